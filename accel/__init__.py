@@ -1,0 +1,1 @@
+"""What an accelerated network is and what it costs."""
