@@ -6,7 +6,8 @@ are written with integer operators alone and without branches on data, so that t
 Python integers of any size, numba scalars and (`round_shift`) Amaranth values.
 
 Source: the quantisation and overflow modes of IEEE 1666 (SystemC ``sc_fixed``) as the HLS header ``ap_fixed.h``
-implements them, saturated bits included.
+implements them, saturated bits included. The two differ in one place, where we follow the standard: the header's
+``AP_WRAP_SM`` with N = 0 reads the lowest deleted bit before the rounding may carry into it.
 """
 
 import re
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from numbers import Integral
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from accel.errors import EspalierError
 
 FAST_BITS = 62  # int64 holds any intermediate of this many bits with room for a carry
-EXPONENT_LIMIT = 1024  # formats farther from one than float64 reaches serve nobody
+EXPONENT_LIMIT = 1000  # within it every code's value lies in float64's range, down to the lowest of 64 bits
 _TEXT = re.compile(r"ap_(u?)fixed<(-?\d+),(-?\d+)(?:,(?:AP_)?(\w+))?(?:,(?:AP_)?(\w+))?(?:,(-?\d+))?>")
 
 
@@ -175,6 +177,9 @@ class FixedFormat:
     saturation_bits: int = 0
 
     def __post_init__(self) -> None:
+        plain = {"width": index, "integer_bits": index, "signed": bool, "saturation_bits": index}
+        for name, kind in plain.items():  # 1 << width wraps where width is one of numpy's integers
+            object.__setattr__(self, name, kind(getattr(self, name)))
         if not 1 <= self.width <= 64:
             raise EspalierError(f"width must be 1..64, got {self.width}")
         if abs(self.integer_bits) > EXPONENT_LIMIT:
@@ -195,7 +200,7 @@ class FixedFormat:
         EspalierError
             `text` is not an ``ap_fixed`` or ``ap_ufixed`` type.
         """
-        match = _TEXT.fullmatch(re.sub(r"\s", "", text))
+        match = _TEXT.fullmatch(re.sub(r"\s*([<,>])\s*", r"\1", text.strip()))
         if match is None:
             raise EspalierError(f"{text!r} is not a format: expected ap_fixed<W,I,Q,O,N> or ap_ufixed<W,I,Q,O,N>")
         unsigned, width, integer_bits, rounding, overflow, saturation_bits = match.groups()
@@ -250,7 +255,7 @@ class FixedFormat:
         Raises
         ------
         EspalierError
-            A value is not a finite number.
+            A value is not a finite number, or of a type that float64 cannot hold.
         """
         array = np.asarray(values)
         if array.dtype.kind in "iub":
@@ -259,6 +264,8 @@ class FixedFormat:
         if array.dtype == object:
             left, right = max(self.fraction_bits, 0), max(-self.fraction_bits, 0)
             return self._wide(lambda value: round_shift(value << left, right, self.rounding), _integers(array))
+        if not np.can_cast(array.dtype, np.float64):  # text, complex, long double
+            raise EspalierError(f"expected integers or floats of at most 64 bits, got an array of {array.dtype}")
         array = array.astype(np.float64)
         if not np.isfinite(array).all():
             raise EspalierError(f"cannot encode a value that is not finite as {self}")
@@ -267,10 +274,9 @@ class FixedFormat:
         shift = 53 - exponent.astype(np.int64) - self.fraction_bits  # the value in lsb is mantissa / 2**shift
         shift = np.where(mantissa == 0, 0, shift)
         if self.width <= FAST_BITS and shift.min(initial=0) >= 54 - FAST_BITS:
-            left = np.maximum(-shift, 0)
             # 60 bits down nothing but the sign and a sticky bit is left of 54: farther away is the same
-            rounded = round_shift(mantissa << left, np.clip(shift, 0, 60), self.rounding)
-            return self._overflow(rounded)
+            dropped = np.clip(shift, 0, 60)
+            return self._overflow(round_shift(mantissa << np.maximum(-shift, 0), dropped, self.rounding))
         numerator = mantissa.astype(object)
         return self._wide(lambda m, s: round_shift(m << max(-s, 0), max(s, 0), self.rounding), numerator, shift)
 
@@ -300,8 +306,8 @@ class FixedFormat:
         array = source.check(codes)
         shift = source.fraction_bits - self.fraction_bits
         left, right = max(-shift, 0), max(shift, 0)
-        if source.width + left < FAST_BITS and self.width <= FAST_BITS:
-            # a source of at most 61 bits is below a half beyond 61 dropped bits: farther away is the same
+        if source.width + left < FAST_BITS - 1 and self.width <= FAST_BITS:
+            # a source of at most 60 bits is below a half once 61 bits are dropped: farther away is the same
             return self._overflow(round_shift(array << left, min(right, FAST_BITS - 1), self.rounding))
         return self._wide(lambda code: round_shift(code << left, right, self.rounding), array.astype(object))
 
@@ -335,7 +341,7 @@ def _integers(array: NDArray[Any]) -> NDArray[Any]:
         for item in array.flat:
             if not isinstance(item, Integral):
                 raise EspalierError(f"expected integers, got {item!r}")
-    elif array.dtype.kind not in "iub":
+    elif array.size and array.dtype.kind not in "iub":  # numpy makes floats of an empty list
         raise EspalierError(f"expected integers, got an array of {array.dtype}")
     return array
 

@@ -1,0 +1,198 @@
+"""One file that holds frozen dataclasses: a JSON header, their arrays, and a digest of it all. No pickle.
+
+Layout, little endian::
+
+    8 bytes   b"ESPALIER"
+    2 bytes   version of this layout
+    4 bytes   length of the header
+    header    JSON: what the file holds, the record, where each array lies
+    payload   the arrays, each on a byte boundary
+    32 bytes  SHA-256 of everything before
+
+A dataclass field with the metadata ``{"packed": "NAME"}`` is an integer array of which exactly as many bits a word are
+stored as the attribute NAME says, so that a file holds the bits that the cost model counts.
+"""
+
+import hashlib
+import json
+import math
+import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.errors import EspalierError
+from accel.files import write_whole
+
+MAGIC = b"ESPALIER"
+VERSION = 1
+_PREFIX = len(MAGIC) + 2 + 4
+_DIGEST = hashlib.sha256().digest_size
+_DTYPES = ("|b1", "|i1", "|u1", "<i2", "<i4", "<i8", "<u2", "<u4", "<u8", "<f4", "<f8")
+
+
+def save(path: str | os.PathLike[str], kind: str, thing: Any) -> None:
+    """Write the dataclass `thing` to `path`, whole or not at all; `kind` is what the file says it holds."""
+    write_whole(path, dump(kind, thing))
+
+
+def dump(kind: str, thing: Any) -> bytes:
+    """Return the bytes that `save` writes."""
+    arrays = _Arrays()
+    header = json.dumps({"kind": kind, "record": _encode(thing, arrays), "arrays": arrays.entries}).encode()
+    body = MAGIC + VERSION.to_bytes(2, "little") + len(header).to_bytes(4, "little") + header + bytes(arrays.payload)
+    return body + hashlib.sha256(body).digest()
+
+
+def load(path: str | os.PathLike[str], kind: str, classes: tuple[type, ...]) -> Any:
+    """Return the dataclass that `save` wrote to `path`.
+
+    Parameters
+    ----------
+    path : path
+    kind : str
+        What the file must say it holds.
+    classes : tuple of type
+        The dataclasses and enumerations that the record may be made of; no other is ever made.
+
+    Raises
+    ------
+    EspalierError
+        The file is not one of ours, is of another kind or version, was cut or changed, or holds values that the
+        classes refuse.
+    OSError
+        The file cannot be read.
+    """
+    data = Path(path).read_bytes()
+    header = _read_header(data, path)
+    if header["kind"] != kind:
+        raise EspalierError(f"{path}: holds a {header['kind']}, expected a {kind}")
+    payload = data[_PREFIX + _header_length(data) : -_DIGEST]
+    try:
+        return _decode(header["record"], header["arrays"], payload, {cls.__name__: cls for cls in classes})
+    except EspalierError as error:
+        raise EspalierError(f"{path}: {error}") from error
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, zlib.error) as error:
+        raise EspalierError(f"{path}: is damaged: {type(error).__name__} in its record") from error
+
+
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """Return what the file at `path` says it holds; raises as `load` does."""
+    return str(_read_header(Path(path).read_bytes(), path)["kind"])
+
+
+def packed_size_bits(count: int, bits: int) -> int:
+    """Return how many bits `count` words of `bits` bits take in a file, before they are filled up to whole bytes."""
+    return count * bits
+
+
+def pack(codes: NDArray[Any], bits: int) -> bytes:
+    """Return `codes` as a stream of two's complement words of `bits` bits each, lowest bit first."""
+    words = (np.asarray(codes, np.int64).reshape(-1, 1) >> np.arange(bits)) & 1
+    return np.packbits(words.astype(np.uint8).ravel(), bitorder="little").tobytes()
+
+
+def unpack(data: bytes, count: int, bits: int, signed: bool) -> NDArray[np.int64]:
+    """Return the `count` words that `pack` wrote."""
+    stream = np.unpackbits(np.frombuffer(data, np.uint8), count=count * bits, bitorder="little")
+    weights = 1 << np.arange(bits, dtype=np.int64)
+    if signed and bits:
+        weights[-1] = -weights[-1]
+    return stream.reshape(count, bits).astype(np.int64) @ weights
+
+
+def _header_length(data: bytes) -> int:
+    return int.from_bytes(data[_PREFIX - 4 : _PREFIX], "little")
+
+
+def _read_header(data: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
+    if data[: len(MAGIC)] != MAGIC:
+        raise EspalierError(f"{path}: is not an Espalier file: it starts with {data[:8]!r}, expected {MAGIC!r}")
+    version = int.from_bytes(data[len(MAGIC) : len(MAGIC) + 2], "little")
+    whole = len(data) >= _PREFIX + _DIGEST and hashlib.sha256(data[:-_DIGEST]).digest() == data[-_DIGEST:]
+    if not whole:
+        raise EspalierError(f"{path}: was cut or changed after it was written: its SHA-256 does not match")
+    if version != VERSION:
+        raise EspalierError(f"{path}: has format version {version}, this release reads version {VERSION}")
+    try:
+        return json.loads(data[_PREFIX : _PREFIX + _header_length(data)])
+    except ValueError as error:
+        raise EspalierError(f"{path}: is damaged: its header is not JSON") from error
+
+
+class _Arrays:
+    """The payload as it grows, and where each array lies in it."""
+
+    def __init__(self) -> None:
+        self.entries: list[dict[str, Any]] = []
+        self.payload = bytearray()
+
+    def add(self, array: NDArray[Any], bits: int | None) -> int:
+        entry: dict[str, Any] = {"shape": list(array.shape), "dtype": array.dtype.newbyteorder("<").str}
+        if bits is not None:
+            data = pack(array, bits)
+            entry["bits"] = bits
+        else:
+            data = array.astype(entry["dtype"], order="C").tobytes()
+            squeezed = zlib.compress(data, 9)
+            if len(squeezed) < len(data):
+                data, entry["zlib"] = squeezed, True
+        entry |= {"offset": len(self.payload), "bytes": len(data)}
+        self.payload += data
+        self.entries.append(entry)
+        return len(self.entries) - 1
+
+
+def _encode(item: Any, arrays: _Arrays, bits: int | None = None) -> Any:
+    if isinstance(item, np.ndarray):
+        return {"array": arrays.add(item, bits)}
+    if isinstance(item, IntEnum):
+        return {"enum": type(item).__name__, "name": item.name}
+    if is_dataclass(item):
+        content = {}
+        for field in fields(item):
+            packed = field.metadata.get("packed")
+            content[field.name] = _encode(getattr(item, field.name), arrays, getattr(item, packed) if packed else None)
+        return {"class": type(item).__name__, "fields": content}
+    if isinstance(item, Mapping):
+        return {"map": {key: _encode(value, arrays) for key, value in item.items()}}
+    if isinstance(item, tuple | list):
+        return [_encode(value, arrays) for value in item]
+    if item is None or isinstance(item, str | bool | int | float):
+        return item
+    raise TypeError(f"cannot store a {type(item).__name__}")
+
+
+def _decode(item: Any, entries: list[dict[str, Any]], payload: bytes, classes: dict[str, type]) -> Any:
+    if isinstance(item, list):
+        return tuple(_decode(value, entries, payload, classes) for value in item)
+    if not isinstance(item, dict):
+        return item
+    if "array" in item:
+        return _read_array(entries[item["array"]], payload)
+    if "enum" in item:
+        return classes[item["enum"]][item["name"]]  # type: ignore[index]  # an enumeration is indexed by name
+    if "map" in item:
+        return {key: _decode(value, entries, payload, classes) for key, value in item["map"].items()}
+    content = {name: _decode(value, entries, payload, classes) for name, value in item["fields"].items()}
+    return classes[item["class"]](**content)
+
+
+def _read_array(entry: dict[str, Any], payload: bytes) -> NDArray[Any]:
+    shape, dtype = tuple(entry["shape"]), entry["dtype"]
+    if dtype not in _DTYPES:
+        raise EspalierError(f"is damaged: an array of {dtype}")
+    count = math.prod(shape)
+    data = payload[entry["offset"] : entry["offset"] + entry["bytes"]]
+    if "bits" in entry:
+        codes = unpack(data, count, entry["bits"], signed=np.dtype(dtype).kind == "i")
+        return codes.astype(dtype).reshape(shape)
+    if entry.get("zlib"):
+        data = zlib.decompressobj().decompress(data, count * np.dtype(dtype).itemsize)
+    return np.frombuffer(data, dtype).reshape(shape).copy()

@@ -1,0 +1,266 @@
+"""Encodings of what is kept: the index words that are stored beside the weights, to the bit.
+
+An encoding turns a legal mask (outputs M, maps C, taps T) into index words of stated widths and back. Its cost is the
+bits of those words, nothing is estimated, and a saved Program holds exactly them.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.errors import EspalierError
+from accel.sparsity import Block, Dense, FeatureMap, Irregular, Kernel, KernelStrided, Mask, NOfM, Pattern, Strided
+
+Shape = tuple[int, int, int]
+
+
+def bits_for(highest: int) -> int:
+    """Return the bits of an unsigned word that holds 0..`highest`; 0 if there is nothing to tell apart.
+
+    >>> [bits_for(highest) for highest in (0, 1, 2, 255, 256)]
+    [0, 1, 2, 8, 9]
+    """
+    return int(highest).bit_length()
+
+
+@dataclass(frozen=True, eq=False)
+class IndexWords:
+    """One array of index words, each `word_bits` wide, unsigned."""
+
+    name: str
+    word_bits: int
+    words: NDArray[np.int64] = field(metadata={"packed": "word_bits"})
+
+    def __post_init__(self) -> None:
+        words = np.array(self.words, np.uint64 if self.word_bits == 64 else np.int64)
+        if words.ndim != 1 or not 0 <= self.word_bits <= 63:
+            raise EspalierError(f"index words {self.name}: expected one dimension and 0..63 bits")
+        if words.size and (words.min() < 0 or int(words.max()) >= 1 << self.word_bits):
+            raise EspalierError(f"index words {self.name}: a word does not fit {self.word_bits} bits")
+        words = words.astype(np.uint32) if self.word_bits <= 32 else words
+        words.setflags(write=False)
+        object.__setattr__(self, "words", words)
+
+    @property
+    def bits(self) -> int:
+        """Bits that the array takes in memory."""
+        return self.words.size * self.word_bits
+
+
+Index = tuple[IndexWords, ...]
+
+
+class Encoding(ABC):
+    """A way to store which weights are kept."""
+
+    name: str
+
+    @abstractmethod
+    def encode(self, kept: Mask) -> Index:
+        """Return the index words of a legal mask (M, C, T)."""
+
+    @abstractmethod
+    def decode(self, index: Index, shape: Shape) -> Mask:
+        """Return the mask of `shape` (M, C, T) that `index` stands for."""
+
+
+class Nothing(Encoding):
+    """No index: a counter visits everything."""
+
+    name = "none"
+
+    def encode(self, kept: Mask) -> Index:
+        return ()
+
+    def decode(self, index: Index, shape: Shape) -> Mask:
+        return np.ones(shape, bool)
+
+
+@dataclass(frozen=True)
+class Flags(Encoding):
+    """One bit for each unit that may be pruned: a weight, a kernel or a block."""
+
+    name: str
+    pattern: Pattern
+
+    def encode(self, kept: Mask) -> Index:
+        return (IndexWords("flags", 1, _units(self.pattern, kept).ravel().astype(np.int64)),)
+
+    def decode(self, index: Index, shape: Shape) -> Mask:
+        flags = _word_array(index, "flags").astype(bool).reshape(_unit_shape(self.pattern, shape))
+        return _expand(self.pattern, flags, shape)
+
+
+@dataclass(frozen=True)
+class Lists(Encoding):
+    """Compressed rows: where each row's list ends, then the columns of the units that are kept.
+
+    With scalar units this is CSR, with kernels the list of surviving maps, with blocks BSR. The first pointer of the
+    textbook format is always 0 and is not stored.
+    """
+
+    name: str
+    pattern: Pattern
+
+    def encode(self, kept: Mask) -> Index:
+        units = _units(self.pattern, kept)
+        ends = np.cumsum(units.sum(axis=1))
+        return (
+            IndexWords("ends", bits_for(units.size), ends),
+            IndexWords("columns", bits_for(units.shape[1] - 1), np.nonzero(units)[1]),
+        )
+
+    def decode(self, index: Index, shape: Shape) -> Mask:
+        ends, columns = _word_array(index, "ends"), _word_array(index, "columns")
+        units = np.zeros(_unit_shape(self.pattern, shape), bool)
+        counts = np.diff(ends, prepend=0)
+        if len(ends) != len(units) or (counts < 0).any() or ends[-1:].sum() != len(columns):
+            raise EspalierError(f"the ends of the {self.name} index do not divide its {len(columns)} columns")
+        if columns.size and columns.max() >= units.shape[1]:
+            raise EspalierError(f"column {columns.max()} of the {self.name} index is past the last, {units.shape[1] - 1}")
+        units[np.repeat(np.arange(len(units)), counts), columns] = True
+        return _expand(self.pattern, units, shape)
+
+
+@dataclass(frozen=True)
+class StrideOffset(Encoding):
+    """Two small numbers for each input map."""
+
+    pattern: Strided
+    name: str = "stride-offset"
+
+    def encode(self, kept: Mask) -> Index:
+        strides, offsets = self.pattern.strides_and_offsets(kept)
+        word_bits = bits_for(kept.shape[2])
+        return IndexWords("strides", word_bits, strides - 1), IndexWords("offsets", word_bits, offsets)
+
+    def decode(self, index: Index, shape: Shape) -> Mask:
+        strides, offsets = _word_array(index, "strides") + 1, _word_array(index, "offsets")
+        if not len(strides) == len(offsets) == shape[1] or (offsets >= strides).any():
+            raise EspalierError(f"{shape[1]} input maps need as many strides, and offsets smaller than them")
+        pairs = zip(strides.tolist(), offsets.tolist(), strict=True)
+        taps = np.array([self.pattern.taps(stride, offset, shape[2]) for stride, offset in pairs])
+        return np.broadcast_to(taps, shape).copy()
+
+
+@dataclass(frozen=True)
+class Product(Encoding):
+    """The index of the kernels and the index of the taps, side by side."""
+
+    kernels: Encoding
+    taps: StrideOffset
+
+    @property
+    def name(self) -> str:  # type: ignore[override]  # derived from its factors
+        return f"{self.kernels.name}+{self.taps.name}"
+
+    def encode(self, kept: Mask) -> Index:
+        kernels, taps = KernelStrided(self.taps.pattern.keep).factors(kept)
+        return self.kernels.encode(kernels) + self.taps.encode(taps)
+
+    def decode(self, index: Index, shape: Shape) -> Mask:
+        return self.kernels.decode(index[:-2], shape) & self.taps.decode(index[-2:], shape)
+
+
+@dataclass(frozen=True)
+class RunPositions(Encoding):
+    """N:M: the position inside its run of every weight that is kept."""
+
+    pattern: NOfM
+    name: str = "n:m positions"
+
+    def encode(self, kept: Mask) -> Index:
+        columns = np.nonzero(kept.reshape(len(kept), -1))[1]
+        return (IndexWords("positions", bits_for(self.pattern.m - 1), columns % self.pattern.m),)
+
+    def decode(self, index: Index, shape: Shape) -> Mask:
+        width = shape[1] * shape[2]
+        starts = np.arange(0, width, self.pattern.m)
+        runs = np.concatenate([np.repeat(s, min(self.pattern.n, width - s)) for s in starts])
+        columns = runs + _word_array(index, "positions").reshape(shape[0], runs.size)
+        if columns.max() >= width:
+            raise EspalierError(f"an {self.pattern} position is past the last column, {width - 1}")
+        kept = np.zeros((shape[0], width), bool)
+        np.put_along_axis(kept, columns, True, axis=1)
+        return kept.reshape(shape)
+
+
+def encodings(pattern: Pattern) -> tuple[Encoding, ...]:
+    """Return every sensible encoding of masks of `pattern`."""
+    match pattern:
+        case Dense():
+            return (Nothing(),)
+        case FeatureMap() | Kernel():
+            return Flags("kernel flags", Kernel()), Lists("kernel lists", Kernel())
+        case Strided():
+            return (StrideOffset(pattern),)
+        case KernelStrided():
+            return tuple(Product(kernels, StrideOffset(pattern.strided)) for kernels in encodings(Kernel()))
+        case Block():
+            return Flags("block flags", pattern), Lists("bsr", pattern)
+        case NOfM():
+            return (RunPositions(pattern), *encodings(Irregular()))
+        case Irregular():
+            return Flags("bitmap", pattern), Lists("csr", pattern)
+    raise EspalierError(f"no encoding stores the pattern {pattern}")
+
+
+def index_bits(pattern: Pattern, kept: Mask) -> dict[str, int]:
+    """Return the exact bits of every encoding of `kept`, by name."""
+    return {x.name: sum(words.bits for words in x.encode(kept)) for x in encodings(pattern)}
+
+
+def cheapest(pattern: Pattern, kept: Mask) -> tuple[str, Index]:
+    """Return the name and the index words of the encoding with the fewest bits; the simpler one if they tie."""
+    candidates = [(encoding.name, encoding.encode(kept)) for encoding in encodings(pattern)]
+    return min(candidates, key=lambda candidate: sum(words.bits for words in candidate[1]))
+
+
+def decode(pattern: Pattern, name: str, index: Index, shape: Shape) -> Mask:
+    """Return the mask (M, C, T) that the encoding called `name` stored as `index`.
+
+    Raises
+    ------
+    EspalierError
+        The pattern has no such encoding, or the words are not one of its masks.
+    """
+    for encoding in encodings(pattern):
+        if encoding.name == name:
+            return encoding.decode(index, shape)
+    raise EspalierError(f"{pattern} is not stored as {name!r}")
+
+
+def _word_array(index: Index, name: str) -> NDArray[np.int64]:
+    for words in index:
+        if words.name == name:
+            return words.words.astype(np.int64)
+    raise EspalierError(f"the index has no {name}")
+
+
+def _unit_shape(pattern: Pattern, shape: Shape) -> tuple[int, int]:
+    match pattern:
+        case Kernel():
+            return shape[0], shape[1]
+        case Block():
+            return pattern.grid(shape)
+    return shape[0], shape[1] * shape[2]
+
+
+def _units(pattern: Pattern, kept: Mask) -> Mask:
+    """Return (rows, columns) flags: does the unit keep anything?"""
+    if isinstance(pattern, Block):
+        return pattern.flags(kept)
+    return kept.any(axis=2) if isinstance(pattern, Kernel) else kept.reshape(len(kept), -1)
+
+
+def _expand(pattern: Pattern, units: Mask, shape: Shape) -> Mask:
+    if isinstance(pattern, Block):
+        return pattern.expand(units, shape)
+    if isinstance(pattern, Kernel):
+        return np.repeat(units[:, :, None], shape[2], axis=2)
+    return units.reshape(shape)
+
+

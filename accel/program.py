@@ -1,0 +1,458 @@
+"""The Program: a pruned, quantised network as integers, which every reader reads and none changes.
+
+A signal is a tensor of integer codes; its real value is ``code * step`` and zero is always code 0. A layer of
+multiply-accumulates computes ::
+
+    accumulator = bias + sum(weight * signal)                       # exact, in `accumulator_bits`
+    accumulator = max(accumulator, 0)                               # where the layer has a ReLU
+    code        = overflow(round(accumulator * multiplier / 2**shift))
+
+and the last one hands out its accumulators. `sim.golden` is this definition in numpy.
+"""
+
+import math
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from accel import archive, encoding
+from accel.encoding import IndexWords
+from accel.errors import EspalierError
+from accel.fixedpoint import FixedFormat, Overflow, Rounding
+from accel.network import INPUT, Shape, Window
+from accel.sparsity import LoopNest, Mask, parse_pattern
+
+KIND = "program"
+PRODUCT_BITS = 61  # an accumulator times its multiplier must fit here, so that int64 holds every intermediate
+MULTIPLIER_BITS = 16
+WORD_BITS = 16  # the widest weight or signal
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What the codes of a tensor mean.
+
+    Parameters
+    ----------
+    format : FixedFormat
+        Width, sign, rounding and overflow of the integer codes (no fraction bits).
+    step : float
+        The real value of code 1.
+    """
+
+    format: FixedFormat
+    step: float
+
+    def __post_init__(self) -> None:
+        if self.format.fraction_bits:
+            raise EspalierError(f"a signal's codes are integers, {self.format} has fraction bits")
+        if not (math.isfinite(self.step) and self.step > 0):
+            raise EspalierError(f"a step must be a positive number, got {self.step}")
+
+    @property
+    def bits(self) -> int:
+        """Bits of a word."""
+        return self.format.width
+
+    def encode(self, values: ArrayLike) -> NDArray[np.int64]:
+        """Return the codes of real `values`, any shape."""
+        return self.format.encode(np.asarray(values, np.float64) / self.step)
+
+    def decode(self, codes: ArrayLike) -> NDArray[np.float64]:
+        """Return the real values of `codes`, any shape."""
+        return np.asarray(codes) * self.step
+
+
+@dataclass(frozen=True, eq=False)
+class Requantize:
+    """From accumulators to the next signal: ``accumulator * multiplier / 2**shift``, rounded, then overflow.
+
+    Parameters
+    ----------
+    multipliers : int array (1,) or (outputs,)
+        At most 16 bits each, unsigned; 1 for power-of-two steps.
+    shift : int
+        0..60.
+    """
+
+    multipliers: NDArray[np.int64] = field(metadata={"packed": "multiplier_bits"})
+    shift: int
+
+    def __post_init__(self) -> None:
+        multipliers = np.array(self.multipliers, np.uint32)
+        if multipliers.ndim != 1 or not 1 <= multipliers.min(initial=1) <= multipliers.max(initial=1) < 1 << 16:
+            raise EspalierError(f"multipliers must be 1..65535 in one dimension, got {self.multipliers}")
+        if not 0 <= self.shift < PRODUCT_BITS:
+            raise EspalierError(f"shift must be 0..{PRODUCT_BITS - 1}, got {self.shift}")
+        _freeze(self, multipliers=multipliers)
+
+    @property
+    def multiplier_bits(self) -> int:
+        """Bits of a stored multiplier: none where all are 1."""
+        highest = int(self.multipliers.max())
+        return highest.bit_length() if highest > 1 else 1
+
+    @property
+    def bits(self) -> int:
+        """Bits of the constants in memory: the multipliers (none if all are 1) and one shift."""
+        multipliers = self.multipliers.size * self.multiplier_bits if self.multipliers.max() > 1 else 0
+        return multipliers + encoding.bits_for(PRODUCT_BITS - 1)
+
+    def apply(self, accumulators: NDArray[np.int64], output: FixedFormat) -> NDArray[np.int64]:
+        """Return the codes of `accumulators` (images, outputs, ...) in the format `output`."""
+        multipliers = self.multipliers.astype(np.int64).reshape((-1,) + (1,) * (accumulators.ndim - 2))
+        source = FixedFormat(PRODUCT_BITS, PRODUCT_BITS - self.shift)
+        return output.convert(accumulators * multipliers, source)
+
+
+@dataclass(frozen=True, eq=False)
+class ProgramLayer(ABC):
+    """A named operation on the codes of `inputs`."""
+
+    name: str
+    inputs: tuple[str, ...]
+
+    @abstractmethod
+    def output_shape(self, *shapes: Shape) -> Shape:
+        """Return the output's shape without the batch; raise EspalierError if the inputs do not fit."""
+
+    @abstractmethod
+    def output_signal(self, *signals: Signal) -> Signal:
+        """Return what the output codes mean; raise EspalierError if an accumulator could overflow."""
+
+
+@dataclass(frozen=True, eq=False)
+class MacLayer(ProgramLayer):
+    """A convolution (`window`) or fully connected layer (no window) of integer weights.
+
+    Parameters
+    ----------
+    shape : (int, int, int)
+        Outputs M, input maps C, taps T.
+    window : Window or None
+    pattern, encoding : str
+        Which mask is legal, and how the index stores it.
+    index : tuple of IndexWords
+    weight_bits : int
+    weights : int array (stored words,)
+        What is kept, in issue order (`LoopNest.positions`).
+    weight_steps : float array (1,) or (M,)
+    bias_bits : int
+    bias : int array (M,)
+        In the accumulator's step, weight step * input step.
+    accumulator_bits : int
+        The fewest signed bits that the weights and the input's range prove sufficient (or more).
+    relu : bool
+    requantize : Requantize or None
+        None: the output is the accumulators.
+    output : Signal
+    dense_weights, dense_macs : int
+        What the layer had before pruning.
+    """
+
+    shape: tuple[int, int, int]
+    window: Window | None
+    pattern: str
+    encoding: str
+    index: tuple[IndexWords, ...]
+    weight_bits: int
+    weights: NDArray[np.int32] = field(metadata={"packed": "weight_bits"})
+    weight_steps: NDArray[np.float64]
+    bias_bits: int
+    bias: NDArray[np.int64] = field(metadata={"packed": "bias_bits"})
+    accumulator_bits: int
+    relu: bool
+    requantize: Requantize | None
+    output: Signal
+    dense_weights: int
+    dense_macs: int
+
+    def __post_init__(self) -> None:
+        weights, bias = np.array(self.weights, np.int32), np.array(self.bias, np.int64)
+        steps = np.array(self.weight_steps, np.float64)
+        if not 1 <= self.weight_bits <= WORD_BITS:
+            raise EspalierError(f"{self.name}: weight_bits must be 1..{WORD_BITS}, got {self.weight_bits}")
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            raise EspalierError(f"{self.name}: shape must be (outputs, maps, taps), got {self.shape}")
+        if self.window is not None and self.window.taps != self.shape[2]:
+            raise EspalierError(f"{self.name}: {self.shape[2]} taps do not fit the window {self.window}")
+        for what, words, bits in (("weight", weights, self.weight_bits), ("bias", bias, self.bias_bits)):
+            if words.size and max(map(signed_bits, (words.min(), words.max()))) > bits:
+                raise EspalierError(f"{self.name}: a {what} does not fit {bits} bits")
+        if bias.shape != self.shape[:1] or weights.shape != (self.nest.stored_words,):
+            raise EspalierError(
+                f"{self.name}: expected {self.shape[0]} biases and {self.nest.stored_words} weights, "
+                f"got {bias.shape} and {weights.shape}"
+            )
+        if steps.shape not in ((1,), self.shape[:1]) or not (np.isfinite(steps) & (steps > 0)).all():
+            raise EspalierError(f"{self.name}: weight_steps must be one or {self.shape[0]} positive numbers")
+        if self.requantize and self.requantize.multipliers.size not in (1, self.shape[0]):
+            raise EspalierError(f"{self.name}: expected one or {self.shape[0]} multipliers")
+        _freeze(self, weights=weights, bias=bias, weight_steps=steps)
+
+    @cached_property
+    def kept(self) -> Mask:
+        """The mask (M, C, T), decoded from the index."""
+        pattern = parse_pattern(self.pattern)
+        kept = encoding.decode(pattern, self.encoding, self.index, self.shape)
+        pattern.check(kept, self.name)
+        return kept
+
+    @cached_property
+    def nest(self) -> LoopNest:
+        """The loops that run what is kept."""
+        return parse_pattern(self.pattern).nest(self.kept)
+
+    @cached_property
+    def matrix(self) -> NDArray[np.int64]:
+        """The weights as the lowered matrix (M, C*T), zeros where pruned."""
+        return self.nest.scatter(self.weights.astype(np.int64))
+
+    @property
+    def index_bits(self) -> int:
+        """Bits of the index that is stored beside the weights."""
+        return sum(words.bits for words in self.index)
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        outputs, maps, _ = self.shape
+        expected = 1 if self.window is None else 3
+        if len(shapes) != 1 or len(shapes[0]) != expected or shapes[0][0] != maps:
+            raise EspalierError(f"{self.name}: expects {maps} inputs in {expected} dimensions, gets {shapes}")
+        return (outputs,) if self.window is None else (outputs, *self.window.output_size(*shapes[0][1:]))
+
+    def output_signal(self, *signals: Signal) -> Signal:
+        needed = proven_accumulator_bits(self.matrix, self.bias, signals[0].format)
+        _check_accumulator(self, needed)
+        return self.output
+
+
+@dataclass(frozen=True, eq=False)
+class MaxPoolLayer(ProgramLayer):
+    """The largest code in each window; padding never wins."""
+
+    window: Window
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return (shapes[0][0], *self.window.output_size(*shapes[0][1:]))
+
+    def output_signal(self, *signals: Signal) -> Signal:
+        return signals[0]
+
+
+@dataclass(frozen=True, eq=False)
+class AvgPoolLayer(ProgramLayer):
+    """The sum of each window (padding counts as zeros), requantised; the divisor is part of the multiplier."""
+
+    window: Window
+    accumulator_bits: int
+    relu: bool
+    requantize: Requantize
+    output: Signal
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return (shapes[0][0], *self.window.output_size(*shapes[0][1:]))
+
+    def output_signal(self, *signals: Signal) -> Signal:
+        _check_accumulator(self, sum_bits([self.window.taps], [signals[0].format]))
+        return self.output
+
+
+@dataclass(frozen=True, eq=False)
+class AddLayer(ProgramLayer):
+    """The sum of two signals, each times its integer `weights`, requantised."""
+
+    weights: tuple[int, int]
+    accumulator_bits: int
+    relu: bool
+    requantize: Requantize
+    output: Signal
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        if len(shapes) != 2 or shapes[0] != shapes[1]:
+            raise EspalierError(f"{self.name}: adds two tensors of one shape, gets {shapes}")
+        return shapes[0]
+
+    def output_signal(self, *signals: Signal) -> Signal:
+        _check_accumulator(self, sum_bits(self.weights, [signal.format for signal in signals]))
+        return self.output
+
+
+@dataclass(frozen=True, eq=False)
+class ReluLayer(ProgramLayer):
+    """``max(code, 0)``, where no layer before it could take it in."""
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return shapes[0]
+
+    def output_signal(self, *signals: Signal) -> Signal:
+        return signals[0]
+
+
+@dataclass(frozen=True, eq=False)
+class FlattenLayer(ProgramLayer):
+    """(C, H, W) read as (C*H*W,), row-major; no code moves."""
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return (math.prod(shapes[0]),)
+
+    def output_signal(self, *signals: Signal) -> Signal:
+        return signals[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A whole network as integers.
+
+    Parameters
+    ----------
+    name : str
+    pattern : str
+        What the pruning is called in reports.
+    data : str
+        The data set that the network was made for.
+    input_shape : (int, int, int)
+    input_signal : Signal
+    layers : tuple of ProgramLayer
+        In running order; the last one's output is the class scores.
+
+    Raises
+    ------
+    EspalierError
+        Shapes do not fit, a mask breaks its pattern, or an accumulator is too narrow for its proven range.
+    """
+
+    name: str
+    pattern: str
+    data: str
+    input_shape: tuple[int, int, int]
+    input_signal: Signal
+    layers: tuple[ProgramLayer, ...]
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise EspalierError(f"{self.name}: has no layers")
+        _ = self.shapes, self.signals
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """The shape of every tensor without the batch, ``"input"`` included."""
+        shapes: dict[str, Shape] = {INPUT: self.input_shape}
+        for layer in self.layers:
+            for source in layer.inputs:
+                if source not in shapes or layer.name in shapes:
+                    raise EspalierError(f"{layer.name}: its input {source!r} is no earlier layer, or its name is taken")
+            shapes[layer.name] = layer.output_shape(*(shapes[source] for source in layer.inputs))
+        return shapes
+
+    @cached_property
+    def signals(self) -> dict[str, Signal]:
+        """What the codes of every tensor mean, ``"input"`` included."""
+        signals = {INPUT: self.input_signal}
+        for layer in self.layers:
+            signals[layer.name] = layer.output_signal(*(signals[source] for source in layer.inputs))
+        return signals
+
+    @property
+    def output(self) -> str:
+        """The layer whose output is the class scores."""
+        return self.layers[-1].name
+
+    @property
+    def mac_layers(self) -> tuple[MacLayer, ...]:
+        """The layers that hold weights, in order."""
+        return tuple(layer for layer in self.layers if isinstance(layer, MacLayer))
+
+    def check_codes(self, codes: ArrayLike) -> NDArray[np.int64]:
+        """Return input codes (images, maps, height, width) as int64, or raise EspalierError if they do not fit."""
+        array = self.input_signal.format.check(codes)
+        if array.shape[1:] != self.input_shape:
+            raise EspalierError(f"{self.name}: expects images of shape {self.input_shape}, got {array.shape[1:]}")
+        return array
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the Program to one file, whole or not at all."""
+        archive.save(path, KIND, self)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Program":
+        """Read what `save` wrote; raises EspalierError if the file was cut, changed, or is something else."""
+        return archive.load(path, KIND, (cls, *_CLASSES))
+
+
+def signed_bits(value: Any) -> int:
+    """Return the fewest two's complement bits that hold the integer `value`.
+
+    >>> [signed_bits(value) for value in (-9, -8, -1, 0, 7, 8)]
+    [5, 4, 1, 1, 4, 5]
+    """
+    value = int(value)
+    return (value if value >= 0 else ~value).bit_length() + 1
+
+
+def proven_accumulator_bits(matrix: NDArray[np.int64], bias: NDArray[np.int64], signal: FixedFormat) -> int:
+    """Return the fewest signed bits that hold every accumulator, and every partial sum that starts from the bias.
+
+    Parameters
+    ----------
+    matrix : int array (M, K)
+    bias : int array (M,)
+    signal : FixedFormat
+        The input's codes; each product ranges over all of them, zero included, so that no partial sum leaves the
+        range of the whole sum.
+    """
+    positive, negative = np.maximum(matrix, 0).sum(axis=1), np.minimum(matrix, 0).sum(axis=1)
+    high = bias + positive * signal.max_code + negative * signal.min_code
+    low = bias + positive * signal.min_code + negative * signal.max_code
+    return max(signed_bits(high.max()), signed_bits(low.min()))
+
+
+def sum_bits(weights: Any, signals: Any) -> int:
+    """Return the signed bits of ``sum(weight * signal)`` for positive integer weights and signal formats."""
+    high = sum(weight * signal.max_code for weight, signal in zip(weights, signals, strict=True))
+    low = sum(weight * signal.min_code for weight, signal in zip(weights, signals, strict=True))
+    return max(signed_bits(high), signed_bits(low))
+
+
+def integer_format(
+    width: int, signed: bool, rounding: Rounding = Rounding.RND, overflow: Overflow = Overflow.SAT
+) -> FixedFormat:
+    """Return the format of integer codes of `width` bits."""
+    return FixedFormat(width, width, signed, rounding, overflow)
+
+
+def _check_accumulator(layer: Any, needed: int) -> None:
+    if layer.accumulator_bits < needed:
+        raise EspalierError(f"{layer.name}: accumulator_bits must be at least {needed}, got {layer.accumulator_bits}")
+    if layer.requantize is None:
+        if layer.output.bits != layer.accumulator_bits or not layer.output.format.signed or layer.relu:
+            raise EspalierError(f"{layer.name}: without requantisation the output is the signed accumulator")
+    elif layer.accumulator_bits + int(layer.requantize.multipliers.max()).bit_length() > PRODUCT_BITS:
+        raise EspalierError(f"{layer.name}: accumulator times multiplier needs more than {PRODUCT_BITS} bits")
+
+
+def _freeze(thing: Any, **arrays: NDArray[Any]) -> None:
+    for name, array in arrays.items():
+        array.setflags(write=False)
+        object.__setattr__(thing, name, array)
+
+
+_CLASSES = (
+    AddLayer,
+    AvgPoolLayer,
+    FixedFormat,
+    FlattenLayer,
+    IndexWords,
+    MacLayer,
+    MaxPoolLayer,
+    Overflow,
+    ReluLayer,
+    Requantize,
+    Rounding,
+    Signal,
+    Window,
+)

@@ -1,0 +1,115 @@
+"""A network together with what was pruned from it: the input of quantisation, and what a network file holds."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from accel import archive, network, sparsity
+from accel.errors import EspalierError
+from accel.network import Network
+from accel.sparsity import LayerMask, Masks
+
+KIND = "network"
+_CLASSES = (
+    LayerMask,
+    Network,
+    network.Window,
+    network.Conv2d,
+    network.Linear,
+    network.BatchNorm,
+    network.ReLU,
+    network.MaxPool,
+    network.AvgPool,
+    network.GlobalAvgPool,
+    network.Flatten,
+    network.Add,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class PrunedNetwork:
+    """A float network, its masks, and the size that it had before anything was pruned.
+
+    Parameters
+    ----------
+    network : Network
+        Physically narrower where feature maps were pruned. Weights that a mask does not keep are set to zero.
+    masks : mapping of layer name to LayerMask
+        Layers that are not named are dense.
+    pattern : str
+        What the pruning is called in reports.
+    data : str
+        The data set that the network was trained on.
+    dense_weights, dense_macs : mapping of layer name to int
+        Weights, and multiply-accumulates for one image, before pruning; of this network by default.
+
+    Raises
+    ------
+    EspalierError
+        A mask does not fit its layer.
+    """
+
+    network: Network
+    masks: Masks = field(default_factory=dict)
+    pattern: str = "dense"
+    data: str = ""
+    dense_weights: Mapping[str, int] = field(default_factory=dict)
+    dense_macs: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        weights = {}
+        for name, mask in self.masks.items():
+            layer = self.network[name]
+            if not isinstance(layer, network.Weighted) or mask.kept.shape != layer.lowered_shape:
+                raise EspalierError(f"{name}: a mask of shape {mask.kept.shape} does not fit this layer")
+            weights[name] = np.where(mask.kept.reshape(layer.weight.shape), layer.weight, np.float32(0))
+        self._set(network=self.network.with_weights(weights), masks=MappingProxyType(dict(self.masks)))
+        sizes = {layer.name: layer.weight.size for layer in self.network.weighted}
+        self._set(dense_weights=MappingProxyType(dict(self.dense_weights or sizes)))
+        self._set(dense_macs=MappingProxyType(dict(self.dense_macs or self.network.dense_macs())))
+        if sizes.keys() != self.dense_weights.keys() or sizes.keys() != self.dense_macs.keys():
+            raise EspalierError(f"{self.network.name}: dense sizes must name the layers {', '.join(sizes)}")
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def kept_weights(self) -> int:
+        """Weights that are left."""
+        masks = self.masks
+        return sum(
+            int(masks[x.name].kept.sum()) if x.name in masks else x.weight.size for x in self.network.weighted
+        )
+
+    @property
+    def sparsity(self) -> float:
+        """The share of the dense network's weights that is gone."""
+        return 1 - self.kept_weights / sum(self.dense_weights.values())
+
+    def layer_mask(self, name: str) -> LayerMask:
+        """Return the mask of the weighted layer `name`; all true where nothing was pruned."""
+        if name in self.masks:
+            return self.masks[name]
+        layer = self.network[name]
+        if not isinstance(layer, network.Weighted):
+            raise EspalierError(f"{name}: has no weights to mask")
+        return LayerMask(str(sparsity.Dense()), np.ones(layer.lowered_shape, bool))
+
+    def with_network(self, network: Network) -> "PrunedNetwork":
+        """Return the same pruning of a network with other weights."""
+        return replace(self, network=network)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the network to one file, whole or not at all."""
+        archive.save(path, KIND, self)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "PrunedNetwork":
+        """Read what `save` wrote; raises EspalierError if the file was cut, changed, or is something else."""
+        return archive.load(Path(path), KIND, (cls, *_CLASSES))

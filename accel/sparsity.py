@@ -1,0 +1,403 @@
+"""The patterns of pruning: which masks are legal, and the loop nest that runs what is kept.
+
+A mask is a boolean array (outputs M, input maps C, taps T) that is true where a weight is kept; a linear layer has one
+tap. Its lowered form is the matrix (M, C*T), column = map * T + tap. Every pattern runs on the one loop nest ::
+
+    for unit in outer(group):       # which runs of columns survive: a counter, or a stored list
+        for tap in inner(unit):     # which columns of the run survive
+            acc[row][pixel] += weight[row][unit, tap] * signal[unit, tap][pixel]     # every row of the group
+
+and a new pattern is a new (outer, inner) pair.
+"""
+
+import math
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.errors import EspalierError
+
+Mask = NDArray[np.bool_]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class LoopNest:
+    """What is kept, in the order in which it runs.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Rows M and columns K of the lowered matrix.
+    group_rows : int
+        Rows that share one outer list; the last group may reach past M.
+    unit_columns : int
+        Consecutive columns that an outer index stands for; the last unit may reach past K.
+    outer : tuple of int arrays
+        For each group, the units that survive, ascending.
+    inner : tuple of int arrays
+        For each unit, the columns of it that survive, ascending.
+    """
+
+    shape: tuple[int, int]
+    group_rows: int
+    unit_columns: int
+    outer: tuple[Integers, ...]
+    inner: tuple[Integers, ...]
+
+    @cached_property
+    def group_columns(self) -> tuple[Integers, ...]:
+        """For each group, the lowered columns it reads, in issue order; of a last unit possibly past the edge."""
+        columns = [unit * self.unit_columns + taps for unit, taps in enumerate(self.inner)]
+        empty = np.zeros(0, np.int64)
+        return tuple(np.concatenate([empty, *(columns[unit] for unit in units)]) for units in self.outer)
+
+    @cached_property
+    def positions(self) -> tuple[Integers, Integers]:
+        """Row and column of every stored weight in issue order: column by column, all rows of the group for each."""
+        rows, columns = [], []
+        for group, kept in enumerate(self.group_columns):
+            first = group * self.group_rows
+            rows.append(np.tile(np.arange(first, first + self.group_rows), kept.size))
+            columns.append(np.repeat(kept, self.group_rows))
+        return np.concatenate(rows), np.concatenate(columns)
+
+    @property
+    def stored_words(self) -> int:
+        """Weights that are stored, the filling of blocks that reach past an edge included."""
+        return sum(kept.size for kept in self.group_columns) * self.group_rows
+
+    @cached_property
+    def macs_per_pixel(self) -> int:
+        """Multiply-accumulates for one output pixel: stored weights that lie inside the matrix."""
+        rows, columns = self.positions
+        return int(np.count_nonzero((rows < self.shape[0]) & (columns < self.shape[1])))
+
+    def gather(self, matrix: NDArray[Any]) -> NDArray[Any]:
+        """Return the kept entries of an (M, K) matrix in issue order, zeros where a block reaches past an edge."""
+        height, width = len(self.outer) * self.group_rows, len(self.inner) * self.unit_columns
+        padded = np.zeros((height, width), matrix.dtype)
+        padded[: self.shape[0], : self.shape[1]] = matrix
+        return padded[self.positions]
+
+    def scatter(self, words: NDArray[Any]) -> NDArray[Any]:
+        """Return the (M, K) matrix whose kept entries are `words` in issue order, zero elsewhere."""
+        height, width = len(self.outer) * self.group_rows, len(self.inner) * self.unit_columns
+        padded = np.zeros((height, width), words.dtype)
+        padded[self.positions] = words
+        return padded[: self.shape[0], : self.shape[1]]
+
+
+class Pattern(ABC):
+    """A family of masks that hardware can run without an index for each weight."""
+
+    @abstractmethod
+    def problem(self, kept: Mask) -> str | None:
+        """Return what keeps the mask (M, C, T) from being of this pattern, or None."""
+
+    @abstractmethod
+    def nest(self, kept: Mask) -> LoopNest:
+        """Return the loop nest that runs a legal mask (M, C, T)."""
+
+    def check(self, kept: Mask, where: str) -> None:
+        """Raise EspalierError, naming the layer `where`, unless `kept` is a legal mask of this pattern."""
+        if kept.ndim != 3 or kept.dtype != np.bool_:
+            raise EspalierError(f"{where}: a mask is boolean (outputs, maps, taps), got {kept.dtype} {kept.shape}")
+        problem = self.problem(kept)
+        if problem:
+            raise EspalierError(f"{where}: mask breaks the pattern {self}: {problem}")
+
+
+@dataclass(frozen=True)
+class Dense(Pattern):
+    """Everything is kept."""
+
+    def __str__(self) -> str:
+        return "dense"
+
+    def problem(self, kept: Mask) -> str | None:
+        return None if kept.all() else f"{np.count_nonzero(~kept)} weights are pruned"
+
+    def nest(self, kept: Mask) -> LoopNest:
+        outputs, maps, taps = kept.shape
+        return _nest(kept, outputs, taps, [np.arange(maps)], [np.arange(taps)] * maps)
+
+
+@dataclass(frozen=True)
+class FeatureMap(Pattern):
+    """Whole output maps go, with every kernel that leads to them.
+
+    A mask of this pattern is an intermediate step: `accel.prune.narrow` makes the layer physically narrower, removes
+    the kernels that read the maps too, and what is left is dense (source: Anwar et al., no sparse representation).
+    """
+
+    def __str__(self) -> str:
+        return "feature-map"
+
+    def problem(self, kept: Mask) -> str | None:
+        mixed = np.flatnonzero(kept.any(axis=(1, 2)) & ~kept.all(axis=(1, 2)))
+        if mixed.size:
+            return f"output map {mixed[0]} is pruned in part"
+        return None if kept.any() else "no output map is left"
+
+    def nest(self, kept: Mask) -> LoopNest:
+        outputs, maps, taps = kept.shape
+        alive = kept.any(axis=(1, 2))
+        return _nest(kept, 1, taps, [np.arange(maps if row else 0) for row in alive], [np.arange(taps)] * maps)
+
+
+@dataclass(frozen=True)
+class Kernel(Pattern):
+    """Whole k x k kernels go: one flag for each (output, input) connection."""
+
+    def __str__(self) -> str:
+        return "kernel"
+
+    def problem(self, kept: Mask) -> str | None:
+        mixed = np.argwhere(kept.any(axis=2) & ~kept.all(axis=2))
+        return f"kernel (output {mixed[0][0]}, input {mixed[0][1]}) is pruned in part" if len(mixed) else None
+
+    def nest(self, kept: Mask) -> LoopNest:
+        outputs, maps, taps = kept.shape
+        outer = [np.flatnonzero(row) for row in kept.any(axis=2)]
+        return _nest(kept, 1, taps, outer, [np.arange(taps)] * maps)
+
+
+@dataclass(frozen=True)
+class Strided(Pattern):
+    """Intra-kernel strided sparsity: all kernels that leave an input map keep (or lose) the same strided taps.
+
+    With (stride, offset) of a map, ``keep="strided"`` keeps the taps offset, offset + stride, ...; ``keep="rest"``
+    keeps all others. Taps run row-major over the kernel, offset < stride <= T + 1; (T + 1, T) names no tap at all, so
+    that both readings can say "all" and "none". Source: Anwar et al.; that the text can be read both ways, and the
+    order of the taps, are our reading.
+    """
+
+    keep: str = "strided"
+
+    def __post_init__(self) -> None:
+        if self.keep not in ("strided", "rest"):
+            raise EspalierError(f"keep must be 'strided' or 'rest', got {self.keep!r}")
+
+    def __str__(self) -> str:
+        return "ikss" if self.keep == "strided" else "ikss-rest"
+
+    def taps(self, stride: int, offset: int, taps: int) -> Mask:
+        """Return which of `taps` taps (stride, offset) keeps."""
+        named = np.zeros(taps, bool)
+        named[offset::stride] = True
+        return named if self.keep == "strided" else ~named
+
+    def choices(self, taps: int) -> list[tuple[int, int]]:
+        """Return every legal (stride, offset) for kernels of `taps` taps."""
+        return [(stride, offset) for stride in range(1, taps + 2) for offset in range(stride)]
+
+    def strides_and_offsets(self, kept: Mask) -> tuple[Integers, Integers]:
+        """Return stride and offset of each input map of a legal mask; the smallest stride that fits."""
+        taps = kept.shape[2]
+        known: dict[bytes, tuple[int, int]] = {}
+        for choice in reversed(self.choices(taps)):
+            known[self.taps(*choice, taps).tobytes()] = choice
+        found = np.array([known[kept[0, c].tobytes()] for c in range(kept.shape[1])], np.int64).reshape(-1, 2)
+        return found[:, 0], found[:, 1]
+
+    def problem(self, kept: Mask) -> str | None:
+        differs = np.flatnonzero((kept != kept[:1]).any(axis=(0, 2)))
+        if differs.size:
+            return f"the kernels that leave input map {differs[0]} keep different taps"
+        legal = {self.taps(*choice, kept.shape[2]).tobytes() for choice in self.choices(kept.shape[2])}
+        for index in range(kept.shape[1]):
+            if kept[0, index].tobytes() not in legal:
+                return f"the taps {np.flatnonzero(kept[0, index]).tolist()} of input map {index} have no (stride, offset)"
+        return None
+
+    def nest(self, kept: Mask) -> LoopNest:
+        outputs, maps, taps = kept.shape
+        inner = [np.flatnonzero(kept[0, c]) for c in range(maps)]
+        outer = [np.array([c for c in range(maps) if inner[c].size], np.int64)]
+        return _nest(kept, outputs, taps, outer, inner)
+
+
+@dataclass(frozen=True)
+class KernelStrided(Pattern):
+    """Kernel pruning and intra-kernel strided sparsity together: kernels that stay keep the taps of their input map."""
+
+    keep: str = "strided"
+
+    def __str__(self) -> str:
+        return f"kernel+{self.strided}"
+
+    @property
+    def strided(self) -> Strided:
+        """The strided part."""
+        return Strided(self.keep)
+
+    def factors(self, kept: Mask) -> tuple[Mask, Mask]:
+        """Return the two masks (M, C, T) whose product is `kept`: by kernel, and by tap."""
+        kernels = np.broadcast_to(kept.any(axis=2, keepdims=True), kept.shape)
+        return kernels, np.broadcast_to(kept.any(axis=0, keepdims=True), kept.shape)
+
+    def problem(self, kept: Mask) -> str | None:
+        kernels, taps = self.factors(kept)
+        if (kept != (kernels & taps)).any():
+            output, index, _ = np.argwhere(kept != (kernels & taps))[0]
+            return f"kernel (output {output}, input {index}) keeps other taps than its neighbours"
+        return self.strided.problem(taps)
+
+    def nest(self, kept: Mask) -> LoopNest:
+        inner = [np.flatnonzero(taps) for taps in kept.any(axis=0)]
+        outer = [np.flatnonzero(row) for row in kept.any(axis=2)]
+        return _nest(kept, 1, kept.shape[2], outer, inner)
+
+
+@dataclass(frozen=True)
+class Block(Pattern):
+    """Square blocks of the lowered matrix go; edges are padded where `size` does not divide the shape (source: BSR)."""
+
+    size: int
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise EspalierError(f"block size must be at least 1, got {self.size}")
+
+    def __str__(self) -> str:
+        return f"block-{self.size}"
+
+    def grid(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Return (block rows, block columns) of a mask shape (M, C, T)."""
+        return -(-shape[0] // self.size), -(-math.prod(shape[1:]) // self.size)
+
+    def tiles(self, matrix: NDArray[Any], fill: Any) -> NDArray[Any]:
+        """Return a lowered (M, K) matrix as (block rows, block columns, b, b), padded with `fill`."""
+        rows, columns = self.grid(matrix.shape)
+        padded = np.full((rows * self.size, columns * self.size), fill, matrix.dtype)
+        padded[: matrix.shape[0], : matrix.shape[1]] = matrix
+        return padded.reshape(rows, self.size, columns, self.size).swapaxes(1, 2)
+
+    def expand(self, flags: Mask, shape: tuple[int, ...]) -> Mask:
+        """Return the mask of `shape` (M, C, T) that keeps the blocks whose flag (block rows, block columns) is set."""
+        wide = flags.repeat(self.size, axis=0).repeat(self.size, axis=1)
+        return wide[: shape[0], : math.prod(shape[1:])].reshape(shape)
+
+    def flags(self, kept: Mask) -> Mask:
+        """Return which blocks (block rows, block columns) keep anything."""
+        return self.tiles(kept.reshape(len(kept), -1), False).any(axis=(2, 3))
+
+    def problem(self, kept: Mask) -> str | None:
+        mixed = np.argwhere(self.flags(kept) & ~self.tiles(kept.reshape(len(kept), -1), True).all(axis=(2, 3)))
+        return f"block (row {mixed[0][0]}, column {mixed[0][1]}) is pruned in part" if len(mixed) else None
+
+    def nest(self, kept: Mask) -> LoopNest:
+        flags = self.flags(kept)
+        inner = [np.arange(self.size)] * flags.shape[1]
+        return _nest(kept, self.size, self.size, [np.flatnonzero(row) for row in flags], inner)
+
+
+@dataclass(frozen=True)
+class Irregular(Pattern):
+    """Any scalar weight may go: the classical baseline."""
+
+    def __str__(self) -> str:
+        return "irregular"
+
+    def problem(self, kept: Mask) -> str | None:
+        return None
+
+    def nest(self, kept: Mask) -> LoopNest:
+        lowered = kept.reshape(len(kept), -1)
+        inner = [np.zeros(1, np.int64)] * lowered.shape[1]
+        return _nest(kept, 1, 1, [np.flatnonzero(row) for row in lowered], inner)
+
+
+@dataclass(frozen=True)
+class NOfM(Pattern):
+    """`n` of every `m` consecutive columns of a row of the lowered matrix are kept (all, of a last run that short)."""
+
+    n: int
+    m: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n < self.m:
+            raise EspalierError(f"N:M needs 1 <= N < M, got {self.n}:{self.m}")
+
+    def __str__(self) -> str:
+        return f"{self.n}:{self.m}"
+
+    def problem(self, kept: Mask) -> str | None:
+        lowered = kept.reshape(len(kept), -1)
+        for first in range(0, lowered.shape[1], self.m):
+            run = lowered[:, first : first + self.m]
+            wrong = np.flatnonzero(run.sum(axis=1) != min(self.n, run.shape[1]))
+            if wrong.size:
+                return f"row {wrong[0]} keeps {run[wrong[0]].sum()} of the columns {first}..{first + run.shape[1] - 1}"
+        return None
+
+    def nest(self, kept: Mask) -> LoopNest:
+        return Irregular().nest(kept)
+
+
+def parse_pattern(text: str) -> Pattern:
+    """Return the pattern that `text` names; ``str(pattern)`` gives the same text back.
+
+    Raises
+    ------
+    EspalierError
+        No pattern has that name.
+
+    Examples
+    --------
+    >>> parse_pattern("block-4"), str(parse_pattern("2:4"))
+    (Block(size=4), '2:4')
+    """
+    if text in _NAMED:
+        return _NAMED[text]
+    if match := re.fullmatch(r"block-(\d+)", text):
+        return Block(int(match[1]))
+    if match := re.fullmatch(r"(\d+):(\d+)", text):
+        return NOfM(int(match[1]), int(match[2]))
+    raise EspalierError(f"unknown pattern {text!r}: expected one of {', '.join(_NAMED)}, block-B or N:M")
+
+
+@dataclass(frozen=True, eq=False)
+class LayerMask:
+    """What one layer keeps: a mask (M, C, T) and the pattern that it is legal for."""
+
+    pattern: str
+    kept: Mask
+
+    def __post_init__(self) -> None:
+        kept = np.array(self.kept, bool)
+        kept.setflags(write=False)
+        object.__setattr__(self, "kept", kept)
+        parse_pattern(self.pattern).check(kept, "layer mask")
+
+
+Masks = Mapping[str, LayerMask]
+
+_NAMED: dict[str, Pattern] = {
+    str(pattern): pattern
+    for pattern in (
+        Dense(),
+        FeatureMap(),
+        Kernel(),
+        Strided(),
+        Strided("rest"),
+        KernelStrided(),
+        KernelStrided("rest"),
+        Irregular(),
+    )
+}
+
+
+def _nest(
+    kept: Mask, group_rows: int, unit_columns: int, outer: list[NDArray[Any]], inner: list[NDArray[Any]]
+) -> LoopNest:
+    shape = (kept.shape[0], kept.shape[1] * kept.shape[2])
+    as_integers = [np.asarray(x, np.int64) for x in outer], [np.asarray(x, np.int64) for x in inner]
+    return LoopNest(shape, group_rows, unit_columns, tuple(as_integers[0]), tuple(as_integers[1]))
