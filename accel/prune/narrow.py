@@ -1,0 +1,99 @@
+"""Narrowing: pruned feature maps leave the network for good, with the kernels that lead to them and read them.
+
+Maps that a residual addition adds are one map, so that layers fall into groups that keep the same maps. Source: Anwar et
+al. (a pruned map takes its incoming and outgoing kernels along; what is left is dense); the groups are ours.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.errors import EspalierError
+from accel.network import INPUT, Add, BatchNorm, Conv2d, Flatten, Layer, Linear, Network, Weighted
+from accel.pruned import PrunedNetwork
+from accel.sparsity import FeatureMap, Mask, Masks
+
+
+def map_groups(network: Network) -> dict[str, frozenset[str]]:
+    """Return, for each weighted layer, the weighted layers whose output maps must be kept or pruned together."""
+    groups = _tensor_groups(network)
+    weighted = {layer.name for layer in network.weighted}
+    return {name: frozenset(groups[name] & weighted) for name in weighted}
+
+
+def narrow(pruned: PrunedNetwork, masks: Masks) -> PrunedNetwork:
+    """Return the network without the feature maps that `masks` prune.
+
+    Parameters
+    ----------
+    pruned : PrunedNetwork
+        Without masks of its own: prune feature maps first, then inside what is left.
+    masks : mapping of layer name to LayerMask
+        Of the pattern feature-map. Layers of one group (`map_groups`) that are not named follow those that are.
+
+    Returns
+    -------
+    PrunedNetwork
+        Its outputs equal those of the network whose pruned maps are zero; dense sizes are those of `pruned`.
+
+    Raises
+    ------
+    EspalierError
+        A mask is of another pattern, layers of a group disagree, or the maps are the image's or the classes'.
+    """
+    network = pruned.network
+    if pruned.masks:
+        raise EspalierError(f"{network.name}: prune feature maps before other patterns; it has masks already")
+    kept = _kept_maps(network, {name: _map_flags(name, mask.pattern, mask.kept) for name, mask in masks.items()})
+    layers = tuple(_narrowed(layer, kept) for layer in network.layers)
+    return replace(pruned, network=replace(network, layers=layers))
+
+
+def _map_flags(name: str, pattern: str, kept: Mask) -> Mask:
+    if pattern != str(FeatureMap()):
+        raise EspalierError(f"{name}: narrowing needs feature-map masks, got {pattern}")
+    return kept.any(axis=(1, 2))
+
+
+def _tensor_groups(network: Network) -> dict[str, set[str]]:
+    """Return, for each tensor, the tensors that have the same maps."""
+    groups: dict[str, set[str]] = {INPUT: {INPUT}}
+    for layer in network.layers:
+        group = {layer.name}
+        if not isinstance(layer, Weighted | Flatten):
+            group = group.union(*(groups[source] for source in layer.inputs))
+        for member in group:
+            groups[member] = group
+    return groups
+
+
+def _kept_maps(network: Network, asked: Mapping[str, Mask]) -> dict[str, Mask]:
+    """Return which entries of the first dimension of every tensor stay."""
+    groups = _tensor_groups(network)
+    kept = {name: np.ones(shape[0], bool) for name, shape in network.shapes.items()}
+    for name, flags in asked.items():
+        for fixed in (INPUT, network.output):
+            if fixed in groups[name] and not flags.all():
+                raise EspalierError(f"{name}: its maps are the network's {'input' if fixed == INPUT else 'output'}")
+        for member in groups[name]:
+            if member in asked and (asked[member] != flags).any():
+                raise EspalierError(f"{name} and {member}: are added together, so that they must keep the same maps")
+            kept[member] = flags
+    for layer in network.layers:
+        if isinstance(layer, Flatten):
+            source = network.shapes[layer.inputs[0]]
+            kept[layer.name] = np.repeat(kept[layer.inputs[0]], int(np.prod(source[1:])))
+    return kept
+
+
+def _narrowed(layer: Layer, kept: Mapping[str, Mask]) -> Layer:
+    rows: NDArray[np.intp] = np.flatnonzero(kept[layer.name])
+    if isinstance(layer, Conv2d | Linear):
+        columns = np.flatnonzero(kept[layer.inputs[0]])
+        return replace(layer, weight=layer.weight[rows][:, columns], bias=layer.bias[rows])
+    if isinstance(layer, BatchNorm):
+        arrays = {name: getattr(layer, name)[rows] for name in ("scale", "shift", "mean", "variance")}
+        return replace(layer, **arrays)  # type: ignore[arg-type]  # four arrays
+    return layer

@@ -1,0 +1,290 @@
+"""Lowering: a pruned float network, widths and a calibration batch become a Program."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel import encoding
+from accel.errors import EspalierError
+from accel.fixedpoint import FixedFormat, Overflow, Rounding
+from accel.network import (
+    INPUT,
+    Add,
+    Array,
+    AvgPool,
+    Conv2d,
+    Flatten,
+    GlobalAvgPool,
+    Layer,
+    MaxPool,
+    Network,
+    ReLU,
+    Weighted,
+    Window,
+)
+from accel.program import (
+    AddLayer,
+    AvgPoolLayer,
+    FlattenLayer,
+    MacLayer,
+    MaxPoolLayer,
+    Program,
+    ProgramLayer,
+    ReluLayer,
+    Requantize,
+    Signal,
+    integer_format,
+    proven_accumulator_bits,
+    signed_bits,
+    sum_bits,
+)
+from accel.pruned import PrunedNetwork
+from accel.quantize.steps import l2_step, power_of_two_step
+from accel.quantize.widths import Widths
+from accel.sparsity import parse_pattern
+
+MULTIPLIER_BITS = 16
+ADD_BITS = 12  # how finely the two steps of a residual addition are matched
+
+
+def lower(
+    pruned: PrunedNetwork,
+    widths: Widths,
+    images: Array,
+    *,
+    power_of_two: bool = False,
+    per_output: bool = False,
+    rounding: Rounding = Rounding.RND,
+    overflow: Overflow = Overflow.SAT,
+) -> Program:
+    """Return the Program of a network at the given word lengths.
+
+    Parameters
+    ----------
+    pruned : PrunedNetwork
+    widths : Widths
+    images : float array (images, maps, height, width) in 0..1
+        Calibration batch: signal steps minimise the squared error of what the layers give for it.
+    power_of_two : bool
+        Round every step to a power of two, so that requantisation is a shift.
+    per_output : bool
+        Give each output map its own weight step (the last layer keeps one, so that scores compare).
+    rounding, overflow : Rounding, Overflow
+        Of every requantisation.
+
+    Raises
+    ------
+    EspalierError
+        A batch norm cannot be folded, the calibration batch does not fit, or a layer is of a kind that no Program has.
+    """
+    network = pruned.network.folded()
+    if images.ndim != 4 or images.shape[1:] != network.input_shape or not len(images):
+        raise EspalierError(
+            f"{network.name}: calibration images must have the shape (images, {', '.join(map(str, network.input_shape))}), "
+            f"got {images.shape}"
+        )
+    lowering = _Lowering(replace(pruned, network=network), widths, power_of_two, per_output, rounding, overflow)
+    return lowering.run(images)
+
+
+@dataclass
+class _Lowering:
+    pruned: PrunedNetwork
+    widths: Widths
+    power_of_two: bool
+    per_output: bool
+    rounding: Rounding
+    overflow: Overflow
+
+    def run(self, images: Array) -> Program:
+        network = self.network = self.pruned.network
+        self.absorbed = absorbed_relus(network)
+        self.activations = network.forward(images)
+        self.steps = power_of_two_step if self.power_of_two else l2_step
+        self.signals = {INPUT: self._input_signal()}
+        self.renamed: dict[str, str] = {}
+        layers = []
+        for layer in network.layers:
+            sources = tuple(self.renamed.get(source, source) for source in layer.inputs)
+            if layer.name in self.absorbed:
+                self.renamed[layer.name] = sources[0]
+                continue
+            lowered = self._layer(replace(layer, inputs=sources))
+            self.signals[layer.name] = lowered.output_signal(*(self.signals[source] for source in sources))
+            layers.append(lowered)
+        pruned = self.pruned
+        return Program(network.name, pruned.pattern, pruned.data, network.input_shape, self.signals[INPUT], tuple(layers))
+
+    def _layer(self, layer: Layer) -> ProgramLayer:
+        match layer:
+            case Weighted():
+                return self._mac(layer)
+            case MaxPool():
+                return MaxPoolLayer(layer.name, layer.inputs, layer.window)
+            case AvgPool():
+                return self._avg_pool(layer, layer.window)
+            case GlobalAvgPool():
+                size = self.network.shapes[layer.inputs[0]][1:]
+                return self._avg_pool(layer, Window(size))  # type: ignore[arg-type]  # two sizes
+            case Add():
+                return self._add(layer)
+            case ReLU():
+                return ReluLayer(layer.name, layer.inputs)
+            case Flatten():
+                return FlattenLayer(layer.name, layer.inputs)
+        raise EspalierError(f"{layer.name}: a Program has no {type(layer).__name__}")
+
+    def _input_signal(self) -> Signal:
+        bits = self.widths.input_bits
+        step = 2.0**-bits if self.power_of_two else 1 / (2**bits - 1)
+        return Signal(integer_format(bits, signed=False), step)
+
+    def _output_signal(self, name: str) -> Signal:
+        """Return the signal of a layer's output, its step fitted where its codes are read."""
+        relu = name in self.absorbed.values()
+        form = integer_format(self.widths.of_signal(name), not relu, self.rounding, self.overflow)
+        values = self.activations[self._settled(name)]
+        lowest = -form.max_code if form.signed else 0
+        return Signal(form, self.steps(values, lowest, form.max_code))
+
+    def _settled(self, name: str) -> str:
+        """Return the tensor that is read after the ReLU and max pools of `name`, which move codes but make none."""
+        while len(readers := self.network.consumers(name)) == 1 and isinstance(readers[0], ReLU | MaxPool | Flatten):
+            name = readers[0].name
+        return name
+
+    def _mac(self, layer: Weighted) -> MacLayer:
+        mask = self.pruned.layer_mask(layer.name)
+        pattern = parse_pattern(mask.pattern)
+        nest = pattern.nest(mask.kept)
+        last = layer.name == self.network.output
+        bits = self.widths.of_weights(layer.name)
+        weight_steps, codes = self._weight_codes(layer, mask.kept, bits, self.per_output and not last)
+        source = self.signals[layer.inputs[0]]
+        accumulator_steps = weight_steps * source.step
+        bias = np.floor(layer.bias / accumulator_steps + 0.5).astype(np.int64)
+        accumulator_bits = proven_accumulator_bits(codes, bias, source.format)
+        name, index = encoding.cheapest(pattern, mask.kept)
+        if last:
+            output = Signal(FixedFormat(accumulator_bits, accumulator_bits), float(accumulator_steps[0]))
+        else:
+            output = self._output_signal(layer.name)
+        return MacLayer(
+            layer.name,
+            layer.inputs,
+            shape=layer.lowered_shape,
+            window=layer.window if isinstance(layer, Conv2d) else None,
+            pattern=mask.pattern,
+            encoding=name,
+            index=index,
+            weight_bits=bits,
+            weights=nest.gather(codes),
+            weight_steps=weight_steps,
+            bias_bits=max(signed_bits(bias.min()), signed_bits(bias.max())),
+            bias=bias,
+            accumulator_bits=accumulator_bits,
+            relu=layer.name in self.absorbed.values(),
+            requantize=None if last else requantization(accumulator_steps / output.step, layer.name),
+            output=output,
+            dense_weights=self.pruned.dense_weights[layer.name],
+            dense_macs=self.pruned.dense_macs[layer.name],
+        )
+
+    def _weight_codes(
+        self, layer: Weighted, kept: NDArray[np.bool_], bits: int, per_output: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return the steps and the codes (M, K) of the weights that are kept: Q(w) of REFERENCE.md, 2**bits - 1 levels."""
+        highest = 2 ** (bits - 1) - 1
+        matrix, kept = layer.weight.reshape(len(layer.weight), -1), kept.reshape(len(kept), -1)
+        if per_output:
+            parts = [row[keep] for row, keep in zip(matrix, kept, strict=True)]
+        else:
+            parts = [matrix[kept]]
+        steps = np.array([self.steps(part, -highest, highest) for part in parts])
+        empty = np.array([not part.any() for part in parts])
+        if empty.any() and not empty.all():
+            steps[empty] = steps[~empty].min()  # a row of zeros asks for no step: keep it out of the multipliers' range
+        magnitude = np.minimum(np.floor(np.abs(matrix) / steps[:, None] + 0.5), highest)
+        return steps, (np.sign(matrix) * magnitude * kept).astype(np.int64)
+
+    def _avg_pool(self, layer: Layer, window: Window) -> AvgPoolLayer:
+        source, output = self.signals[layer.inputs[0]], self._output_signal(layer.name)
+        ratio = np.array([source.step / (window.taps * output.step)])
+        return AvgPoolLayer(
+            layer.name,
+            layer.inputs,
+            window,
+            sum_bits([window.taps], [source.format]),
+            layer.name in self.absorbed.values(),
+            requantization(ratio, layer.name),
+            output,
+        )
+
+    def _add(self, layer: Layer) -> AddLayer:
+        sources = [self.signals[source] for source in layer.inputs]
+        output = self._output_signal(layer.name)
+        weights, step = matched_weights(sources[0].step, sources[1].step)
+        return AddLayer(
+            layer.name,
+            layer.inputs,
+            weights,
+            sum_bits(weights, [source.format for source in sources]),
+            layer.name in self.absorbed.values(),
+            requantization(np.array([step / output.step]), layer.name),
+            output,
+        )
+
+
+def absorbed_relus(network: Network) -> dict[str, str]:
+    """Return which ReLU (by name) is taken in by the requantisation of which layer.
+
+    A ReLU may also follow max pools or a flatten of that layer's output: max(x, 0) is monotone, so that they commute.
+    """
+    absorbed: dict[str, str] = {}
+    for layer in network.layers:
+        if not isinstance(layer, ReLU):
+            continue
+        source = layer.inputs[0]
+        while source != INPUT and len(network.consumers(source)) == 1:
+            before = network[source]
+            if isinstance(before, Weighted | Add | AvgPool | GlobalAvgPool):
+                absorbed[layer.name] = source
+            if not isinstance(before, MaxPool | Flatten):
+                break
+            source = before.inputs[0]
+    return absorbed
+
+
+def requantization(ratios: NDArray[np.float64], name: str) -> Requantize:
+    """Return the integer multipliers and the shift whose quotient is nearest to `ratios`; exact for powers of two.
+
+    Raises
+    ------
+    EspalierError
+        A ratio is too large or too small for a 16-bit multiplier and a shift of 0..60.
+    """
+    shift = min(MULTIPLIER_BITS - math.frexp(float(ratios.max()))[1], 60)
+    if shift >= 0:
+        multipliers = np.floor(ratios * 2.0**shift + 0.5).astype(np.int64)
+        if multipliers.max() == 1 << MULTIPLIER_BITS:  # the largest rounded up to one bit more
+            shift, multipliers = shift - 1, np.floor(ratios * 2.0 ** (shift - 1) + 0.5).astype(np.int64)
+    if shift < 0 or multipliers.min() < 1:
+        raise EspalierError(f"{name}: no 16-bit multiplier and shift give the ratio {ratios.max():g} of steps")
+    while shift and not (multipliers & 1).any():
+        multipliers, shift = multipliers >> 1, shift - 1
+    return Requantize(multipliers, shift)
+
+
+def matched_weights(left: float, right: float) -> tuple[tuple[int, int], float]:
+    """Return integer weights (a, b) and a step with a * step ~ `left`, b * step ~ `right`; exact for powers of two.
+
+    >>> matched_weights(0.5, 0.125)
+    ((4, 1), 0.125)
+    """
+    largest = max(left, right)
+    pair = [max(1, round(step / largest * 2**ADD_BITS)) for step in (left, right)]
+    common = math.gcd(*pair)
+    weights = pair[0] // common, pair[1] // common
+    return weights, largest / max(weights)

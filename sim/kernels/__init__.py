@@ -1,0 +1,1 @@
+"""Loops over arrays and integers, compiled by numba: no validation, no objects."""

@@ -1,0 +1,55 @@
+"""Accumulators to codes: `accel.fixedpoint`'s two rules, compiled."""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from accel import fixedpoint
+from accel.fixedpoint import Overflow, Rounding
+
+round_shift = njit(nogil=True, cache=True, inline="always")(fixedpoint.round_shift)
+overflow_code = njit(nogil=True, cache=True, inline="always")(fixedpoint.overflow_code)
+
+# what a layer does to its accumulators, as one int64 array: the places of
+RELU, SHIFT, ROUNDING, WIDTH, SIGNED, OVERFLOW, SATURATION_BITS = range(7)
+RULES = 7  # an array of fewer places means: hand out the accumulators
+_RND, _SAT = int(Rounding.RND), int(Overflow.SAT)
+
+
+@njit(nogil=True, cache=True)
+def finish(accumulators: Any, multiplier: Any, rules: Any, out: Any) -> None:
+    """Write the codes of one output position, for all lanes, to `out`."""
+    if len(rules) < RULES:
+        for lane in range(len(out)):
+            out[lane] = accumulators[lane]
+        return
+    lowest = np.int64(0) if rules[RELU] else np.iinfo(np.int64).min
+    shift, width, signed = rules[SHIFT], rules[WIDTH], rules[SIGNED] != 0
+    # the default modes as constants, which lets the compiler fold the rules and use vectors
+    if rules[ROUNDING] == _RND and rules[OVERFLOW] == _SAT and signed:
+        _codes(accumulators, lowest, multiplier, shift, _RND, width, True, _SAT, 0, out)
+    elif rules[ROUNDING] == _RND and rules[OVERFLOW] == _SAT:
+        _codes(accumulators, lowest, multiplier, shift, _RND, width, False, _SAT, 0, out)
+    else:
+        modes = rules[ROUNDING], rules[OVERFLOW], rules[SATURATION_BITS]
+        _codes(accumulators, lowest, multiplier, shift, modes[0], width, signed, modes[1], modes[2], out)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def _codes(
+    accumulators: Any,
+    lowest: Any,
+    multiplier: Any,
+    shift: Any,
+    rounding: Any,
+    width: Any,
+    signed: Any,
+    overflow: Any,
+    saturation_bits: Any,
+    out: Any,
+) -> None:
+    for lane in range(len(out)):
+        value = max(np.int64(accumulators[lane]), lowest) * multiplier
+        rounded = round_shift(value, shift, rounding)
+        out[lane] = overflow_code(rounded, width, signed, overflow, saturation_bits)
