@@ -1,0 +1,202 @@
+"""Fitting a network, pruned or not, to labeled images; what is pruned stays exactly zero."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from accel.errors import EspalierError
+from accel.network import BatchNorm, Network
+from accel.pruned import PrunedNetwork
+from accel.train.checkpoint import Checkpoint, fingerprint
+from accel.train.module import NetworkModule, to_module, to_network
+from accel.train.recipe import Recipe
+from accel.train.samples import Images, Labels, Samples, pick_device
+
+EVALUATION_BATCH = 512
+ADAM_SECOND_BETA = 0.999
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training is after one step.
+
+    Parameters
+    ----------
+    epoch, epochs : int
+        The epoch that runs, from 1, and how many there will be.
+    step, steps : int
+        Steps taken since the training began, and how many there will be.
+    loss, error_rate : float
+        Mean over the images of this epoch so far; error rates are 0..1.
+    validation_error_rate : float or None
+        At an epoch's last step, if there are validation images.
+    """
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    error_rate: float
+    validation_error_rate: float | None = None
+
+
+Listener = Callable[[Progress], None]
+
+
+def fit(
+    pruned: PrunedNetwork,
+    images: Images,
+    labels: Labels,
+    recipe: Recipe,
+    *,
+    validation: tuple[Images, Labels] | None = None,
+    device: str | torch.device | None = None,
+    checkpoint: Path | None = None,
+    progress: Listener | None = None,
+) -> PrunedNetwork:
+    """Return `pruned` with weights trained by `recipe` from those that it has; its masks hold after every step.
+
+    On a CPU the same input and the same number of threads give the same bytes, also when the run was interrupted and
+    continued from its checkpoint.
+
+    Parameters
+    ----------
+    pruned : PrunedNetwork
+    images : float32 (N, C, H, W)
+        Pixels 0..1.
+    labels : int64 (N,)
+    recipe : Recipe
+    validation : (images, labels), optional
+        Only reported: nothing is chosen by them.
+    device : str or torch.device, optional
+        A GPU if there is one.
+    checkpoint : Path, optional
+        Written after each epoch; if it is there already, the run goes on from it.
+    progress : function of Progress, optional
+        Called after each step, and at an epoch's end only when the checkpoint has been written.
+
+    Raises
+    ------
+    EspalierError
+        Data or checkpoint do not fit, or the training diverged.
+    """
+    run = _Run(pruned, images, labels, recipe, pick_device(device), validation)
+    store = Checkpoint(Path(checkpoint), fingerprint(pruned, images, labels, recipe)) if checkpoint else None
+    done = store.restore(run.module, run.optimizer) if store else 0
+    for epoch in range(done, recipe.epochs):
+        last = run.epoch(epoch, progress)
+        if store:
+            store.write(epoch + 1, run.module, run.optimizer)
+        if progress:
+            progress(last)
+    return pruned.with_network(to_network(run.module))
+
+
+def error_rate(network: Network, images: Images, labels: Labels, device: str | torch.device | None = None) -> float:
+    """Return the share (0..1) of images whose highest score is not that of their label.
+
+    Raises
+    ------
+    EspalierError
+        The images or labels do not fit the network.
+    """
+    place = pick_device(device)
+    samples = Samples.checked(network, images, labels, place)
+    return _error_rate(to_module(network).to(place), samples)
+
+
+class _Run:
+    """The state of one training."""
+
+    def __init__(
+        self,
+        pruned: PrunedNetwork,
+        images: Images,
+        labels: Labels,
+        recipe: Recipe,
+        device: torch.device,
+        validation: tuple[Images, Labels] | None,
+    ) -> None:
+        self.recipe = recipe
+        self.samples = Samples.checked(pruned.network, images, labels, device)
+        self.validation = Samples.checked(pruned.network, *validation, device) if validation else None
+        self.steps = self.samples.steps(recipe.batch_size)
+        if len(self.samples) // self.steps < 2 and any(isinstance(x, BatchNorm) for x in pruned.network.layers):
+            raise EspalierError(f"{pruned.network.name}: batch norm needs at least 2 images in each batch")
+        self.module = to_module(pruned.network).to(device)
+        self.optimizer = _optimizer(self.module, recipe)
+        self.masked = _masked(self.module, pruned, device)
+
+    def epoch(self, epoch: int, progress: Listener | None) -> Progress:
+        """Train for one epoch, counted from 0; return the report of its last step, and give `progress` the others."""
+        self.module.train()
+        totals, seen = torch.zeros(2, device=self.samples.images.device), 0
+        for step, (images, labels) in enumerate(self.samples.batches(self.recipe, epoch), start=1):
+            done = (epoch + (step - 1) / self.steps) / self.recipe.epochs
+            totals += self._step(images, labels, self.recipe.rate(done))
+            seen += len(labels)
+            if progress and step < self.steps:
+                progress(self._report(epoch, step, totals / seen))
+        held_out = _error_rate(self.module, self.validation) if self.validation else None
+        return self._report(epoch, self.steps, totals / seen, held_out)
+
+    def _step(self, images: Tensor, labels: Tensor, rate: float) -> Tensor:
+        """Take one step; return the batch's summed loss and its number of errors."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        scores = self.module(images).flatten(1)
+        loss = F.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
+        self.optimizer.zero_grad()
+        loss.backward()
+        for weight, gone in self.masked:
+            if weight.grad is not None:  # None: the layer leads nowhere
+                weight.grad.masked_fill_(gone, 0)  # keeps the optimizer's averages zero there too
+        self.optimizer.step()
+        with torch.no_grad():
+            for weight, gone in self.masked:
+                weight.masked_fill_(gone, 0)  # exact by construction, whatever the optimizer does
+        return torch.stack([loss.detach() * len(labels), (scores.argmax(1) != labels).sum()])
+
+    def _report(self, epoch: int, step: int, means: Tensor, validation: float | None = None) -> Progress:
+        loss, errors = means.tolist()
+        if not np.isfinite(loss):
+            raise EspalierError(
+                f"{self.module.network.name}: the training diverged in epoch {epoch + 1} (the loss is {loss}): "
+                f"lower the learning_rate, now {self.recipe.learning_rate}"
+            )
+        epochs = self.recipe.epochs
+        return Progress(epoch + 1, epochs, epoch * self.steps + step, epochs * self.steps, loss, errors, validation)
+
+
+def _optimizer(module: NetworkModule, recipe: Recipe) -> torch.optim.Optimizer:
+    matrices = [x for x in module.parameters() if x.ndim > 1]
+    vectors = [x for x in module.parameters() if x.ndim == 1]
+    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    if recipe.optimizer == "adam":
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(recipe.momentum, ADAM_SECOND_BETA))
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
+
+
+def _masked(module: NetworkModule, pruned: PrunedNetwork, device: torch.device) -> list[tuple[Tensor, Tensor]]:
+    """Return each masked weight with where it is pruned."""
+    pairs = []
+    for name, mask in pruned.masks.items():
+        weight = module.operation(name).weight
+        pairs.append((weight, torch.from_numpy(~mask.kept).reshape(weight.shape).to(device)))
+    return pairs
+
+
+@torch.no_grad()
+def _error_rate(module: NetworkModule, samples: Samples) -> float:
+    module.eval()
+    wrong = torch.zeros((), dtype=torch.int64, device=samples.labels.device)
+    for first in range(0, len(samples), EVALUATION_BATCH):
+        part = slice(first, first + EVALUATION_BATCH)
+        wrong += (module(samples.images[part]).flatten(1).argmax(1) != samples.labels[part]).sum()
+    return wrong.item() / len(samples)

@@ -1,0 +1,175 @@
+"""A `Network` as a PyTorch module and back: one generic executor of the graph, nothing for any one network."""
+
+from dataclasses import fields, replace
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from accel.errors import EspalierError
+from accel.network import (
+    INPUT,
+    Add,
+    AvgPool,
+    BatchNorm,
+    Conv2d,
+    Flatten,
+    GlobalAvgPool,
+    Layer,
+    Linear,
+    MaxPool,
+    Network,
+    ReLU,
+    Window,
+)
+
+STATISTICS = ("mean", "variance")  # of a batch norm: followed as it trains, not learned
+STATISTICS_MOMENTUM = 0.1  # the share of each new batch in the running statistics; PyTorch's usual value
+
+
+class Operation(nn.Module):
+    """One layer: its arrays become parameters (statistics become buffers) under the names that the layer gives them."""
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self.layer = layer
+        for item in fields(layer):
+            value = getattr(layer, item.name)
+            if not isinstance(value, np.ndarray):
+                continue
+            if item.name in STATISTICS:
+                self.register_buffer(item.name, torch.tensor(value))
+            else:
+                self.register_parameter(item.name, nn.Parameter(torch.tensor(value)))
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Return the output for a batch."""
+        return compute(self.layer, self, *inputs)
+
+    def learned(self) -> Layer:
+        """Return the layer with the arrays that the module holds now."""
+        return replace(self.layer, **{name: tensor.cpu().numpy() for name, tensor in self.state_dict().items()})
+
+
+class NetworkModule(nn.Module):
+    """Runs the layers of a network in their order; ``module(images)`` gives the scores, as `Network.scores` does.
+
+    Parameters
+    ----------
+    network : Network
+        The structure, and the values that the parameters start from.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+        self.operations = nn.ModuleList(Operation(layer) for layer in network.layers)
+
+    def operation(self, name: str) -> Operation:
+        """Return the operation of the layer `name`; its parameters have the names of the layer's arrays."""
+        return self.operations[self.network.layers.index(self.network[name])]
+
+    def activations(self, images: Tensor) -> dict[str, Tensor]:
+        """Return every activation for a batch of images, by layer name, as `Network.forward` does."""
+        values = {INPUT: images}
+        for operation in self.operations:
+            layer = operation.layer
+            values[layer.name] = operation(*(values[source] for source in layer.inputs))
+        return values
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the scores of a batch of images (batch, maps, height, width)."""
+        return self.activations(images)[self.network.output]
+
+
+def to_module(network: Network) -> NetworkModule:
+    """Return a trainable module that computes what `network` computes.
+
+    The module is in evaluation mode: batch norms use their running statistics until ``module.train()``.
+
+    Raises
+    ------
+    EspalierError
+        When it runs: a layer is of a kind that has no operation here.
+    """
+    return NetworkModule(network).eval()
+
+
+def to_network(module: NetworkModule) -> Network:
+    """Return the network of `module` with its present parameters and batch norm statistics.
+
+    Raises
+    ------
+    EspalierError
+        A parameter is not finite: the training has diverged.
+    """
+    return replace(module.network, layers=tuple(operation.learned() for operation in module.operations))
+
+
+@singledispatch
+def compute(layer: Layer, arrays: Any, *inputs: Tensor) -> Tensor:
+    """Return the output of `layer` for a batch, with the weights, scales and statistics that `arrays` holds."""
+    raise EspalierError(f"{layer.name}: a {type(layer).__name__} layer cannot be trained")
+
+
+@compute.register
+def _(layer: Conv2d, arrays: Any, maps: Tensor) -> Tensor:
+    maps, padding = _padded(maps, layer.window)
+    return F.conv2d(maps, arrays.weight, arrays.bias, layer.window.stride, padding)
+
+
+@compute.register
+def _(layer: Linear, arrays: Any, features: Tensor) -> Tensor:
+    return F.linear(features, arrays.weight, arrays.bias)
+
+
+@compute.register
+def _(layer: BatchNorm, arrays: Any, maps: Tensor) -> Tensor:
+    statistics, affine = (arrays.mean, arrays.variance), (arrays.scale, arrays.shift)
+    return F.batch_norm(maps, *statistics, *affine, arrays.training, STATISTICS_MOMENTUM, layer.epsilon)
+
+
+@compute.register
+def _(layer: ReLU, arrays: Any, values: Tensor) -> Tensor:
+    return F.relu(values)
+
+
+@compute.register
+def _(layer: MaxPool, arrays: Any, maps: Tensor) -> Tensor:
+    return F.max_pool2d(_filled(maps, layer.window, -float("inf")), layer.window.kernel, layer.window.stride)
+
+
+@compute.register
+def _(layer: AvgPool, arrays: Any, maps: Tensor) -> Tensor:
+    return F.avg_pool2d(_filled(maps, layer.window, 0.0), layer.window.kernel, layer.window.stride)
+
+
+@compute.register
+def _(layer: GlobalAvgPool, arrays: Any, maps: Tensor) -> Tensor:
+    return maps.mean(dim=(-2, -1), keepdim=True)
+
+
+@compute.register
+def _(layer: Flatten, arrays: Any, maps: Tensor) -> Tensor:
+    return maps.flatten(1)
+
+
+@compute.register
+def _(layer: Add, arrays: Any, left: Tensor, right: Tensor) -> Tensor:
+    return left + right
+
+
+def _padded(maps: Tensor, window: Window) -> tuple[Tensor, tuple[int, int]]:
+    """Return maps and the padding that the convolution itself shall add: all of it where opposite sides are equal."""
+    top, left, bottom, right = window.padding
+    if top == bottom and left == right:
+        return maps, (top, left)
+    return _filled(maps, window, 0.0), (0, 0)
+
+
+def _filled(maps: Tensor, window: Window, value: float) -> Tensor:
+    top, left, bottom, right = window.padding
+    return F.pad(maps, (left, right, top, bottom), value=value) if any(window.padding) else maps

@@ -1,0 +1,90 @@
+"""How to train: a frozen recipe, checked when it is made."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from accel.errors import EspalierError
+
+OPTIMIZERS = ("sgd", "adam")
+SCHEDULES = ("constant", "cosine", "step")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a training run does; two runs of one recipe on one machine's CPU give the same bytes.
+
+    Parameters
+    ----------
+    epochs, batch_size : int
+        Each epoch is cut into the fewest batches of at most `batch_size` images, all of nearly one size.
+    learning_rate : float
+        At the start; `schedule` lowers it.
+    optimizer : {"sgd", "adam"}
+        SGD with momentum, or Adam with decoupled weight decay (AdamW) and (momentum, 0.999) as its betas.
+    momentum : float
+    weight_decay : float
+        Of kernels and matrices only; biases and batch norms do not decay.
+    schedule : {"constant", "cosine", "step"}
+        Cosine falls to 0 over the run; step divides by 10 after half and after three quarters of it.
+    label_smoothing : float
+        The share of the target that is spread over all classes.
+    shift_pixels : int
+        Images move by a random number of pixels, at most this many each way, zeros moving in; 0 leaves them in place.
+    flip : bool
+        Mirror half of the images left to right, drawn anew each epoch.
+    seed : int
+        Of the order of the images and of what is done to them.
+
+    Raises
+    ------
+    EspalierError
+        A field is out of its range.
+    """
+
+    epochs: int = 10
+    batch_size: int = 64
+    learning_rate: float = 0.01
+    optimizer: str = "sgd"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: str = "cosine"
+    label_smoothing: float = 0.0
+    shift_pixels: int = 0
+    flip: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch_size", 1), ("shift_pixels", 0), ("seed", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise EspalierError(f"{name} must be an integer of at least {least}, got {value!r}")
+        if not 0 < self.learning_rate < math.inf:
+            raise EspalierError(f"learning_rate must be above 0, got {self.learning_rate}")
+        if not 0 <= self.weight_decay < math.inf:
+            raise EspalierError(f"weight_decay must be at least 0, got {self.weight_decay}")
+        for name in ("momentum", "label_smoothing"):
+            if not 0 <= getattr(self, name) < 1:
+                raise EspalierError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
+        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in known:
+                raise EspalierError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+
+    def rate(self, done: float) -> float:
+        """Return the learning rate when the share `done` (0..1) of all steps has been taken.
+
+        Examples
+        --------
+        >>> Recipe(learning_rate=0.5).rate(0.5), Recipe(learning_rate=0.5, schedule="step").rate(0.5)
+        (0.25, 0.05)
+        """
+        if self.schedule == "cosine":
+            return self.learning_rate * (1 + math.cos(math.pi * done)) / 2
+        if self.schedule == "step":
+            return self.learning_rate / 10 ** ((done >= 0.5) + (done >= 0.75))
+        return self.learning_rate
+
+    def generator(self, epoch: int) -> np.random.Generator:
+        """Return the source of everything that is drawn in one epoch, whatever the epochs before it drew."""
+        return np.random.default_rng([self.seed, epoch])

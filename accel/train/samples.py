@@ -1,0 +1,114 @@
+"""The images that a network learns from: checked once, put on the device, dealt out in batches."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from accel.errors import EspalierError
+from accel.network import Network
+from accel.train.recipe import Recipe
+
+Images = NDArray[np.float32]
+Labels = NDArray[np.int64]
+
+
+def pick_device(device: str | torch.device | None) -> torch.device:
+    """Return the device asked for; where none is, the GPU if there is one.
+
+    Raises
+    ------
+    EspalierError
+        This PyTorch cannot compute on that device.
+    """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(1, device=device).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise EspalierError(f"device {str(device)!r} cannot be used: {str(error).splitlines()[0]}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Images (N, C, H, W) and labels (N,) on one device."""
+
+    images: Tensor
+    labels: Tensor
+
+    @classmethod
+    def checked(cls, network: Network, images: Images, labels: Labels, device: torch.device) -> "Samples":
+        """Return a copy on `device` of data that fit the network.
+
+        Raises
+        ------
+        EspalierError
+            The images are not float, finite and of the network's input shape; the labels are not as many, or name
+            no class; there is nothing.
+        """
+        images, labels = np.ascontiguousarray(images), np.ascontiguousarray(labels)
+        problem = _problem_of_images(network, images) or _problem_of_labels(network, labels, len(images))
+        if problem:
+            raise EspalierError(f"{network.name}: {problem}")
+        return cls(
+            torch.tensor(images, dtype=torch.float32, device=device),
+            torch.tensor(labels, dtype=torch.int64, device=device),
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def steps(self, batch_size: int) -> int:
+        """Batches in an epoch."""
+        return math.ceil(len(self) / batch_size)
+
+    def batches(self, recipe: Recipe, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the images and labels of one epoch in a drawn order, shifted and mirrored as the recipe says."""
+        rng = recipe.generator(epoch)
+        for chosen in np.array_split(rng.permutation(len(self)), self.steps(recipe.batch_size)):
+            index = torch.from_numpy(chosen).to(self.images.device)
+            images = self.images[index]
+            if recipe.shift_pixels:
+                reach = recipe.shift_pixels
+                images = shifted(images, rng.integers(-reach, reach, (2, len(chosen)), endpoint=True), reach)
+            if recipe.flip:
+                images = flipped(images, rng.random(len(chosen)) < 0.5)
+            yield images, self.labels[index]
+
+
+def shifted(images: Tensor, moves: NDArray[np.int64], reach: int) -> Tensor:
+    """Return images (N, C, H, W) moved down and right by `moves` (2, N), -reach..reach pixels, zeros moving in."""
+    height, width = images.shape[2:]
+    windows = F.pad(images, (reach,) * 4).unfold(2, height, 1).unfold(3, width, 1)
+    down, right = torch.from_numpy(reach - moves).to(images.device)
+    return windows[torch.arange(len(images), device=images.device), :, down, right]
+
+
+def flipped(images: Tensor, chosen: NDArray[np.bool_]) -> Tensor:
+    """Return images (N, C, H, W), the `chosen` (N,) of them mirrored left to right."""
+    return torch.where(torch.from_numpy(chosen).to(images.device)[:, None, None, None], images.flip(3), images)
+
+
+def _problem_of_images(network: Network, images: NDArray[np.generic]) -> str | None:
+    if images.ndim != 4 or images.shape[1:] != network.input_shape or not len(images):
+        return f"images must be (N, {', '.join(map(str, network.input_shape))}) with N at least 1, got {images.shape}"
+    if not np.issubdtype(images.dtype, np.floating):
+        return f"images must be float32 in 0..1, got {images.dtype}"
+    if not np.isfinite([images.min(), images.max()]).all():  # the minimum of anything with a NaN is NaN
+        return "images hold a value that is not finite"
+    return None
+
+
+def _problem_of_labels(network: Network, labels: NDArray[np.generic], images: int) -> str | None:
+    scores = network.shapes[network.output]
+    if math.prod(scores[1:]) != 1:
+        return f"its output must be one score for each class, got the shape {scores}"
+    if labels.shape != (images,) or not np.issubdtype(labels.dtype, np.integer):
+        return f"labels must be {images} integers, one for each image, got {labels.dtype} of shape {labels.shape}"
+    if labels.min() < 0 or labels.max() >= scores[0]:
+        return f"labels must be 0..{scores[0] - 1}, got {labels.min()}..{labels.max()}"
+    return None

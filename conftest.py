@@ -1,0 +1,6 @@
+"""Collection of doctests: the training package needs PyTorch, which is an extra."""
+
+import importlib.util
+
+collect_ignore = [] if importlib.util.find_spec("torch") else ["accel/train", "reports/make_zoo.py"]
+collect_ignore += ["accel/interchange/make_digits.py"]  # needs scikit-learn, once, to repack the embedded images

@@ -1,0 +1,30 @@
+"""Progress bars: drawn on a terminal, silent in a pipe."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class Bar:
+    """One line: what runs, how far it is, how long it still takes, and what is known so far."""
+
+    def __init__(self, progress: Progress, task: Any) -> None:
+        self._progress = progress
+        self._task = task
+
+    def advance(self, note: str = "") -> None:
+        """Count one step, with a short note about it."""
+        self._progress.update(self._task, advance=1, note=note)
+
+
+@contextmanager
+def bar(what: str, total: int) -> Iterator[Bar]:
+    """Show a bar of `total` steps on standard error while the block runs."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    note = TextColumn("{task.fields[note]}")
+    with Progress(*columns, note, console=console, disable=not console.is_terminal, transient=True) as progress:
+        yield Bar(progress, progress.add_task(what, total=total, note=""))
