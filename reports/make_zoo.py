@@ -11,10 +11,9 @@ go on where they were: trainings keep checkpoints, finished versions stay.
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
 
+import click
 import numpy as np
-import typer
 
 from accel import train
 from accel.files import write_whole
@@ -51,9 +50,9 @@ class Entry:
 
 RATIOS: dict[str, dict[str, float]] = {
     "feature-map": {"feature-map": 0.5},
-    "kernel": {"kernel": 0.8},
-    "ikss": {"ikss": 0.8},
-    "kernel+ikss": {"kernel+ikss": 0.85},
+    "kernel": {"kernel": 0.7},
+    "ikss": {"ikss": 0.7},
+    "kernel+ikss": {"kernel+ikss": 0.75},
     "feature-map+kernel": {"feature-map": 0.4, "kernel": 0.6},
     "block-4": {"block-4": 0.8},
     "2:4": {},
@@ -70,7 +69,7 @@ ENTRIES = {
     "lenet5": Entry(
         "mnist",
         Recipe(epochs=12, batch_size=128, learning_rate=2e-3, optimizer="adam", weight_decay=1e-4, shift_pixels=2),
-        Recipe(epochs=6, batch_size=128, learning_rate=1e-3, optimizer="adam", weight_decay=1e-4, shift_pixels=2),
+        Recipe(epochs=10, batch_size=128, learning_rate=2e-3, optimizer="adam", weight_decay=1e-4, shift_pixels=2),
         RATIOS,
     ),
 }
@@ -145,14 +144,14 @@ def _row(pruned: PrunedNetwork, file: str, splits: dict[str, Dataset]) -> dict[s
     return {"pattern": pruned.pattern, "file": file, "sparsity": round(pruned.sparsity, 6), **rates}
 
 
-def main(
-    network: Annotated[str, typer.Argument(help="A network of the zoo.")],
-    data_dir: Annotated[str | None, typer.Option(envvar="ESPALIER_DATA", help="Folder of the data sets.")] = None,
-    out: Annotated[Path, typer.Option(help="Where the zoo lies.")] = ZOO,
-) -> None:
+@click.command()
+@click.argument("network")
+@click.option("--data-dir", envvar="ESPALIER_DATA", help="Folder of the data sets.")
+@click.option("--out", type=click.Path(path_type=Path), default=ZOO, help="Where the zoo lies.")
+def main(network: str, data_dir: str | None, out: Path) -> None:
     """Train, prune and save one network of the zoo."""
     make(network, data_dir, out)
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    main()

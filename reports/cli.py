@@ -1,0 +1,157 @@
+"""The command ``espalier``: what a user types, checked, and handed to the stage that does it."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from accel.errors import EspalierError
+from reports import commands
+
+Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+def _option(*names: str, help: str, **settings: Any) -> Decorator:
+    return click.option(*names, help=help, **settings)
+
+
+network_argument = click.argument("network")
+data_dir_option = _option(
+    "--data-dir", envvar="ESPALIER_DATA", help="Folder that holds mnist/, fashion-mnist/, cifar-10-batches-bin/."
+)
+threads_option = _option("--threads", type=click.IntRange(1), help="Threads of the engine; all processors by default.")
+images_option = _option("--images", type=click.IntRange(1), help="How many images; all by default.")
+json_option = _option("--json", "json_file", type=FILE, help="Also write the numbers to this file.")
+weight_bits_option = _option("--weight-bits", type=int, default=8, show_default=True, help="Bits of a weight.")
+signal_bits_option = _option("--signal-bits", type=int, default=8, show_default=True, help="Bits of a signal.")
+pattern_option = _option("--pattern", help="Which version of a zoo network, or how to prune a dense file.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="espalier-hw", prog_name="espalier")
+def app() -> None:
+    """Pruned, low-precision convolutional networks on a MAC array: accuracy, memory and work, bit for bit.
+
+    NETWORK is a name of the zoo (see `espalier info`) or a file, PROGRAM a file that `espalier quantize` wrote.
+    """
+
+
+@app.command()
+@click.argument("network", default="digits")
+@_option("--bits", default="3..8", show_default=True, help="Word lengths: 3..8, or a list such as 3,4,8.")
+@_option("--patterns", help="Comma-separated; all versions of a zoo network by default.")
+@_option("--out", "-o", type=click.Path(path_type=Path), default="report", show_default=True, help="Folder to write.")
+@images_option
+@data_dir_option
+@threads_option
+def report(**arguments: Any) -> None:
+    """Measure accuracy, memory and MACs against word length, for each pattern.
+
+    Writes report.html, results.json, results.csv and the figures.
+
+    Example: espalier report lenet5 --data-dir data --patterns dense,kernel,ikss --out build/lenet5
+    """
+    commands.report(**arguments)
+
+
+@app.command()
+@network_argument
+@weight_bits_option
+@signal_bits_option
+@pattern_option
+@_option("--sram", help="On-chip memory to fit into, such as 64KiB.")
+@json_option
+@data_dir_option
+def size(**arguments: Any) -> None:
+    """Count bits and MACs layer by layer, and say whether it fits.
+
+    NETWORK may also be a Program, whose word lengths are its own.
+
+    Example: espalier size lenet5 --pattern kernel --weight-bits 4 --signal-bits 6 --sram 64KiB
+    """
+    commands.size(**arguments)
+
+
+@app.command()
+@network_argument
+@weight_bits_option
+@signal_bits_option
+@_option("--input-bits", type=int, default=8, show_default=True, help="Bits of a pixel.")
+@pattern_option
+@_option("--power-of-two", is_flag=True, help="Steps that are powers of two: requantisation is a shift.")
+@_option("--rounding", default="RND", show_default=True, help="ap_fixed rounding of every requantisation.")
+@_option("--overflow", default="SAT", show_default=True, help="ap_fixed overflow of every requantisation.")
+@_option("--out", "-o", type=FILE, required=True, help="The Program to write.")
+@data_dir_option
+def quantize(**arguments: Any) -> None:
+    """Turn a network into a Program: integers, indices, requantisation.
+
+    Example: espalier quantize lenet5 --pattern ikss --weight-bits 4 --signal-bits 5 -o lenet5.espalier
+    """
+    commands.quantize(**arguments)
+
+
+@app.command()
+@click.argument("program", type=FILE)
+@_option("--data", help="Data set; the one that the Program was made for by default.")
+@_option("--split", default="test", show_default=True, help="train, validation or test.")
+@images_option
+@json_option
+@data_dir_option
+@threads_option
+def run(**arguments: Any) -> None:
+    """Run a Program bit for bit: error rate and images per second.
+
+    Example: espalier run lenet5.espalier --data mnist --data-dir data
+    """
+    commands.run(**arguments)
+
+
+@app.command()
+def info() -> None:
+    """Say what is installed, what the zoo holds, and where data is looked for."""
+    commands.info()
+
+
+@app.group()
+def data() -> None:
+    """Get data sets."""
+
+
+@data.command("fetch")
+@click.argument("name")
+@_option("--base-url", help="A mirror to download from.")
+@data_dir_option
+def data_fetch(**arguments: Any) -> None:
+    """Download mnist, fashion-mnist or cifar-10 and check the SHA-256.
+
+    Example: espalier data fetch mnist --data-dir data
+    """
+    commands.data_fetch(**arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; bad input ends in one line on standard error and exit status 2."""
+    try:
+        status = app.main(arguments, prog_name="espalier", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:  # a bare `espalier` asks for help
+        print(error.format_message())
+        status = 2
+    except click.ClickException as error:
+        status = _complain(error.format_message())
+    except EspalierError as error:
+        status = _complain(str(error))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        status = _complain(f"{where}{error.strerror or error}")
+    except (click.Abort, KeyboardInterrupt):
+        status = 130
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _complain(message: str) -> int:
+    print(f"espalier: {' '.join(message.split())}", file=sys.stderr)
+    return 2

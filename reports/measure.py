@@ -1,0 +1,147 @@
+"""The main job: prune, lower, run and cost every pattern at every width."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from accel.cost import cost_of
+from accel.errors import EspalierError
+from accel.interchange import zoo
+from accel.interchange.datasets import Dataset, load
+from accel.pruned import PrunedNetwork
+from accel.quantize import Widths, lower
+from reports.progress import bar
+from reports.pruning import prune
+from reports.results import Point, Results, layer_rows
+from sim.engine import compile_program
+
+CALIBRATION_IMAGES = 512
+TOLERANCE = 0.01  # the rise of the error rate that the sources tolerate (CP)
+DEFAULT_PATTERNS = ("dense", "feature-map", "kernel", "ikss", "kernel+ikss", "block-4", "irregular")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure: versions of one network, word lengths, and the images."""
+
+    versions: tuple[PrunedNetwork, ...]
+    bits: tuple[int, ...]
+    calibration: Dataset
+    test: Dataset
+    retrained: bool
+    threads: int | None = None
+
+
+def plan(
+    network: str,
+    bits: Sequence[int],
+    patterns: Sequence[str] | None,
+    data_dir: str | None,
+    images: int | None = None,
+    threads: int | None = None,
+) -> Plan:
+    """Return what `espalier report` measures, everything loaded and checked.
+
+    Parameters
+    ----------
+    network : str
+        A zoo name, whose pruned and retrained versions are used, or a file; a dense file is pruned by magnitude.
+    bits : sequence of int
+        Word lengths of weights and signals.
+    patterns : sequence of str, optional
+        All versions of a zoo network, or `DEFAULT_PATTERNS` for a file.
+    data_dir : str or None
+    images : int, optional
+        How many test images; all by default.
+
+    Raises
+    ------
+    EspalierError
+        Something of this is unknown, missing, or does not fit.
+    """
+    for width in bits:
+        _ = Widths(width, width)
+    versions, retrained = _versions(network, patterns)
+    data = versions[0].data
+    if not data:
+        raise EspalierError(f"{network}: does not say which data set it was trained on")
+    calibration, test = load(data, "train", data_dir), load(data, "test", data_dir)
+    for version in versions:
+        if version.network.input_shape != test.shape:
+            raise EspalierError(f"{network}: takes {version.network.input_shape}, the images of {data} are {test.shape}")
+    calibration = calibration.take(min(CALIBRATION_IMAGES, len(calibration)))
+    return Plan(versions, tuple(bits), calibration, test.take(images) if images else test, retrained, threads)
+
+
+def measure(plan: Plan) -> Results:
+    """Return the results of a plan; shows a progress bar on a terminal."""
+    dense = plan.versions[0]
+    rates = {}
+    points = []
+    with bar(f"{dense.network.name} on {plan.test.name}", len(plan.versions) * (1 + len(plan.bits))) as shown:
+        for version in plan.versions:
+            rates[version.pattern] = float_error_rate(version, plan.test)
+            shown.advance(f"{version.pattern}, float: error {rates[version.pattern]:.2%}")
+            for width in plan.bits:
+                points.append(_point(version, width, rates[version.pattern], plan))
+                shown.advance(f"{version.pattern}, {width} bits: error {points[-1].error_rate:.2%}")
+    weights = sum(dense.dense_weights.values())
+    return Results(
+        dense.network.name,
+        plan.test.name,
+        len(plan.test),
+        len(plan.calibration),
+        rates.get(zoo.DENSE, rates[dense.pattern]),
+        32 * weights,
+        TOLERANCE,
+        plan.retrained,
+        tuple(points),
+    )
+
+
+def float_error_rate(pruned: PrunedNetwork, data: Dataset) -> float:
+    """Return the error rate of the float network, 0..1."""
+    scores = pruned.network.scores(data.pixels())
+    return float(np.count_nonzero(scores.argmax(axis=1) != data.labels) / len(data))
+
+
+def _versions(network: str, patterns: Sequence[str] | None) -> tuple[tuple[PrunedNetwork, ...], bool]:
+    if not zoo.is_file(network):
+        shipped = zoo.load(network) and zoo.patterns(network)
+        return tuple(zoo.load(network, label) for label in _dense_first(patterns or shipped)), True
+    given = zoo.load(network)
+    if given.pattern != zoo.DENSE:
+        if patterns and list(patterns) != [given.pattern]:
+            raise EspalierError(f"{network}: is pruned already ({given.pattern}); other patterns need its dense version")
+        return (given,), True
+    return tuple(prune(given, label) for label in _dense_first(patterns or DEFAULT_PATTERNS)), False
+
+
+def _dense_first(patterns: Sequence[str]) -> list[str]:
+    """Return the labels once each, behind the dense network that they are compared with."""
+    return list(dict.fromkeys([zoo.DENSE, *patterns]))
+
+
+def _point(pruned: PrunedNetwork, width: int, float_rate: float, plan: Plan) -> Point:
+    program = lower(pruned, Widths(width, width), plan.calibration.pixels())
+    codes = program.input_signal.encode(plan.test.pixels())
+    cost = cost_of(program)
+    total = cost.total
+    return Point(
+        network=program.name,
+        pattern=program.pattern,
+        sparsity=total.sparsity,
+        weight_bits=width,
+        signal_bits=width,
+        error_rate=compile_program(program).error_rate(codes, plan.test.labels, plan.threads),
+        float_error_rate=float_rate,
+        macs=total.macs,
+        dense_macs=total.dense_macs,
+        weight_memory_bits=total.weight_memory_bits,
+        index_memory_bits=total.index_memory_bits,
+        bias_memory_bits=total.bias_memory_bits,
+        requantize_memory_bits=total.requantize_memory_bits,
+        signal_memory_bits=cost.signal_memory_bits,
+        layers=layer_rows(cost),
+    )

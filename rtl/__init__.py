@@ -1,0 +1,1 @@
+"""The hardware that runs a Program."""

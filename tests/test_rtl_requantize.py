@@ -1,0 +1,95 @@
+"""The requantiser in hardware against the Program's own arithmetic."""
+
+import itertools
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from accel.fixedpoint import FixedFormat, Overflow, Rounding
+from accel.program import Requantize
+from rtl.requantize import LATENCY, Requantizer
+
+ACCUMULATOR_BITS = 6
+ACCUMULATORS = np.arange(-(1 << (ACCUMULATOR_BITS - 1)), 1 << (ACCUMULATOR_BITS - 1))
+
+
+def simulate(shift: int, multiplier: int, output: FixedFormat, relu: bool) -> list[int]:
+    """Return the codes that the hardware gives for every accumulator, one a cycle."""
+    dut = Requantizer(ACCUMULATOR_BITS, 4, shift, output, relu)
+    codes = []
+
+    async def bench(ctx):
+        ctx.set(dut.enable, 1)
+        ctx.set(dut.multiplier, multiplier)
+        for cycle in range(len(ACCUMULATORS) + LATENCY):
+            ctx.set(dut.accumulator, int(ACCUMULATORS[min(cycle, len(ACCUMULATORS) - 1)]))
+            if cycle >= LATENCY:
+                codes.append(ctx.get(dut.code))
+            await ctx.tick()
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return codes
+
+
+def expected(shift: int, multiplier: int, output: FixedFormat, relu: bool) -> list[int]:
+    """Return what the Program says."""
+    accumulators = np.maximum(ACCUMULATORS, 0) if relu else ACCUMULATORS
+    return Requantize(np.array([multiplier]), shift).apply(accumulators.reshape(-1, 1), output).ravel().tolist()
+
+
+def formats():
+    """Yield formats of every overflow mode, signed and not, with and without saturated bits."""
+    for overflow, signed, saturated in itertools.product(Overflow, (True, False), (0, 1, 2, 4)):
+        wraps = overflow in (Overflow.WRAP, Overflow.WRAP_SM)
+        if (saturated and not wraps) or (overflow == Overflow.WRAP_SM and not signed):
+            continue
+        yield FixedFormat(4, 4, signed, Rounding.RND, overflow, saturated)
+
+
+@pytest.mark.parametrize("output", list(formats()), ids=str)
+def test_every_overflow_mode(output):
+    """Every accumulator gives the Program's code, in every overflow mode, also far outside the range."""
+    assert simulate(1, 5, output, relu=False) == expected(1, 5, output, relu=False)
+
+
+@pytest.mark.parametrize("rounding", Rounding, ids=lambda mode: mode.name)
+@pytest.mark.parametrize("shift", [0, 1, 3])
+@pytest.mark.parametrize("relu", [False, True])
+def test_every_rounding_mode(rounding, shift, relu):
+    """Every accumulator gives the Program's code, in every rounding mode, ties and signs included."""
+    output = FixedFormat(5, 5, True, rounding, Overflow.SAT)
+    assert simulate(shift, 3, output, relu) == expected(shift, 3, output, relu)
+
+
+def test_the_comparison_notices_another_mode():
+    """Hardware made for another rounding, shift or multiplier does not give the Program's codes."""
+    output = FixedFormat(5, 5, True, Rounding.RND, Overflow.SAT)
+    codes = expected(2, 3, output, relu=False)
+    assert simulate(2, 3, output, relu=False) == codes
+    assert simulate(2, 3, FixedFormat(5, 5, True, Rounding.RND_CONV, Overflow.SAT), relu=False) != codes
+    assert simulate(3, 3, output, relu=False) != codes
+    assert simulate(2, 5, output, relu=False) != codes
+
+
+def test_stalls_while_not_enabled():
+    """With enable low nothing moves."""
+    dut = Requantizer(6, 4, 0, FixedFormat(8, 8), relu=False)
+    seen = []
+
+    async def bench(ctx):
+        ctx.set(dut.multiplier, 1)
+        ctx.set(dut.accumulator, 9)
+        for enable in (1, 0, 0, 1, 1):
+            ctx.set(dut.enable, enable)
+            await ctx.tick()
+            seen.append(ctx.get(dut.code))
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(bench)
+    simulator.run()
+    assert seen == [0, 0, 0, 9, 9]  # the product waits two cycles for enable, the code follows
