@@ -22,7 +22,8 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,10 @@ MAGIC = b"ESPALIER"
 VERSION = 1
 _PREFIX = len(MAGIC) + 2 + 4
 _DIGEST = hashlib.sha256().digest_size
+_WORD_BITS = range(64)  # of a packed word; two's complement or unsigned, it fits int64
 _DTYPES = ("|b1", "|i1", "|u1", "<i2", "<i4", "<i8", "<u2", "<u4", "<u8", "<f4", "<f8")
+# what a record makes that has a right digest and yet is none that `dump` wrote
+_DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError, zlib.error)
 
 
 def save(path: str | os.PathLike[str], kind: str, thing: Any) -> None:
@@ -59,7 +63,7 @@ def load(path: str | os.PathLike[str], kind: str, classes: tuple[type, ...]) -> 
     kind : str
         What the file must say it holds.
     classes : tuple of type
-        The dataclasses and enumerations that the record may be made of; no other is ever made.
+        What the record must be, then the dataclasses and enumerations that it may be made of; no other is ever made.
 
     Raises
     ------
@@ -71,14 +75,16 @@ def load(path: str | os.PathLike[str], kind: str, classes: tuple[type, ...]) -> 
     """
     data = Path(path).read_bytes()
     header = _read_header(data, path)
-    if header["kind"] != kind:
-        raise EspalierError(f"{path}: holds a {header['kind']}, expected a {kind}")
     payload = data[_PREFIX + _header_length(data) : -_DIGEST]
     try:
-        return _decode(header["record"], header["arrays"], payload, {cls.__name__: cls for cls in classes})
+        if header["kind"] != kind:
+            raise EspalierError(f"holds a {header['kind']}, expected a {kind}")
+        thing = _decode(header["record"], header["arrays"], payload, {cls.__name__: cls for cls in classes})
+        _check_type(thing, classes[0], "its record")
+        return thing
     except EspalierError as error:
-        raise EspalierError(f"{path}: {error}") from error
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError, zlib.error) as error:
+        raise EspalierError(f"{path}: {' '.join(str(error).splitlines())}") from error  # names may hold anything
+    except _DAMAGE as error:
         raise EspalierError(f"{path}: is damaged: {type(error).__name__} in its record") from error
 
 
@@ -121,9 +127,12 @@ def _read_header(data: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
     if version != VERSION:
         raise EspalierError(f"{path}: has format version {version}, this release reads version {VERSION}")
     try:
-        return json.loads(data[_PREFIX : _PREFIX + _header_length(data)])
-    except ValueError as error:
+        header = json.loads(data[_PREFIX : _PREFIX + _header_length(data)])
+    except (RecursionError, ValueError) as error:
         raise EspalierError(f"{path}: is damaged: its header is not JSON") from error
+    if not isinstance(header, dict) or not {"kind", "record", "arrays"} <= header.keys():
+        raise EspalierError(f"{path}: is damaged: its header names no kind, record and arrays")
+    return header
 
 
 class _Arrays:
@@ -164,6 +173,8 @@ def _encode(item: Any, arrays: _Arrays, bits: int | None = None) -> Any:
         return {"map": {key: _encode(value, arrays) for key, value in item.items()}}
     if isinstance(item, tuple | list):
         return [_encode(value, arrays) for value in item]
+    if isinstance(item, np.generic):
+        return item.item()
     if item is None or isinstance(item, str | bool | int | float):
         return item
     raise TypeError(f"cannot store a {type(item).__name__}")
@@ -181,18 +192,44 @@ def _decode(item: Any, entries: list[dict[str, Any]], payload: bytes, classes: d
     if "map" in item:
         return {key: _decode(value, entries, payload, classes) for key, value in item["map"].items()}
     content = {name: _decode(value, entries, payload, classes) for name, value in item["fields"].items()}
+    hints = get_type_hints(classes[item["class"]])
+    for name, value in content.items():
+        _check_type(value, hints[name], f"{item['class']}.{name}")
     return classes[item["class"]](**content)
 
 
+def _check_type(value: Any, hint: Any, what: str) -> None:
+    if not _fits(value, hint):
+        raise EspalierError(f"is damaged: {what} is of type {type(value).__name__}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Return whether `value` is what the annotation `hint` of a field promises."""
+    origin, arguments = get_origin(hint) or hint, get_args(hint)
+    if origin is UnionType:
+        return any(_fits(value, choice) for choice in arguments)
+    if origin is tuple and isinstance(value, tuple):
+        hints = arguments[:1] * len(value) if arguments[-1] is ... else arguments
+        return len(hints) == len(value) and all(map(_fits, value, hints))
+    if origin is Mapping and isinstance(value, dict):
+        return all(_fits(item, arguments[1]) for item in value.values())  # JSON's keys are text already
+    if origin in (int, float):
+        return type(value) is int or type(value) is origin  # but no bool
+    return isinstance(value, origin)
+
+
 def _read_array(entry: dict[str, Any], payload: bytes) -> NDArray[Any]:
-    shape, dtype = tuple(entry["shape"]), entry["dtype"]
-    if dtype not in _DTYPES:
-        raise EspalierError(f"is damaged: an array of {dtype}")
-    count = math.prod(shape)
+    shape, dtype, bits = tuple(entry["shape"]), entry["dtype"], entry.get("bits")
     data = payload[entry["offset"] : entry["offset"] + entry["bytes"]]
-    if "bits" in entry:
-        codes = unpack(data, count, entry["bits"], signed=np.dtype(dtype).kind == "i")
-        return codes.astype(dtype).reshape(shape)
-    if entry.get("zlib"):
-        data = zlib.decompressobj().decompress(data, count * np.dtype(dtype).itemsize)
-    return np.frombuffer(data, dtype).reshape(shape).copy()
+    count = math.prod(shape)
+    if dtype not in _DTYPES or min(shape, default=0) < 0:
+        raise EspalierError(f"is damaged: an array of {dtype!r} {shape}")
+    if bits is None:
+        if entry.get("zlib"):  # no more than expected, so that a small file cannot fill the memory
+            data = zlib.decompressobj().decompress(data, count * np.dtype(dtype).itemsize + 1)
+        raw = "|u1" if dtype == "|b1" else dtype  # a stored byte of a boolean may be neither 0 nor 1
+        return np.frombuffer(data, raw).astype(dtype).reshape(shape)
+    # words of no bits take no room in the file, but they stand beside stored ones that do
+    if bits not in _WORD_BITS or len(data) != (count * bits + 7) // 8 or count > 8 * len(payload):
+        raise EspalierError(f"is damaged: {len(data)} bytes do not hold {count} words of {bits} bits")
+    return unpack(data, count, bits, signed=np.dtype(dtype).kind == "i").astype(dtype).reshape(shape)

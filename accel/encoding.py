@@ -4,9 +4,9 @@ An encoding turns a legal mask (outputs M, maps C, taps T) into index words of s
 bits of those words, nothing is estimated, and a saved Program holds exactly them.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from accel.errors import EspalierError
 from accel.sparsity import Block, Dense, FeatureMap, Irregular, Kernel, KernelStrided, Mask, NOfM, Pattern, Strided
 
 Shape = tuple[int, int, int]
+MOST_WEIGHTS = 1 << 28  # of a layer before pruning; a file that claims more is damaged
 
 
 def bits_for(highest: int) -> int:
@@ -35,12 +36,12 @@ class IndexWords:
     words: NDArray[np.int64] = field(metadata={"packed": "word_bits"})
 
     def __post_init__(self) -> None:
-        words = np.array(self.words, np.uint64 if self.word_bits == 64 else np.int64)
+        words = np.array(self.words, np.int64)
         if words.ndim != 1 or not 0 <= self.word_bits <= 63:
             raise EspalierError(f"index words {self.name}: expected one dimension and 0..63 bits")
         if words.size and (words.min() < 0 or int(words.max()) >= 1 << self.word_bits):
             raise EspalierError(f"index words {self.name}: a word does not fit {self.word_bits} bits")
-        words = words.astype(np.uint32) if self.word_bits <= 32 else words
+        words = words.astype(np.uint32 if self.word_bits <= 32 else np.uint64)  # unsigned, as a file reads them back
         words.setflags(write=False)
         object.__setattr__(self, "words", words)
 
@@ -90,7 +91,8 @@ class Flags(Encoding):
         return (IndexWords("flags", 1, _units(self.pattern, kept).ravel().astype(np.int64)),)
 
     def decode(self, index: Index, shape: Shape) -> Mask:
-        flags = _word_array(index, "flags").astype(bool).reshape(_unit_shape(self.pattern, shape))
+        units = _unit_shape(self.pattern, shape)
+        flags = _word_array(index, "flags", math.prod(units)).astype(bool).reshape(units)
         return _expand(self.pattern, flags, shape)
 
 
@@ -114,13 +116,13 @@ class Lists(Encoding):
         )
 
     def decode(self, index: Index, shape: Shape) -> Mask:
-        ends, columns = _word_array(index, "ends"), _word_array(index, "columns")
         units = np.zeros(_unit_shape(self.pattern, shape), bool)
+        ends, columns = _word_array(index, "ends", len(units)), _word_array(index, "columns")
         counts = np.diff(ends, prepend=0)
-        if len(ends) != len(units) or (counts < 0).any() or ends[-1:].sum() != len(columns):
+        if (counts < 0).any() or ends[-1] != len(columns):
             raise EspalierError(f"the ends of the {self.name} index do not divide its {len(columns)} columns")
         if columns.size and columns.max() >= units.shape[1]:
-            raise EspalierError(f"column {columns.max()} of the {self.name} index is past the last, {units.shape[1] - 1}")
+            raise EspalierError(f"the {self.name} index has column {columns.max()} of only {units.shape[1]}")
         units[np.repeat(np.arange(len(units)), counts), columns] = True
         return _expand(self.pattern, units, shape)
 
@@ -138,9 +140,9 @@ class StrideOffset(Encoding):
         return IndexWords("strides", word_bits, strides - 1), IndexWords("offsets", word_bits, offsets)
 
     def decode(self, index: Index, shape: Shape) -> Mask:
-        strides, offsets = _word_array(index, "strides") + 1, _word_array(index, "offsets")
-        if not len(strides) == len(offsets) == shape[1] or (offsets >= strides).any():
-            raise EspalierError(f"{shape[1]} input maps need as many strides, and offsets smaller than them")
+        strides, offsets = _word_array(index, "strides", shape[1]) + 1, _word_array(index, "offsets", shape[1])
+        if (offsets >= strides).any():
+            raise EspalierError("an offset of the stride-offset index is not smaller than its stride")
         pairs = zip(strides.tolist(), offsets.tolist(), strict=True)
         taps = np.array([self.pattern.taps(stride, offset, shape[2]) for stride, offset in pairs])
         return np.broadcast_to(taps, shape).copy()
@@ -179,8 +181,8 @@ class RunPositions(Encoding):
     def decode(self, index: Index, shape: Shape) -> Mask:
         width = shape[1] * shape[2]
         starts = np.arange(0, width, self.pattern.m)
-        runs = np.concatenate([np.repeat(s, min(self.pattern.n, width - s)) for s in starts])
-        columns = runs + _word_array(index, "positions").reshape(shape[0], runs.size)
+        runs = np.repeat(starts, np.minimum(self.pattern.n, width - starts))
+        columns = runs + _word_array(index, "positions", shape[0] * runs.size).reshape(shape[0], runs.size)
         if columns.max() >= width:
             raise EspalierError(f"an {self.pattern} position is past the last column, {width - 1}")
         kept = np.zeros((shape[0], width), bool)
@@ -225,17 +227,29 @@ def decode(pattern: Pattern, name: str, index: Index, shape: Shape) -> Mask:
     Raises
     ------
     EspalierError
-        The pattern has no such encoding, or the words are not one of its masks.
+        The pattern has no such encoding, or the words are not exactly those that `encode` makes of the mask: hardware
+        that reads them must find the order in which the weights are stored.
     """
+    if math.prod(shape) > MOST_WEIGHTS:
+        raise EspalierError(f"a layer of shape {shape} has more than {MOST_WEIGHTS} weights")
     for encoding in encodings(pattern):
         if encoding.name == name:
-            return encoding.decode(index, shape)
+            kept = encoding.decode(index, shape)
+            if list(map(_content, encoding.encode(kept))) != list(map(_content, index)):
+                raise EspalierError(f"the {name} index is not the one that its mask is stored as")
+            return kept
     raise EspalierError(f"{pattern} is not stored as {name!r}")
 
 
-def _word_array(index: Index, name: str) -> NDArray[np.int64]:
+def _content(words: IndexWords) -> tuple[str, int, bytes]:
+    return words.name, words.word_bits, words.words.tobytes()
+
+
+def _word_array(index: Index, name: str, count: int | None = None) -> NDArray[np.int64]:
     for words in index:
         if words.name == name:
+            if count not in (None, words.words.size):
+                raise EspalierError(f"the index has {words.words.size} {name}, expected {count}")
             return words.words.astype(np.int64)
     raise EspalierError(f"the index has no {name}")
 
@@ -250,10 +264,10 @@ def _unit_shape(pattern: Pattern, shape: Shape) -> tuple[int, int]:
 
 
 def _units(pattern: Pattern, kept: Mask) -> Mask:
-    """Return (rows, columns) flags: does the unit keep anything?"""
+    """Return which units (rows, columns) keep anything."""
     if isinstance(pattern, Block):
         return pattern.flags(kept)
-    return kept.any(axis=2) if isinstance(pattern, Kernel) else kept.reshape(len(kept), -1)
+    return np.any(kept, axis=2) if isinstance(pattern, Kernel) else kept.reshape(len(kept), -1)
 
 
 def _expand(pattern: Pattern, units: Mask, shape: Shape) -> Mask:
@@ -262,5 +276,3 @@ def _expand(pattern: Pattern, units: Mask, shape: Shape) -> Mask:
     if isinstance(pattern, Kernel):
         return np.repeat(units[:, :, None], shape[2], axis=2)
     return units.reshape(shape)
-
-

@@ -10,14 +10,18 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """Write `data` to `path`, whole or not at all.
 
     The bytes go to a temporary name in the same folder, are flushed to the disk and renamed into place; a full disk or
-    a stop in between leaves what was there before.
+    a stop in between leaves what was there before. A link stays a link, and what is no file (``/dev/null``, a pipe)
+    stays what it is and is written to.
 
     Raises
     ------
     OSError
         The folder cannot be written or the disk is full. The temporary file is gone by then.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        path.write_bytes(data)
+        return
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -39,6 +39,8 @@ class Window:
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     def __post_init__(self) -> None:
+        if (len(self.kernel), len(self.stride), len(self.padding)) != (2, 2, 4):
+            raise EspalierError(f"a window has 2 kernel sizes, 2 strides and 4 paddings, got {self}")
         if min(self.kernel) < 1 or min(self.stride) < 1 or min(self.padding) < 0:
             raise EspalierError(f"kernel and stride must be at least 1, padding at least 0, got {self}")
 
@@ -57,8 +59,8 @@ class Window:
         top, left, bottom, right = self.padding
         return height + top + bottom, width + left + right
 
-    def output_size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the size of the map that comes out of one of `height` x `width`.
+    def output_size(self, height: int, width: int, where: str = "window") -> tuple[int, int]:
+        """Return the size of the map that comes out of one of `height` x `width`; errors name the layer `where`.
 
         Raises
         ------
@@ -67,7 +69,7 @@ class Window:
         """
         padded = self.padded_size(height, width)
         if padded[0] < self.kernel[0] or padded[1] < self.kernel[1]:
-            raise EspalierError(f"a {self.kernel} kernel is larger than the padded {padded} map")
+            raise EspalierError(f"{where}: a {self.kernel} kernel is larger than the padded {padded} map")
         return tuple((size - k) // s + 1 for size, k, s in zip(padded, self.kernel, self.stride, strict=True))  # type: ignore[return-value]
 
     def pad(self, maps: NDArray[Any], value: float = 0) -> NDArray[Any]:
@@ -86,6 +88,7 @@ class Window:
 class Layer(ABC):
     """A named operation on the outputs of `inputs`; each kind says its shape rule and its float arithmetic."""
 
+    arity: ClassVar[int] = 1  # how many inputs this kind takes
     name: str
     inputs: tuple[str, ...]
 
@@ -137,7 +140,7 @@ class Conv2d(Weighted):
         channels, height, width = _maps(self, shapes)
         if channels != self.weight.shape[1]:
             raise EspalierError(f"{self.name}: expects {self.weight.shape[1]} input maps, gets {channels}")
-        return (self.weight.shape[0], *self.window.output_size(height, width))
+        return (self.weight.shape[0], *self.window.output_size(height, width, self.name))
 
     def forward(self, *inputs: Array) -> Array:
         patches = self.window.patches(self.window.pad(inputs[0]))
@@ -171,10 +174,12 @@ class BatchNorm(Layer):
 
     def __post_init__(self) -> None:
         _float_arrays(self)
-        if not (self.scale.shape == self.shift.shape == self.mean.shape == self.variance.shape):
-            raise EspalierError(f"{self.name}: scale, shift, mean and variance must have one shape")
-        if (self.variance < 0).any() or self.epsilon < 0:
-            raise EspalierError(f"{self.name}: variance and epsilon must not be negative")
+        if not (self.scale.shape == self.shift.shape == self.mean.shape == self.variance.shape) or self.scale.ndim != 1:
+            raise EspalierError(f"{self.name}: scale, shift, mean and variance must have one shape, (maps,)")
+        if not 0 <= self.epsilon <= 1:
+            raise EspalierError(f"{self.name}: epsilon must be 0..1, got {self.epsilon}")
+        if (self.variance < 0).any() or (self.variance + np.float32(self.epsilon) <= 0).any():
+            raise EspalierError(f"{self.name}: variance must not be negative, and variance + epsilon must be positive")
 
     @property
     def gain_and_offset(self) -> tuple[Array, Array]:
@@ -256,8 +261,10 @@ class Flatten(Layer):
 class Add(Layer):
     """The sum of two tensors of one shape: a residual connection."""
 
+    arity: ClassVar[int] = 2
+
     def output_shape(self, *shapes: Shape) -> Shape:
-        if len(shapes) != 2 or shapes[0] != shapes[1]:
+        if shapes[0] != shapes[1]:
             raise EspalierError(f"{self.name}: adds two tensors of one shape, gets {shapes}")
         return shapes[0]
 
@@ -288,6 +295,7 @@ class Network:
     layers: tuple[Layer, ...]
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "input_shape", tuple(self.input_shape))
         object.__setattr__(self, "layers", tuple(self.layers))
         if len(self.input_shape) != 3 or min(self.input_shape) < 1:
             raise EspalierError(f"{self.name}: input_shape must be (maps, height, width), got {self.input_shape}")
@@ -302,6 +310,8 @@ class Network:
         for layer in self.layers:
             if layer.name in shapes:
                 raise EspalierError(f"{self.name}: two layers are named {layer.name!r}")
+            if len(layer.inputs) != layer.arity:
+                raise EspalierError(f"{layer.name}: must have {layer.arity} inputs, got {layer.inputs}")
             for source in layer.inputs:
                 if source not in shapes:
                     raise EspalierError(f"{layer.name}: its input {source!r} is no earlier layer")
@@ -332,6 +342,9 @@ class Network:
     def forward(self, images: Array) -> dict[str, Array]:
         """Return every activation for a batch of images (batch, maps, height, width), by layer name."""
         values: dict[str, Array] = {INPUT: np.asarray(images, np.float32)}
+        if values[INPUT].shape[1:] != self.input_shape:
+            got = values[INPUT].shape
+            raise EspalierError(f"{self.name}: expects images (batch, *{self.input_shape}), got an array {got}")
         for layer in self.layers:
             values[layer.name] = layer.forward(*(values[source] for source in layer.inputs))
         return values
@@ -342,9 +355,14 @@ class Network:
         return np.concatenate(parts) if parts else np.zeros((0, *self.shapes[self.output]), np.float32)
 
     def with_weights(self, weights: dict[str, Array]) -> "Network":
-        """Return this network with other weight arrays, by layer name."""
-        layers = [replace(x, weight=weights[x.name]) if x.name in weights else x for x in self.layers]
-        return replace(self, layers=tuple(layers))
+        """Return this network with other weight arrays, by layer name; raise EspalierError if a layer has none."""
+        changed: dict[str, Layer] = {}
+        for name, weight in weights.items():
+            layer = self[name]
+            if not isinstance(layer, Weighted):
+                raise EspalierError(f"{name}: has no weights")
+            changed[name] = replace(layer, weight=weight)
+        return replace(self, layers=tuple(changed.get(layer.name, layer) for layer in self.layers))
 
     def dense_macs(self) -> dict[str, int]:
         """Return the multiply-accumulates of each weighted layer for one image, if nothing is pruned."""
@@ -361,17 +379,19 @@ class Network:
         layers: list[Layer] = []
         renamed: dict[str, str] = {}
         for layer in self.layers:
-            layer = replace(layer, inputs=tuple(renamed.get(source, source) for source in layer.inputs))
+            sources = tuple(renamed.get(source, source) for source in layer.inputs)
             if not isinstance(layer, BatchNorm):
-                layers.append(layer)
+                layers.append(replace(layer, inputs=sources))
                 continue
-            index = next((i for i, x in enumerate(layers) if x.name == layer.inputs[0]), None)
-            before = layers[index] if index is not None else None
-            if index is None or not isinstance(before, Weighted) or len(self.consumers(before.name)) != 1:
-                raise EspalierError(f"{layer.name}: a batch norm folds only into a convolution or linear layer of its own")
+            before = next((x for x in layers if x.name == sources[0]), None)
+            if not isinstance(before, Weighted) or len(self.consumers(layer.inputs[0])) != 1:
+                raise EspalierError(
+                    f"{layer.name}: folds only into a convolution or linear layer that nothing else reads"
+                )
             gain, offset = layer.gain_and_offset
             weight = before.weight * gain.reshape((-1,) + (1,) * (before.weight.ndim - 1))
-            layers[index] = replace(before, weight=weight, bias=before.bias * gain + offset)
+            layers.remove(before)  # and back where the batch norm was: the last layer gives the scores
+            layers.append(replace(before, weight=weight, bias=before.bias * gain + offset))
             renamed[layer.name] = before.name
         return replace(self, layers=tuple(layers))
 
@@ -381,7 +401,8 @@ def _float_arrays(layer: Any) -> None:
     for item in fields(layer):
         value = getattr(layer, item.name)
         if isinstance(value, np.ndarray | Sequence) and not isinstance(value, str | tuple):
-            array = np.array(value, np.float32)
+            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
+                array = np.array(value, np.float32)
             if not np.isfinite(array).all():
                 raise EspalierError(f"{layer.name}: {item.name} holds a value that is not finite")
             array.setflags(write=False)
@@ -389,9 +410,10 @@ def _float_arrays(layer: Any) -> None:
 
 
 def _maps(layer: Layer, shapes: tuple[Shape, ...]) -> tuple[int, int, int]:
-    if len(shapes) != 1 or len(shapes[0]) != 3:
-        raise EspalierError(f"{layer.name}: expects (maps, height, width), gets {shapes}")
-    return shapes[0]  # type: ignore[return-value]
+    if len(shapes[0]) != 3:
+        raise EspalierError(f"{layer.name}: expects (maps, height, width), gets {shapes[0]}")
+    channels, height, width = shapes[0]
+    return channels, height, width
 
 
 def _pooled(layer: Layer, window: Window, shapes: tuple[Shape, ...]) -> Shape:
@@ -400,4 +422,4 @@ def _pooled(layer: Layer, window: Window, shapes: tuple[Shape, ...]) -> Shape:
         max(window.padding[1], window.padding[3]) >= window.kernel[1]
     ):
         raise EspalierError(f"{layer.name}: padding {window.padding} must be smaller than the pool {window.kernel}")
-    return (channels, *window.output_size(height, width))
+    return (channels, *window.output_size(height, width, layer.name))

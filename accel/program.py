@@ -15,7 +15,7 @@ import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,7 +29,6 @@ from accel.sparsity import LoopNest, Mask, parse_pattern
 
 KIND = "program"
 PRODUCT_BITS = 61  # an accumulator times its multiplier must fit here, so that int64 holds every intermediate
-MULTIPLIER_BITS = 16
 WORD_BITS = 16  # the widest weight or signal
 
 
@@ -49,8 +48,8 @@ class Signal:
     step: float
 
     def __post_init__(self) -> None:
-        if self.format.fraction_bits:
-            raise EspalierError(f"a signal's codes are integers, {self.format} has fraction bits")
+        if self.format.fraction_bits or self.format.width > PRODUCT_BITS:
+            raise EspalierError(f"a signal's codes are integers of at most {PRODUCT_BITS} bits, got {self.format}")
         if not (math.isfinite(self.step) and self.step > 0):
             raise EspalierError(f"a step must be a positive number, got {self.step}")
 
@@ -84,24 +83,22 @@ class Requantize:
     shift: int
 
     def __post_init__(self) -> None:
-        multipliers = np.array(self.multipliers, np.uint32)
-        if multipliers.ndim != 1 or not 1 <= multipliers.min(initial=1) <= multipliers.max(initial=1) < 1 << 16:
-            raise EspalierError(f"multipliers must be 1..65535 in one dimension, got {self.multipliers}")
+        multipliers = np.array(self.multipliers, np.int64)
+        if multipliers.ndim != 1 or not multipliers.size or not 1 <= multipliers.min() <= multipliers.max() < 1 << 16:
+            raise EspalierError(f"multipliers must be 1..65535 in one dimension, got {multipliers.tolist()}")
         if not 0 <= self.shift < PRODUCT_BITS:
             raise EspalierError(f"shift must be 0..{PRODUCT_BITS - 1}, got {self.shift}")
-        _freeze(self, multipliers=multipliers)
+        _freeze(self, multipliers=multipliers.astype(np.uint32))
 
     @property
     def multiplier_bits(self) -> int:
-        """Bits of a stored multiplier: none where all are 1."""
-        highest = int(self.multipliers.max())
-        return highest.bit_length() if highest > 1 else 1
+        """Bits of a stored multiplier."""
+        return int(self.multipliers.max()).bit_length()
 
     @property
     def bits(self) -> int:
-        """Bits of the constants in memory: the multipliers (none if all are 1) and one shift."""
-        multipliers = self.multipliers.size * self.multiplier_bits if self.multipliers.max() > 1 else 0
-        return multipliers + encoding.bits_for(PRODUCT_BITS - 1)
+        """Bits of the constants in memory: the multipliers and one shift."""
+        return self.multipliers.size * self.multiplier_bits + encoding.bits_for(PRODUCT_BITS - 1)
 
     def apply(self, accumulators: NDArray[np.int64], output: FixedFormat) -> NDArray[np.int64]:
         """Return the codes of `accumulators` (images, outputs, ...) in the format `output`."""
@@ -114,6 +111,7 @@ class Requantize:
 class ProgramLayer(ABC):
     """A named operation on the codes of `inputs`."""
 
+    arity: ClassVar[int] = 1  # how many inputs this kind takes
     name: str
     inputs: tuple[str, ...]
 
@@ -121,9 +119,9 @@ class ProgramLayer(ABC):
     def output_shape(self, *shapes: Shape) -> Shape:
         """Return the output's shape without the batch; raise EspalierError if the inputs do not fit."""
 
-    @abstractmethod
     def output_signal(self, *signals: Signal) -> Signal:
-        """Return what the output codes mean; raise EspalierError if an accumulator could overflow."""
+        """Return what the output codes mean: the input's, unless the layer has an accumulator, which must hold."""
+        return signals[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,15 +171,16 @@ class MacLayer(ProgramLayer):
     dense_macs: int
 
     def __post_init__(self) -> None:
-        weights, bias = np.array(self.weights, np.int32), np.array(self.bias, np.int64)
+        weights, bias = np.array(self.weights, np.int64), np.array(self.bias, np.int64)
         steps = np.array(self.weight_steps, np.float64)
-        if not 1 <= self.weight_bits <= WORD_BITS:
-            raise EspalierError(f"{self.name}: weight_bits must be 1..{WORD_BITS}, got {self.weight_bits}")
         if len(self.shape) != 3 or min(self.shape) < 1:
             raise EspalierError(f"{self.name}: shape must be (outputs, maps, taps), got {self.shape}")
         if self.window is not None and self.window.taps != self.shape[2]:
             raise EspalierError(f"{self.name}: {self.shape[2]} taps do not fit the window {self.window}")
-        for what, words, bits in (("weight", weights, self.weight_bits), ("bias", bias, self.bias_bits)):
+        stored = ("weight", weights, self.weight_bits, WORD_BITS), ("bias", bias, self.bias_bits, PRODUCT_BITS)
+        for what, words, bits, most in stored:
+            if not 1 <= bits <= most:
+                raise EspalierError(f"{self.name}: {what}_bits must be 1..{most}, got {bits}")
             if words.size and max(map(signed_bits, (words.min(), words.max()))) > bits:
                 raise EspalierError(f"{self.name}: a {what} does not fit {bits} bits")
         if bias.shape != self.shape[:1] or weights.shape != (self.nest.stored_words,):
@@ -191,9 +190,7 @@ class MacLayer(ProgramLayer):
             )
         if steps.shape not in ((1,), self.shape[:1]) or not (np.isfinite(steps) & (steps > 0)).all():
             raise EspalierError(f"{self.name}: weight_steps must be one or {self.shape[0]} positive numbers")
-        if self.requantize and self.requantize.multipliers.size not in (1, self.shape[0]):
-            raise EspalierError(f"{self.name}: expected one or {self.shape[0]} multipliers")
-        _freeze(self, weights=weights, bias=bias, weight_steps=steps)
+        _freeze(self, weights=weights.astype(np.int32), bias=bias, weight_steps=steps)
 
     @cached_property
     def kept(self) -> Mask:
@@ -221,13 +218,13 @@ class MacLayer(ProgramLayer):
     def output_shape(self, *shapes: Shape) -> Shape:
         outputs, maps, _ = self.shape
         expected = 1 if self.window is None else 3
-        if len(shapes) != 1 or len(shapes[0]) != expected or shapes[0][0] != maps:
-            raise EspalierError(f"{self.name}: expects {maps} inputs in {expected} dimensions, gets {shapes}")
-        return (outputs,) if self.window is None else (outputs, *self.window.output_size(*shapes[0][1:]))
+        if len(shapes[0]) != expected or shapes[0][0] != maps:
+            raise EspalierError(f"{self.name}: expects {maps} inputs in {expected} dimensions, gets {shapes[0]}")
+        return (outputs,) if self.window is None else _slide(self, self.window, outputs, shapes[0])
 
     def output_signal(self, *signals: Signal) -> Signal:
         needed = proven_accumulator_bits(self.matrix, self.bias, signals[0].format)
-        _check_accumulator(self, needed)
+        _check_accumulator(self, needed, self.shape[0])
         return self.output
 
 
@@ -238,10 +235,9 @@ class MaxPoolLayer(ProgramLayer):
     window: Window
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        return (shapes[0][0], *self.window.output_size(*shapes[0][1:]))
-
-    def output_signal(self, *signals: Signal) -> Signal:
-        return signals[0]
+        if any(np.greater_equal(self.window.padding, self.window.kernel * 2)):
+            raise EspalierError(f"{self.name}: a max pool must be larger than its padding, got {self.window}")
+        return _slide(self, self.window, shapes[0][0], shapes[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,7 +251,7 @@ class AvgPoolLayer(ProgramLayer):
     output: Signal
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        return (shapes[0][0], *self.window.output_size(*shapes[0][1:]))
+        return _slide(self, self.window, shapes[0][0], shapes[0])
 
     def output_signal(self, *signals: Signal) -> Signal:
         _check_accumulator(self, sum_bits([self.window.taps], [signals[0].format]))
@@ -266,6 +262,7 @@ class AvgPoolLayer(ProgramLayer):
 class AddLayer(ProgramLayer):
     """The sum of two signals, each times its integer `weights`, requantised."""
 
+    arity: ClassVar[int] = 2
     weights: tuple[int, int]
     accumulator_bits: int
     relu: bool
@@ -273,8 +270,8 @@ class AddLayer(ProgramLayer):
     output: Signal
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        if len(shapes) != 2 or shapes[0] != shapes[1]:
-            raise EspalierError(f"{self.name}: adds two tensors of one shape, gets {shapes}")
+        if shapes[0] != shapes[1] or min(self.weights) < 1:
+            raise EspalierError(f"{self.name}: adds equal shapes by positive weights, gets {shapes}, {self.weights}")
         return shapes[0]
 
     def output_signal(self, *signals: Signal) -> Signal:
@@ -289,9 +286,6 @@ class ReluLayer(ProgramLayer):
     def output_shape(self, *shapes: Shape) -> Shape:
         return shapes[0]
 
-    def output_signal(self, *signals: Signal) -> Signal:
-        return signals[0]
-
 
 @dataclass(frozen=True, eq=False)
 class FlattenLayer(ProgramLayer):
@@ -299,9 +293,6 @@ class FlattenLayer(ProgramLayer):
 
     def output_shape(self, *shapes: Shape) -> Shape:
         return (math.prod(shapes[0]),)
-
-    def output_signal(self, *signals: Signal) -> Signal:
-        return signals[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -334,8 +325,8 @@ class Program:
     layers: tuple[ProgramLayer, ...]
 
     def __post_init__(self) -> None:
-        if not self.layers:
-            raise EspalierError(f"{self.name}: has no layers")
+        if not self.layers or len(self.input_shape) != 3 or min(self.input_shape) < 1:
+            raise EspalierError(f"{self.name}: needs layers and maps of a height and width, got {self.input_shape}")
         _ = self.shapes, self.signals
 
     @cached_property
@@ -343,6 +334,8 @@ class Program:
         """The shape of every tensor without the batch, ``"input"`` included."""
         shapes: dict[str, Shape] = {INPUT: self.input_shape}
         for layer in self.layers:
+            if len(layer.inputs) != layer.arity:
+                raise EspalierError(f"{layer.name}: must have {layer.arity} inputs, got {layer.inputs}")
             for source in layer.inputs:
                 if source not in shapes or layer.name in shapes:
                     raise EspalierError(f"{layer.name}: its input {source!r} is no earlier layer, or its name is taken")
@@ -405,7 +398,8 @@ def proven_accumulator_bits(matrix: NDArray[np.int64], bias: NDArray[np.int64], 
         The input's codes; each product ranges over all of them, zero included, so that no partial sum leaves the
         range of the whole sum.
     """
-    positive, negative = np.maximum(matrix, 0).sum(axis=1), np.minimum(matrix, 0).sum(axis=1)
+    # as Python's integers, which no signal is too wide for
+    positive, negative = (side(matrix, 0).sum(axis=1).astype(object) for side in (np.maximum, np.minimum))
     high = bias + positive * signal.max_code + negative * signal.min_code
     low = bias + positive * signal.min_code + negative * signal.max_code
     return max(signed_bits(high.max()), signed_bits(low.min()))
@@ -425,12 +419,20 @@ def integer_format(
     return FixedFormat(width, width, signed, rounding, overflow)
 
 
-def _check_accumulator(layer: Any, needed: int) -> None:
+def _slide(layer: ProgramLayer, window: Window, outputs: int, shape: Shape) -> Shape:
+    if len(shape) != 3:
+        raise EspalierError(f"{layer.name}: expects (maps, height, width), gets {shape}")
+    return (outputs, *window.output_size(shape[1], shape[2], layer.name))
+
+
+def _check_accumulator(layer: Any, needed: int, outputs: int = 1) -> None:
     if layer.accumulator_bits < needed:
         raise EspalierError(f"{layer.name}: accumulator_bits must be at least {needed}, got {layer.accumulator_bits}")
     if layer.requantize is None:
         if layer.output.bits != layer.accumulator_bits or not layer.output.format.signed or layer.relu:
             raise EspalierError(f"{layer.name}: without requantisation the output is the signed accumulator")
+    elif layer.requantize.multipliers.size not in (1, outputs):
+        raise EspalierError(f"{layer.name}: {outputs} outputs have 1 or {outputs} multipliers")
     elif layer.accumulator_bits + int(layer.requantize.multipliers.max()).bit_length() > PRODUCT_BITS:
         raise EspalierError(f"{layer.name}: accumulator times multiplier needs more than {PRODUCT_BITS} bits")
 
@@ -441,18 +443,5 @@ def _freeze(thing: Any, **arrays: NDArray[Any]) -> None:
         object.__setattr__(thing, name, array)
 
 
-_CLASSES = (
-    AddLayer,
-    AvgPoolLayer,
-    FixedFormat,
-    FlattenLayer,
-    IndexWords,
-    MacLayer,
-    MaxPoolLayer,
-    Overflow,
-    ReluLayer,
-    Requantize,
-    Rounding,
-    Signal,
-    Window,
-)
+_LAYERS = (AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ReluLayer)
+_CLASSES = (*_LAYERS, FixedFormat, IndexWords, Overflow, Requantize, Rounding, Signal, Window)

@@ -51,7 +51,7 @@ class PrunedNetwork:
     Raises
     ------
     EspalierError
-        A mask does not fit its layer.
+        A mask does not fit its layer, or a layer had less before pruning than it has now.
     """
 
     network: Network
@@ -69,23 +69,24 @@ class PrunedNetwork:
                 raise EspalierError(f"{name}: a mask of shape {mask.kept.shape} does not fit this layer")
             weights[name] = np.where(mask.kept.reshape(layer.weight.shape), layer.weight, np.float32(0))
         self._set(network=self.network.with_weights(weights), masks=MappingProxyType(dict(self.masks)))
-        sizes = {layer.name: layer.weight.size for layer in self.network.weighted}
-        self._set(dense_weights=MappingProxyType(dict(self.dense_weights or sizes)))
-        self._set(dense_macs=MappingProxyType(dict(self.dense_macs or self.network.dense_macs())))
-        if sizes.keys() != self.dense_weights.keys() or sizes.keys() != self.dense_macs.keys():
-            raise EspalierError(f"{self.network.name}: dense sizes must name the layers {', '.join(sizes)}")
+        self._set_dense("dense_weights", {layer.name: layer.weight.size for layer in self.network.weighted})
+        self._set_dense("dense_macs", self.network.dense_macs())
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():
             object.__setattr__(self, name, value)
 
+    def _set_dense(self, name: str, now: dict[str, int]) -> None:
+        dense = getattr(self, name) or now
+        if not now or dense.keys() != now.keys() or any(dense[layer] < now[layer] for layer in now):
+            raise EspalierError(f"{self.network.name}: {name} must be at least {now}, got {dict(dense)}")
+        self._set(**{name: MappingProxyType(dict(dense))})
+
     @property
     def kept_weights(self) -> int:
         """Weights that are left."""
         masks = self.masks
-        return sum(
-            int(masks[x.name].kept.sum()) if x.name in masks else x.weight.size for x in self.network.weighted
-        )
+        return sum(int(masks[x.name].kept.sum()) if x.name in masks else x.weight.size for x in self.network.weighted)
 
     @property
     def sparsity(self) -> float:

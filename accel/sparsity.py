@@ -25,6 +25,7 @@ from accel.errors import EspalierError
 
 Mask = NDArray[np.bool_]
 Integers = NDArray[np.int64]
+WIDEST = 1024  # of a block or a run: more than the lanes of any array, and a padded matrix still fits the memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +108,7 @@ class Pattern(ABC):
 
     def check(self, kept: Mask, where: str) -> None:
         """Raise EspalierError, naming the layer `where`, unless `kept` is a legal mask of this pattern."""
-        if kept.ndim != 3 or kept.dtype != np.bool_:
+        if kept.ndim != 3 or 0 in kept.shape or kept.dtype != np.bool_:
             raise EspalierError(f"{where}: a mask is boolean (outputs, maps, taps), got {kept.dtype} {kept.shape}")
         problem = self.problem(kept)
         if problem:
@@ -141,14 +142,14 @@ class FeatureMap(Pattern):
         return "feature-map"
 
     def problem(self, kept: Mask) -> str | None:
-        mixed = np.flatnonzero(kept.any(axis=(1, 2)) & ~kept.all(axis=(1, 2)))
+        mixed = np.flatnonzero(np.any(kept, axis=(1, 2)) & ~np.all(kept, axis=(1, 2)))
         if mixed.size:
             return f"output map {mixed[0]} is pruned in part"
         return None if kept.any() else "no output map is left"
 
     def nest(self, kept: Mask) -> LoopNest:
-        outputs, maps, taps = kept.shape
-        alive = kept.any(axis=(1, 2))
+        _, maps, taps = kept.shape
+        alive = np.any(kept, axis=(1, 2))
         return _nest(kept, 1, taps, [np.arange(maps if row else 0) for row in alive], [np.arange(taps)] * maps)
 
 
@@ -160,12 +161,12 @@ class Kernel(Pattern):
         return "kernel"
 
     def problem(self, kept: Mask) -> str | None:
-        mixed = np.argwhere(kept.any(axis=2) & ~kept.all(axis=2))
+        mixed = np.argwhere(np.any(kept, axis=2) & ~np.all(kept, axis=2))
         return f"kernel (output {mixed[0][0]}, input {mixed[0][1]}) is pruned in part" if len(mixed) else None
 
     def nest(self, kept: Mask) -> LoopNest:
-        outputs, maps, taps = kept.shape
-        outer = [np.flatnonzero(row) for row in kept.any(axis=2)]
+        _, maps, taps = kept.shape
+        outer = [np.flatnonzero(row) for row in np.any(kept, axis=2)]
         return _nest(kept, 1, taps, outer, [np.arange(taps)] * maps)
 
 
@@ -198,23 +199,26 @@ class Strided(Pattern):
         """Return every legal (stride, offset) for kernels of `taps` taps."""
         return [(stride, offset) for stride in range(1, taps + 2) for offset in range(stride)]
 
+    def choice(self, kept: Mask) -> tuple[int, int] | None:
+        """Return the (stride, offset) that keeps exactly these taps (T,), the smallest stride if many do, or None."""
+        named = np.flatnonzero(kept if self.keep == "strided" else ~kept)
+        offset = int(named[0]) if named.size else kept.size
+        stride = int(named[1]) - offset if named.size > 1 else max(offset + 1, kept.size - offset)
+        fits = offset < stride and np.array_equal(self.taps(stride, offset, kept.size), kept)
+        return (stride, offset) if fits else None
+
     def strides_and_offsets(self, kept: Mask) -> tuple[Integers, Integers]:
         """Return stride and offset of each input map of a legal mask; the smallest stride that fits."""
-        taps = kept.shape[2]
-        known: dict[bytes, tuple[int, int]] = {}
-        for choice in reversed(self.choices(taps)):
-            known[self.taps(*choice, taps).tobytes()] = choice
-        found = np.array([known[kept[0, c].tobytes()] for c in range(kept.shape[1])], np.int64).reshape(-1, 2)
+        found = np.array([self.choice(taps) for taps in kept[0]], np.int64)
         return found[:, 0], found[:, 1]
 
     def problem(self, kept: Mask) -> str | None:
         differs = np.flatnonzero((kept != kept[:1]).any(axis=(0, 2)))
         if differs.size:
             return f"the kernels that leave input map {differs[0]} keep different taps"
-        legal = {self.taps(*choice, kept.shape[2]).tobytes() for choice in self.choices(kept.shape[2])}
-        for index in range(kept.shape[1]):
-            if kept[0, index].tobytes() not in legal:
-                return f"the taps {np.flatnonzero(kept[0, index]).tolist()} of input map {index} have no (stride, offset)"
+        for index, taps in enumerate(kept[0]):
+            if self.choice(taps) is None:
+                return f"the taps {np.flatnonzero(taps).tolist()} of input map {index} have no (stride, offset)"
         return None
 
     def nest(self, kept: Mask) -> LoopNest:
@@ -240,8 +244,8 @@ class KernelStrided(Pattern):
 
     def factors(self, kept: Mask) -> tuple[Mask, Mask]:
         """Return the two masks (M, C, T) whose product is `kept`: by kernel, and by tap."""
-        kernels = np.broadcast_to(kept.any(axis=2, keepdims=True), kept.shape)
-        return kernels, np.broadcast_to(kept.any(axis=0, keepdims=True), kept.shape)
+        kernels = np.broadcast_to(np.any(kept, axis=2, keepdims=True), kept.shape)
+        return kernels, np.broadcast_to(np.any(kept, axis=0, keepdims=True), kept.shape)
 
     def problem(self, kept: Mask) -> str | None:
         kernels, taps = self.factors(kept)
@@ -251,8 +255,8 @@ class KernelStrided(Pattern):
         return self.strided.problem(taps)
 
     def nest(self, kept: Mask) -> LoopNest:
-        inner = [np.flatnonzero(taps) for taps in kept.any(axis=0)]
-        outer = [np.flatnonzero(row) for row in kept.any(axis=2)]
+        inner = [np.flatnonzero(taps) for taps in np.any(kept, axis=0)]
+        outer = [np.flatnonzero(row) for row in np.any(kept, axis=2)]
         return _nest(kept, 1, kept.shape[2], outer, inner)
 
 
@@ -263,8 +267,8 @@ class Block(Pattern):
     size: int
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise EspalierError(f"block size must be at least 1, got {self.size}")
+        if not 1 <= self.size <= WIDEST:
+            raise EspalierError(f"block size must be 1..{WIDEST}, got {self.size}")
 
     def __str__(self) -> str:
         return f"block-{self.size}"
@@ -287,7 +291,7 @@ class Block(Pattern):
 
     def flags(self, kept: Mask) -> Mask:
         """Return which blocks (block rows, block columns) keep anything."""
-        return self.tiles(kept.reshape(len(kept), -1), False).any(axis=(2, 3))
+        return np.any(self.tiles(kept.reshape(len(kept), -1), False), axis=(2, 3))
 
     def problem(self, kept: Mask) -> str | None:
         mixed = np.argwhere(self.flags(kept) & ~self.tiles(kept.reshape(len(kept), -1), True).all(axis=(2, 3)))
@@ -323,8 +327,8 @@ class NOfM(Pattern):
     m: int
 
     def __post_init__(self) -> None:
-        if not 1 <= self.n < self.m:
-            raise EspalierError(f"N:M needs 1 <= N < M, got {self.n}:{self.m}")
+        if not 1 <= self.n < self.m <= WIDEST:
+            raise EspalierError(f"N:M needs 1 <= N < M <= {WIDEST}, got {self.n}:{self.m}")
 
     def __str__(self) -> str:
         return f"{self.n}:{self.m}"
@@ -357,9 +361,9 @@ def parse_pattern(text: str) -> Pattern:
     """
     if text in _NAMED:
         return _NAMED[text]
-    if match := re.fullmatch(r"block-(\d+)", text):
+    if match := re.fullmatch(r"block-([0-9]{1,9})", text):
         return Block(int(match[1]))
-    if match := re.fullmatch(r"(\d+):(\d+)", text):
+    if match := re.fullmatch(r"([0-9]{1,9}):([0-9]{1,9})", text):
         return NOfM(int(match[1]), int(match[2]))
     raise EspalierError(f"unknown pattern {text!r}: expected one of {', '.join(_NAMED)}, block-B or N:M")
 

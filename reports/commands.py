@@ -18,7 +18,7 @@ from accel.errors import EspalierError
 from accel.files import write_whole
 from accel.fixedpoint import Overflow, Rounding
 from accel.interchange import datasets, fetch, zoo
-from accel.program import KIND, Program
+from accel.program import KIND, WORD_BITS, Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
 from reports import figures, measure, output, tables
@@ -90,8 +90,10 @@ def quantize(
     widths = Widths(weight_bits, signal_bits, input_bits)
     modes = {"rounding": _mode(Rounding, rounding), "overflow": _mode(Overflow, overflow)}
     pruned = _version(network, pattern)
-    program = lower(pruned, widths, _calibration(pruned, data_dir), power_of_two=power_of_two, **modes)
-    program.save(out)
+    images = measure.calibration_images(network, pruned.data, data_dir).pixels()
+    program = lower(pruned, widths, images, power_of_two=power_of_two, **modes)
+    with output.writing(out):
+        program.save(out)
     cost = cost_of(program)
     print(f"{out}: {program.name}, {program.pattern}, {tables.kib(cost.total.parameter_memory_bits)} KiB of parameters")
 
@@ -107,6 +109,8 @@ def run(
 ) -> None:
     """Run a Program over a split and print error rate and speed."""
     loaded = Program.load(program)
+    if not (data or loaded.data):
+        raise EspalierError(f"{program}: does not say which data set it was made for; name one with --data")
     images_of = datasets.load(data or loaded.data, split, data_dir)
     images_of = images_of.take(images) if images else images_of
     codes = loaded.input_signal.encode(images_of.pixels())
@@ -150,14 +154,15 @@ def parse_bits(text: str) -> tuple[int, ...]:
     >>> parse_bits("3..8"), parse_bits("8,4")
     ((3, 4, 5, 6, 7, 8), (4, 8))
     """
-    if match := re.fullmatch(r"(\d+)\.\.(\d+)", text):
-        first, last = int(match[1]), int(match[2])
-        if first > last or last > 64:
-            raise EspalierError(f"--bits {text}: expected an ascending range within 1..64, such as 3..8")
-        return tuple(range(first, last + 1))
-    if re.fullmatch(r"\d+(,\d+)*", text):
-        return tuple(sorted({int(part) for part in text.split(",")}))
-    raise EspalierError(f"--bits {text}: expected a range such as 3..8 or a list such as 3,4,8")
+    widths: set[int] = set()
+    if match := re.fullmatch(r"([0-9]{1,3})\.\.([0-9]{1,3})", text):
+        widths = {*range(int(match[1]), int(match[2]) + 1)}
+    elif re.fullmatch(r"[0-9]{1,3}(,[0-9]{1,3})*", text):
+        widths = {*map(int, text.split(","))}
+    if not widths or not 2 <= min(widths) <= max(widths) <= WORD_BITS:
+        allowed = f"within 2..{WORD_BITS}"
+        raise EspalierError(f"--bits {text}: expected a range {allowed}, such as 3..8, or a list, such as 3,4,8")
+    return tuple(sorted(widths))
 
 
 def parse_memory(text: str) -> int:
@@ -166,7 +171,7 @@ def parse_memory(text: str) -> int:
     >>> parse_memory("64KiB"), parse_memory("512b")
     (524288, 512)
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(b|B|KiB|MiB)", text)
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(b|B|KiB|MiB)", text)
     if not match:
         raise EspalierError(f"--sram {text}: expected a size such as 64KiB, 1.5MiB, 4096B or 32768b")
     return int(float(match[1]) * _UNITS[match[2]])
@@ -174,14 +179,18 @@ def parse_memory(text: str) -> int:
 
 def write_json(path: Path, record: Any) -> None:
     """Write `record` as JSON, whole or not at all."""
-    write_whole(path, (json.dumps(record, indent=1) + "\n").encode())
+    with output.writing(path):
+        write_whole(path, (json.dumps(record, indent=1) + "\n").encode())
 
 
 def _program(network: str, widths: Widths, pattern: str | None, data_dir: str | None) -> Program:
     if zoo.is_file(network) and archive.kind_of(network) == KIND:
-        return Program.load(network)
+        program = Program.load(network)
+        if pattern not in (None, program.pattern):
+            raise EspalierError(f"{network}: holds a Program with the pattern {program.pattern}, not {pattern}")
+        return program
     pruned = _version(network, pattern)
-    return lower(pruned, widths, _calibration(pruned, data_dir))
+    return lower(pruned, widths, measure.calibration_images(network, pruned.data, data_dir).pixels())
 
 
 def _version(network: str, pattern: str | None) -> PrunedNetwork:
@@ -190,11 +199,6 @@ def _version(network: str, pattern: str | None) -> PrunedNetwork:
         return zoo.load(network, pattern)
     given = zoo.load(network)
     return given if pattern in (None, given.pattern) else prune(given, pattern)
-
-
-def _calibration(pruned: PrunedNetwork, data_dir: str | None) -> Any:
-    data = datasets.load(pruned.data, "train", data_dir)
-    return data.take(min(measure.CALIBRATION_IMAGES, len(data))).pixels()
 
 
 def _mode(modes: type[IntEnum], name: str) -> Any:
@@ -215,5 +219,3 @@ def _size_record(program: Program, cost: ProgramCost, sram_bits: int | None) -> 
         "fits": None if sram_bits is None else cost.memory_bits <= sram_bits,
         "layers": [asdict(row) for row in layer_rows(cost)],
     }
-
-

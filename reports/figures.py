@@ -2,9 +2,10 @@
 
 import io
 from collections.abc import Callable
+from typing import Any
 
-import matplotlib as mpl
 import numpy as np
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
@@ -20,7 +21,8 @@ PARTS = (
     ("biases, requantisation", "#7F7F7F", lambda p: p.bias_memory_bits + p.requantize_memory_bits),
     ("signals", "#E8C547", lambda p: p.signal_memory_bits),
 )
-STYLE = {
+STYLE: Any = {
+    "text.parse_math": False,  # names may hold $
     "svg.fonttype": "none",  # text stays text: it can be searched, and prints in the page's font
     "svg.hashsalt": "espalier",  # the same results give the same bytes
     "font.family": "sans-serif",
@@ -44,10 +46,11 @@ def accuracy(results: Results) -> Figure:
         points = results.of(pattern)
         rates = [max(100 * p.error_rate, smallest / 2) for p in points]
         label = f"{pattern} ({points[0].sparsity:.0%} gone)" if points[0].sparsity else pattern
-        style = {"color": COLORS[index % len(COLORS)], "marker": MARKERS[index % len(MARKERS)], "markersize": 4}
-        axes.plot([p.weight_bits for p in points], rates, label=label, linewidth=1.4, **style)  # type: ignore[arg-type]
+        look: Any = {"color": COLORS[index % len(COLORS)], "marker": MARKERS[index % len(MARKERS)], "markersize": 4}
+        axes.plot([p.weight_bits for p in points], rates, label=label, linewidth=1.4, **look)
     floor = 100 * results.float_dense_error_rate
-    axes.axhline(max(floor, smallest / 2), color="black", linestyle="--", linewidth=1, label=f"float, dense ({floor:.2f} %)")
+    name = f"{results.reference} ({floor:.2f} %)"
+    axes.axhline(max(floor, smallest / 2), color="black", linestyle="--", linewidth=1, label=name)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(FuncFormatter(_some_minor_labels))
@@ -82,7 +85,7 @@ def macs(results: Results) -> Figure:
     first = [results.of(pattern)[0] for pattern in results.patterns]
     figure = Figure(figsize=(7.2, 0.9 + 0.26 * len(first)), layout="constrained")
     axes = figure.add_subplot()
-    places = np.arange(len(first))
+    places = range(len(first))
     axes.barh(places, [p.macs / 1e3 for p in first], color="#009E73", height=0.65)
     for place, point in zip(places, first, strict=True):
         share = f" {point.macs / point.dense_macs:.0%} of dense"
@@ -101,7 +104,7 @@ FIGURES: dict[str, Callable[[Results], Figure]] = {"accuracy": accuracy, "memory
 def render(results: Results) -> dict[str, bytes]:
     """Return every figure as ``NAME.svg`` and ``NAME.png``."""
     files = {}
-    with mpl.rc_context(STYLE):
+    with style.context(STYLE, after_reset=True):  # whatever a matplotlibrc says
         for name, draw in FIGURES.items():
             figure = draw(results)
             for kind, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):

@@ -97,7 +97,7 @@ def make(name: str, data_dir: str | None, out: Path) -> None:
         rows.append(_row(pruned, path.name, splits))
         print(json.dumps(rows[-1]))
     record = {"network": name, "data": entry.data, "seed": SEED, "script": "python -m reports.make_zoo", "files": rows}
-    write_whole(folder / "zoo.json", (json.dumps(record, indent=1) + "\n").encode())
+    write_whole(folder / zoo.CATALOGUE, (json.dumps(record, indent=1) + "\n").encode())
 
 
 def _trained(name: str, entry: Entry, splits: dict[str, Dataset], checkpoints: Path) -> PrunedNetwork:

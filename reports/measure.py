@@ -63,15 +63,22 @@ def plan(
     for width in bits:
         _ = Widths(width, width)
     versions, retrained = _versions(network, patterns)
-    data = versions[0].data
-    if not data:
-        raise EspalierError(f"{network}: does not say which data set it was trained on")
-    calibration, test = load(data, "train", data_dir), load(data, "test", data_dir)
+    calibration = calibration_images(network, versions[0].data, data_dir)
+    test = load(versions[0].data, "test", data_dir)
     for version in versions:
         if version.network.input_shape != test.shape:
-            raise EspalierError(f"{network}: takes {version.network.input_shape}, the images of {data} are {test.shape}")
-    calibration = calibration.take(min(CALIBRATION_IMAGES, len(calibration)))
-    return Plan(versions, tuple(bits), calibration, test.take(images) if images else test, retrained, threads)
+            shape = version.network.input_shape
+            raise EspalierError(f"{network}: takes images of shape {shape}, those of {test.name} have {test.shape}")
+    test = test.take(images) if images else test
+    return Plan(versions, tuple(bits), calibration, test, retrained, threads)
+
+
+def calibration_images(network: str, data: str, data_dir: str | None) -> Dataset:
+    """Return the training images from which step sizes are found; `network` is named if its `data` set is not known."""
+    if not data:
+        raise EspalierError(f"{network}: does not say which data set it was trained on")
+    images = load(data, "train", data_dir)
+    return images.take(min(CALIBRATION_IMAGES, len(images)))
 
 
 def measure(plan: Plan) -> Results:
@@ -108,12 +115,15 @@ def float_error_rate(pruned: PrunedNetwork, data: Dataset) -> float:
 
 def _versions(network: str, patterns: Sequence[str] | None) -> tuple[tuple[PrunedNetwork, ...], bool]:
     if not zoo.is_file(network):
-        shipped = zoo.load(network) and zoo.patterns(network)
-        return tuple(zoo.load(network, label) for label in _dense_first(patterns or shipped)), True
+        dense = zoo.load(network)
+        others = _dense_first(patterns or zoo.patterns(network))[1:]
+        return (dense, *(zoo.load(network, label) for label in others)), True
     given = zoo.load(network)
     if given.pattern != zoo.DENSE:
         if patterns and list(patterns) != [given.pattern]:
-            raise EspalierError(f"{network}: is pruned already ({given.pattern}); other patterns need its dense version")
+            raise EspalierError(
+                f"{network}: is pruned already ({given.pattern}); other patterns need the dense version"
+            )
         return (given,), True
     return tuple(prune(given, label) for label in _dense_first(patterns or DEFAULT_PATTERNS)), False
 

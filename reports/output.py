@@ -1,9 +1,10 @@
-"""Writing a folder of results: everything is made first, then put in place, so that nothing stays half-written."""
+"""Writing results: everything is made first, then put in place, so that nothing stays half-written."""
 
+import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from accel.errors import EspalierError
@@ -12,24 +13,42 @@ from accel.errors import EspalierError
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write `files` (name to content) into `folder`, all of them or none.
 
-    They are written to a temporary folder beside it first; files that are there under other names are left alone.
+    They are written to a temporary folder inside it first; files that are there under other names are left alone. A
+    folder that had to be made stays only if something is in it, so that writing no files is a check without a trace.
 
     Raises
     ------
     EspalierError
         The folder cannot be made or written, or the disk is full; nothing new is there then.
     """
+    made = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".espalier-", dir=folder))
-    except OSError as error:
-        raise EspalierError(f"cannot write to {folder}: {error.strerror or error}") from error
-    try:
-        for name, content in files.items():
-            (staging / name).write_bytes(content)
-        for name in files:
-            os.replace(staging / name, folder / name)
-    except OSError as error:
-        raise EspalierError(f"cannot write to {folder}: {error.strerror or error}; nothing was changed") from error
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            staging = Path(tempfile.mkdtemp(prefix=".espalier-", dir=folder))
+            try:
+                _fill(folder, staging, files)
+            finally:
+                shutil.rmtree(staging, ignore_errors=True)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            for path in made:
+                path.rmdir()
+
+
+def _fill(folder: Path, staging: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        (staging / name).write_bytes(content)
+        if (folder / name).is_dir():
+            raise EspalierError(f"{folder / name}: is a folder; expected a file, or nothing, to replace")
+    for name in files:
+        os.replace(staging / name, folder / name)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say which path it was that could not be written: a full disk does not, and a temporary name means nothing."""
+    try:
+        yield
+    except OSError as error:
+        raise EspalierError(f"cannot write to {path}: {error.strerror or error}") from error

@@ -1,7 +1,6 @@
 """The HTML page: one file that needs no network."""
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
 
 from reports.results import Point, Results
 from reports.tables import kib, recommendation
@@ -39,7 +38,7 @@ def _detailed(results: Results) -> list[Point]:
     return sorted(points, key=lambda point: point != best)
 
 
-def _inline(svg: bytes) -> Markup:
+def _inline(svg: bytes) -> str:
     """Return an SVG without its XML prologue, to stand inside HTML."""
     text = svg.decode()
-    return Markup(text[text.index("<svg") :])
+    return text[text.index("<svg") :]

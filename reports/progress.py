@@ -1,5 +1,6 @@
 """Progress bars: drawn on a terminal, silent in a pipe."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -23,8 +24,8 @@ class Bar:
 @contextmanager
 def bar(what: str, total: int) -> Iterator[Bar]:
     """Show a bar of `total` steps on standard error while the block runs."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    note = TextColumn("{task.fields[note]}")
-    with Progress(*columns, note, console=console, disable=not console.is_terminal, transient=True) as progress:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    note = TextColumn("{task.fields[note]}", markup=False)
+    quiet = not sys.stderr.isatty()  # rich would draw in a pipe too where FORCE_COLOR is set
+    with Progress(*columns, note, console=Console(stderr=True), disable=quiet, transient=True) as progress:
         yield Bar(progress, progress.add_task(what, total=total, note=""))

@@ -46,7 +46,7 @@ def prune(
     retrain : function, optional
         From a pruned network to the same with better weights.
     """
-    if dense.masks:
+    if dense.masks or dense.pattern != DENSE:
         raise EspalierError(f"{dense.network.name}: is pruned already ({dense.pattern}); start from a dense network")
     pruned = dense
     for part in stages(label):

@@ -12,6 +12,7 @@ from typing import Any
 
 from accel.cost import ProgramCost
 from accel.errors import EspalierError
+from accel.interchange.zoo import DENSE
 
 FORMAT = "espalier-report"
 VERSION = 1
@@ -67,8 +68,8 @@ class Point:
 class Results:
     """Everything that a report shows.
 
-    `error_rate_float_dense` is the error rate of the float network before pruning; `tolerance` the rise of the error
-    rate over it that a recommended point may have.
+    `float_dense_error_rate` is the error rate of the float network before pruning, or of the pruned one where there is
+    no other; `tolerance` the rise of the error rate over it that a recommended point may have.
     """
 
     network: str
@@ -89,6 +90,11 @@ class Results:
     def patterns(self) -> list[str]:
         """The patterns, in the order in which they were measured."""
         return list(dict.fromkeys(p.pattern for p in self.points))
+
+    @property
+    def reference(self) -> str:
+        """What the error rates are compared with, in words."""
+        return "dense float network" if DENSE in self.patterns else "pruned float network"
 
     @property
     def widths(self) -> list[int]:

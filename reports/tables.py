@@ -1,5 +1,7 @@
 """Tables on the terminal."""
 
+from typing import Any
+
 from rich.console import Console
 from rich.table import Table
 
@@ -12,8 +14,9 @@ NARROWEST = 110  # columns in a pipe, where there is no terminal to ask
 
 def console() -> Console:
     """Return the console for results: standard output, wide enough for the tables also in a pipe."""
-    out = Console(highlight=False)
-    return out if out.is_terminal else Console(highlight=False, width=NARROWEST, soft_wrap=True)
+    plain: Any = {"highlight": False, "markup": False, "emoji": False}  # names may hold [brackets] and :colons:
+    out = Console(**plain)
+    return out if out.is_terminal else Console(**plain, width=NARROWEST, soft_wrap=True)
 
 
 def kib(bits: int) -> str:
@@ -28,7 +31,7 @@ def kib(bits: int) -> str:
 def summary_table(results: Results) -> Table:
     """Return the error rate of every pattern (rows) at every width (columns), with memory at the narrowest."""
     table = Table(title=f"{results.network} on {results.test_images:,} test images of {results.data}: error rate in %")
-    table.add_column("pattern")
+    table.add_column("pattern", no_wrap=True)
     for name in ("sparsity", "MACs", "float"):
         table.add_column(name, justify="right")
     for width in results.widths:
@@ -45,12 +48,12 @@ def summary_table(results: Results) -> Table:
 def recommendation(results: Results) -> str:
     """Return in words which point to build."""
     best = results.recommended
-    within = f"within {results.tolerance:.1%} of the dense float network ({results.float_dense_error_rate:.2%} error)"
+    within = f"within {results.tolerance:.1%} of the {results.reference} ({results.float_dense_error_rate:.2%} error)"
     if best is None:
         return f"No point stays {within}."
     return (
-        f"Least memory {within}: {best.pattern} at {best.weight_bits} bits, {kib(best.memory_bits)} KiB on chip in all, "
-        f"{best.macs:,} MACs an image, {best.error_rate:.2%} error."
+        f"Least memory {within}: {best.pattern} at {best.weight_bits} bits, "
+        f"{kib(best.memory_bits)} KiB on chip in all, {best.macs:,} MACs an image, {best.error_rate:.2%} error."
     )
 
 
@@ -107,5 +110,3 @@ def memory_lines(cost: ProgramCost, sram_bits: int | None) -> list[str]:
         verdict = f"fits, {kib(spare)} KiB to spare" if spare >= 0 else f"does not fit: {kib(-spare)} KiB too much"
         lines.append(f"SRAM of {kib(sram_bits)} KiB: {verdict}")
     return lines
-
-

@@ -39,7 +39,9 @@ class Requantizer(wiring.Component):
     code : out, signed or unsigned as `output` is
     """
 
-    def __init__(self, accumulator_bits: int, multiplier_bits: int, shift: int, output: FixedFormat, relu: bool) -> None:
+    def __init__(
+        self, accumulator_bits: int, multiplier_bits: int, shift: int, output: FixedFormat, relu: bool
+    ) -> None:
         self.shift, self.output, self.relu = shift, output, relu
         self.product_bits = accumulator_bits + multiplier_bits
         super().__init__(

@@ -33,9 +33,7 @@ class Counts:
     @property
     def parameter_memory_bits(self) -> int:
         """Everything that is stored: weights, index, biases, requantisation."""
-        return (
-            self.weight_memory_bits + self.index_memory_bits + self.bias_memory_bits + self.requantize_memory_bits
-        )
+        return self.weight_memory_bits + self.index_memory_bits + self.bias_memory_bits + self.requantize_memory_bits
 
     @property
     def density(self) -> float:

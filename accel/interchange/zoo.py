@@ -3,6 +3,7 @@
 Made by ``python -m reports.make_zoo``; a network is one folder, a pattern is one file in it.
 """
 
+import json
 import os
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -14,17 +15,19 @@ from accel.pruned import PrunedNetwork
 
 DENSE = "dense"
 SUFFIX = ".espalier"
+CATALOGUE = "zoo.json"  # what the folder of a network holds, with the error rates that were measured
 
 
 def names() -> list[str]:
     """Return the networks of the zoo."""
-    return sorted(folder.name for folder in _root().iterdir() if folder.is_dir() and _files(folder.name))
+    return sorted(folder.name for folder in _root().iterdir() if (folder / CATALOGUE).is_file())
 
 
 def patterns(name: str) -> list[str]:
-    """Return the patterns for which the zoo has a pruned and retrained version of `name`, dense first."""
-    found = sorted(label_of(file.name) for file in _files(name))
-    return sorted(found, key=lambda label: label != DENSE)
+    """Return the patterns for which the zoo has a version of `name`, dense first, in the order of the catalogue."""
+    check_choice("network", name, names())
+    rows = json.loads((_root() / name / CATALOGUE).read_text())["files"]
+    return [row["pattern"] for row in rows]
 
 
 def load(network: str | os.PathLike[str], pattern: str | None = None) -> PrunedNetwork:
@@ -47,7 +50,6 @@ def load(network: str | os.PathLike[str], pattern: str | None = None) -> PrunedN
         if pattern not in (None, pruned.pattern):
             raise EspalierError(f"{network}: holds the pattern {pruned.pattern}, not {pattern}")
         return pruned
-    check_choice("network", str(network), names())
     label = pattern or DENSE
     check_choice(f"pattern of {network} in the zoo", label, patterns(str(network)))
     with resources.as_file(_root() / str(network) / file_name(label)) as path:
@@ -64,16 +66,5 @@ def file_name(pattern: str) -> str:
     return pattern.replace(":", "of") + SUFFIX
 
 
-def label_of(file: str) -> str:
-    """Return the label that `file_name` was given."""
-    stem = file.removesuffix(SUFFIX)
-    head, of, tail = stem.partition("of")
-    return f"{head}:{tail}" if of and head.isdigit() and tail.isdigit() else stem
-
-
 def _root() -> Traversable:
     return resources.files("accel.interchange") / "zoo"
-
-
-def _files(name: str) -> list[Traversable]:
-    return [file for file in (_root() / name).iterdir() if file.name.endswith(SUFFIX)]

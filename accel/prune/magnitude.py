@@ -4,13 +4,14 @@ The rule is Li et al.'s ("Pruning Filters for Efficient ConvNets") and Han et al
 loses the same share, and that strides are chosen by an exact knapsack, are our choice.
 """
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
-from accel.network import Weighted
+from accel.network import Network, Weighted
 from accel.prune.narrow import map_groups
 from accel.prune.space import Space
 from accel.sparsity import (
@@ -36,8 +37,8 @@ def select(space: Space, ratio: float | Mapping[str, float]) -> dict[str, LayerM
     ----------
     space : Space
     ratio : float or mapping of layer name to float
-        Share of the weights to prune, at least 0 and less than 1, met to within one unit of the pattern (a map, a
-        kernel, a block, a tap of all kernels that leave a map). N:M patterns have their own ratio.
+        Share to prune of the units of the pattern (maps, kernels, blocks, weights), at least 0 and less than 1, met
+        to within half a unit. Strided patterns prune as little more as strides allow; N:M have their own ratio.
 
     Returns
     -------
@@ -46,43 +47,44 @@ def select(space: Space, ratio: float | Mapping[str, float]) -> dict[str, LayerM
     Raises
     ------
     EspalierError
-        A ratio is outside 0..1, or would remove a whole layer.
+        A ratio is missing or outside 0..1, or would remove a whole layer.
     """
     masks = {}
     for name, pattern in space.patterns.items():
-        share = ratio if isinstance(ratio, int | float) else ratio[name]
+        share = ratio.get(name, math.nan) if isinstance(ratio, Mapping) else ratio
         if not 0 <= share < 1:
             raise EspalierError(f"{name}: ratio must be at least 0 and less than 1, got {share}")
-        kept = _keep(pattern, _magnitudes(space, name, pattern), share)
+        kept = _keep(pattern, _magnitudes(space.network, name, pattern), share)
         if not kept.any():
             raise EspalierError(f"{name}: pruning {share:.0%} as {pattern} would remove the whole layer")
-        masks[name] = LayerMask(str(pattern), kept)
+        masks[name] = LayerMask(str(pattern), np.broadcast_to(kept, _weighted(space.network, name).lowered_shape))
     return masks
 
 
-def _magnitudes(space: Space, name: str, pattern: Pattern) -> Magnitudes:
-    """Return |w| (M, C, T); feature maps that a residual addition ties together are scored together."""
-    layer = _weighted(space, name)
-    weights = np.abs(layer.weight.astype(np.float64)).reshape(layer.lowered_shape)
+def _magnitudes(network: Network, name: str, pattern: Pattern) -> Magnitudes:
+    """Return |w| (M, C, T); its sums (M, 1, 1) for feature maps, over all maps that a residual addition ties to one."""
     if isinstance(pattern, FeatureMap):
-        for other in map_groups(space.network)[name] - {name}:
-            weights = weights + np.abs(_weighted(space, other).weight).sum(axis=(1, 2, 3))[:, None, None]
-    return weights
+        group = sorted(map_groups(network)[name])  # in one order, so that the group's layers get the very same sums
+        return np.sum([_absolute(network, member).sum(axis=(1, 2), keepdims=True) for member in group], axis=0)
+    return _absolute(network, name)
 
 
-def _weighted(space: Space, name: str) -> Weighted:
-    layer = space.network[name]
+def _absolute(network: Network, name: str) -> Magnitudes:
+    layer = _weighted(network, name)
+    return np.abs(layer.weight.astype(np.float64)).reshape(layer.lowered_shape)
+
+
+def _weighted(network: Network, name: str) -> Weighted:
+    layer = network[name]
     assert isinstance(layer, Weighted)  # the space has checked it
     return layer
 
 
 def _keep(pattern: Pattern, weights: Magnitudes, ratio: float) -> Mask:
     match pattern:
-        case FeatureMap():
-            return _all_but_least(weights.sum(axis=(1, 2), keepdims=True), ratio, weights.shape)
         case Kernel():
             return _all_but_least(weights.sum(axis=2, keepdims=True), ratio, weights.shape)
-        case Irregular():
+        case FeatureMap() | Irregular():
             return _all_but_least(weights, ratio, weights.shape)
         case Block():
             sums = pattern.tiles(weights.reshape(len(weights), -1), 0.0).sum(axis=(2, 3))

@@ -1,9 +1,10 @@
 """Narrowing: pruned feature maps leave the network for good, with the kernels that lead to them and read them.
 
-Maps that a residual addition adds are one map, so that layers fall into groups that keep the same maps. Source: Anwar et
-al. (a pruned map takes its incoming and outgoing kernels along; what is left is dense); the groups are ours.
+Maps that a residual addition adds are one map, so that layers fall into groups that keep the same maps. Source: Anwar
+et al. (a pruned map takes its incoming and outgoing kernels along; what is left is dense); the groups are ours.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
-from accel.network import INPUT, Add, BatchNorm, Conv2d, Flatten, Layer, Linear, Network, Weighted
+from accel.network import INPUT, BatchNorm, Conv2d, Flatten, Layer, Linear, Network, Weighted
 from accel.pruned import PrunedNetwork
 from accel.sparsity import FeatureMap, Mask, Masks
 
@@ -46,6 +47,7 @@ def narrow(pruned: PrunedNetwork, masks: Masks) -> PrunedNetwork:
     network = pruned.network
     if pruned.masks:
         raise EspalierError(f"{network.name}: prune feature maps before other patterns; it has masks already")
+    _ = PrunedNetwork(network, masks)  # refuses masks that do not fit their layers
     kept = _kept_maps(network, {name: _map_flags(name, mask.pattern, mask.kept) for name, mask in masks.items()})
     layers = tuple(_narrowed(layer, kept) for layer in network.layers)
     return replace(pruned, network=replace(network, layers=layers))
@@ -54,7 +56,7 @@ def narrow(pruned: PrunedNetwork, masks: Masks) -> PrunedNetwork:
 def _map_flags(name: str, pattern: str, kept: Mask) -> Mask:
     if pattern != str(FeatureMap()):
         raise EspalierError(f"{name}: narrowing needs feature-map masks, got {pattern}")
-    return kept.any(axis=(1, 2))
+    return np.asarray(kept.any(axis=(1, 2)))
 
 
 def _tensor_groups(network: Network) -> dict[str, set[str]]:
@@ -72,19 +74,22 @@ def _tensor_groups(network: Network) -> dict[str, set[str]]:
 def _kept_maps(network: Network, asked: Mapping[str, Mask]) -> dict[str, Mask]:
     """Return which entries of the first dimension of every tensor stay."""
     groups = _tensor_groups(network)
-    kept = {name: np.ones(shape[0], bool) for name, shape in network.shapes.items()}
     for name, flags in asked.items():
         for fixed in (INPUT, network.output):
             if fixed in groups[name] and not flags.all():
                 raise EspalierError(f"{name}: its maps are the network's {'input' if fixed == INPUT else 'output'}")
-        for member in groups[name]:
-            if member in asked and (asked[member] != flags).any():
-                raise EspalierError(f"{name} and {member}: are added together, so that they must keep the same maps")
-            kept[member] = flags
+    kept = {INPUT: np.ones(network.input_shape[0], bool)}
     for layer in network.layers:
-        if isinstance(layer, Flatten):
-            source = network.shapes[layer.inputs[0]]
-            kept[layer.name] = np.repeat(kept[layer.inputs[0]], int(np.prod(source[1:])))
+        if isinstance(layer, Weighted):
+            named = layer.name if layer.name in asked else min(groups[layer.name] & asked.keys(), default="")
+            flags = asked.get(named, np.ones(network.shapes[layer.name][0], bool))
+        elif isinstance(layer, Flatten):
+            flags = np.repeat(kept[layer.inputs[0]], math.prod(network.shapes[layer.inputs[0]][1:]))
+        else:
+            flags = kept[layer.inputs[0]]
+            if any((kept[source] != flags).any() for source in layer.inputs):
+                raise EspalierError(f"{layer.name}: adds {' and '.join(layer.inputs)}, which must keep the same maps")
+        kept[layer.name] = flags
     return kept
 
 
@@ -95,5 +100,5 @@ def _narrowed(layer: Layer, kept: Mapping[str, Mask]) -> Layer:
         return replace(layer, weight=layer.weight[rows][:, columns], bias=layer.bias[rows])
     if isinstance(layer, BatchNorm):
         arrays = {name: getattr(layer, name)[rows] for name in ("scale", "shift", "mean", "variance")}
-        return replace(layer, **arrays)  # type: ignore[arg-type]  # four arrays
+        return replace(layer, **arrays)
     return layer

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from accel.errors import EspalierError
 from accel.network import Conv2d, Network, Weighted
-from accel.sparsity import Kernel, KernelStrided, Pattern, Strided, parse_pattern
+from accel.prune.narrow import map_groups
+from accel.sparsity import FeatureMap, Kernel, KernelStrided, Pattern, Strided, parse_pattern
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +48,16 @@ class Space:
         """
         kind = parse_pattern(pattern) if isinstance(pattern, str) else pattern
         weighted = network.weighted
-        spared = {weighted[0].name, weighted[-1].name} if spare is None else set(spare)
+        spared = {x.name for x in weighted[:1] + weighted[-1:]} if spare is None else set(spare)
         for name in spared:
             _ = network[name]
+        if isinstance(kind, FeatureMap):  # a map that a residual addition ties to a spared one stays with it
+            groups = map_groups(network)
+            spared = spared.union(*(groups.get(name, ()) for name in spared))
         patterns = {x.name: kind for x in weighted if x.name not in spared and can_have(x, kind)}
         if not patterns:
-            raise EspalierError(f"{network.name}: no layer can have the pattern {kind}, {', '.join(spared)} spared")
+            names = ", ".join(sorted(spared)) or "none"
+            raise EspalierError(f"{network.name}: no layer can have the pattern {kind}; spared: {names}")
         return cls(network, patterns)
 
 
@@ -61,5 +66,3 @@ def can_have(layer: Weighted, pattern: Pattern) -> bool:
     if isinstance(pattern, Kernel | Strided | KernelStrided):
         return isinstance(layer, Conv2d) and layer.window.taps > 1
     return True
-
-

@@ -25,6 +25,7 @@ from accel.network import (
     Window,
 )
 from accel.program import (
+    PRODUCT_BITS,
     AddLayer,
     AvgPoolLayer,
     FlattenLayer,
@@ -81,10 +82,8 @@ def lower(
     """
     network = pruned.network.folded()
     if images.ndim != 4 or images.shape[1:] != network.input_shape or not len(images):
-        raise EspalierError(
-            f"{network.name}: calibration images must have the shape (images, {', '.join(map(str, network.input_shape))}), "
-            f"got {images.shape}"
-        )
+        shape = ", ".join(map(str, network.input_shape))
+        raise EspalierError(f"{network.name}: calibration images must be (images, {shape}), got {images.shape}")
     lowering = _Lowering(replace(pruned, network=network), widths, power_of_two, per_output, rounding, overflow)
     return lowering.run(images)
 
@@ -115,7 +114,9 @@ class _Lowering:
             self.signals[layer.name] = lowered.output_signal(*(self.signals[source] for source in sources))
             layers.append(lowered)
         pruned = self.pruned
-        return Program(network.name, pruned.pattern, pruned.data, network.input_shape, self.signals[INPUT], tuple(layers))
+        return Program(
+            network.name, pruned.pattern, pruned.data, network.input_shape, self.signals[INPUT], tuple(layers)
+        )
 
     def _layer(self, layer: Layer) -> ProgramLayer:
         match layer:
@@ -141,13 +142,17 @@ class _Lowering:
         step = 2.0**-bits if self.power_of_two else 1 / (2**bits - 1)
         return Signal(integer_format(bits, signed=False), step)
 
-    def _output_signal(self, name: str) -> Signal:
-        """Return the signal of a layer's output, its step fitted where its codes are read."""
+    def _output_signal(self, name: str, accumulator_step: float) -> Signal:
+        """Return the signal of a layer's output, its step fitted where its codes are read.
+
+        A power of two is no finer than the accumulator, so that requantisation only ever shifts down.
+        """
         relu = name in self.absorbed.values()
         form = integer_format(self.widths.of_signal(name), not relu, self.rounding, self.overflow)
         values = self.activations[self._settled(name)]
         lowest = -form.max_code if form.signed else 0
-        return Signal(form, self.steps(values, lowest, form.max_code))
+        finest = 2.0 ** math.floor(math.log2(accumulator_step)) if self.power_of_two else 0.0
+        return Signal(form, max(self.steps(values, lowest, form.max_code), finest))
 
     def _settled(self, name: str) -> str:
         """Return the tensor that is read after the ReLU and max pools of `name`, which move codes but make none."""
@@ -164,13 +169,13 @@ class _Lowering:
         weight_steps, codes = self._weight_codes(layer, mask.kept, bits, self.per_output and not last)
         source = self.signals[layer.inputs[0]]
         accumulator_steps = weight_steps * source.step
-        bias = np.floor(layer.bias / accumulator_steps + 0.5).astype(np.int64)
+        bias = _bias_codes(layer, accumulator_steps)
         accumulator_bits = proven_accumulator_bits(codes, bias, source.format)
         name, index = encoding.cheapest(pattern, mask.kept)
         if last:
             output = Signal(FixedFormat(accumulator_bits, accumulator_bits), float(accumulator_steps[0]))
         else:
-            output = self._output_signal(layer.name)
+            output = self._output_signal(layer.name, accumulator_steps.min())
         return MacLayer(
             layer.name,
             layer.inputs,
@@ -195,37 +200,40 @@ class _Lowering:
     def _weight_codes(
         self, layer: Weighted, kept: NDArray[np.bool_], bits: int, per_output: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return the steps and the codes (M, K) of the weights that are kept: Q(w) of REFERENCE.md, 2**bits - 1 levels."""
+        """Return the steps and the codes (M, K) of the weights that are kept, ``2**bits - 1`` levels around zero.
+
+        Source: Q(w) = sgn(w) * step * min(floor(|w| / step + 0.5), (levels - 1) / 2) of arXiv 1511.06488.
+        """
         highest = 2 ** (bits - 1) - 1
         matrix, kept = layer.weight.reshape(len(layer.weight), -1), kept.reshape(len(kept), -1)
         if per_output:
             parts = [row[keep] for row, keep in zip(matrix, kept, strict=True)]
         else:
             parts = [matrix[kept]]
-        steps = np.array([self.steps(part, -highest, highest) for part in parts])
-        empty = np.array([not part.any() for part in parts])
-        if empty.any() and not empty.all():
-            steps[empty] = steps[~empty].min()  # a row of zeros asks for no step: keep it out of the multipliers' range
+        steps = np.array([self.steps(part, -highest, highest) if part.any() else 0.0 for part in parts])
+        # multipliers share a shift: rows of tiny or no weights take a step with which theirs keeps half of its bits
+        steps = np.maximum(steps, steps.max() * 2.0 ** (-MULTIPLIER_BITS // 2) or 1.0)
         magnitude = np.minimum(np.floor(np.abs(matrix) / steps[:, None] + 0.5), highest)
         return steps, (np.sign(matrix) * magnitude * kept).astype(np.int64)
 
     def _avg_pool(self, layer: Layer, window: Window) -> AvgPoolLayer:
-        source, output = self.signals[layer.inputs[0]], self._output_signal(layer.name)
-        ratio = np.array([source.step / (window.taps * output.step)])
+        source = self.signals[layer.inputs[0]]
+        step = source.step / window.taps
+        output = self._output_signal(layer.name, step)
         return AvgPoolLayer(
             layer.name,
             layer.inputs,
             window,
             sum_bits([window.taps], [source.format]),
             layer.name in self.absorbed.values(),
-            requantization(ratio, layer.name),
+            requantization(np.array([step / output.step]), layer.name),
             output,
         )
 
     def _add(self, layer: Layer) -> AddLayer:
         sources = [self.signals[source] for source in layer.inputs]
-        output = self._output_signal(layer.name)
         weights, step = matched_weights(sources[0].step, sources[1].step)
+        output = self._output_signal(layer.name, step)
         return AddLayer(
             layer.name,
             layer.inputs,
@@ -235,6 +243,13 @@ class _Lowering:
             requantization(np.array([step / output.step]), layer.name),
             output,
         )
+
+
+def _bias_codes(layer: Weighted, accumulator_steps: NDArray[np.float64]) -> NDArray[np.int64]:
+    codes = np.floor(layer.bias / accumulator_steps + 0.5)
+    if np.abs(codes).max() >= 1 << PRODUCT_BITS:
+        raise EspalierError(f"{layer.name}: no accumulator holds its biases, its weights are too small beside them")
+    return codes.astype(np.int64)
 
 
 def absorbed_relus(network: Network) -> dict[str, str]:

@@ -1,20 +1,22 @@
 """Step sizes of uniform quantisers by the least squared error.
 
-Source: the alternating minimisation of Shin, Hwang and Sung (arXiv 1512.01322): round to codes with the step held, fit
-the step to the codes, ``sum(w z) / sum(z z)``, until it settles. It finds a local minimum, so that it is started from
-the best of many steps here; a sorted copy with running sums makes an iteration cost as much as there are codes, not
-values.
+With the codes z held, the best step is ``sum(w z) / sum(z z)`` and the error that is left ``sum(w w) - sum(w z)**2 /
+sum(z z)``. Shin, Hwang and Sung (arXiv 1512.01322) alternate between codes and step, which ends in a local minimum;
+where values are few there are many. The codes change only at the steps ``w / (k + 1/2)``, so that a sweep over these
+sees every choice of codes that any step makes, and the best is the global minimum.
 """
+
+import math
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from accel.errors import EspalierError
 
-STARTS = np.geomspace(1, 1 / 64, 40)  # of the step that clips nothing
-SETTLED = 3  # how many of the best starts are followed down
-ITERATIONS = 40
-TOLERANCE = 1e-9
+Floats = NDArray[np.float64]
+MOST_CHANGES = 1 << 19  # of codes in one sweep: more of them, and it is made around the best of a grid of steps
+GRID = 32
+NEAR = 2  # grid steps on each side of the best
 
 
 def l2_step(values: ArrayLike, min_code: int, max_code: int) -> float:
@@ -36,66 +38,93 @@ def l2_step(values: ArrayLike, min_code: int, max_code: int) -> float:
     EspalierError
         A value is not finite.
     """
-    sums = _Sums(values)
-    widest = sums.widest_step(min_code, max_code)
-    if widest == 0:
+    sides = _sides(values, min_code, max_code)
+    if not sides:
         return 1.0
-    starts = sorted(widest * STARTS, key=lambda step: sums.error(step, min_code, max_code))[:SETTLED]
-    settled = [_settle(sums, start, min_code, max_code) for start in starts]
-    return float(min(settled, key=lambda step: sums.error(step, min_code, max_code)))
+    low, high = _range_of_steps(sides)
+    while sum(side.changes(low, high) for side in sides) > MOST_CHANGES and high > low * (1 + 1e-9):
+        grid = np.geomspace(low, high, GRID)
+        best = int(np.argmax([sum(side.gain(step) for side in sides) for step in grid]))
+        low, high = grid[max(best - NEAR, 0)], grid[min(best + NEAR, GRID - 1)]
+    return _best_of_sweep(sides, low, high)
 
 
 def power_of_two_step(values: ArrayLike, min_code: int, max_code: int) -> float:
-    """Return the power of two that minimises the same error as `l2_step`."""
-    sums = _Sums(values)
-    widest = sums.widest_step(min_code, max_code)
-    if widest == 0:
+    """Return the power of two that minimises the same error as `l2_step`; the smallest if several do."""
+    sides = _sides(values, min_code, max_code)
+    if not sides:
         return 1.0
-    top = int(np.ceil(np.log2(widest))) + 1
-    return min((2.0**k for k in range(top - 10, top + 1)), key=lambda step: sums.error(step, min_code, max_code))
+    low, high = (math.log2(step) for step in _range_of_steps(sides))
+    candidates = [2.0**k for k in range(math.floor(low), math.ceil(high) + 1)]
+    return min(candidates, key=lambda step: quantization_error(values, step, min_code, max_code))
 
 
 def quantization_error(values: ArrayLike, step: float, min_code: int, max_code: int) -> float:
     """Return ``sum((step * code - value)**2)`` with every value at its nearest code."""
-    return _Sums(values).error(step, min_code, max_code)
+    array = np.asarray(values, np.float64)
+    codes = np.clip(np.rint(array / step), min_code, max_code)
+    return float(((codes * step - array) ** 2).sum())
 
 
-class _Sums:
-    """Sorted values with running sums, so that sums over an interval cost two look-ups."""
+class _Side:
+    """The values of one sign, as magnitudes, and how often each occurs; their codes are 0 .. `highest`."""
 
-    def __init__(self, values: ArrayLike) -> None:
-        self.values = np.sort(np.asarray(values, np.float64), axis=None)
-        if not np.isfinite(self.values).all():
-            raise EspalierError("cannot find a step for values that are not finite")
-        self.running = np.concatenate([[0.0], np.cumsum(self.values)])
-        self.squares = float(self.values @ self.values)
+    def __init__(self, magnitudes: Floats, highest: int) -> None:
+        self.values, counts = np.unique(magnitudes, return_counts=True)
+        self.counts, self.highest = counts.astype(np.float64), highest
+        self.odd = 2.0 * np.arange(highest) + 1  # what a code's square gains when the code k becomes k + 1
+        # of the values from each index on: how many, and their sum
+        self.counts_above = np.append(np.cumsum(self.counts[::-1])[::-1], 0.0)
+        self.sums_above = np.append(np.cumsum((self.counts * self.values)[::-1])[::-1], 0.0)
 
-    def widest_step(self, min_code: int, max_code: int) -> float:
-        """Return the smallest step that clips nothing; 0 if every value has code 0 at any step."""
-        if not self.values.size:
-            return 0.0
-        low, high = float(self.values[0]), float(self.values[-1])
-        return max(high / max_code if max_code else 0.0, low / min_code if min_code else 0.0, 0.0)
+    def codes(self, step: float) -> NDArray[np.int64]:
+        """Return the nearest code of every value; the lower one in the middle between two."""
+        return np.minimum(np.ceil(self.values / step - 0.5), self.highest).astype(np.int64)
 
-    def by_code(self, step: float, min_code: int, max_code: int) -> tuple[NDArray[np.float64], ...]:
-        """Return the codes, and how many values and which sum of values lie nearest to each."""
-        codes = np.arange(min_code, max_code + 1, dtype=np.float64)
-        edges = np.searchsorted(self.values, (codes[:-1] + 0.5) * step)
-        edges = np.concatenate([[0], edges, [self.values.size]])
-        return codes, np.diff(edges).astype(np.float64), np.diff(self.running[edges])
+    def changes(self, low: float, high: float) -> int:
+        """Return how often a value changes its code while the step goes from `high` to `low`."""
+        return int((self.codes(low) - self.codes(high)).sum())
 
-    def error(self, step: float, min_code: int, max_code: int) -> float:
-        """Return the squared error of `step`."""
-        codes, counts, sums = self.by_code(step, min_code, max_code)
-        return float(self.squares - 2 * step * (codes @ sums) + step * step * (codes * codes @ counts))
+    def gain(self, step: float) -> float:
+        """Return how much less than with all codes zero the squared error of `step` is."""
+        above = np.searchsorted(self.values, self.odd * (step / 2), side="right")  # beyond (k + 1/2) steps
+        return float(step * (2 * self.sums_above[above].sum() - step * (self.odd @ self.counts_above[above])))
 
 
-def _settle(sums: _Sums, step: float, min_code: int, max_code: int) -> float:
-    for _ in range(ITERATIONS):
-        codes, counts, totals = sums.by_code(step, min_code, max_code)
-        power = float(codes * codes @ counts)
-        fitted = float(codes @ totals) / power if power else step
-        if fitted <= 0 or abs(fitted - step) <= TOLERANCE * step:
-            return step
-        step = fitted
-    return step
+def _sides(values: ArrayLike, min_code: int, max_code: int) -> list[_Side]:
+    array = np.asarray(values, np.float64).ravel()
+    if not np.isfinite(array).all():
+        raise EspalierError("cannot find a step for values that are not finite")
+    halves = (array[array > 0], max_code), (-array[array < 0], -min_code)
+    return [_Side(magnitudes, highest) for magnitudes, highest in halves if magnitudes.size and highest]
+
+
+def _range_of_steps(sides: list[_Side]) -> tuple[float, float]:
+    """Return steps that the best one lies between.
+
+    It is ``sum(w z) / sum(z z)`` of integers z, so at most the largest w. A smaller step is better only while the
+    largest code stands for no less than the mean of w: larger values have larger codes, so that sum(w z) >= mean(w) *
+    sum(z) (Chebyshev), and sum(z z) <= highest * sum(z).
+    """
+    lows = [side.sums_above[0] / side.counts_above[0] / side.highest for side in sides]
+    return float(min(lows)), float(max(side.values[-1] for side in sides))
+
+
+def _best_of_sweep(sides: list[_Side], low: float, high: float) -> float:
+    """Return the best step over all codes that the steps from `high` down to `low` make."""
+    products, squares, changes = 0.0, 0.0, []
+    for side in sides:
+        codes = side.codes(high)
+        products += float(side.counts * side.values @ codes)
+        squares += float(side.counts @ (codes * codes))
+        times = side.codes(low) - codes
+        which = np.repeat(np.arange(times.size), times)
+        below = codes[which] + np.arange(which.size) - np.repeat(np.cumsum(times) - times, times)  # the code before
+        values, counts = side.values[which], side.counts[which]
+        changes.append((values / (below + 0.5), counts * values, counts * side.odd[below]))
+    steps, more_products, more_squares = (np.concatenate(parts) for parts in zip(*changes, strict=True))
+    order = np.argsort(-steps, kind="stable")
+    all_products = products + np.append(0.0, np.cumsum(more_products[order]))
+    all_squares = squares + np.append(0.0, np.cumsum(more_squares[order]))
+    best = np.argmax(all_products**2 / all_squares)
+    return float(all_products[best] / all_squares[best])
