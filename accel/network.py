@@ -8,7 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any, ClassVar
 
 import numpy as np
@@ -78,6 +78,11 @@ class Window:
         widths = [(0, 0)] * (maps.ndim - 2) + [(top, bottom), (left, right)]
         return np.pad(maps, widths, constant_values=value)
 
+    def shifts(self, padded: NDArray[Any]) -> list[NDArray[Any]]:
+        """Return, for each tap row-major, the view (..., output height, output width) of padded maps that it meets."""
+        patches = self.patches(padded)
+        return [patches[..., row, column] for row in range(self.kernel[0]) for column in range(self.kernel[1])]
+
     def patches(self, padded: NDArray[Any]) -> NDArray[Any]:
         """Return the view (..., output height, output width, kernel height, kernel width) of padded maps."""
         view = sliding_window_view(padded, self.kernel, axis=(-2, -1))
@@ -143,10 +148,10 @@ class Conv2d(Weighted):
         return (self.weight.shape[0], *self.window.output_size(height, width, self.name))
 
     def forward(self, *inputs: Array) -> Array:
-        patches = self.window.patches(self.window.pad(inputs[0]))
-        # (batch, C, H, W, k, k) x (M, C, k, k) -> (batch, H, W, M): one BLAS product
-        product = np.tensordot(patches, self.weight, axes=((1, 4, 5), (1, 2, 3)))
-        return np.moveaxis(product, 3, 1) + self.bias[:, None, None]
+        taps = np.stack(self.window.shifts(self.window.pad(inputs[0])), axis=2)  # (batch, C, k*k, H, W)
+        batch, _, _, height, width = taps.shape
+        product = self.weight.reshape(len(self.weight), -1) @ taps.reshape(batch, -1, height * width)
+        return product.reshape(batch, -1, height, width) + self.bias[:, None, None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,7 +224,7 @@ class MaxPool(Layer):
         return _pooled(self, self.window, shapes)
 
     def forward(self, *inputs: Array) -> Array:
-        return self.window.patches(self.window.pad(inputs[0], -np.inf)).max(axis=(-2, -1))
+        return reduce(np.maximum, self.window.shifts(self.window.pad(inputs[0], -np.inf)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,7 +237,7 @@ class AvgPool(Layer):
         return _pooled(self, self.window, shapes)
 
     def forward(self, *inputs: Array) -> Array:
-        return self.window.patches(self.window.pad(inputs[0])).mean(axis=(-2, -1))
+        return reduce(np.add, self.window.shifts(self.window.pad(inputs[0]))) / np.float32(self.window.taps)
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,14 +1,16 @@
 """The main job: prune, lower, run and cost every pattern at every width."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accel.cost import cost_of
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.datasets import Dataset, load
+from accel.program import Program, Signal
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
 from reports.progress import bar
@@ -31,6 +33,13 @@ class Plan:
     test: Dataset
     retrained: bool
     threads: int | None = None
+    encoded: dict[Signal, NDArray[np.int64]] = field(default_factory=dict)
+
+    def codes(self, program: Program) -> NDArray[np.int64]:
+        """Return the test images as codes of the Program's input, encoded once for all Programs that share it."""
+        if program.input_signal not in self.encoded:
+            self.encoded[program.input_signal] = program.input_signal.encode(self.test.pixels())
+        return self.encoded[program.input_signal]
 
 
 def plan(
@@ -135,7 +144,6 @@ def _dense_first(patterns: Sequence[str]) -> list[str]:
 
 def _point(pruned: PrunedNetwork, width: int, float_rate: float, plan: Plan) -> Point:
     program = lower(pruned, Widths(width, width), plan.calibration.pixels())
-    codes = program.input_signal.encode(plan.test.pixels())
     cost = cost_of(program)
     total = cost.total
     return Point(
@@ -144,7 +152,7 @@ def _point(pruned: PrunedNetwork, width: int, float_rate: float, plan: Plan) -> 
         sparsity=total.sparsity,
         weight_bits=width,
         signal_bits=width,
-        error_rate=compile_program(program).error_rate(codes, plan.test.labels, plan.threads),
+        error_rate=compile_program(program).error_rate(plan.codes(program), plan.test.labels, plan.threads),
         float_error_rate=float_rate,
         macs=total.macs,
         dense_macs=total.dense_macs,

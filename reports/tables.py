@@ -9,7 +9,7 @@ from accel.cost import ProgramCost
 from accel.program import Program
 from reports.results import Results
 
-NARROWEST = 110  # columns in a pipe, where there is no terminal to ask
+NARROWEST = 132  # columns in a pipe, where there is no terminal to ask
 
 
 def console() -> Console:
