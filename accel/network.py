@@ -237,7 +237,8 @@ class AvgPool(Layer):
         return _pooled(self, self.window, shapes)
 
     def forward(self, *inputs: Array) -> Array:
-        return reduce(np.add, self.window.shifts(self.window.pad(inputs[0]))) / np.float32(self.window.taps)
+        total: Array = reduce(np.add, self.window.shifts(self.window.pad(inputs[0])))
+        return (total / np.float32(self.window.taps)).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)

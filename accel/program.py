@@ -25,86 +25,11 @@ from accel.encoding import IndexWords
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat, Overflow, Rounding
 from accel.network import INPUT, Shape, Window
+from accel.signal import PRODUCT_BITS, Requantize, Signal, freeze, proven_accumulator_bits, signed_bits, sum_bits
 from accel.sparsity import LoopNest, Mask, parse_pattern
 
 KIND = "program"
-PRODUCT_BITS = 61  # an accumulator times its multiplier must fit here, so that int64 holds every intermediate
 WORD_BITS = 16  # the widest weight or signal
-
-
-@dataclass(frozen=True)
-class Signal:
-    """What the codes of a tensor mean.
-
-    Parameters
-    ----------
-    format : FixedFormat
-        Width, sign, rounding and overflow of the integer codes (no fraction bits).
-    step : float
-        The real value of code 1.
-    """
-
-    format: FixedFormat
-    step: float
-
-    def __post_init__(self) -> None:
-        if self.format.fraction_bits or self.format.width > PRODUCT_BITS:
-            raise EspalierError(f"a signal's codes are integers of at most {PRODUCT_BITS} bits, got {self.format}")
-        if not (math.isfinite(self.step) and self.step > 0):
-            raise EspalierError(f"a step must be a positive number, got {self.step}")
-
-    @property
-    def bits(self) -> int:
-        """Bits of a word."""
-        return self.format.width
-
-    def encode(self, values: ArrayLike) -> NDArray[np.int64]:
-        """Return the codes of real `values`, any shape."""
-        return self.format.encode(np.asarray(values, np.float64) / self.step)
-
-    def decode(self, codes: ArrayLike) -> NDArray[np.float64]:
-        """Return the real values of `codes`, any shape."""
-        return np.asarray(codes) * self.step
-
-
-@dataclass(frozen=True, eq=False)
-class Requantize:
-    """From accumulators to the next signal: ``accumulator * multiplier / 2**shift``, rounded, then overflow.
-
-    Parameters
-    ----------
-    multipliers : int array (1,) or (outputs,)
-        At most 16 bits each, unsigned; 1 for power-of-two steps.
-    shift : int
-        0..60.
-    """
-
-    multipliers: NDArray[np.int64] = field(metadata={"packed": "multiplier_bits"})
-    shift: int
-
-    def __post_init__(self) -> None:
-        multipliers = np.array(self.multipliers, np.int64)
-        if multipliers.ndim != 1 or not multipliers.size or not 1 <= multipliers.min() <= multipliers.max() < 1 << 16:
-            raise EspalierError(f"multipliers must be 1..65535 in one dimension, got {multipliers.tolist()}")
-        if not 0 <= self.shift < PRODUCT_BITS:
-            raise EspalierError(f"shift must be 0..{PRODUCT_BITS - 1}, got {self.shift}")
-        _freeze(self, multipliers=multipliers.astype(np.uint32))
-
-    @property
-    def multiplier_bits(self) -> int:
-        """Bits of a stored multiplier."""
-        return int(self.multipliers.max()).bit_length()
-
-    @property
-    def bits(self) -> int:
-        """Bits of the constants in memory: the multipliers and one shift."""
-        return self.multipliers.size * self.multiplier_bits + encoding.bits_for(PRODUCT_BITS - 1)
-
-    def apply(self, accumulators: NDArray[np.int64], output: FixedFormat) -> NDArray[np.int64]:
-        """Return the codes of `accumulators` (images, outputs, ...) in the format `output`."""
-        multipliers = self.multipliers.astype(np.int64).reshape((-1,) + (1,) * (accumulators.ndim - 2))
-        source = FixedFormat(PRODUCT_BITS, PRODUCT_BITS - self.shift)
-        return output.convert(accumulators * multipliers, source)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +115,7 @@ class MacLayer(ProgramLayer):
             )
         if steps.shape not in ((1,), self.shape[:1]) or not (np.isfinite(steps) & (steps > 0)).all():
             raise EspalierError(f"{self.name}: weight_steps must be one or {self.shape[0]} positive numbers")
-        _freeze(self, weights=weights.astype(np.int32), bias=bias, weight_steps=steps)
+        freeze(self, weights=weights.astype(np.int32), bias=bias, weight_steps=steps)
 
     @cached_property
     def kept(self) -> Mask:
@@ -209,6 +134,15 @@ class MacLayer(ProgramLayer):
     def matrix(self) -> NDArray[np.int64]:
         """The weights as the lowered matrix (M, C*T), zeros where pruned."""
         return self.nest.scatter(self.weights.astype(np.int64))
+
+    def lane_columns(self, lanes: int) -> tuple[NDArray[np.int64], ...]:
+        """Return the lowered columns that each group of `lanes` outputs reads: the union of what they keep.
+
+        An array issues one step for each; a group that keeps nothing has one column, because a tile has a step.
+        """
+        kept = self.kept.reshape(self.shape[0], -1)
+        unions = (np.flatnonzero(kept[row : row + lanes].any(axis=0)) for row in range(0, len(kept), lanes))
+        return tuple(columns if columns.size else np.zeros(1, np.int64) for columns in unions)
 
     @property
     def index_bits(self) -> int:
@@ -377,48 +311,6 @@ class Program:
         return archive.load(path, KIND, (cls, *_CLASSES))
 
 
-def signed_bits(value: Any) -> int:
-    """Return the fewest two's complement bits that hold the integer `value`.
-
-    >>> [signed_bits(value) for value in (-9, -8, -1, 0, 7, 8)]
-    [5, 4, 1, 1, 4, 5]
-    """
-    value = int(value)
-    return (value if value >= 0 else ~value).bit_length() + 1
-
-
-def proven_accumulator_bits(matrix: NDArray[np.int64], bias: NDArray[np.int64], signal: FixedFormat) -> int:
-    """Return the fewest signed bits that hold every accumulator, and every partial sum that starts from the bias.
-
-    Parameters
-    ----------
-    matrix : int array (M, K)
-    bias : int array (M,)
-    signal : FixedFormat
-        The input's codes; each product ranges over all of them, zero included, so that no partial sum leaves the
-        range of the whole sum.
-    """
-    # as Python's integers, which no signal is too wide for
-    positive, negative = (side(matrix, 0).sum(axis=1).astype(object) for side in (np.maximum, np.minimum))
-    high = bias + positive * signal.max_code + negative * signal.min_code
-    low = bias + positive * signal.min_code + negative * signal.max_code
-    return max(signed_bits(high.max()), signed_bits(low.min()))
-
-
-def sum_bits(weights: Any, signals: Any) -> int:
-    """Return the signed bits of ``sum(weight * signal)`` for positive integer weights and signal formats."""
-    high = sum(weight * signal.max_code for weight, signal in zip(weights, signals, strict=True))
-    low = sum(weight * signal.min_code for weight, signal in zip(weights, signals, strict=True))
-    return max(signed_bits(high), signed_bits(low))
-
-
-def integer_format(
-    width: int, signed: bool, rounding: Rounding = Rounding.RND, overflow: Overflow = Overflow.SAT
-) -> FixedFormat:
-    """Return the format of integer codes of `width` bits."""
-    return FixedFormat(width, width, signed, rounding, overflow)
-
-
 def _slide(layer: ProgramLayer, window: Window, outputs: int, shape: Shape) -> Shape:
     if len(shape) != 3:
         raise EspalierError(f"{layer.name}: expects (maps, height, width), gets {shape}")
@@ -435,12 +327,6 @@ def _check_accumulator(layer: Any, needed: int, outputs: int = 1) -> None:
         raise EspalierError(f"{layer.name}: {outputs} outputs have 1 or {outputs} multipliers")
     elif layer.accumulator_bits + int(layer.requantize.multipliers.max()).bit_length() > PRODUCT_BITS:
         raise EspalierError(f"{layer.name}: accumulator times multiplier needs more than {PRODUCT_BITS} bits")
-
-
-def _freeze(thing: Any, **arrays: NDArray[Any]) -> None:
-    for name, array in arrays.items():
-        array.setflags(write=False)
-        object.__setattr__(thing, name, array)
 
 
 _LAYERS = (AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ReluLayer)

@@ -40,7 +40,7 @@ def report(
     threads: int | None,
 ) -> None:
     """Measure, write the folder `out`, and print the summary."""
-    labels = [label.strip() for label in patterns.split(",")] if patterns else None
+    labels = None if patterns is None else parse_patterns(patterns)
     planned = measure.plan(network, parse_bits(bits), labels, data_dir, images, threads)
     output.write_folder(out, {})  # an unwritable folder is known before the work, not after it
     results = measure.measure(planned)
@@ -163,6 +163,18 @@ def parse_bits(text: str) -> tuple[int, ...]:
         allowed = f"within 2..{WORD_BITS}"
         raise EspalierError(f"--bits {text}: expected a range {allowed}, such as 3..8, or a list, such as 3,4,8")
     return tuple(sorted(widths))
+
+
+def parse_patterns(text: str) -> list[str]:
+    """Return the labels that `text` names.
+
+    >>> parse_patterns("dense, 2:4")
+    ['dense', '2:4']
+    """
+    labels = [label.strip() for label in text.split(",")]
+    if "" in labels:
+        raise EspalierError(f"--patterns {text}: expected names with commas between them, such as dense,kernel")
+    return labels
 
 
 def parse_memory(text: str) -> int:

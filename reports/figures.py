@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter
 
 from reports.results import Results
 
@@ -54,7 +54,7 @@ def accuracy(results: Results) -> Figure:
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(FuncFormatter(_some_minor_labels))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xticks(results.widths)
     axes.set_xlabel("bits of weights and signals")
     axes.set_ylabel("error rate in % (log scale)")
     axes.set_title(f"{results.network} on {results.data}: accuracy against word length")

@@ -10,9 +10,10 @@ from accel.cost import cost_of
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.datasets import Dataset, load
-from accel.program import Program, Signal
+from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
+from accel.signal import Signal
 from reports.progress import bar
 from reports.pruning import prune
 from reports.results import Point, Results, layer_rows

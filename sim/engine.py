@@ -16,17 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from accel.errors import EspalierError
 from accel.network import INPUT, Shape, Window
-from accel.program import (
-    AddLayer,
-    AvgPoolLayer,
-    FlattenLayer,
-    MacLayer,
-    MaxPoolLayer,
-    Program,
-    ProgramLayer,
-    ReluLayer,
-    Signal,
-)
+from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
+from accel.signal import Signal
 from sim.kernels import layers as kernels
 
 LANES = 64  # images that run side by side: a chunk of LeNet-5 stays in the second-level cache
@@ -85,7 +76,7 @@ class Engine:
             The codes do not fit the Program's input, or `threads` is less than one.
         """
         images = self.program.check_codes(codes)
-        threads = threads or os.cpu_count() or 1
+        threads = (os.cpu_count() or 1) if threads is None else threads
         if threads < 1:
             raise EspalierError(f"threads must be at least 1, got {threads}")
         kept = [*self.program.shapes] if keep_tensors else [self.program.output]

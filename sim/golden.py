@@ -3,6 +3,7 @@
 Slow and exact: int64 throughout, no index is used, pruned weights are zeros in a dense matrix.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -87,7 +88,7 @@ def relu(layer: ReluLayer, x: Codes) -> Codes:
 
 def flatten(layer: FlattenLayer, x: Codes) -> Codes:
     """Read the maps as one vector."""
-    return x.reshape(len(x), -1)
+    return x.reshape(len(x), math.prod(x.shape[1:]))
 
 
 _FUNCTIONS: dict[type[ProgramLayer], Callable[..., Codes]] = {

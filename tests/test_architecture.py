@@ -22,6 +22,7 @@ NOUNS = (
     "network",
     "sparsity",
     "encoding",
+    "signal",
     "array",
     "pruned",
     "program",

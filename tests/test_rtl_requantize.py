@@ -7,7 +7,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from accel.fixedpoint import FixedFormat, Overflow, Rounding
-from accel.program import Requantize
+from accel.signal import Requantize
 from rtl.requantize import LATENCY, Requantizer
 
 ACCUMULATOR_BITS = 6

@@ -24,16 +24,13 @@ from accel.network import (
     Weighted,
     Window,
 )
-from accel.program import (
+from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
+from accel.pruned import PrunedNetwork
+from accel.quantize.steps import l2_step, power_of_two_step
+from accel.quantize.widths import Widths
+from accel.signal import (
+    MULTIPLIER_BITS,
     PRODUCT_BITS,
-    AddLayer,
-    AvgPoolLayer,
-    FlattenLayer,
-    MacLayer,
-    MaxPoolLayer,
-    Program,
-    ProgramLayer,
-    ReluLayer,
     Requantize,
     Signal,
     integer_format,
@@ -41,12 +38,8 @@ from accel.program import (
     signed_bits,
     sum_bits,
 )
-from accel.pruned import PrunedNetwork
-from accel.quantize.steps import l2_step, power_of_two_step
-from accel.quantize.widths import Widths
 from accel.sparsity import parse_pattern
 
-MULTIPLIER_BITS = 16
 ADD_BITS = 12  # how finely the two steps of a residual addition are matched
 
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from accel.errors import EspalierError
 
 Floats = NDArray[np.float64]
-MOST_CHANGES = 1 << 19  # of codes in one sweep: more of them, and it is made around the best of a grid of steps
+MOST_CHANGES = 1 << 18  # of codes in one sweep: more of them, and it is made around the best of a grid of steps
 GRID = 32
 NEAR = 2  # grid steps on each side of the best
 

@@ -1,0 +1,140 @@
+"""Signals and accumulators: what integer codes mean, how many bits a sum needs, and how it becomes a code again."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from accel import encoding
+from accel.errors import EspalierError
+from accel.fixedpoint import FixedFormat, Overflow, Rounding
+
+PRODUCT_BITS = 61  # an accumulator times its multiplier must fit here, so that int64 holds every intermediate
+MULTIPLIER_BITS = 16  # of a requantisation constant
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What the codes of a tensor mean.
+
+    Parameters
+    ----------
+    format : FixedFormat
+        Width, sign, rounding and overflow of the integer codes (no fraction bits).
+    step : float
+        The real value of code 1.
+    """
+
+    format: FixedFormat
+    step: float
+
+    def __post_init__(self) -> None:
+        if self.format.fraction_bits or self.format.width > PRODUCT_BITS:
+            raise EspalierError(f"a signal's codes are integers of at most {PRODUCT_BITS} bits, got {self.format}")
+        if not (math.isfinite(self.step) and self.step > 0):
+            raise EspalierError(f"a step must be a positive number, got {self.step}")
+
+    @property
+    def bits(self) -> int:
+        """Bits of a word."""
+        return self.format.width
+
+    def encode(self, values: ArrayLike) -> NDArray[np.int64]:
+        """Return the codes of real `values`, any shape."""
+        return self.format.encode(np.asarray(values, np.float64) / self.step)
+
+    def decode(self, codes: ArrayLike) -> NDArray[np.float64]:
+        """Return the real values of `codes`, any shape."""
+        return np.asarray(codes) * self.step
+
+
+@dataclass(frozen=True, eq=False)
+class Requantize:
+    """From accumulators to the next signal: ``accumulator * multiplier / 2**shift``, rounded, then overflow.
+
+    Parameters
+    ----------
+    multipliers : int array (1,) or (outputs,)
+        At most 16 bits each, unsigned; 1 for power-of-two steps.
+    shift : int
+        0..60.
+    """
+
+    multipliers: NDArray[np.int64] = field(metadata={"packed": "multiplier_bits"})
+    shift: int
+
+    def __post_init__(self) -> None:
+        multipliers = np.array(self.multipliers, np.int64)
+        highest = (1 << MULTIPLIER_BITS) - 1
+        if multipliers.ndim != 1 or not multipliers.size or not 1 <= multipliers.min() <= multipliers.max() <= highest:
+            raise EspalierError(f"multipliers must be 1..{highest} in one dimension, got {multipliers.tolist()}")
+        if not 0 <= self.shift < PRODUCT_BITS:
+            raise EspalierError(f"shift must be 0..{PRODUCT_BITS - 1}, got {self.shift}")
+        freeze(self, multipliers=multipliers.astype(np.uint32))
+
+    @property
+    def multiplier_bits(self) -> int:
+        """Bits of a stored multiplier."""
+        return int(self.multipliers.max()).bit_length()
+
+    @property
+    def bits(self) -> int:
+        """Bits of the constants in memory: the multipliers and one shift."""
+        return self.multipliers.size * self.multiplier_bits + encoding.bits_for(PRODUCT_BITS - 1)
+
+    def apply(self, accumulators: NDArray[np.int64], output: FixedFormat) -> NDArray[np.int64]:
+        """Return the codes of `accumulators` (images, outputs, ...) in the format `output`."""
+        multipliers = self.multipliers.astype(np.int64).reshape((-1,) + (1,) * (accumulators.ndim - 2))
+        source = FixedFormat(PRODUCT_BITS, PRODUCT_BITS - self.shift)
+        return output.convert(accumulators * multipliers, source)
+
+
+def signed_bits(value: Any) -> int:
+    """Return the fewest two's complement bits that hold the integer `value`.
+
+    >>> [signed_bits(value) for value in (-9, -8, -1, 0, 7, 8)]
+    [5, 4, 1, 1, 4, 5]
+    """
+    value = int(value)
+    return (value if value >= 0 else ~value).bit_length() + 1
+
+
+def proven_accumulator_bits(matrix: NDArray[np.int64], bias: NDArray[np.int64], signal: FixedFormat) -> int:
+    """Return the fewest signed bits that hold every accumulator, and every partial sum that starts from the bias.
+
+    Parameters
+    ----------
+    matrix : int array (M, K)
+    bias : int array (M,)
+    signal : FixedFormat
+        The input's codes; each product ranges over all of them, zero included, so that no partial sum leaves the
+        range of the whole sum.
+    """
+    # as Python's integers, which no signal is too wide for
+    positive, negative = (side(matrix, 0).sum(axis=1).astype(object) for side in (np.maximum, np.minimum))
+    high = bias + positive * signal.max_code + negative * signal.min_code
+    low = bias + positive * signal.min_code + negative * signal.max_code
+    return max(signed_bits(high.max()), signed_bits(low.min()))
+
+
+def sum_bits(weights: Any, signals: Any) -> int:
+    """Return the signed bits of ``sum(weight * signal)`` for positive integer weights and signal formats."""
+    high = sum(weight * signal.max_code for weight, signal in zip(weights, signals, strict=True))
+    low = sum(weight * signal.min_code for weight, signal in zip(weights, signals, strict=True))
+    return max(signed_bits(high), signed_bits(low))
+
+
+def integer_format(
+    width: int, signed: bool, rounding: Rounding = Rounding.RND, overflow: Overflow = Overflow.SAT
+) -> FixedFormat:
+    """Return the format of integer codes of `width` bits."""
+    return FixedFormat(width, width, signed, rounding, overflow)
+
+
+def freeze(thing: Any, **arrays: NDArray[Any]) -> None:
+    """Set read-only `arrays` as fields of the frozen dataclass `thing`."""
+    for name, array in arrays.items():
+        array.setflags(write=False)
+        object.__setattr__(thing, name, array)

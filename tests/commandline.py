@@ -1,0 +1,168 @@
+"""What the tests of `reports` share: the command in this process or another, small inputs, results made up by hand."""
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from accel.interchange.architectures import lenet5
+from accel.network import Weighted
+from accel.pruned import PrunedNetwork
+from reports.cli import main
+from reports.results import LayerRow, Point, Results
+
+ROOT = Path(__file__).parents[1]
+MNIST_TEST_IMAGES = 20
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the command left: its exit status and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+
+def espalier(*arguments: object) -> Outcome:
+    """Run the command in this process, as in a pipe of 100 columns, whatever the tests themselves run in."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "100")
+        for forced in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+            patch.delenv(forced, raising=False)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+    assert isinstance(stop.value.code, int)
+    return Outcome(stop.value.code, out.getvalue(), err.getvalue())
+
+
+def program_text(before: str = "") -> list[str]:
+    """Return the words that start the command in a process of its own; the statements `before` run first."""
+    return [sys.executable, "-c", f"import reports.cli\n{before}\nreports.cli.main()"]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Return the environment for a process of its own, wherever it runs."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), **changes}
+
+
+def espalier_process(*arguments: object, before: str = "", **changes: str) -> Outcome:
+    """Run the command in a process of its own, whose output are pipes; `changes` are to its environment."""
+    words = [*program_text(before), *map(str, arguments)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment(**changes))
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+def line_of(outcome: Outcome) -> str:
+    """Return the one line with which the command refused, checked to be one."""
+    assert outcome.status == 2
+    assert outcome.out == ""
+    assert outcome.err.endswith("\n")
+    assert outcome.err.count("\n") == 1
+    assert outcome.err.startswith("espalier: ")
+    return outcome.err.removeprefix("espalier: ").removesuffix("\n")
+
+
+def complaint(*arguments: object) -> str:
+    """Run the command in this process and return the one line with which it refused."""
+    return line_of(espalier(*arguments))
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """Return everything under `folder`, hidden things too, by its path from there; None for a folder."""
+    paths = sorted(folder.rglob("*"))
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in paths}
+
+
+def idx(array: Any) -> bytes:
+    """Return an IDX file of unsigned bytes."""
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    return bytes([0, 0, 8, array.ndim]) + sizes + array.astype(np.uint8).tobytes()
+
+
+def write_mnist(data_dir: Path) -> Path:
+    """Write an MNIST of a few random images into `data_dir`: the training files hold 32, and 10,000 black ones."""
+    rng = np.random.default_rng(0)
+    folder = data_dir / "mnist"
+    folder.mkdir(parents=True)
+    for part, count, held_out in (("train", 32, 10_000), ("t10k", MNIST_TEST_IMAGES, 0)):
+        images = np.zeros((count + held_out, 28, 28), np.uint8)
+        images[:count] = rng.integers(0, 256, (count, 28, 28))
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(idx(images))
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx(rng.integers(0, 10, len(images))))
+    return data_dir
+
+
+def untrained_lenet5(data: str = "mnist") -> PrunedNetwork:
+    """Return LeNet-5 with random weights."""
+    rng = np.random.default_rng(0)
+    network = lenet5()
+    layers = [
+        replace(x, weight=rng.normal(0, 0.1, x.weight.shape).astype(np.float32)) if isinstance(x, Weighted) else x
+        for x in network.layers
+    ]
+    return PrunedNetwork(replace(network, layers=tuple(layers)), data=data)
+
+
+def made_point(pattern: str = "dense", bits: int = 4, **values: Any) -> Point:
+    """Return a point whose numbers all differ; its memory is 20,000 bits in all."""
+    layers = tuple(
+        LayerRow(name, pattern, 900, 600, 90_000, 60_000, 2_400, 70, "flags", "a list would take 99 bits", 80, 22, 17)
+        for name in ("conv1", "fc2")
+    )
+    point = Point(
+        network="made",
+        pattern=pattern,
+        sparsity=0.0 if pattern == "dense" else 1 / 3,
+        weight_bits=bits,
+        signal_bits=bits,
+        error_rate=0.0325,
+        float_error_rate=0.0215,
+        macs=120_000,
+        dense_macs=180_000,
+        weight_memory_bits=4_800,
+        index_memory_bits=140,
+        bias_memory_bits=160,
+        requantize_memory_bits=44,
+        signal_memory_bits=14_856,
+        layers=layers,
+    )
+    return replace(point, **values)
+
+
+def made_results(*points: Point, **values: Any) -> Results:
+    """Return results made up by hand: three patterns at two widths if no points are given."""
+    if not points:
+        shares = {"dense": 1.0, "kernel+ikss": 0.5, "2:4": 0.25}
+        points = tuple(
+            made_point(
+                pattern,
+                bits,
+                error_rate=0.08 * share / bits,
+                macs=round(180_000 * share),
+                weight_memory_bits=round(2_400 * share) * bits,
+                signal_memory_bits=3_001 * bits,
+            )
+            for pattern, share in shares.items()
+            for bits in (4, 8)
+        )
+    results = Results(
+        network="made",
+        data="digits",
+        test_images=400,
+        calibration_images=512,
+        float_dense_error_rate=0.0125,
+        dense_parameter_bits=32 * 1_800,
+        tolerance=0.01,
+        retrained=True,
+        points=points,
+    )
+    return replace(results, **values)

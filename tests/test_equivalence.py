@@ -1,0 +1,424 @@
+"""The claim that everything rests on, once: every reader gives golden's codes, and runs the MACs that are charged.
+
+`Equivalence` is the claim; a subclass names Programs and inherits it.
+"""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from masks import PATTERNS
+from programs import CASES, PIXEL, Codes, batches, every_kind, index_of, mac_layer, program, programs, signal
+
+from accel.cost import Counts, cost_of
+from accel.encoding import IndexWords
+from accel.errors import EspalierError
+from accel.fixedpoint import Overflow, Rounding
+from accel.network import INPUT, Window
+from accel.program import AvgPoolLayer, MacLayer, Program
+from accel.signal import Requantize
+from sim import golden
+from sim.engine import LANES, compile_program
+from sim.kernels import layers as kernels
+
+ROOT = Path(__file__).parents[1]
+MODES = [(rounding, overflow) for rounding in Rounding for overflow in Overflow]
+
+# a test that is inherited runs for several classes, which is what it is for; drawing a whole Program takes a while
+inherited = (HealthCheck.differing_executors, HealthCheck.too_slow)
+some = settings(max_examples=12, deadline=None, suppress_health_check=inherited)
+
+
+def engine_tensors(of: Program, batch: Codes) -> dict[str, Codes]:
+    """Return the codes of every tensor that the engine gives."""
+    return compile_program(of).run(batch, threads=1, keep_tensors=True).tensors
+
+
+READERS: dict[str, Callable[[Program, Codes], dict[str, Codes]]] = {"engine": engine_tensors}
+"""Everything that runs Programs: from a Program and a batch to the codes of every tensor."""
+
+
+def assert_same_codes(expected: dict[str, Codes], found: dict[str, Codes]) -> None:
+    """Raise AssertionError unless both have the same tensors and codes; say which layer differs first, and where."""
+    assert list(found) == list(expected), f"tensors {list(found)}, expected {list(expected)}"
+    for name, codes in expected.items():
+        assert found[name].shape == codes.shape, f"{name}: shape {found[name].shape}, expected {codes.shape}"
+        assert found[name].dtype == codes.dtype, f"{name}: {found[name].dtype}, expected {codes.dtype}"
+        for image, *place in np.argwhere(found[name] != codes).tolist():
+            codes_here = found[name][image, *place], codes[image, *place]
+            raise AssertionError(
+                "{}: image {}, position {}: code {}, expected {}".format(name, image, place, *codes_here)
+            )
+
+
+def assert_equivalent(of: Program, batch: Codes) -> None:
+    """Raise AssertionError unless every reader gives golden's codes for `batch`."""
+    expected = golden.run(of, batch)
+    for reader in READERS.values():
+        assert_same_codes(expected, reader(of, batch))
+
+
+def closed_form_macs(layer: MacLayer, pixels: int) -> int:
+    """Return the MACs of a layer for one image: output pixels times what the words of its index say is kept."""
+    M, C, T = layer.shape
+    K, words = C * T, {index.name: index.words.tolist() for index in layer.index}
+    if layer.encoding == "none":
+        return pixels * M * K
+    if layer.encoding == "n:m positions":
+        return pixels * len(words["positions"])
+    if "strides" in words:
+        # the taps offset, offset + stride, ... below T, or the others; stored are stride - 1 and offset
+        named = [len(range(b, T, a + 1)) for a, b in zip(words["strides"], words["offsets"], strict=True)]
+        taps = [T - count if layer.pattern.endswith("rest") else count for count in named]
+        if "flags" in words:
+            return pixels * sum(flag * taps[kernel % C] for kernel, flag in enumerate(words["flags"]))
+        return pixels * sum(taps[c] for c in words["columns"]) if "columns" in words else pixels * M * sum(taps)
+    if layer.pattern.startswith("block-"):
+        size = int(layer.pattern.removeprefix("block-"))
+        across = -(-K // size)
+        if "flags" in words:
+            blocks = [divmod(block, across) for block, flag in enumerate(words["flags"]) if flag]
+        else:
+            rows = [sum(end <= i for end in words["ends"]) for i in range(len(words["columns"]))]
+            blocks = list(zip(rows, words["columns"], strict=True))
+        # a block at the edge holds only the weights inside the matrix
+        return pixels * sum(min(size, M - row * size) * min(size, K - column * size) for row, column in blocks)
+    kept = sum(words["flags"]) if "flags" in words else words["ends"][-1]
+    return pixels * kept * (T if layer.encoding.startswith("kernel") else 1)  # kernels, or single weights
+
+
+def output_pixels(of: Program, layer: MacLayer) -> int:
+    """Return how often the window of `layer` fits its padded input."""
+    if layer.window is None:
+        return 1
+    (top, left, bottom, right), window = layer.window.padding, layer.window
+    _, height, width = of.shapes[layer.inputs[0]]
+    down = (height + top + bottom - window.kernel[0]) // window.stride[0] + 1
+    return down * ((width + left + right - window.kernel[1]) // window.stride[1] + 1)
+
+
+class Equivalence:
+    """Every Program that a subclass wishes for: the same codes from every reader, the same MACs as charged."""
+
+    def wishes(self, case: Any) -> dict[str, Any]:
+        """Return what the Programs of one case have in common (see `programs`)."""
+        raise NotImplementedError
+
+    @some
+    @given(data=st.data())
+    def test_every_code_of_every_tensor_is_goldens(self, case: Any, data: st.DataObject) -> None:
+        """Every reader gives golden's codes for every tensor, whatever the Program and its input."""
+        of = data.draw(programs(**self.wishes(case)))
+        assert_equivalent(of, data.draw(batches(of)))
+
+    @some
+    @given(data=st.data())
+    def test_executed_macs_are_charged_macs_are_closed_forms(self, case: Any, data: st.DataObject) -> None:
+        """Layer by layer, the engine's loops count what the cost model charges, and that is a closed form.
+
+        Padding is multiplied too, kept weights whose code is 0 count, and layers without weights cost no MACs.
+        """
+        of = data.draw(programs(**self.wishes(case)))
+        expected = {layer.name: closed_form_macs(layer, output_pixels(of, layer)) for layer in of.mac_layers}
+        batch = np.full((1, *of.input_shape), of.input_signal.format.min_code)
+        assert compile_program(of).run(batch, threads=1).macs == expected
+        charged = {layer.name: layer.counts.macs for layer in cost_of(of).layers}
+        assert charged == {layer.name: expected.get(layer.name, 0) for layer in of.layers}
+        assert cost_of(of).total.macs == sum(expected.values())
+
+
+@pytest.mark.parametrize("case", CASES, ids="/".join)
+class TestEveryPatternAndEncoding(Equivalence):
+    def wishes(self, case: tuple[str, str]) -> dict[str, Any]:
+        """Every layer is pruned by one pattern and stored in one encoding."""
+        return {"case": case}
+
+
+@pytest.mark.parametrize("case", range(1, 17))
+class TestEveryWidth(Equivalence):
+    def wishes(self, case: int) -> dict[str, Any]:
+        """Every signal and weight is of one width."""
+        return {"signal_bits": case, "weight_bits": case}
+
+
+@pytest.mark.parametrize("case", MODES, ids=lambda case: f"{case[0].name}-{case[1].name}")
+class TestEveryMode(Equivalence):
+    def wishes(self, case: tuple[Rounding, Overflow]) -> dict[str, Any]:
+        """Every requantisation rounds and overflows in one way."""
+        return {"modes": case}
+
+    test_executed_macs_are_charged_macs_are_closed_forms = None  # no code changes what is multiplied
+
+
+class TestWhatIsDrawn:
+    def test_random_programs_hold_everything_that_a_program_can(self) -> None:
+        """The claim is not empty: each kind of layer, pattern, encoding, mode and edge of the formats is drawn."""
+        seen: Counter[Any] = Counter()
+
+        @settings(max_examples=600, derandomize=True, database=None, deadline=None, suppress_health_check=inherited)
+        @given(programs())
+        def draw(of: Program) -> None:
+            seen.update(set(features(of)))
+
+        draw()
+        missing = {*everything()} - {*seen}
+        assert not missing
+
+
+def features(of: Program) -> Iterator[Any]:
+    """Yield what is special about a Program."""
+    yield f"{'signed' if of.input_signal.format.signed else 'unsigned'} input"
+    for layer in of.layers:
+        yield type(layer).__name__, len(of.shapes[layer.name])
+        if getattr(layer, "requantize", None):
+            form, requantize = layer.output.format, layer.requantize
+            yield from (form.rounding, form.overflow, f"relu {layer.relu}", f"shift {requantize.shift}")
+            yield f"{requantize.multipliers.size > 1} multipliers"
+            yield f"{form.saturation_bits > 0} {form.overflow.name}"
+            yield f"{min(form.width, 9)} bits"  # 9: more than 8
+        if window := getattr(layer, "window", None):
+            yield f"{type(layer).__name__} overlaps {window.kernel[0] > window.stride[0]} pads {any(window.padding)}"
+            yield f"asymmetric {window.padding[:2] != window.padding[2:]}"
+        if isinstance(layer, MacLayer):
+            yield from (layer.pattern, layer.encoding, f"{min(layer.weight_bits, 9)} weight bits")
+            yield f"accumulator {layer.accumulator_bits > 32} handed out {layer.requantize is None}"
+            if window:
+                yield from (f"kernel {window.kernel[0]}", f"stride {window.stride[1]}", f"pixels {window.taps == 1}")
+
+
+def everything() -> Iterator[Any]:
+    """Yield what `features` must find among random Programs."""
+    yield from (*Rounding, *Overflow, *PATTERNS, *(encoding for _, encoding in CASES), "signed input", "unsigned input")
+    weighted, pooled = ("MacLayer", "AddLayer", "ReluLayer", "FlattenLayer"), ("MaxPoolLayer", "AvgPoolLayer")
+    yield from ((kind, 3) for kind in (*weighted[:3], *pooled))
+    yield from ((kind, 1) for kind in weighted)
+    yield from (f"{width} bits" for width in range(1, 10))
+    yield from (f"{width} weight bits" for width in range(2, 10))
+    yield from (f"{kind} overlaps True pads True" for kind in ("MacLayer", *pooled))
+    yield from (f"kernel {size}" for size in range(1, 6))
+    yield from (f"stride {stride}" for stride in (1, 2, 3))
+    yield from ("shift 0", "shift 60", "True multipliers", "True WRAP", "True WRAP_SM", "asymmetric True")
+    yield from (f"relu {relu}" for relu in (True, False))
+    yield from (f"accumulator {wide} handed out {handed}" for wide in (True, False) for handed in (True, False))
+
+
+class TestBatchesAndThreads:
+    of: ClassVar[Program] = every_kind(np.random.default_rng(0))
+    images: ClassVar[Codes] = np.random.default_rng(1).integers(0, 256, (2 * LANES + 1, 2, 9, 8))
+
+    @pytest.mark.parametrize("threads", [1, 2, 5, None])
+    @pytest.mark.parametrize("count", [1, 2, LANES - 1, LANES, LANES + 1, 2 * LANES + 1])
+    def test_any_batch_on_any_threads(self, count: int, threads: int | None) -> None:
+        """Images run side by side in chunks; neither the size of the batch nor the number of threads shows."""
+        result = compile_program(self.of).run(self.images[:count], threads, keep_tensors=True)
+        assert_same_codes(golden.run(self.of, self.images[:count]), result.tensors)
+        alone = compile_program(self.of).run(self.images[:1], 1)
+        assert result.macs == alone.macs
+
+    @pytest.mark.parametrize("threads", [1, 3])
+    def test_an_empty_batch(self, threads: int) -> None:
+        """No image gives empty tensors of the right shapes, and executes nothing."""
+        result = compile_program(self.of).run(self.images[:0], threads, keep_tensors=True)
+        assert_same_codes(golden.run(self.of, self.images[:0]), result.tensors)
+        assert set(result.macs.values()) == {0}
+
+    def test_images_do_not_touch_each_other(self) -> None:
+        """The codes of an image are the same alone and anywhere in a batch."""
+        engine = compile_program(self.of)
+        together = engine.run(self.images).codes
+        for image in (0, LANES - 1, LANES, 2 * LANES):
+            assert np.array_equal(engine.run(self.images[image : image + 1]).codes[0], together[image])
+
+
+# A layer that hands out its accumulators hides nothing, and one before it has 16 bits, no shift and no negative sum:
+# whatever is wrong in a constant must reach the codes. Each input map has a code of its own, none of them 0.
+FULL = np.array([255, 254, 252, 248]).reshape(1, 4, 1, 1).repeat(4, axis=2).repeat(4, axis=3)
+WIDE = {"output": signal(16), "requantize": Requantize([1], 0)}
+WRONG_PLACE = {  # pattern: its encoding, what is kept of (outputs 2, maps 4, taps 4), and the same with one other word
+    "kernel": ("kernel lists", [[0, 2], [1, 3]], [[0, 3], [1, 3]]),
+    "irregular": ("csr", [[0, 6, 9], [15]], [[0, 6, 10], [15]]),
+    "ikss": ("stride-offset", [[0, 2, 4, 6, 8, 10, 12, 14]] * 2, [[0, 2, 4, 6, 9, 11, 12, 14]] * 2),
+    "block-2": ("bsr", [[0, 5]] * 2, [[0, 4]] * 2),
+    "2:4": (
+        "n:m positions",
+        [[0, 1, 4, 5, 8, 9, 12, 14]] * 2,
+        [[0, 1, 4, 5, 8, 9, 12, 15], [0, 1, 4, 5, 8, 9, 12, 14]],
+    ),
+}
+
+
+def example(relu: bool = True) -> Program:
+    """Return a Program in which nothing saturates: a convolution, an average that is the sum, and the scores."""
+    rng = np.random.default_rng(2)
+    conv = mac_layer(
+        "conv", INPUT, rng.integers(1, 4, (3, 4, 9)), PIXEL, window=Window.square(3), bias=[5, 6, 7], relu=relu, **WIDE
+    )
+    total = AvgPoolLayer("sum", ("conv",), Window((2, 2)), 18, False, Requantize([1], 2), signal(16))
+    scores = mac_layer("scores", "sum", rng.integers(1, 8, (2, 3, 1)), signal(16), window=Window((1, 1)), bias=[1, -1])
+    return program([conv, total, scores], (4, 4, 4))
+
+
+def with_layer(of: Program, name: str, **changes: Any) -> Program:
+    """Return a Program of which one layer differs."""
+    spare = {"accumulator_bits": 40} if name == "scores" else {}
+    if spare:  # the accumulators that are handed out may need a bit more
+        changes |= {"output": signal(40), **spare}
+    return replace(of, layers=tuple(replace(x, **changes) if x.name == name else x for x in of.layers))
+
+
+def difference(right: Program, wrong: Program, batch: Codes = FULL) -> str:
+    """Return what the comparison says if a reader runs `wrong` where golden runs `right`."""
+    with pytest.raises(AssertionError) as caught:
+        assert_same_codes(golden.run(right, batch), engine_tensors(wrong, batch))
+    return str(caught.value)
+
+
+class TestNegativeControls:
+    def test_the_example_is_equivalent(self) -> None:
+        """With nothing corrupted, the comparison of the negative controls holds."""
+        assert_equivalent(example(), FULL)
+
+    @pytest.mark.parametrize("bit", range(8))
+    @pytest.mark.parametrize("name", ["conv", "scores"])
+    def test_a_flipped_weight_bit(self, name: str, bit: int) -> None:
+        """Any bit of any weight that is wrong is found, in the layer that has it."""
+        of = example(relu=False)
+        (layer,) = (x for x in of.mac_layers if x.name == name)
+        for place in range(layer.weights.size):
+            flipped = layer.weights.copy()
+            flipped[place] = ((int(flipped[place]) ^ (1 << bit)) + 128) % 256 - 128  # two's complement of 8 bits
+            changes = {"weights": flipped} if name == "scores" else {"weights": flipped, "accumulator_bits": 20}
+            assert difference(of, with_layer(of, name, **changes)).startswith(f"{name}: image 0, position [")
+
+    @pytest.mark.parametrize("pattern", WRONG_PLACE)
+    def test_a_wrong_index_word(self, pattern: str) -> None:
+        """One index word that points elsewhere is found: the same weights meet other signals."""
+        encoding, *columns = WRONG_PLACE[pattern]
+        kept = np.zeros((2, 2, 16), bool)  # right and wrong, outputs, columns
+        for mask, rows in zip(kept, columns, strict=True):
+            for row, places in zip(mask, rows, strict=True):
+                for place in places:
+                    width = {"kernel": 4, "block-2": 2}.get(pattern, 1)
+                    row[place * width : (place + 1) * width] = True
+        words = [index_of(pattern, encoding, mask.reshape(2, 4, 4)) for mask in kept]
+        changed = [a.words != b.words for a, b in zip(*words, strict=True)]
+        assert sum(map(np.count_nonzero, changed)) == 1
+        pixels = np.arange(1, 65).reshape(1, 4, 4, 4)  # no two codes are equal
+        shape = {"kept": kept[0].reshape(2, 4, 4), "pattern": pattern, "encoding": encoding}
+        conv = mac_layer("conv", INPUT, np.arange(1, 33).reshape(2, 4, 4), PIXEL, window=Window.square(2), **shape)
+        right = program([conv], (4, 4, 4))
+        assert_equivalent(right, pixels)
+        assert difference(right, with_layer(right, "conv", index=words[1]), pixels).startswith(
+            "conv: image 0, position ["
+        )
+
+    @pytest.mark.parametrize("encoding", ["kernel flags", "bitmap", "block flags"])
+    def test_a_flipped_flag_is_refused(self, encoding: str) -> None:
+        """One flag more or less no longer agrees with the number of stored weights: there is no such Program."""
+        pattern = {"kernel flags": "kernel", "bitmap": "irregular", "block flags": "block-2"}[encoding]
+        layer = mac_layer("fc", "flat", np.ones((2, 4, 1)), PIXEL, pattern=pattern, encoding=encoding)
+        flags = layer.index[0].words.copy()
+        flags[-1] = 0
+        with pytest.raises(EspalierError, match="fc: expected 2 biases and"):
+            replace(layer, index=(IndexWords("flags", 1, flags),))
+
+    @pytest.mark.parametrize("output", range(3))
+    @pytest.mark.parametrize("error", [-1, 1])
+    def test_a_wrong_bias(self, output: int, error: int) -> None:
+        """A bias that is wrong by one is found, at the first position of its output map."""
+        of = example()
+        bias = np.array([5, 6, 7])
+        bias[output] += error
+        assert difference(of, with_layer(of, "conv", bias=bias, bias_bits=5)).startswith(
+            f"conv: image 0, position [{output}, 0, 0]: "
+        )
+
+    @pytest.mark.parametrize("shift", [0, 1, 3])
+    def test_a_wrong_shift(self, shift: int) -> None:
+        """A shift that is wrong by one or two is found."""
+        of = example()
+        wrong = with_layer(of, "sum", requantize=Requantize([1], shift))
+        assert difference(of, wrong).startswith("sum: image 0, position [0, 0, 0]: ")
+
+    def test_a_wrong_multiplier(self) -> None:
+        """A multiplier that is wrong for one output map only is found in that map."""
+        of = example()
+        right = with_layer(of, "conv", requantize=Requantize([1, 1, 1], 1))
+        wrong = with_layer(of, "conv", requantize=Requantize([1, 1, 2], 1))
+        assert difference(right, wrong).startswith("conv: image 0, position [2, 0, 0]: ")
+
+    def test_the_comparison_names_layer_image_and_position(self) -> None:
+        """One wrong code anywhere is found, and the line says where it is and what was expected."""
+        expected = {"input": np.zeros((2, 3), np.int64), "conv": np.arange(24).reshape(2, 3, 2, 2)}
+        for place in np.ndindex(expected["conv"].shape):
+            found = {name: codes.copy() for name, codes in expected.items()}
+            found["conv"][place] += 1
+            with pytest.raises(AssertionError) as caught:
+                assert_same_codes(expected, found)
+            code, position = int(expected["conv"][place]), list(place[1:])
+            line = f"conv: image {place[0]}, position {position}: code {code + 1}, expected {code}"
+            assert str(caught.value).splitlines()[0] == line
+
+    @pytest.mark.parametrize(
+        "found", [{}, {"a": np.zeros((1, 1))}, {"a": np.zeros((1, 2), int)}, {"b": np.zeros((1, 1), int)}]
+    )
+    def test_the_comparison_asks_for_the_same_tensors(self, found: dict[str, Codes]) -> None:
+        """A tensor that is missing, or of another name, shape or type, is a difference."""
+        with pytest.raises(AssertionError):
+            assert_same_codes({"a": np.zeros((1, 1), np.int64)}, found)
+
+    def test_costs_differ_where_macs_do(self) -> None:
+        """The comparison of MACs can fail: one kept weight less is charged less, and executed less."""
+        kept = np.ones((2, 4, 4), bool)
+        full, less = kept.copy(), kept.copy()
+        less[1, 3, 3] = False
+        found = []
+        for mask in (full, less):
+            store = {"kept": mask, "pattern": "irregular", "encoding": "bitmap"}
+            of = program(
+                [mac_layer("conv", INPUT, np.ones((2, 4, 4)), PIXEL, window=Window.square(2), **store)], (4, 4, 4)
+            )
+            counts: Counts = cost_of(of).total
+            found.append((counts.macs, compile_program(of).run(FULL).macs["conv"]))
+        assert found == [(9 * 32, 9 * 32), (9 * 31, 9 * 31)]  # 3 x 3 output pixels
+
+
+def run_with_bounds_checked() -> None:
+    """Compare golden and engine in a process whose numba checks bounds; and see that it does."""
+    x, out = np.zeros((1, 2, 2, 1), np.int16), np.zeros((1, 1, 1, 1), np.int16)
+    with pytest.raises(IndexError):
+        kernels.max_pool(x, (3, 3), (1, 1), out)
+
+    @settings(max_examples=150, derandomize=True, database=None, deadline=None, suppress_health_check=inherited)
+    @given(st.data())
+    def draw(data: st.DataObject) -> None:
+        of = data.draw(programs(modes=(Rounding.RND, Overflow.SAT)))
+        assert_equivalent(of, data.draw(batches(of)))
+
+    draw()
+    of = every_kind(np.random.default_rng(0))
+    assert_equivalent(of, np.full((LANES + 1, *of.input_shape), 255))
+    print("bounds were checked")
+
+
+def test_no_kernel_leaves_its_arrays(tmp_path: Path) -> None:
+    """With numba's bounds checks on, which are off elsewhere, the same Programs still run, and give golden's codes."""
+    environment = {
+        **os.environ,
+        "NUMBA_BOUNDSCHECK": "1",
+        "NUMBA_CACHE_DIR": str(tmp_path),  # code that was compiled without the checks must not be found
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
+    }
+    script = "import test_equivalence; test_equivalence.run_with_bounds_checked()"
+    done = subprocess.run([sys.executable, "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "bounds were checked\n", done.stderr
+    assert done.returncode == 0
