@@ -306,9 +306,8 @@ class FixedFormat:
         array = source.check(codes)
         shift = source.fraction_bits - self.fraction_bits
         left, right = max(-shift, 0), max(shift, 0)
-        if source.width + left < FAST_BITS - 1 and self.width <= FAST_BITS:
-            # a source of at most 60 bits is below a half once 61 bits are dropped: farther away is the same
-            return self._overflow(round_shift(array << left, min(right, FAST_BITS - 1), self.rounding))
+        if source.width + left < FAST_BITS and right < FAST_BITS and self.width <= FAST_BITS:
+            return self._overflow(round_shift(array << left, right, self.rounding))
         return self._wide(lambda code: round_shift(code << left, right, self.rounding), array.astype(object))
 
     def check(self, codes: ArrayLike) -> NDArray[Any]:

@@ -113,6 +113,8 @@ class MacLayer(ProgramLayer):
                 f"{self.name}: expected {self.shape[0]} biases and {self.nest.stored_words} weights, "
                 f"got {bias.shape} and {weights.shape}"
             )
+        if self.nest.gather(self.nest.scatter(weights)).tobytes() != weights.tobytes():
+            raise EspalierError(f"{self.name}: the filling of a block that reaches past the edge must be zeros")
         if steps.shape not in ((1,), self.shape[:1]) or not (np.isfinite(steps) & (steps > 0)).all():
             raise EspalierError(f"{self.name}: weight_steps must be one or {self.shape[0]} positive numbers")
         freeze(self, weights=weights.astype(np.int32), bias=bias, weight_steps=steps)

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from accel.errors import EspalierError
-from reports import commands
+from reports import commands, hardware
 
-Decorator = Callable[[Callable[..., None]], Callable[..., None]]
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -27,6 +27,7 @@ images_option = _option("--images", type=click.IntRange(1), help="How many image
 json_option = _option("--json", "json_file", type=FILE, help="Also write the numbers to this file.")
 weight_bits_option = _option("--weight-bits", type=int, default=8, show_default=True, help="Bits of a weight.")
 signal_bits_option = _option("--signal-bits", type=int, default=8, show_default=True, help="Bits of a signal.")
+array_option = _option("--array", default="8x8", show_default=True, help="Output lanes x pixel lanes.")
 pattern_option = _option("--pattern", help="Which version of a zoo network, or how to prune a dense file.")
 
 
@@ -108,6 +109,38 @@ def run(**arguments: Any) -> None:
     Example: espalier run lenet5.espalier --data mnist --data-dir data
     """
     commands.run(**arguments)
+
+
+@app.command()
+@click.argument("program", type=FILE)
+@array_option
+@_option("--images", type=click.IntRange(1), default=2, show_default=True, help="Test images in the testbench.")
+@_option("--out", "-o", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@data_dir_option
+def rtl(**arguments: Any) -> None:
+    """Write Verilog for an array, a Program's memory contents, expected outputs and a self-checking testbench.
+
+    Example: espalier rtl lenet5.espalier --array 8x8 --out build/
+    """
+    hardware.rtl(**arguments)
+
+
+@app.command()
+@click.argument("program", type=FILE)
+@array_option
+@_option("--images", type=click.IntRange(1), default=2, show_default=True, help="Test images to run.")
+@_option("--simulator", default="amaranth", show_default=True, help="amaranth, verilator or iverilog.")
+@_option("--stall", type=float, default=0.0, show_default=True, help="Share of cycles that hold the output back.")
+@_option("--out", "-o", type=click.Path(path_type=Path), help="Keep the build in this folder.")
+@data_dir_option
+def verify(**arguments: Any) -> int:
+    """Simulate the hardware; compare every output bit with the golden model and the cycles with the closed form.
+
+    Exit status 0 if all are equal, 1 if not.
+
+    Example: espalier verify lenet5.espalier --array 8x8 --images 100 --simulator verilator --stall 0.5
+    """
+    return hardware.verify(**arguments)
 
 
 @app.command()

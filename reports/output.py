@@ -52,3 +52,13 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise EspalierError(f"cannot write to {path}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def working_folder(folder: Path | None) -> Iterator[Path]:
+    """Give `folder` to work in, or a temporary one that is gone afterwards."""
+    if folder is not None:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="espalier-") as temporary:
+        yield Path(temporary)

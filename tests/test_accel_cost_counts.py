@@ -244,7 +244,7 @@ class TestCounts:
     def test_they_add_to_no_number(self) -> None:
         """Only the 0 that ``sum()`` starts from."""
         with pytest.raises(TypeError):
-            1 + self.one  # type: ignore[operator]
+            1 + self.one
 
     def test_parameter_memory(self) -> None:
         """Weights, index, biases and requantisation."""

@@ -236,18 +236,18 @@ class TestSmallestSums:
     @few
     @given(data=st.data())
     def test_what_was_planted_is_found(self, pattern: str, data: st.DataObject) -> None:
-        """Where the weights of a legal mask are a hundred times as large as all others, that mask is chosen.
+        """Where the weights of a legal mask are a thousand times as large as all others, that mask is chosen.
 
-        Were the largest weights elsewhere, another one would be.
+        Were the largest weights elsewhere, another one would be (if strides and runs leave a choice).
         """
         shape = data.draw(shapes.filter(lambda shape: shape[2] > 1))  # a kernel of one tap has no kernel pattern
         planted = data.draw(legal_masks(pattern, shape).filter(lambda kept: bool(kept.any())))
         noise = np.random.default_rng(data.draw(st.integers(0))).uniform(0.9, 1.1, shape)
         flags = planted[0] if "ikss" in pattern else planted if ":" in pattern else units(pattern, planted)
         ratio = 1 - float(flags.mean())
-        assert np.array_equal(choose(np.where(planted, 1.0, 0.01) * noise, pattern, ratio), planted)
-        if not planted.all() and ":" not in pattern:
-            assert not np.array_equal(choose(np.where(planted, 0.01, 1.0) * noise, pattern, ratio), planted)
+        assert np.array_equal(choose(np.where(planted, 1.0, 0.001) * noise, pattern, ratio), planted)
+        if not planted.all() and ":" not in pattern and "ikss" not in pattern:
+            assert not np.array_equal(choose(np.where(planted, 0.001, 1.0) * noise, pattern, ratio), planted)
 
     def test_a_planted_product_is_found(self) -> None:
         """Half of the taps and half of the kernels, large among small: a quarter of the weights is them."""

@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -82,7 +82,7 @@ class TestOutputs:
         ]
 
     @pytest.mark.parametrize("build", [chain, residual])
-    def test_losing_a_map_is_noticed(self, build: type[Network]) -> None:
+    def test_losing_a_map_is_noticed(self, build: Callable[[int], Network]) -> None:
         """Negative control: the scores differ from those of the whole network, and of one with other maps gone."""
         network = build(3)
         images = images_for(network)

@@ -261,11 +261,14 @@ class TestSignals:
         assert two.signals["conv1"].step == power_of_two_step(values["pool1"], 0, 7)
 
     def test_signs(self) -> None:
-        """After a ReLU codes are 0 .. 2**n - 1; elsewhere they have a sign, and the step is that of symmetric codes."""
+        """After a ReLU, and in a mean of what has no sign, codes are 0 .. 2**n - 1; elsewhere they have a sign.
+
+        The step of signed codes is that of symmetric ones.
+        """
         network, images = residual(), images_for(residual())
         program = lower(PrunedNetwork(network), Widths(4, 5), images)
         signed = {name: program.signals[name].format.signed for name in program.signals}
-        unsigned = ("input", "conv1", "conv2", "add", "conv4")
+        unsigned = ("input", "conv1", "conv2", "add", "conv4", "pool3", "mean", "flat")
         assert signed == {name: name not in unsigned for name in program.signals}
         values = network.forward(images)["norm3"]
         assert program.signals["conv3"].step == pytest.approx(l2_step(values, -15, 15), rel=1e-5)  # folded or not

@@ -1,6 +1,17 @@
 """What a Program costs: multiply-accumulates and on-chip memory, counted exactly from closed forms."""
 
 from accel.cost.counts import Counts, LayerCost, ProgramCost, cost_of
+from accel.cost.cycles import LayerCycles, cycles_of, total_cycles
 from accel.cost.signals import live_signals, peak_signals
 
-__all__ = ["Counts", "LayerCost", "ProgramCost", "cost_of", "live_signals", "peak_signals"]
+__all__ = [
+    "Counts",
+    "LayerCost",
+    "LayerCycles",
+    "ProgramCost",
+    "cost_of",
+    "cycles_of",
+    "live_signals",
+    "peak_signals",
+    "total_cycles",
+]

@@ -135,13 +135,15 @@ class _Lowering:
         step = 2.0**-bits if self.power_of_two else 1 / (2**bits - 1)
         return Signal(integer_format(bits, signed=False), step)
 
-    def _output_signal(self, name: str, accumulator_step: float) -> Signal:
+    def _output_signal(self, name: str, accumulator_step: float, signed: bool = True) -> Signal:
         """Return the signal of a layer's output, its step fitted where its codes are read.
+
+        It has a sign if the accumulator is `signed` and no ReLU follows.
 
         A power of two is no finer than the accumulator, so that requantisation only ever shifts down.
         """
-        relu = name in self.absorbed.values()
-        form = integer_format(self.widths.of_signal(name), not relu, self.rounding, self.overflow)
+        signed = signed and name not in self.absorbed.values()
+        form = integer_format(self.widths.of_signal(name), signed, self.rounding, self.overflow)
         values = self.activations[self._settled(name)]
         lowest = -form.max_code if form.signed else 0
         finest = 2.0 ** math.floor(math.log2(accumulator_step)) if self.power_of_two else 0.0
@@ -212,7 +214,7 @@ class _Lowering:
     def _avg_pool(self, layer: Layer, window: Window) -> AvgPoolLayer:
         source = self.signals[layer.inputs[0]]
         step = source.step / window.taps
-        output = self._output_signal(layer.name, step)
+        output = self._output_signal(layer.name, step, source.format.signed)
         return AvgPoolLayer(
             layer.name,
             layer.inputs,
@@ -226,7 +228,7 @@ class _Lowering:
     def _add(self, layer: Layer) -> AddLayer:
         sources = [self.signals[source] for source in layer.inputs]
         weights, step = matched_weights(sources[0].step, sources[1].step)
-        output = self._output_signal(layer.name, step)
+        output = self._output_signal(layer.name, step, any(source.format.signed for source in sources))
         return AddLayer(
             layer.name,
             layer.inputs,

@@ -1,0 +1,78 @@
+"""The MAC array: how many lanes it has and how large its words and memories are. Sizes the cost model and the RTL."""
+
+from dataclasses import dataclass, fields
+
+from accel.errors import EspalierError
+
+STRIDES = (1, 2)  # what the address generator can step by
+
+
+@dataclass(frozen=True)
+class MacArray:
+    """An array of `output_lanes` x `pixel_lanes` multiply-accumulators and the memories around it.
+
+    In each cycle one weight for every output lane meets one signal for every pixel lane.
+
+    Parameters
+    ----------
+    output_lanes, pixel_lanes : int
+        Output maps, and neighbouring pixels of a row, that are computed at the same time; `pixel_lanes` is a power of
+        two.
+    weight_bits, signal_bits, accumulator_bits : int
+        Word lengths; narrower layers are extended.
+    signal_words : int
+        Signals that the activation memory holds, over all its banks.
+    weight_words : int
+        Weight words, each one weight for every output lane.
+    list_entries : int
+        Index entries {base, offset, stride, count, last}.
+    taps : int
+        Tap table entries of all layers together.
+    constants : int
+        Output maps of all layers together: a bias and a multiplier each.
+    layers : int
+
+    Raises
+    ------
+    EspalierError
+        A number is out of its range.
+    """
+
+    output_lanes: int = 8
+    pixel_lanes: int = 8
+    weight_bits: int = 8
+    signal_bits: int = 8
+    accumulator_bits: int = 24
+    signal_words: int = 1 << 14
+    weight_words: int = 1 << 14
+    list_entries: int = 1 << 12
+    taps: int = 1 << 9
+    constants: int = 1 << 10
+    layers: int = 32
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if getattr(self, field.name) < 1:
+                raise EspalierError(f"{field.name} must be at least 1, got {getattr(self, field.name)}")
+        if self.pixel_lanes & (self.pixel_lanes - 1):
+            raise EspalierError(f"pixel_lanes must be a power of two, got {self.pixel_lanes}")
+        for name in ("weight_bits", "signal_bits"):
+            if getattr(self, name) > 16:
+                raise EspalierError(f"{name} must be 1..16, got {getattr(self, name)}")
+        if self.signal_words % self.banks:
+            raise EspalierError(f"signal_words must be a multiple of {self.banks} banks, got {self.signal_words}")
+
+    @property
+    def banks(self) -> int:
+        """Banks of the activation memory: a row of pixels at stride 2 touches each at most once."""
+        return self.pixel_lanes * max(STRIDES)
+
+    @property
+    def bank_words(self) -> int:
+        """Words of one bank."""
+        return self.signal_words // self.banks
+
+    @property
+    def macs_per_cycle(self) -> int:
+        """Multiply-accumulates that the array can do in a cycle."""
+        return self.output_lanes * self.pixel_lanes

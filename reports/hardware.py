@@ -1,0 +1,120 @@
+"""The commands that concern hardware: make it, and prove it against the golden model."""
+
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.array import MacArray
+from accel.cost import total_cycles
+from accel.errors import EspalierError
+from accel.interchange import datasets
+from accel.program import Program
+from reports import output
+from reports.progress import bar
+from rtl import simulators
+from rtl.emit import Job, emit
+from rtl.simulate import simulate
+from sim import golden
+
+SIMULATORS = ("amaranth", *simulators.COMMANDS)
+
+
+def parse_array(text: str, program: Program) -> MacArray:
+    """Return the array `text` (output lanes x pixel lanes) with words wide enough for `program`.
+
+    Raises
+    ------
+    EspalierError
+        `text` is not of that form, or the array cannot be.
+    """
+    match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", text)
+    if not match:
+        raise EspalierError(f"--array {text}: expected output lanes x pixel lanes, such as 8x8")
+    accumulators = [layer.accumulator_bits for layer in program.layers if hasattr(layer, "accumulator_bits")]
+    weights = [layer.weight_bits for layer in program.mac_layers]
+    inputs = [program.signals[source].bits for layer in program.layers for source in layer.inputs]
+    return MacArray(
+        output_lanes=int(match[1]),
+        pixel_lanes=int(match[2]),
+        weight_bits=max(weights, default=1),
+        signal_bits=max(inputs),
+        accumulator_bits=max(accumulators),
+    )
+
+
+def rtl(program: Path, array: str, out: Path, images: int, data_dir: str | None) -> None:
+    """Write Verilog, memory contents, expected outputs and the testbench into the folder `out`."""
+    loaded = Program.load(program)
+    mac_array = parse_array(array, loaded)
+    job = _job(loaded, mac_array, images, data_dir)
+    output.write_folder(out, emit([job], mac_array))
+    print(f"{out}: {array} array for {loaded.name}, {loaded.pattern}; {job.cycles:,} cycles an image")
+
+
+def verify(
+    program: Path, array: str, images: int, simulator: str, stall: float, out: Path | None, data_dir: str | None
+) -> int:
+    """Simulate the hardware and compare every bit and the cycles; return 0 if all are equal, else 1."""
+    datasets.check_choice("simulator", simulator, SIMULATORS)
+    if not 0 <= stall < 1:
+        raise EspalierError(f"--stall {stall}: expected a share of cycles, at least 0 and below 1")
+    loaded = Program.load(program)
+    mac_array = parse_array(array, loaded)
+    job = _job(loaded, mac_array, images, data_dir)
+    start = time.perf_counter()
+    if simulator == "amaranth":
+        outcome = _in_amaranth(job, mac_array, stall)
+    else:
+        outcome = _in_verilog(job, mac_array, simulator, stall, out)
+    return _verdict(job, outcome, time.perf_counter() - start)
+
+
+def _job(program: Program, array: MacArray, images: int, data_dir: str | None) -> Job:
+    data = datasets.load(program.data, "test", data_dir).take(images)
+    codes = program.input_signal.encode(data.pixels())
+    return Job(program, codes, golden.run(program, codes)[program.output], total_cycles(program, array))
+
+
+def _in_amaranth(job: Job, array: MacArray, stall: float) -> simulators.Outcome:
+    runs = simulate(job.program, array, job.codes, 1 - stall, np.random.default_rng(0))
+    complaints = []
+    for index, (run, wanted) in enumerate(zip(runs, job.outputs, strict=True)):
+        complaints += _differences(index, run.codes, wanted)
+        if run.cycles - run.stalls != job.cycles:
+            complaints.append(f"FAIL image {index} took {run.cycles} cycles - {run.stalls} stalls, not {job.cycles}")
+    cycles, stalls = sum(run.cycles for run in runs), sum(run.stalls for run in runs)
+    return simulators.Outcome(len(runs), job.outputs.size, len(complaints), cycles, stalls, tuple(complaints))
+
+
+def _in_verilog(job: Job, array: MacArray, simulator: str, stall: float, out: Path | None) -> simulators.Outcome:
+    files = emit([job], array)
+    with output.working_folder(out) as folder, bar(f"{simulator} {job.program.name}", 2) as shown:
+        output.write_folder(folder, files)
+        shown.advance("compiles")
+        simulators.build(folder, simulator)
+        shown.advance("runs")
+        return simulators.run(folder, simulator, round(stall * 256))
+
+
+def _differences(image: int, codes: NDArray[np.int64], wanted: NDArray[np.int64]) -> list[str]:
+    return [
+        f"FAIL image {image} output {place}: got {codes.flat[place]}, expected {wanted.flat[place]}"
+        for place in np.flatnonzero(codes.ravel() != wanted.ravel())
+    ]
+
+
+def _verdict(job: Job, outcome: simulators.Outcome, seconds: float) -> int:
+    for line in outcome.complaints[:5]:
+        print(line)
+    bits = job.outputs.size * job.program.signals[job.program.output].bits
+    measured = (outcome.cycles - outcome.stalls) / max(outcome.images, 1)
+    print(
+        f"{job.program.name}, {job.program.pattern}: {outcome.images} images, {bits:,} bits compared, "
+        f"{outcome.errors} differences; {job.cycles:,} cycles an image predicted, "
+        f"{measured:,.0f} measured without {outcome.stalls:,} stalls; "
+        f"{outcome.cycles / seconds:,.0f} cycles/s, compilation included"
+    )
+    return 1 if outcome.errors else 0

@@ -1,0 +1,266 @@
+"""From a Program to the contents of the memories.
+
+The index of every pattern becomes the same entries {base, offset, stride, count}: the lowered columns that a group of
+output lanes reads, map by map, cut into runs of taps with one stride. Lanes of a group share one list, the union of
+what they keep; a lane that has pruned a column holds a zero weight there.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.array import MacArray
+from accel.errors import EspalierError
+from accel.fixedpoint import FixedFormat
+from accel.network import INPUT, Shape, Window
+from accel.program import AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer
+from rtl.layout import Kind
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One index entry: `count` taps of the map whose first word is `base`."""
+
+    base: int
+    offset: int
+    stride: int
+    count: int
+    last: int
+
+
+@dataclass
+class Image:
+    """What the memories hold; the image's first signal goes to word 0.
+
+    Attributes
+    ----------
+    weights : list of tuples, one weight for each output lane
+    entries, taps, constants, layers : list of dicts of field to int
+    formats : list of FixedFormat
+    """
+
+    weights: list[tuple[int, ...]] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    taps: list[dict[str, int]] = field(default_factory=list)
+    constants: list[dict[str, int]] = field(default_factory=list)
+    layers: list[dict[str, int]] = field(default_factory=list)
+    formats: list[FixedFormat] = field(default_factory=list)
+
+
+def signal_formats(program: Program) -> tuple[FixedFormat, ...]:
+    """Return the formats of the signals that layers requantise to: hardware that runs the Program knows them."""
+    layers = (x for x in program.layers if getattr(x, "requantize", None) or isinstance(x, MaxPoolLayer))
+    return tuple(dict.fromkeys(program.signals[layer.name].format for layer in layers))
+
+
+def assemble(program: Program, array: MacArray, formats: Sequence[FixedFormat] | None = None) -> Image:
+    """Return the memory contents for `program` on `array`.
+
+    `formats` are those that the hardware was made for, in its order; the Program's own by default.
+
+    Raises
+    ------
+    EspalierError
+        A layer is of a kind that the hardware cannot run, or something does not fit; the line names the layer, the
+        need and the limit.
+    """
+    known = signal_formats(program) if formats is None else formats
+    return _Assembler(program, array, known).run()
+
+
+class _Assembler:
+    def __init__(self, program: Program, array: MacArray, formats: Sequence[FixedFormat]) -> None:
+        self.program, self.array, self.image = program, array, Image(formats=list(formats))
+        self.places = place_signals(program, array)
+
+    def run(self) -> Image:
+        for layer in self.program.layers:
+            if not isinstance(layer, FlattenLayer):
+                self._layer(layer)
+        self.image.layers[-1] |= {"end": 1, "final": 1}
+        return self.image
+
+    def _layer(self, layer: ProgramLayer) -> None:
+        if not isinstance(layer, MacLayer | MaxPoolLayer | AvgPoolLayer):
+            raise EspalierError(f"{layer.name}: the hardware cannot run a {type(layer).__name__}")
+        source = self.program.signals[layer.inputs[0]]
+        words = self._geometry(layer) | self._output(layer)
+        words |= {"signed": int(source.format.signed), "weight": len(self.image.weights)}
+        words |= {"list": len(self.image.entries), "tap": len(self.image.taps), "constant": len(self.image.constants)}
+        if isinstance(layer, MacLayer):
+            words |= self._mac(layer, words)
+        else:
+            words |= self._pool(layer, words)
+        self.image.layers.append(words)
+        self._check_sizes(layer.name)
+
+    def _geometry(self, layer: Any) -> dict[str, int]:
+        """Return where the windows lie: sizes, strides and the first word."""
+        window = _window(layer)
+        _, height, width = _maps(self.program.shapes[layer.inputs[0]])
+        outputs, output_height, output_width = _maps(self.program.shapes[layer.name])
+        stride = window.stride[0]
+        if window.stride[0] != window.stride[1] or stride > 2:
+            raise EspalierError(f"{layer.name}: stride {window.stride} is not 1 or 2 in both directions")
+        top, left = window.padding[:2]
+        place = output_height * output_width
+        group = place * self.array.output_lanes if isinstance(layer, MacLayer) else place
+        return {
+            "stride": stride,
+            "input": self.places[layer.inputs[0]],
+            "input_map": height * width,
+            "height": height,
+            "width": width,
+            "top": top,
+            "left": left,
+            "origin": -(top * width + left),
+            "row_words": stride * width,
+            "output": self.places[layer.name],
+            "output_map": place,
+            "output_group": group,
+            "output_height": output_height,
+            "output_width": output_width,
+            "outputs": outputs,
+            "maps": 1,
+            "taps": window.taps,
+        }
+
+    def _output(self, layer: Any) -> dict[str, int]:
+        """Return what the drain does."""
+        signal = self.program.signals[layer.name]
+        requantize = getattr(layer, "requantize", None)
+        raw = isinstance(layer, MacLayer) and requantize is None
+        return {
+            "raw": int(raw),
+            "relu": int(getattr(layer, "relu", False)),
+            "shift": requantize.shift if requantize else 0,
+            "form": 0 if raw else self.image.formats.index(signal.format),
+        }
+
+    def _pool(self, layer: MaxPoolLayer | AvgPoolLayer, words: dict[str, int]) -> dict[str, int]:
+        multiplier = int(layer.requantize.multipliers[0]) if isinstance(layer, AvgPoolLayer) else 1
+        self.image.constants += [{"bias": 0, "multiplier": multiplier}] * words["outputs"]
+        self._taps(layer.window, words["width"])
+        kind = Kind.SUM if isinstance(layer, AvgPoolLayer) else Kind.MAX
+        return {"kind": int(kind), "counter": 1}
+
+    def _mac(self, layer: MacLayer, words: dict[str, int]) -> dict[str, int]:
+        multipliers = layer.requantize.multipliers if layer.requantize else np.ones(1, np.int64)
+        for bias, multiplier in zip(layer.bias, np.broadcast_to(multipliers, layer.bias.shape), strict=True):
+            self.image.constants.append({"bias": int(bias), "multiplier": int(multiplier)})
+        taps = layer.shape[2]
+        if layer.window:
+            self._taps(layer.window, words["width"])
+        else:  # a vector is one map whose words are its taps, as many at a time as the table holds
+            taps = min(layer.shape[1], max(1, self.array.taps // 8))
+            self.image.taps += [{"rows": 0, "columns": 0, "words": word} for word in range(taps)]
+        groups = layer.lane_columns(self.array.output_lanes)
+        counted = all(np.array_equal(columns, np.arange(layer.matrix.shape[1])) for columns in groups)
+        counted = counted and layer.matrix.shape[1] % taps == 0
+        lists = [_entries(columns, taps, words["input"], words["input_map"], layer) for columns in groups]
+        shared = not counted and all(entries == lists[0] for entries in lists)
+        if not counted:
+            self.image.entries += lists[0] if shared else [entry for entries in lists for entry in entries]
+        self._weights(layer, groups)
+        step = taps if layer.window is None else words["input_map"]
+        counter = {"input_map": step, "maps": layer.matrix.shape[1] // taps, "taps": taps} if counted else {}
+        return {"kind": int(Kind.MAC), "counter": int(counted), "shared": int(shared), **counter}
+
+    def _weights(self, layer: MacLayer, groups: Sequence[NDArray[np.int64]]) -> None:
+        lanes = self.array.output_lanes
+        matrix = np.zeros((len(groups) * lanes, layer.matrix.shape[1]), np.int64)
+        matrix[: layer.shape[0]] = layer.matrix
+        for index, columns in enumerate(groups):
+            block = matrix[index * lanes : (index + 1) * lanes][:, columns]
+            self.image.weights += [tuple(word) for word in block.T.tolist()]
+
+    def _taps(self, window: Window, width: int) -> None:
+        for row in range(window.kernel[0]):
+            for column in range(window.kernel[1]):
+                self.image.taps.append({"rows": row, "columns": column, "words": row * width + column})
+
+    def _check_sizes(self, name: str) -> None:
+        image, array = self.image, self.array
+        layer = self.program.layers[[x.name for x in self.program.layers].index(name)]
+        for what, need, limit in (
+            ("weight words", len(image.weights), array.weight_words),
+            ("index entries", len(image.entries), array.list_entries),
+            ("tap table entries", len(image.taps), array.taps),
+            ("constants", len(image.constants), array.constants),
+            ("layers", len(image.layers), array.layers),
+            ("weight bits", getattr(layer, "weight_bits", 1), array.weight_bits),
+            ("accumulator bits", getattr(layer, "accumulator_bits", 1), array.accumulator_bits),
+            ("bits of an input signal", self.program.signals[layer.inputs[0]].bits, array.signal_bits),
+        ):
+            if need > limit:
+                raise EspalierError(f"{name}: needs {need} {what}, the array has {limit}")
+
+
+def place_signals(program: Program, array: MacArray) -> dict[str, int]:
+    """Return the first word of every tensor: first fit among those that are held at the same time.
+
+    In a chain of layers the tensors come to lie at the two ends of the memory in turn, as in a ping-pong buffer.
+    """
+    roots = {INPUT: INPUT}
+    for layer in program.layers:
+        roots[layer.name] = roots[layer.inputs[0]] if isinstance(layer, FlattenLayer) else layer.name
+    last_read = {roots[source]: index for index, layer in enumerate(program.layers) for source in layer.inputs}
+    places: dict[str, int] = {INPUT: 0}
+    for index, layer in enumerate(program.layers):
+        if roots[layer.name] != layer.name or layer.name == program.output:
+            places[layer.name] = places.get(roots[layer.name], 0)
+            continue
+        size = math.prod(program.shapes[layer.name])
+        taken = [
+            (places[name], places[name] + math.prod(program.shapes[name]))
+            for name in places
+            if roots[name] == name and last_read.get(name, -1) >= index
+        ]
+        places[layer.name] = _first_fit(size, taken, array.signal_words, layer.name)
+    return places
+
+
+def _first_fit(size: int, taken: Sequence[tuple[int, int]], limit: int, name: str) -> int:
+    starts = [0, *(end for _, end in taken)]
+    for start in sorted(starts):
+        if all(start + size <= low or start >= high for low, high in taken):
+            if start + size > limit:
+                break
+            return start
+    held = sum(high - low for low, high in taken)
+    raise EspalierError(f"{name}: needs {size} signal words beside {held} that are held, the array has {limit}")
+
+
+def _entries(columns: NDArray[np.int64], taps: int, first: int, step: int, layer: MacLayer) -> list[Entry]:
+    """Cut ascending lowered columns into runs of taps of one map with one stride."""
+    width = step if layer.window else taps  # words from one map to the next
+    entries = []
+    maps = columns // taps
+    for index in np.unique(maps):
+        kept = columns[maps == index] - index * taps
+        while kept.size:
+            stride = int(kept[1] - kept[0]) if kept.size > 1 else 1
+            count = _run_length(kept, stride)
+            entries.append(Entry(int(first + index * width), int(kept[0]), stride, count, 0))
+            kept = kept[count:]
+    entries[-1] = Entry(entries[-1].base, entries[-1].offset, entries[-1].stride, entries[-1].count, 1)
+    return entries
+
+
+def _run_length(kept: NDArray[np.int64], stride: int) -> int:
+    """Return how many of the ascending taps lie `stride` apart from the first on."""
+    breaks = np.flatnonzero(np.diff(kept) != stride)
+    return int(breaks[0]) + 1 if breaks.size else kept.size
+
+
+def _window(layer: Any) -> Window:
+    return layer.window or Window((1, 1))
+
+
+def _maps(shape: Shape) -> tuple[int, int, int]:
+    """Return a shape as (maps, height, width)."""
+    return shape if len(shape) == 3 else (shape[0], 1, 1)

@@ -1,0 +1,136 @@
+"""Verilog, memory contents, expected outputs and a self-checking testbench for one Program on one array."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import resources
+from string import Template
+
+import numpy as np
+from amaranth.back import verilog
+from amaranth.hdl import Shape
+from amaranth.lib import data, wiring
+from numpy.typing import NDArray
+
+from accel import archive
+from accel.array import MacArray
+from accel.program import KIND, Program
+from rtl.accelerator import Accelerator
+from rtl.assemble import Image, assemble, signal_formats
+from rtl.simulate import load_words, output_rows, signal_words
+
+TOP = "espalier"
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A Program, images, and what must come out.
+
+    Parameters
+    ----------
+    program : Program
+    codes : int array (images, maps, height, width)
+        Input codes.
+    outputs : int array (images, ...)
+        Output codes.
+    cycles : int
+        What each image must take, without stalls.
+    """
+
+    program: Program
+    codes: NDArray[np.int64]
+    outputs: NDArray[np.int64]
+    cycles: int
+
+
+def emit(jobs: Sequence[Job], array: MacArray) -> dict[str, bytes]:
+    """Return the files of a build, by name: hardware that runs every job, and the testbench that checks them all.
+
+    Returns
+    -------
+    dict
+        ``espalier.v``, ``testbench.v``, ``jobs.hex``, ``load.hex``, ``signals.hex``, ``expected.hex`` and
+        ``manifest.json``.
+    """
+    formats = list(dict.fromkeys(form for job in jobs for form in signal_formats(job.program)))
+    dut = Accelerator(array, formats)
+    images = [assemble(job.program, array, formats) for job in jobs]
+    loads = [load_words(image, dut.layout) for image in images]
+    signals = [word for job in jobs for one in job.program.check_codes(job.codes) for word in signal_words(one, array)]
+    beats = [[output_beats(job.program, dut, output) for output in job.outputs] for job in jobs]
+    table = [
+        (len(load), len(job.codes), job.codes[0].size, len(beat[0]), job.cycles)
+        for job, load, beat in zip(jobs, loads, beats, strict=True)
+    ]
+    every_load, every_beat = [word for load in loads for word in load], [x for job in beats for one in job for x in one]
+    load_bits, out_bits = Shape.cast(dut.layout.load).width, Shape.cast(dut.result).width
+    sizes = {"jobs": len(jobs), "loads": len(every_load), "signals": len(signals), "beats": len(every_beat)}
+    sizes |= {"load_bits": load_bits, "out_bits": out_bits}
+    bench = Template((resources.files("rtl") / "testbench.v").read_text()).substitute(sizes)
+    return {
+        f"{TOP}.v": verilog.convert(dut, name=TOP, strip_internal_attrs=True).encode(),
+        "testbench.v": bench.encode(),
+        "jobs.hex": _hex([number for row in table for number in row], 32),
+        "load.hex": _hex([_payload(dut, *word) for word in every_load], load_bits),
+        "signals.hex": _hex([_payload(dut, *word) for word in signals], load_bits),
+        "expected.hex": _hex(every_beat, 2 * out_bits),
+        "manifest.json": (json.dumps(manifest(jobs, dut, images), indent=1) + "\n").encode(),
+    }
+
+
+def output_beats(program: Program, dut: Accelerator, output: NDArray[np.int64]) -> list[int]:
+    """Return what the output stream carries for one image: for each row its payload, above it the bits that count.
+
+    Lanes beyond a row's pixels carry whatever the array computed there; their bits do not count.
+    """
+    bits = Shape.cast(dut.result).width
+    rows = output_rows(program, dut.array)
+    beats = []
+    for index, places in enumerate(rows):
+        words = {lane: int(word) for lane, word in enumerate(output.reshape(-1)[places])}
+        fields = {"row": words, "lanes": len(words), "last": int(index == len(rows) - 1)}
+        counted = {"row": dict.fromkeys(words, -1), "lanes": -1, "last": 1}
+        beats.append(_word(dut.result, fields) | _word(dut.result, counted) << bits)
+    return beats
+
+
+def manifest(jobs: Sequence[Job], dut: Accelerator, images: Sequence[Image]) -> dict[str, object]:
+    """Return what was built: the array, the port table, and each job with its Program's hash and memory use."""
+    ports = {"__".join(map(str, path)): _port(member) for path, member, _ in dut.signature.flatten(dut)}
+    memories = ("weights", "entries", "taps", "constants", "layers")
+    return {
+        "array": asdict(dut.array),
+        "formats": [str(form) for form in dut.formats],
+        "ports": ports,
+        "jobs": [
+            {
+                "program": job.program.name,
+                "pattern": job.program.pattern,
+                "sha256": hashlib.sha256(archive.dump(KIND, job.program)).hexdigest(),
+                "images": len(job.codes),
+                "cycles": job.cycles,
+                "used": {name: len(getattr(image, name)) for name in memories},
+            }
+            for job, image in zip(jobs, images, strict=True)
+        ],
+    }
+
+
+def _port(member: wiring.Member) -> dict[str, object]:
+    direction = "out" if member.flow == wiring.Out else "in"
+    return {"direction": direction, "bits": Shape.cast(member.shape).width}
+
+
+def _payload(dut: Accelerator, target: int, address: int, word: int) -> int:
+    layout = dut.layout.load
+    return target | address << layout["address"].offset | word << layout["word"].offset
+
+
+def _word(layout: data.StructLayout, fields: dict[str, object]) -> int:
+    return int(layout.const(fields).as_value().value)
+
+
+def _hex(words: list[int], bits: int) -> bytes:
+    digits = -(-bits // 4)
+    return "".join(f"{word:0{digits}x}\n" for word in words).encode()

@@ -1,0 +1,117 @@
+"""The words that the hardware's memories hold, and what the host writes where."""
+
+from enum import IntEnum
+
+from amaranth.hdl import Shape, signed, unsigned
+from amaranth.lib import data
+
+from accel.array import MacArray
+from accel.signal import MULTIPLIER_BITS, PRODUCT_BITS
+
+
+class Kind(IntEnum):
+    """What a layer does with a signal: multiply and add, keep the largest, or add."""
+
+    MAC = 0
+    MAX = 1
+    SUM = 2
+
+
+class Target(IntEnum):
+    """The memories that the loader writes, as the `target` of a loaded word."""
+
+    SIGNALS = 0
+    WEIGHTS = 1
+    ENTRIES = 2
+    TAPS = 3
+    CONSTANTS = 4
+    LAYERS = 5
+
+
+class Layout:
+    """The layouts of one array.
+
+    Attributes
+    ----------
+    signal : one signal as it is stored
+    weights : one weight for each output lane
+    entry : {base, offset, stride, count, last}: `count` taps of the map at `base`, from `offset` in steps of `stride`
+    tap : {rows, columns, words}: how far a tap lies from the first, in rows, columns and memory words
+    constant : {bias, multiplier} of one output map
+    layer : everything that the sequencer needs for one layer
+    """
+
+    def __init__(self, array: MacArray) -> None:
+        self.array = array
+        self.address = range(array.signal_words)
+        self.signed_address = signed(_bits(array.signal_words) + 1)
+        self.lane_count = range(array.pixel_lanes + 1)
+        self.row_count = range(array.output_lanes + 1)
+        self.position = signed(_bits(array.signal_words) + 2)  # a row or column of a map, its padding included
+        self.tap_index = range(2 * array.taps)
+        self.constant_index = range(array.constants)
+        self.accumulator = signed(array.accumulator_bits)
+        self.signal = unsigned(array.signal_bits)
+        self.operand = signed(array.signal_bits + 1)  # a signal with its sign, or with a zero for one
+        self.weights = data.ArrayLayout(signed(array.weight_bits), array.output_lanes)
+        self.entry = data.StructLayout(
+            {
+                "base": self.address,
+                "offset": range(array.taps),
+                "stride": range(array.taps + 1),
+                "count": range(array.taps + 1),
+                "last": 1,
+            }
+        )
+        self.tap = data.StructLayout({"rows": range(64), "columns": range(64), "words": self.address})
+        self.constant = data.StructLayout({"bias": self.accumulator, "multiplier": unsigned(MULTIPLIER_BITS)})
+        self.layer = self._layer()
+        self.pixels = data.ArrayLayout(self.signal, array.pixel_lanes)
+        self.load = data.StructLayout({"target": Target, "address": unsigned(24), "word": unsigned(self.load_bits)})
+
+    @property
+    def load_bits(self) -> int:
+        """Bits of a loaded word: the widest word of any memory."""
+        return max(Shape.cast(x).width for x in (self.weights, self.entry, self.tap, self.constant, self.layer))
+
+    def _layer(self) -> data.StructLayout:
+        a = self.array
+        return data.StructLayout(
+            {
+                "kind": Kind,
+                "final": 1,  # the output goes to the output stream
+                "raw": 1,  # ... as accumulators, not requantised
+                "counter": 1,  # the entries are counted, not listed
+                "shared": 1,  # all groups read the same list
+                "signed": 1,  # the input's codes are signed
+                "stride": range(3),
+                "relu": 1,
+                "form": unsigned(3),  # which of the output formats that the hardware was made for
+                "shift": range(PRODUCT_BITS),
+                "list": range(a.list_entries),
+                "weight": range(a.weight_words),
+                "tap": range(a.taps),
+                "constant": self.constant_index,
+                "input": self.address,
+                "input_map": range(a.signal_words + 1),  # words from one input map to the next
+                "maps": range(a.signal_words + 1),  # input maps, for the counter
+                "taps": range(a.taps + 1),  # taps of each, for the counter
+                "height": range(a.signal_words + 1),
+                "width": range(a.signal_words + 1),
+                "top": range(64),
+                "left": range(64),
+                "origin": self.signed_address,  # of the first pixel: minus top rows and left columns
+                "row_words": range(a.signal_words + 1),  # from one row of windows to the next
+                "output": self.address,
+                "output_map": range(a.signal_words + 1),
+                "output_group": range(a.signal_words * 2),  # words from one group of output maps to the next
+                "output_height": range(a.signal_words + 1),
+                "output_width": range(a.signal_words + 1),
+                "outputs": range(a.constants + 1),
+                "end": 1,  # the network's last layer
+            }
+        )
+
+
+def _bits(values: int) -> int:
+    return max(1, (values - 1).bit_length())

@@ -1,0 +1,139 @@
+"""A Program on the accelerator in Amaranth's own simulator."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from amaranth.lib import data
+from amaranth.sim import Simulator
+from numpy.typing import NDArray
+
+from accel.array import MacArray
+from accel.program import FlattenLayer, MacLayer, Program
+from rtl.accelerator import Accelerator
+from rtl.assemble import Image, assemble
+from rtl.layout import Layout, Target
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the hardware gave for one image.
+
+    Attributes
+    ----------
+    codes : int64 array, the shape of the Program's output
+    cycles, stalls : from start to the last output row taken, and how many of them the receiver was not ready
+    """
+
+    codes: NDArray[np.int64]
+    cycles: int
+    stalls: int
+
+
+def load_words(image: Image, layout: Layout) -> list[tuple[int, int, int]]:
+    """Return (target, address, word) for everything but the signals."""
+    words = []
+    for target, shape, rows in (
+        (Target.WEIGHTS, layout.weights, image.weights),
+        (Target.ENTRIES, layout.entry, [asdict(entry) for entry in image.entries]),
+        (Target.TAPS, layout.tap, image.taps),
+        (Target.CONSTANTS, layout.constant, image.constants),
+        (Target.LAYERS, layout.layer, image.layers),
+    ):
+        words += [(int(target), address, _bits(shape, row)) for address, row in enumerate(rows)]
+    return words
+
+
+def signal_words(codes: NDArray[np.int64], array: MacArray) -> list[tuple[int, int, int]]:
+    """Return (target, address, word) for the codes of one image."""
+    flat = codes.ravel() & ((1 << array.signal_bits) - 1)
+    return [(int(Target.SIGNALS), address, int(code)) for address, code in enumerate(flat)]
+
+
+def output_rows(program: Program, array: MacArray) -> list[NDArray[np.int64]]:
+    """Return the places in the flattened output of the words of each row, in the order in which the rows leave.
+
+    Tile by tile: groups of maps, rows of pixels, tiles of a row, then the maps of the group, then the pixels.
+    """
+    shape = program.shapes[program.output]
+    maps, height, width = shape if len(shape) == 3 else (shape[0], 1, 1)
+    places = np.arange(maps * height * width).reshape(maps, height, width)
+    last = next(layer for layer in reversed(program.layers) if not isinstance(layer, FlattenLayer))
+    group = array.output_lanes if isinstance(last, MacLayer) else 1
+    return [
+        places[index, row, column : column + array.pixel_lanes]
+        for first in range(0, maps, group)
+        for row in range(height)
+        for column in range(0, width, array.pixel_lanes)
+        for index in range(first, min(first + group, maps))
+    ]
+
+
+def simulate(
+    program: Program,
+    array: MacArray,
+    images: NDArray[np.int64],
+    ready: float = 1.0,
+    rng: np.random.Generator | None = None,
+) -> list[Run]:
+    """Run `images` (images, maps, height, width) of input codes, one after the other.
+
+    Parameters
+    ----------
+    program : Program
+    array : MacArray
+    images : int array
+    ready : float
+        The share of cycles in which the receiver takes output, at random.
+    rng : numpy Generator, optional
+        Needed where `ready` is less than 1.
+    """
+    image = assemble(program, array)
+    dut = Accelerator(array, image.formats)
+    shape, order = program.shapes[program.output], np.concatenate(output_rows(program, array))
+    runs: list[Run] = []
+
+    async def bench(ctx) -> None:  # type: ignore[no-untyped-def]  # Amaranth's context
+        await _load(ctx, dut, load_words(image, dut.layout))
+        for codes in program.check_codes(images):
+            await _load(ctx, dut, signal_words(codes, array))
+            ctx.set(dut.start, 1)
+            await ctx.tick()
+            ctx.set(dut.start, 0)
+            rows = await _collect(ctx, dut, ready, rng)
+            while ctx.get(dut.busy):
+                await ctx.tick()
+            codes = np.empty(shape, np.int64)
+            codes.reshape(-1)[order] = rows
+            runs.append(Run(codes, ctx.get(dut.cycles), ctx.get(dut.stalls)))
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return runs
+
+
+async def _load(ctx, dut: Accelerator, words: list[tuple[int, int, int]]) -> None:  # type: ignore[no-untyped-def]
+    ctx.set(dut.load.valid, 1)
+    for target, address, word in words:
+        ctx.set(dut.load.payload, {"target": Target(target), "address": address, "word": word})
+        await ctx.tick()
+    ctx.set(dut.load.valid, 0)
+
+
+async def _collect(ctx, dut: Accelerator, ready: float, rng: np.random.Generator | None) -> list[int]:  # type: ignore[no-untyped-def]
+    rows: list[int] = []
+    while True:
+        takes = ready >= 1 or (rng is not None and rng.random() < ready)
+        ctx.set(dut.out.ready, int(takes))
+        if takes and ctx.get(dut.out.valid):
+            row = ctx.get(dut.out.payload)
+            rows += [row.row[lane] for lane in range(row.lanes)]
+            if row.last:
+                await ctx.tick()
+                return rows
+        await ctx.tick()
+
+
+def _bits(shape: data.Layout, row: object) -> int:
+    return shape.const(row).as_value().value

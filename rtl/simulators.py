@@ -1,0 +1,86 @@
+"""Running a build in Icarus Verilog or Verilator: compile once, run with any share of stalls."""
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from accel.errors import EspalierError
+
+COMMANDS = {
+    "verilator": (
+        "verilator --binary --timing -O3 --x-assign fast -Wno-fatal -Wno-lint -Wno-style -j 0 "
+        "--top-module testbench testbench.v espalier.v -o simulation"
+    ),
+    "iverilog": "iverilog -g2005 -o simulation -s testbench testbench.v espalier.v",
+}
+RUN = {"verilator": ("./obj_dir/simulation",), "iverilog": ("vvp", "simulation")}
+_DONE = re.compile(r"DONE images (\d+) rows (\d+) errors (\d+) cycles (\d+) stalls (\d+)")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a simulation said.
+
+    Parameters
+    ----------
+    images, rows : int
+        What was compared.
+    errors : int
+        Rows that differ and images whose cycles differ.
+    cycles, stalls : int
+        Of all images together.
+    complaints : tuple of str
+        A line for each of the first errors: where, what came, what was expected.
+    """
+
+    images: int
+    rows: int
+    errors: int
+    cycles: int
+    stalls: int
+    complaints: tuple[str, ...]
+
+
+def build(folder: Path, simulator: str) -> None:
+    """Compile the files that `rtl.emit` made in `folder`.
+
+    Raises
+    ------
+    EspalierError
+        The simulator is unknown or not installed, or refuses the files.
+    """
+    if simulator not in COMMANDS:
+        raise EspalierError(f"unknown simulator {simulator!r}: expected one of {', '.join(COMMANDS)}")
+    words = COMMANDS[simulator].split()
+    if shutil.which(words[0]) is None:
+        raise EspalierError(f"{words[0]} is not installed: Debian's package is {simulator}")
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise EspalierError(f"{words[0]} refused the design: {_last_line(done.stderr + done.stdout)}")
+
+
+def run(folder: Path, simulator: str, stall: int = 0) -> Outcome:
+    """Run what `build` compiled, the output held back in `stall` of 256 cycles.
+
+    Raises
+    ------
+    EspalierError
+        The simulation ended without a verdict.
+    """
+    command = [*RUN[simulator], f"+stall={stall}"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    complaints = tuple(line for line in done.stdout.splitlines() if line.startswith("FAIL"))
+    verdict = _DONE.search(done.stdout)
+    if verdict:
+        images, rows, errors, cycles, stalls = map(int, verdict.groups())
+        return Outcome(images, rows, errors, cycles, stalls, complaints)
+    if complaints:
+        return Outcome(0, 0, len(complaints), 0, 0, complaints)
+    raise EspalierError(f"the simulation in {folder} ended without a verdict: {_last_line(done.stderr + done.stdout)}")
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "no output"
