@@ -8,6 +8,7 @@ from importlib import resources
 from string import Template
 
 import numpy as np
+from amaranth._toolchain.yosys import YosysError
 from amaranth.back import verilog
 from amaranth.hdl import Shape
 from amaranth.lib import data, wiring
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from accel import archive
 from accel.array import MacArray
+from accel.errors import EspalierError
 from accel.program import KIND, Program
 from rtl.accelerator import Accelerator
 from rtl.assemble import Image, assemble, signal_formats
@@ -69,7 +71,7 @@ def emit(jobs: Sequence[Job], array: MacArray) -> dict[str, bytes]:
     sizes |= {"load_bits": load_bits, "out_bits": out_bits}
     bench = Template((resources.files("rtl") / "testbench.v").read_text()).substitute(sizes)
     return {
-        f"{TOP}.v": verilog.convert(dut, name=TOP, strip_internal_attrs=True).encode(),
+        f"{TOP}.v": _verilog(dut),
         "testbench.v": bench.encode(),
         "jobs.hex": _hex([number for row in table for number in row], 32),
         "load.hex": _hex([_payload(dut, *word) for word in every_load], load_bits),
@@ -77,6 +79,13 @@ def emit(jobs: Sequence[Job], array: MacArray) -> dict[str, bytes]:
         "expected.hex": _hex(every_beat, 2 * out_bits),
         "manifest.json": (json.dumps(manifest(jobs, dut, images), indent=1) + "\n").encode(),
     }
+
+
+def _verilog(dut: Accelerator) -> bytes:
+    try:
+        return verilog.convert(dut, name=TOP, strip_internal_attrs=True).encode()
+    except YosysError as error:
+        raise EspalierError(f"Verilog needs Yosys: pip install 'espalier-hw[verilog]' ({error})") from error
 
 
 def output_beats(program: Program, dut: Accelerator, output: NDArray[np.int64]) -> list[int]:
