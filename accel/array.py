@@ -59,6 +59,11 @@ class MacArray:
         for name in ("weight_bits", "signal_bits"):
             if getattr(self, name) > 16:
                 raise EspalierError(f"{name} must be 1..16, got {getattr(self, name)}")
+        if self.accumulator_bits <= self.signal_bits:
+            raise EspalierError(
+                f"accumulator_bits must be above signal_bits, to hold any signal and its sign, "
+                f"got {self.accumulator_bits} and {self.signal_bits}"
+            )
         if self.signal_words % self.banks:
             raise EspalierError(f"signal_words must be a multiple of {self.banks} banks, got {self.signal_words}")
 

@@ -35,13 +35,14 @@ def parse_array(text: str, program: Program) -> MacArray:
         raise EspalierError(f"--array {text}: expected output lanes x pixel lanes, such as 8x8")
     accumulators = [layer.accumulator_bits for layer in program.layers if hasattr(layer, "accumulator_bits")]
     weights = [layer.weight_bits for layer in program.mac_layers]
-    inputs = [program.signals[source].bits for layer in program.layers for source in layer.inputs]
+    raw = {layer.name for layer in program.mac_layers if layer.requantize is None}  # these leave as accumulators
+    signal_bits = max(signal.bits for name, signal in program.signals.items() if name not in raw)
     return MacArray(
         output_lanes=int(match[1]),
         pixel_lanes=int(match[2]),
         weight_bits=max(weights, default=1),
-        signal_bits=max(inputs),
-        accumulator_bits=max(accumulators),
+        signal_bits=signal_bits,
+        accumulator_bits=max(signal_bits + 1, *accumulators),
     )
 
 

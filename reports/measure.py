@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.cost import cost_of
+from accel.array import MacArray
+from accel.cost import START_CYCLES, LayerCycles, cost_of, cycles_of
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.datasets import Dataset, load
@@ -34,6 +35,7 @@ class Plan:
     test: Dataset
     retrained: bool
     threads: int | None = None
+    array: MacArray = field(default_factory=MacArray)
     encoded: dict[Signal, NDArray[np.int64]] = field(default_factory=dict)
 
     def codes(self, program: Program) -> NDArray[np.int64]:
@@ -112,9 +114,18 @@ def measure(plan: Plan) -> Results:
         rates.get(zoo.DENSE, rates[dense.pattern]),
         32 * weights,
         TOLERANCE,
+        f"{plan.array.output_lanes}x{plan.array.pixel_lanes}",
         plan.retrained,
         tuple(points),
     )
+
+
+def array_cycles(program: Program, array: MacArray) -> tuple[LayerCycles, ...]:
+    """Return the cycles of each layer, or nothing where the array cannot run one of them."""
+    try:
+        return cycles_of(program, array)
+    except EspalierError:
+        return ()
 
 
 def float_error_rate(pruned: PrunedNetwork, data: Dataset) -> float:
@@ -145,7 +156,7 @@ def _dense_first(patterns: Sequence[str]) -> list[str]:
 
 def _point(pruned: PrunedNetwork, width: int, float_rate: float, plan: Plan) -> Point:
     program = lower(pruned, Widths(width, width), plan.calibration.pixels())
-    cost = cost_of(program)
+    cost, cycles = cost_of(program), array_cycles(program, plan.array)
     total = cost.total
     return Point(
         network=program.name,
@@ -162,5 +173,6 @@ def _point(pruned: PrunedNetwork, width: int, float_rate: float, plan: Plan) -> 
         bias_memory_bits=total.bias_memory_bits,
         requantize_memory_bits=total.requantize_memory_bits,
         signal_memory_bits=cost.signal_memory_bits,
-        layers=layer_rows(cost),
+        cycles=START_CYCLES + sum(layer.cycles for layer in cycles) if cycles else None,
+        layers=layer_rows(cost, cycles),
     )

@@ -1,5 +1,7 @@
 """The HTML page: one file that needs no network."""
 
+import math
+
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from reports.results import Point, Results
@@ -26,6 +28,7 @@ def page(results: Results, figures: dict[str, bytes]) -> bytes:
         best=results.recommended,
         detailed=_detailed(results),
         kib=kib,
+        lanes=math.prod(map(int, results.array.split("x"))),
     )
     return text.encode()
 

@@ -1,6 +1,6 @@
 """Results of a report: plain numbers with a versioned JSON form. Figures and pages are drawn from them alone.
 
-Format history: 1, the first.
+Format history: 1, the first; 2, cycles and utilization on an array.
 """
 
 import csv
@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from accel.cost import ProgramCost
+from accel.cost import LayerCycles, ProgramCost
 from accel.errors import EspalierError
 from accel.interchange.zoo import DENSE
 
 FORMAT = "espalier-report"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class LayerRow:
     bias_memory_bits: int
     requantize_memory_bits: int
     accumulator_bits: int
+    cycles: int | None = None  # on the report's array, where that runs the Program
+    utilization: float | None = None  # useful MACs / (lanes x cycles), 0..1
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Point:
     bias_memory_bits: int
     requantize_memory_bits: int
     signal_memory_bits: int
+    cycles: int | None  # of one image on the report's array, where that runs the Program
     layers: tuple[LayerRow, ...]
 
     @property
@@ -79,6 +82,7 @@ class Results:
     float_dense_error_rate: float
     dense_parameter_bits: int  # weights before pruning as 32-bit words
     tolerance: float
+    array: str  # output lanes x pixel lanes, on which cycles are counted
     retrained: bool  # whether the pruned versions were retrained (those of the zoo were)
     points: tuple[Point, ...]
 
@@ -133,13 +137,14 @@ class Results:
         return text.getvalue()
 
 
-def layer_rows(cost: ProgramCost) -> tuple[LayerRow, ...]:
-    """Return the rows of the layers that hold weights or constants."""
+def layer_rows(cost: ProgramCost, cycles: Sequence[LayerCycles] = ()) -> tuple[LayerRow, ...]:
+    """Return the rows of the layers that hold weights or constants, or take cycles."""
+    taken = {layer.name: layer for layer in cycles}
     rows = []
     for layer in cost.layers:
-        if not layer.accumulator_bits:
+        if not layer.accumulator_bits and layer.name not in taken:
             continue
-        c = layer.counts
+        c, on_array = layer.counts, taken.get(layer.name)
         rows.append(
             LayerRow(
                 layer.name,
@@ -155,6 +160,8 @@ def layer_rows(cost: ProgramCost) -> tuple[LayerRow, ...]:
                 c.bias_memory_bits,
                 c.requantize_memory_bits,
                 layer.accumulator_bits,
+                on_array.cycles if on_array else None,
+                on_array.utilization if on_array else None,
             )
         )
     return tuple(rows)

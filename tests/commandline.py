@@ -115,8 +115,24 @@ def untrained_lenet5(data: str = "mnist") -> PrunedNetwork:
 def made_point(pattern: str = "dense", bits: int = 4, **values: Any) -> Point:
     """Return a point whose numbers all differ; its memory is 20,000 bits in all."""
     layers = tuple(
-        LayerRow(name, pattern, 900, 600, 90_000, 60_000, 2_400, 70, "flags", "a list would take 99 bits", 80, 22, 17)
-        for name in ("conv1", "fc2")
+        LayerRow(
+            name,
+            pattern,
+            900,
+            600,
+            90_000,
+            60_000,
+            2_400,
+            70,
+            "flags",
+            "a list would take 99 bits",
+            80,
+            22,
+            17,
+            cycles,
+            0.61,
+        )
+        for name, cycles in (("conv1", 3_000), ("fc2", 455))
     )
     point = Point(
         network="made",
@@ -133,6 +149,7 @@ def made_point(pattern: str = "dense", bits: int = 4, **values: Any) -> Point:
         bias_memory_bits=160,
         requantize_memory_bits=44,
         signal_memory_bits=14_856,
+        cycles=3_456,
         layers=layers,
     )
     return replace(point, **values)
@@ -162,6 +179,7 @@ def made_results(*points: Point, **values: Any) -> Results:
         float_dense_error_rate=0.0125,
         dense_parameter_bits=32 * 1_800,
         tolerance=0.01,
+        array="8x8",
         retrained=True,
         points=points,
     )

@@ -194,8 +194,11 @@ class TestNumbers:
         tables = Document(html).tables[2:]
         assert len(tables) == 3
         row = ["600", "66.7 %", "60,000", "2,400", "70", "flags", "80", "22", "17 bits"]
-        assert tables[0][1:3] == [["conv1", "2:4", *row], ["fc2", "2:4", *row]]  # the recommended pattern comes first
-        assert tables[0][3] == ["all", "", "1,200", "66.7 %", "45,000", "2,400", "140", "", "160", "44", ""]
+        used = ("3,000", "61 %"), ("455", "61 %")
+        # the recommended pattern comes first
+        assert tables[0][1:3] == [["conv1", "2:4", *row, *used[0]], ["fc2", "2:4", *row, *used[1]]]
+        total = ["all", "", "1,200", "66.7 %", "45,000", "2,400", "140", "", "160", "44", ""]
+        assert tables[0][3] == [*total, "3,456", "20 %"]  # 45,000 MACs / (64 lanes x 3,456 cycles)
         assert [table[1][1] for table in tables] == ["2:4", "dense", "kernel+ikss"]
 
     def test_the_answer(self, html: str) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from commandline import made_point, made_results
 
-from accel.cost import cost_of
+from accel.array import MacArray
+from accel.cost import cost_of, cycles_of, total_cycles
 from accel.errors import EspalierError
 from accel.interchange import datasets, zoo
 from accel.quantize import Widths, lower
@@ -49,7 +50,7 @@ class TestJson:
     def test_it_says_what_it_is(self) -> None:
         """The record names its format and version, so that a later release can read it."""
         record = json.loads(made_results().to_json())
-        assert (record["format"], record["version"]) == ("espalier-report", 1) == (FORMAT, VERSION)
+        assert (record["format"], record["version"]) == ("espalier-report", 2) == (FORMAT, VERSION)
 
     @pytest.mark.parametrize("field", PROMISED)
     def test_every_point_holds_what_is_promised(self, field: str) -> None:
@@ -67,7 +68,7 @@ class TestJson:
     def test_another_format_is_refused(self, changes: dict[str, Any]) -> None:
         """Another format or version is refused, and the message says which one is read."""
         record = {**json.loads(made_results().to_json()), **changes}
-        with pytest.raises(EspalierError, match="expected espalier-report version 1"):
+        with pytest.raises(EspalierError, match="expected espalier-report version 2"):
             Results.from_json(json.dumps(record))
 
     @pytest.mark.parametrize("field", ["format", "version", "points", "tolerance", "network"])
@@ -193,3 +194,13 @@ class TestViews:
         counted = ("dense_weights", "weights", "dense_macs", "macs", "weight_memory_bits", "index_memory_bits")
         for name in (*counted, "bias_memory_bits", "requantize_memory_bits"):
             assert sum(getattr(row, name) for row in rows) == getattr(cost.total, name) > 0
+
+    def test_layer_rows_on_an_array(self) -> None:
+        """With cycles the pools have rows too, and the rows add up to the image's cycles less the one of the start."""
+        images = datasets.load("digits", "train").take(16).pixels()
+        program = lower(zoo.load("digits", "kernel"), Widths(3, 5), images)
+        rows = layer_rows(cost_of(program), cycles_of(program, MacArray(4, 4)))
+        assert [row.name for row in rows] == ["conv1", "conv2", "pool2", "conv3", "pool3", "fc4"]
+        assert 1 + sum(row.cycles or 0 for row in rows) == total_cycles(program, MacArray(4, 4))
+        assert total_cycles(program, MacArray(4, 4)) != total_cycles(program, MacArray(8, 8))
+        assert all(0 < (row.utilization or 0) <= 1 for row in rows if row.macs)

@@ -20,6 +20,7 @@ import math
 from dataclasses import dataclass
 
 from accel.array import MacArray
+from accel.errors import EspalierError
 from accel.program import AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer
 
 START_CYCLES = 1  # from start to the first layer
@@ -57,7 +58,13 @@ class LayerCycles:
 
 
 def cycles_of(program: Program, array: MacArray) -> tuple[LayerCycles, ...]:
-    """Return the cycles of every layer; START_CYCLES and their sum are those of one image, from start to last row."""
+    """Return the cycles of every layer; START_CYCLES and their sum are those of one image, from start to last row.
+
+    Raises
+    ------
+    EspalierError
+        A layer is of a kind that the array does not run.
+    """
     rows = []
     for layer in program.layers:
         if isinstance(layer, FlattenLayer):
@@ -89,7 +96,7 @@ def tiles_of(program: Program, layer: ProgramLayer, array: MacArray) -> list[tup
         return [(c.size, d) for c, d in zip(columns, rows, strict=True) for _ in range(pixel_tiles)]
     if isinstance(layer, MaxPoolLayer | AvgPoolLayer):
         return [(layer.window.taps, 1)] * (outputs * pixel_tiles)
-    raise TypeError(f"{layer.name}: no array runs a {type(layer).__name__}")
+    raise EspalierError(f"{layer.name}: no array runs a {type(layer).__name__}")
 
 
 def _macs(program: Program, layer: ProgramLayer) -> int:
