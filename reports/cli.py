@@ -85,6 +85,7 @@ def size(**arguments: Any) -> None:
 @_option("--power-of-two", is_flag=True, help="Steps that are powers of two: requantisation is a shift.")
 @_option("--rounding", default="RND", show_default=True, help="ap_fixed rounding of every requantisation.")
 @_option("--overflow", default="SAT", show_default=True, help="ap_fixed overflow of every requantisation.")
+@_option("--cluster-lanes", type=click.IntRange(1), help="Order outputs so that so many lanes agree on what they read.")
 @_option("--out", "-o", type=FILE, required=True, help="The Program to write.")
 @data_dir_option
 def quantize(**arguments: Any) -> None:

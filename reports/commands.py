@@ -19,6 +19,7 @@ from accel.files import write_whole
 from accel.fixedpoint import Overflow, Rounding
 from accel.interchange import datasets, fetch, zoo
 from accel.program import KIND, WORD_BITS, Program
+from accel.prune import cluster
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
 from reports import figures, measure, output, tables
@@ -84,12 +85,14 @@ def quantize(
     power_of_two: bool,
     rounding: str,
     overflow: str,
+    cluster_lanes: int | None,
     data_dir: str | None,
 ) -> None:
     """Lower a network and write the Program."""
     widths = Widths(weight_bits, signal_bits, input_bits)
     modes = {"rounding": _mode(Rounding, rounding), "overflow": _mode(Overflow, overflow)}
     pruned = _version(network, pattern)
+    pruned = cluster(pruned, cluster_lanes) if cluster_lanes else pruned
     images = measure.calibration_images(network, pruned.data, data_dir).pixels()
     program = lower(pruned, widths, images, power_of_two=power_of_two, **modes)
     with output.writing(out):

@@ -42,7 +42,7 @@ def parse_array(text: str, program: Program) -> MacArray:
         pixel_lanes=int(match[2]),
         weight_bits=max(weights, default=1),
         signal_bits=signal_bits,
-        accumulator_bits=max(signal_bits + 1, *accumulators),
+        accumulator_bits=max([signal_bits + 1, *accumulators]),
     )
 
 

@@ -48,31 +48,39 @@ class Lanes(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the lanes and the shadow."""
         m = Module()
-        array = self.layout.array
-        rows = data.ArrayLayout(self.row.shape(), array.output_lanes)
-        accumulators, shadow = Signal(rows), Signal(rows)
         step, first, last, end = Signal(), Signal(), Signal(), Signal()
-        maximum, counts = Signal(), Signal(array.pixel_lanes)
+        maximum, counts = Signal(), Signal(self.layout.array.pixel_lanes)
         m.d.sync += [step.eq(self.step), first.eq(self.first), last.eq(self.step & self.last), end.eq(last)]
         m.d.sync += [maximum.eq(self.kind == Kind.MAX), counts.eq(self.counts), self.taken.eq(end)]
-        m.d.sync += [shadow[row].eq(shadow[row + 1]) for row in range(array.output_lanes - 1)]
-        with m.If(end):
-            m.d.sync += shadow.eq(accumulators)
-        m.d.comb += self.row.eq(shadow[0])
-        for row in range(array.output_lanes):
-            weight: Value = self.weights[row]
-            if row == 0:
-                weight = Mux(self.kind == Kind.MAC, weight, 1)
-            for lane in range(array.pixel_lanes):
-                product = Signal(signed(array.weight_bits + array.signal_bits + 1), name=f"product{row}_{lane}")
-                accumulator = accumulators[row][lane]
-                m.d.sync += product.eq(weight * self.signals[lane])
+        accumulators, shadow = self._registers("accumulator"), self._registers("shadow")
+        for row, values in enumerate(accumulators):
+            for lane, accumulator in enumerate(values):
+                product = self._product(m, row, lane)
                 following = Mux(first, product, accumulator + product)
                 if row == 0:
                     following = Mux(maximum, self._larger(first, counts[lane], accumulator, product), following)
                 with m.If(step):
                     m.d.sync += accumulator.eq(following)
+                behind = shadow[row + 1][lane] if row + 1 < len(shadow) else shadow[row][lane]
+                m.d.sync += shadow[row][lane].eq(Mux(end, accumulator, behind))
+        m.d.comb += [self.row[lane].eq(value) for lane, value in enumerate(shadow[0])]
         return m
+
+    def _registers(self, name: str) -> list[list[Signal]]:
+        """Return a signal of the accumulator's shape for each row and lane."""
+        rows, lanes = self.layout.array.output_lanes, self.layout.array.pixel_lanes
+        shape = self.layout.accumulator
+        return [[Signal(shape, name=f"{name}{row}_{lane}") for lane in range(lanes)] for row in range(rows)]
+
+    def _product(self, m: Module, row: int, lane: int) -> Signal:
+        """Add a multiplier; row 0 multiplies by 1 for a pool."""
+        array = self.layout.array
+        weight: Value = self.weights[row]
+        if row == 0:
+            weight = Mux(self.kind == Kind.MAC, weight, 1)
+        product = Signal(signed(array.weight_bits + array.signal_bits + 1), name=f"product{row}_{lane}")
+        m.d.sync += product.eq(weight * self.signals[lane])
+        return product
 
     def _larger(self, first: Value, counts: Value, accumulator: Value, product: Value) -> Value:
         """Return the larger of two values, of those that count; the lowest there is if none does."""

@@ -19,7 +19,7 @@ from accel.sparsity import FeatureMap, Mask, Masks
 
 def map_groups(network: Network) -> dict[str, frozenset[str]]:
     """Return, for each weighted layer, the weighted layers whose output maps must be kept or pruned together."""
-    groups = _tensor_groups(network)
+    groups = tensor_groups(network)
     weighted = {layer.name for layer in network.weighted}
     return {name: frozenset(groups[name] & weighted) for name in weighted}
 
@@ -49,7 +49,8 @@ def narrow(pruned: PrunedNetwork, masks: Masks) -> PrunedNetwork:
         raise EspalierError(f"{network.name}: prune feature maps before other patterns; it has masks already")
     _ = PrunedNetwork(network, masks)  # refuses masks that do not fit their layers
     kept = _kept_maps(network, {name: _map_flags(name, mask.pattern, mask.kept) for name, mask in masks.items()})
-    layers = tuple(_narrowed(layer, kept) for layer in network.layers)
+    orders = {name: np.flatnonzero(flags) for name, flags in kept.items()}
+    layers = tuple(reindexed(layer, orders) for layer in network.layers)
     return replace(pruned, network=replace(network, layers=layers))
 
 
@@ -59,8 +60,8 @@ def _map_flags(name: str, pattern: str, kept: Mask) -> Mask:
     return np.asarray(kept.any(axis=(1, 2)))
 
 
-def _tensor_groups(network: Network) -> dict[str, set[str]]:
-    """Return, for each tensor, the tensors that have the same maps."""
+def tensor_groups(network: Network) -> dict[str, set[str]]:
+    """Return, for each tensor, the tensors that have the same maps, itself included."""
     groups: dict[str, set[str]] = {INPUT: {INPUT}}
     for layer in network.layers:
         group = {layer.name}
@@ -73,7 +74,7 @@ def _tensor_groups(network: Network) -> dict[str, set[str]]:
 
 def _kept_maps(network: Network, asked: Mapping[str, Mask]) -> dict[str, Mask]:
     """Return which entries of the first dimension of every tensor stay."""
-    groups = _tensor_groups(network)
+    groups = tensor_groups(network)
     for name, flags in asked.items():
         for fixed in (INPUT, network.output):
             if fixed in groups[name] and not flags.all():
@@ -93,10 +94,11 @@ def _kept_maps(network: Network, asked: Mapping[str, Mask]) -> dict[str, Mask]:
     return kept
 
 
-def _narrowed(layer: Layer, kept: Mapping[str, Mask]) -> Layer:
-    rows: NDArray[np.intp] = np.flatnonzero(kept[layer.name])
+def reindexed(layer: Layer, orders: Mapping[str, NDArray[np.intp]]) -> Layer:
+    """Return `layer` with the maps of each tensor picked, in the order of `orders` (tensor name to indices)."""
+    rows = orders[layer.name]
     if isinstance(layer, Conv2d | Linear):
-        columns = np.flatnonzero(kept[layer.inputs[0]])
+        columns = orders[layer.inputs[0]]
         return replace(layer, weight=layer.weight[rows][:, columns], bias=layer.bias[rows])
     if isinstance(layer, BatchNorm):
         arrays = {name: getattr(layer, name)[rows] for name in ("scale", "shift", "mean", "variance")}
