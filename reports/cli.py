@@ -145,6 +145,21 @@ def verify(**arguments: Any) -> int:
 
 
 @app.command()
+@array_option
+@_option("--weight-bits", type=int, default=8, show_default=True, help="Bits of a weight.")
+@_option("--signal-bits", type=int, default=8, show_default=True, help="Bits of a signal.")
+@_option("--accumulator-bits", type=int, default=24, show_default=True, help="Bits of an accumulator.")
+@_option("--out", "-o", type=click.Path(path_type=Path), help="Keep the build in this folder.")
+@json_option
+def synth(**arguments: Any) -> None:
+    """Build an array for an ECP5-45F FPGA: look-up tables, flip-flops, multipliers, memories, clock. Takes minutes.
+
+    Example: espalier synth --array 4x4
+    """
+    hardware.synth(**arguments)
+
+
+@app.command()
 def info() -> None:
     """Say what is installed, what the zoo holds, and where data is looked for."""
     commands.info()

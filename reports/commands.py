@@ -1,7 +1,6 @@
 """What each command does, once its arguments are words and numbers."""
 
 import importlib.metadata
-import json
 import os
 import platform
 import re
@@ -15,7 +14,6 @@ from typing import Any
 from accel import archive
 from accel.cost import ProgramCost, cost_of
 from accel.errors import EspalierError
-from accel.files import write_whole
 from accel.fixedpoint import Overflow, Rounding
 from accel.interchange import datasets, fetch, zoo
 from accel.program import KIND, WORD_BITS, Program
@@ -68,7 +66,7 @@ def size(
     program = _program(network, Widths(weight_bits, signal_bits), pattern, data_dir)
     cost = cost_of(program)
     if json_file:
-        write_json(json_file, _size_record(program, cost, sram_bits))
+        output.write_json(json_file, _size_record(program, cost, sram_bits))
     console = tables.console()
     console.print(tables.size_table(program, cost))
     for line in tables.memory_lines(cost, sram_bits):
@@ -132,7 +130,7 @@ def run(
         "macs": engine.run(codes[:1], threads).macs,
     }
     if json_file:
-        write_json(json_file, record)
+        output.write_json(json_file, record)
     print(f"{program}: {rate:.2%} error on {len(images_of):,} images, {record['images_per_second']:,.0f} images/s")
 
 
@@ -190,12 +188,6 @@ def parse_memory(text: str) -> int:
     if not match:
         raise EspalierError(f"--sram {text}: expected a size such as 64KiB, 1.5MiB, 4096B or 32768b")
     return int(float(match[1]) * _UNITS[match[2]])
-
-
-def write_json(path: Path, record: Any) -> None:
-    """Write `record` as JSON, whole or not at all."""
-    with output.writing(path):
-        write_whole(path, (json.dumps(record, indent=1) + "\n").encode())
 
 
 def _program(network: str, widths: Widths, pattern: str | None, data_dir: str | None) -> Program:

@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,22 @@ from reports.progress import bar
 from rtl import simulators
 from rtl.emit import Job, emit
 from rtl.simulate import simulate
+from rtl.synthesis import synthesize
 from sim import golden
 
 SIMULATORS = ("amaranth", *simulators.COMMANDS)
+
+
+def parse_lanes(text: str) -> tuple[int, int]:
+    """Return (output lanes, pixel lanes).
+
+    >>> parse_lanes("8x4")
+    (8, 4)
+    """
+    match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", text)
+    if not match:
+        raise EspalierError(f"--array {text}: expected output lanes x pixel lanes, such as 8x8")
+    return int(match[1]), int(match[2])
 
 
 def parse_array(text: str, program: Program) -> MacArray:
@@ -30,16 +44,14 @@ def parse_array(text: str, program: Program) -> MacArray:
     EspalierError
         `text` is not of that form, or the array cannot be.
     """
-    match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", text)
-    if not match:
-        raise EspalierError(f"--array {text}: expected output lanes x pixel lanes, such as 8x8")
+    output_lanes, pixel_lanes = parse_lanes(text)
     accumulators = [layer.accumulator_bits for layer in program.layers if hasattr(layer, "accumulator_bits")]
     weights = [layer.weight_bits for layer in program.mac_layers]
-    raw = {layer.name for layer in program.mac_layers if layer.requantize is None}  # these leave as accumulators
-    signal_bits = max(signal.bits for name, signal in program.signals.items() if name not in raw)
+    raw = {id(layer.output) for layer in program.mac_layers if layer.requantize is None}  # these leave as they are
+    signal_bits = max(signal.bits for signal in program.signals.values() if id(signal) not in raw)
     return MacArray(
-        output_lanes=int(match[1]),
-        pixel_lanes=int(match[2]),
+        output_lanes=output_lanes,
+        pixel_lanes=pixel_lanes,
         weight_bits=max(weights, default=1),
         signal_bits=signal_bits,
         accumulator_bits=max([signal_bits + 1, *accumulators]),
@@ -73,6 +85,24 @@ def verify(
     return _verdict(job, outcome, time.perf_counter() - start)
 
 
+def synth(
+    array: str, weight_bits: int, signal_bits: int, accumulator_bits: int, out: Path | None, json_file: Path | None
+) -> None:
+    """Print what an array takes on the FPGA."""
+    output_lanes, pixel_lanes = parse_lanes(array)
+    mac_array = MacArray(output_lanes, pixel_lanes, weight_bits, signal_bits, accumulator_bits)
+    with output.working_folder(out) as folder:
+        output.write_folder(folder, {})
+        folder.mkdir(parents=True, exist_ok=True)
+        result = synthesize(mac_array, folder)
+    if json_file:
+        output.write_json(json_file, {"array": asdict(mac_array), **asdict(result)})
+    print(
+        f"{array}, {weight_bits}-bit weights, {signal_bits}-bit signals: {result.lut:,} LUT, {result.ff:,} FF, "
+        f"{result.dsp} DSP, {result.block_ram} block RAM, {result.mhz} MHz"
+    )
+
+
 def _job(program: Program, array: MacArray, images: int, data_dir: str | None) -> Job:
     data = datasets.load(program.data, "test", data_dir).take(images)
     codes = program.input_signal.encode(data.pixels())
@@ -97,7 +127,7 @@ def _in_verilog(job: Job, array: MacArray, simulator: str, stall: float, out: Pa
         shown.advance("compiles")
         simulators.build(folder, simulator)
         shown.advance("runs")
-        return simulators.run(folder, simulator, round(stall * 256))
+        return simulators.run(folder, simulator, int(stall * 256))
 
 
 def _differences(image: int, codes: NDArray[np.int64], wanted: NDArray[np.int64]) -> list[str]:

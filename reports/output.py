@@ -1,13 +1,16 @@
 """Writing results: everything is made first, then put in place, so that nothing stays half-written."""
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from accel.errors import EspalierError
+from accel.files import write_whole
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -62,3 +65,9 @@ def working_folder(folder: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="espalier-") as temporary:
         yield Path(temporary)
+
+
+def write_json(path: Path, record: Any) -> None:
+    """Write `record` as JSON, whole or not at all."""
+    with writing(path):
+        write_whole(path, (json.dumps(record, indent=1) + "\n").encode())

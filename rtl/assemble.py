@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.array import MacArray
+from accel.array import STRIDES, MacArray
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.network import INPUT, Shape, Window
 from accel.program import AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer
-from rtl.layout import Kind
+from rtl.layout import MOST_FORMATS, MOST_TAPS, Kind
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,22 @@ class Image:
 
 def signal_formats(program: Program) -> tuple[FixedFormat, ...]:
     """Return the formats of the signals that layers requantise to: hardware that runs the Program knows them."""
-    layers = (x for x in program.layers if getattr(x, "requantize", None) or isinstance(x, MaxPoolLayer))
+    layers = (layer for layer in program.layers if getattr(layer, "requantize", None))
     return tuple(dict.fromkeys(program.signals[layer.name].format for layer in layers))
+
+
+def final_layer(program: Program) -> ProgramLayer:
+    """Return the layer whose rows leave the chip: the last one that computes, which must give the output.
+
+    Raises
+    ------
+    EspalierError
+        The output is something else.
+    """
+    roots, computed = _roots(program), [x for x in program.layers if not isinstance(x, FlattenLayer)]
+    if not computed or computed[-1].name != roots[program.output]:
+        raise EspalierError(f"{program.output}: the hardware hands out what its last layer computes, and nothing else")
+    return computed[-1]
 
 
 def assemble(program: Program, array: MacArray, formats: Sequence[FixedFormat] | None = None) -> Image:
@@ -75,6 +89,7 @@ def assemble(program: Program, array: MacArray, formats: Sequence[FixedFormat] |
 class _Assembler:
     def __init__(self, program: Program, array: MacArray, formats: Sequence[FixedFormat]) -> None:
         self.program, self.array, self.image = program, array, Image(formats=list(formats))
+        self.final = final_layer(program).name
         self.places = place_signals(program, array)
 
     def run(self) -> Image:
@@ -86,7 +101,8 @@ class _Assembler:
 
     def _layer(self, layer: ProgramLayer) -> None:
         if not isinstance(layer, MacLayer | MaxPoolLayer | AvgPoolLayer):
-            raise EspalierError(f"{layer.name}: the hardware cannot run a {type(layer).__name__}")
+            raise EspalierError(f"{layer.name}: the hardware cannot run {type(layer).__name__}")
+        self._check_limits(layer)
         source = self.program.signals[layer.inputs[0]]
         words = self._geometry(layer) | self._output(layer)
         words |= {"signed": int(source.format.signed), "weight": len(self.image.weights)}
@@ -98,14 +114,32 @@ class _Assembler:
         self.image.layers.append(words)
         self._check_sizes(layer.name)
 
+    def _check_limits(self, layer: ProgramLayer) -> None:
+        """Raise EspalierError where a layer asks for more than the array's words hold."""
+        window, array, signals = _window(layer), self.array, self.program.signals
+        raw = isinstance(layer, MacLayer) and layer.requantize is None
+        if raw and layer.name != self.final:
+            raise EspalierError(f"{layer.name}: hands out its accumulators, which only the last layer can")
+        if window.stride[0] != window.stride[1] or window.stride[0] not in STRIDES:
+            raise EspalierError(f"{layer.name}: stride {window.stride} is not 1 or 2 in both directions")
+        self._check(
+            layer.name,
+            ("weight bits", getattr(layer, "weight_bits", 1), array.weight_bits),
+            ("accumulator bits", getattr(layer, "accumulator_bits", 1), array.accumulator_bits),
+            ("bits of an input signal", signals[layer.inputs[0]].bits, array.signal_bits),
+            ("bits of an output signal", 1 if raw else signals[layer.name].bits, array.signal_bits),
+            ("output formats", len(self.image.formats), MOST_FORMATS),
+            ("rows or columns of a kernel", max(window.kernel), MOST_TAPS),
+            ("rows or columns of padding", max(window.padding), MOST_TAPS - 1),
+            ("rows or columns of output", max(maps_of(self.program.shapes[layer.name])[1:]), array.signal_words),
+        )
+
     def _geometry(self, layer: Any) -> dict[str, int]:
         """Return where the windows lie: sizes, strides and the first word."""
         window = _window(layer)
-        _, height, width = _maps(self.program.shapes[layer.inputs[0]])
-        outputs, output_height, output_width = _maps(self.program.shapes[layer.name])
+        _, height, width = maps_of(self.program.shapes[layer.inputs[0]])
+        outputs, output_height, output_width = maps_of(self.program.shapes[layer.name])
         stride = window.stride[0]
-        if window.stride[0] != window.stride[1] or stride > 2:
-            raise EspalierError(f"{layer.name}: stride {window.stride} is not 1 or 2 in both directions")
         top, left = window.padding[:2]
         place = output_height * output_width
         group = place * self.array.output_lanes if isinstance(layer, MacLayer) else place
@@ -138,7 +172,7 @@ class _Assembler:
             "raw": int(raw),
             "relu": int(getattr(layer, "relu", False)),
             "shift": requantize.shift if requantize else 0,
-            "form": 0 if raw else self.image.formats.index(signal.format),
+            "form": self.image.formats.index(signal.format) if requantize else 0,
         }
 
     def _pool(self, layer: MaxPoolLayer | AvgPoolLayer, words: dict[str, int]) -> dict[str, int]:
@@ -152,15 +186,16 @@ class _Assembler:
         multipliers = layer.requantize.multipliers if layer.requantize else np.ones(1, np.int64)
         for bias, multiplier in zip(layer.bias, np.broadcast_to(multipliers, layer.bias.shape), strict=True):
             self.image.constants.append({"bias": int(bias), "multiplier": int(multiplier)})
+        groups = layer.lane_columns(self.array.output_lanes)
+        counted = all(columns.size == layer.matrix.shape[1] for columns in groups)
         taps = layer.shape[2]
         if layer.window:
             self._taps(layer.window, words["width"])
         else:  # a vector is one map whose words are its taps, as many at a time as the table holds
             taps = min(layer.shape[1], max(1, self.array.taps // 8))
+            if counted:
+                taps = max(divisor for divisor in range(1, taps + 1) if layer.shape[1] % divisor == 0)
             self.image.taps += [{"rows": 0, "columns": 0, "words": word} for word in range(taps)]
-        groups = layer.lane_columns(self.array.output_lanes)
-        counted = all(np.array_equal(columns, np.arange(layer.matrix.shape[1])) for columns in groups)
-        counted = counted and layer.matrix.shape[1] % taps == 0
         lists = [_entries(columns, taps, words["input"], words["input_map"], layer) for columns in groups]
         shared = not counted and all(entries == lists[0] for entries in lists)
         if not counted:
@@ -185,17 +220,17 @@ class _Assembler:
 
     def _check_sizes(self, name: str) -> None:
         image, array = self.image, self.array
-        layer = self.program.layers[[x.name for x in self.program.layers].index(name)]
-        for what, need, limit in (
+        self._check(
+            name,
             ("weight words", len(image.weights), array.weight_words),
             ("index entries", len(image.entries), array.list_entries),
             ("tap table entries", len(image.taps), array.taps),
             ("constants", len(image.constants), array.constants),
             ("layers", len(image.layers), array.layers),
-            ("weight bits", getattr(layer, "weight_bits", 1), array.weight_bits),
-            ("accumulator bits", getattr(layer, "accumulator_bits", 1), array.accumulator_bits),
-            ("bits of an input signal", self.program.signals[layer.inputs[0]].bits, array.signal_bits),
-        ):
+        )
+
+    def _check(self, name: str, *needs: tuple[str, int, int]) -> None:
+        for what, need, limit in needs:
             if need > limit:
                 raise EspalierError(f"{name}: needs {need} {what}, the array has {limit}")
 
@@ -205,13 +240,11 @@ def place_signals(program: Program, array: MacArray) -> dict[str, int]:
 
     In a chain of layers the tensors come to lie at the two ends of the memory in turn, as in a ping-pong buffer.
     """
-    roots = {INPUT: INPUT}
-    for layer in program.layers:
-        roots[layer.name] = roots[layer.inputs[0]] if isinstance(layer, FlattenLayer) else layer.name
+    roots = _roots(program)
     last_read = {roots[source]: index for index, layer in enumerate(program.layers) for source in layer.inputs}
-    places: dict[str, int] = {INPUT: 0}
+    places = {INPUT: _first_fit(math.prod(program.input_shape), [], array.signal_words, INPUT)}
     for index, layer in enumerate(program.layers):
-        if roots[layer.name] != layer.name or layer.name == program.output:
+        if roots[layer.name] != layer.name or layer.name == roots[program.output]:
             places[layer.name] = places.get(roots[layer.name], 0)
             continue
         size = math.prod(program.shapes[layer.name])
@@ -222,6 +255,14 @@ def place_signals(program: Program, array: MacArray) -> dict[str, int]:
         ]
         places[layer.name] = _first_fit(size, taken, array.signal_words, layer.name)
     return places
+
+
+def _roots(program: Program) -> dict[str, str]:
+    """Return for every tensor the one whose words it shares: a flatten moves nothing."""
+    roots = {INPUT: INPUT}
+    for layer in program.layers:
+        roots[layer.name] = roots[layer.inputs[0]] if isinstance(layer, FlattenLayer) else layer.name
+    return roots
 
 
 def _first_fit(size: int, taken: Sequence[tuple[int, int]], limit: int, name: str) -> int:
@@ -261,6 +302,6 @@ def _window(layer: Any) -> Window:
     return layer.window or Window((1, 1))
 
 
-def _maps(shape: Shape) -> tuple[int, int, int]:
+def maps_of(shape: Shape) -> tuple[int, int, int]:
     """Return a shape as (maps, height, width)."""
     return shape if len(shape) == 3 else (shape[0], 1, 1)

@@ -8,7 +8,7 @@ One row (the pixels of one output map) a cycle, while the array works on the nex
     cycle 4   overflow                  the word is written, or leaves for the output stream, at the end of this cycle
 
 The formats of a Program's signals, with their rounding and overflow, are known when the hardware is made; a layer names
-one of them by number.
+one of them by number. A max pool's codes pass unchanged.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from amaranth.lib.wiring import In, Out
 
 from accel.fixedpoint import FixedFormat, round_shift
 from accel.signal import MULTIPLIER_BITS
-from rtl.layout import Layout
+from rtl.layout import Kind, Layout
 from rtl.memory import loadable
 from rtl.requantize import overflow
 
@@ -153,10 +153,12 @@ class Drain(wiring.Component):
             for mode in dict.fromkeys(form.rounding for form in self.formats):
                 rounded[mode] = Signal(signed(len(product) + 1), name=f"rounded{lane}_{mode.name}")
                 m.d.sync += rounded[mode].eq(round_shift(product, self.layer.shift, mode))
+            kept = Signal(self.layout.operand, name=f"kept{lane}")  # a maximum is a code already
+            m.d.sync += kept.eq(product)
             choices = []
             for index, form in enumerate(self.formats):
                 code = Signal(self.layout.operand, name=f"code{lane}_{index}")
                 m.d.comb += code.eq(overflow(rounded[form.rounding], form))
                 choices.append(code)
-            codes.append(Array(choices)[self.layer.form])
+            codes.append(Mux(self.layer.kind == Kind.MAX, kept, Array(choices)[self.layer.form]))
         return codes

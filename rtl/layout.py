@@ -8,6 +8,9 @@ from amaranth.lib import data
 from accel.array import MacArray
 from accel.signal import MULTIPLIER_BITS, PRODUCT_BITS
 
+MOST_TAPS = 64  # of a kernel in one direction; padding is less
+MOST_FORMATS = 8  # of output signals that one build of the hardware knows
+
 
 class Kind(IntEnum):
     """What a layer does with a signal: multiply and add, keep the largest, or add."""
@@ -47,7 +50,7 @@ class Layout:
         self.signed_address = signed(_bits(array.signal_words) + 1)
         self.lane_count = range(array.pixel_lanes + 1)
         self.row_count = range(array.output_lanes + 1)
-        self.position = signed(_bits(array.signal_words) + 2)  # a row or column of a map, its padding included
+        self.position = signed(_bits(2 * array.signal_words + MOST_TAPS) + 1)  # a row or column, padding included
         self.tap_index = range(2 * array.taps)
         self.constant_index = range(array.constants)
         self.accumulator = signed(array.accumulator_bits)
@@ -63,7 +66,7 @@ class Layout:
                 "last": 1,
             }
         )
-        self.tap = data.StructLayout({"rows": range(64), "columns": range(64), "words": self.address})
+        self.tap = data.StructLayout({"rows": range(MOST_TAPS), "columns": range(MOST_TAPS), "words": self.address})
         self.constant = data.StructLayout({"bias": self.accumulator, "multiplier": unsigned(MULTIPLIER_BITS)})
         self.layer = self._layer()
         self.pixels = data.ArrayLayout(self.signal, array.pixel_lanes)
@@ -86,7 +89,7 @@ class Layout:
                 "signed": 1,  # the input's codes are signed
                 "stride": range(3),
                 "relu": 1,
-                "form": unsigned(3),  # which of the output formats that the hardware was made for
+                "form": range(MOST_FORMATS),  # which of the output formats that the hardware was made for
                 "shift": range(PRODUCT_BITS),
                 "list": range(a.list_entries),
                 "weight": range(a.weight_words),
@@ -98,8 +101,8 @@ class Layout:
                 "taps": range(a.taps + 1),  # taps of each, for the counter
                 "height": range(a.signal_words + 1),
                 "width": range(a.signal_words + 1),
-                "top": range(64),
-                "left": range(64),
+                "top": range(MOST_TAPS),
+                "left": range(MOST_TAPS),
                 "origin": self.signed_address,  # of the first pixel: minus top rows and left columns
                 "row_words": range(a.signal_words + 1),  # from one row of windows to the next
                 "output": self.address,

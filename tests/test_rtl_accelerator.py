@@ -1,0 +1,454 @@
+"""Whole Programs on the hardware: golden's codes on every bit, and the closed form's cycles without a tolerance."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from programs import PIXEL, Codes, mac_layer, program, signal
+
+from accel.array import MacArray
+from accel.cost import total_cycles
+from accel.encoding import encodings
+from accel.fixedpoint import Overflow, Rounding
+from accel.network import INPUT, Window
+from accel.program import AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer
+from accel.signal import Requantize, Signal, sum_bits
+from accel.sparsity import Mask, parse_pattern
+from rtl import simulate as module
+from rtl.assemble import Image
+from rtl.simulate import Run, simulate
+from sim import golden
+
+SIZES = {"signal_words": 512, "weight_words": 512, "list_entries": 128, "taps": 128, "constants": 64, "layers": 8}
+ARRAY = MacArray(4, 4, **SIZES)
+PATTERNS = ("dense", "kernel", "ikss", "ikss-rest", "kernel+ikss", "irregular", "block-2", "block-3", "2:4")
+SIGNED = signal(6)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Return the same numbers for every test."""
+    return np.random.default_rng(7)
+
+
+def images_of(rng: np.random.Generator, of: Program, count: int = 2) -> Codes:
+    """Return images of any codes that the input may have."""
+    form = of.input_signal.format
+    return rng.integers(form.min_code, form.max_code, (count, *of.input_shape), endpoint=True)
+
+
+def difference(of: Program, images: Codes, runs: list[Run], array: MacArray = ARRAY) -> str | None:
+    """Return how `runs` differ from golden's codes or the closed form's cycles, or None."""
+    expected = golden.run(of, images)[of.output]
+    if len(runs) != len(expected):
+        return f"{len(runs)} runs of {len(expected)} images"
+    for index, (run, codes) in enumerate(zip(runs, expected, strict=True)):
+        if run.codes.shape != codes.shape or (run.codes != codes).any():
+            return f"image {index}: {run.codes.tolist()}, expected {codes.tolist()}"
+        if run.cycles - run.stalls != total_cycles(of, array):
+            return f"image {index}: {run.cycles} cycles - {run.stalls} stalls, expected {total_cycles(of, array)}"
+    return None
+
+
+def check(of: Program, images: Codes, array: MacArray = ARRAY, **how: Any) -> list[Run]:
+    """Simulate; raise AssertionError unless every code and the cycles are as they must be; return the runs."""
+    runs = simulate(of, array, images, **how)
+    assert difference(of, images, runs, array) is None
+    return runs
+
+
+def mask(pattern: str, shape: tuple[int, int, int]) -> Mask:
+    """Return a mask of `pattern` in which lists differ from map to map and from output to output."""
+    outputs, maps, taps = shape
+    m, c, t = np.ogrid[:outputs, :maps, :taps]
+    columns = maps * taps
+    block = int(pattern[6:]) if pattern.startswith("block-") else 1
+    blocks = (np.arange(outputs)[:, None] // block + np.arange(columns)[None, :] // block) % 3 != 1
+    kernels, strided = (m + c) % 3 > 0, (t >= c % 2) & ((t - c % 2) % (c % 3 + 2) == 0)
+    masks = {
+        "kernel": kernels,
+        "ikss": strided,
+        "ikss-rest": ~strided,
+        "kernel+ikss": kernels & strided,
+        "irregular": (3 * m + 5 * c + t * t) % 4 < 2,
+        "2:4": ((np.arange(columns) // 2 + np.arange(outputs)[:, None]) % 2 == 0).reshape(shape),
+        "block-2": blocks.reshape(shape),
+        "block-3": blocks.reshape(shape),
+    }
+    kept = np.broadcast_to(masks.get(pattern, True), shape).copy()
+    if pattern == "2:4":  # the first two of a last run that is short
+        kept.reshape(outputs, -1)[:, columns - columns % 4 :] = np.arange(columns % 4) < 2
+    return kept
+
+
+def mac(
+    rng: np.random.Generator,
+    name: str,
+    source: str,
+    shape: tuple[int, int, int],
+    reads: Signal,
+    *,
+    window: Window | None = None,
+    pattern: str = "dense",
+    output: Signal | None = None,
+    multipliers: int = 1,
+    **more: Any,
+) -> MacLayer:
+    """Return a layer of random 5-bit weights and biases; with `output`, requantised so that some codes saturate."""
+    kept = more.pop("kept", mask(pattern, shape))
+    weights, bias = rng.integers(-15, 16, shape), rng.integers(-99, 100, shape[0])
+    words = {"window": window, "kept": kept, "pattern": pattern, "bias": bias, "weight_bits": 5, **more}
+    words["encoding"] = encodings(parse_pattern(pattern))[-1].name
+    layer = mac_layer(name, source, weights, reads, **words)
+    if output is None:
+        return layer
+    chosen = rng.integers(1 << 7, 1 << 8, multipliers)
+    needless = layer.accumulator_bits + 8 - output.bits  # bits that cannot matter if every sum is the largest
+    words |= {"output": output, "requantize": Requantize(chosen, max(0, needless - 3))}
+    return mac_layer(name, source, weights, reads, **words)
+
+
+def avg(name: str, source: str, window: Window, reads: Signal, output: Signal, relu: bool = False) -> AvgPoolLayer:
+    """Return an average over `window`, its divisor as a multiplier over 2**10."""
+    multiplier = Requantize([(1 << 10) // window.taps], 10)
+    bits = sum_bits([window.taps], [reads.format])
+    return AvgPoolLayer(name, (source,), window, bits, relu, multiplier, output)
+
+
+class TestPatterns:
+    @pytest.mark.parametrize("pattern", PATTERNS)
+    def test_a_network(self, pattern: str, rng: np.random.Generator) -> None:
+        """A pruned network of two convolutions, a pool and a linear layer, in partial groups and tiles."""
+        odd = Window((3, 3), (1, 1), (2, 0, 1, 1))
+        layers = [
+            mac(rng, "conv1", INPUT, (5, 3, 9), PIXEL, window=odd, pattern=pattern, output=SIGNED),
+            mac(rng, "conv2", "conv1", (6, 5, 4), SIGNED, window=Window.square(2, 2), pattern=pattern, output=SIGNED),
+            MaxPoolLayer("pool", ("conv2",), Window((2, 1))),
+            FlattenLayer("flat", ("pool",)),
+            mac(rng, "scores", "flat", (5, 24, 1), SIGNED, pattern=pattern),
+        ]
+        of = program(layers, (3, 5, 5))
+        check(of, images_of(rng, of, 1))
+
+    @pytest.mark.parametrize("pattern", PATTERNS)
+    def test_fewer_columns_than_rows(self, pattern: str, rng: np.random.Generator) -> None:
+        """A tile whose list is shorter than the rows that the tile before it drains waits for them."""
+        layer = mac(rng, "conv", INPUT, (7, 2, 1), SIGNED, window=Window((1, 1)), pattern=pattern, output=SIGNED)
+        of = program([layer], (2, 2, 6), SIGNED)
+        check(of, images_of(rng, of))
+
+    def test_lists_of_one_entry(self, rng: np.random.Generator) -> None:
+        """A group whose list is one tap of one map, and another whose list is another tap."""
+        kept = np.zeros((8, 2, 4), bool)
+        kept[:4, 1, 2] = kept[4:, 0, 3] = True
+        layer = mac(rng, "conv", INPUT, kept.shape, PIXEL, window=Window.square(2), pattern="irregular", kept=kept)
+        of = program([layer], (2, 3, 6))
+        check(of, images_of(rng, of))
+
+    @pytest.mark.parametrize("all_groups", [True, False])
+    def test_nothing_kept(self, all_groups: bool, rng: np.random.Generator) -> None:
+        """A group that keeps nothing, or a layer that does, gives its biases."""
+        kept = np.zeros((8, 2, 4), bool)
+        kept[:4] = not all_groups
+        layer = mac(rng, "conv", INPUT, kept.shape, PIXEL, window=Window.square(2), pattern="kernel", kept=kept)
+        of = program([layer], (2, 3, 6))
+        runs = check(of, images_of(rng, of))
+        assert (runs[0].codes[4:] == layer.bias[4:, None, None]).all()
+
+    def test_no_map_in_common(self, rng: np.random.Generator) -> None:
+        """Lanes of a group that keep different maps run the union, each with zeros for what it has pruned."""
+        kept = np.broadcast_to(np.eye(4, dtype=bool)[:, :, None], (4, 4, 4)).copy()
+        layer = mac(rng, "conv", INPUT, kept.shape, PIXEL, window=Window.square(2), pattern="kernel", kept=kept)
+        of = program([layer], (4, 3, 5))
+        check(of, images_of(rng, of))
+
+
+class TestWindows:
+    @pytest.mark.parametrize("stride", [1, 2])
+    @pytest.mark.parametrize("kernel", [(1, 1), (2, 2), (3, 3), (1, 4), (5, 2), (5, 5)], ids=str)
+    def test_kernels_and_strides(self, kernel: Any, stride: int, rng: np.random.Generator) -> None:
+        """Every kernel at both strides, with more padding on some sides than on others."""
+        window = Window(kernel, (stride, stride), (kernel[0] // 2, kernel[1] - 1, 0, kernel[1]))
+        layer = mac(rng, "conv", INPUT, (3, 2, window.taps), PIXEL, window=window)
+        of = program([layer], (2, 5, 6))
+        check(of, images_of(rng, of, 1))
+
+    @pytest.mark.parametrize("stride", [1, 2])
+    def test_a_kernel_of_eleven(self, stride: int, rng: np.random.Generator) -> None:
+        """An 11 x 11 kernel on a map that is smaller, all the rest padding."""
+        window = Window.square(11, stride, 5)
+        layer = mac(rng, "conv", INPUT, (2, 1, 121), PIXEL, window=window, pattern="ikss")
+        of = program([layer], (1, 4, 5))
+        check(of, images_of(rng, of, 1))
+
+    def test_windows_in_the_padding(self, rng: np.random.Generator) -> None:
+        """Windows that meet nothing but padding give the bias."""
+        layer = mac(rng, "conv", INPUT, (2, 1, 4), PIXEL, window=Window((2, 2), (1, 1), (3, 4, 2, 5)))
+        of = program([layer], (1, 2, 3))
+        runs = check(of, images_of(rng, of))
+        assert (runs[0].codes[:, 0] == layer.bias[:, None]).all()
+
+    @pytest.mark.parametrize("kind", ["max", "avg"])
+    @pytest.mark.parametrize(
+        "window",
+        [
+            Window.square(2, 2),
+            Window.square(3, 2, 1),
+            Window((3, 2), (1, 1), (2, 0, 1, 1)),
+            Window((1, 1)),
+            Window((5, 6)),
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("reads", [signal(4), signal(7, signed=False)], ids=lambda s: str(s.format))
+    def test_pools(self, kind: str, window: Window, reads: Signal, rng: np.random.Generator) -> None:
+        """Pools side by side, overlapping, in asymmetric padding, of one tap, of the whole map, as the last layer."""
+        layer = MaxPoolLayer("pool", (INPUT,), window) if kind == "max" else avg("pool", INPUT, window, reads, SIGNED)
+        of = program([layer], (3, 5, 6), reads)
+        check(of, images_of(rng, of, 1))
+
+    def test_padding_never_wins(self) -> None:
+        """The largest of negative codes is negative, beside padding too."""
+        of = program([MaxPoolLayer("pool", (INPUT,), Window.square(3, 2, 1))], (1, 4, 5), SIGNED)
+        (run,) = check(of, np.full((1, 1, 4, 5), -32))
+        assert (run.codes == -32).all()
+
+    def test_a_maximum_is_a_code_already(self) -> None:
+        """A max pool hands on the lowest code of a format whose overflow would have saturated to one above it."""
+        reads = signal(4, overflow=Overflow.SAT_SYM)
+        of = program([MaxPoolLayer("pool", (INPUT,), Window.square(2))], (1, 3, 3), reads)
+        (run,) = check(of, np.full((1, 1, 3, 3), -8))
+        assert (run.codes == -8).all()
+
+    @pytest.mark.parametrize("kind", ["max", "avg"])
+    def test_pools_between_layers(self, kind: str, rng: np.random.Generator) -> None:
+        """A pool in the middle, whose output the next layer reads."""
+        window, narrow = Window.square(3, 2, 1), signal(5)
+        pool = MaxPoolLayer("pool", ("a",), window) if kind == "max" else avg("pool", "a", window, SIGNED, narrow, True)
+        layers: list[ProgramLayer] = [
+            mac(rng, "a", INPUT, (5, 1, 1), PIXEL, window=Window((1, 1)), output=SIGNED),
+            pool,
+            mac(rng, "b", "pool", (3, 5, 4), SIGNED if kind == "max" else narrow, window=Window.square(2)),
+        ]
+        of = program(layers, (1, 5, 6))
+        check(of, images_of(rng, of))
+
+
+class TestNumbers:
+    @pytest.mark.parametrize("relu", [False, True])
+    @pytest.mark.parametrize("bits", range(3, 9))
+    def test_widths(self, bits: int, relu: bool, rng: np.random.Generator) -> None:
+        """Signals of 3..8 bits, signed and unsigned, with a ReLU and without, a multiplier for each output."""
+        first, second = signal(bits, signed=False), signal(bits)
+        layers = [
+            mac(rng, "a", INPUT, (5, 2, 4), second, window=Window.square(2), output=first, multipliers=5, relu=relu),
+            mac(rng, "b", "a", (4, 5, 1), first, window=Window((1, 1)), output=second, multipliers=4, relu=relu),
+            FlattenLayer("flat", ("b",)),
+            mac(rng, "c", "flat", (3, 24, 1), second, output=first),
+        ]
+        of = program(layers, (2, 3, 4), second)
+        check(of, images_of(rng, of))
+
+    @pytest.mark.parametrize("overflows", [list(Overflow), list(reversed(Overflow))], ids=["up", "down"])
+    def test_formats_in_one_program(self, overflows: list[Overflow], rng: np.random.Generator) -> None:
+        """Every rounding and every overflow mode, in one Program; half of all codes saturate, many sums are ties."""
+        layers: list[ProgramLayer] = []
+        reads, source = signal(6), INPUT
+        for index, rounding in enumerate(Rounding):
+            output = signal(4 + index % 3, rounding=rounding, overflow=overflows[index % len(overflows)])
+            words = {"window": Window((1, 1)), "output": output, "requantize": Requantize([1], 1)}
+            layers.append(mac_layer(f"a{index}", source, [[[1], [2]], [[-2], [1]]], reads, **words))
+            reads, source = output, f"a{index}"
+        of = program(layers, (2, 4, 4), signal(6))
+        check(of, images_of(rng, of))
+
+    @pytest.mark.parametrize("rounding", Rounding, ids=lambda mode: mode.name)
+    def test_ties_and_saturation(self, rounding: Rounding) -> None:
+        """Every code of six bits, halved to four bits: each tie, and saturation on both sides."""
+        output = signal(4, rounding=rounding, overflow=Overflow.SAT)
+        words = {"window": Window((1, 1)), "output": output, "requantize": Requantize([1], 1)}
+        of = program([mac_layer("a", INPUT, [[[1]]], signal(6), **words)], (1, 8, 8), signal(6))
+        (run,) = check(of, np.arange(-32, 32).reshape(1, 1, 8, 8))
+        assert {int(run.codes.min()), int(run.codes.max())} == {-8, 7}
+
+    @pytest.mark.parametrize("reads", [signal(8, signed=False), signal(8)], ids=["unsigned", "signed"])
+    @pytest.mark.parametrize("weight", [-128, 127])
+    def test_extremes(self, weight: int, reads: Signal) -> None:
+        """The highest and lowest codes times the highest and lowest weights, in the fewest accumulator bits."""
+        layer = mac_layer("a", INPUT, np.full((2, 3, 4), weight), reads, window=Window.square(2), bias=[-999, 999])
+        of = program([layer], (3, 2, 3), reads)
+        images = [np.full(of.input_shape, code) for code in (reads.format.min_code, reads.format.max_code)]
+        check(of, np.stack(images), replace(ARRAY, accumulator_bits=layer.accumulator_bits))
+
+    def test_wide_words(self, rng: np.random.Generator) -> None:
+        """Signals and weights of 16 bits, an accumulator of 40."""
+        wide = signal(16)
+        words = {"window": Window.square(2), "weight_bits": 16, "output": wide, "requantize": Requantize([65535], 33)}
+        layer = mac_layer("a", INPUT, rng.integers(-(1 << 15), 1 << 15, (3, 2, 4)), wide, **words)
+        of = program([layer], (2, 3, 4), wide)
+        check(of, images_of(rng, of), replace(ARRAY, weight_bits=16, signal_bits=16, accumulator_bits=40))
+
+
+class TestEdges:
+    @pytest.mark.parametrize("lanes", [(1, 1), (2, 1), (1, 2), (2, 2), (3, 4), (5, 2), (4, 8)], ids=str)
+    def test_arrays(self, lanes: tuple[int, int], rng: np.random.Generator) -> None:
+        """Arrays of any number of output lanes and 1..8 pixel lanes, larger and smaller than the layers."""
+        layers = [
+            mac(rng, "a", INPUT, (4, 2, 9), PIXEL, window=Window.square(3, 2, 1), pattern="ikss", output=SIGNED),
+            MaxPoolLayer("pool", ("a",), Window.square(2)),
+            FlattenLayer("flat", ("pool",)),
+            mac(rng, "b", "flat", (5, 16, 1), SIGNED, pattern="block-2"),
+        ]
+        of = program(layers, (2, 5, 5))
+        check(of, images_of(rng, of, 1), MacArray(*lanes, **SIZES))
+
+    @pytest.mark.parametrize("raw", [True, False])
+    def test_one_of_everything(self, raw: bool, rng: np.random.Generator) -> None:
+        """One map of one pixel, one weight, one output."""
+        layer = mac(rng, "a", INPUT, (1, 1, 1), PIXEL, window=Window((1, 1)), output=None if raw else SIGNED)
+        of = program([layer])
+        check(of, images_of(rng, of))
+
+    def test_a_memory_that_is_full(self, rng: np.random.Generator) -> None:
+        """A Program that leaves no word of any memory free, in sizes that are no powers of two."""
+        layers = [
+            mac(rng, "a", INPUT, (2, 1, 3), PIXEL, window=Window((1, 3), (1, 1), (0, 1, 0, 1)), output=SIGNED),
+            mac(
+                rng, "b", "a", (2, 2, 3), SIGNED, window=Window((3, 1)), pattern="kernel", kept=np.ones((2, 2, 3), bool)
+            ),
+        ]
+        of = program(layers, (1, 3, 8))
+        check(of, images_of(rng, of), MacArray(2, 4, 5, 8, 24, 72, 9, 1, 6, 4, 2))
+
+    @pytest.mark.parametrize("last", ["conv", "avg", "max"])
+    def test_a_flatten_at_the_end(self, last: str, rng: np.random.Generator) -> None:
+        """A flatten behind the last layer moves nothing."""
+        window = Window.square(2)
+        layer = {
+            "conv": mac(rng, "a", INPUT, (5, 2, 4), PIXEL, window=window),
+            "avg": avg("a", INPUT, window, PIXEL, SIGNED),
+            "max": MaxPoolLayer("a", (INPUT,), window),
+        }[last]
+        of = program([layer, FlattenLayer("flat", ("a",))], (2, 3, 6))
+        check(of, images_of(rng, of))
+
+    def test_a_tensor_that_is_read_again(self, rng: np.random.Generator) -> None:
+        """A layer may read what an earlier one left, long after; each reads its own sign."""
+        words = {"window": Window((1, 1)), "output": SIGNED}
+        layers = [
+            mac(rng, "a", INPUT, (3, 2, 1), PIXEL, **words),
+            mac(rng, "b", "a", (2, 3, 1), SIGNED, **words),
+            mac(rng, "c", INPUT, (2, 2, 1), PIXEL, **words),
+            mac(rng, "d", "a", (2, 3, 1), SIGNED, **words),
+        ]
+        of = program(layers, (2, 3, 4))
+        check(of, images_of(rng, of))
+
+
+def small(rng: np.random.Generator, raw: bool) -> Program:
+    """Return a convolution and a linear layer with lists, whose output are accumulators or codes."""
+    layers = [
+        mac(rng, "a", INPUT, (5, 2, 9), PIXEL, window=Window.square(3, 1, 1), pattern="kernel+ikss", output=SIGNED),
+        MaxPoolLayer("pool", ("a",), Window.square(3, 2, 1)),
+        mac(rng, "b", "pool", (6, 5, 2), SIGNED, window=Window((1, 2)), output=None if raw else SIGNED),
+    ]
+    return program(layers, (2, 4, 5))
+
+
+class TestBackPressure:
+    @pytest.mark.parametrize("raw", [True, False])
+    @pytest.mark.parametrize("ready", [0.1, 0.5])
+    def test_stalls_change_nothing(self, ready: float, raw: bool, rng: np.random.Generator) -> None:
+        """A receiver that is not always ready gets the same codes in as many cycles more as it was not."""
+        of = small(rng, raw)
+        runs = check(of, images_of(rng, of), ready=ready, rng=rng)
+        assert min(run.stalls for run in runs) > 0
+        assert runs[0].stalls != runs[1].stalls
+
+    def test_no_stalls_when_ready(self, rng: np.random.Generator) -> None:
+        """A receiver that is always ready never stalls the hardware, image after image."""
+        of = small(rng, raw=False)
+        assert [run.stalls for run in check(of, images_of(rng, of, 3))] == [0, 0, 0]
+
+
+def change(field: str, index: int, **values: int) -> Callable[[Image], None]:
+    """Return what adds `values` to the words of the memory `field` at `index`."""
+
+    def apply(image: Image) -> None:
+        row = getattr(image, field)[index]
+        if isinstance(row, dict):
+            getattr(image, field)[index] = row | {name: row[name] + value for name, value in values.items()}
+        else:
+            changed = {name: getattr(row, name) + value for name, value in values.items()}
+            getattr(image, field)[index] = replace(row, **changed)
+
+    return apply
+
+
+def change_weight(image: Image) -> None:
+    """Flip the sign and more of one lane's weight."""
+    image.weights[0] = (~image.weights[0][0], *image.weights[0][1:])
+
+
+class TestTheComparison:
+    """Negative control for all above: one word of any memory that is wrong is noticed."""
+
+    @pytest.mark.parametrize(
+        "corrupt",
+        [
+            change_weight,
+            change("entries", 0, stride=1),
+            change("entries", 0, offset=1),
+            change("entries", 0, base=1),
+            change("entries", 0, count=-1),
+            change("taps", 1, words=1),
+            change("taps", 1, rows=1),
+            change("constants", 2, bias=64),
+            change("constants", 2, multiplier=64),
+            change("layers", 0, shift=-1),
+            change("layers", 0, relu=1),
+            change("layers", 0, signed=1),
+            change("layers", 0, left=1),
+            change("layers", 1, width=-1),
+            change("layers", 2, outputs=-1),
+        ],
+        ids=range(15),
+    )
+    def test_a_wrong_word(
+        self, corrupt: Callable[[Image], None], monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+    ) -> None:
+        """A wrong weight, entry, tap, constant or layer word changes codes or cycles."""
+        of, assemble = small(rng, raw=False), module.assemble
+
+        def corrupted(*arguments: Any) -> Image:
+            image = assemble(*arguments)
+            corrupt(image)
+            return image
+
+        images = images_of(rng, of, 1)
+        monkeypatch.setattr(module, "assemble", corrupted)
+        try:
+            found = difference(of, images, simulate(of, ARRAY, images))
+        except ValueError:  # fewer rows than the output has
+            found = "rows"
+        assert found is not None
+
+    def test_a_wrong_code_or_cycle(self, rng: np.random.Generator) -> None:
+        """One code, one cycle or one image that is not as it must be is a difference."""
+        of = small(rng, raw=False)
+        images = images_of(rng, of, 1)
+        (run,) = check(of, images)
+        codes = run.codes.copy()
+        codes.flat[-1] += 1
+        assert difference(of, images, [replace(run, codes=codes)]) is not None
+        assert difference(of, images, [replace(run, cycles=run.cycles + 1)]) is not None
+        assert difference(of, images, [replace(run, stalls=1)]) is not None
+        assert difference(of, images, []) is not None
+
+    def test_images_differ(self, rng: np.random.Generator) -> None:
+        """Two images give different codes, so that no test can pass by giving the same answer twice."""
+        of = small(rng, raw=True)
+        first, second = check(of, images_of(rng, of))
+        assert (first.codes != second.codes).any()

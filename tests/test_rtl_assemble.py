@@ -1,0 +1,386 @@
+"""From a Program to memory words: what every pattern's index becomes, where signals lie, and what is refused."""
+
+import math
+from dataclasses import replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from masks import Mask
+from programs import PIXEL, every_kind, mac_layer, program, programs, signal
+
+from accel.array import MacArray
+from accel.encoding import encodings
+from accel.errors import EspalierError
+from accel.fixedpoint import Rounding
+from accel.network import INPUT, Window
+from accel.program import AddLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
+from accel.signal import Requantize, Signal
+from accel.sparsity import parse_pattern
+from rtl.assemble import Image, assemble, place_signals, signal_formats
+
+ARRAY = MacArray(2, 2)  # groups of two output maps
+SIGNED = signal(8)
+HALF = {"requantize": Requantize([1], 1), "output": SIGNED}
+POINT = Window((1, 1))
+POOL = Window.square(2)
+
+
+def layer(
+    kept: Any, pattern: str, window: Window | None = None, name: str = "a", source: str = INPUT, **more: Any
+) -> MacLayer:
+    """Return a layer that keeps `kept` (outputs, maps, taps) of the weights 1, 2, 3, ... row by row."""
+    mask: Mask = np.array(kept, bool)
+    mask = mask.reshape(*mask.shape[:2], -1)
+    weights = 1 + np.arange(mask.size).reshape(mask.shape)
+    encoding = encodings(parse_pattern(pattern))[-1].name
+    words = {"window": window, "kept": mask, "pattern": pattern, "encoding": encoding, **more}
+    return mac_layer(name, source, weights, words.pop("reads", PIXEL), **words)
+
+
+def image_of(made: MacLayer, array: MacArray = ARRAY) -> Image:
+    """Return the memory contents for one layer on maps of 4 x 5, or on a vector."""
+    array = replace(array, weight_bits=made.weight_bits)
+    if made.window:
+        return assemble(program([made], (made.shape[1], 4, 5)), array)
+    layers = [FlattenLayer("flat", (INPUT,)), replace(made, inputs=("flat",))]
+    return assemble(program(layers, (made.shape[1], 1, 1)), array)
+
+
+def entries_of(image: Image) -> list[tuple[int, int, int, int, int]]:
+    """Return the entries as (base, offset, stride, count, last)."""
+    return [(x.base, x.offset, x.stride, x.count, x.last) for x in image.entries]
+
+
+class TestEntries:
+    """Words of a map lie side by side: map 1 of 4 x 5 maps begins at word 20."""
+
+    def test_dense_stores_nothing(self) -> None:
+        """A dense convolution is counted: maps of 20 words, all taps of each."""
+        image = image_of(layer(np.ones((3, 2, 4)), "dense", POOL))
+        assert image.entries == []
+        words = image.layers[0]
+        assert [words[name] for name in ("counter", "maps", "taps", "input_map")] == [1, 2, 4, 20]
+
+    @pytest.mark.parametrize(("inputs", "maps", "taps"), [(100, 2, 50), (64, 1, 64), (67, 67, 1), (12, 1, 12)])
+    def test_a_dense_vector_stores_nothing(self, inputs: int, maps: int, taps: int) -> None:
+        """A dense linear layer is counted: runs of one length, the longest up to an eighth of the tap table."""
+        image = image_of(layer(np.ones((3, inputs, 1)), "dense", weight_bits=10))
+        assert image.entries == []
+        words = image.layers[0]
+        assert [words[name] for name in ("counter", "maps", "taps", "input_map")] == [1, maps, taps, taps]
+
+    def test_everything_kept_stores_nothing(self) -> None:
+        """A layer of any pattern that prunes nothing is counted too."""
+        assert image_of(layer(np.ones((3, 2, 4)), "kernel", POOL)).entries == []
+
+    def test_kernel(self) -> None:
+        """A group runs all taps of the maps that any of its outputs keeps; a pruned kernel's lanes hold zeros."""
+        kept = np.zeros((3, 3, 4))
+        kept[0, 0] = kept[1, 2] = kept[2, 1] = 1
+        image = image_of(layer(kept, "kernel", POOL))
+        assert entries_of(image) == [(0, 0, 1, 4, 0), (40, 0, 1, 4, 1), (20, 0, 1, 4, 1)]
+        first, second = [(tap, 0) for tap in (1, 2, 3, 4)], [(0, 12 + 8 + tap) for tap in (1, 2, 3, 4)]
+        assert image.weights == [*first, *second, *[(24 + 4 + tap, 0) for tap in (1, 2, 3, 4)]]
+
+    def test_ikss(self) -> None:
+        """One entry a map, of its offset and stride, shared by all groups; a map that keeps no tap has none."""
+        kept = np.zeros((4, 4, 9))
+        kept[:, 0, 1::3] = kept[:, 1, 4::5] = kept[:, 3, 8:] = 1
+        image = image_of(layer(kept, "ikss", Window.square(3), weight_bits=9))
+        assert entries_of(image) == [(0, 1, 3, 3, 0), (20, 4, 1, 1, 0), (60, 8, 1, 1, 1)]
+        assert image.layers[0]["shared"] == 1
+
+    def test_ikss_rest(self) -> None:
+        """What is left beside a stride is cut into as few runs as follow from left to right."""
+        kept = np.ones((2, 1, 9))
+        kept[:, 0, 2::4] = 0  # 2 and 6 go: 0 1, 3 4 5, 7 8
+        image = image_of(layer(kept, "ikss-rest", Window.square(3)))
+        assert entries_of(image) == [(0, 0, 1, 2, 0), (0, 3, 1, 3, 0), (0, 7, 1, 2, 1)]
+
+    def test_irregular(self) -> None:
+        """Runs of any stride: 0 2 4, then 5 8, then what is left; the next map begins anew."""
+        kept = np.zeros((2, 2, 9))
+        kept[0, 0, [0, 4, 5]] = kept[1, 0, [2, 8]] = kept[1, 1, [0, 1]] = 1
+        image = image_of(layer(kept, "irregular", Window.square(3)))
+        assert entries_of(image) == [(0, 0, 2, 3, 0), (0, 5, 3, 2, 0), (20, 0, 1, 2, 1)]
+        assert image.weights[:2] == [(1, 0), (0, 18 + 3)]
+
+    def test_block(self) -> None:
+        """Blocks of a linear layer are runs of a vector; a group of more rows than a block runs the union."""
+        kept = np.kron([[1, 0, 0, 1], [0, 0, 1, 0]], np.ones((2, 2)))[:, :, None]
+        assert entries_of(image_of(layer(kept, "block-2"))) == [(0, 0, 1, 2, 0), (0, 6, 1, 2, 1), (0, 4, 1, 2, 1)]
+        wide = image_of(layer(kept, "block-2"), replace(ARRAY, output_lanes=4))
+        assert entries_of(wide) == [(0, 0, 1, 2, 0), (0, 4, 1, 4, 1)]
+
+    def test_a_vector_longer_than_the_taps(self) -> None:
+        """A run that leaves the tap table goes on in the next: an eighth of the table, here 8 words, at a time."""
+        kept = np.zeros((2, 20, 1))
+        kept[:, 5:18] = 1
+        image = image_of(layer(kept, "irregular"), replace(ARRAY, taps=64))
+        assert entries_of(image) == [(0, 5, 1, 3, 0), (8, 0, 1, 8, 0), (16, 0, 1, 2, 1)]
+        assert [tap["words"] for tap in image.taps] == list(range(8))
+
+    def test_a_shared_list_is_stored_once(self) -> None:
+        """Groups with the same list share it; as soon as one differs, each has its own."""
+        kept = np.zeros((6, 2, 4))
+        kept[:, 1] = 1
+        image = image_of(layer(kept, "kernel", POOL))
+        assert (entries_of(image), image.layers[0]["shared"]) == ([(20, 0, 1, 4, 1)], 1)
+        kept[5, 0] = 1
+        image = image_of(layer(kept, "kernel", POOL))
+        assert (len(image.entries), image.layers[0]["shared"]) == (4, 0)
+
+    def test_a_group_that_keeps_nothing(self) -> None:
+        """It runs one tap with zeros for weights, because a tile has a step."""
+        kept = np.zeros((4, 2, 4))
+        kept[:2, 1] = 1
+        image = image_of(layer(kept, "kernel", POOL))
+        assert entries_of(image) == [(20, 0, 1, 4, 1), (0, 0, 1, 1, 1)]
+        assert image.weights[-1] == (0, 0)
+
+    @given(programs())
+    @settings(max_examples=30, deadline=None)
+    def test_every_kept_column_once(self, of: Program) -> None:
+        """The entries of a group name exactly the columns that its lanes keep, ascending, with their weights."""
+        for made in of.mac_layers:
+            matrix, groups = made.matrix, made.lane_columns(ARRAY.output_lanes)
+            only = replace(made, inputs=(INPUT,))
+            size = of.shapes[made.inputs[0]]
+            if len(size) == 1:
+                only, size = replace(made, inputs=("flat",)), (*size, 1, 1)
+            first = [] if made.window else [FlattenLayer("flat", (INPUT,))]
+            if made.window and (made.window.stride[0] != made.window.stride[1] or max(made.window.stride) > 2):
+                only = replace(only, window=replace(made.window, stride=(1, 1)))
+            array = MacArray(2, 2, 16, 16, 61)
+            reads = of.signals[made.inputs[0]]
+            if reads.bits > 16 or (made.output.bits > 16 and made.requantize):
+                continue
+            image = assemble(program([*first, only], size, reads), array)
+            found = columns_of(image, math.prod(size[1:]) if made.window else None, made.shape[2], len(groups))
+            assert [x.tolist() for x in groups] == found
+            words = [tuple(np.pad(matrix[g * 2 : g * 2 + 2, c], (0, 2))[:2]) for g, x in enumerate(groups) for c in x]
+            assert image.weights == words
+
+
+def columns_of(image: Image, map_words: int | None, taps: int, groups: int) -> list[list[int]]:
+    """Return the lowered columns of each group that a walk over the entries gives; a vector's words are its columns."""
+    words = image.layers[0]
+    if words["counter"]:
+        steps = [(place * words["input_map"], 0, 1, words["taps"]) for place in range(words["maps"])]
+        lists = [steps] * groups
+    else:
+        lists = [[]]
+        for entry in image.entries:
+            lists[-1].append((entry.base, entry.offset, entry.stride, entry.count))
+            if entry.last:
+                lists.append([])
+        lists = lists[:1] * groups if words["shared"] else lists[:-1]
+
+    def column(base: int, tap: int) -> int:
+        return base + tap if map_words is None else base // map_words * taps + tap
+
+    return [[column(b, o + s * i) for b, o, s, count in steps for i in range(count)] for steps in lists]
+
+
+class TestPlaces:
+    @given(programs())
+    @settings(max_examples=60, deadline=None)
+    def test_nothing_overlaps(self, of: Program) -> None:
+        """Tensors that are held at the same time have no word in common, and all lie inside the memory."""
+        array = replace(ARRAY, signal_words=1 << 12)
+        assert_apart(of, place_signals(of, array), array)
+
+    def test_a_chain_is_a_ping_pong_buffer(self) -> None:
+        """Tensors of a chain lie at the two ends in turn; the last one leaves the chip and needs no place."""
+        layers = [
+            layer(np.ones((2, 2, 1)), "dense", POINT, f"a{i}", f"a{i - 1}" if i else INPUT, **HALF) for i in range(4)
+        ]
+        layers = [replace(x, accumulator_bits=20) for x in layers]
+        of = program(layers, (2, 3, 4))
+        places = place_signals(of, replace(ARRAY, signal_words=48))
+        assert [places[name] for name in (INPUT, "a0", "a1", "a2")] == [0, 24, 0, 24]
+
+    def test_flattening_moves_nothing(self) -> None:
+        """A flatten's output lies where its input lies."""
+        of = every_kind(np.random.default_rng(0))
+        places = place_signals(of, ARRAY)
+        assert places["flat"] == places["avg"]
+
+    def test_the_check_notices(self) -> None:
+        """Negative control: a place that is one word too low overlaps."""
+        of = every_kind(np.random.default_rng(0))
+        places = place_signals(of, ARRAY)
+        assert_apart(of, places, ARRAY)
+        with pytest.raises(AssertionError):
+            assert_apart(of, places | {"conv1": places["conv1"] - 1}, ARRAY)
+
+
+def assert_apart(of: Program, places: dict[str, int], array: MacArray) -> None:
+    """Raise AssertionError where two tensors overlap while both are held; the output is held by the receiver."""
+    tensors = [INPUT, *(x.name for x in of.layers if not isinstance(x, FlattenLayer))]
+    alias = {x.name: x.inputs[0] for x in of.layers if isinstance(x, FlattenLayer)}
+
+    def root(name: str) -> str:
+        return root(alias[name]) if name in alias else name
+
+    for index, running in enumerate(of.layers):
+        if isinstance(running, FlattenLayer):
+            continue
+        later = {root(source) for x in of.layers[index:] for source in x.inputs}
+        earlier = {INPUT, *(x.name for x in of.layers[:index])}
+        held = [name for name in tensors if name in later & earlier]
+        if running.name != root(of.output):
+            held.append(running.name)
+        ranges = [range(places[name], places[name] + math.prod(of.shapes[name])) for name in held]
+        assert all(x.stop <= array.signal_words for x in ranges)
+        for one, other in combinations(ranges, 2):
+            assert one.stop <= other.start or other.stop <= one.start, f"{running.name}: {held} at {ranges}"
+
+
+def chain(*layers: ProgramLayer, shape: tuple[int, int, int] = (2, 4, 5), reads: Signal = PIXEL) -> Program:
+    """Return a Program of layers."""
+    return program(layers, shape, reads)
+
+
+def conv(name: str = "b", source: str = INPUT, reads: Signal = PIXEL, **more: Any) -> MacLayer:
+    """Return a dense convolution of 2 maps by 3 outputs and 2 x 2 taps."""
+    return layer(np.ones((3, 2, 4)), "dense", more.pop("window", POOL), name, source, reads=reads, **more)
+
+
+def point(name: str, source: str, output: Signal = SIGNED, reads: Signal = SIGNED, **more: Any) -> MacLayer:
+    """Return a 1 x 1 convolution of 2 maps by 2 outputs."""
+    words = {"requantize": Requantize([1], 1), "output": output, **more}
+    return layer(np.ones((2, 2, 1)), "dense", POINT, name, source, reads=reads, **words)
+
+
+FORMATS = [signal(bits) for bits in range(3, 7)] + [signal(bits, rounding=Rounding.TRN_ZERO) for bits in range(3, 8)]
+NINE = [point(f"a{i}", f"a{i - 1}" if i else INPUT, x, FORMATS[i - 1] if i else PIXEL) for i, x in enumerate(FORMATS)]
+FIRST = point("a", INPUT, reads=PIXEL)
+
+REFUSED = {
+    "weight words": (chain(conv()), {"weight_words": 15}, "b: needs 16 weight words, the array has 15"),
+    "entries": (
+        chain(layer(np.eye(2)[:, :, None], "irregular", POINT, "b"), shape=(2, 4, 5)),
+        {"output_lanes": 1, "list_entries": 1},
+        "b: needs 2 index entries, the array has 1",
+    ),
+    "taps": (chain(FIRST, conv("b", "a", SIGNED)), {"taps": 4}, "b: needs 5 tap table entries, the array has 4"),
+    "constants": (chain(FIRST, conv("b", "a", SIGNED)), {"constants": 4}, "b: needs 5 constants, the array has 4"),
+    "layers": (chain(FIRST, conv("b", "a", SIGNED)), {"layers": 1}, "b: needs 2 layers, the array has 1"),
+    "accumulator": (
+        chain(conv(spare_bits=9)),
+        {"accumulator_bits": 22},
+        f"b: needs {conv(spare_bits=9).accumulator_bits} accumulator bits, the array has 22",
+    ),
+    "weights": (chain(conv(weight_bits=9)), {}, "b: needs 9 weight bits, the array has 8"),
+    "input": (
+        chain(conv(reads=signal(9)), reads=signal(9)),
+        {},
+        "b: needs 9 bits of an input signal, the array has 8",
+    ),
+    "output": (chain(point("b", INPUT, signal(9), PIXEL)), {}, "b: needs 9 bits of an output signal, the array has 8"),
+    "the image": (
+        chain(conv()),
+        {"signal_words": 36},
+        "input: needs 40 signal words beside 0 that are held, the array has 36",
+    ),
+    "signals": (
+        chain(FIRST, conv("b", "a", SIGNED)),
+        {"signal_words": 76},
+        "a: needs 40 signal words beside 40 that are held, the array has 76",
+    ),
+    "stride 3": (
+        chain(conv(window=Window.square(2, 3))),
+        {},
+        "b: stride (3, 3) is not 1 or 2 in both directions",
+    ),
+    "two strides": (
+        chain(conv(window=Window((2, 2), (1, 2)))),
+        {},
+        "b: stride (1, 2) is not 1 or 2 in both directions",
+    ),
+    "an addition": (
+        chain(AddLayer("b", (INPUT, INPUT), (1, 1), 10, False, Requantize([1], 1), SIGNED)),
+        {},
+        "b: the hardware cannot run AddLayer",
+    ),
+    "a ReLU": (chain(FIRST, ReluLayer("b", ("a",))), {}, "b: the hardware cannot run ReluLayer"),
+    "accumulators in the middle": (
+        chain(conv(), MaxPoolLayer("c", ("b",), POOL)),
+        {},
+        "b: hands out its accumulators, which only the last layer can",
+    ),
+    "nine formats": (chain(*NINE), {}, "a0: needs 9 output formats, the array has 8"),
+    "padding": (
+        chain(conv(window=Window((2, 2), (1, 1), (0, 64, 0, 0)))),
+        {},
+        "b: needs 64 rows or columns of padding, the array has 63",
+    ),
+    "a kernel": (
+        chain(layer(np.ones((1, 1, 65)), "dense", Window((1, 65), (1, 1), (0, 30, 0, 30)), "b"), shape=(1, 4, 5)),
+        {},
+        "b: needs 65 rows or columns of a kernel, the array has 64",
+    ),
+    "output size": (
+        chain(conv(window=Window((2, 2), (1, 1), (0, 30, 0, 30)))),
+        {"signal_words": 40},
+        "b: needs 64 rows or columns of output, the array has 40",
+    ),
+    "another output": (
+        chain(FIRST, conv("b", "a", SIGNED), FlattenLayer("c", ("a",))),
+        {},
+        "c: the hardware hands out what its last layer computes, and nothing else",
+    ),
+    "no layer": (
+        chain(FlattenLayer("c", (INPUT,))),
+        {},
+        "c: the hardware hands out what its last layer computes, and nothing else",
+    ),
+}
+
+
+class TestRefused:
+    @pytest.mark.parametrize("what", REFUSED)
+    def test_one_line(self, what: str) -> None:
+        """What the hardware cannot run, or does not fit, ends in one line that names the layer, the need, the limit."""
+        of, sizes, line = REFUSED[what]
+        with pytest.raises(EspalierError) as refused:
+            assemble(of, replace(ARRAY, **sizes))
+        assert str(refused.value) == line
+
+    @pytest.mark.parametrize(
+        ("what", "sizes"),
+        [
+            ("weight words", {"weight_words": 16}),
+            ("entries", {"output_lanes": 1, "list_entries": 2}),
+            ("taps", {"taps": 5}),
+            ("constants", {"constants": 5}),
+            ("layers", {"layers": 2}),
+            ("accumulator", {"accumulator_bits": conv(spare_bits=9).accumulator_bits}),
+            ("weights", {"weight_bits": 9}),
+            ("input", {"signal_bits": 9}),
+            ("output", {"signal_bits": 9}),
+            ("the image", {"signal_words": 40}),
+            ("signals", {"signal_words": 80}),
+            ("output size", {"signal_words": 64}),
+        ],
+    )
+    def test_one_more_is_enough(self, what: str, sizes: dict[str, int]) -> None:
+        """Negative control: with exactly what the line asks for, the same Program is taken."""
+        of, _, _ = REFUSED[what]
+        assert assemble(of, replace(ARRAY, **sizes)).layers
+
+    def test_eight_formats(self) -> None:
+        """Eight formats are taken, in the order of the layers, and each layer names its own."""
+        of = chain(*NINE[:8])
+        assert signal_formats(of) == tuple(x.format for x in FORMATS[:8])
+        assert [words["form"] for words in assemble(of, ARRAY).layers] == list(range(8))
+
+    def test_the_last_layer_is_marked(self) -> None:
+        """The last layer that computes ends the network and hands out its rows; no other does."""
+        of = chain(FIRST, conv("b", "a", SIGNED), FlattenLayer("c", ("b",)))
+        layers = assemble(of, ARRAY).layers
+        assert [(words.get("end", 0), words.get("final", 0)) for words in layers] == [(0, 0), (1, 1)]

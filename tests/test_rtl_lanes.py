@@ -1,0 +1,105 @@
+"""The multiply-accumulators, cycle by cycle: literal operands and sums."""
+
+from typing import NamedTuple
+
+from amaranth.sim import Simulator
+
+from accel.array import MacArray
+from rtl.lanes import Lanes
+from rtl.layout import Kind, Layout
+
+ARRAY = MacArray(2, 2, weight_bits=4, signal_bits=4, accumulator_bits=8)
+LATENCY = 3  # from a tile's last operands to its first row
+
+
+class Step(NamedTuple):
+    """Operands of one cycle: a weight for each of two rows, a signal for each of two columns."""
+
+    weights: tuple[int, int]
+    signals: tuple[int, int]
+    counts: int = 0b11
+
+
+def rows_of(kind: Kind, *tiles: list[Step | None]) -> list[tuple[int, list[int]]]:
+    """Feed tiles, a step a cycle (None: a cycle without one); return (cycle, row) from `taken` on, both rows of each.
+
+    The cycle is counted from the first step.
+    """
+    dut = Lanes(Layout(ARRAY))
+    feed = [(step, index == 0, index == len(tile) - 1) for tile in tiles for index, step in enumerate(tile)]
+    seen, due = [], 0
+
+    async def bench(ctx) -> None:
+        nonlocal due
+        ctx.set(dut.kind, kind)
+        for cycle in range(len(feed) + LATENCY + ARRAY.output_lanes):
+            step, first, last = feed[cycle] if cycle < len(feed) else (None, False, False)
+            ctx.set(dut.step, int(step is not None))
+            ctx.set(dut.first, int(first))
+            ctx.set(dut.last, int(last))
+            if step:
+                ctx.set(dut.weights, step.weights)
+                ctx.set(dut.signals, step.signals)
+                ctx.set(dut.counts, step.counts)
+            if ctx.get(dut.taken):
+                due = ARRAY.output_lanes
+            if due:
+                seen.append((cycle, [ctx.get(dut.row[lane]) for lane in range(2)]))
+                due -= 1
+            await ctx.tick()
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(bench)
+    simulator.run()
+    return seen
+
+
+def test_sums_of_products() -> None:
+    """Each row's weight meets each column's signal; the first row is there three cycles after the last operands."""
+    tile = [Step((2, -3), (5, -1)), Step((1, 4), (-6, 7))]
+    # row 0: 2*5 + 1*-6, 2*-1 + 1*7; row 1: -3*5 + 4*-6, -3*-1 + 4*7
+    assert rows_of(Kind.MAC, tile) == [(1 + LATENCY, [4, 5]), (2 + LATENCY, [-39, 31])]
+
+
+def test_extreme_operands() -> None:
+    """The lowest weight times the lowest signed and the highest unsigned signal of four bits."""
+    assert [row for _, row in rows_of(Kind.MAC, [Step((-8, 7), (-8, 15))])] == [[64, -120], [-56, 105]]
+
+
+def test_a_cycle_without_a_step() -> None:
+    """A cycle in which no step is issued adds nothing."""
+    tile = [Step((1, 1), (3, 4)), None, None, Step((1, 2), (1, 1))]
+    assert rows_of(Kind.MAC, tile) == [(3 + LATENCY, [4, 5]), (4 + LATENCY, [5, 6])]
+
+
+def test_the_shadow_hands_out_while_the_next_tile_runs() -> None:
+    """Tiles of two steps follow each other without a gap: rows of one leave while the next adds up."""
+    tiles = [[Step((n, -n), (1, 2)), Step((1, 1), (1, 0))] for n in (1, 2, 3)]
+    expected = [[1 + 1, 2], [-1 + 1, -2], [2 + 1, 4], [-2 + 1, -4], [3 + 1, 6], [-3 + 1, -6]]
+    assert rows_of(Kind.MAC, *tiles) == list(enumerate(expected, 1 + LATENCY))
+
+
+def test_a_sum_ignores_the_weights() -> None:
+    """An average pool adds up signals in row 0, whatever the weight memory gives."""
+    seen = rows_of(Kind.SUM, [Step((7, 7), (5, -1)), Step((-8, 3), (6, 2)), Step((0, 0), (4, -8))])
+    assert seen[0] == (2 + LATENCY, [15, -7])
+
+
+def test_a_maximum_of_signed_codes() -> None:
+    """A max pool keeps the largest, of negative codes too, and begins anew with each tile."""
+    tiles = [[Step((3, 3), (-5, 2)), Step((0, 0), (-3, 1)), Step((1, 1), (-4, 3))], [Step((1, 1), (-7, -8))] * 2]
+    assert [row for _, row in rows_of(Kind.MAX, *tiles)[::2]] == [[-3, 3], [-7, -8]]
+
+
+def test_a_maximum_of_what_counts() -> None:
+    """Lanes that lie in the padding carry 0 and never win, at the first step, in the middle and at the last."""
+    tile = [
+        Step((1, 1), (0, -6), 0b10),
+        Step((1, 1), (-5, 0), 0b01),
+        Step((1, 1), (-7, -4), 0b11),
+        Step((1, 1), (0, 0), 0),
+    ]
+    assert rows_of(Kind.MAX, tile)[0][1] == [-5, -4]
+    everything = [step._replace(counts=0b11) for step in tile]
+    assert rows_of(Kind.MAX, everything)[0][1] == [0, 0]  # negative control: counted, the zeros win
