@@ -17,7 +17,7 @@ from reports import output
 from reports.progress import bar
 from rtl import simulators
 from rtl.emit import Job, emit
-from rtl.simulate import simulate
+from rtl.simulate import output_rows, simulate
 from rtl.synthesis import synthesize
 from sim import golden
 
@@ -117,7 +117,8 @@ def _in_amaranth(job: Job, array: MacArray, stall: float) -> simulators.Outcome:
         if run.cycles - run.stalls != job.cycles:
             complaints.append(f"FAIL image {index} took {run.cycles} cycles - {run.stalls} stalls, not {job.cycles}")
     cycles, stalls = sum(run.cycles for run in runs), sum(run.stalls for run in runs)
-    return simulators.Outcome(len(runs), job.outputs.size, len(complaints), cycles, stalls, tuple(complaints))
+    rows = len(runs) * len(output_rows(job.program, array))
+    return simulators.Outcome(len(runs), rows, len(complaints), cycles, stalls, tuple(complaints))
 
 
 def _in_verilog(job: Job, array: MacArray, simulator: str, stall: float, out: Path | None) -> simulators.Outcome:

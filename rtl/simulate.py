@@ -8,6 +8,7 @@ from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
 from accel.array import MacArray
+from accel.errors import EspalierError
 from accel.program import MacLayer, Program
 from rtl.accelerator import Accelerator
 from rtl.assemble import Image, assemble, final_layer, maps_of
@@ -85,7 +86,14 @@ def simulate(
         The share of cycles in which the receiver takes output, at random.
     rng : numpy Generator, optional
         Needed where `ready` is less than 1.
+
+    Raises
+    ------
+    EspalierError
+        The Program or the codes do not fit the array, or `ready` asks for an `rng` that is not there.
     """
+    if not (ready == 1 or (0 < ready < 1 and rng is not None)):
+        raise EspalierError(f"ready must be above 0 and at most 1, with an rng where it is less, got {ready}, {rng}")
     image = assemble(program, array)
     dut = Accelerator(array, image.formats)
     shape, order = program.shapes[program.output], np.concatenate(output_rows(program, array))
