@@ -1,0 +1,60 @@
+"""Builds of the emitted files for the tests: compiled once, run many times, also with an error planted."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.array import MacArray
+from rtl import simulators
+from rtl.emit import Job, emit
+from rtl.layout import Target
+
+WORD = 27  # the lowest bit of a loaded word, above its 3 bits of target and 24 of address
+
+
+@dataclass(frozen=True)
+class Build:
+    """Compiled files.
+
+    `table` has a row for each job: memory words, images, signals of an image, output rows of an image, cycles.
+    """
+
+    folder: Path
+    table: NDArray[np.int64]
+
+    @property
+    def expected(self) -> simulators.Outcome:
+        """What a run without stalls must say: everything was compared, nothing differs."""
+        images, rows, cycles = self.table[:, 1], self.table[:, 3], self.table[:, 4]
+        return simulators.Outcome(int(images.sum()), int(images @ rows), 0, int(images @ cycles), 0, ())
+
+    def edit(self, folder: Path, name: str, line: int, change: Callable[[int], int]) -> None:
+        """Fill `folder` with links to this build, but its own file `name`, with `change` applied to one line."""
+        for path in self.folder.iterdir():
+            if path.name != name:
+                (folder / path.name).symlink_to(path)
+        lines = (self.folder / name).read_text().split()
+        lines[line] = f"{change(int(lines[line], 16)):0{len(lines[line])}x}"
+        (folder / name).write_text("\n".join(lines) + "\n")
+
+    def line_of_row(self, job: int, image: int, row: int) -> int:
+        """Return the line of expected.hex that holds an output row."""
+        return int(self.table[:job, 1] @ self.table[:job, 3] + image * self.table[job, 3] + row)
+
+    def line_of_word(self, job: int, target: Target) -> int:
+        """Return the line of load.hex that holds the first word of a job for `target`."""
+        first = int(self.table[:job, 0].sum())
+        lines = (self.folder / "load.hex").read_text().split()
+        return next(place for place in range(first, len(lines)) if int(lines[place], 16) & 7 == target)
+
+
+def write(folder: Path, jobs: Sequence[Job], array: MacArray, simulator: str) -> Build:
+    """Emit and compile."""
+    for name, content in emit(jobs, array).items():
+        (folder / name).write_bytes(content)
+    simulators.build(folder, simulator)
+    numbers = [int(line, 16) for line in (folder / "jobs.hex").read_text().split()]
+    return Build(folder, np.array(numbers).reshape(-1, 5))

@@ -1,0 +1,84 @@
+"""The zoo's networks in Verilator: every pattern at several widths, whole networks, one build.
+
+``ESPALIER_RTL_IMAGES=100 pytest -s tests/test_rtl_zoo.py`` runs 100 images of the digits and 25 of LeNet-5's for each
+pattern and width, and prints the totals.
+"""
+
+import os
+import shutil
+import time
+
+import numpy as np
+import pytest
+from rtl_builds import Build, write
+
+from accel.array import MacArray
+from accel.cost.cycles import total_cycles
+from accel.interchange import datasets, zoo
+from accel.quantize import Widths, lower
+from rtl import simulators
+from rtl.emit import Job
+from sim import golden
+from sim.engine import compile_program
+
+MISSING = [tool for tool in ("verilator",) if shutil.which(tool) is None]
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs Debian's packages {', '.join(MISSING)}")
+
+ARRAY = MacArray(output_lanes=8, pixel_lanes=8)
+WEIGHT_BITS = (3, 4, 8)
+DIGITS_IMAGES = int(os.environ.get("ESPALIER_RTL_IMAGES", "4"))
+LENET5_IMAGES = max(1, DIGITS_IMAGES // 4)
+
+
+def images_of(network: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return pixels to calibrate with and pixels to run; random ones for LeNet-5, whose data set is not shipped."""
+    if network == "digits":
+        train, test = datasets.load("digits", "train"), datasets.load("digits", "test")
+        return train.take(128).pixels(), test.take(DIGITS_IMAGES).pixels()
+    rng = np.random.default_rng(0)
+    shape = zoo.load(network).network.input_shape
+    return rng.random((16, *shape), np.float32), rng.random((LENET5_IMAGES, *shape), np.float32)
+
+
+def jobs_of(network: str) -> list[Job]:
+    """Return every pattern of a zoo network at every width of weights, with 8-bit signals."""
+    calibration, images = images_of(network)
+    jobs = []
+    for pattern in zoo.patterns(network):
+        for bits in WEIGHT_BITS:
+            program = lower(zoo.load(network, pattern), Widths(bits, 8), calibration)
+            codes = program.input_signal.encode(images)
+            outputs = compile_program(program).run(codes).codes
+            assert np.array_equal(outputs[:1], golden.run(program, codes[:1])[program.output])
+            jobs.append(Job(program, codes, outputs, total_cycles(program, ARRAY)))
+    return jobs
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory) -> Build:
+    """Both networks in one binary: the hardware depends on the array and the signals' format alone."""
+    jobs = [job for network in ("digits", "lenet5") for job in jobs_of(network)]
+    return write(tmp_path_factory.mktemp("zoo"), jobs, ARRAY, "verilator")
+
+
+def test_whole_networks(build):
+    """Every score of every image is that of the engine, and takes the cycles of the closed form."""
+    start = time.perf_counter()
+    outcome = simulators.run(build.folder, "verilator")
+    seconds = time.perf_counter() - start
+    print(
+        f"\n{len(build.table)} Programs, {outcome.images:,} images, {outcome.rows:,} rows, {outcome.cycles:,} cycles, "
+        f"{outcome.errors} errors, {seconds:.1f} s"
+    )
+    assert outcome == build.expected
+    assert len(build.table) == 2 * 9 * len(WEIGHT_BITS)
+
+
+def test_a_wrong_score_is_an_error(build, tmp_path):
+    """One bit of the last row of the last network's first image is noticed."""
+    last = len(build.table) - 1
+    row = build.table[last, 3] - 1
+    build.edit(tmp_path, "expected.hex", build.line_of_row(last, 0, row), lambda word: word ^ 1)
+    outcome = simulators.run(tmp_path, "verilator")
+    assert outcome.errors == 1
+    assert outcome.complaints[0].startswith(f"FAIL job {last} image 0 row {row}: got ")
