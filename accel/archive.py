@@ -93,11 +93,6 @@ def kind_of(path: str | os.PathLike[str]) -> str:
     return str(_read_header(Path(path).read_bytes(), path)["kind"])
 
 
-def packed_size_bits(count: int, bits: int) -> int:
-    """Return how many bits `count` words of `bits` bits take in a file, before they are filled up to whole bytes."""
-    return count * bits
-
-
 def pack(codes: NDArray[Any], bits: int) -> bytes:
     """Return `codes` as a stream of two's complement words of `bits` bits each, lowest bit first."""
     words = (np.asarray(codes, np.int64).reshape(-1, 1) >> np.arange(bits)) & 1
