@@ -286,6 +286,32 @@ class Program:
             signals[layer.name] = layer.output_signal(*(signals[source] for source in layer.inputs))
         return signals
 
+    @cached_property
+    def roots(self) -> dict[str, str]:
+        """For every tensor the one whose words it shares: a flatten moves nothing."""
+        roots = {INPUT: INPUT}
+        for layer in self.layers:
+            roots[layer.name] = roots[layer.inputs[0]] if isinstance(layer, FlattenLayer) else layer.name
+        return roots
+
+    @cached_property
+    def held(self) -> dict[str, tuple[str, ...]]:
+        """For each layer in running order, the tensors (`roots`) that are in memory while it runs, its output last.
+
+        A tensor is held from the layer that writes it to the last one that reads it, the network's output to the end;
+        nothing is overwritten in place and no pooling is fused with the layer before it.
+        """
+        roots = self.roots
+        last_read = {roots[source]: index for index, layer in enumerate(self.layers) for source in layer.inputs}
+        last_read[roots[self.output]] = len(self.layers) - 1
+        held: dict[str, tuple[str, ...]] = {}
+        now = [INPUT]
+        for index, layer in enumerate(self.layers):
+            now += [layer.name] if roots[layer.name] == layer.name else []
+            held[layer.name] = tuple(now)
+            now = [name for name in now if last_read.get(name, index) > index]
+        return held
+
     @property
     def output(self) -> str:
         """The layer whose output is the class scores."""

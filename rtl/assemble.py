@@ -65,7 +65,7 @@ def final_layer(program: Program) -> ProgramLayer:
     EspalierError
         The output is something else.
     """
-    roots, computed = _roots(program), [x for x in program.layers if not isinstance(x, FlattenLayer)]
+    roots, computed = program.roots, [x for x in program.layers if not isinstance(x, FlattenLayer)]
     if not computed or computed[-1].name != roots[program.output]:
         raise EspalierError(f"{program.output}: the hardware hands out what its last layer computes, and nothing else")
     return computed[-1]
@@ -240,29 +240,17 @@ def place_signals(program: Program, array: MacArray) -> dict[str, int]:
 
     In a chain of layers the tensors come to lie at the two ends of the memory in turn, as in a ping-pong buffer.
     """
-    roots = _roots(program)
-    last_read = {roots[source]: index for index, layer in enumerate(program.layers) for source in layer.inputs}
+    roots = program.roots
     places = {INPUT: _first_fit(math.prod(program.input_shape), [], array.signal_words, INPUT)}
-    for index, layer in enumerate(program.layers):
+    for layer in program.layers:
         if roots[layer.name] != layer.name or layer.name == roots[program.output]:
             places[layer.name] = places.get(roots[layer.name], 0)
             continue
+        others = [name for name in program.held[layer.name] if name != layer.name]
+        taken = [(places[name], places[name] + math.prod(program.shapes[name])) for name in others]
         size = math.prod(program.shapes[layer.name])
-        taken = [
-            (places[name], places[name] + math.prod(program.shapes[name]))
-            for name in places
-            if roots[name] == name and last_read.get(name, -1) >= index
-        ]
         places[layer.name] = _first_fit(size, taken, array.signal_words, layer.name)
     return places
-
-
-def _roots(program: Program) -> dict[str, str]:
-    """Return for every tensor the one whose words it shares: a flatten moves nothing."""
-    roots = {INPUT: INPUT}
-    for layer in program.layers:
-        roots[layer.name] = roots[layer.inputs[0]] if isinstance(layer, FlattenLayer) else layer.name
-    return roots
 
 
 def _first_fit(size: int, taken: Sequence[tuple[int, int]], limit: int, name: str) -> int:

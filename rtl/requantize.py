@@ -1,71 +1,11 @@
-"""Requantisation in hardware: an accumulator becomes the code of the next signal, one a cycle.
+"""Overflow in hardware: `accel.fixedpoint.overflow_code` as comparisons and multiplexers.
 
-    stage 1   product = max(accumulator, 0 if relu) * multiplier
-    stage 2   code    = overflow(round(product / 2**shift))
-
-Rounding is the rule of `accel.fixedpoint.round_shift` itself, applied to Amaranth values; overflow is built from
-comparisons and multiplexers and tested against `accel.fixedpoint.overflow_code`. Shift and modes are fixed when the
-hardware is made; the multiplier comes with each accumulator, so that output maps may differ. `code` follows its
-accumulator by `LATENCY` cycles; there is no back-pressure here, a stream around it holds `enable` low to stall.
+Rounding needs nothing of its own: `accel.fixedpoint.round_shift` takes Amaranth values as it is.
 """
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
-from amaranth.lib import wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.hdl import Cat, Const, Mux, Signal, Value, signed
 
-from accel.fixedpoint import FixedFormat, Overflow, round_shift
-
-LATENCY = 2
-
-
-class Requantizer(wiring.Component):
-    """One lane of requantisation.
-
-    Parameters
-    ----------
-    accumulator_bits : int
-        Signed.
-    multiplier_bits : int
-        Unsigned.
-    shift : int
-        At least 0.
-    output : FixedFormat
-        The integer codes that come out.
-    relu : bool
-
-    Ports
-    -----
-    enable, accumulator, multiplier : in
-    code : out, signed or unsigned as `output` is
-    """
-
-    def __init__(
-        self, accumulator_bits: int, multiplier_bits: int, shift: int, output: FixedFormat, relu: bool
-    ) -> None:
-        self.shift, self.output, self.relu = shift, output, relu
-        self.product_bits = accumulator_bits + multiplier_bits
-        super().__init__(
-            {
-                "enable": In(1),
-                "accumulator": In(signed(accumulator_bits)),
-                "multiplier": In(unsigned(multiplier_bits)),
-                "code": Out(signed(output.width) if output.signed else unsigned(output.width)),
-            }
-        )
-
-    def elaborate(self, platform: object) -> Module:
-        """Build the two stages."""
-        m = Module()
-        product = Signal(signed(self.product_bits))
-        rounded = Signal(signed(self.product_bits + 1))  # one bit more: rounding carries
-        rectified = Mux(self.accumulator < 0, 0, self.accumulator) if self.relu else self.accumulator
-        m.d.comb += rounded.eq(round_shift(product, self.shift, self.output.rounding))
-        with m.If(self.enable):
-            m.d.sync += [
-                product.eq(rectified * self.multiplier),
-                self.code.eq(overflow(rounded, self.output)),
-            ]
-        return m
+from accel.fixedpoint import FixedFormat, Overflow
 
 
 def overflow(value: Value, form: FixedFormat) -> Value:

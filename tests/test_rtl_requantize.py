@@ -1,17 +1,71 @@
-"""The requantiser in hardware against the Program's own arithmetic."""
+"""Rounding and overflow in hardware against the Program's own arithmetic."""
 
 import itertools
 
 import numpy as np
 import pytest
+from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
 from amaranth.sim import Simulator
 
-from accel.fixedpoint import FixedFormat, Overflow, Rounding
+from accel.fixedpoint import FixedFormat, Overflow, Rounding, round_shift
 from accel.signal import Requantize
-from rtl.requantize import LATENCY, Requantizer
+from rtl.requantize import overflow
 
+LATENCY = 2
 ACCUMULATOR_BITS = 6
 ACCUMULATORS = np.arange(-(1 << (ACCUMULATOR_BITS - 1)), 1 << (ACCUMULATOR_BITS - 1))
+
+
+class Requantizer(wiring.Component):
+    """One lane of requantisation, a cycle for the product and one for rounding and overflow.
+
+    Parameters
+    ----------
+    accumulator_bits : int
+        Signed.
+    multiplier_bits : int
+        Unsigned.
+    shift : int
+        At least 0.
+    output : FixedFormat
+        The integer codes that come out.
+    relu : bool
+
+    Ports
+    -----
+    enable, accumulator, multiplier : in
+    code : out, signed or unsigned as `output` is
+    """
+
+    def __init__(
+        self, accumulator_bits: int, multiplier_bits: int, shift: int, output: FixedFormat, relu: bool
+    ) -> None:
+        self.shift, self.output, self.relu = shift, output, relu
+        self.product_bits = accumulator_bits + multiplier_bits
+        super().__init__(
+            {
+                "enable": In(1),
+                "accumulator": In(signed(accumulator_bits)),
+                "multiplier": In(unsigned(multiplier_bits)),
+                "code": Out(signed(output.width) if output.signed else unsigned(output.width)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the two stages."""
+        m = Module()
+        product = Signal(signed(self.product_bits))
+        rounded = Signal(signed(self.product_bits + 1))  # one bit more: rounding carries
+        rectified = Mux(self.accumulator < 0, 0, self.accumulator) if self.relu else self.accumulator
+        m.d.comb += rounded.eq(round_shift(product, self.shift, self.output.rounding))
+        with m.If(self.enable):
+            m.d.sync += [
+                product.eq(rectified * self.multiplier),
+                self.code.eq(overflow(rounded, self.output)),
+            ]
+        return m
 
 
 def simulate(shift: int, multiplier: int, output: FixedFormat, relu: bool) -> list[int]:
@@ -43,11 +97,11 @@ def expected(shift: int, multiplier: int, output: FixedFormat, relu: bool) -> li
 
 def formats():
     """Yield formats of every overflow mode, signed and not, with and without saturated bits."""
-    for overflow, signed, saturated in itertools.product(Overflow, (True, False), (0, 1, 2, 4)):
-        wraps = overflow in (Overflow.WRAP, Overflow.WRAP_SM)
-        if (saturated and not wraps) or (overflow == Overflow.WRAP_SM and not signed):
+    for mode, with_sign, saturated in itertools.product(Overflow, (True, False), (0, 1, 2, 4)):
+        wraps = mode in (Overflow.WRAP, Overflow.WRAP_SM)
+        if (saturated and not wraps) or (mode == Overflow.WRAP_SM and not with_sign):
             continue
-        yield FixedFormat(4, 4, signed, Rounding.RND, overflow, saturated)
+        yield FixedFormat(4, 4, with_sign, Rounding.RND, mode, saturated)
 
 
 @pytest.mark.parametrize("output", list(formats()), ids=str)
