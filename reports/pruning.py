@@ -1,11 +1,11 @@
 """From a dense network to a pruned one: which stages a pattern's label asks for, in which order."""
 
-from collections.abc import Callable
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from accel.errors import EspalierError
 from accel.interchange.zoo import DENSE
-from accel.prune import Space, narrow, select_by_magnitude
+from accel.prune import Choose, Ratio, Retrain, Space, prune_in_rounds, select_by_magnitude
 from accel.pruned import PrunedNetwork
 from accel.sparsity import FeatureMap, parse_pattern
 
@@ -13,45 +13,108 @@ FEATURE_MAP = str(FeatureMap())
 DEFAULT_RATIO = 0.7  # of each layer's weights, where nobody says otherwise
 DEFAULT_MAP_RATIO = 0.5  # of the feature maps, which take the kernels on both sides along
 
-Retrain = Callable[[PrunedNetwork], PrunedNetwork]
-
 
 def stages(label: str) -> list[str]:
     """Return the patterns to apply, in order: feature maps go first, because they leave for good.
 
+    A label is ``dense``, a pattern, ``feature-map+PATTERN``, or two of these as ``CONV/FC``, for the convolutions and
+    for the fully connected layers.
+
     >>> stages("feature-map+kernel"), stages("kernel+ikss"), stages("dense")
     (['feature-map', 'kernel'], ['kernel+ikss'], [])
+    >>> stages("feature-map+kernel/block-4")
+    ['feature-map/dense', 'kernel/block-4']
+
+    Raises
+    ------
+    EspalierError
+        A part of the label names no pattern, or both kinds of layers are to stay dense.
     """
     if label == DENSE:
         return []
-    head, plus, rest = label.partition("+")
-    parts = [head, rest] if head == FEATURE_MAP and plus else [label]
-    for part in parts:
-        _ = parse_pattern(part)
-    return parts
+    conv, slash, fully_connected = label.partition("/")
+    if not slash:
+        return [part for part in _maps_and_rest(label) if part != DENSE]
+    found = []
+    for left, right in zip(_maps_and_rest(conv), _maps_and_rest(fully_connected), strict=True):
+        if (left, right) != (DENSE, DENSE):
+            found.append(left if left == right else f"{left}/{right}")
+    if not found:
+        raise EspalierError(f"the pattern {label} prunes nothing; say {DENSE}")
+    return found
 
 
 def prune(
-    dense: PrunedNetwork, label: str, ratios: dict[str, float] | None = None, retrain: Retrain | None = None
+    dense: PrunedNetwork,
+    label: str,
+    ratios: Mapping[str, Ratio] | None = None,
+    retrain: Retrain | None = None,
+    *,
+    choose: Choose = select_by_magnitude,
+    rounds: int = 1,
+    steps: str = "geometric",
+    spare: Collection[str] | None = None,
 ) -> PrunedNetwork:
-    """Return `dense` pruned by magnitude as `label` says, and retrained after each stage if a way is given.
+    """Return `dense` pruned as `label` says, and retrained after each stage if a way is given.
 
     Parameters
     ----------
     dense : PrunedNetwork
     label : str
-        A pattern, or ``feature-map+PATTERN``.
-    ratios : dict of pattern to float, optional
-        Share of each layer's weights to prune at each stage.
+        As `stages` takes it.
+    ratios : mapping of pattern to ratio, optional
+        Share to prune of each layer that a stage gives the pattern: one, or one for each layer by name.
     retrain : function, optional
         From a pruned network to the same with better weights.
+    choose : function
+        From a space and a ratio to masks: magnitude, or what `accel.prune.chooser` makes of another selector.
+    rounds : int
+        In how many rounds each stage reaches its ratio; with retraining after each.
+    steps : {"geometric", "linear"}
+        From a round's ratio to the next one's.
+    spare : collection of str, optional
+        Layers to leave dense; the first and the last by default.
+
+    Raises
+    ------
+    EspalierError
+        The label is wrong, a ratio is for a pattern that it does not have, `dense` is pruned already, or no layer can
+        have a pattern, or would have anything left.
     """
     if dense.masks or dense.pattern != DENSE:
         raise EspalierError(f"{dense.network.name}: is pruned already ({dense.pattern}); start from a dense network")
+    parts = stages(label)
+    given = dict(ratios or {})
+    patterns = {pattern for part in parts for pattern in part.split("/")}
+    for pattern in given:
+        if pattern not in patterns:
+            raise EspalierError(f"a ratio is given for {pattern}, which is no part of {label}")
     pruned = dense
-    for part in stages(label):
-        ratio = (ratios or {}).get(part, DEFAULT_MAP_RATIO if part == FEATURE_MAP else DEFAULT_RATIO)
-        masks = select_by_magnitude(Space.of(pruned.network, part), ratio)
-        pruned = narrow(pruned, masks) if part == FEATURE_MAP else replace(pruned, masks=masks)
-        pruned = retrain(pruned) if retrain else pruned
+    for part in parts:
+        pruned = prune_in_rounds(
+            pruned, part, lambda space: _ratios(space, given), choose, retrain, rounds=rounds, steps=steps, spare=spare
+        )
     return replace(pruned, pattern=label)
+
+
+def _maps_and_rest(label: str) -> tuple[str, str]:
+    """Return what a label without ``/`` does to feature maps and what it does then; ``dense`` if nothing."""
+    head, plus, rest = label.partition("+")
+    parts = (head, rest) if head == FEATURE_MAP and plus else (label, DENSE) if label == FEATURE_MAP else (DENSE, label)
+    for part in parts:
+        _ = parse_pattern(part)
+    return parts
+
+
+def _ratios(space: Space, given: Mapping[str, Ratio]) -> dict[str, float]:
+    """Return the ratio of each layer of a stage: what is given for its pattern, or the usual one."""
+    found = {}
+    for name, pattern in space.patterns.items():
+        usual = DEFAULT_MAP_RATIO if str(pattern) == FEATURE_MAP else DEFAULT_RATIO
+        ratio = given.get(str(pattern), usual)
+        if isinstance(ratio, Mapping):
+            if name not in ratio:
+                raise EspalierError(f"{name}: has no ratio; those of {pattern} are for {', '.join(ratio)}")
+            ratio = ratio[name]
+        found[name] = ratio
+    return found

@@ -331,7 +331,7 @@ class TestTiedMaps:
         ("block-16", 0.8, "fc3: pruning 80% as block-16 would remove the whole layer"),  # 1 x 2 blocks
         ("ikss", 0.99, "conv2: pruning 99% as ikss would remove the whole layer"),  # 36 taps
         ("kernel+ikss", 0.999, r"conv2: pruning 100% as kernel\+ikss would remove the whole layer"),
-        ("dense", 0.5, "magnitude cannot choose masks of the pattern dense"),
+        ("dense", 0.5, "conv2: there is nothing to choose in masks of the pattern dense"),
     ],
 )
 def test_what_cannot_be_asked_for(pattern: str, ratio: float | dict[str, float], message: str) -> None:

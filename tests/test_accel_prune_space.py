@@ -51,11 +51,33 @@ class TestSpare:
         assert [*Space.of(residual(), "kernel").patterns] == ["conv3", "conv4"]
 
 
+class TestKinds:
+    @pytest.mark.parametrize(
+        ("pattern", "expected"),
+        [
+            ("kernel/block-4", {"conv2": "kernel", "fc3": "block-4"}),
+            ("dense/block-2", {"fc3": "block-2"}),
+            ("block-3/dense", {"conv2": "block-3"}),
+            ("2:4/2:4", {"conv2": "2:4", "fc3": "2:4"}),
+        ],
+    )
+    def test_convolutions_and_matrices(self, pattern: str, expected: dict[str, str]) -> None:
+        """``CONV/FC`` gives each kind of layer its pattern."""
+        assert {name: str(kind) for name, kind in Space.of(chain(), pattern).patterns.items()} == expected
+
+    def test_ties_bind_feature_maps_only(self) -> None:
+        """conv3's maps stay with those of the spared conv1; where convolutions lose kernels, nothing is tied."""
+        assert [*Space.of(residual(), "feature-map/irregular").patterns] == ["conv2", "conv4"]
+        assert [*Space.of(residual(), "irregular/feature-map").patterns] == ["conv2", "conv3", "conv4"]
+
+
 @pytest.mark.parametrize(
     ("network", "pattern", "spare", "message"),
     [
         (chain(), "kernel", ["conv9"], "chain: has no layer 'conv9'; it has conv1, norm1, "),
         (chain(), "kernels", None, "unknown pattern 'kernels'"),
+        (chain(), "kernel/kernels", None, "unknown pattern 'kernels'"),
+        (chain(), "dense/kernel", None, "chain: no layer can have the pattern dense/kernel; spared: conv1, fc4$"),
         (chain(), "kernel", ["conv2", "conv1"], "chain: no layer can have the pattern kernel; spared: conv1, conv2$"),
         (perceptron(), "ikss", (), "perceptron: no layer can have the pattern ikss; spared: none$"),
         (perceptron(), "irregular", None, "perceptron: no layer can have the pattern irregular; spared: fc1, fc2$"),

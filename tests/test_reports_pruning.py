@@ -6,7 +6,7 @@ from commandline import untrained_lenet5
 
 from accel.errors import EspalierError
 from accel.network import Weighted
-from accel.prune import Space, narrow, select_by_magnitude
+from accel.prune import Space, chooser, narrow, select_by_magnitude
 from accel.pruned import PrunedNetwork
 from reports.pruning import DEFAULT_MAP_RATIO, DEFAULT_RATIO, prune, stages
 
@@ -45,13 +45,37 @@ class TestStages:
             ("feature-map+kernel", ["feature-map", "kernel"]),  # two stages
             ("feature-map+kernel+ikss", ["feature-map", "kernel+ikss"]),
             ("feature-map+block-4", ["feature-map", "block-4"]),
+            ("kernel/block-4", ["kernel/block-4"]),  # convolutions, fully connected layers
+            ("dense/block-4", ["dense/block-4"]),
+            ("kernel+ikss/2:4", ["kernel+ikss/2:4"]),
+            ("feature-map/block-4", ["feature-map/dense", "dense/block-4"]),
+            ("feature-map+kernel/block-4", ["feature-map/dense", "kernel/block-4"]),
+            ("kernel/feature-map+block-4", ["dense/feature-map", "kernel/block-4"]),
+            ("feature-map+ikss/feature-map+block-4", ["feature-map", "ikss/block-4"]),
+            ("feature-map/feature-map", ["feature-map"]),
         ],
     )
     def test_order(self, label: str, expected: list[str]) -> None:
         """Feature maps go first, because they leave for good; other combinations are patterns of their own."""
         assert stages(label) == expected
 
-    @pytest.mark.parametrize("label", ["", "krnel", "kernel+feature-map", "feature-map+", "kernel+", "5:4", "block-0"])
+    @pytest.mark.parametrize(
+        "label",
+        [
+            "",
+            "krnel",
+            "kernel+feature-map",
+            "feature-map+",
+            "kernel+",
+            "5:4",
+            "block-0",
+            "kernel/",
+            "/",
+            "kernel/krnel",
+            "kernel/ikss/dense",
+            "dense/dense",
+        ],
+    )
     def test_unknown(self, label: str) -> None:
         """A label that names no pattern is refused, before anything is pruned."""
         with pytest.raises(EspalierError):
@@ -101,6 +125,49 @@ class TestPrune:
         assert kept(pruned)["conv3"] == 60 * 8 * 25 * 3 // 4
         swapped = prune(dense, "feature-map+kernel", {"feature-map": 0.25, "kernel": 0.5})
         assert not same(pruned, swapped)  # negative control
+
+    def test_blocks_behind_convolutions(self, dense: PrunedNetwork) -> None:
+        """Each kind of layer has its own pattern and ratio; maps leave first, so that blocks are of what is left."""
+        pruned = prune(dense, "feature-map+kernel/block-4", {"feature-map": 0.5, "kernel": 0.25, "block-4": 0.8})
+        patterns = {name: mask.pattern for name, mask in pruned.masks.items()}
+        assert patterns == {"conv2": "kernel", "conv3": "kernel", "fc4": "block-4"}
+        # 8 of 16 and 60 of 120 maps; 12 of 48 and 120 of 480 kernels go; 21 x 15 blocks, of which 252 go
+        assert kept(pruned) == {"conv1": 150, "conv2": 36 * 25, "conv3": 360 * 25, "fc4": 63 * 16, "fc5": 840}
+        assert pruned.pattern == "feature-map+kernel/block-4"
+
+    def test_ratios_of_layers(self, dense: PrunedNetwork) -> None:
+        """A pattern may have a ratio for each layer."""
+        counts = kept(prune(dense, "kernel", {"kernel": {"conv2": 0.5, "conv3": 0.75}}))
+        assert (counts["conv2"], counts["conv3"]) == (1_200, 12_000)
+        with pytest.raises(EspalierError, match=r"^conv3: has no ratio; those of kernel are for conv2$"):
+            prune(dense, "kernel", {"kernel": {"conv2": 0.5}})
+
+    def test_layers_to_spare(self, dense: PrunedNetwork) -> None:
+        """Whoever spares others gets others."""
+        pruned = prune(dense, "kernel", {"kernel": 0.5}, spare=["conv3"])
+        assert sorted(pruned.masks) == ["conv1", "conv2"]
+
+    def test_another_selector_in_rounds(self, dense: PrunedNetwork) -> None:
+        """Any selector may choose, and each stage may take several rounds, retrained after each."""
+        trained: list[PrunedNetwork] = []
+
+        def retrain(pruned: PrunedNetwork) -> PrunedNetwork:
+            trained.append(pruned)
+            return pruned
+
+        images, rng = np.random.default_rng(0).random((40, 1, 28, 28), np.float32), np.random.default_rng(0)
+        choose = chooser("particle-filter", images, np.arange(40) % 10, rng, budget=3)
+        asked = {"feature-map": 0.5, "kernel": 0.6}
+        pruned = prune(dense, "feature-map+kernel", asked, retrain, choose=choose, rounds=2)
+        assert [x.network.shapes["conv2"][0] for x in trained] == [11, 8, 8, 8]  # 1 - 0.5 ** 0.5 = 29 % of 16, a half
+        expected = prune(dense, "feature-map+kernel", asked)
+        assert kept(pruned) == kept(expected)
+        assert not same(pruned, expected)
+
+    def test_a_ratio_for_nothing(self, dense: PrunedNetwork) -> None:
+        """A ratio for a pattern that the label does not have is a mistake."""
+        with pytest.raises(EspalierError, match=r"^a ratio is given for krnel, which is no part of kernel$"):
+            prune(dense, "kernel", {"krnel": 0.5})
 
     def test_usual_ratios(self, dense: PrunedNetwork) -> None:
         """Where nobody says otherwise, half of the maps and 70 % of everything else go."""

@@ -1,8 +1,34 @@
-"""How to choose what goes: the space of masks, one file for each selector, and narrowing."""
+"""How to choose what goes: the space of masks, one file for each selector, their evaluation, and narrowing."""
 
 from accel.prune.cluster import cluster
+from accel.prune.evaluate import Evaluator
+from accel.prune.genome import Genome
 from accel.prune.magnitude import select as select_by_magnitude
 from accel.prune.narrow import map_groups, narrow
-from accel.prune.space import Space
+from accel.prune.particle_filter import Options
+from accel.prune.schedule import Retrain, prune_in_rounds
+from accel.prune.search import DEFAULT_BUDGET, ErrorRate, Progress
+from accel.prune.selectors import SEARCHES, SELECTORS, Choose, chooser, selector
+from accel.prune.space import Ratio, Space
 
-__all__ = ["Space", "cluster", "map_groups", "narrow", "select_by_magnitude"]
+__all__ = [
+    "DEFAULT_BUDGET",
+    "SEARCHES",
+    "SELECTORS",
+    "Choose",
+    "ErrorRate",
+    "Evaluator",
+    "Genome",
+    "Options",
+    "Progress",
+    "Ratio",
+    "Retrain",
+    "Space",
+    "chooser",
+    "cluster",
+    "map_groups",
+    "narrow",
+    "prune_in_rounds",
+    "select_by_magnitude",
+    "selector",
+]

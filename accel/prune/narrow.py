@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from accel.errors import EspalierError
 from accel.network import INPUT, BatchNorm, Conv2d, Flatten, Layer, Linear, Network, Weighted
 from accel.pruned import PrunedNetwork
-from accel.sparsity import FeatureMap, Mask, Masks
+from accel.sparsity import FeatureMap, LayerMask, Mask, Masks
 
 
 def map_groups(network: Network) -> dict[str, frozenset[str]]:
@@ -48,16 +48,17 @@ def narrow(pruned: PrunedNetwork, masks: Masks) -> PrunedNetwork:
     if pruned.masks:
         raise EspalierError(f"{network.name}: prune feature maps before other patterns; it has masks already")
     _ = PrunedNetwork(network, masks)  # refuses masks that do not fit their layers
-    kept = _kept_maps(network, {name: _map_flags(name, mask.pattern, mask.kept) for name, mask in masks.items()})
+    kept = kept_maps(network, {name: map_flags(name, mask) for name, mask in masks.items()})
     orders = {name: np.flatnonzero(flags) for name, flags in kept.items()}
     layers = tuple(reindexed(layer, orders) for layer in network.layers)
     return replace(pruned, network=replace(network, layers=layers))
 
 
-def _map_flags(name: str, pattern: str, kept: Mask) -> Mask:
-    if pattern != str(FeatureMap()):
-        raise EspalierError(f"{name}: narrowing needs feature-map masks, got {pattern}")
-    return np.asarray(kept.any(axis=(1, 2)))
+def map_flags(name: str, mask: LayerMask) -> Mask:
+    """Return which output maps the feature-map mask of the layer `name` keeps (M,); another pattern is refused."""
+    if mask.pattern != str(FeatureMap()):
+        raise EspalierError(f"{name}: narrowing needs feature-map masks, got {mask.pattern}")
+    return np.asarray(mask.kept.any(axis=(1, 2)))
 
 
 def tensor_groups(network: Network) -> dict[str, set[str]]:
@@ -72,8 +73,8 @@ def tensor_groups(network: Network) -> dict[str, set[str]]:
     return groups
 
 
-def _kept_maps(network: Network, asked: Mapping[str, Mask]) -> dict[str, Mask]:
-    """Return which entries of the first dimension of every tensor stay."""
+def kept_maps(network: Network, asked: Mapping[str, Mask]) -> dict[str, Mask]:
+    """Return which entries of the first dimension of every tensor stay, if weighted layers keep the maps `asked`."""
     groups = tensor_groups(network)
     for name, flags in asked.items():
         for fixed in (INPUT, network.output):

@@ -1,12 +1,15 @@
 """What may be pruned: a pattern for each layer of a network that can have it, except the layers to spare."""
 
+import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from accel.errors import EspalierError
-from accel.network import Conv2d, Network, Weighted
+from accel.network import Conv2d, Linear, Network, Weighted
 from accel.prune.narrow import map_groups
-from accel.sparsity import FeatureMap, Kernel, KernelStrided, Pattern, Strided, parse_pattern
+from accel.sparsity import Dense, FeatureMap, Kernel, KernelStrided, LayerMask, Pattern, Strided, parse_pattern
+
+Ratio = float | Mapping[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,47 +21,116 @@ class Space:
     network : Network
     patterns : mapping of layer name to Pattern
         Layers that are not named stay dense.
+    within : mapping of layer name to LayerMask, optional
+        What earlier rounds left: a selector keeps nothing that these masks do not keep. Layers that are not named are
+        whole. Feature maps are no matter of `within`: they leave the network (`accel.prune.narrow`).
+
+    Raises
+    ------
+    EspalierError
+        A layer cannot have its pattern, or a mask of `within` does not fit its layer.
     """
 
     network: Network
     patterns: Mapping[str, Pattern]
+    within: Mapping[str, LayerMask] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, pattern in self.patterns.items():
             layer = self.network[name]
             if not isinstance(layer, Weighted) or not can_have(layer, pattern):
                 raise EspalierError(f"{name}: cannot have the pattern {pattern}")
+            if name in self.within and self.within[name].kept.shape != layer.lowered_shape:
+                raise EspalierError(f"{name}: a mask of shape {self.within[name].kept.shape} does not fit this layer")
 
     @classmethod
-    def of(cls, network: Network, pattern: str | Pattern, spare: Collection[str] | None = None) -> "Space":
+    def of(
+        cls,
+        network: Network,
+        pattern: str | Pattern,
+        spare: Collection[str] | None = None,
+        within: Mapping[str, LayerMask] | None = None,
+    ) -> "Space":
         """Return the space in which every layer that can have `pattern` has it.
 
         Parameters
         ----------
         network : Network
         pattern : str or Pattern
+            ``CONV/FC`` gives convolutions and fully connected layers patterns of their own, of which one may be
+            ``dense``: ``kernel/block-4``.
         spare : collection of str, optional
             Layers to leave dense; by default the first and the last that hold weights, which are small and whose loss
             hurts most (CP does not prune the first convolution; the classifier's outputs are the classes).
+        within : mapping of layer name to LayerMask, optional
+            What earlier rounds left.
 
         Raises
         ------
         EspalierError
             A layer to spare does not exist, or no layer is left.
         """
-        kind = parse_pattern(pattern) if isinstance(pattern, str) else pattern
         weighted = network.weighted
         spared = {x.name for x in weighted[:1] + weighted[-1:]} if spare is None else set(spare)
         for name in spared:
             _ = network[name]
-        if isinstance(kind, FeatureMap):  # a map that a residual addition ties to a spared one stays with it
-            groups = map_groups(network)
-            spared = spared.union(*(groups.get(name, ()) for name in spared))
-        patterns = {x.name: kind for x in weighted if x.name not in spared and can_have(x, kind)}
+        groups = map_groups(network)
+        tied = spared.union(*(groups.get(name, ()) for name in spared))
+        kinds = _kinds(pattern)
+        patterns = {}
+        for layer in weighted:
+            kind = next((kinds[x] for x in kinds if isinstance(layer, x)), None)
+            # a map that a residual addition ties to a spared one stays with it
+            stays = tied if isinstance(kind, FeatureMap) else spared
+            if kind is not None and layer.name not in stays and can_have(layer, kind):
+                patterns[layer.name] = kind
         if not patterns:
-            names = ", ".join(sorted(spared)) or "none"
-            raise EspalierError(f"{network.name}: no layer can have the pattern {kind}; spared: {names}")
-        return cls(network, patterns)
+            names = ", ".join(sorted(tied if FeatureMap() in kinds.values() else spared)) or "none"
+            raise EspalierError(f"{network.name}: no layer can have the pattern {pattern}; spared: {names}")
+        return cls(network, patterns, {name: mask for name, mask in (within or {}).items() if name in patterns})
+
+    def ratios(self, ratio: Ratio) -> dict[str, float]:
+        """Return the share to prune of each layer; `ratio` is one for all, or one for each layer.
+
+        Raises
+        ------
+        EspalierError
+            A ratio is missing, is not at least 0 and less than 1, or is for a layer that the space does not have; or
+            layers whose feature maps are tied by an addition have different ones.
+        """
+        ratios = {name: ratio.get(name, math.nan) if isinstance(ratio, Mapping) else ratio for name in self.patterns}
+        for name, share in ratios.items():
+            if not 0 <= share < 1:
+                raise EspalierError(f"{name}: ratio must be at least 0 and less than 1, got {share}")
+        for name in ratio if isinstance(ratio, Mapping) else ():
+            if name not in ratios:
+                raise EspalierError(f"{name}: has a ratio but is not pruned; the layers are {', '.join(ratios)}")
+        for name, group in self.groups.items():
+            for member in group:
+                if ratios[member] != ratios[name]:
+                    shares = f"{ratios[name]} and {ratios[member]}"
+                    raise EspalierError(
+                        f"{name} and {member}: an addition ties their maps, but the ratios are {shares}"
+                    )
+        return ratios
+
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """The layers that lose whole maps, with all layers of the space whose maps are tied to theirs, in order."""
+        mapped = [name for name, pattern in self.patterns.items() if isinstance(pattern, FeatureMap)]
+        groups = map_groups(self.network) if mapped else {}
+        return {name: tuple(member for member in mapped if member in groups[name]) for name in mapped}
+
+
+def _kinds(pattern: str | Pattern) -> dict[type[Weighted], Pattern]:
+    """Return the patterns that a label ``PATTERN`` or ``CONV/FC`` has for each kind of layer."""
+    if isinstance(pattern, Pattern):
+        return {Weighted: pattern}
+    parts = [parse_pattern(part) for part in pattern.split("/", 1)]
+    if len(parts) == 1:
+        return {Weighted: parts[0]}
+    kinds: dict[type[Weighted], Pattern] = {Conv2d: parts[0], Linear: parts[1]}
+    return {kind: part for kind, part in kinds.items() if not isinstance(part, Dense)}
 
 
 def can_have(layer: Weighted, pattern: Pattern) -> bool:

@@ -1,0 +1,212 @@
+"""Where masks can differ: units of a pattern that stay or go, drawn, crossed, mutated and chosen by their sums of |w|.
+
+A *gene* is an array that says what one layer keeps (or all layers whose feature maps an addition ties together), and a
+*locus* knows which genes are legal and meet the ratio. Every gene of a locus prunes as much, so that no selector wins
+by pruning less. The words are those of genetic algorithms; what they do for each pattern is our choice: the sources
+name the operators and do not state them.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.sparsity import Block, FeatureMap, Irregular, Kernel, Mask, NOfM, Pattern
+
+Gene = NDArray[Any]
+Magnitudes = NDArray[np.float64]
+Shape = tuple[int, int, int]
+
+
+class Locus(ABC):
+    """The genes of one layer, or of layers that keep the same maps; all of them meet one ratio."""
+
+    @property
+    @abstractmethod
+    def empty(self) -> bool:
+        """Whether the ratio leaves nothing of the layer."""
+
+    @property
+    @abstractmethod
+    def swaps(self) -> int:
+        """How many independent swaps there can be in one gene; 0 if there is only one gene."""
+
+    @abstractmethod
+    def draw(self, rng: np.random.Generator) -> Gene:
+        """Return a gene drawn from all of them."""
+
+    @abstractmethod
+    def cross(self, left: Gene, right: Gene, rng: np.random.Generator) -> Gene:
+        """Return a child that has each part from one parent or the other, and meets the ratio as they do."""
+
+    @abstractmethod
+    def mutate(self, gene: Gene, swaps: int, rng: np.random.Generator) -> Gene:
+        """Return `gene` after random swaps of something that stays for something that goes."""
+
+    @abstractmethod
+    def strongest(self, weights: Magnitudes, score: str) -> Gene:
+        """Return the gene that keeps the largest |w|, given for each weight; units have the `score` sum or mean."""
+
+    @abstractmethod
+    def express(self, gene: Gene, shape: Shape) -> Mask:
+        """Return the mask that `gene` means for a layer of the lowered `shape`."""
+
+
+@dataclass(frozen=True)
+class Units:
+    """How masks of a pattern fall into units that stay or go as a whole.
+
+    `flags` gives which units (in an array of any shape) of a mask keep anything, `sums` the sum over each unit of an
+    array that is given for each weight, and `expand` the mask (M, C, T) of flags.
+    """
+
+    flags: Callable[[Mask], Mask]
+    sums: Callable[[Magnitudes], Magnitudes]
+    expand: Callable[[Mask, Shape], Mask]
+
+
+def units_of(pattern: Pattern) -> Units | None:
+    """Return the units of a pattern, or None if its masks are no free choice of units."""
+    match pattern:
+        case FeatureMap():
+            return _axes((1, 2))
+        case Kernel():
+            return _axes((2,))
+        case Irregular():
+            return _axes(())
+        case Block():
+            return Units(
+                pattern.flags,
+                lambda weights: pattern.tiles(weights.reshape(len(weights), -1), 0.0).sum(axis=(2, 3)),
+                pattern.expand,
+            )
+    return None
+
+
+def _axes(axes: tuple[int, ...]) -> Units:
+    """Return the units that reach over whole axes of a mask."""
+    return Units(
+        lambda kept: np.asarray(np.any(kept, axis=axes, keepdims=True)),
+        lambda weights: weights.sum(axis=axes, keepdims=True),
+        lambda flags, shape: np.broadcast_to(flags, shape),
+    )
+
+
+class UnitLocus(Locus):
+    """A free choice of units, of which round(ratio * n) go: a gene holds one flag for each.
+
+    Parameters
+    ----------
+    units : Units
+    alive : mask (M, C, T)
+        What may be kept.
+    ratio : float
+        Of all units, those that went before included.
+    """
+
+    def __init__(self, units: Units, alive: Mask, ratio: float) -> None:
+        self.units, self.alive = units, units.flags(alive) & ~units.flags(~alive)  # all of it or nothing
+        self.sizes = units.sums(np.ones(alive.shape))
+        self.stay = min(self.alive.size - round(ratio * self.alive.size), int(self.alive.sum()))
+
+    @property
+    def empty(self) -> bool:
+        return self.stay == 0
+
+    @property
+    def swaps(self) -> int:
+        return min(self.stay, int(self.alive.sum()) - self.stay)
+
+    def draw(self, rng: np.random.Generator) -> Gene:
+        return self._flags(rng.choice(np.flatnonzero(self.alive), self.stay, replace=False))
+
+    def cross(self, left: Gene, right: Gene, rng: np.random.Generator) -> Gene:
+        # of the units in which the parents differ, half stay: what uniform crossover gives once the ratio is repaired
+        differ = np.flatnonzero(left != right)
+        child = left & right
+        child.ravel()[rng.permutation(differ)[: differ.size // 2]] = True
+        return child
+
+    def mutate(self, gene: Gene, swaps: int, rng: np.random.Generator) -> Gene:
+        child = gene.copy()
+        child.ravel()[rng.choice(np.flatnonzero(gene), swaps, replace=False)] = False
+        child.ravel()[rng.choice(np.flatnonzero(self.alive & ~gene), swaps, replace=False)] = True
+        return child
+
+    def strongest(self, weights: Magnitudes, score: str) -> Gene:
+        scores = self.units.sums(weights) / (self.sizes if score == "mean" else 1.0)
+        return self.best(np.where(self.alive, scores, -np.inf))
+
+    def best(self, scores: Magnitudes) -> Gene:
+        """Return the gene that keeps the units with the highest scores; of equal ones, the last."""
+        order = np.argsort(scores, axis=None, kind="stable")
+        return self._flags(order[scores.size - self.stay :])
+
+    def express(self, gene: Gene, shape: Shape) -> Mask:
+        return self.units.expand(gene, shape)
+
+    def _flags(self, kept: NDArray[np.intp]) -> Gene:
+        flags = np.zeros(self.alive.size, bool)
+        flags[kept] = True
+        return flags.reshape(self.alive.shape)
+
+
+class RunLocus(Locus):
+    """N of every M columns: a gene is the lowered mask. The pattern is its own ratio."""
+
+    def __init__(self, pattern: NOfM, alive: Mask) -> None:
+        self.pattern, self.alive = pattern, alive.reshape(len(alive), -1)
+
+    @cached_property
+    def _runs(self) -> list[slice]:
+        columns = self.alive.shape[1]
+        return [slice(first, min(first + self.pattern.m, columns)) for first in range(0, columns, self.pattern.m)]
+
+    @property
+    def possible(self) -> bool:
+        """Whether every run has as many live columns as it must keep."""
+        runs = [self.alive[:, run] for run in self._runs]
+        return all((run.sum(axis=1) >= min(self.pattern.n, run.shape[1])).all() for run in runs)
+
+    @property
+    def empty(self) -> bool:
+        return False
+
+    @property
+    def swaps(self) -> int:  # one for each run that keeps some of its live columns, not all
+        return sum(int((self.alive[:, run].sum(axis=1) > self.pattern.n).sum()) for run in self._runs)
+
+    def draw(self, rng: np.random.Generator) -> Gene:
+        return self._largest(rng.random(self.alive.shape))
+
+    def cross(self, left: Gene, right: Gene, rng: np.random.Generator) -> Gene:
+        from_left = rng.random((len(left), len(self._runs))) < 0.5
+        return np.where(from_left[:, np.arange(left.shape[1]) // self.pattern.m], left, right)
+
+    def mutate(self, gene: Gene, swaps: int, rng: np.random.Generator) -> Gene:
+        child = gene.copy()
+        spare = [(self.alive[:, run].sum(axis=1) > self.pattern.n) for run in self._runs]
+        chosen = rng.choice(np.argwhere(np.stack(spare, axis=1)), swaps, replace=False)
+        for row, index in chosen:
+            run, alive = child[row, self._runs[index]], self.alive[row, self._runs[index]]
+            out, into = rng.choice(np.flatnonzero(run)), rng.choice(np.flatnonzero(alive & ~run))
+            run[out], run[into] = False, True
+        return child
+
+    def strongest(self, weights: Magnitudes, score: str) -> Gene:
+        return self._largest(weights.reshape(self.alive.shape))
+
+    def _largest(self, scores: Magnitudes) -> Gene:
+        scores = np.where(self.alive, scores, -1.0)
+        kept = np.zeros(scores.shape, bool)
+        for run in self._runs:
+            best = np.argsort(-scores[:, run], axis=1, kind="stable")[:, : self.pattern.n]
+            np.put_along_axis(kept[:, run], best, True, axis=1)
+        return kept
+
+    def express(self, gene: Gene, shape: Shape) -> Mask:
+        return gene.reshape(shape)
