@@ -1,4 +1,4 @@
-"""Verilog, memory contents, expected outputs and a self-checking testbench for one Program on one array."""
+"""Verilog, memory contents, expected outputs and self-checking testbenches for one Program on one array."""
 
 import hashlib
 import json
@@ -23,6 +23,7 @@ from rtl.assemble import Image, assemble, signal_formats
 from rtl.simulate import load_words, output_rows, signal_words
 
 TOP = "espalier"
+COCOTB = {"test_espalier.py": "test_espalier.cocotb", "Makefile": "cocotb.mk"}  # what a build calls our files
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,7 @@ def emit(jobs: Sequence[Job], array: MacArray) -> dict[str, bytes]:
     -------
     dict
         ``espalier.v``, ``testbench.v``, ``jobs.hex``, ``load.hex``, ``signals.hex``, ``expected.hex`` and
-        ``manifest.json``.
+        ``manifest.json``; ``test_espalier.py`` and ``Makefile``, the same comparison in cocotb.
     """
     formats = list(dict.fromkeys(form for job in jobs for form in signal_formats(job.program)))
     dut = Accelerator(array, formats)
@@ -69,7 +70,8 @@ def emit(jobs: Sequence[Job], array: MacArray) -> dict[str, bytes]:
     load_bits, out_bits = Shape.cast(dut.layout.load).width, Shape.cast(dut.result).width
     sizes = {"jobs": len(jobs), "loads": len(every_load), "signals": len(signals), "beats": len(every_beat)}
     sizes |= {"load_bits": load_bits, "out_bits": out_bits}
-    bench = Template((resources.files("rtl") / "testbench.v").read_text()).substitute(sizes)
+    source = resources.files("rtl")
+    bench = Template((source / "testbench.v").read_text()).substitute(sizes)
     return {
         f"{TOP}.v": _verilog(dut),
         "testbench.v": bench.encode(),
@@ -78,6 +80,7 @@ def emit(jobs: Sequence[Job], array: MacArray) -> dict[str, bytes]:
         "signals.hex": _hex([_payload(dut, *word) for word in signals], load_bits),
         "expected.hex": _hex(every_beat, 2 * out_bits),
         "manifest.json": (json.dumps(manifest(jobs, dut, images), indent=1) + "\n").encode(),
+        **{name: (source / file).read_bytes() for name, file in COCOTB.items()},
     }
 
 
