@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from accel.errors import EspalierError
-from reports import commands, hardware
+from accel.prune.particle_filter import STARTS
+from reports import commands, hardware, prune_command, study_pruning_run
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -97,6 +98,37 @@ def quantize(**arguments: Any) -> None:
 
 
 @app.command()
+@network_argument
+@_option("--pattern", required=True, help="kernel, feature-map+kernel, kernel/block-4 (CONV/FC), ...")
+@_option("--ratio", help="Share of each layer that goes: 0.7, or LAYER=0.5,LAYER=0.8, or PART=0.5,PART=0.7.")
+@_option("--select", default="magnitude", show_default=True, help="particle-filter, best-of-n, activation-sum, random.")
+@_option("--start", type=click.Choice(STARTS), default="random", show_default=True, help="Of a particle filter.")
+@_option("--budget", type=click.IntRange(1), default=100, show_default=True, help="Evaluations of a search.")
+@_option("--data", help="Data set; the one that the network was trained on by default.")
+@_option("--validation-images", type=click.IntRange(1), default=1000, show_default=True, help="That a search sees.")
+@_option("--spare", multiple=True, help="Layer to leave dense, repeatable; the first convolution and the last layer.")
+@_option("--rounds", type=click.IntRange(1), default=1, show_default=True, help="Prune and retrain so many times.")
+@_option("--steps", default="geometric", show_default=True, help="From round to round: geometric or linear.")
+@_option("--retrain", type=click.IntRange(0), default=0, show_default=True, help="Epochs after each round (PyTorch).")
+@_option("--learning-rate", type=float, help="Of retraining; the zoo's by default.")
+@_option("--batch-size", type=int, help="Of retraining; the zoo's by default.")
+@_option("--checkpoint", type=click.Path(path_type=Path, file_okay=False), help="Folder to stop and resume with.")
+@_option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the search and of retraining.")
+@_option("--threads", type=click.IntRange(1), help="Threads of PyTorch; all processors by default.")
+@_option("--out", "-o", type=FILE, required=True, help="The pruned network to write.")
+@json_option
+@data_dir_option
+def prune(**arguments: Any) -> None:
+    """Prune a dense network, retrain it, and say what that did to its error rate.
+
+    Masks are chosen by validation images; test images are for the last number only.
+
+    Example: espalier prune lenet5 --pattern kernel --ratio 0.7 --select particle-filter --retrain 5 -o out.espalier
+    """
+    prune_command.command(**arguments)
+
+
+@app.command()
 @click.argument("program", type=FILE)
 @_option("--data", help="Data set; the one that the Program was made for by default.")
 @_option("--split", default="test", show_default=True, help="train, validation or test.")
@@ -157,6 +189,28 @@ def synth(**arguments: Any) -> None:
     Example: espalier synth --array 4x4
     """
     hardware.synth(**arguments)
+
+
+@app.group()
+def study() -> None:
+    """Sweeps whose results are kept, with figures and a page."""
+
+
+@study.command("pruning")
+@network_argument
+@_option("--out", "-o", type=click.Path(path_type=Path, file_okay=False), help="Folder; study/NETWORK by default.")
+@_option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Seeds of each point.")
+@_option("--quick", is_flag=True, help="A few points only, of any network, to see that all of it works.")
+@_option("--draw", is_flag=True, help="Measure nothing more: write the figures and the page of what is there.")
+@data_dir_option
+def study_pruning(**arguments: Any) -> None:
+    """Sweep granularity x selector x ratio, before and after retraining (PyTorch), for a network of the zoo.
+
+    Stopped, it goes on where it was. Writes README.md, results.json and figures.
+
+    Example: espalier study pruning lenet5 --data-dir data --out study/lenet5
+    """
+    study_pruning_run.command(**arguments)
 
 
 @app.command()

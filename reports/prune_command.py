@@ -1,0 +1,308 @@
+"""What `espalier prune` does: dense network in, pruned network out, with what it cost in error rate."""
+
+import json
+import re
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from accel.errors import EspalierError
+from accel.interchange import zoo
+from accel.interchange.datasets import SPLITS, Dataset, check_choice, load
+from accel.prune import SEARCHES, SELECTORS, Progress, Ratio, Retrain
+from accel.pruned import PrunedNetwork
+from accel.sparsity import FeatureMap, NOfM, parse_pattern
+from reports import output, retraining, tables
+from reports.measure import float_error_rate
+from reports.progress import Bar, bar
+from reports.pruning import prune, stages
+from reports.selecting import FROM_MAGNITUDE, PARTICLE_FILTER, Selection, default_spare, kept_weights
+
+RUN = "run.json"  # which run a folder of checkpoints is of
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for, as words and numbers; see `espalier prune --help`."""
+
+    network: str
+    pattern: str
+    ratio: str | None
+    select: str
+    start: str
+    budget: int
+    data: str | None
+    validation_images: int
+    spare: tuple[str, ...]
+    rounds: int
+    steps: str
+    retrain: int
+    learning_rate: float | None
+    batch_size: int | None
+    checkpoint: Path | None
+    seed: int
+    threads: int | None
+    data_dir: str | None
+    json_file: Path | None
+    out: Path
+
+
+@dataclass
+class Work:
+    """A request with everything loaded and checked, and what was seen while it was done."""
+
+    request: Request
+    dense: PrunedNetwork
+    images: dict[str, Dataset]
+    ratios: dict[str, Ratio]
+    spare: tuple[str, ...]
+    fit: Retrain | None
+    unretrained: list[PrunedNetwork] = field(default_factory=list)  # after each round, before its retraining
+
+
+def command(**arguments: Any) -> None:
+    """Prune, retrain, write the file, and print what came of it."""
+    request = Request(**arguments)
+    work = _checked(request)
+    pruned = _pruned(work)
+    record = _record(work, pruned)
+    with output.writing(request.out):
+        pruned.save(request.out)
+    if request.json_file:
+        output.write_json(request.json_file, record)
+    _print(work, pruned, record)
+
+
+def parse_ratios(text: str | None, label: str) -> dict[str, Ratio]:
+    """Return the ratio of each pattern of `label`, as `reports.pruning.prune` takes them.
+
+    Parameters
+    ----------
+    text : str or None
+        One number; or a list of NAME=NUMBER, where a name is a layer, a part of the label, or ``PART:LAYER``.
+    label : str
+
+    Raises
+    ------
+    EspalierError
+        The text is written in another way, a number is outside 0..1, or a ratio is for a pattern that has its own.
+
+    Examples
+    --------
+    >>> parse_ratios("0.7", "kernel"), parse_ratios("conv2=0.5,conv3=0.8", "kernel")
+    ({'kernel': 0.7}, {'kernel': {'conv2': 0.5, 'conv3': 0.8}})
+    >>> parse_ratios("feature-map=0.5,kernel:conv2=0.6", "feature-map+kernel")
+    {'feature-map': 0.5, 'kernel': {'conv2': 0.6}}
+    """
+    parts = [part for stage in stages(label) for part in stage.split("/") if part != zoo.DENSE]
+    free = [part for part in dict.fromkeys(parts) if not isinstance(parse_pattern(part), NOfM)]
+    if text is None:
+        return {}
+    if not free:
+        raise EspalierError(f"--ratio {text}: {label} says itself how much goes; leave --ratio out")
+    if "=" not in text:
+        return dict.fromkeys(free, _share(text, text))
+    found: dict[str, Ratio] = {}
+    layers: dict[str, dict[str, float]] = {}
+    for item in text.split(","):
+        name, _, number = item.strip().partition("=")
+        share = _share(number, text)
+        part, _, layer = name.rpartition(":")
+        if name in free:
+            found[name] = share
+        else:
+            for known in [part] if part else free:
+                layers.setdefault(known, {})[layer] = share
+    mixed = found.keys() & layers.keys()
+    if mixed:
+        raise EspalierError(f"--ratio {text}: {mixed.pop()} has one ratio for all layers, and others for some")
+    return {**found, **layers}
+
+
+def _share(number: str, text: str) -> float:
+    if not re.fullmatch(r"[-+]?[0-9]*\.?[0-9]+([eE][-+]?[0-9]+)?", number.strip()):
+        raise EspalierError(f"--ratio {text}: expected a number, such as 0.7, or LAYER=NUMBER,LAYER=NUMBER")
+    if not 0 <= float(number) < 1:
+        raise EspalierError(f"--ratio {text}: a ratio must be at least 0 and less than 1, got {number.strip()}")
+    return float(number)
+
+
+def _checked(request: Request) -> Work:
+    """Return the work that a request means; everything that can be wrong with it is found here, if it can be."""
+    check_choice("selector", request.select, [*SELECTORS])
+    ratios = parse_ratios(request.ratio, request.pattern)
+    if not stages(request.pattern):
+        raise EspalierError(f"--pattern {request.pattern}: prunes nothing")
+    _check_options(request)
+    dense = zoo.load(request.network)
+    names = [layer.name for layer in dense.network.weighted]
+    for ratio in ratios.values():
+        for name in ratio if not isinstance(ratio, float) else ():
+            check_choice(f"layer of {dense.network.name}", name, names)
+    for name in request.spare:
+        check_choice(f"layer of {dense.network.name}", name, names)
+    images = _images(request, dense)
+    for path in (request.out, request.json_file):
+        if path and not path.parent.is_dir():
+            raise EspalierError(f"cannot write to {path}: there is no folder {path.parent}")
+    spare = request.spare or default_spare(dense.network)
+    work = Work(request, dense, images, ratios, spare, None)
+    if request.retrain:
+        work.fit = _fit(work)
+    return work
+
+
+def _check_options(request: Request) -> None:
+    """Refuse options that say nothing about what was asked for."""
+    for name, value in (("--learning-rate", request.learning_rate), ("--batch-size", request.batch_size)):
+        if value is not None and not request.retrain:
+            raise EspalierError(f"{name} {value:g}: nothing is retrained; --retrain says for how many epochs")
+    if request.start != "random" and request.select != PARTICLE_FILTER:
+        raise EspalierError(f"--start {request.start}: is for {PARTICLE_FILTER}, not for {request.select}")
+    patterns = {part for stage in stages(request.pattern) for part in stage.split("/")}
+    others = patterns - {str(FeatureMap()), zoo.DENSE}
+    if request.select == "activation-sum" and others:
+        raise EspalierError(
+            f"--select activation-sum: chooses feature maps only, and {request.pattern} asks for {sorted(others)[0]}"
+        )
+
+
+def _images(request: Request, dense: PrunedNetwork) -> dict[str, Dataset]:
+    name = request.data or dense.data
+    if not name:
+        raise EspalierError(f"{request.network}: does not say which data set it was trained on; name one with --data")
+    images = {split: load(name, split, request.data_dir) for split in SPLITS if split != "train" or request.retrain}
+    shape = dense.network.input_shape
+    if images["test"].shape != shape:
+        raise EspalierError(
+            f"{request.network}: takes images of shape {shape}, those of {name} have {images['test'].shape}"
+        )
+    classes = dense.network.shapes[dense.network.output][0]
+    if images["test"].classes != classes:
+        raise EspalierError(f"{request.network}: knows {classes} classes, {name} has {images['test'].classes}")
+    images["search"] = images["validation"].take(min(request.validation_images, len(images["validation"])))
+    return images
+
+
+def _pruned(work: Work) -> PrunedNetwork:
+    request = work.request
+    if request.checkpoint:
+        _open(request.checkpoint, request, work.images)
+    name = FROM_MAGNITUDE if request.start == "magnitude" else request.select
+    rng = np.random.default_rng(request.seed)
+    selection = Selection(name, work.images["search"], rng, request.budget, request.checkpoint)
+
+    with ExitStack() as shown:  # the bar of one search is gone when the next one, or a training, begins
+
+        def listener() -> Any:
+            shown.close()
+            if not selection.searches:
+                return None
+            line = shown.enter_context(bar(f"{work.dense.network.name}, {name}", request.budget))
+            return lambda at: _advance(line, at)
+
+        def retrain(pruned: PrunedNetwork) -> PrunedNetwork:
+            shown.close()
+            work.unretrained.append(pruned)
+            return work.fit(pruned) if work.fit else pruned
+
+        choose = selection.chooser(listener)
+        schedule: dict[str, Any] = {"rounds": request.rounds, "steps": request.steps, "spare": work.spare}
+        return prune(work.dense, request.pattern, work.ratios, retrain, choose=choose, **schedule)
+
+
+def _open(folder: Path, request: Request, images: dict[str, Dataset]) -> None:
+    """Make the folder of checkpoints, or see to it that it is of this run: searches do not know their images.
+
+    Raises
+    ------
+    EspalierError
+        The folder is of a run with other options, or cannot be written.
+    """
+    free = ("out", "json_file", "checkpoint", "threads", "data_dir")
+    run = {name: str(value) for name, value in vars(request).items() if name not in free}
+    run["data"] = images["search"].name
+    path = folder / RUN
+    with output.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        text = path.read_text() if path.exists() else json.dumps(run)
+    try:
+        known = dict(json.loads(text))
+    except (TypeError, ValueError) as error:
+        raise EspalierError(f"checkpoint {path} cannot be read: it is cut, changed or something else") from error
+    differing = [name for name in run if known.get(name) != run[name]]
+    if differing:
+        raise EspalierError(
+            f"checkpoint {folder} is of another run (other {', '.join(differing)}): "
+            "delete it to start anew, or name another folder"
+        )
+    output.write_json(path, run)
+
+
+def _advance(line: Bar, at: Progress) -> None:
+    line.advance(f"lowest error {at.best:.2%}")
+
+
+def _fit(work: Work) -> Retrain:
+    """Return the way to retrain: the zoo's recipe, changed as the request says."""
+    request = work.request
+    changes = {"learning_rate": request.learning_rate, "batch_size": request.batch_size, "seed": request.seed}
+    recipe = retraining.recipe(work.dense.network.name, request.retrain, request.threads, **changes)
+    return retraining.trainer(recipe, work.images["train"], request.checkpoint)
+
+
+def _record(work: Work, pruned: PrunedNetwork) -> dict[str, Any]:
+    """Return what there is to say, as plain numbers."""
+    request, images = work.request, work.images
+    versions = {"dense": work.dense, "pruned": work.unretrained[-1]}
+    if request.retrain:
+        versions["retrained"] = pruned
+    return {
+        "network": pruned.network.name,
+        "data": images["test"].name,
+        "pattern": pruned.pattern,
+        "selector": request.select,
+        "seed": request.seed,
+        "budget": request.budget if request.select in SEARCHES else 0,
+        "selection_images": len(images["search"]),
+        "retrained_epochs": request.retrain,
+        "sparsity": pruned.sparsity,
+        "layers": {name: {"kept": kept, "weights": all_} for name, (kept, all_) in kept_weights(pruned).items()},
+        "error_rates": {
+            split: {name: float_error_rate(version, images[split]) for name, version in versions.items()}
+            for split in ("validation", "test")
+        },
+        "out": str(request.out),
+    }
+
+
+def _print(work: Work, pruned: PrunedNetwork, record: dict[str, Any]) -> None:
+    table = Table(title=f"{record['network']}, {record['pattern']}, by {record['selector']}: weights kept")
+    for name in ("layer", "pattern"):
+        table.add_column(name)
+    for name in ("kept", "of", "gone"):
+        table.add_column(name, justify="right")
+    for name, row in record["layers"].items():
+        pattern = pruned.layer_mask(name).pattern
+        narrower = pattern == zoo.DENSE and row["kept"] < row["weights"]
+        gone = f"{1 - row['kept'] / row['weights']:.1%}"
+        table.add_row(name, "narrower" if narrower else pattern, f"{row['kept']:,}", f"{row['weights']:,}", gone)
+    table.add_section()
+    kept, all_ = pruned.kept_weights, sum(pruned.dense_weights.values())
+    table.add_row("all", "", f"{kept:,}", f"{all_:,}", f"{pruned.sparsity:.1%}")
+    console = tables.console()
+    console.print(table)
+    for split, rates in record["error_rates"].items():
+        told = ", ".join(_told(rates))
+        console.print(f"Error rate on {len(work.images[split]):,} {split} images: {told}.")
+    console.print(f"Written to {work.request.out}.")
+
+
+def _told(rates: dict[str, float]) -> Iterable[str]:
+    words = {"dense": "before pruning", "pruned": "after pruning", "retrained": "after retraining"}
+    return (f"{rate:.2%} {words[name]}" for name, rate in rates.items())

@@ -1,0 +1,208 @@
+"""Running a study of pruning: point by point, each on the disk before the next one begins."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from accel.errors import EspalierError
+from accel.files import write_whole
+from accel.interchange import zoo
+from accel.interchange.datasets import Dataset, check_choice, load
+from accel.network import Conv2d
+from accel.prune import Evaluator
+from accel.pruned import PrunedNetwork
+from accel.sparsity import LayerMask, Mask
+from reports import output, retraining, study_figures, study_page
+from reports.progress import bar
+from reports.pruning import prune
+from reports.selecting import Selection, Trace, default_spare, kept_weights
+from reports.study_pruning import MAGNITUDE, QUICK, STUDIES, Study, Task
+from reports.study_results import Point, Results, packed
+
+RESULTS = "results.json"
+POINTS = Path("checkpoints", "points.jsonl")  # below the folder of the study; work in progress, not a result
+
+
+def command(network: str, data_dir: str | None, out: Path | None, seeds: int, quick: bool, draw: bool) -> None:
+    """Run a study, or go on with it; then write results.json, the figures and the page, and say where."""
+    folder = out or Path("study", Path(network).stem)
+    if draw and not (folder / POINTS).exists():
+        with output.writing(folder / RESULTS):
+            text = (folder / RESULTS).read_text()
+    else:
+        text = _ran(network, data_dir, folder, seeds, quick, draw).to_json()
+    found = Results.from_json(text)
+    drawn = study_figures.render(found)
+    page = study_page.page(found, [*drawn])
+    output.write_folder(folder, {**drawn, RESULTS: text.encode(), "README.md": page.encode()})
+    done = f"{len(found.points)} of {found.planned} points"
+    print(f"Written to {folder}: README.md, results.json and {len(drawn)} figures; {done}.")
+
+
+def study_of(network: str, quick: bool) -> Study:
+    """Return the study of a network of the table, or the quick one, which any network has.
+
+    Raises
+    ------
+    EspalierError
+        The table has no such network.
+    """
+    if quick:
+        return replace(QUICK, network=network)
+    check_choice("study", network, [*STUDIES])
+    return STUDIES[network]
+
+
+class Store:
+    """The points that are done, one JSON object a line; a last line that was cut short does not count.
+
+    Parameters
+    ----------
+    path : Path
+        In a folder that is there.
+    repair : bool
+        Whether a line that was cut short is taken off the file too; not while somebody else may be writing it.
+    """
+
+    def __init__(self, path: Path, repair: bool = True) -> None:
+        self.path = path
+        self.points: dict[str, Point] = {}
+        self.masks: dict[str, dict[str, Any]] = {}
+        whole = path.read_bytes() if path.exists() else b""
+        sound = whole[: whole.rfind(b"\n") + 1]
+        if sound != whole and repair:
+            write_whole(path, sound)
+        for number, line in enumerate(sound.splitlines(), start=1):
+            try:
+                self._take(json.loads(line))
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise EspalierError(f"{path}: line {number} is no point of a study: {error}") from error
+
+    def _take(self, record: dict[str, Any]) -> None:
+        point = Point.of(record)
+        self.points[point.task.key], self.masks[point.task.key] = point, record["masks"]
+
+    def add(self, point: Point, masks: dict[str, Mask]) -> None:
+        """Take one point, and put it on the disk before returning."""
+        record = asdict(point) | {"masks": {name: packed(mask) for name, mask in masks.items()}}
+        with self.path.open("ab") as file:
+            file.write((json.dumps(record) + "\n").encode())
+            file.flush()
+            os.fsync(file.fileno())
+        self._take(json.loads(json.dumps(record)))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all points of a study share: the dense network and the images, loaded once."""
+
+    dense: PrunedNetwork
+    images: dict[str, Dataset]
+
+    @cached_property
+    def searched(self) -> Evaluator:
+        """The judge on the images that selectors look at."""
+        return self._evaluator(self.images["selection"])
+
+    @cached_property
+    def tested(self) -> Evaluator:
+        """The judge on the test images; nothing is chosen by it."""
+        return self._evaluator(self.images["test"])
+
+    def _evaluator(self, images: Dataset) -> Evaluator:
+        return Evaluator(self.dense.network, images.pixels(), images.labels)
+
+    @cached_property
+    def pixels(self) -> dict[str, Any]:
+        """The pixels of the splits on which retrained networks are measured."""
+        return {split: self.images[split].pixels() for split in ("validation", "test")}
+
+    def rates(self, pruned: PrunedNetwork) -> dict[str, float]:
+        """Return the error rates of a retrained network on whole splits."""
+        found = {}
+        for split, pixels in self.pixels.items():
+            wrong = pruned.network.scores(pixels).argmax(axis=1) != self.images[split].labels
+            found[split] = float(np.mean(wrong))
+        return found
+
+
+def _ran(network: str, data_dir: str | None, folder: Path, seeds: int, quick: bool, draw: bool) -> Results:
+    """Return the results of a study, of which every point that is not there yet is measured, unless it is to `draw`."""
+    study = study_of(network, quick)
+    dense = zoo.load(network)
+    images = {split: load(dense.data, split, data_dir) for split in ("train", "validation", "test")}
+    images["selection"] = images["validation"].take(min(study.selection_images, len(images["validation"])))
+    recipe = retraining.recipe(dense.network.name, study.epochs, **study.changes)
+    spare = default_spare(dense.network)
+    tasks = study.tasks(seeds, spare, _digest(dense), repr(replace(recipe, epochs=1, seed=0)))
+    with output.writing(folder):
+        (folder / POINTS).parent.mkdir(parents=True, exist_ok=True)
+    store = Store(folder / POINTS, repair=not draw)
+    bench = Bench(dense, images)
+    with bar(f"study of {network}", len(tasks)) as shown:
+        for task in tasks if not draw else []:
+            if task.key not in store.points:
+                store.add(*measured(task, bench, recipe))
+            shown.advance(f"{task.granularity}, {task.selector}")
+    return results(study, tasks, store, bench, seeds, repr(recipe))
+
+
+def measured(task: Task, bench: Bench, recipe: Any) -> tuple[Point, dict[str, Mask]]:
+    """Return the point of a task, and its masks."""
+    trace = Trace(bench.dense.network)
+    selection = Selection(task.selector, bench.images["selection"], np.random.default_rng(task.seed), task.budget)
+    choose = trace.following(selection.chooser())
+    pruned = prune(bench.dense, task.granularity, task.ratios, choose=choose, spare=task.spare)
+    masks = trace.masks(pruned)
+    # the dense network under these masks says what the narrow one says, and its judges are warm
+    flat = {name: LayerMask("irregular", kept) for name, kept in masks.items() if not kept.all()}
+    before = {"validation": bench.searched(flat), "test": bench.tested(flat)}
+    after = None
+    if task.epochs:
+        of_task = replace(recipe, epochs=task.epochs, seed=task.seed)
+        after = bench.rates(retraining.trainer(of_task, bench.images["train"], quiet=True)(pruned))
+    layers = {name: list(pair) for name, pair in kept_weights(pruned).items()}
+    return Point(task, layers, before, after), masks if pictured(task) else {}
+
+
+def pictured(task: Task) -> bool:
+    """Return whether the masks of a point are kept, to be shown."""
+    return bool(task.epochs) and task.selector == MAGNITUDE and task.seed == 0
+
+
+def results(study: Study, tasks: list[Task], store: Store, bench: Bench, seeds: int, recipe: str) -> Results:
+    """Return what there is of a study."""
+    done = [task for task in tasks if task.key in store.points]
+    pictures: dict[str, dict[str, Any]] = {}
+    for task in done:
+        if pictured(task):
+            pictures.setdefault(task.granularity, store.masks[task.key])
+    network = bench.dense.network
+    dense = bench.rates(bench.dense) | {"selection": bench.searched({})}
+    return Results(
+        study.network,
+        bench.dense.data,
+        seeds,
+        json.loads(json.dumps(asdict(study))),
+        recipe,
+        dense,
+        {split: len(images) for split, images in bench.images.items()},
+        tuple(layer.name for layer in network.weighted if isinstance(layer, Conv2d)),
+        len(tasks),
+        tuple(store.points[task.key] for task in done),
+        pictures,
+    )
+
+
+def _digest(dense: PrunedNetwork) -> str:
+    digest = hashlib.sha256()
+    for layer in dense.network.layers:
+        arrays = (getattr(layer, item.name) for item in fields(layer))
+        digest.update(b"".join(x.tobytes() for x in arrays if isinstance(x, np.ndarray)))
+    return digest.hexdigest()[:16]
