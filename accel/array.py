@@ -5,13 +5,16 @@ from dataclasses import dataclass, fields
 from accel.errors import EspalierError
 
 STRIDES = (1, 2)  # what the address generator can step by
+TILE_CYCLES = 3  # between the last steps of two tiles, at least: what it takes to find where the next one begins
+MULTIPLIER_WIDTH = 18  # bits of a hardware multiplier's operand
 
 
 @dataclass(frozen=True)
 class MacArray:
     """An array of `output_lanes` x `pixel_lanes` multiply-accumulators and the memories around it.
 
-    In each cycle one weight for every output lane meets one signal for every pixel lane.
+    In each cycle one weight for every output lane meets one signal for every pixel lane. Where two weights and a signal
+    have at most 18 bits together, one multiplier does the work of two output lanes.
 
     Parameters
     ----------
@@ -25,7 +28,7 @@ class MacArray:
     weight_words : int
         Weight words, each one weight for every output lane.
     list_entries : int
-        Index entries {base, offset, stride, count, last}.
+        Index entries {base, offset, stride, count, left}; 0 for an array that runs dense layers alone.
     taps : int
         Tap table entries of all layers together.
     constants : int
@@ -52,13 +55,14 @@ class MacArray:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if getattr(self, field.name) < 1:
-                raise EspalierError(f"{field.name} must be at least 1, got {getattr(self, field.name)}")
+            least = {"list_entries": 0, "weight_bits": 2}.get(field.name, 1)
+            if getattr(self, field.name) < least:
+                raise EspalierError(f"{field.name} must be at least {least}, got {getattr(self, field.name)}")
         if self.pixel_lanes & (self.pixel_lanes - 1):
             raise EspalierError(f"pixel_lanes must be a power of two, got {self.pixel_lanes}")
         for name in ("weight_bits", "signal_bits"):
             if getattr(self, name) > 16:
-                raise EspalierError(f"{name} must be 1..16, got {getattr(self, name)}")
+                raise EspalierError(f"{name} must be at most 16, got {getattr(self, name)}")
         if self.accumulator_bits <= self.signal_bits:
             raise EspalierError(
                 f"accumulator_bits must be above signal_bits, to hold any signal and its sign, "
@@ -81,3 +85,13 @@ class MacArray:
     def macs_per_cycle(self) -> int:
         """Multiply-accumulates that the array can do in a cycle."""
         return self.output_lanes * self.pixel_lanes
+
+    @property
+    def largest_weight(self) -> int:
+        """The largest positive weight of a word."""
+        return (1 << (self.weight_bits - 1)) - 1
+
+    @property
+    def weights_per_multiplier(self) -> int:
+        """Output lanes that share a multiplier: the products of two narrow weights fit side by side."""
+        return 2 if self.signal_bits + 2 * self.weight_bits <= MULTIPLIER_WIDTH else 1

@@ -2,7 +2,8 @@
 
 import re
 import time
-from dataclasses import asdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from reports.progress import bar
 from rtl import simulators
 from rtl.emit import Job, emit
 from rtl.simulate import output_rows, simulate
-from rtl.synthesis import synthesize
+from rtl.synthesis import Synthesis, synthesize
 from sim import golden
 
 SIMULATORS = ("amaranth", *simulators.COMMANDS)
@@ -52,7 +53,7 @@ def parse_array(text: str, program: Program) -> MacArray:
     return MacArray(
         output_lanes=output_lanes,
         pixel_lanes=pixel_lanes,
-        weight_bits=max(weights, default=1),
+        weight_bits=max([2, *weights]),  # pools and additions have weights of 1
         signal_bits=signal_bits,
         accumulator_bits=max([signal_bits + 1, *accumulators]),
     )
@@ -86,21 +87,39 @@ def verify(
 
 
 def synth(
-    array: str, weight_bits: int, signal_bits: int, accumulator_bits: int, out: Path | None, json_file: Path | None
+    array: str,
+    weight_bits: int,
+    signal_bits: int,
+    accumulator_bits: int,
+    sparse_only: bool,
+    out: Path | None,
+    json_file: Path | None,
 ) -> None:
-    """Print what an array takes on the FPGA."""
+    """Print what an array takes on the FPGA: as it is, and the same without lists, for dense layers alone."""
     output_lanes, pixel_lanes = parse_lanes(array)
     mac_array = MacArray(output_lanes, pixel_lanes, weight_bits, signal_bits, accumulator_bits)
     with output.working_folder(out) as folder:
         output.write_folder(folder, {})
-        folder.mkdir(parents=True, exist_ok=True)
-        result = synthesize(mac_array, folder)
+        builds = synthesize_both(mac_array, folder, sparse_only)
     if json_file:
-        output.write_json(json_file, {"array": asdict(mac_array), **asdict(result)})
-    print(
-        f"{array}, {weight_bits}-bit weights, {signal_bits}-bit signals: {result.lut:,} LUT, {result.ff:,} FF, "
-        f"{result.dsp} DSP, {result.block_ram} block RAM, {result.mhz} MHz"
-    )
+        output.write_json(json_file, {"array": asdict(mac_array), **{name: asdict(x) for name, x in builds.items()}})
+    for name, result in builds.items():
+        print(
+            f"{array}, {weight_bits}-bit weights, {signal_bits}-bit signals, {name}: {result.lut:,} LUT, {result.ff:,} FF, "
+            f"{result.dsp} DSP, {result.block_ram} block RAM, {result.mhz} MHz"
+        )
+    if not sparse_only:
+        print(f"lists cost {builds['sparse'].lut / builds['dense'].lut - 1:.1%} more LUT")
+
+
+def synthesize_both(array: MacArray, folder: Path, sparse_only: bool = False) -> dict[str, Synthesis]:
+    """Build an array, and the same for dense layers alone, side by side in folders of their own."""
+    arrays = {"sparse": array} | ({} if sparse_only else {"dense": replace(array, list_entries=0)})
+    for name in arrays:
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    with ThreadPoolExecutor(len(arrays)) as pool:
+        results = pool.map(lambda name: synthesize(arrays[name], folder / name), arrays)
+        return dict(zip(arrays, results, strict=True))
 
 
 def _job(program: Program, array: MacArray, images: int, data_dir: str | None) -> Job:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.array import MacArray
-from accel.cost import START_CYCLES, LayerCycles, cost_of, cycles_of
+from accel.cost import START_CYCLES, cost_of, cycles_of
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.datasets import Dataset, load
@@ -120,14 +120,6 @@ def measure(plan: Plan) -> Results:
     )
 
 
-def array_cycles(program: Program, array: MacArray) -> tuple[LayerCycles, ...]:
-    """Return the cycles of each layer, or nothing where the array cannot run one of them."""
-    try:
-        return cycles_of(program, array)
-    except EspalierError:
-        return ()
-
-
 def float_error_rate(pruned: PrunedNetwork, data: Dataset) -> float:
     """Return the error rate of the float network, 0..1."""
     scores = pruned.network.scores(data.pixels())
@@ -156,7 +148,7 @@ def _dense_first(patterns: Sequence[str]) -> list[str]:
 
 def _point(pruned: PrunedNetwork, width: int, float_rate: float, plan: Plan) -> Point:
     program = lower(pruned, Widths(width, width), plan.calibration.pixels())
-    cost, cycles = cost_of(program), array_cycles(program, plan.array)
+    cost, cycles = cost_of(program), cycles_of(program, plan.array)
     total = cost.total
     return Point(
         network=program.name,
@@ -173,6 +165,6 @@ def _point(pruned: PrunedNetwork, width: int, float_rate: float, plan: Plan) -> 
         bias_memory_bits=total.bias_memory_bits,
         requantize_memory_bits=total.requantize_memory_bits,
         signal_memory_bits=cost.signal_memory_bits,
-        cycles=START_CYCLES + sum(layer.cycles for layer in cycles) if cycles else None,
+        cycles=START_CYCLES + sum(layer.cycles for layer in cycles),
         layers=layer_rows(cost, cycles),
     )

@@ -12,19 +12,19 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Cat, EnableInserter, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.memory import ReadPort
 from amaranth.lib.wiring import In, Out
 
 from accel.array import MacArray
 from accel.fixedpoint import FixedFormat
-from rtl.activations import Activations
+from rtl.activations import READ_CYCLES, Activations
 from rtl.drain import Drain
 from rtl.lanes import Lanes
 from rtl.layout import Layout, Target
-from rtl.memory import loadable
+from rtl.memory import delayed, loadable
 from rtl.sequencer import Sequencer
 
-TO_SHADOW = 7  # cycles from a tile's last step to its first row in the shadow
+FETCH_CYCLES = 4 + READ_CYCLES  # from a step to its operands
+LANE_CYCLES = 4  # from a tile's last operands to its first row in the shadow
 
 
 class Core(wiring.Component):
@@ -35,7 +35,7 @@ class Core(wiring.Component):
     load, loaded : in, a word for a memory
     start : in
     busy : out
-    out, out_lanes, out_last : out, a row of the final layer; nothing while `out_lanes` is 0
+    out, out_lanes, out_last : out, a row of the final layer, while `out_valid`
     """
 
     def __init__(self, layout: Layout, formats: Sequence[FixedFormat]) -> None:
@@ -50,6 +50,7 @@ class Core(wiring.Component):
                 "busy": Out(1),
                 "out": Out(self.drain.rows),
                 "out_lanes": Out(layout.lane_count),
+                "out_valid": Out(1),
                 "out_last": Out(1),
             }
         )
@@ -68,6 +69,7 @@ class Core(wiring.Component):
             self.busy.eq(sequencer.busy),
             self.out.eq(self.drain.out),
             self.out_lanes.eq(self.drain.out_lanes),
+            self.out_valid.eq(self.drain.out_valid),
             self.out_last.eq(self.drain.out_last),
         ]
         self._build_fetch(m)
@@ -75,38 +77,59 @@ class Core(wiring.Component):
         return m
 
     def _build_fetch(self, m: Module) -> None:
-        """From a step to operands at the lanes, four cycles later."""
-        layout, step, layer = self.layout, self.sequencer.step, self.sequencer.layer
-        taps = self._memory(m, "taps", layout.tap, layout.array.taps, Target.TAPS)
-        weights = self._memory(m, "weights", layout.weights, layout.array.weight_words, Target.WEIGHTS)
-        issue, first, last = (self._delayed(m, x, 4) for x in (self.sequencer.issue, step.first, step.last))
-        word, row, column = (self._delayed(m, x, 1) for x in (step.word, step.row, step.column))
-        address, at_row, at_column = Signal(layout.address), Signal(layout.position), Signal(layout.position)
-        m.d.comb += [taps.addr.eq(step.tap), weights.addr.eq(self._delayed(m, step.weight, 3))]
-        m.d.sync += [
-            address.eq(word + taps.data.words),
-            at_row.eq(row + taps.data.rows),
-            at_column.eq(column + taps.data.columns),
-        ]
-        m.d.comb += [self.activations.read_address.eq(address), self.activations.read_double.eq(layer.stride == 2)]
-        inside = Signal(layout.array.pixel_lanes)
-        for lane in range(layout.array.pixel_lanes):
-            place = at_column + Mux(layer.stride == 2, 2 * lane, lane)
-            in_row = (at_row >= 0) & (at_row < layer.height)
-            m.d.comb += inside[lane].eq(in_row & (place >= 0) & (place < layer.width))
-        counts = self._delayed(m, inside, 2)
-        m.d.comb += [
-            self.lanes.step.eq(issue),
-            self.lanes.first.eq(first),
-            self.lanes.last.eq(last),
-            self.lanes.kind.eq(layer.kind),
-            self.lanes.weights.eq(weights.data),
-            self.lanes.counts.eq(counts),
-        ]
+        """From a step to operands at the lanes, eight cycles later.
+
+        cycle 1   tap's place, window's word · 2 tap memory · 3 register · 4 word, row, column of lane 0
+        cycle 5-8 activation memory; meanwhile which lanes lie inside the map
+        """
+        layout, sequencer, layer = self.layout, self.sequencer, self.sequencer.layer
+        step = sequencer.step
+        taps = loadable(m, layout.tap, layout.array.taps, Target.TAPS, self.load, self.loaded)
+        window, place = Signal(layout.signed_address), Signal(layout.address)
+        at_row, at_column = Signal(layout.position), Signal(layout.position)
+        m.d.sync += [taps.addr.eq(layer.tap + step.tap), window.eq(step.base + sequencer.origin)]
+        tap = delayed(m, taps.data, 1)
+        row, column = delayed(m, sequencer.row, 3), delayed(m, sequencer.column, 3)
+        m.d.sync += [place.eq(delayed(m, window, 2) + tap.words), at_row.eq(row + tap.rows)]
+        m.d.sync += at_column.eq(column + tap.columns)
+        m.d.comb += [self.activations.read_address.eq(place), self.activations.read_double.eq(layer.stride == 2)]
+        counts = delayed(m, self._inside(m, at_row, at_column), READ_CYCLES - 3)
+        is_signed = delayed(m, tap.signed, READ_CYCLES + 1)
         for lane in range(layout.array.pixel_lanes):
             bits = self.activations.read[lane]
-            operand = Cat(bits, bits[-1] & layer.signed).as_signed()
-            m.d.comb += self.lanes.signals[lane].eq(Mux(counts[lane], operand, 0))
+            operand = Cat(bits, bits[-1] & is_signed).as_signed()
+            m.d.comb += [self.lanes.signals[lane].eq(operand), self.lanes.counts[lane].eq(counts[lane])]
+        self._build_weights(m)
+        m.d.comb += [
+            self.lanes.step.eq(delayed(m, sequencer.issue, FETCH_CYCLES)),
+            self.lanes.first.eq(delayed(m, step.first, FETCH_CYCLES)),
+            self.lanes.last.eq(delayed(m, step.last, FETCH_CYCLES)),
+            self.lanes.maximum.eq(layer.maximum),
+        ]
+
+    def _inside(self, m: Module, at_row: Signal, at_column: Signal) -> Signal:
+        """Return which lanes lie inside the map, three cycles later."""
+        layout, layer = self.layout, self.sequencer.layer
+        rows = self._within(m, delayed(m, at_row, 1), layer.height)
+        inside = Signal(layout.array.pixel_lanes)
+        for lane in range(layout.array.pixel_lanes):
+            place = Signal(layout.position, name=f"column{lane}")
+            m.d.sync += place.eq(at_column + Mux(layer.stride == 2, 2 * lane, lane))
+            m.d.sync += inside[lane].eq((rows & self._within(m, place, layer.width)).all())
+        return inside
+
+    def _within(self, m: Module, place: Signal, size: Signal) -> Signal:
+        """Return two bits that are both set, a cycle later, where `place` is 0 .. `size` - 1."""
+        bounds = Signal(2)
+        m.d.sync += bounds.eq(Cat(place >= 0, place < size))
+        return bounds
+
+    def _build_weights(self, m: Module) -> None:
+        """Read the weights so that they meet their signals; one register before the memory, one behind it."""
+        layout = self.layout
+        weights = loadable(m, layout.weights, layout.array.weight_words, Target.WEIGHTS, self.load, self.loaded)
+        m.d.comb += weights.addr.eq(delayed(m, self.sequencer.step.weight, FETCH_CYCLES - 2))
+        m.d.comb += self.lanes.weights.eq(delayed(m, weights.data, 1))
 
     def _build_drain(self, m: Module) -> None:
         """Rows to the drain; the activation memory's write port to the drain, or to the loader while idle."""
@@ -115,9 +138,9 @@ class Core(wiring.Component):
         m.d.comb += [
             drain.begin.eq(self.lanes.taken),
             drain.row.eq(self.lanes.row),
-            drain.tile.eq(self._delayed(m, sequencer.tile, TO_SHADOW)),
+            drain.tile.eq(delayed(m, sequencer.tile, FETCH_CYCLES + LANE_CYCLES)),
             drain.layer.eq(sequencer.layer),
-            drain.load.eq(self.load & (loaded.target == Target.CONSTANTS)),
+            drain.load.eq(self.load),
             drain.loaded.eq(loaded),
         ]
         with m.If(sequencer.busy):
@@ -126,17 +149,6 @@ class Core(wiring.Component):
         with m.Else():
             m.d.comb += [memory.write_address.eq(loaded.address), memory.write[0].eq(loaded.word)]
             m.d.comb += memory.write_lanes.eq(self.load & (loaded.target == Target.SIGNALS))
-
-    def _delayed(self, m: Module, value: Signal, cycles: int) -> Signal:
-        for _ in range(cycles):
-            following = Signal(value.shape())
-            m.d.sync += following.eq(value)
-            value = following
-        return value
-
-    def _memory(self, m: Module, name: str, shape: data.Layout, depth: int, target: Target) -> ReadPort:
-        enable = self.load & (self.loaded.target == target)
-        return loadable(m, name, shape, depth, enable, self.loaded.address, self.loaded.word)
 
 
 class Accelerator(wiring.Component):
@@ -183,15 +195,14 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             moves.eq(~stalled),
             self.load.ready.eq(~core.busy),
-            core.load.eq(self.load.valid & ~core.busy),
-            core.loaded.eq(self.load.payload),
             core.start.eq(self.start),
             self.busy.eq(core.busy),
-            self.out.valid.eq(core.out_lanes != 0),
+            self.out.valid.eq(core.out_valid),
             self.out.payload.row.eq(core.out),
             self.out.payload.lanes.eq(core.out_lanes),
             self.out.payload.last.eq(core.out_last),
         ]
+        m.d.sync += [core.load.eq(self.load.valid & ~core.busy), core.loaded.eq(self.load.payload)]
         counting = Signal()
         with m.If(self.start & ~core.busy):
             m.d.sync += [self.cycles.eq(1), self.stalls.eq(0), counting.eq(1)]

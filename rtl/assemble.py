@@ -7,29 +7,38 @@ what they keep; a lane that has pruned a column holds a zero weight there.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.array import STRIDES, MacArray
+from accel.array import MULTIPLIER_WIDTH, STRIDES, MacArray
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.network import INPUT, Shape, Window
-from accel.program import AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer
-from rtl.layout import MOST_FORMATS, MOST_TAPS, Kind
+from accel.program import (
+    AddLayer,
+    AvgPoolLayer,
+    FlattenLayer,
+    MacLayer,
+    MaxPoolLayer,
+    Program,
+    ProgramLayer,
+    ReluLayer,
+)
+from rtl.layout import FAR, MOST_FORMATS, MOST_TAPS
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One index entry: `count` taps of the map whose first word is `base`."""
+    """One index entry: `count` taps of the map whose first word is `base`; `left` more follow in the list, or more."""
 
     base: int
     offset: int
     stride: int
     count: int
-    last: int
+    left: int
 
 
 @dataclass
@@ -79,8 +88,7 @@ def assemble(program: Program, array: MacArray, formats: Sequence[FixedFormat] |
     Raises
     ------
     EspalierError
-        A layer is of a kind that the hardware cannot run, or something does not fit; the line names the layer, the
-        need and the limit.
+        The hardware cannot run a layer, or something does not fit; the line names the layer, the need and the limit.
     """
     known = signal_formats(program) if formats is None else formats
     return _Assembler(program, array, known).run()
@@ -100,17 +108,16 @@ class _Assembler:
         return self.image
 
     def _layer(self, layer: ProgramLayer) -> None:
-        if not isinstance(layer, MacLayer | MaxPoolLayer | AvgPoolLayer):
-            raise EspalierError(f"{layer.name}: the hardware cannot run {type(layer).__name__}")
         self._check_limits(layer)
-        source = self.program.signals[layer.inputs[0]]
-        words = self._geometry(layer) | self._output(layer)
-        words |= {"signed": int(source.format.signed), "weight": len(self.image.weights)}
+        words = self._geometry(layer) | self._output(layer) | {"weight": len(self.image.weights)}
         words |= {"list": len(self.image.entries), "tap": len(self.image.taps), "constant": len(self.image.constants)}
-        if isinstance(layer, MacLayer):
-            words |= self._mac(layer, words)
-        else:
-            words |= self._pool(layer, words)
+        match layer:
+            case MacLayer():
+                words |= self._mac(layer, words)
+            case AddLayer():
+                words |= self._add(layer)
+            case MaxPoolLayer() | AvgPoolLayer() | ReluLayer():
+                words |= self._pool(layer, words)
         self.image.layers.append(words)
         self._check_sizes(layer.name)
 
@@ -126,7 +133,7 @@ class _Assembler:
             layer.name,
             ("weight bits", getattr(layer, "weight_bits", 1), array.weight_bits),
             ("accumulator bits", getattr(layer, "accumulator_bits", 1), array.accumulator_bits),
-            ("bits of an input signal", signals[layer.inputs[0]].bits, array.signal_bits),
+            ("bits of an input signal", max(signals[source].bits for source in layer.inputs), array.signal_bits),
             ("bits of an output signal", 1 if raw else signals[layer.name].bits, array.signal_bits),
             ("output formats", len(self.image.formats), MOST_FORMATS),
             ("rows or columns of a kernel", max(window.kernel), MOST_TAPS),
@@ -142,8 +149,9 @@ class _Assembler:
         stride = window.stride[0]
         top, left = window.padding[:2]
         place = output_height * output_width
-        group = place * self.array.output_lanes if isinstance(layer, MacLayer) else place
+        single = not isinstance(layer, MacLayer)
         return {
+            "single": int(single),
             "stride": stride,
             "input": self.places[layer.inputs[0]],
             "input_map": height * width,
@@ -155,11 +163,13 @@ class _Assembler:
             "row_words": stride * width,
             "output": self.places[layer.name],
             "output_map": place,
-            "output_group": group,
+            "output_group": place if single else place * self.array.output_lanes,
+            "input_group": height * width if single else 0,
+            "tiles": output_height * -(-output_width // self.array.pixel_lanes),
             "output_height": output_height,
             "output_width": output_width,
             "outputs": outputs,
-            "maps": 1,
+            "maps_behind": 0,
             "taps": window.taps,
         }
 
@@ -170,17 +180,43 @@ class _Assembler:
         raw = isinstance(layer, MacLayer) and requantize is None
         return {
             "raw": int(raw),
-            "relu": int(getattr(layer, "relu", False)),
+            "relu": int(isinstance(layer, ReluLayer) or getattr(layer, "relu", False)),
             "shift": requantize.shift if requantize else 0,
             "form": self.image.formats.index(signal.format) if requantize else 0,
         }
 
-    def _pool(self, layer: MaxPoolLayer | AvgPoolLayer, words: dict[str, int]) -> dict[str, int]:
-        multiplier = int(layer.requantize.multipliers[0]) if isinstance(layer, AvgPoolLayer) else 1
-        self.image.constants += [{"bias": 0, "multiplier": multiplier}] * words["outputs"]
-        self._taps(layer.window, words["width"])
-        kind = Kind.SUM if isinstance(layer, AvgPoolLayer) else Kind.MAX
-        return {"kind": int(kind), "counter": 1}
+    def _pool(self, layer: MaxPoolLayer | AvgPoolLayer | ReluLayer, words: dict[str, int]) -> dict[str, int]:
+        """A map at a time by weights of 1; a ReLU alone is a maximum over one tap that the drain rectifies."""
+        window, average = _window(layer), isinstance(layer, AvgPoolLayer)
+        self._constants(layer, words["outputs"])
+        self._taps(window, words["width"], self._signed(layer))
+        self._lane_0([1] * window.taps)
+        return {"maximum": int(not average), "counter": 1}
+
+    def _add(self, layer: AddLayer) -> dict[str, int]:
+        """Two signals by positive weights, each the sum of as many weight words as it takes, on one tap."""
+        self._constants(layer, maps_of(self.program.shapes[layer.name])[0])
+        for tap, (source, weight) in enumerate(zip(layer.inputs, layer.weights, strict=True)):
+            largest = self.array.largest_weight
+            words = [largest] * (weight // largest) + [weight % largest] * (weight % largest > 0)
+            self._check(layer.name, ("words for one weight", len(words), self.array.taps))
+            self._lane_0(words)
+            self.image.entries.append(Entry(self.places[source], tap, 0, len(words), 1 - tap))
+            is_signed = int(self.program.signals[source].format.signed)
+            self.image.taps.append({"rows": 0, "columns": 0, "words": 0, "signed": is_signed})
+        return {"shared": 1}
+
+    def _constants(self, layer: ProgramLayer, outputs: int) -> None:
+        requantize = getattr(layer, "requantize", None)
+        multiplier = int(requantize.multipliers[0]) if requantize else 1
+        self.image.constants += [{"bias": 0, "multiplier": multiplier}] * outputs
+
+    def _lane_0(self, weights: Sequence[int]) -> None:
+        idle = (0,) * (self.array.output_lanes - 1)
+        self.image.weights += [(weight, *idle) for weight in weights]
+
+    def _signed(self, layer: ProgramLayer) -> int:
+        return int(self.program.signals[layer.inputs[0]].format.signed)
 
     def _mac(self, layer: MacLayer, words: dict[str, int]) -> dict[str, int]:
         multipliers = layer.requantize.multipliers if layer.requantize else np.ones(1, np.int64)
@@ -190,33 +226,37 @@ class _Assembler:
         counted = all(columns.size == layer.matrix.shape[1] for columns in groups)
         taps = layer.shape[2]
         if layer.window:
-            self._taps(layer.window, words["width"])
+            self._taps(layer.window, words["width"], self._signed(layer))
         else:  # a vector is one map whose words are its taps, as many at a time as the table holds
             taps = min(layer.shape[1], max(1, self.array.taps // 8))
             if counted:
                 taps = max(divisor for divisor in range(1, taps + 1) if layer.shape[1] % divisor == 0)
-            self.image.taps += [{"rows": 0, "columns": 0, "words": word} for word in range(taps)]
+            is_signed = self._signed(layer)
+            self.image.taps += [{"rows": 0, "columns": 0, "words": word, "signed": is_signed} for word in range(taps)]
         lists = [_entries(columns, taps, words["input"], words["input_map"], layer) for columns in groups]
         shared = not counted and all(entries == lists[0] for entries in lists)
         if not counted:
             self.image.entries += lists[0] if shared else [entry for entries in lists for entry in entries]
         self._weights(layer, groups)
         step = taps if layer.window is None else words["input_map"]
-        counter = {"input_map": step, "maps": layer.matrix.shape[1] // taps, "taps": taps} if counted else {}
-        return {"kind": int(Kind.MAC), "counter": int(counted), "shared": int(shared), **counter}
+        counter = {"input_map": step, "maps_behind": layer.matrix.shape[1] // taps - 1, "taps": taps} if counted else {}
+        return {"counter": int(counted), "shared": int(shared), **counter}
 
     def _weights(self, layer: MacLayer, groups: Sequence[NDArray[np.int64]]) -> None:
-        lanes = self.array.output_lanes
+        lanes, array = self.array.output_lanes, self.array
+        if array.weights_per_multiplier == 2 and 2 * array.weight_bits + array.signal_bits == MULTIPLIER_WIDTH:
+            lowest = -int(layer.matrix.min(initial=0))  # there is no bit left for the borrow of the lowest code
+            self._check(layer.name, ("as the size of a weight", lowest, array.largest_weight))
         matrix = np.zeros((len(groups) * lanes, layer.matrix.shape[1]), np.int64)
         matrix[: layer.shape[0]] = layer.matrix
         for index, columns in enumerate(groups):
             block = matrix[index * lanes : (index + 1) * lanes][:, columns]
             self.image.weights += [tuple(word) for word in block.T.tolist()]
 
-    def _taps(self, window: Window, width: int) -> None:
-        for row in range(window.kernel[0]):
-            for column in range(window.kernel[1]):
-                self.image.taps.append({"rows": row, "columns": column, "words": row * width + column})
+    def _taps(self, window: Window, width: int, is_signed: int) -> None:
+        for row, column in np.ndindex(window.kernel):
+            words = row * width + column
+            self.image.taps.append({"rows": row, "columns": column, "words": words, "signed": is_signed})
 
     def _check_sizes(self, name: str) -> None:
         image, array = self.image, self.array
@@ -274,10 +314,9 @@ def _entries(columns: NDArray[np.int64], taps: int, first: int, step: int, layer
         while kept.size:
             stride = int(kept[1] - kept[0]) if kept.size > 1 else 1
             count = _run_length(kept, stride)
-            entries.append(Entry(int(first + index * width), int(kept[0]), stride, count, 0))
+            entries.append(Entry(int(first + index * width), int(kept[0]), stride, count, FAR))
             kept = kept[count:]
-    entries[-1] = Entry(entries[-1].base, entries[-1].offset, entries[-1].stride, entries[-1].count, 1)
-    return entries
+    return [replace(entry, left=min(FAR, left)) for left, entry in enumerate(entries[::-1])][::-1]
 
 
 def _run_length(kept: NDArray[np.int64], stride: int) -> int:
@@ -287,7 +326,7 @@ def _run_length(kept: NDArray[np.int64], stride: int) -> int:
 
 
 def _window(layer: Any) -> Window:
-    return layer.window or Window((1, 1))
+    return getattr(layer, "window", None) or Window((1, 1))
 
 
 def maps_of(shape: Shape) -> tuple[int, int, int]:

@@ -57,8 +57,8 @@ def emit(jobs: Sequence[Job], array: MacArray) -> dict[str, bytes]:
         ``manifest.json``; ``test_espalier.py`` and ``Makefile``, the same comparison in cocotb.
     """
     formats = list(dict.fromkeys(form for job in jobs for form in signal_formats(job.program)))
-    dut = Accelerator(array, formats)
     images = [assemble(job.program, array, formats) for job in jobs]
+    dut = Accelerator(array, formats)
     loads = [load_words(image, dut.layout) for image in images]
     signals = [word for job in jobs for one in job.program.check_codes(job.codes) for word in signal_words(one, array)]
     beats = [[output_beats(job.program, dut, output) for output in job.outputs] for job in jobs]

@@ -5,19 +5,12 @@ from enum import IntEnum
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
-from accel.array import MacArray
+from accel.array import TILE_CYCLES, MacArray
 from accel.signal import MULTIPLIER_BITS, PRODUCT_BITS
 
 MOST_TAPS = 64  # of a kernel in one direction; padding is less
 MOST_FORMATS = 8  # of output signals that one build of the hardware knows
-
-
-class Kind(IntEnum):
-    """What a layer does with a signal: multiply and add, keep the largest, or add."""
-
-    MAC = 0
-    MAX = 1
-    SUM = 2
+FAR = 3  # `left` of an entry that has this many or more behind it
 
 
 class Target(IntEnum):
@@ -38,8 +31,10 @@ class Layout:
     ----------
     signal : one signal as it is stored
     weights : one weight for each output lane
-    entry : {base, offset, stride, count, last}: `count` taps of the map at `base`, from `offset` in steps of `stride`
-    tap : {rows, columns, words}: how far a tap lies from the first, in rows, columns and memory words
+    entry : {base, offset, stride, count, left}: `count` taps of the map at `base`, from `offset` in steps of `stride`;
+        `left` more entries follow in the list, 3 meaning 3 or more
+    tap : {rows, columns, words, signed}: how far a tap lies from the first, in rows, columns and memory words, and
+        whether the codes there are signed
     constant : {bias, multiplier} of one output map
     layer : everything that the sequencer needs for one layer
     """
@@ -50,9 +45,11 @@ class Layout:
         self.signed_address = signed(_bits(array.signal_words) + 1)
         self.lane_count = range(array.pixel_lanes + 1)
         self.row_count = range(array.output_lanes + 1)
+        self.wait = range(max(array.output_lanes, TILE_CYCLES))
         self.position = signed(_bits(2 * array.signal_words + MOST_TAPS) + 1)  # a row or column, padding included
         self.tap_index = range(2 * array.taps)
         self.constant_index = range(array.constants)
+        self.list_index = range(max(array.list_entries, 1))
         self.accumulator = signed(array.accumulator_bits)
         self.signal = unsigned(array.signal_bits)
         self.operand = signed(array.signal_bits + 1)  # a signal with its sign, or with a zero for one
@@ -63,10 +60,12 @@ class Layout:
                 "offset": range(array.taps),
                 "stride": range(array.taps + 1),
                 "count": range(array.taps + 1),
-                "last": 1,
+                "left": range(FAR + 1),
             }
         )
-        self.tap = data.StructLayout({"rows": range(MOST_TAPS), "columns": range(MOST_TAPS), "words": self.address})
+        self.tap = data.StructLayout(
+            {"rows": range(MOST_TAPS), "columns": range(MOST_TAPS), "words": self.address, "signed": 1}
+        )
         self.constant = data.StructLayout({"bias": self.accumulator, "multiplier": unsigned(MULTIPLIER_BITS)})
         self.layer = self._layer()
         self.pixels = data.ArrayLayout(self.signal, array.pixel_lanes)
@@ -81,23 +80,23 @@ class Layout:
         a = self.array
         return data.StructLayout(
             {
-                "kind": Kind,
+                "single": 1,  # a tile is one output map, on row 0
+                "maximum": 1,  # row 0 keeps the largest, and its codes pass unchanged
                 "final": 1,  # the output goes to the output stream
                 "raw": 1,  # ... as accumulators, not requantised
                 "counter": 1,  # the entries are counted, not listed
                 "shared": 1,  # all groups read the same list
-                "signed": 1,  # the input's codes are signed
                 "stride": range(3),
                 "relu": 1,
                 "form": range(MOST_FORMATS),  # which of the output formats that the hardware was made for
                 "shift": range(PRODUCT_BITS),
-                "list": range(a.list_entries),
+                "list": self.list_index,
                 "weight": range(a.weight_words),
                 "tap": range(a.taps),
                 "constant": self.constant_index,
                 "input": self.address,
                 "input_map": range(a.signal_words + 1),  # words from one input map to the next
-                "maps": range(a.signal_words + 1),  # input maps, for the counter
+                "maps_behind": range(a.signal_words),  # input maps behind the first, for the counter
                 "taps": range(a.taps + 1),  # taps of each, for the counter
                 "height": range(a.signal_words + 1),
                 "width": range(a.signal_words + 1),
@@ -105,6 +104,8 @@ class Layout:
                 "left": range(MOST_TAPS),
                 "origin": self.signed_address,  # of the first pixel: minus top rows and left columns
                 "row_words": range(a.signal_words + 1),  # from one row of windows to the next
+                "input_group": range(a.signal_words + 1),  # words by which a group's inputs lie behind the group before
+                "tiles": range(a.signal_words + 1),  # of one group
                 "output": self.address,
                 "output_map": range(a.signal_words + 1),
                 "output_group": range(a.signal_words * 2),  # words from one group of output maps to the next

@@ -1,15 +1,27 @@
-"""A memory that the host loads and the hardware reads."""
+"""A memory that the host loads and the hardware reads, and the registers that values wait in."""
 
-from amaranth.hdl import Module, Value
+from typing import Any
+
+from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.memory import Memory, ReadPort
 
+from rtl.layout import Target
 
-def loadable(
-    m: Module, name: str, shape: data.Layout, depth: int, enable: Value, address: Value, word: Value
-) -> ReadPort:
-    """Add a memory to `m` that takes `word` at `address` while `enable`; return its read port (one cycle)."""
-    m.submodules[name] = memory = Memory(shape=shape, depth=depth, init=[])
+
+def loadable(m: Module, shape: data.Layout, depth: int, target: Target, load: Value, loaded: data.View) -> ReadPort:
+    """Add the memory `target` to `m`; it takes a loaded word while `load`. Return its read port (one cycle)."""
+    m.submodules[target.name.lower()] = memory = Memory(shape=shape, depth=depth, init=[])
     write = memory.write_port()
-    m.d.comb += [write.addr.eq(address), write.data.as_value().eq(word), write.en.eq(enable)]
+    m.d.comb += [write.addr.eq(loaded.address), write.data.as_value().eq(loaded.word)]
+    m.d.comb += write.en.eq(load & (loaded.target == target))
     return memory.read_port()
+
+
+def delayed(m: Module, value: Any, cycles: int) -> Any:
+    """Return `value` as it was `cycles` ago."""
+    for _ in range(cycles):
+        following = Signal(value.shape())
+        m.d.sync += following.eq(value)
+        value = following
+    return value

@@ -1,6 +1,7 @@
 """Functional coverage of the jobs that the hardware runs: named corners, each of which some layer must have met.
 
-Everything is counted from the Program, the codes and golden's accumulators; nothing here asks the hardware.
+Everything is counted from the Program, its lists as they are stored, the codes and golden's accumulators; nothing here
+asks the hardware.
 """
 
 from collections import Counter
@@ -12,20 +13,35 @@ import numpy as np
 from programs import signal
 from rtl_layers import ARRAY, FORMATS, PATTERNS, Codes
 
+from accel.array import TILE_CYCLES, MacArray
 from accel.cost.cycles import tiles_of
 from accel.fixedpoint import FixedFormat, Overflow, Rounding, round_shift
 from accel.network import Window
-from accel.program import AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer
+from accel.program import (
+    AddLayer,
+    AvgPoolLayer,
+    FlattenLayer,
+    MacLayer,
+    MaxPoolLayer,
+    Program,
+    ProgramLayer,
+    ReluLayer,
+)
+from rtl.assemble import Image, assemble
 from rtl.emit import Job
 from sim import golden
 
-KINDS = ("conv", "linear", "max", "avg")
+KINDS = ("conv", "linear", "max", "avg", "add", "relu")
 CORNERS = (
     "one tap",
-    "a group's list has one entry",
+    "list of one entry",
+    "list of two entries",
+    "counter of one entry",
+    "counter of two entries",
     "one strided tap of many",
     "K < drain rows",
     "K = 1 and all lanes drain",
+    "tile shorter than the walk",
     "nothing kept in a group",
     "nothing pruned",
     "several groups share a list",
@@ -43,6 +59,12 @@ CORNERS = (
     "padded max pool",
     "negative maximum at the padding",
     "padded average",
+    "relu of a negative code",
+    "signed and unsigned added",
+    "weight of an addition in several words",
+    "tensor added to itself",
+    "packed weights",
+    "lowest weight beside a negative one in a multiplier",
     "lowest and highest code together",
     "lowest weight at lowest signal",
     "accumulator as wide as the array's",
@@ -77,42 +99,74 @@ class Coverage:
         """The bins that nothing hit."""
         return [name for name, hits in self.hits.items() if not hits]
 
-    def see(self, job: Job) -> None:
-        """Count what `job` meets."""
-        tensors = golden.run(job.program, job.codes)
+    def see(self, job: Job, array: MacArray = ARRAY) -> None:
+        """Count what `job` meets on `array`."""
+        tensors, image = golden.run(job.program, job.codes), assemble(job.program, array)
         layers = [layer for layer in job.program.layers if not isinstance(layer, FlattenLayer)]
         self._count({"two layers": len(layers) > 1})
-        for layer in layers:
+        for place, layer in enumerate(layers):
             x, form = tensors[layer.inputs[0]], job.program.signals[layer.inputs[0]].format
             ends = x.min() == form.min_code and x.max() == form.max_code
             self._count(
                 {f"kind {layer.name.rstrip(digits)}": True, f"input {form.width} bits, signed {form.signed}": True}
             )
             self._count({"lowest and highest code together": ends})
-            self._tiles(job.program, layer)
-            if layer.window:
-                self._window(layer, layer.window, tensors[layer.name])
-            if isinstance(layer, MacLayer):
-                self._weights(layer, x, form)
-            if not isinstance(layer, MaxPoolLayer) and layer.requantize:
-                self._requantize(layer, x)
+            self._tiles(job.program, layer, array)
+            self._lists(image, place)
+            if window := getattr(layer, "window", None):
+                self._window(layer, window, tensors[layer.name])
+            match layer:
+                case MacLayer():
+                    self._weights(layer, x, form, array)
+                case AddLayer():
+                    self._addition(layer, job.program, array)
+                case ReluLayer():
+                    self._count({"relu of a negative code": (x < 0).any()})
+            if getattr(layer, "requantize", None):
+                self._requantize(layer, *(tensors[source] for source in layer.inputs))
 
     def _count(self, met: dict[str, Any]) -> None:
         for name, hit in met.items():
             assert name in self.hits, name
             self.hits[name] += bool(hit)
 
-    def _tiles(self, of: Program, layer: ProgramLayer) -> None:
-        tiles, width = tiles_of(of, layer, ARRAY), (*of.shapes[layer.name], 1, 1)[2]
+    def _tiles(self, of: Program, layer: ProgramLayer, array: MacArray) -> None:
+        tiles, width = tiles_of(of, layer, array), (*of.shapes[layer.name], 1, 1)[2]
         steps, rows = zip(*tiles, strict=True)
-        several = width > ARRAY.pixel_lanes
+        several, window = width > array.pixel_lanes, getattr(layer, "window", None)
+        pairs = list(zip(steps[1:], rows, strict=False))
         self._count(
             {
-                "K < drain rows": any(k < d for k, d in zip(steps[1:], rows, strict=False)),
-                "K = 1 and all lanes drain": (1, ARRAY.output_lanes) in tiles[:-1],
-                "partial tile": width % ARRAY.pixel_lanes,
+                "K < drain rows": any(k < d for k, d in pairs),
+                "K = 1 and all lanes drain": (1, array.output_lanes) in tiles[:-1],
+                "tile shorter than the walk": any(max(k, d) < TILE_CYCLES for k, d in pairs),
+                "partial tile": width % array.pixel_lanes,
                 "several tiles in a row": several,
-                "stride 2 over several tiles": several and layer.window and layer.window.stride == (2, 2),
+                "stride 2 over several tiles": several and window and window.stride == (2, 2),
+            }
+        )
+
+    def _lists(self, image: Image, place: int) -> None:
+        words = image.layers[place]
+        behind = [after["list"] for after in image.layers[place + 1 :]]
+        lengths = list_lengths(image, words["list"], behind[0] if behind else len(image.entries))
+        counted = words["maps_behind"] + 1 if words.get("counter") else 0
+        self._count(
+            {
+                "list of one entry": 1 in lengths,
+                "list of two entries": 2 in lengths,
+                "counter of one entry": counted == 1,
+                "counter of two entries": counted == 2,
+            }
+        )
+
+    def _addition(self, layer: AddLayer, of: Program, array: MacArray) -> None:
+        signs = {of.signals[source].format.signed for source in layer.inputs}
+        self._count(
+            {
+                "signed and unsigned added": len(signs) == 2,
+                "weight of an addition in several words": max(layer.weights) > array.largest_weight,
+                "tensor added to itself": layer.inputs[0] == layer.inputs[1],
             }
         )
 
@@ -133,9 +187,9 @@ class Coverage:
             }
         )
 
-    def _weights(self, layer: MacLayer, x: Codes, form: FixedFormat) -> None:
+    def _weights(self, layer: MacLayer, x: Codes, form: FixedFormat, array: MacArray) -> None:
         outputs, _, taps = layer.shape
-        kept, lanes = layer.kept, ARRAY.output_lanes
+        kept, lanes = layer.kept, array.output_lanes
         groups = [np.flatnonzero(kept[first : first + lanes].any(axis=0)) for first in range(0, outputs, lanes)]
         same = all(np.array_equal(columns, groups[0]) for columns in groups)
         counts, lowest = kept.sum(axis=2), -(1 << (layer.weight_bits - 1))
@@ -143,7 +197,6 @@ class Coverage:
             {
                 f"pattern {layer.pattern}": True,
                 f"weights of {layer.weight_bits} bits": True,
-                "a group's list has one entry": any(np.unique(columns // taps).size == 1 for columns in groups),
                 "one strided tap of many": "ikss" in layer.pattern and taps > 1 and (counts == 1).any(),
                 "nothing kept in a group": any(not columns.size for columns in groups),
                 "nothing pruned": kept.all(),
@@ -151,13 +204,20 @@ class Coverage:
                 "several groups with lists of their own": not same,
                 "partial group": outputs % lanes,
                 "lowest weight at lowest signal": form.signed and lowest in layer.weights and form.min_code in x,
-                "accumulator as wide as the array's": layer.accumulator_bits == ARRAY.accumulator_bits,
+                "accumulator as wide as the array's": layer.accumulator_bits == array.accumulator_bits,
                 "raw output": layer.requantize is None,
             }
         )
+        if array.weights_per_multiplier == 2:
+            borrows = any(
+                ((layer.matrix[row] < 0) & (layer.matrix[row + 1] == -array.largest_weight - 1)).any()
+                for first in range(0, outputs, lanes)
+                for row in range(first, min(first + lanes, outputs) - 1, 2)
+            )
+            self._count({"packed weights": True, "lowest weight beside a negative one in a multiplier": borrows})
 
-    def _requantize(self, layer: MacLayer | AvgPoolLayer, x: Codes) -> None:
-        accumulators, form, requantize = accumulators_of(layer, x), layer.output.format, layer.requantize
+    def _requantize(self, layer: Any, *tensors: Codes) -> None:
+        accumulators, form, requantize = accumulators_of(layer, *tensors), layer.output.format, layer.requantize
         rectified = np.maximum(accumulators, 0) if layer.relu else accumulators
         products = rectified * requantize.multipliers.astype(np.int64).reshape(-1, *[1] * (rectified.ndim - 2))
         shift, half = requantize.shift, 1 << max(requantize.shift - 1, 0)
@@ -181,8 +241,16 @@ class Coverage:
         )
 
 
-def accumulators_of(layer: MacLayer | AvgPoolLayer, x: Codes) -> Codes:
+def list_lengths(image: Image, first: int, end: int) -> list[int]:
+    """Return how many entries each of the lists has that are stored from entry `first` to `end`."""
+    ends = [place for place in range(first, end) if image.entries[place].left == 0]
+    return np.diff([first - 1, *ends]).tolist()
+
+
+def accumulators_of(layer: MacLayer | AvgPoolLayer | AddLayer, x: Codes, *other: Codes) -> Codes:
     """Return the accumulators of a layer before its ReLU."""
+    if isinstance(layer, AddLayer):
+        return x * layer.weights[0] + other[0] * layer.weights[1]
     if isinstance(layer, AvgPoolLayer):
         return layer.window.patches(layer.window.pad(x)).sum(axis=(-2, -1))
     return golden.mac(replace(layer, relu=False, requantize=None, output=signal(layer.accumulator_bits)), x)

@@ -1,7 +1,7 @@
 """Constrained-random layers for the hardware.
 
 Requantisation is chosen after the accumulators are known, so that its shift cuts where they lie: codes leave the range
-on both sides and ties are frequent. All Programs share `FORMATS`, so that one build of the hardware runs them all.
+on both sides and ties are frequent. All Programs share `FORMATS`, so that one build of an array runs them all.
 """
 
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ from accel.cost.cycles import total_cycles
 from accel.encoding import encodings
 from accel.fixedpoint import FixedFormat
 from accel.network import INPUT, Window
-from accel.program import AvgPoolLayer, FlattenLayer, MaxPoolLayer, ProgramLayer
+from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.signal import Requantize, Signal, proven_accumulator_bits, sum_bits
 from accel.sparsity import parse_pattern
 from rtl.emit import Job
@@ -26,6 +26,7 @@ from sim import golden
 Codes = NDArray[np.int64]
 
 ARRAY = MacArray(output_lanes=4, pixel_lanes=4)
+PACKED = MacArray(output_lanes=3, pixel_lanes=4, weight_bits=4)  # two lanes share a multiplier, the third has its own
 FORMATS = tuple(
     map(
         FixedFormat.parse,
@@ -70,6 +71,13 @@ CHAINS = (  # one is drawn; the last layer's output is what leaves the chip
     ("max", "conv"),
     ("avg", "linear"),
     ("linear", "linear"),
+    ("add",),
+    ("relu",),
+    ("residual",),
+    ("conv", "relu"),
+    ("conv", "residual"),
+    ("linear", "residual"),
+    ("residual", "max"),
 )
 KERNELS = ((1, 1), (1, 1), (2, 2), (3, 3), (3, 3), (3, 3), (5, 5), (1, 3), (4, 1), (2, 5), (7, 7), (11, 11))
 MOST_COLUMNS = 250  # of a layer: 8-bit weights at 8-bit signals fit the accumulator, and simulations stay short
@@ -144,6 +152,7 @@ class Growth:
     """A Program and its tensors while it grows, layer by layer."""
 
     rng: np.random.Generator
+    array: MacArray
     reads: Signal
     codes: Codes
     layers: list[ProgramLayer] = field(default_factory=list)
@@ -151,23 +160,23 @@ class Growth:
     def __post_init__(self) -> None:
         self.name, self.signal, self.tensor = INPUT, self.reads, self.codes
 
-    def append(self, layer: ProgramLayer, tensor: Codes) -> None:
-        """Add a layer that gives `tensor`."""
+    def append(self, layer: ProgramLayer, tensor: Codes, *signals: Signal) -> None:
+        """Add a layer that gives `tensor`; it reads `signals` where that is not the last tensor's alone."""
         self.layers.append(layer)
-        self.name, self.signal, self.tensor = layer.name, layer.output_signal(self.signal), tensor
+        self.name, self.signal, self.tensor = layer.name, layer.output_signal(*(signals or (self.signal,))), tensor
 
-    def mac(self, window: Window | None, final: bool) -> None:
+    def mac(self, window: Window | None, final: bool, outputs: int = 0) -> None:
         """Add a layer of weights; the final one hands out its accumulators half of the time."""
-        rng, taps = self.rng, window.taps if window else 1
-        maps, outputs = self.tensor.shape[1], int(rng.integers(1, 10))
+        rng, taps, array = self.rng, window.taps if window else 1, self.array
+        maps, outputs = self.tensor.shape[1], outputs or int(rng.integers(1, 10))
         pattern = PATTERNS[rng.integers(len(PATTERNS))]
         kept = legal_mask(rng, pattern, (outputs, maps, taps))
-        widest = ARRAY.accumulator_bits - self.signal.bits - (maps * taps).bit_length()
-        weight_bits = int(rng.integers(2, min(ARRAY.weight_bits, widest), endpoint=True))
+        widest = array.accumulator_bits - self.signal.bits - (maps * taps).bit_length()
+        weight_bits = int(rng.integers(2, min(array.weight_bits, widest), endpoint=True))
         highest = (1 << (weight_bits - 1)) - 1
         weights = np.where(kept, draw_codes(rng, -highest - 1, highest, kept.shape), 0)
         bias = draw_codes(rng, -(1 << 22), 1 << 22, outputs) >> int(rng.choice([0, 8, 12, 18, 24]))
-        while proven_accumulator_bits(weights.reshape(outputs, -1), bias, self.signal.format) > ARRAY.accumulator_bits:
+        while proven_accumulator_bits(weights.reshape(outputs, -1), bias, self.signal.format) > array.accumulator_bits:
             bias = bias >> 1
         raw = mac_layer(
             f"{'conv' if window else 'linear'}{len(self.layers)}",
@@ -221,19 +230,50 @@ class Growth:
         layer = AvgPoolLayer(f"avg{len(self.layers)}", (self.name,), window, needed, relu, requantize, output)
         self.append(layer, golden.requantized(layer, sums))
 
+    def relu(self, final: bool) -> None:
+        """Add a ReLU that stands alone."""
+        layer = ReluLayer(f"relu{len(self.layers)}", (self.name,))
+        self.append(layer, golden.relu(layer, self.tensor))
 
-def random_job(rng: np.random.Generator) -> Job:
-    """Draw a Program of one or two layers that compute, one or two images, and what golden gives for them."""
+    def add(self, final: bool) -> None:
+        """Add the tensor to itself."""
+        self.sum_with((self.name, self.signal, self.tensor))
+
+    def residual(self, final: bool) -> None:
+        """Add a layer of weights that keeps the shape, and the sum of what it reads and what it gives."""
+        before, outputs = (self.name, self.signal, self.tensor), self.tensor.shape[1]
+        if self.tensor.ndim == 2:
+            self.mac(None, False, outputs)
+        else:
+            odd = [(1, 1), (3, 3), (1, 5)][self.rng.integers(3)]
+            self.mac(Window(odd, padding=(odd[0] // 2, odd[1] // 2) * 2), False, outputs)
+        self.sum_with(before)
+
+    def sum_with(self, other: tuple[str, Signal, Codes]) -> None:
+        """Add the weighted sum of `other` and the tensor, in either order; weights are of one word or of several."""
+        rng, largest = self.rng, self.array.largest_weight
+        terms = [other, (self.name, self.signal, self.tensor)]
+        names, signals, tensors = zip(*(terms if rng.random() < 0.5 else terms[::-1]), strict=True)
+        first, second = (int(rng.choice([1, 3, largest, largest + 1, 3 * largest + 2])) for _ in names)
+        needed = sum_bits((first, second), [signal.format for signal in signals])
+        output, relu = Signal(FORMATS[rng.integers(len(FORMATS))], 1.0), bool(rng.random() < 0.3)
+        requantize = draw_requantize(rng, first * tensors[0] + second * tensors[1], 1, output.format)
+        layer = AddLayer(f"add{len(self.layers)}", names, (first, second), needed, relu, requantize, output)
+        self.append(layer, golden.add(layer, *tensors), *signals)
+
+
+def random_job(rng: np.random.Generator, array: MacArray = ARRAY) -> Job:
+    """Draw a Program of one to three layers that compute, one or two images, and what golden gives for them."""
     chain = CHAINS[rng.integers(len(CHAINS))]
     most = {"linear": (MOST_COLUMNS, 1, 1)}.get(chain[0], (6, 6, 6) if chain[-1] == "linear" else (6, 12, 12))
     shape = tuple(int(rng.integers(1, highest, endpoint=True)) for highest in most)
     reads = Signal(FORMATS[rng.integers(len(FORMATS))], 1.0)
     codes = draw_codes(rng, reads.format.min_code, reads.format.max_code, (int(rng.integers(1, 3)), *shape))
-    growth = Growth(rng, reads, codes)
+    growth = Growth(rng, array, reads, codes)
     for index, kind in enumerate(chain):
         getattr(growth, kind)(index == len(chain) - 1)
     made = program(growth.layers, shape, reads)
-    return Job(made, codes, growth.tensor, total_cycles(made, ARRAY))
+    return Job(made, codes, growth.tensor, total_cycles(made, array))
 
 
 def probe() -> Job:

@@ -7,11 +7,12 @@ from accel.errors import EspalierError
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(MacArray)])
-@pytest.mark.parametrize("value", [0, -1])
-def test_nothing_is_less_than_one(name: str, value: int) -> None:
-    """Every lane, width and memory is at least 1; the line says which was not."""
-    with pytest.raises(EspalierError, match=rf"^{name} must be at least 1, got {value}$"):
-        MacArray(**{name: value})
+def test_nothing_is_less_than_its_least(name: str) -> None:
+    """Lanes, widths and memories are at least 1; 2 bits of a weight hold 1; without entries only dense layers run."""
+    least = {"weight_bits": 2, "list_entries": 0}.get(name, 1)
+    for value in (least - 1, -5):
+        with pytest.raises(EspalierError, match=rf"^{name} must be at least {least}, got {value}$"):
+            MacArray(**{name: value})
 
 
 @pytest.mark.parametrize("lanes", [3, 5, 6, 12])
@@ -26,7 +27,7 @@ def test_pixel_lanes_are_a_power_of_two(lanes: int) -> None:
 def test_words_have_at_most_16_bits(name: str) -> None:
     """A Program's weights and signals have at most 16 bits, and so have the array's."""
     assert getattr(MacArray(**{name: 16}), name) == 16
-    with pytest.raises(EspalierError, match=rf"^{name} must be 1\.\.16, got 17$"):
+    with pytest.raises(EspalierError, match=rf"^{name} must be at most 16, got 17$"):
         MacArray(**{name: 17})
 
 
@@ -43,3 +44,12 @@ def test_banks_are_full() -> None:
     assert (array.banks, array.bank_words, array.macs_per_cycle) == (8, 3, 12)
     with pytest.raises(EspalierError, match=r"^signal_words must be a multiple of 8 banks, got 20$"):
         MacArray(3, 4, signal_words=20)
+
+
+@pytest.mark.parametrize(
+    ("weights", "signals", "shared"), [(4, 8, 2), (5, 8, 2), (6, 8, 1), (3, 12, 2), (8, 2, 2), (8, 3, 1)]
+)
+def test_two_narrow_weights_share_a_multiplier(weights: int, signals: int, shared: int) -> None:
+    """Two weights and a signal of 18 bits together fit one multiplier of 18 x 18 bits."""
+    array = MacArray(weight_bits=weights, signal_bits=signals)
+    assert (array.weights_per_multiplier, array.largest_weight) == (shared, 2 ** (weights - 1) - 1)

@@ -18,6 +18,7 @@ from accel.prune import Space, select_by_magnitude
 from accel.prune.space import can_have
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, l2_step, lower, power_of_two_step
+from accel.quantize.lower import matched_weights
 from accel.signal import Requantize, Signal, integer_format
 from accel.sparsity import LayerMask, parse_pattern
 from sim import golden
@@ -669,3 +670,19 @@ def test_a_layer_before_a_batch_norm_of_gain_zero() -> None:
     step = program.signals["conv"].step
     assert decoded(program, images_for(network))["conv"][:, 1] == pytest.approx(0.5, abs=0.51 * step)
     assert program.signals["conv"].format == integer_format(8, signed=True)
+
+
+@given(st.floats(1e-3, 1e3), st.floats(1 / 127, 1))
+def test_the_weights_of_an_addition(step: float, ratio: float) -> None:
+    """Two steps are matched by weights of a word of 8 bits, to 1/127 of the larger step at worst, in either order."""
+    (large, small), unit = matched_weights(step, step * ratio)
+    assert 1 <= small <= large <= 127
+    assert large * unit == pytest.approx(step)
+    assert small * unit == pytest.approx(step * ratio, abs=step / 127)
+    assert matched_weights(step * ratio, step)[0] == (small, large)
+
+
+@given(st.integers(0, 12))
+def test_powers_of_two_are_added_exactly(shift: int) -> None:
+    """Steps that are powers of two apart are matched exactly, however far."""
+    assert matched_weights(0.5, 0.5 / 2**shift) == ((2**shift, 1), 0.5 / 2**shift)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from commandline import complaint, contents, espalier
-from programs import PIXEL, every_kind, mac_layer, program, signal
+from programs import PIXEL, mac_layer, program, signal
 
 from accel.array import MacArray
 from accel.cost import total_cycles
 from accel.network import INPUT, Window
-from accel.program import FlattenLayer, MaxPoolLayer, Program
+from accel.program import AddLayer, FlattenLayer, MaxPoolLayer, Program, ReluLayer
 from accel.signal import Requantize
 from reports import hardware
 from sim import golden
@@ -91,8 +91,8 @@ class TestRtl:
             "cycles": {"direction": "out", "bits": 32},
             "out__ready": {"direction": "in", "bits": 1},
         }
-        # weights: 2 groups x 5 taps and 3 groups x 20; constants: 5 + 5 + 10; taps: 9, 4 and a vector's 20
-        used = {"weights": 70, "entries": 1, "taps": 33, "constants": 20, "layers": 3}
+        # weights: 2 groups x 5 taps, a pool's 4 and 3 groups x 20; constants: 5 + 5 + 10; taps: 9, 4 and a vector's 20
+        used = {"weights": 74, "entries": 1, "taps": 33, "constants": 20, "layers": 3}
         sha256 = hashlib.sha256(saved.read_bytes()).hexdigest()
         cycles = total_cycles(of, MacArray(4, 4))
         assert manifest["jobs"] == [
@@ -126,6 +126,21 @@ class TestVerify:
         assert done.status == 0
         assert f"0 differences; {cycles:,} cycles an image predicted, {cycles:,} measured without" in done.out
         assert "without 0 stalls" not in done.out
+
+    def test_a_residual_network(self, tmp_path: Path) -> None:
+        """A Program with an addition and a ReLU of its own is verified like any other."""
+        same = {"window": Window.square(3, padding=1), "requantize": Requantize([1], 6), "output": signal(6)}
+        rng = np.random.default_rng(0)
+        layers = [
+            mac_layer("conv", INPUT, rng.integers(-7, 8, (1, 1, 9)), PIXEL, **same),
+            AddLayer("add", ("conv", INPUT), (3, 1), 10, False, Requantize([1], 2), signal(8)),
+            MaxPoolLayer("pool", ("add",), Window.square(2, 2)),
+            ReluLayer("relu", ("pool",)),
+        ]
+        replace(program(layers, (1, 8, 8)), data="digits").save(tmp_path / "residual.espalier")
+        done = espalier("verify", tmp_path / "residual.espalier", *ARRAY, "--images", 1)
+        assert (done.status, done.err) == (0, "")
+        assert " 0 differences; " in done.out
 
     def test_another_code(self, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Exit status 1 and a line that says which image and output, and both codes."""
@@ -162,7 +177,7 @@ class TestArray:
             2, 8, 8, 8, max(layer.accumulator_bits for layer in of.mac_layers)
         )
         narrow = program([MaxPoolLayer("pool", (INPUT,), Window.square(2))], (1, 3, 3))
-        assert hardware.parse_array("1x1", narrow) == MacArray(1, 1, 1, 8, 9)
+        assert hardware.parse_array("1x1", narrow) == MacArray(1, 1, 2, 8, 9)  # 2 bits hold a pool's weight of 1
 
     def test_accumulators_that_leave_are_no_signals(self) -> None:
         """The width of accumulators that leave the chip, flattened or not, does not widen the signal memory."""
@@ -198,15 +213,12 @@ class TestRefused:
         assert complaint("verify", saved, f"--stall={stall}") == line
 
     def test_what_the_hardware_cannot_run(self, tmp_path: Path) -> None:
-        """A Program with a layer that the hardware does not have is refused, and nothing is written."""
-        of = replace(every_kind(np.random.default_rng(0)), data="digits")
-        layers = [layer for layer in of.layers if layer.name == "add"]
-        halves = [replace(layers[0], inputs=(INPUT, INPUT), accumulator_bits=11)]
-        replace(of, layers=tuple(halves), input_shape=(1, 8, 8)).save(tmp_path / "add.espalier")
+        """A Program with a layer that the hardware cannot run is refused, and nothing is written."""
+        of = program([MaxPoolLayer("pool", (INPUT,), Window.square(3, 3))], (1, 8, 8))
+        replace(of, data="digits").save(tmp_path / "pool.espalier")
         for words in (("verify",), ("rtl", "--out", tmp_path / "build")):
-            line = complaint(words[0], tmp_path / "add.espalier", *words[1:])
-            assert line.startswith("add: ")
-            assert "AddLayer" in line
+            line = complaint(words[0], tmp_path / "pool.espalier", *words[1:])
+            assert line == "pool: stride (3, 3) is not 1 or 2 in both directions"
         assert not (tmp_path / "build").exists()
 
     def test_no_such_file(self, tmp_path: Path) -> None:

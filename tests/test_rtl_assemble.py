@@ -16,7 +16,7 @@ from accel.encoding import encodings
 from accel.errors import EspalierError
 from accel.fixedpoint import Rounding
 from accel.network import INPUT, Window
-from accel.program import AddLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
+from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
 from accel.signal import Requantize, Signal
 from accel.sparsity import parse_pattern
 from rtl.assemble import Image, assemble, place_signals, signal_formats
@@ -50,8 +50,8 @@ def image_of(made: MacLayer, array: MacArray = ARRAY) -> Image:
 
 
 def entries_of(image: Image) -> list[tuple[int, int, int, int, int]]:
-    """Return the entries as (base, offset, stride, count, last)."""
-    return [(x.base, x.offset, x.stride, x.count, x.last) for x in image.entries]
+    """Return the entries as (base, offset, stride, count, left)."""
+    return [(x.base, x.offset, x.stride, x.count, x.left) for x in image.entries]
 
 
 class TestEntries:
@@ -62,15 +62,15 @@ class TestEntries:
         image = image_of(layer(np.ones((3, 2, 4)), "dense", POOL))
         assert image.entries == []
         words = image.layers[0]
-        assert [words[name] for name in ("counter", "maps", "taps", "input_map")] == [1, 2, 4, 20]
+        assert [words[name] for name in ("counter", "maps_behind", "taps", "input_map")] == [1, 1, 4, 20]
 
-    @pytest.mark.parametrize(("inputs", "maps", "taps"), [(100, 2, 50), (64, 1, 64), (67, 67, 1), (12, 1, 12)])
-    def test_a_dense_vector_stores_nothing(self, inputs: int, maps: int, taps: int) -> None:
+    @pytest.mark.parametrize(("inputs", "behind", "taps"), [(100, 1, 50), (64, 0, 64), (67, 66, 1), (12, 0, 12)])
+    def test_a_dense_vector_stores_nothing(self, inputs: int, behind: int, taps: int) -> None:
         """A dense linear layer is counted: runs of one length, the longest up to an eighth of the tap table."""
         image = image_of(layer(np.ones((3, inputs, 1)), "dense", weight_bits=10))
         assert image.entries == []
         words = image.layers[0]
-        assert [words[name] for name in ("counter", "maps", "taps", "input_map")] == [1, maps, taps, taps]
+        assert [words[name] for name in ("counter", "maps_behind", "taps", "input_map")] == [1, behind, taps, taps]
 
     def test_everything_kept_stores_nothing(self) -> None:
         """A layer of any pattern that prunes nothing is counted too."""
@@ -81,7 +81,7 @@ class TestEntries:
         kept = np.zeros((3, 3, 4))
         kept[0, 0] = kept[1, 2] = kept[2, 1] = 1
         image = image_of(layer(kept, "kernel", POOL))
-        assert entries_of(image) == [(0, 0, 1, 4, 0), (40, 0, 1, 4, 1), (20, 0, 1, 4, 1)]
+        assert entries_of(image) == [(0, 0, 1, 4, 1), (40, 0, 1, 4, 0), (20, 0, 1, 4, 0)]
         first, second = [(tap, 0) for tap in (1, 2, 3, 4)], [(0, 12 + 8 + tap) for tap in (1, 2, 3, 4)]
         assert image.weights == [*first, *second, *[(24 + 4 + tap, 0) for tap in (1, 2, 3, 4)]]
 
@@ -90,7 +90,7 @@ class TestEntries:
         kept = np.zeros((4, 4, 9))
         kept[:, 0, 1::3] = kept[:, 1, 4::5] = kept[:, 3, 8:] = 1
         image = image_of(layer(kept, "ikss", Window.square(3), weight_bits=9))
-        assert entries_of(image) == [(0, 1, 3, 3, 0), (20, 4, 1, 1, 0), (60, 8, 1, 1, 1)]
+        assert entries_of(image) == [(0, 1, 3, 3, 2), (20, 4, 1, 1, 1), (60, 8, 1, 1, 0)]
         assert image.layers[0]["shared"] == 1
 
     def test_ikss_rest(self) -> None:
@@ -98,29 +98,29 @@ class TestEntries:
         kept = np.ones((2, 1, 9))
         kept[:, 0, 2::4] = 0  # 2 and 6 go: 0 1, 3 4 5, 7 8
         image = image_of(layer(kept, "ikss-rest", Window.square(3)))
-        assert entries_of(image) == [(0, 0, 1, 2, 0), (0, 3, 1, 3, 0), (0, 7, 1, 2, 1)]
+        assert entries_of(image) == [(0, 0, 1, 2, 2), (0, 3, 1, 3, 1), (0, 7, 1, 2, 0)]
 
     def test_irregular(self) -> None:
         """Runs of any stride: 0 2 4, then 5 8, then what is left; the next map begins anew."""
         kept = np.zeros((2, 2, 9))
         kept[0, 0, [0, 4, 5]] = kept[1, 0, [2, 8]] = kept[1, 1, [0, 1]] = 1
         image = image_of(layer(kept, "irregular", Window.square(3)))
-        assert entries_of(image) == [(0, 0, 2, 3, 0), (0, 5, 3, 2, 0), (20, 0, 1, 2, 1)]
+        assert entries_of(image) == [(0, 0, 2, 3, 2), (0, 5, 3, 2, 1), (20, 0, 1, 2, 0)]
         assert image.weights[:2] == [(1, 0), (0, 18 + 3)]
 
     def test_block(self) -> None:
         """Blocks of a linear layer are runs of a vector; a group of more rows than a block runs the union."""
         kept = np.kron([[1, 0, 0, 1], [0, 0, 1, 0]], np.ones((2, 2)))[:, :, None]
-        assert entries_of(image_of(layer(kept, "block-2"))) == [(0, 0, 1, 2, 0), (0, 6, 1, 2, 1), (0, 4, 1, 2, 1)]
+        assert entries_of(image_of(layer(kept, "block-2"))) == [(0, 0, 1, 2, 1), (0, 6, 1, 2, 0), (0, 4, 1, 2, 0)]
         wide = image_of(layer(kept, "block-2"), replace(ARRAY, output_lanes=4))
-        assert entries_of(wide) == [(0, 0, 1, 2, 0), (0, 4, 1, 4, 1)]
+        assert entries_of(wide) == [(0, 0, 1, 2, 1), (0, 4, 1, 4, 0)]
 
     def test_a_vector_longer_than_the_taps(self) -> None:
         """A run that leaves the tap table goes on in the next: an eighth of the table, here 8 words, at a time."""
         kept = np.zeros((2, 20, 1))
         kept[:, 5:18] = 1
         image = image_of(layer(kept, "irregular"), replace(ARRAY, taps=64))
-        assert entries_of(image) == [(0, 5, 1, 3, 0), (8, 0, 1, 8, 0), (16, 0, 1, 2, 1)]
+        assert entries_of(image) == [(0, 5, 1, 3, 2), (8, 0, 1, 8, 1), (16, 0, 1, 2, 0)]
         assert [tap["words"] for tap in image.taps] == list(range(8))
 
     def test_a_shared_list_is_stored_once(self) -> None:
@@ -128,7 +128,7 @@ class TestEntries:
         kept = np.zeros((6, 2, 4))
         kept[:, 1] = 1
         image = image_of(layer(kept, "kernel", POOL))
-        assert (entries_of(image), image.layers[0]["shared"]) == ([(20, 0, 1, 4, 1)], 1)
+        assert (entries_of(image), image.layers[0]["shared"]) == ([(20, 0, 1, 4, 0)], 1)
         kept[5, 0] = 1
         image = image_of(layer(kept, "kernel", POOL))
         assert (len(image.entries), image.layers[0]["shared"]) == (4, 0)
@@ -138,8 +138,16 @@ class TestEntries:
         kept = np.zeros((4, 2, 4))
         kept[:2, 1] = 1
         image = image_of(layer(kept, "kernel", POOL))
-        assert entries_of(image) == [(20, 0, 1, 4, 1), (0, 0, 1, 1, 1)]
+        assert entries_of(image) == [(20, 0, 1, 4, 0), (0, 0, 1, 1, 0)]
         assert image.weights[-1] == (0, 0)
+
+    def test_left(self) -> None:
+        """Every entry says how many follow it in its list, 3 for more than that; the next list begins anew."""
+        kept = np.zeros((4, 6, 1))
+        kept[:2], kept[2:, [1, 3, 4]] = 1, 1
+        image = image_of(layer(kept, "irregular", POINT))
+        assert [(x.base // 20, x.left) for x in image.entries[:6]] == list(enumerate([3, 3, 3, 2, 1, 0]))
+        assert [(x.base // 20, x.left) for x in image.entries[6:]] == [(1, 2), (3, 1), (4, 0)]
 
     @given(programs())
     @settings(max_examples=30, deadline=None)
@@ -169,13 +177,13 @@ def columns_of(image: Image, map_words: int | None, taps: int, groups: int) -> l
     """Return the lowered columns of each group that a walk over the entries gives; a vector's words are its columns."""
     words = image.layers[0]
     if words["counter"]:
-        steps = [(place * words["input_map"], 0, 1, words["taps"]) for place in range(words["maps"])]
+        steps = [(place * words["input_map"], 0, 1, words["taps"]) for place in range(words["maps_behind"] + 1)]
         lists = [steps] * groups
     else:
         lists = [[]]
         for entry in image.entries:
             lists[-1].append((entry.base, entry.offset, entry.stride, entry.count))
-            if entry.last:
+            if entry.left == 0:
                 lists.append([])
         lists = lists[:1] * groups if words["shared"] else lists[:-1]
 
@@ -183,6 +191,62 @@ def columns_of(image: Image, map_words: int | None, taps: int, groups: int) -> l
         return base + tap if map_words is None else base // map_words * taps + tap
 
     return [[column(b, o + s * i) for b, o, s, count in steps for i in range(count)] for steps in lists]
+
+
+class TestOneMapAtATime:
+    """Pools, additions and a ReLU run on lane 0, a tile a map, by positive weights; other lanes hold zeros."""
+
+    @pytest.mark.parametrize("maximum", [True, False])
+    def test_pool(self, maximum: bool) -> None:
+        """A pool weights each tap of its window by 1 and counts its entry: one map, the next for the next group."""
+        average = AvgPoolLayer("a", (INPUT,), POOL, 11, False, Requantize([3], 2), SIGNED)
+        pool = MaxPoolLayer("a", (INPUT,), POOL) if maximum else average
+        image = assemble(chain(pool, shape=(3, 4, 5)), ARRAY)
+        (words,) = image.layers
+        names = ("single", "maximum", "counter", "maps_behind", "taps", "input_group", "output_group")
+        assert [words[name] for name in names] == [1, int(maximum), 1, 0, 4, 20, 12]
+        assert image.weights == [(1, 0)] * 4
+        assert image.constants == [{"bias": 0, "multiplier": 1 if maximum else 3}] * 3
+
+    def test_relu(self) -> None:
+        """A ReLU alone is a maximum over one tap that the drain rectifies."""
+        image = assemble(chain(ReluLayer("a", (INPUT,)), reads=SIGNED), ARRAY)
+        (words,) = image.layers
+        assert [words[name] for name in ("single", "maximum", "relu", "taps", "shift")] == [1, 1, 1, 1, 0]
+        assert image.taps == [{"rows": 0, "columns": 0, "words": 0, "signed": 1}]
+        assert image.weights == [(1, 0)]
+
+    def test_addition(self) -> None:
+        """Two entries that stay on one tap each, which knows the sign; a weight is a sum of the array's words."""
+        words = {"requantize": Requantize([5], 2), "output": SIGNED}
+        add = AddLayer("b", ("a", INPUT), (300, 1), 20, True, **words)
+        of = chain(point("a", INPUT, reads=PIXEL), add)
+        image = assemble(of, ARRAY)
+        assert entries_of(image) == [(40, 0, 0, 3, 1), (0, 1, 0, 1, 0)]
+        assert image.weights[2:] == [(127, 0), (127, 0), (46, 0), (1, 0)]  # 300 = 127 + 127 + 46
+        assert [tap["signed"] for tap in image.taps[1:]] == [1, 0]
+        assert image.constants[2:] == [{"bias": 0, "multiplier": 5}] * 2
+        layer_words = image.layers[1]
+        names = ("single", "maximum", "counter", "shared", "relu", "input_group", "list", "tap")
+        assert [layer_words.get(name, 0) for name in names] == [1, 0, 0, 1, 1, 20, 0, 1]
+
+    @pytest.mark.parametrize(("weight", "words"), [(7, [7]), (8, [7, 1]), (14, [7, 7]), (15, [7, 7, 1])])
+    def test_words_of_a_weight(self, weight: int, words: list[int]) -> None:
+        """As few words as hold it: the largest of the array's, then the rest; none is 0."""
+        add = AddLayer("b", (INPUT, INPUT), (weight, 1), 20, False, Requantize([1], 1), SIGNED)
+        image = assemble(chain(add), replace(ARRAY, weight_bits=4))
+        assert image.weights == [(word, 0) for word in [*words, 1]]
+
+
+class TestSigns:
+    @pytest.mark.parametrize("reads", [PIXEL, SIGNED], ids=["unsigned", "signed"])
+    def test_every_tap_knows_the_sign(self, reads: Signal) -> None:
+        """The taps of a convolution, of a vector and of a pool say whether the codes that they read are signed."""
+        flat = FlattenLayer("flat", (INPUT,))
+        vector = layer(np.ones((3, 40, 1)), "dense", None, "b", "flat", reads=reads, weight_bits=8)
+        for layers in ([conv(reads=reads)], [flat, vector], [MaxPoolLayer("a", (INPUT,), POOL)]):
+            taps = assemble(chain(*layers, reads=reads), ARRAY).taps
+            assert {tap["signed"] for tap in taps} == {int(reads.format.signed)}
 
 
 class TestPlaces:
@@ -256,6 +320,11 @@ def point(name: str, source: str, output: Signal = SIGNED, reads: Signal = SIGNE
     return layer(np.ones((2, 2, 1)), "dense", POINT, name, source, reads=reads, **words)
 
 
+def addition(weight: int) -> AddLayer:
+    """Return the sum of the input times `weight` and the input."""
+    return AddLayer("b", (INPUT, INPUT), (weight, 1), 20, False, Requantize([1], 1), SIGNED)
+
+
 FORMATS = [signal(bits) for bits in range(3, 7)] + [signal(bits, rounding=Rounding.TRN_ZERO) for bits in range(3, 8)]
 NINE = [point(f"a{i}", f"a{i - 1}" if i else INPUT, x, FORMATS[i - 1] if i else PIXEL) for i, x in enumerate(FORMATS)]
 FIRST = point("a", INPUT, reads=PIXEL)
@@ -302,12 +371,31 @@ REFUSED = {
         {},
         "b: stride (1, 2) is not 1 or 2 in both directions",
     ),
-    "an addition": (
-        chain(AddLayer("b", (INPUT, INPUT), (1, 1), 10, False, Requantize([1], 1), SIGNED)),
-        {},
-        "b: the hardware cannot run AddLayer",
+    "a list without entries": (
+        chain(layer(np.eye(2)[:, :, None], "irregular", POINT, "b"), shape=(2, 4, 5)),
+        {"output_lanes": 1, "list_entries": 0},
+        "b: needs 2 index entries, the array has 0",
     ),
-    "a ReLU": (chain(FIRST, ReluLayer("b", ("a",))), {}, "b: the hardware cannot run ReluLayer"),
+    "an addition without entries": (
+        chain(addition(1)),
+        {"list_entries": 0},
+        "b: needs 2 index entries, the array has 0",
+    ),
+    "an addition's weight": (
+        chain(addition(7 * 16 + 1)),
+        {"weight_bits": 4, "taps": 16},
+        "b: needs 17 words for one weight, the array has 16",
+    ),
+    "an addition's accumulator": (
+        chain(replace(addition(1), accumulator_bits=23)),
+        {"accumulator_bits": 22},
+        "b: needs 23 accumulator bits, the array has 22",
+    ),
+    "the lowest of packed weights": (
+        chain(mac_layer("b", INPUT, [[[-16], [15]]], PIXEL, window=POINT, weight_bits=5)),
+        {"weight_bits": 5},
+        "b: needs 16 as the size of a weight, the array has 15",
+    ),
     "accumulators in the middle": (
         chain(conv(), MaxPoolLayer("c", ("b",), POOL)),
         {},
@@ -366,12 +454,24 @@ class TestRefused:
             ("the image", {"signal_words": 40}),
             ("signals", {"signal_words": 80}),
             ("output size", {"signal_words": 64}),
+            ("a list without entries", {"output_lanes": 1, "list_entries": 2}),
+            ("an addition without entries", {"list_entries": 2}),
+            ("an addition's weight", {"weight_bits": 4, "taps": 17}),
+            ("an addition's accumulator", {"accumulator_bits": 23}),
+            ("the lowest of packed weights", {"weight_bits": 6}),  # no longer packed: 2 * 6 + 8 > 18 bits
         ],
     )
     def test_one_more_is_enough(self, what: str, sizes: dict[str, int]) -> None:
         """Negative control: with exactly what the line asks for, the same Program is taken."""
         of, _, _ = REFUSED[what]
         assert assemble(of, replace(ARRAY, **sizes)).layers
+
+    def test_narrower_packed_weights(self) -> None:
+        """With a bit to spare the lowest weight is taken: 2 * 5 + 7 < 18."""
+        made = mac_layer("b", INPUT, [[[-16], [15]]], signal(7), window=POINT, weight_bits=5)
+        array = replace(ARRAY, weight_bits=5, signal_bits=7)
+        assert array.weights_per_multiplier == 2
+        assert assemble(chain(made, reads=signal(7)), array).weights == [(-16, 0), (15, 0)]
 
     def test_eight_formats(self) -> None:
         """Eight formats are taken, in the order of the layers, and each layer names its own."""

@@ -1,4 +1,4 @@
-"""The emitted Verilog in Verilator and Icarus Verilog: 1,000 random Programs, every value and every cycle."""
+"""The emitted Verilog in Verilator and Icarus Verilog: 1,100 random Programs, every value and every cycle."""
 
 import shutil
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rtl_builds import WORD, Build, write
 from rtl_coverage import Coverage
-from rtl_layers import ARRAY, probe, random_job
+from rtl_layers import ARRAY, PACKED, probe, random_job
 
 from rtl import simulators
 from rtl.emit import Job
@@ -15,7 +15,7 @@ from rtl.layout import Layout, Target
 MISSING = [tool for tool in ("verilator", "iverilog") if shutil.which(tool) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs Debian's packages {', '.join(MISSING)}")
 
-JOBS = 1000
+JOBS, PACKED_JOBS = 1000, 100
 PROBE = 500  # the place of the job in which the negative controls plant an error
 
 
@@ -28,16 +28,26 @@ def jobs() -> list[Job]:
 
 
 @pytest.fixture(scope="module")
+def packed_jobs() -> list[Job]:
+    """Random jobs for an array whose lanes share multipliers."""
+    rng = np.random.default_rng(2)
+    return [random_job(rng, PACKED) for _ in range(PACKED_JOBS)]
+
+
+@pytest.fixture(scope="module")
 def build(jobs, tmp_path_factory) -> Build:
     """The jobs in one Verilator binary."""
     return write(tmp_path_factory.mktemp("verilator"), jobs, ARRAY, "verilator")
 
 
-def test_the_random_jobs_meet_every_corner(jobs):
-    """No bin of the functional coverage is empty."""
+def test_the_random_jobs_meet_every_corner(jobs, packed_jobs):
+    """No bin of the functional coverage is empty; those of packed weights are the packed array's alone."""
     coverage = Coverage()
     for job in jobs:
         coverage.see(job)
+    assert coverage.empty == ["packed weights", "lowest weight beside a negative one in a multiplier"]
+    for job in packed_jobs:
+        coverage.see(job, PACKED)
     assert coverage.empty == []
 
 
@@ -45,8 +55,10 @@ def test_coverage_that_is_missing_is_noticed():
     """One job does not fill the bins."""
     coverage = Coverage()
     coverage.see(probe())
-    assert {"pattern irregular", "padding", "RND: tie above zero"} <= set(coverage.empty)
-    assert not {"kind conv", "pattern kernel", "raw output"} & set(coverage.empty)
+    missing = {"pattern irregular", "padding", "RND: tie above zero", "kind add", "kind relu", "packed weights"}
+    assert missing <= set(coverage.empty)
+    assert {"list of one entry", "counter of one entry", "tile shorter than the walk"} <= set(coverage.empty)
+    assert not {"kind conv", "pattern kernel", "raw output", "list of two entries"} & set(coverage.empty)
 
 
 def test_every_value_and_every_cycle(build):
@@ -54,6 +66,18 @@ def test_every_value_and_every_cycle(build):
     outcome = simulators.run(build.folder, "verilator")
     assert outcome == build.expected
     assert outcome.images > JOBS
+
+
+def test_lanes_that_share_a_multiplier(packed_jobs, tmp_path):
+    """On an array of packed weights and an odd number of lanes too, held back or not."""
+    packed = write(tmp_path, packed_jobs, PACKED, "verilator")
+    assert simulators.run(tmp_path, "verilator") == packed.expected
+    held = simulators.run(tmp_path, "verilator", stall=128)
+    assert (held.errors, held.cycles - held.stalls) == (0, packed.expected.cycles)
+    line = packed.line_of_word(0, Target.WEIGHTS)
+    (tmp_path / "wrong").mkdir()
+    packed.edit(tmp_path / "wrong", "load.hex", line, lambda word: word ^ 1 << WORD)  # negative control
+    assert simulators.run(tmp_path / "wrong", "verilator").errors
 
 
 def test_a_receiver_that_is_not_ready_changes_nothing_but_time(build):

@@ -2,30 +2,30 @@
 
 The array works tile by tile: a group of output lanes at a row of pixel lanes. Tile j takes K_j steps, one a cycle (one
 lowered column each), and leaves D_j rows (one output map each) that drain one a cycle while the next tile runs. The
-only wait is for the shadow: the last step of a tile comes D_(j-1) cycles or more after that of the tile before. Hence
-the last steps lie at ::
+last step of a tile waits for two things: until the shadow is free, D_(j-1) cycles after the last step of the tile
+before; and for the walk to the tile behind it, which takes TILE_CYCLES. Hence the last steps lie at ::
 
-    e_1 = K_1,    e_j = e_(j-1) + max(K_j, D_(j-1))
+    e_j = e_(j-1) + max(K_j, D_(j-1), TILE_CYCLES),    e_0 = D_0 = 0
 
 and a layer that ends when its last row is back in memory takes ::
 
-    cycles = K_1 + sum_{j >= 2} max(K_j, D_(j-1)) + D_last + LAYER_CYCLES
+    cycles = sum_j max(K_j, D_(j-1), TILE_CYCLES) + D_last + LAYER_CYCLES
 
-with LAYER_CYCLES for reading the layer's words, the first entry, and the pipeline to the memory. The final layer ends
-when its last row is taken from the output stream: codes leave where others are written, raw accumulators earlier.
-`tests/test_rtl_accelerator.py` holds the hardware to this formula without a tolerance.
+with LAYER_CYCLES for reading the layer's words and its first entry, and for the pipeline from there to the memory. The
+final layer ends when its last row is taken from the output stream: codes leave where others are written, raw
+accumulators earlier. `tests/test_rtl_accelerator.py` holds the hardware to this formula without a tolerance.
 """
 
 import math
 from dataclasses import dataclass
 
-from accel.array import MacArray
-from accel.errors import EspalierError
-from accel.program import AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer
+from accel.array import TILE_CYCLES, MacArray
+from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer
 
 START_CYCLES = 1  # from start to the first layer
-LAYER_CYCLES = 13  # 2 to read the layer's words, 1 for the first entry, 10 from the last step to memory
-RAW_CYCLES = 10  # the same for accumulators that leave before they are requantised
+# 2 to read the layer's words, 5 for its first entry, 8 from the last step to the lanes, 4 through them, 13 to drain
+LAYER_CYCLES = 32
+RAW_CYCLES = 23  # the same for accumulators, which leave 9 cycles before codes
 
 
 @dataclass(frozen=True)
@@ -58,19 +58,14 @@ class LayerCycles:
 
 
 def cycles_of(program: Program, array: MacArray) -> tuple[LayerCycles, ...]:
-    """Return the cycles of every layer; START_CYCLES and their sum are those of one image, from start to last row.
-
-    Raises
-    ------
-    EspalierError
-        A layer is of a kind that the array does not run.
-    """
+    """Return the cycles of every layer; START_CYCLES and their sum are those of one image, from start to last row."""
     rows = []
     for layer in program.layers:
         if isinstance(layer, FlattenLayer):
             continue
         tiles = tiles_of(program, layer, array)
-        issue = tiles[0][0] + sum(max(steps, tiles[j][1]) for j, (steps, _) in enumerate(tiles[1:]))
+        before = [0, *(rows for _, rows in tiles)]
+        issue = sum(max(steps, before[j], TILE_CYCLES) for j, (steps, _) in enumerate(tiles))
         raw = isinstance(layer, MacLayer) and layer.requantize is None
         cycles = issue + tiles[-1][1] + (RAW_CYCLES if raw else LAYER_CYCLES)
         rows.append(
@@ -94,9 +89,11 @@ def tiles_of(program: Program, layer: ProgramLayer, array: MacArray) -> list[tup
         columns = layer.lane_columns(lanes)
         rows = [min(lanes, outputs - first) for first in range(0, outputs, lanes)]
         return [(c.size, d) for c, d in zip(columns, rows, strict=True) for _ in range(pixel_tiles)]
-    if isinstance(layer, MaxPoolLayer | AvgPoolLayer):
-        return [(layer.window.taps, 1)] * (outputs * pixel_tiles)
-    raise EspalierError(f"{layer.name}: no array runs {type(layer).__name__}")
+    if isinstance(layer, AddLayer):  # as many steps for a weight as it takes words of the array
+        steps = sum(math.ceil(weight / array.largest_weight) for weight in layer.weights)
+    else:
+        steps = layer.window.taps if isinstance(layer, MaxPoolLayer | AvgPoolLayer) else 1
+    return [(steps, 1)] * (outputs * pixel_tiles)
 
 
 def _macs(program: Program, layer: ProgramLayer) -> int:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +41,7 @@ from accel.signal import (
 )
 from accel.sparsity import parse_pattern
 
-ADD_BITS = 12  # how finely the two steps of a residual addition are matched
+ADD_BITS = 8  # of the weights by which a residual addition matches two steps
 
 
 def lower(
@@ -290,11 +291,17 @@ def requantization(ratios: NDArray[np.float64], name: str) -> Requantize:
 def matched_weights(left: float, right: float) -> tuple[tuple[int, int], float]:
     """Return integer weights (a, b) and a step with a * step ~ `left`, b * step ~ `right`; exact for powers of two.
 
+    Others are the best fraction that words of `ADD_BITS` hold, so that an array adds in one step for each signal.
+
     >>> matched_weights(0.5, 0.125)
     ((4, 1), 0.125)
+    >>> matched_weights(0.1, 0.3)[0]
+    (1, 3)
     """
     largest = max(left, right)
-    pair = [max(1, round(step / largest * 2**ADD_BITS)) for step in (left, right)]
-    common = math.gcd(*pair)
-    weights = pair[0] // common, pair[1] // common
-    return weights, largest / max(weights)
+    ratio = Fraction(min(left, right) / largest)
+    most = (1 << (ADD_BITS - 1)) - 1
+    if ratio.numerator != 1:
+        ratio = max(ratio.limit_denominator(most), Fraction(1, most))
+    weights = (ratio.denominator, ratio.numerator) if left == largest else (ratio.numerator, ratio.denominator)
+    return weights, largest / ratio.denominator
