@@ -105,8 +105,8 @@ def synth(
         output.write_json(json_file, {"array": asdict(mac_array), **{name: asdict(x) for name, x in builds.items()}})
     for name, result in builds.items():
         print(
-            f"{array}, {weight_bits}-bit weights, {signal_bits}-bit signals, {name}: {result.lut:,} LUT, {result.ff:,} FF, "
-            f"{result.dsp} DSP, {result.block_ram} block RAM, {result.mhz} MHz"
+            f"{array}, {weight_bits}-bit weights, {signal_bits}-bit signals, {name}: "
+            f"{result.lut:,} LUT, {result.ff:,} FF, {result.dsp} DSP, {result.block_ram} block RAM, {result.mhz} MHz"
         )
     if not sparse_only:
         print(f"lists cost {builds['sparse'].lut / builds['dense'].lut - 1:.1%} more LUT")

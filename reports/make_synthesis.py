@@ -2,8 +2,8 @@
 
     python -m reports.make_synthesis
 
-needs the extra ``fpga``. Each array is built twice, as it is and for dense layers alone. A build takes minutes; those that
-are in the results are not made again.
+needs the extra ``fpga``. Each array is built twice, as it is and for dense layers alone. A build takes minutes; those
+that are in the results are not made again.
 """
 
 import json
@@ -26,10 +26,10 @@ ARRAYS = {
 }
 HEAD = """# Synthesis for an ECP5-45F, speed grade 6
 
-`python -m reports.make_synthesis` (yosys and nextpnr as YoWASP ships them; seed 1) made these numbers. "dense" is the same array
-without index lists (`MacArray.list_entries = 0`), which runs dense and feature-map layers alone. Memories are those of
-`MacArray()`: 16 Ki signals, 16 Ki weight words, 4 Ki entries. The device has 43,848 LUT, 72 multipliers, 108 block RAMs. Where two
-weights and a signal have at most 18 bits, two output lanes share a multiplier.
+`python -m reports.make_synthesis` (yosys and nextpnr as YoWASP ships them; seed 1) made these numbers. "dense" is
+the same array without index lists (`MacArray.list_entries = 0`), which runs dense and feature-map layers alone. Memories
+are those of `MacArray()`: 16 Ki signals, 16 Ki weight words, 4 Ki entries. The device has 43,848 LUT, 72 multipliers and
+108 block RAMs. Where two weights and a signal have at most 18 bits, two output lanes share a multiplier.
 
 | array | build | LUT | FF | DSP | block RAM | MHz | LUT for lists |
 | --- | --- | --- | --- | --- | --- | --- | --- |

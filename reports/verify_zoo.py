@@ -2,9 +2,9 @@
 
     python -m reports.verify_zoo --data-dir DIR
 
-One Verilator build runs test images of every Program twice, once with the output always taken and once with it held back
-in half of all cycles; Amaranth's own simulator runs two images of each, held back too. Every bit of every output and every
-image's cycles are compared with the golden model and the closed form.
+One Verilator build runs test images of every Program twice, once with the output always taken and once with it held
+back in half of all cycles; Amaranth's own simulator runs two images of each, held back too. Every bit of every output
+and every image's cycles are compared with the golden model and the closed form.
 """
 
 import json
@@ -35,8 +35,9 @@ WEIGHT_BITS, SIGNAL_BITS = (3, 4, 8), 8
 STALL = 128  # of 256 cycles
 HEAD = """# Every pattern of the zoo in hardware
 
-`python -m reports.verify_zoo --data-dir DIR` made these numbers: 8x8 array, 8-bit signals, test images, whole networks. An error is a
-row of outputs with any wrong bit, or an image whose cycles (less stalls) are not those of `accel.cost.cycles`.
+`python -m reports.verify_zoo --data-dir DIR` made these numbers: 8x8 array, weights of 3, 4 and 8 bits, 8-bit signals,
+test images, whole networks. An error is a row of outputs with any wrong bit, or an image whose cycles (less stalls) are
+not those of `accel.cost.cycles`.
 
 | run | Programs | images | rows compared | cycles | of them stalls | errors |
 | --- | --- | --- | --- | --- | --- | --- |
@@ -53,15 +54,13 @@ def make(data_dir: str | None, images: int, simulated: int, out: Path) -> int:
             parts.append(part)
             shown.advance(f"{job.program.name} {job.program.pattern}")
     runs["Amaranth, half of the cycles stalled"] = {name: sum(part[name] for part in parts) for name in parts[0]}
-    rows = [{"run": name, "programs": len(jobs), **counts} for name, counts in runs.items()]
+    programs = {"Programs": len(jobs)}
     out.mkdir(parents=True, exist_ok=True)
-    record = {"array": asdict(ARRAY), "weight_bits": WEIGHT_BITS, "signal_bits": SIGNAL_BITS, "runs": rows}
+    record = {"array": asdict(ARRAY), **programs, "weight_bits": WEIGHT_BITS, "signal_bits": SIGNAL_BITS, "runs": runs}
     write_whole(out / "results.json", (json.dumps(record, indent=1) + "\n").encode())
-    table = "".join(
-        "| " + " | ".join(f"{x:,}" if isinstance(x, int) else x for x in row.values()) + " |\n" for row in rows
-    )
-    write_whole(out / "README.md", (HEAD + table).encode())
-    return sum(row["errors"] for row in rows)
+    lines = (" | ".join([name, *(f"{x:,}" for x in (programs | counts).values())]) for name, counts in runs.items())
+    write_whole(out / "README.md", (HEAD + "".join(f"| {line} |\n" for line in lines)).encode())
+    return sum(counts["errors"] for counts in runs.values())
 
 
 def _jobs(network: str, data_dir: str | None, images: int) -> list[Job]:

@@ -5,8 +5,8 @@ at stride 1 or 2 never meet in a bank. The write side rotates the other way. Rea
 tensor at the same time (the assembler gives every layer's input and output places of their own), so that each bank
 needs one port for each.
 
-    read     cycle 1 place in each bank · 2 the banks · 3 a register behind them · 4 rotated by multiples of 4, lanes then
-             turned into place and spread by the stride on the way out, without a register
+    read     cycle 1 place in each bank · 2 the banks · 3 a register behind them · 4 rotated by multiples of 4; on the
+             way out rotated by the rest and spread by the stride, without a register
     write    cycle 1 a register · 2 rotated by multiples of 4, place in each bank · 3 by the rest · 4 the banks
 """
 

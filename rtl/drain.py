@@ -79,8 +79,9 @@ class Drain(wiring.Component):
         products = [self._product(m, rectified[lane], multiplier) for lane in self.pixel_lanes]
         codes = [self._code(m, product) for product in products]
         final, raw = self.layer.final, self.layer.final & self.layer.raw
-        raw_lanes, code_lanes = delayed(m, lanes, RECTIFIED), delayed(m, lanes, CODES)
-        raw_last, code_last = delayed(m, last, RECTIFIED), delayed(m, last, CODES)
+        raw_lanes, raw_last = delayed(m, lanes, RECTIFIED), delayed(m, last, RECTIFIED)
+        # rows that have left as accumulators end there: the next image may run when their codes would come
+        code_lanes, code_last = delayed(m, Mux(raw, 0, lanes), CODES), delayed(m, last & ~raw, CODES)
         for lane, code in enumerate(codes):
             m.d.comb += self.write[lane].eq(code)
             m.d.sync += self.out[lane].eq(Mux(raw, rectified[lane], code))

@@ -8,8 +8,8 @@
 Signals beyond a map's edge, and all signals while no step is there, are zero when they are multiplied, which a sum does
 not notice; a maximum must, so that each lane also says whether its signal counts. A pool works on row 0 alone.
 
-Two weights in one multiplier: with k bits for a product, (w1 * 2**k + w0) * x = w1 * x * 2**k + w0 * x. The lower k bits
-are the product of w0, in two's complement; where it is negative it has borrowed one from the product of w1.
+Two weights in one multiplier: with k bits for a product, (w1 * 2**k + w0) * x = w1 * x * 2**k + w0 * x. The lower k
+bits are the product of w0, in two's complement; where it is negative it has borrowed one from the product of w1.
 """
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed

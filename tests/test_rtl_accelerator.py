@@ -352,6 +352,18 @@ def small(rng: np.random.Generator, raw: bool) -> Program:
     return program(layers, (2, 4, 5))
 
 
+class TestImagesAtOnce:
+    @pytest.mark.parametrize("words", range(1, 11))
+    def test_the_next_image(self, words: int, rng: np.random.Generator) -> None:
+        """An image that starts right behind another finds no trace of the accumulators that left early."""
+        layers = [
+            mac(rng, "a", INPUT, (2, 1, 1), PIXEL, window=Window((1, 1)), output=SIGNED),
+            mac(rng, "b", "a", (2, 2, 1), SIGNED, window=Window((1, 1))),
+        ]
+        of = program(layers, (1, 1, words))
+        check(of, images_of(rng, of, 3))
+
+
 class TestBackPressure:
     @pytest.mark.parametrize("raw", [True, False])
     @pytest.mark.parametrize("ready", [0.1, 0.5])
