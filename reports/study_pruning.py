@@ -195,10 +195,10 @@ def _lenet5() -> Study:
         sweep=dict.fromkeys((FEATURE_MAP, "kernel", "ikss", "block-4", "irregular"), (0.2, 0.4, 0.6, 0.8)),
         settings=(  # 90 % of all weights gone, or a little more
             Setting(FEATURE_MAP, {FEATURE_MAP: {"conv2": 0.5, "conv3": 0.83, "fc4": 0.82}}),
-            Setting("feature-map+kernel", {FEATURE_MAP: few_maps, "kernel": few}),
+            Setting("feature-map+kernel", {FEATURE_MAP: few_maps, "kernel": few}, epochs=8),
+            Setting("irregular", {"irregular": {"conv2": 0.55, "conv3": 0.945, "fc4": 0.9}}, epochs=8),
             Setting("kernel/block-4", {"kernel": {"conv2": 0.45, "conv3": 0.945}, "block-4": 0.9}),
             Setting("block-4", {"block-4": {"conv2": 0.5, "conv3": 0.945, "fc4": 0.89}}),
-            Setting("irregular", {"irregular": {"conv2": 0.55, "conv3": 0.945, "fc4": 0.9}}),
             Setting("ikss/block-4", {"ikss": {"conv2": 0.45, "conv3": 0.945}, "block-4": 0.9}),
             Setting("feature-map+ikss", {FEATURE_MAP: few_maps, "ikss": few}),
             Setting("kernel+ikss/block-4", {"kernel+ikss": {"conv2": 0.45, "conv3": 0.945}, "block-4": 0.9}),
