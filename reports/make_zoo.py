@@ -9,6 +9,7 @@ go on where they were: trainings keep checkpoints, finished versions stay.
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,12 +41,15 @@ class Entry:
         Of the first training, and of each retraining after a stage of pruning.
     ratios : dict of pattern label to dict of stage to float
         Share of the weights of each pruned layer that goes at each stage.
+    spare : tuple of str, optional
+        Layers that stay dense; by default the first and the last, as `accel.prune.Space` has it.
     """
 
     data: str
     dense: Recipe
     retrain: Recipe
     ratios: dict[str, dict[str, float]]
+    spare: tuple[str, ...] | None = None
 
 
 RATIOS: dict[str, dict[str, float]] = {
@@ -58,6 +62,15 @@ RATIOS: dict[str, dict[str, float]] = {
     "2:4": {},
     "irregular": {"irregular": 0.9},
 }
+
+MATRIX_RATIOS: dict[str, dict[str, float]] = {  # of fully connected networks: a feature map is a hidden unit
+    "feature-map": {"feature-map": 0.5},
+    "block-4": {"block-4": 0.9},
+    "block-8": {"block-8": 0.9},
+    "2:4": {},
+    "irregular": {"irregular": 0.95},
+}
+MATRICES = Recipe(20, 128, 1e-3, "adam", weight_decay=0.3, label_smoothing=0.1)
 
 ENTRIES = {
     "digits": Entry(
@@ -72,32 +85,59 @@ ENTRIES = {
         Recipe(epochs=10, batch_size=128, learning_rate=2e-3, optimizer="adam", weight_decay=1e-4, shift_pixels=2),
         RATIOS,
     ),
+    "lenet-300-100": Entry("mnist", MATRICES, MATRICES, MATRIX_RATIOS, spare=("fc3",)),
+    "lenet-300-100-fashion": Entry("fashion-mnist", MATRICES, MATRICES, MATRIX_RATIOS, spare=("fc3",)),
+    "cifar-quick": Entry(
+        "cifar-10",
+        Recipe(30, 64, 1.5e-3, "adam", weight_decay=1e-2, shift_pixels=2, flip=True),
+        Recipe(6, 64, 1e-3, "adam", weight_decay=1e-2, shift_pixels=2, flip=True),
+        RATIOS,
+    ),
+    # for those with a GPU: not trained yet, so not shipped
+    "cnn-small": Entry(
+        "cifar-10",  # as its source has it: no augmentation
+        Recipe(epochs=100, batch_size=128, learning_rate=0.05, weight_decay=5e-4),
+        Recipe(epochs=40, batch_size=128, learning_rate=0.02, weight_decay=5e-4),
+        RATIOS,
+    ),
+    "resnet20": Entry(
+        "cifar-10",  # He et al.: 64,000 steps, the rate divided by 10 after half and three quarters of them
+        Recipe(205, 128, 0.1, weight_decay=1e-4, schedule="step", shift_pixels=4, flip=True),
+        Recipe(60, 128, 0.02, weight_decay=1e-4, shift_pixels=4, flip=True),
+        RATIOS,
+    ),
 }
 
 
-def make(name: str, data_dir: str | None, out: Path) -> None:
-    """Train and prune one network; files and ``zoo.json`` go to the folder `out` / `name`."""
+def make(name: str, data_dir: str | None, out: Path, only: Collection[str] = ()) -> None:
+    """Train and prune one network; files and ``zoo.json`` go to the folder `out` / `name`.
+
+    The catalogue is written anew after each version, and lists those that are finished. Versions other than the dense
+    one and those of `only` are not trained, if `only` names any.
+    """
     check_choice("zoo network", name, [*ENTRIES])
+    for label in only:
+        check_choice(f"pattern of {name}", label, [zoo.DENSE, *ENTRIES[name].ratios])
     entry, folder = ENTRIES[name], out / name
     splits = {split: load(entry.data, split, data_dir) for split in ("train", "validation", "test")}
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
-    rows = []
-    dense = None
-    for label in (zoo.DENSE, *entry.ratios):
-        path = folder / zoo.file_name(label)
-        if path.exists():
-            pruned = PrunedNetwork.load(path)
-        elif dense is None:
-            pruned = _trained(name, entry, splits, checkpoints)
-        else:
-            pruned = _pruned(dense, label, entry, splits, checkpoints)
-        pruned.save(path)
-        dense = dense or pruned
-        rows.append(_row(pruned, path.name, splits))
-        print(json.dumps(rows[-1]))
-    record = {"network": name, "data": entry.data, "seed": SEED, "script": "python -m reports.make_zoo", "files": rows}
-    write_whole(folder / zoo.CATALOGUE, (json.dumps(record, indent=1) + "\n").encode())
+    paths = {label: folder / zoo.file_name(label) for label in (zoo.DENSE, *entry.ratios)}
+    rows = {label: _row(path, splits) for label, path in paths.items() if path.exists()}
+    for label, path in paths.items():
+        if label not in rows:
+            if only and label not in (zoo.DENSE, *only):
+                continue
+            if label == zoo.DENSE:
+                pruned = _trained(name, entry, splits, checkpoints)
+            else:
+                pruned = _pruned(PrunedNetwork.load(paths[zoo.DENSE]), label, entry, splits, checkpoints)
+            pruned.save(path)
+            rows[label] = _row(path, splits)
+        print(json.dumps(rows[label]), flush=True)
+        files = [rows[known] for known in paths if known in rows]
+        record = {"network": name, "data": entry.data, "seed": SEED, "script": "python -m reports.make_zoo"}
+        write_whole(folder / zoo.CATALOGUE, (json.dumps(record | {"files": files}, indent=1) + "\n").encode())
 
 
 def _trained(name: str, entry: Entry, splits: dict[str, Dataset], checkpoints: Path) -> PrunedNetwork:
@@ -114,7 +154,7 @@ def _pruned(
         checkpoint = checkpoints / f"{Path(zoo.file_name(label)).stem}-{next(stage)}.pt"
         return _fit(pruned, entry.retrain, splits, checkpoint)
 
-    return prune(dense, label, entry.ratios[label], retrain)
+    return prune(dense, label, entry.ratios[label], retrain, spare=entry.spare)
 
 
 def _fit(pruned: PrunedNetwork, recipe: Recipe, splits: dict[str, Dataset], checkpoint: Path) -> PrunedNetwork:
@@ -136,21 +176,23 @@ def _fit(pruned: PrunedNetwork, recipe: Recipe, splits: dict[str, Dataset], chec
         )
 
 
-def _row(pruned: PrunedNetwork, file: str, splits: dict[str, Dataset]) -> dict[str, object]:
+def _row(path: Path, splits: dict[str, Dataset]) -> dict[str, object]:
+    pruned = PrunedNetwork.load(path)
     rates = {
         f"{split}_error_rate": train.error_rate(pruned.network, splits[split].pixels(), splits[split].labels)
         for split in ("validation", "test")
     }
-    return {"pattern": pruned.pattern, "file": file, "sparsity": round(pruned.sparsity, 6), **rates}
+    return {"pattern": pruned.pattern, "file": path.name, "sparsity": round(pruned.sparsity, 6), **rates}
 
 
 @click.command()
 @click.argument("network")
 @click.option("--data-dir", envvar="ESPALIER_DATA", help="Folder of the data sets.")
+@click.option("--pattern", "only", multiple=True, help="A version to make; may be given several times; else all.")
 @click.option("--out", type=click.Path(path_type=Path), default=ZOO, help="Where the zoo lies.")
-def main(network: str, data_dir: str | None, out: Path) -> None:
+def main(network: str, data_dir: str | None, only: tuple[str, ...], out: Path) -> None:
     """Train, prune and save one network of the zoo."""
-    make(network, data_dir, out)
+    make(network, data_dir, out, only)
 
 
 if __name__ == "__main__":

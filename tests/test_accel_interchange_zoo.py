@@ -16,6 +16,9 @@ from accel.sparsity import LayerMask
 
 SHIPPED = [(name, pattern) for name in zoo.names() for pattern in zoo.patterns(name)]
 
+# what each data set forgives a pruned network; one that learned nothing is wrong nine times of ten
+WORST = {"digits": 0.05, "mnist": 0.03, "fashion-mnist": 0.13, "cifar-10": 0.3}
+
 
 def catalogue(name: str) -> dict[str, Any]:
     """Return what zoo.json says about a network."""
@@ -58,8 +61,8 @@ class TestShipped:
         for row in record["files"]:
             assert row["file"] == zoo.file_name(row["pattern"])
             assert row["sparsity"] == round(zoo.load(name, row["pattern"]).sparsity, 6)
-            assert 0 <= row["test_error_rate"] < 0.1  # a network that learned nothing is wrong nine times of ten
-            assert 0 <= row["validation_error_rate"] < 0.1
+            for split in ("validation", "test"):
+                assert 0 <= row[f"{split}_error_rate"] < WORST[record["data"]]
 
     @pytest.mark.parametrize("name", zoo.names())
     def test_every_file_is_in_the_catalogue(self, name: str) -> None:

@@ -1,11 +1,25 @@
 """The zoo's networks before training: layers and shapes, weights zero."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
-from accel.network import Conv2d, Flatten, Layer, Linear, MaxPool, Network, ReLU, Window
+from accel.network import (
+    INPUT,
+    Add,
+    BatchNorm,
+    Conv2d,
+    Flatten,
+    GlobalAvgPool,
+    Layer,
+    Linear,
+    MaxPool,
+    Network,
+    ReLU,
+    Window,
+)
 
 
 def digits() -> Network:
@@ -43,12 +57,85 @@ def lenet5() -> Network:
     )
 
 
-ARCHITECTURES: dict[str, Callable[[], Network]] = {"digits": digits, "lenet5": lenet5}
+def lenet_300_100(name: str = "lenet-300-100") -> Network:
+    """Return 784-300-100-10, fully connected, for 28x28 images.
+
+    Source: LeCun et al., "Gradient-Based Learning Applied to Document Recognition", 1998, section III.C.4; with ReLU,
+    as the literature of pruning has it (Huang et al. 2021 prune it by blocks, on MNIST and on Fashion-MNIST).
+    """
+    return _chain(
+        name,
+        (1, 28, 28),
+        Flatten("flatten", ()),
+        _linear("fc1", 300, 28 * 28),
+        _linear("fc2", 100, 300),
+        _linear("fc3", 10, 100),
+    )
 
 
-def _conv(name: str, outputs: int, maps: int, kernel: int, padding: int = 0) -> Conv2d:
+def cifar_quick() -> Network:
+    """Return 32C5-MP2-32C5-MP2-64C5-MP2-64-10 for 3x32x32 images, padded.
+
+    Source: the small CIFAR-10 network of Hwang, Shin and Sung (arXiv 1511.06488, 1611.06342), three 5x5 convolutions
+    with pooling, of 32, 32 and 64 maps, 64 fully connected; from Krizhevsky's cuda-convnet. That every pool takes the
+    maximum of 2x2 is our choice, and so is ReLU behind it: the same values from a quarter of the work.
+    """
+    layers: list[Layer] = []
+    for number, (outputs, maps) in enumerate([(32, 3), (32, 32), (64, 32)], start=1):
+        pool = MaxPool(f"pool{number}", (), Window.square(2, 2))
+        layers += [_conv(f"conv{number}", outputs, maps, 5, padding=2), pool, ReLU(f"relu{number}", ())]
+    layers += [Flatten("flatten", ()), _linear("fc4", 64, 64 * 4 * 4), ReLU("relu4", ()), _linear("fc5", 10, 64)]
+    return _linked("cifar-quick", (3, 32, 32), layers)
+
+
+def cnn_small() -> Network:
+    """Return (2x128C3)-MP-(2x128C3)-MP-(2x256C3)-256-10 for 3x32x32 images, batch norm behind all but the scores.
+
+    Source: `CNNsmall` of Anwar and Sung, "Compact Deep Convolutional Neural Networks With Coarse Pruning" (arXiv
+    1610.09639): six 3x3 convolutions, max pools of 3x3 with stride 2, batch norm everywhere. That convolutions are
+    padded and pools are not, so that maps are 32, 15 and 7 wide, is our choice.
+    """
+    layers: list[Layer] = []
+    for number, (outputs, maps) in enumerate([(128, 3), *[(128, 128)] * 3, (256, 128), (256, 256)], start=1):
+        layers += [_conv(f"conv{number}", outputs, maps, 3, padding=1), _norm(f"norm{number}", outputs)]
+        if number in (2, 4):
+            layers.append(MaxPool(f"pool{number}", (), Window.square(3, 2)))
+    layers += [Flatten("flatten", ()), _linear("fc7", 256, 256 * 7 * 7), _norm("norm7", 256), _linear("fc8", 10, 256)]
+    return _chain("cnn-small", (3, 32, 32), *layers)
+
+
+def resnet20() -> Network:
+    """Return the residual network of 20 layers for 3x32x32 images, of 16, 32 and 64 maps, three blocks each.
+
+    Source: He et al., "Deep Residual Learning for Image Recognition", 2016, section 4.2, with n = 3. A block that
+    changes the number of maps has a 1x1 convolution of stride 2 as its shortcut (the paper's option B; on CIFAR it
+    takes option A, zeros for the maps that are new), because a sum here takes tensors of one shape.
+    """
+    layers: list[Layer] = [*_normalized("conv1", INPUT, 16, 3, 3), ReLU("relu1", ("norm1",))]
+    for stage, (maps, outputs) in enumerate([(16, 16), (16, 32), (32, 64)], start=1):
+        for block in (1, 2, 3):
+            stride = 2 if block == 1 and outputs != maps else 1
+            layers += _block(f"{stage}_{block}", layers[-1].name, outputs, maps if block == 1 else outputs, stride)
+    tail = (GlobalAvgPool("mean", ()), Flatten("flatten", ()), _linear("fc", 10, 64))
+    for layer in tail:
+        layers.append(replace(layer, inputs=(layers[-1].name,)))
+    return Network("resnet20", (3, 32, 32), tuple(layers))
+
+
+ARCHITECTURES: dict[str, Callable[[], Network]] = {
+    "digits": digits,
+    "lenet5": lenet5,
+    "lenet-300-100": lenet_300_100,
+    "lenet-300-100-fashion": partial(lenet_300_100, "lenet-300-100-fashion"),
+    "cifar-quick": cifar_quick,
+    "cnn-small": cnn_small,
+    "resnet20": resnet20,
+}
+
+
+def _conv(name: str, outputs: int, maps: int, kernel: int, padding: int = 0, stride: int = 1) -> Conv2d:
     weight = np.zeros((outputs, maps, kernel, kernel), np.float32)
-    window = Window.square(kernel, padding=padding)
+    window = Window.square(kernel, stride, padding)
     return Conv2d(name, (), weight=weight, bias=np.zeros(outputs, np.float32), window=window)
 
 
@@ -57,12 +144,43 @@ def _linear(name: str, outputs: int, inputs: int) -> Linear:
     return Linear(name, (), weight=weight, bias=np.zeros(outputs, np.float32))
 
 
+def _norm(name: str, maps: int) -> BatchNorm:
+    ones, zeros = np.ones(maps, np.float32), np.zeros(maps, np.float32)
+    return BatchNorm(name, (), ones, zeros, zeros, ones)
+
+
 def _chain(name: str, input_shape: tuple[int, int, int], *layers: Layer) -> Network:
-    """Return a network whose layers follow each other, with a ReLU behind all weights but the last."""
-    chained: list[Layer] = []
-    for layer in layers:
-        source = chained[-1].name if chained else "input"
-        chained.append(replace(layer, inputs=(source,)))
-        if isinstance(layer, Conv2d | Linear) and layer is not layers[-1]:
-            chained.append(ReLU(f"relu{layer.name[-1]}", (layer.name,)))
-    return Network(name, input_shape, tuple(chained))
+    """Return a network whose layers follow each other, a ReLU behind all weights (and their norm) but the last."""
+    active: list[Layer] = []
+    for layer, following in zip(layers, (*layers[1:], None), strict=True):
+        active.append(layer)
+        if following and isinstance(layer, Conv2d | Linear | BatchNorm) and not isinstance(following, BatchNorm):
+            active.append(ReLU(f"relu{layer.name[-1]}", ()))
+    return _linked(name, input_shape, active)
+
+
+def _linked(name: str, input_shape: tuple[int, int, int], layers: Sequence[Layer]) -> Network:
+    """Return a network in which each layer reads the one before."""
+    sources = (INPUT, *(layer.name for layer in layers))
+    linked = [replace(layer, inputs=(source,)) for layer, source in zip(layers, sources, strict=False)]
+    return Network(name, input_shape, tuple(linked))
+
+
+def _block(name: str, source: str, outputs: int, maps: int, stride: int) -> list[Layer]:
+    """Return a residual block: two 3x3 convolutions, and what they are added to."""
+    layers: list[Layer] = [
+        *_normalized(f"conv{name}a", source, outputs, maps, 3, stride),
+        ReLU(f"relu{name}a", (f"norm{name}a",)),
+        *_normalized(f"conv{name}b", f"relu{name}a", outputs, outputs, 3),
+    ]
+    shortcut = source
+    if maps != outputs:
+        layers += _normalized(f"conv{name}s", source, outputs, maps, 1, stride)
+        shortcut = f"norm{name}s"
+    return [*layers, Add(f"add{name}", (f"norm{name}b", shortcut)), ReLU(f"relu{name}", (f"add{name}",))]
+
+
+def _normalized(name: str, source: str, outputs: int, maps: int, kernel: int, stride: int = 1) -> list[Layer]:
+    """Return a convolution that keeps the size of a map, or halves it, and its batch norm."""
+    conv = _conv(name, outputs, maps, kernel, kernel // 2, stride)
+    return [replace(conv, inputs=(source,)), replace(_norm(name.replace("conv", "norm"), outputs), inputs=(name,))]

@@ -77,7 +77,8 @@ class Samples:
                 images = shifted(images, rng.integers(-reach, reach, (2, len(chosen)), endpoint=True), reach)
             if recipe.flip:
                 images = flipped(images, rng.random(len(chosen)) < 0.5)
-            yield images, self.labels[index]
+            # convolutions and pools that follow take after their input, and on a CPU are up to twice as fast like this
+            yield images.contiguous(memory_format=torch.channels_last), self.labels[index]
 
 
 def shifted(images: Tensor, moves: NDArray[np.int64], reach: int) -> Tensor:

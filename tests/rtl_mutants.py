@@ -1,0 +1,207 @@
+"""The mutation score of the hardware: how many small errors in it the self-checking testbench notices.
+
+    python tests/rtl_mutants.py --mutants 400 --seed 1
+
+emits a 2x2 array for random jobs (`rtl_layers`), plants a sample of mutants (`reports.mutate`), runs the testbench on
+each, tries to prove each survivor equivalent (`reports.mutate_proof`), and writes mutation.json and README.md into
+reports/studies/mutation. Verdicts are kept in the folder --work as they come: a stopped run goes on where it was;
+another design, other jobs or another sample begin anew.
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from rtl_layers import random_job
+
+from accel.array import MacArray
+from accel.cost import total_cycles
+from accel.errors import EspalierError
+from accel.files import write_whole
+from reports import mutate
+from reports.mutate import Mutant, Verdict
+from reports.mutate_proof import equivalent
+from rtl import simulators
+from rtl.assemble import assemble
+from rtl.emit import Job, emit
+
+STUDY = Path(__file__).parents[1] / "reports" / "studies" / "mutation"
+ARRAY = MacArray(
+    output_lanes=2,
+    pixel_lanes=2,
+    signal_words=512,
+    weight_words=512,
+    list_entries=128,
+    taps=128,
+    constants=32,
+    layers=4,
+)
+MOST_CYCLES = 2000  # of an image
+EXPLAINED = (  # what is known of a survivor, by its place; the first that fits
+    (r"SRST|\brst\b", "matters in reset only; the testbench resets once, where all registers have their first values"),
+    (r"memrd|_DATA", "what a memory gives in a cycle in which nobody reads it"),
+    (r"load__payload", "an upper bit of a loaded word: a value that no random job needs"),
+    (r"rounded|\$sshr|\$shl|\$add|\$sub|\$lt|\$gt|\$le|\$ge|\$eq", "arithmetic at values that no random job reaches"),
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A mutant and what came of it; `proof` is that of `reports.mutate_proof`."""
+
+    mutant: Mutant
+    verdict: Verdict
+    proof: str = ""
+
+    @property
+    def killed(self) -> bool:
+        """Whether the testbench noticed."""
+        return self.verdict.kind != "survived"
+
+    @property
+    def reason(self) -> str:
+        """Why it survived, as far as that is known."""
+        if self.proof == "equivalent":
+            return "equivalent, proven: no input and no state makes a difference"
+        if self.proof:
+            return "equivalent but for reset, proven; the testbench resets once, at the start"
+        known = (reason for pattern, reason in EXPLAINED if re.search(pattern, self.mutant.place))
+        return "not proven: " + next(known, "open")
+
+
+def draw_jobs(count: int, seed: int) -> list[Job]:
+    """Return random jobs that fit `ARRAY` and do not take long."""
+    rng, jobs = np.random.default_rng(seed), []
+    while len(jobs) < count:
+        job = random_job(rng)
+        cycles = total_cycles(job.program, ARRAY)
+        if cycles <= MOST_CYCLES and _fits(job):
+            jobs.append(replace(job, cycles=cycles))
+    return jobs
+
+
+def _fits(job: Job) -> bool:
+    try:
+        assemble(job.program, ARRAY)
+    except EspalierError:
+        return False
+    return True
+
+
+def prepare(work: Path, files: dict[str, bytes], count: int, seed: int, simulator: str) -> list[Mutant]:
+    """Return the mutants of the compiled build in `work`, made anew where it is that of something else."""
+    digest = hashlib.sha256(repr((sorted(files.items()), count, seed, simulator, mutate.LIST)).encode()).hexdigest()
+    mark = work / "digest.txt"
+    if mark.exists() and mark.read_text() == digest:
+        return mutate.parse((work / "mutations.ys").read_text())
+    mark.unlink(missing_ok=True)
+    (work / "verdicts.json").unlink(missing_ok=True)
+    mutants = mutate.mutate(work, files, count, seed)
+    simulators.build(work, simulator)
+    mark.write_text(digest)
+    return mutants
+
+
+def judge(work: Path, mutants: Sequence[Mutant], simulator: str, workers: int) -> list[Row]:
+    """Run the testbench on every mutant that has no verdict in `work` yet."""
+    start = time.perf_counter()
+    if mutate.run(work, simulator, 0, 600).kind != "survived":
+        raise EspalierError("the hardware without a mutant fails its testbench")
+    limit = 10 + int(5 * (time.perf_counter() - start))
+    path = work / "verdicts.json"
+    known = {int(key): Verdict(**value) for key, value in json.loads(path.read_text()).items()} if path.exists() else {}
+    open_mutants = [mutant for mutant in mutants if mutant.number not in known]
+    with ThreadPoolExecutor(workers) as pool:
+        found = pool.map(lambda mutant: mutate.run(work, simulator, mutant.number, limit), open_mutants)
+        for mutant, verdict in zip(open_mutants, found, strict=True):
+            known[mutant.number] = verdict
+            write_whole(path, json.dumps({key: asdict(value) for key, value in known.items()}).encode())
+            print(f"{mutant.number}/{len(mutants)} {verdict.kind} {mutant.mode} {mutant.place}", flush=True)
+    return [Row(mutant, known[mutant.number]) for mutant in mutants]
+
+
+def prove(work: Path, rows: Sequence[Row]) -> list[Row]:
+    """Add to each survivor whether it is proven to be no error."""
+    survivors = [row.mutant for row in rows if not row.killed]
+    proofs = equivalent(work, survivors) if survivors else {}
+    return [replace(row, proof=proofs.get(row.mutant.number, "")) for row in rows]
+
+
+def record(rows: Sequence[Row], jobs: Sequence[Job], command: str) -> dict[str, object]:
+    """Return what was measured, for mutation.json."""
+    killed = sum(row.killed for row in rows)
+    proven = sum(row.proof == "equivalent" for row in rows)
+    return {
+        "version": 1,
+        "command": command,
+        "array": asdict(ARRAY),
+        "images": sum(len(job.codes) for job in jobs),
+        "cycles": sum(job.cycles * len(job.codes) for job in jobs),
+        "mutants": len(rows),
+        "killed": killed,
+        "equivalent": proven,
+        "score": round(killed / (len(rows) - proven), 4),
+        "killed_by": dict(Counter(row.verdict.kind for row in rows if row.killed).most_common()),
+        "rows": [
+            {"number": row.mutant.number, "mode": row.mutant.mode, "place": row.mutant.place, **asdict(row.verdict)}
+            | ({} if row.killed else {"reason": row.reason})
+            for row in rows
+        ],
+    }
+
+
+def page(made: dict[str, object], rows: Sequence[Row]) -> str:
+    """Return README.md."""
+    survivors = [row for row in rows if not row.killed]
+    kinds = ", ".join(f"{kind} {count}" for kind, count in dict(made["killed_by"]).items())  # type: ignore[call-overload]
+    lines = [
+        "# Mutation score of the hardware\n",
+        f"    {made['command']}\n",
+        "yosys plants one small error at a time in a 2x2 array (a bit inverted, constant, or inverted where another is",
+        "0 or 1); the self-checking testbench runs "
+        f"{made['images']} images of random Programs ({made['cycles']:,} cycles) until it notices.\n",
+        "| mutants | killed | proven equivalent | survived otherwise | killed, of those not equivalent |",
+        "| ---: | ---: | ---: | ---: | ---: |",
+        f"| {made['mutants']} | {made['killed']} | {made['equivalent']} | "
+        f"{len(survivors) - int(str(made['equivalent']))} | {float(str(made['score'])):.1%} |\n",
+        f"Killed by: {kinds}. `mutation.json` holds every mutant and the testbench's line about it.\n",
+        "| survivor | error | where | why |",
+        "| ---: | --- | --- | --- |",
+    ]
+    lines += [f"| {row.mutant.number} | {row.mutant.mode} | `{row.mutant.place}` | {row.reason} |" for row in survivors]
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure the score and write it down."""
+    parser = argparse.ArgumentParser(description="The mutation score of the hardware.")
+    parser.add_argument("--mutants", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=1, help="of the sample and of the jobs")
+    parser.add_argument("--jobs", type=int, default=250)
+    parser.add_argument("--simulator", default="verilator", choices=list(simulators.COMMANDS))
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--work", type=Path, default=Path("build") / "mutation", help="where a stopped run goes on")
+    parser.add_argument("--out", type=Path, default=STUDY)
+    arguments = parser.parse_args()
+    jobs = draw_jobs(arguments.jobs, arguments.seed)
+    mutants = prepare(arguments.work, emit(jobs, ARRAY), arguments.mutants, arguments.seed, arguments.simulator)
+    rows = prove(arguments.work, judge(arguments.work, mutants, arguments.simulator, arguments.workers))
+    sample = f"--mutants {arguments.mutants} --seed {arguments.seed} --jobs {arguments.jobs}"
+    made = record(rows, jobs, f"python tests/rtl_mutants.py {sample}")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    write_whole(arguments.out / "mutation.json", (json.dumps(made, indent=1) + "\n").encode())
+    write_whole(arguments.out / "README.md", page(made, rows).encode())
+    score = float(str(made["score"]))
+    print(f"{made['killed']} of {made['mutants']} killed, {made['equivalent']} equivalent: {score:.1%}")
+
+
+if __name__ == "__main__":
+    main()
