@@ -29,7 +29,7 @@ HEAD = """# Synthesis for an ECP5-45F, speed grade 6
 `python -m reports.make_synthesis` (yosys and nextpnr as YoWASP ships them; seed 1) made these numbers. "dense" is
 the same array without index lists (`MacArray.list_entries = 0`), which runs dense and feature-map layers alone.
 Memories are those of `MacArray()`: 16 Ki signals, 16 Ki weight words, 4 Ki entries. The device has 43,848 LUT, 72
-multipliers and 108 block RAMs. Where two weights and a signal have at most 18 bits, two output lanes share a multiplier.
+multipliers and 108 block RAMs. Where two weights and a signal have at most 18 bits, two output lanes share one.
 
 | array | build | LUT | FF | DSP | block RAM | MHz | LUT for lists |
 | --- | --- | --- | --- | --- | --- | --- | --- |
