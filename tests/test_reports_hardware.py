@@ -20,6 +20,7 @@ from reports import hardware
 from sim import golden
 
 FILES = {"espalier.v", "testbench.v", "jobs.hex", "load.hex", "signals.hex", "expected.hex", "manifest.json"}
+FILES |= {"test_espalier.py", "Makefile"}
 ARRAY = ("--array", "4x4")
 
 

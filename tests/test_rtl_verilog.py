@@ -85,7 +85,7 @@ def test_a_receiver_that_is_not_ready_changes_nothing_but_time(build):
     outcome = simulators.run(build.folder, "verilator", stall=128)
     assert (outcome.errors, outcome.images, outcome.rows) == (0, build.expected.images, build.expected.rows)
     assert outcome.cycles - outcome.stalls == build.expected.cycles
-    assert 0.9 < outcome.stalls / outcome.rows < 1.1  # half of the rows wait, each for two cycles on average
+    assert 0.2 < outcome.stalls / outcome.rows < 1  # half of the rows wait; two places take up some of it
 
 
 def test_icarus_says_the_same(jobs, tmp_path):
