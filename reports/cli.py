@@ -181,6 +181,8 @@ def verify(**arguments: Any) -> int:
 @_option("--weight-bits", type=int, default=8, show_default=True, help="Bits of a weight.")
 @_option("--signal-bits", type=int, default=8, show_default=True, help="Bits of a signal.")
 @_option("--accumulator-bits", type=int, default=24, show_default=True, help="Bits of an accumulator.")
+@_option("--weight-words", type=int, default=1 << 13, show_default=True, help="Words of the weight memory.")
+@_option("--list-entries", type=int, default=1 << 11, show_default=True, help="Index entries.")
 @_option("--sparse-only", is_flag=True, help="Do not build the array for dense layers alone beside it.")
 @_option("--out", "-o", type=click.Path(path_type=Path), help="Keep the build in this folder.")
 @json_option

@@ -91,13 +91,16 @@ def synth(
     weight_bits: int,
     signal_bits: int,
     accumulator_bits: int,
+    weight_words: int,
+    list_entries: int,
     sparse_only: bool,
     out: Path | None,
     json_file: Path | None,
 ) -> None:
     """Print what an array takes on the FPGA: as it is, and the same without lists, for dense layers alone."""
     output_lanes, pixel_lanes = parse_lanes(array)
-    mac_array = MacArray(output_lanes, pixel_lanes, weight_bits, signal_bits, accumulator_bits)
+    words = {"weight_words": weight_words, "list_entries": list_entries}
+    mac_array = MacArray(output_lanes, pixel_lanes, weight_bits, signal_bits, accumulator_bits, **words)
     with output.working_folder(out) as folder:
         output.write_folder(folder, {})
         builds = synthesize_both(mac_array, folder, sparse_only)

@@ -1,5 +1,6 @@
 """Synthesis without its tools: the frame works, and what goes wrong is said in one line. The builds are a command."""
 
+import json
 from dataclasses import asdict
 
 import pytest
@@ -9,6 +10,7 @@ from amaranth.sim import Simulator
 from accel.array import MacArray
 from accel.errors import EspalierError
 from accel.signal import integer_format
+from reports import hardware
 from rtl import synthesis
 from rtl.accelerator import Accelerator
 from rtl.layout import Target
@@ -84,3 +86,21 @@ def test_the_report_is_read(monkeypatch, tmp_path):
     monkeypatch.setattr(synthesis.subprocess, "run", run)
     expected = {"lut": 10, "ff": 20, "dsp": 3, "block_ram": 4, "mhz": 70.0}
     assert asdict(synthesize(ARRAY, tmp_path)) == expected
+
+
+def test_an_array_and_its_dense_half(monkeypatch, capsys, tmp_path):
+    """Both builds are printed, the dense one without lists, and how many more look-up tables lists take."""
+    made = []
+
+    def fake(array, folder):
+        made.append(array.list_entries)
+        return synthesis.Synthesis(1100 if array.list_entries else 1000, 2, 3, 4, 50.0)
+
+    monkeypatch.setattr(hardware, "synthesize", fake)
+    file = tmp_path / "synth.json"
+    hardware.synth("2x2", 8, 8, 24, 64, 32, False, None, file)
+    printed = capsys.readouterr().out
+    assert sorted(made) == [0, 32]
+    assert "2x2, 8-bit weights, 8-bit signals, sparse: 1,100 LUT" in printed
+    assert "lists cost 10.0% more LUT" in printed
+    assert json.loads(file.read_text())["dense"]["lut"] == 1000
