@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accel import archive, network, sparsity
 from accel.errors import EspalierError
@@ -15,6 +16,7 @@ from accel.network import Network
 from accel.sparsity import LayerMask, Masks
 
 KIND = "network"
+Groups = Mapping[str, NDArray[np.int64]]  # by layer: the number of the group that each weight (M, C, T) is in
 _CLASSES = (
     LayerMask,
     Network,

@@ -284,8 +284,8 @@ class Block(Pattern):
         padded[: matrix.shape[0], : matrix.shape[1]] = matrix
         return padded.reshape(rows, self.size, columns, self.size).swapaxes(1, 2)
 
-    def expand(self, flags: Mask, shape: tuple[int, ...]) -> Mask:
-        """Return the mask of `shape` (M, C, T) that keeps the blocks whose flag (block rows, block columns) is set."""
+    def expand(self, flags: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+        """Return for each weight (M, C, T) the flag of its block, given as (block rows, block columns)."""
         wide = flags.repeat(self.size, axis=0).repeat(self.size, axis=1)
         return wide[: shape[0], : math.prod(shape[1:])].reshape(shape)
 

@@ -110,6 +110,8 @@ def quantize(**arguments: Any) -> None:
 @_option("--rounds", type=click.IntRange(1), default=1, show_default=True, help="Prune and retrain so many times.")
 @_option("--steps", default="geometric", show_default=True, help="From round to round: geometric or linear.")
 @_option("--retrain", type=click.IntRange(0), default=0, show_default=True, help="Epochs after each round (PyTorch).")
+@_option("--sparsify", type=click.IntRange(0), default=0, show_default=True, help="Epochs with a group lasso before.")
+@_option("--group-lasso", type=click.FloatRange(0), default=0.1, show_default=True, help="Its strength.")
 @_option("--learning-rate", type=float, help="Of retraining; the zoo's by default.")
 @_option("--batch-size", type=int, help="Of retraining; the zoo's by default.")
 @_option("--checkpoint", type=click.Path(path_type=Path, file_okay=False), help="Folder to stop and resume with.")

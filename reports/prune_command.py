@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.table import Table
@@ -14,14 +14,17 @@ from rich.table import Table
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.datasets import SPLITS, Dataset, check_choice, load
-from accel.prune import SEARCHES, SELECTORS, Progress, Ratio, Retrain
-from accel.pruned import PrunedNetwork
+from accel.prune import SEARCHES, SELECTORS, Progress, Ratio, Retrain, Sparsify
+from accel.pruned import Groups, PrunedNetwork
 from accel.sparsity import FeatureMap, NOfM, parse_pattern
 from reports import output, retraining, tables
 from reports.measure import float_error_rate
 from reports.progress import Bar, bar
 from reports.pruning import prune, stages
 from reports.selecting import FROM_MAGNITUDE, PARTICLE_FILTER, Selection, default_spare, kept_weights
+
+if TYPE_CHECKING:
+    from accel.train import Recipe
 
 RUN = "run.json"  # which run a folder of checkpoints is of
 
@@ -42,6 +45,8 @@ class Request:
     rounds: int
     steps: str
     retrain: int
+    sparsify: int
+    group_lasso: float
     learning_rate: float | None
     batch_size: int | None
     checkpoint: Path | None
@@ -62,6 +67,7 @@ class Work:
     ratios: dict[str, Ratio]
     spare: tuple[str, ...]
     fit: Retrain | None
+    sparsify: Sparsify | None
     unretrained: list[PrunedNetwork] = field(default_factory=list)  # after each round, before its retraining
 
 
@@ -151,16 +157,19 @@ def _checked(request: Request) -> Work:
         if path and not path.parent.is_dir():
             raise EspalierError(f"cannot write to {path}: there is no folder {path.parent}")
     spare = request.spare or default_spare(dense.network)
-    work = Work(request, dense, images, ratios, spare, None)
+    work = Work(request, dense, images, ratios, spare, None, None)
     if request.retrain:
-        work.fit = _fit(work)
+        work.fit = retraining.trainer(_recipe(work), images["train"], request.checkpoint)
+    if request.sparsify:
+        shrinking = retraining.sparsifying(_recipe(work), request.sparsify, request.group_lasso)
+        work.sparsify = retraining.trainer(shrinking, images["train"], request.checkpoint)
     return work
 
 
 def _check_options(request: Request) -> None:
     """Refuse options that say nothing about what was asked for."""
     for name, value in (("--learning-rate", request.learning_rate), ("--batch-size", request.batch_size)):
-        if value is not None and not request.retrain:
+        if value is not None and not request.retrain + request.sparsify:
             raise EspalierError(f"{name} {value:g}: nothing is retrained; --retrain says for how many epochs")
     if request.start != "random" and request.select != PARTICLE_FILTER:
         raise EspalierError(f"--start {request.start}: is for {PARTICLE_FILTER}, not for {request.select}")
@@ -176,7 +185,8 @@ def _images(request: Request, dense: PrunedNetwork) -> dict[str, Dataset]:
     name = request.data or dense.data
     if not name:
         raise EspalierError(f"{request.network}: does not say which data set it was trained on; name one with --data")
-    images = {split: load(name, split, request.data_dir) for split in SPLITS if split != "train" or request.retrain}
+    training = request.retrain or request.sparsify
+    images = {split: load(name, split, request.data_dir) for split in SPLITS if split != "train" or training}
     shape = dense.network.input_shape
     if images["test"].shape != shape:
         raise EspalierError(
@@ -211,8 +221,13 @@ def _pruned(work: Work) -> PrunedNetwork:
             work.unretrained.append(pruned)
             return work.fit(pruned) if work.fit else pruned
 
+        def sparsify(pruned: PrunedNetwork, groups: Groups) -> PrunedNetwork:
+            shown.close()
+            return work.sparsify(pruned, groups) if work.sparsify else pruned
+
         choose = selection.chooser(listener)
         schedule: dict[str, Any] = {"rounds": request.rounds, "steps": request.steps, "spare": work.spare}
+        schedule["sparsify"] = sparsify if work.sparsify else None
         return prune(work.dense, request.pattern, work.ratios, retrain, choose=choose, **schedule)
 
 
@@ -248,12 +263,11 @@ def _advance(line: Bar, at: Progress) -> None:
     line.advance(f"lowest error {at.best:.2%}")
 
 
-def _fit(work: Work) -> Retrain:
-    """Return the way to retrain: the zoo's recipe, changed as the request says."""
+def _recipe(work: Work) -> "Recipe":
+    """Return the way to train: the zoo's recipe, changed as the request says."""
     request = work.request
     changes = {"learning_rate": request.learning_rate, "batch_size": request.batch_size, "seed": request.seed}
-    recipe = retraining.recipe(work.dense.network.name, request.retrain, request.threads, **changes)
-    return retraining.trainer(recipe, work.images["train"], request.checkpoint)
+    return retraining.recipe(work.dense.network.name, max(1, request.retrain), request.threads, **changes)
 
 
 def _record(work: Work, pruned: PrunedNetwork) -> dict[str, Any]:
@@ -271,6 +285,7 @@ def _record(work: Work, pruned: PrunedNetwork) -> dict[str, Any]:
         "budget": request.budget if request.select in SEARCHES else 0,
         "selection_images": len(images["search"]),
         "retrained_epochs": request.retrain,
+        "sparsified_epochs": request.sparsify,
         "sparsity": pruned.sparsity,
         "layers": {name: {"kept": kept, "weights": all_} for name, (kept, all_) in kept_weights(pruned).items()},
         "error_rates": {

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from accel.errors import EspalierError
 from accel.interchange.zoo import DENSE
-from accel.prune import Choose, Ratio, Retrain, Space, prune_in_rounds, select_by_magnitude
+from accel.prune import Choose, Ratio, Retrain, Space, Sparsify, prune_in_rounds, select_by_magnitude
 from accel.pruned import PrunedNetwork
 from accel.sparsity import FeatureMap, parse_pattern
 
@@ -54,6 +54,7 @@ def prune(
     rounds: int = 1,
     steps: str = "geometric",
     spare: Collection[str] | None = None,
+    sparsify: Sparsify | None = None,
 ) -> PrunedNetwork:
     """Return `dense` pruned as `label` says, and retrained after each stage if a way is given.
 
@@ -74,6 +75,8 @@ def prune(
         From a round's ratio to the next one's.
     spare : collection of str, optional
         Layers to leave dense; the first and the last by default.
+    sparsify : function, optional
+        From a pruned network and groups of its weights to the same with whole groups weaker, before each choice.
 
     Raises
     ------
@@ -92,7 +95,15 @@ def prune(
     pruned = dense
     for part in parts:
         pruned = prune_in_rounds(
-            pruned, part, lambda space: _ratios(space, given), choose, retrain, rounds=rounds, steps=steps, spare=spare
+            pruned,
+            part,
+            lambda space: _ratios(space, given),
+            choose,
+            retrain,
+            rounds=rounds,
+            steps=steps,
+            spare=spare,
+            sparsify=sparsify,
         )
     return replace(pruned, pattern=label)
 

@@ -3,15 +3,20 @@
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from accel.interchange.datasets import Dataset
-from accel.prune import Retrain
-from accel.pruned import PrunedNetwork
+from accel.pruned import Groups, PrunedNetwork
 from reports.progress import bar
 
 if TYPE_CHECKING:
     from accel.train import Recipe
+
+
+class Trainer(Protocol):
+    """Trains a pruned network, with groups of its weights shrinking together if there are any."""
+
+    def __call__(self, pruned: PrunedNetwork, groups: Groups | None = None) -> PrunedNetwork: ...
 
 
 def recipe(network: str, epochs: int, threads: int | None = None, **changes: Any) -> "Recipe":
@@ -41,8 +46,8 @@ def recipe(network: str, epochs: int, threads: int | None = None, **changes: Any
     return replace(usual, epochs=epochs, **{name: value for name, value in changes.items() if value is not None})
 
 
-def trainer(recipe: "Recipe", images: Dataset, checkpoints: Path | None = None, quiet: bool = False) -> Retrain:
-    """Return the function that retrains by `recipe` on `images`.
+def trainer(recipe: "Recipe", images: Dataset, checkpoints: Path | None = None, quiet: bool = False) -> "Trainer":
+    """Return the function that trains by `recipe` on `images`, to retrain or to sparsify.
 
     Parameters
     ----------
@@ -58,17 +63,23 @@ def trainer(recipe: "Recipe", images: Dataset, checkpoints: Path | None = None, 
     pixels = images.pixels()
     calls = 0
 
-    def fit(pruned: PrunedNetwork) -> PrunedNetwork:
+    def fit(pruned: PrunedNetwork, groups: Groups | None = None) -> PrunedNetwork:
         nonlocal calls
         calls += 1
-        path = checkpoints / f"retrain-{calls}.pt" if checkpoints else None
+        what = "sparsifying" if groups is not None else "retraining"
+        path = checkpoints / f"{what}-{calls}.pt" if checkpoints else None
         if quiet:
-            return train.fit(pruned, pixels, images.labels, recipe, checkpoint=path)
-        with bar(f"{pruned.network.name}, retraining", recipe.epochs * -(-len(images) // recipe.batch_size)) as shown:
+            return train.fit(pruned, pixels, images.labels, recipe, groups=groups, checkpoint=path)
+        with bar(f"{pruned.network.name}, {what}", recipe.epochs * -(-len(images) // recipe.batch_size)) as shown:
 
             def report(at: train.Progress) -> None:
                 shown.advance(f"epoch {at.epoch}: loss {at.loss:.4f}, error {at.error_rate:.2%}")
 
-            return train.fit(pruned, pixels, images.labels, recipe, checkpoint=path, progress=report)
+            return train.fit(pruned, pixels, images.labels, recipe, groups=groups, checkpoint=path, progress=report)
 
     return fit
+
+
+def sparsifying(recipe: "Recipe", epochs: int, strength: float) -> "Recipe":
+    """Return `recipe` for training under a group lasso of that strength, which takes the place of the weight decay."""
+    return replace(recipe, epochs=epochs, group_lasso=strength, weight_decay=0.0)

@@ -36,8 +36,8 @@ class Task:
     selector : str
     seed : int
         Of the search and of the retraining.
-    epochs : int
-        Of retraining; 0 for none.
+    epochs, sparsify : int
+        Of retraining, and of training under a group lasso before each selection; 0 for none.
     budget, selection_images : int
         Evaluations of each search, and validation images that it looks at.
     spare : list of str
@@ -51,6 +51,7 @@ class Task:
     selector: str
     seed: int
     epochs: int
+    sparsify: int
     budget: int
     selection_images: int
     spare: list[str]
@@ -65,11 +66,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Setting:
-    """A version to retrain: what goes of which layer, and for how many epochs if not as long as the others."""
+    """A version to retrain: what goes of which layer; and for how many epochs it is trained, if not as the others."""
 
     granularity: str
     ratios: Ratios
     epochs: int | None = None
+    sparsify: int | None = None
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,10 @@ class Study:
         To be retrained: first what the targets ask for, and behind the sweep what makes lines of points.
     epochs : int
         Of retraining, by the zoo's recipe with `changes`.
+    sparsify : int
+        Epochs of training under a group lasso before each selection, without the recipe's weight decay.
+    group_lasso : float
+        Its strength.
     selectors, retrained_selectors : tuple of str
         Of the two parts; `activation-sum` joins the sweep where whole maps go.
     budget, selection_images : int
@@ -125,6 +131,8 @@ class Study:
     sweep: Mapping[str, tuple[float, ...]]
     settings: tuple[Setting, ...]
     epochs: int
+    sparsify: int = 0
+    group_lasso: float = 0.1
     later: tuple[Setting, ...] = ()
     selectors: tuple[str, ...] = SELECTORS
     retrained_selectors: tuple[str, ...] = (MAGNITUDE,)
@@ -146,7 +154,8 @@ class Study:
                 for selector in self.retrained_selectors:
                     for seed in range(seeds):
                         epochs = setting.epochs or self.epochs
-                        yield Task(*what, selector, seed, epochs, self.budget, recipe=recipe, **fixed)
+                        sparsify = self.sparsify if setting.sparsify is None else setting.sparsify
+                        yield Task(*what, selector, seed, epochs, sparsify, self.budget, recipe=recipe, **fixed)
 
         return [*retrained(self.settings), *self._swept(seeds, fixed), *retrained(self.later)]
 
@@ -157,7 +166,7 @@ class Study:
                 for selector in (*self.selectors, *extra):
                     given = dict.fromkeys(parts(granularity), ratio)
                     for seed in range(1 if selector in DRAW_NOTHING else seeds):
-                        yield Task(granularity, given, selector, seed, 0, self.budget, recipe="", **fixed)
+                        yield Task(granularity, given, selector, seed, 0, 0, self.budget, recipe="", **fixed)
 
 
 def parts(granularity: str) -> list[str]:
@@ -170,18 +179,33 @@ def parts(granularity: str) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _blocks(*ratios: float) -> tuple[Setting, ...]:
-    return tuple(Setting(f"block-{size}", {f"block-{size}": ratio}) for ratio in ratios for size in BLOCK_SIZES)
+def _blocks(size: int, fc1: float, fc2: float) -> Setting:
+    return Setting(f"block-{size}", {f"block-{size}": {"fc1": fc1, "fc2": fc2}})
 
 
 def _matrices(network: str, *swept: str) -> Study:
-    """Return the study of a fully connected network, by blocks: of 266,200 weights, 1,000 are spared."""
+    """Return the study of a fully connected network, by blocks: of 266,200 weights fc1 has 235,200, and fc3 is spared.
+
+    fc2 loses less than its share, and the larger the blocks, the more of both layers goes, because blocks that stay are
+    whole and those at the edges are not.
+    """
+    irregular = (Setting("irregular", {"irregular": ratio}, sparsify=0) for ratio in (0.905, 0.95, 0.98))
     return Study(
         network,
         sweep=dict.fromkeys(swept, (0.5, 0.7, 0.9)),
-        settings=_blocks(0.905),
-        later=(*_blocks(0.95), *(Setting("irregular", {"irregular": ratio}) for ratio in (0.905, 0.95, 0.98))),
-        epochs=3,
+        settings=(
+            *(_blocks(size, 0.92, 0.775) for size in (2, 4, 8)),
+            _blocks(16, 0.921, 0.805),
+            _blocks(32, 0.928, 0.825),
+        ),
+        later=(
+            Setting("block-4", {"block-4": {"fc1": 0.92, "fc2": 0.775}}, sparsify=0),
+            _blocks(4, 0.965, 0.87),
+            *irregular,
+        ),
+        epochs=12,
+        sparsify=15,
+        changes={"weight_decay": 0.02},
         targets=tuple(Target(0.9, 0.005, granularities=(f"block-{size}",)) for size in BLOCK_SIZES),
     )
 

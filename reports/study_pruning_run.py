@@ -140,7 +140,8 @@ def _ran(network: str, data_dir: str | None, folder: Path, seeds: int, quick: bo
     images["selection"] = images["validation"].take(min(study.selection_images, len(images["validation"])))
     recipe = retraining.recipe(dense.network.name, study.epochs, **study.changes)
     spare = default_spare(dense.network)
-    tasks = study.tasks(seeds, spare, _digest(dense), repr(replace(recipe, epochs=1, seed=0)))
+    lasso = replace(recipe, epochs=1, seed=0, group_lasso=study.group_lasso)  # how anything is trained, in one text
+    tasks = study.tasks(seeds, spare, _digest(dense), repr(lasso))
     with output.writing(folder):
         (folder / POINTS).parent.mkdir(parents=True, exist_ok=True)
     store = Store(folder / POINTS, repair=not draw)
@@ -148,21 +149,27 @@ def _ran(network: str, data_dir: str | None, folder: Path, seeds: int, quick: bo
     with bar(f"study of {network}", len(tasks)) as shown:
         for task in tasks if not draw else []:
             if task.key not in store.points:
-                store.add(*measured(task, bench, recipe))
+                store.add(*measured(task, bench, recipe, study.group_lasso))
             shown.advance(f"{task.granularity}, {task.selector}")
     return results(study, tasks, store, bench, seeds, repr(recipe))
 
 
-def measured(task: Task, bench: Bench, recipe: Any) -> tuple[Point, dict[str, Mask]]:
+def measured(task: Task, bench: Bench, recipe: Any, group_lasso: float) -> tuple[Point, dict[str, Mask]]:
     """Return the point of a task, and its masks."""
     trace = Trace(bench.dense.network)
     selection = Selection(task.selector, bench.images["selection"], np.random.default_rng(task.seed), task.budget)
     choose = trace.following(selection.chooser())
-    pruned = prune(bench.dense, task.granularity, task.ratios, choose=choose, spare=task.spare)
+    sparsify = None
+    if task.sparsify:
+        shrinking = retraining.sparsifying(replace(recipe, seed=task.seed), task.sparsify, group_lasso)
+        sparsify = retraining.trainer(shrinking, bench.images["train"], quiet=True)
+    pruned = prune(bench.dense, task.granularity, task.ratios, choose=choose, spare=task.spare, sparsify=sparsify)
     masks = trace.masks(pruned)
-    # the dense network under these masks says what the narrow one says, and its judges are warm
-    flat = {name: LayerMask("irregular", kept) for name, kept in masks.items() if not kept.all()}
-    before = {"validation": bench.searched(flat), "test": bench.tested(flat)}
+    if task.sparsify:
+        before = bench.rates(pruned)
+    else:  # the dense network under these masks says what the narrow one says, and its judges are warm
+        flat = {name: LayerMask("irregular", kept) for name, kept in masks.items() if not kept.all()}
+        before = {"validation": bench.searched(flat), "test": bench.tested(flat)}
     after = None
     if task.epochs:
         of_task = replace(recipe, epochs=task.epochs, seed=task.seed)

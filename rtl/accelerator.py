@@ -10,23 +10,21 @@ that cycles minus stalls are the same whatever the receiver does.
 
 from collections.abc import Sequence
 
-from amaranth.hdl import EnableInserter, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.array import MacArray
 from accel.fixedpoint import FixedFormat
 from rtl.activations import Activations
-from rtl.buffer import Buffer, Flow
+from rtl.buffer import Buffer, moving
 from rtl.drain import Drain
 from rtl.fetch import FETCH_CYCLES, Fetch
-from rtl.lanes import Lanes
+from rtl.lanes import LANE_CYCLES, Lanes
 from rtl.layout import Layout, Target
 from rtl.memory import delayed
 from rtl.sequencer import Sequencer
 from rtl.tiles import tile_layout
-
-LANE_CYCLES = 4  # from a tile's last operands to its first row in the shadow
 
 
 class Path(wiring.Component):
@@ -78,12 +76,13 @@ class Core(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Connect the parts; each moves by a flow of its own."""
+        """Connect the parts; each moves by a flow of its own, or its parts do."""
         m = Module()
-        for name in ("sequencer", "fetch", "activations", "lanes", "path", "drain"):
-            m.submodules[f"{name}_flow"] = flow = Flow()
-            m.submodules[name] = EnableInserter(flow.moves)(getattr(self, name))
-            m.d.comb += [flow.valid.eq(self.drain.out_valid), flow.ready.eq(self.ready)]
+        valid, ready = self.drain.out_valid, self.ready
+        for name in ("sequencer", "fetch", "activations", "path"):
+            moving(m, name, getattr(self, name), valid, ready)
+        m.submodules.lanes, m.submodules.drain = self.lanes, self.drain
+        m.d.comb += [self.lanes.valid.eq(valid), self.lanes.ready.eq(ready), self.drain.ready.eq(ready)]
         for part in (self.sequencer, self.fetch, self.drain):
             m.d.comb += [part.load.eq(self.load), part.loaded.eq(self.loaded)]
         m.d.comb += [

@@ -5,7 +5,7 @@ be full. Each part of the core has a `Flow` of its own, all of which hold the sa
 all parts in one cycle.
 """
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import EnableInserter, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -34,6 +34,13 @@ class Flow(wiring.Component):
         m.d.comb += following.eq(self.filled + (self.valid & self.moves) - taken)
         m.d.sync += [self.filled.eq(following), self.moves.eq(following != PLACES)]
         return m
+
+
+def moving(m: Module, name: str, part: wiring.Component, valid: Value, ready: Value) -> None:
+    """Add `part` to `m`, with a flow of its own by which it moves: from `valid` and `ready`, as `Flow` has them."""
+    m.submodules[f"{name}_flow"] = flow = Flow()
+    m.submodules[name] = EnableInserter(flow.moves)(part)
+    m.d.comb += [flow.valid.eq(valid), flow.ready.eq(ready)]
 
 
 class Buffer(wiring.Component):

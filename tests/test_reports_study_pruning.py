@@ -34,7 +34,7 @@ COMMAND = ("study", "pruning", "digits", "--seeds", 2, "--out")
 
 def made_task(**values: Any) -> Task:
     """Return a task that nobody will do."""
-    task = Task("kernel", {"kernel": 0.5}, "magnitude", 0, 1, 10, 100, ["conv1", "fc5"], "0123", "")
+    task = Task("kernel", {"kernel": 0.5}, "magnitude", 0, 1, 0, 10, 100, ["conv1", "fc5"], "0123", "")
     return replace(task, **values)
 
 

@@ -10,7 +10,7 @@ from rtl.lanes import Lanes
 from rtl.layout import Layout
 
 ARRAY = MacArray(2, 2, weight_bits=4, signal_bits=4, accumulator_bits=8)  # two weights share a multiplier
-LATENCY = 4  # from a tile's last operands to its first row
+LATENCY = 5  # from a tile's last operands to its first row
 
 
 class Step(NamedTuple):
@@ -57,7 +57,7 @@ def rows_of(maximum: bool, *tiles: list[Step | None], array: MacArray = ARRAY) -
 
 
 def test_sums_of_products() -> None:
-    """Each row's weight meets each column's signal; the first row is there four cycles after the last operands."""
+    """Each row's weight meets each column's signal; the first row is there five cycles after the last operands."""
     tile = [Step((2, -3), (5, -1)), Step((1, 4), (-6, 7))]
     # row 0: 2*5 + 1*-6, 2*-1 + 1*7; row 1: -3*5 + 4*-6, -3*-1 + 4*7
     assert rows_of(False, tile) == [(1 + LATENCY, [4, 5]), (2 + LATENCY, [-39, 31])]

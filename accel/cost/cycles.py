@@ -23,9 +23,9 @@ from accel.array import TILE_CYCLES, MacArray
 from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer
 
 START_CYCLES = 2  # 1 from start to the first layer, 1 for the last row to reach the output stream
-# 2 to read the layer's words, 5 for its first entry, 8 from the last step to the lanes, 4 through them, 13 to drain
-LAYER_CYCLES = 32
-RAW_CYCLES = 23  # the same for accumulators, which leave 9 cycles before codes
+# 2 to read the layer's words, 5 for its first entry, 8 from the last step to the lanes, 5 through them, 13 to drain
+LAYER_CYCLES = 33
+RAW_CYCLES = 24  # the same for accumulators, which leave 9 cycles before codes
 
 
 @dataclass(frozen=True)

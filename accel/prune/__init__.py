@@ -3,10 +3,11 @@
 from accel.prune.cluster import cluster
 from accel.prune.evaluate import Evaluator
 from accel.prune.genome import Genome
+from accel.prune.groups import groups_of
 from accel.prune.magnitude import select as select_by_magnitude
 from accel.prune.narrow import map_groups, narrow
 from accel.prune.particle_filter import Options
-from accel.prune.schedule import Retrain, prune_in_rounds
+from accel.prune.schedule import Retrain, Sparsify, prune_in_rounds
 from accel.prune.search import DEFAULT_BUDGET, ErrorRate, Progress
 from accel.prune.selectors import SEARCHES, SELECTORS, Choose, chooser, selector
 from accel.prune.space import Ratio, Space
@@ -24,8 +25,10 @@ __all__ = [
     "Ratio",
     "Retrain",
     "Space",
+    "Sparsify",
     "chooser",
     "cluster",
+    "groups_of",
     "map_groups",
     "narrow",
     "prune_in_rounds",

@@ -61,12 +61,13 @@ class Units:
     """How masks of a pattern fall into units that stay or go as a whole.
 
     `flags` gives which units (in an array of any shape) of a mask keep anything, `sums` the sum over each unit of an
-    array that is given for each weight, and `expand` the mask (M, C, T) of flags.
+    array that is given for each weight, and `expand` the mask (M, C, T) of flags, or whatever else there is one of for
+    each unit.
     """
 
     flags: Callable[[Mask], Mask]
     sums: Callable[[Magnitudes], Magnitudes]
-    expand: Callable[[Mask, Shape], Mask]
+    expand: Callable[[NDArray[Any], Shape], NDArray[Any]]
 
 
 def units_of(pattern: Pattern) -> Units | None:

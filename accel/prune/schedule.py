@@ -1,8 +1,12 @@
 """Schedules: one shot to the ratio and retrain, or little by little, with retraining after each round.
 
+Before each choice the network may be trained so that whole units of the pattern shrink (`groups_of`): those that go are
+missed less then.
+
 Source: Anwar and Sung prune in one shot and find small steps unnecessary with batch norm; Huang et al. iterate pruning
-and retraining. Ours: the ratios of the rounds, and that a round keeps nothing that an earlier one pruned. For strided
-patterns that means that the taps a map keeps lie within those it kept before, so that strides widen.
+and retraining; Wen et al. shrink groups first. Ours: the ratios of the rounds, and that a round keeps nothing that an
+earlier one pruned. For strided patterns that means that the taps a map keeps lie within those it kept before, so that
+strides widen.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -11,13 +15,15 @@ from dataclasses import replace
 import numpy as np
 
 from accel.errors import EspalierError
+from accel.prune.groups import groups_of
 from accel.prune.narrow import narrow
 from accel.prune.selectors import Choose
 from accel.prune.space import Ratio, Space
-from accel.pruned import PrunedNetwork
+from accel.pruned import Groups, PrunedNetwork
 from accel.sparsity import FeatureMap
 
 Retrain = Callable[[PrunedNetwork], PrunedNetwork]
+Sparsify = Callable[[PrunedNetwork, Groups], PrunedNetwork]
 STEPS = ("geometric", "linear")
 
 
@@ -59,6 +65,7 @@ def prune_in_rounds(
     rounds: int = 1,
     steps: str = "geometric",
     spare: Collection[str] | None = None,
+    sparsify: Sparsify | None = None,
 ) -> PrunedNetwork:
     """Return the network pruned by one pattern, in one shot or in several rounds.
 
@@ -78,6 +85,8 @@ def prune_in_rounds(
     steps : {"geometric", "linear"}
     spare : collection of str, optional
         As `Space.of` takes it.
+    sparsify : function, optional
+        From a pruned network and groups of its weights to the same with whole groups weaker; called before each choice.
 
     Raises
     ------
@@ -93,6 +102,9 @@ def prune_in_rounds(
     ]
     for share in by_round:
         space = Space.of(pruned.network, pattern, spare, pruned.masks)
+        if sparsify:
+            pruned = sparsify(pruned, groups_of(space))
+            space = replace(space, network=pruned.network)
         if _of_maps(space):
             pruned = narrow(
                 pruned, choose(space, {name: _of_rest(pruned, name, whole[name], share[name]) for name in share})

@@ -12,18 +12,25 @@ import torch
 from accel.errors import EspalierError
 from accel.files import write_whole
 from accel.network import Network
-from accel.pruned import PrunedNetwork
+from accel.pruned import Groups, PrunedNetwork
 from accel.train.recipe import Recipe
 
 Fingerprint = dict[str, str]
 
 
-def fingerprint(pruned: PrunedNetwork, images: np.ndarray, labels: np.ndarray, recipe: Recipe) -> Fingerprint:
+def fingerprint(
+    pruned: PrunedNetwork,
+    images: np.ndarray,
+    labels: np.ndarray,
+    recipe: Recipe,
+    groups: Groups | None = None,
+) -> Fingerprint:
     """Return, in words or digests, everything that decides how a training goes: equal when it is the same training."""
     masks = [part for name, mask in sorted(pruned.masks.items()) for part in (name, mask.kept)]
     return {name: repr(value) for name, value in asdict(recipe).items()} | {
         "network": _digest(*_network_parts(pruned.network)),
         "masks": _digest(*masks),
+        "groups": _digest(*(part for item in sorted((groups or {}).items()) for part in item)),
         "data": _digest(images, labels),
     }
 

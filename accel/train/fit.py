@@ -11,8 +11,9 @@ from torch import Tensor
 
 from accel.errors import EspalierError
 from accel.network import BatchNorm, Network
-from accel.pruned import PrunedNetwork
+from accel.pruned import Groups, PrunedNetwork
 from accel.train.checkpoint import Checkpoint, fingerprint
+from accel.train.grouped import Grouped
 from accel.train.module import NetworkModule, to_module, to_network
 from accel.train.recipe import Recipe
 from accel.train.samples import Images, Labels, Samples, pick_device
@@ -55,6 +56,7 @@ def fit(
     labels: Labels,
     recipe: Recipe,
     *,
+    groups: Groups | None = None,
     validation: tuple[Images, Labels] | None = None,
     device: str | torch.device | None = None,
     checkpoint: Path | None = None,
@@ -72,6 +74,8 @@ def fit(
         Pixels 0..1.
     labels : int64 (N,)
     recipe : Recipe
+    groups : mapping of layer name to integers (M, C, T), optional
+        Which weights of a layer `recipe.group_lasso` shrinks together: those with the same number.
     validation : (images, labels), optional
         Only reported: nothing is chosen by them.
     device : str or torch.device, optional
@@ -85,9 +89,14 @@ def fit(
     ------
     EspalierError
         Data or checkpoint do not fit, or the training diverged.
+
+    Notes
+    -----
+    The group lasso is Yuan and Lin's; Wen et al. ("Learning Structured Sparsity in Deep Neural Networks") brought it to
+    networks. Ours: the step that shrinks is apart from the gradient's, as AdamW's decay is, so that groups reach zero.
     """
-    run = _Run(pruned, images, labels, recipe, pick_device(device), validation)
-    store = Checkpoint(Path(checkpoint), fingerprint(pruned, images, labels, recipe)) if checkpoint else None
+    run = _Run(pruned, images, labels, recipe, pick_device(device), validation, groups or {})
+    store = Checkpoint(Path(checkpoint), fingerprint(pruned, images, labels, recipe, groups)) if checkpoint else None
     done = store.restore(run.module, run.optimizer) if store else 0
     for epoch in range(done, recipe.epochs):
         last = run.epoch(epoch, progress)
@@ -122,6 +131,7 @@ class _Run:
         recipe: Recipe,
         device: torch.device,
         validation: tuple[Images, Labels] | None,
+        groups: Groups,
     ) -> None:
         self.recipe = recipe
         self.samples = Samples.checked(pruned.network, images, labels, device)
@@ -132,6 +142,8 @@ class _Run:
         self.module = to_module(pruned.network).to(device)
         self.optimizer = _optimizer(self.module, recipe)
         self.masked = _masked(self.module, pruned, device)
+        shrinks = groups if recipe.group_lasso else {}
+        self.grouped = [Grouped.of(self.module.operation(name).weight, groups[name]) for name in shrinks]
 
     def epoch(self, epoch: int, progress: Listener | None) -> Progress:
         """Train for one epoch, counted from 0; return the report of its last step, and give `progress` the others."""
@@ -159,6 +171,8 @@ class _Run:
                 weight.grad.masked_fill_(gone, 0)  # keeps the optimizer's averages zero there too
         self.optimizer.step()
         with torch.no_grad():
+            for grouped in self.grouped:
+                grouped.shrink(rate * self.recipe.group_lasso)
             for weight, gone in self.masked:
                 weight.masked_fill_(gone, 0)  # exact by construction, whatever the optimizer does
         return torch.stack([loss.detach() * len(labels), (scores.argmax(1) != labels).sum()])

@@ -26,6 +26,9 @@ class Recipe:
     momentum : float
     weight_decay : float
         Of kernels and matrices only; biases and batch norms do not decay.
+    group_lasso : float
+        How fast groups of weights shrink towards zero together, where `fit` is given any: the norm of a group of n
+        loses learning rate x group_lasso x sqrt(n) in each step, and no more than it has.
     schedule : {"constant", "cosine", "step"}
         Cosine falls to 0 over the run; step divides by 10 after half and after three quarters of it.
     label_smoothing : float
@@ -49,6 +52,7 @@ class Recipe:
     optimizer: str = "sgd"
     momentum: float = 0.9
     weight_decay: float = 0.0
+    group_lasso: float = 0.0
     schedule: str = "cosine"
     label_smoothing: float = 0.0
     shift_pixels: int = 0
@@ -62,8 +66,9 @@ class Recipe:
                 raise EspalierError(f"{name} must be an integer of at least {least}, got {value!r}")
         if not 0 < self.learning_rate < math.inf:
             raise EspalierError(f"learning_rate must be above 0, got {self.learning_rate}")
-        if not 0 <= self.weight_decay < math.inf:
-            raise EspalierError(f"weight_decay must be at least 0, got {self.weight_decay}")
+        for name in ("weight_decay", "group_lasso"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise EspalierError(f"{name} must be at least 0, got {getattr(self, name)}")
         for name in ("momentum", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise EspalierError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
