@@ -81,7 +81,9 @@ def _reproduce(results: Results) -> list[str]:
         f"{_percent(results.dense['validation'])} on {images['validation']:,} validation images. Selectors judge masks "
         f"on {images['selection']:,} of the validation images, searches ({', '.join(SEARCHES)}) with "
         f"{definition['budget']} evaluations for each stage. Retrained on {images['train']:,} images for "
-        f"{_epochs(definition['epochs'])} where nothing else is said, after all stages: `{results.recipe}`. "
+        f"{_epochs(definition['epochs'])} where nothing else is said, after all stages: `{results.recipe}`. A group "
+        "lasso, where there is one, comes before each selection and takes the weight decay's place; its strength is "
+        f"{definition['group_lasso']:g}. "
         f"{results.seeds} seeds a point, of search and retraining; {' and '.join(DRAW_NOTHING)} draw nothing, and have "
         "one point before retraining.",
     ]
@@ -106,7 +108,7 @@ def _outcome(results: Results, target: Target) -> str:
     verdict = "met" if rise <= target.rise + 1e-12 else f"missed by {100 * (rise - target.rise):.2f} %"
     low, high = (100 * (rate - results.dense["test"]) for rate in group.span())
     return (
-        f"{verdict}: {group.task.granularity} ({group.task.selector}, {_epochs(group.task.epochs)}), "
+        f"{verdict}: {group.task.granularity} ({_training(group)}), "
         f"{group.sparsity(names):.1%} gone, {100 * rise:+.2f} % ({low:+.2f} to {high:+.2f})"
     )
 
@@ -144,7 +146,7 @@ def _order(results: Results) -> str:
 
 def _settings(results: Results) -> str:
     rows = [
-        "| granularity | ratios | selector, epochs | gone | of convolutions | before | after (lowest to highest) |",
+        "| granularity | ratios | selector, training | gone | of convolutions | before | after (lowest to highest) |",
         "| --- | --- | --- | ---: | ---: | ---: | ---: |",
     ]
     for group in results.retrained:
@@ -154,7 +156,7 @@ def _settings(results: Results) -> str:
         cells = [
             group.task.granularity,
             _ratios(group),
-            f"{group.task.selector}, {group.task.epochs}",
+            _training(group),
             f"{group.sparsity():.1%}",
             convolutions,
             _percent(before),
@@ -174,6 +176,11 @@ def _ratios(group: Group) -> str:
 
 def _picture(name: str, figures: Iterable[str]) -> str:
     return f"![{CAPTIONS[name]}]({name}.png)\n\n*{CAPTIONS[name]}*" if f"{name}.png" in figures else ""
+
+
+def _training(group: Group) -> str:
+    lasso = f"group lasso {_epochs(group.task.sparsify)}, " if group.task.sparsify else ""
+    return f"{lasso}{group.task.selector}, {_epochs(group.task.epochs)}"
 
 
 def _epochs(count: int) -> str:

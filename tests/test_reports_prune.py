@@ -12,6 +12,7 @@ from accel.interchange import datasets, zoo
 from accel.prune import Evaluator, chooser
 from accel.pruned import PrunedNetwork
 from accel.sparsity import parse_pattern
+from reports import retraining
 from reports.measure import float_error_rate
 from reports.prune_command import parse_ratios
 from reports.pruning import prune
@@ -129,6 +130,23 @@ class TestPrune:
         assert (done.status, done.out) == (2, "")
         assert done.err == "espalier: training needs PyTorch: pip install 'espalier-hw[train]'\n"
         assert contents(tmp_path) == {}
+
+    def test_a_group_lasso_first(self, tmp_path: Path) -> None:
+        """`--sparsify` is what the library does with the groups of each stage; without it other weights come out."""
+        pytest.importorskip("torch")
+        words = ("prune", "digits", "--pattern", "feature-map+kernel", "--ratio", "0.5", "--seed", 3, "--retrain", 1)
+        files = ("--json", tmp_path / "o.json", "-o", tmp_path / "o.espalier")
+        assert espalier(*words, "--sparsify", 2, "--group-lasso", "0.3", *files).status == 0
+        record = json.loads((tmp_path / "o.json").read_text())
+        assert (record["sparsified_epochs"], record["retrained_epochs"]) == (2, 1)
+        images, dense = datasets.load("digits", "train"), zoo.load("digits")
+        recipe = retraining.recipe("digits", 1, seed=3)
+        for strength in (0.3, 0.1):
+            shrinking = retraining.trainer(retraining.sparsifying(recipe, 2, strength), images, quiet=True)
+            again = retraining.trainer(recipe, images, quiet=True)
+            ratios = {"feature-map": 0.5, "kernel": 0.5}
+            expected = prune(dense, "feature-map+kernel", ratios, again, sparsify=shrinking)
+            assert same(PrunedNetwork.load(files[-1]), expected) == (strength == 0.3)  # negative control: another one
 
 
 class TestResume:

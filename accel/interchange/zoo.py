@@ -62,8 +62,12 @@ def is_file(network: str | os.PathLike[str]) -> bool:
 
 
 def file_name(pattern: str) -> str:
-    """Return the file of a pattern's label; ``:`` is no good in file names everywhere."""
-    return pattern.replace(":", "of") + SUFFIX
+    """Return the file of a pattern's label; ``:`` and ``/`` are no good in file names everywhere.
+
+    >>> file_name("2:4"), file_name("kernel/block-4")
+    ('2of4.espalier', 'kernel,block-4.espalier')
+    """
+    return pattern.replace(":", "of").replace("/", ",") + SUFFIX
 
 
 def _root() -> Traversable:

@@ -35,7 +35,7 @@ class Grouped:
 
     def shrink(self, step: float) -> None:
         """Take `step` x the root of its size off each group's norm, or all of it; call it without gradients."""
-        flat = self.weight.view(-1)
-        norms = torch.zeros_like(self.root_sizes).index_add_(0, self.index, flat * flat).sqrt_()
+        squares = self.weight.square().reshape(-1)
+        norms = torch.zeros_like(self.root_sizes).index_add_(0, self.index, squares).sqrt_()
         shares = 1 - step * self.root_sizes / norms.clamp_min(torch.finfo(norms.dtype).tiny)
-        flat.mul_(shares.clamp_min_(0)[self.index])
+        self.weight.mul_(shares.clamp_min_(0)[self.index].reshape(self.weight.shape))
