@@ -151,15 +151,14 @@ def _bars(axes: Axes, groups: Sequence[Group], label: str, index: int) -> None:
 
 
 def _lines(results: Results) -> list[tuple[str, list[Group]]]:
-    """Return the retrained settings as lines: one for each granularity, selector and number of epochs."""
-    usual = results.definition["epochs"]
+    """Return the retrained settings as lines: one for each granularity and selector, with a group lasso and without."""
 
     def name(group: Group) -> str:
         task = group.task
-        epochs = "" if task.epochs == usual else f", {task.epochs} epochs"
-        return task.granularity + ("" if task.selector == MAGNITUDE else f", {task.selector}") + epochs
+        lasso = ", group lasso" if task.sparsify else ""
+        return task.granularity + ("" if task.selector == MAGNITUDE else f", {task.selector}") + lasso
 
-    groups = sorted(results.retrained, key=name)
+    groups = sorted(results.retrained, key=lambda group: (name(group), group.sparsity()))
     return [(key, list(members)) for key, members in groupby(groups, key=name)]
 
 

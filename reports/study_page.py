@@ -22,7 +22,7 @@ CAPTIONS = {
     "sweep": "Error rate before retraining against the ratio of every pruned layer: mean of the seeds, and a band from "
     "the lowest to the highest.",
     "retrained": "Error rate after retraining against what is gone of all weights: mean of the seeds, bars from the "
-    "lowest to the highest.",
+    "lowest to the highest. The table below says how long each was trained.",
     "densities": "What is kept of each layer.",
     "masks": "What was kept (black), as lowered matrices: a row is an output map, a column a tap of an input map.",
 }

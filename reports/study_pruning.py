@@ -183,13 +183,12 @@ def _blocks(size: int, fc1: float, fc2: float, **epochs: int) -> Setting:
     return Setting(f"block-{size}", {f"block-{size}": {"fc1": fc1, "fc2": fc2}}, **epochs)
 
 
-def _matrices(network: str, *swept: str) -> Study:
+def _matrices(network: str, swept: tuple[str, ...], *sparser: Setting, sparsify: int, group_lasso: float) -> Study:
     """Return the study of a fully connected network, by blocks: of 266,200 weights fc1 has 235,200, and fc3 is spared.
 
     fc2 loses less than its share, and the larger the blocks, the more of both layers goes, because blocks that stay are
     whole and those at the edges are not.
     """
-    irregular = (Setting("irregular", {"irregular": ratio}) for ratio in (0.905, 0.95, 0.98))
     return Study(
         network,
         sweep=dict.fromkeys(swept, (0.5, 0.7, 0.9)),
@@ -199,9 +198,10 @@ def _matrices(network: str, *swept: str) -> Study:
             _blocks(16, 0.921, 0.805),
             _blocks(32, 0.928, 0.825, epochs=20, sparsify=30),
         ),
-        later=(_blocks(4, 0.92, 0.775, sparsify=0), _blocks(4, 0.965, 0.87), *irregular),
+        later=(_blocks(4, 0.92, 0.775, sparsify=0), Setting("irregular", {"irregular": 0.905}), *sparser),
         epochs=12,
-        sparsify=15,
+        sparsify=sparsify,
+        group_lasso=group_lasso,
         changes={"weight_decay": 0.02},
         targets=tuple(Target(0.9, 0.005, granularities=(f"block-{size}",)) for size in BLOCK_SIZES),
     )
@@ -233,7 +233,10 @@ def _lenet5() -> Study:
             Setting("ikss/block-4", {"ikss": {"conv2": 0.3, "conv3": 0.84}, "block-4": 0.8}, epochs=4),
         ),
         epochs=10,
-        targets=(Target(0.9, 0.003),),
+        targets=(
+            Target(0.9, 0.003),
+            Target(0.9, 0.003, granularities=(FEATURE_MAP, "kernel/block-4", "block-4", "feature-map+kernel")),
+        ),
     )
 
 
@@ -264,8 +267,20 @@ STUDIES: dict[str, Study] = {
     study.network: study
     for study in (
         _lenet5(),
-        _matrices("lenet-300-100", *(f"block-{size}" for size in BLOCK_SIZES), "irregular"),
-        _matrices("lenet-300-100-fashion", "block-4", "block-16", "irregular"),
+        _matrices(
+            "lenet-300-100",
+            (*(f"block-{size}" for size in BLOCK_SIZES), "irregular"),
+            _blocks(4, 0.965, 0.87),
+            *(Setting("irregular", {"irregular": ratio}) for ratio in (0.95, 0.98)),
+            sparsify=15,
+            group_lasso=0.1,
+        ),
+        _matrices(
+            "lenet-300-100-fashion",
+            ("block-4", "block-16", "irregular"),
+            sparsify=30,
+            group_lasso=0.06,
+        ),
         _cifar_quick(),
     )
 }

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from accel.errors import EspalierError
-from accel.files import write_whole
 from accel.interchange import zoo
 from accel.interchange.datasets import Dataset, check_choice, load
 from accel.network import Conv2d
@@ -19,6 +16,7 @@ from accel.prune import Evaluator
 from accel.pruned import PrunedNetwork
 from accel.sparsity import LayerMask, Mask
 from reports import output, retraining, study_figures, study_page
+from reports.journal import Journal
 from reports.progress import bar
 from reports.pruning import prune
 from reports.selecting import Selection, Trace, default_spare, kept_weights
@@ -60,29 +58,13 @@ def study_of(network: str, quick: bool) -> Study:
 
 
 class Store:
-    """The points that are done, one JSON object a line; a last line that was cut short does not count.
-
-    Parameters
-    ----------
-    path : Path
-        In a folder that is there.
-    repair : bool
-        Whether a line that was cut short is taken off the file too; not while somebody else may be writing it.
-    """
+    """The points that are done, in a `Journal`; the parameters are its."""
 
     def __init__(self, path: Path, repair: bool = True) -> None:
-        self.path = path
+        self.journal = Journal(path, "point of a study", repair)
         self.points: dict[str, Point] = {}
         self.masks: dict[str, dict[str, Any]] = {}
-        whole = path.read_bytes() if path.exists() else b""
-        sound = whole[: whole.rfind(b"\n") + 1]
-        if sound != whole and repair:
-            write_whole(path, sound)
-        for number, line in enumerate(sound.splitlines(), start=1):
-            try:
-                self._take(json.loads(line))
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
-                raise EspalierError(f"{path}: line {number} is no point of a study: {error}") from error
+        self.journal.read(self._take)
 
     def _take(self, record: dict[str, Any]) -> None:
         point = Point.of(record)
@@ -91,11 +73,7 @@ class Store:
     def add(self, point: Point, masks: dict[str, Mask]) -> None:
         """Take one point, and put it on the disk before returning."""
         record = asdict(point) | {"masks": {name: packed(mask) for name, mask in masks.items()}}
-        with self.path.open("ab") as file:
-            file.write((json.dumps(record) + "\n").encode())
-            file.flush()
-            os.fsync(file.fileno())
-        self._take(json.loads(json.dumps(record)))
+        self._take(self.journal.add(record))
 
 
 @dataclass(frozen=True)
