@@ -10,7 +10,8 @@ Layout, little endian::
     32 bytes  SHA-256 of everything before
 
 A dataclass field with the metadata ``{"packed": "NAME"}`` is an integer array of which exactly as many bits a word are
-stored as the attribute NAME says, so that a file holds the bits that the cost model counts.
+stored as the attribute NAME says, so that a file holds the bits that the cost model counts. A field that came later has
+the default None; where it is None it is not written, so that such a file is what earlier releases write and read.
 """
 
 import hashlib
@@ -161,6 +162,8 @@ def _encode(item: Any, arrays: _Arrays, bits: int | None = None) -> Any:
     if is_dataclass(item):
         content = {}
         for field in fields(item):
+            if field.default is None and getattr(item, field.name) is None:
+                continue
             packed = field.metadata.get("packed")
             content[field.name] = _encode(getattr(item, field.name), arrays, getattr(item, packed) if packed else None)
         return {"class": type(item).__name__, "fields": content}

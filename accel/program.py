@@ -3,11 +3,15 @@
 A signal is a tensor of integer codes; its real value is ``code * step`` and zero is always code 0. A layer of
 multiply-accumulates computes ::
 
-    accumulator = bias + sum(weight * signal)                       # exact, in `accumulator_bits`
+    accumulator = bias + sum(weight * signal)                       # exact, in `accumulator_bits` (or see below)
     accumulator = max(accumulator, 0)                               # where the layer has a ReLU
     code        = overflow(round(accumulator * multiplier / 2**shift))
 
 and the last one hands out its accumulators. `sim.golden` is this definition in numpy.
+
+For studies an accumulator may be too narrow for its sums (`MacLayer.accumulator_overflow`). Then the bias, and the sum
+after each product that is added in issue order (`LoopNest.row_columns`), wraps or saturates to `accumulator_bits`; what
+is pruned is not added, and ReLU and requantisation read what is left.
 """
 
 import math
@@ -30,6 +34,8 @@ from accel.sparsity import LoopNest, Mask, parse_pattern
 
 KIND = "program"
 WORD_BITS = 16  # the widest weight or signal
+NARROWEST_BITS = 2  # of an accumulator that overflows
+NARROW_OVERFLOWS = (Overflow.WRAP, Overflow.SAT)  # what it may do
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,13 +75,16 @@ class MacLayer(ProgramLayer):
     bias : int array (M,)
         In the accumulator's step, weight step * input step.
     accumulator_bits : int
-        The fewest signed bits that the weights and the input's range prove sufficient (or more).
+        The fewest signed bits that the weights and the input's range prove sufficient (or more); any number from 2 on
+        where `accumulator_overflow` is given.
     relu : bool
     requantize : Requantize or None
         None: the output is the accumulators.
     output : Signal
     dense_weights, dense_macs : int
         What the layer had before pruning.
+    accumulator_overflow : Overflow.WRAP, Overflow.SAT or None
+        What becomes of a sum that `accumulator_bits` do not hold; None: they hold every sum, which is checked.
     """
 
     shape: tuple[int, int, int]
@@ -94,6 +103,7 @@ class MacLayer(ProgramLayer):
     output: Signal
     dense_weights: int
     dense_macs: int
+    accumulator_overflow: Overflow | None = None
 
     def __post_init__(self) -> None:
         weights, bias = np.array(self.weights, np.int64), np.array(self.bias, np.int64)
@@ -117,6 +127,8 @@ class MacLayer(ProgramLayer):
             raise EspalierError(f"{self.name}: the filling of a block that reaches past the edge must be zeros")
         if steps.shape not in ((1,), self.shape[:1]) or not (np.isfinite(steps) & (steps > 0)).all():
             raise EspalierError(f"{self.name}: weight_steps must be one or {self.shape[0]} positive numbers")
+        if self.accumulator_overflow is not None:
+            check_narrow_overflow(self.accumulator_overflow, f"{self.name}: accumulator_overflow")
         freeze(self, weights=weights.astype(np.int32), bias=bias, weight_steps=steps)
 
     @cached_property
@@ -159,7 +171,12 @@ class MacLayer(ProgramLayer):
         return (outputs,) if self.window is None else _slide(self, self.window, outputs, shapes[0])
 
     def output_signal(self, *signals: Signal) -> Signal:
-        needed = proven_accumulator_bits(self.matrix, self.bias, signals[0].format)
+        if self.accumulator_overflow is None:
+            needed = proven_accumulator_bits(self.matrix, self.bias, signals[0].format)
+        elif self.weight_bits + signals[0].bits > PRODUCT_BITS:  # no sum proves that each product fits
+            raise EspalierError(f"{self.name}: a weight times a signal needs more than {PRODUCT_BITS} bits")
+        else:
+            needed = NARROWEST_BITS
         _check_accumulator(self, needed, self.shape[0])
         return self.output
 
@@ -337,6 +354,13 @@ class Program:
     def load(cls, path: str | os.PathLike[str]) -> "Program":
         """Read what `save` wrote; raises EspalierError if the file was cut, changed, or is something else."""
         return archive.load(path, KIND, (cls, *_CLASSES))
+
+
+def check_narrow_overflow(overflow: Any, what: str) -> None:
+    """Raise EspalierError, naming `what`, unless an accumulator that is too narrow may overflow in this way."""
+    if not isinstance(overflow, Overflow) or overflow not in NARROW_OVERFLOWS:
+        expected = " or ".join(mode.name for mode in NARROW_OVERFLOWS)
+        raise EspalierError(f"{what} must be {expected}, got {getattr(overflow, 'name', repr(overflow))}")
 
 
 def _slide(layer: ProgramLayer, window: Window, outputs: int, shape: Shape) -> Shape:

@@ -60,6 +60,12 @@ class LoopNest:
         return tuple(np.concatenate([empty, *(columns[unit] for unit in units)]) for units in self.outer)
 
     @cached_property
+    def row_columns(self) -> tuple[Integers, ...]:
+        """For each row, the columns of the matrix that its accumulator adds up, in issue order."""
+        groups = (kept[kept < self.shape[1]] for kept in self.group_columns)
+        return tuple(columns for columns in groups for _ in range(self.group_rows))[: self.shape[0]]
+
+    @cached_property
     def positions(self) -> tuple[Integers, Integers]:
         """Row and column of every stored weight in issue order: column by column, all rows of the group for each."""
         rows, columns = [], []

@@ -9,7 +9,7 @@ import click
 
 from accel.errors import EspalierError
 from accel.prune.particle_filter import STARTS
-from reports import commands, hardware, prune_command, study_pruning_run
+from reports import commands, hardware, prune_command, quantize_command, study_bitwidth_run, study_pruning_run
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -83,18 +83,36 @@ def size(**arguments: Any) -> None:
 @signal_bits_option
 @_option("--input-bits", type=int, default=8, show_default=True, help="Bits of a pixel.")
 @pattern_option
+@_option("--rule", default="l2", show_default=True, help="Of the steps: l2, alternating, max, percentile.")
+@_option("--percentile", type=float, default=99.9, show_default=True, help="Of |values|, for that rule.")
 @_option("--power-of-two", is_flag=True, help="Steps that are powers of two: requantisation is a shift.")
+@_option("--per-output", is_flag=True, help="A weight step for each output map.")
+@_option("--search", type=click.IntRange(0), default=0, show_default=True, help="Evaluations of a search for steps.")
+@_option("--budget-error", type=click.FloatRange(0, 1), help="Least memory for so much more error, such as 0.01.")
+@_option("--budget-memory", help="Least error in so much memory, such as 32KiB; widths are then at most those given.")
+@_option("--evaluations", type=click.IntRange(1), default=300, show_default=True, help="Of widths within a budget.")
+@_option("--retrain", type=click.IntRange(0), default=0, show_default=True, help="Epochs as the Program computes it.")
+@_option("--learning-rate", type=float, help="Of retraining; the zoo's by default.")
+@_option("--batch-size", type=int, help="Of retraining; the zoo's by default.")
+@_option("--checkpoint", type=click.Path(path_type=Path, dir_okay=False), help="File of a retraining that may stop.")
+@_option("--validation-images", type=click.IntRange(1), default=2000, show_default=True, help="That decide.")
+@_option("--accumulator-bits", type=int, help="Narrower accumulators, for studies.")
+@_option("--accumulator-overflow", default="wrap", show_default=True, help="What they do: wrap, saturate.")
 @_option("--rounding", default="RND", show_default=True, help="ap_fixed rounding of every requantisation.")
 @_option("--overflow", default="SAT", show_default=True, help="ap_fixed overflow of every requantisation.")
 @_option("--cluster-lanes", type=click.IntRange(1), help="Order outputs so that so many lanes agree on what they read.")
+@_option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of retraining.")
 @_option("--out", "-o", type=FILE, required=True, help="The Program to write.")
+@json_option
 @data_dir_option
+@threads_option
 def quantize(**arguments: Any) -> None:
     """Turn a network into a Program: integers, indices, requantisation.
 
     Example: espalier quantize lenet5 --pattern ikss --weight-bits 4 --signal-bits 5 -o lenet5.espalier
+    Example: espalier quantize lenet5 --budget-error 0.01 --retrain 5 -o small.espalier
     """
-    commands.quantize(**arguments)
+    quantize_command.command(**arguments)
 
 
 @app.command()
@@ -216,6 +234,23 @@ def study_pruning(**arguments: Any) -> None:
     Example: espalier study pruning lenet5 --data-dir data --out study/lenet5
     """
     study_pruning_run.command(**arguments)
+
+
+@study.command("bitwidth")
+@network_argument
+@_option("--out", "-o", type=click.Path(path_type=Path, file_okay=False), help="Folder; study/NETWORK by default.")
+@_option("--quick", is_flag=True, help="A few points only, of any network, to see that all of it works.")
+@_option("--draw", is_flag=True, help="Measure nothing: write the figures and the page of results.json.")
+@data_dir_option
+@threads_option
+def study_bitwidth(**arguments: Any) -> None:
+    """Measure error against word length by every method, group by group, allocated, retrained (PyTorch).
+
+    Stopped, it goes on where it was. Writes README.md, results.json and figures.
+
+    Example: espalier study bitwidth lenet5 --data-dir data --out study/lenet5
+    """
+    study_bitwidth_run.command(**arguments)
 
 
 @app.command()

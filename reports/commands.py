@@ -3,30 +3,24 @@
 import importlib.metadata
 import os
 import platform
-import re
 import sys
 import time
 from dataclasses import asdict
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 from accel import archive
 from accel.cost import ProgramCost, cost_of
 from accel.errors import EspalierError
-from accel.fixedpoint import Overflow, Rounding
 from accel.interchange import datasets, fetch, zoo
-from accel.program import KIND, WORD_BITS, Program
-from accel.prune import cluster
-from accel.pruned import PrunedNetwork
+from accel.program import KIND, Program
 from accel.quantize import Widths, lower
 from reports import figures, measure, output, tables
 from reports.page import page
-from reports.pruning import prune
+from reports.parsing import parse_bits, parse_memory, parse_patterns
 from reports.results import layer_rows
+from reports.versions import version_of
 from sim.engine import compile_program
-
-_UNITS = {"b": 1, "B": 8, "KiB": 8 * 1024, "MiB": 8 * 1024**2}
 
 
 def report(
@@ -71,32 +65,6 @@ def size(
     console.print(tables.size_table(program, cost))
     for line in tables.memory_lines(cost, sram_bits):
         console.print(line)
-
-
-def quantize(
-    network: str,
-    out: Path,
-    weight_bits: int,
-    signal_bits: int,
-    input_bits: int,
-    pattern: str | None,
-    power_of_two: bool,
-    rounding: str,
-    overflow: str,
-    cluster_lanes: int | None,
-    data_dir: str | None,
-) -> None:
-    """Lower a network and write the Program."""
-    widths = Widths(weight_bits, signal_bits, input_bits)
-    modes = {"rounding": _mode(Rounding, rounding), "overflow": _mode(Overflow, overflow)}
-    pruned = _version(network, pattern)
-    pruned = cluster(pruned, cluster_lanes) if cluster_lanes else pruned
-    images = measure.calibration_images(network, pruned.data, data_dir).pixels()
-    program = lower(pruned, widths, images, power_of_two=power_of_two, **modes)
-    with output.writing(out):
-        program.save(out)
-    cost = cost_of(program)
-    print(f"{out}: {program.name}, {program.pattern}, {tables.kib(cost.total.parameter_memory_bits)} KiB of parameters")
 
 
 def run(
@@ -149,68 +117,14 @@ def data_fetch(name: str, data_dir: str | None, base_url: str | None) -> None:
     print(fetch.fetch(name, data_dir, base_url, progress=sys.stderr.isatty()))
 
 
-def parse_bits(text: str) -> tuple[int, ...]:
-    """Return the word lengths that `text` names, ascending.
-
-    >>> parse_bits("3..8"), parse_bits("8,4")
-    ((3, 4, 5, 6, 7, 8), (4, 8))
-    """
-    widths: set[int] = set()
-    if match := re.fullmatch(r"([0-9]{1,3})\.\.([0-9]{1,3})", text):
-        widths = {*range(int(match[1]), int(match[2]) + 1)}
-    elif re.fullmatch(r"[0-9]{1,3}(,[0-9]{1,3})*", text):
-        widths = {*map(int, text.split(","))}
-    if not widths or not 2 <= min(widths) <= max(widths) <= WORD_BITS:
-        allowed = f"within 2..{WORD_BITS}"
-        raise EspalierError(f"--bits {text}: expected a range {allowed}, such as 3..8, or a list, such as 3,4,8")
-    return tuple(sorted(widths))
-
-
-def parse_patterns(text: str) -> list[str]:
-    """Return the labels that `text` names.
-
-    >>> parse_patterns("dense, 2:4")
-    ['dense', '2:4']
-    """
-    labels = [label.strip() for label in text.split(",")]
-    if "" in labels:
-        raise EspalierError(f"--patterns {text}: expected names with commas between them, such as dense,kernel")
-    return labels
-
-
-def parse_memory(text: str) -> int:
-    """Return the bits that `text` names.
-
-    >>> parse_memory("64KiB"), parse_memory("512b")
-    (524288, 512)
-    """
-    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(b|B|KiB|MiB)", text)
-    if not match:
-        raise EspalierError(f"--sram {text}: expected a size such as 64KiB, 1.5MiB, 4096B or 32768b")
-    return int(float(match[1]) * _UNITS[match[2]])
-
-
 def _program(network: str, widths: Widths, pattern: str | None, data_dir: str | None) -> Program:
     if zoo.is_file(network) and archive.kind_of(network) == KIND:
         program = Program.load(network)
         if pattern not in (None, program.pattern):
             raise EspalierError(f"{network}: holds a Program with the pattern {program.pattern}, not {pattern}")
         return program
-    pruned = _version(network, pattern)
+    pruned = version_of(network, pattern)
     return lower(pruned, widths, measure.calibration_images(network, pruned.data, data_dir).pixels())
-
-
-def _version(network: str, pattern: str | None) -> PrunedNetwork:
-    """Return the version of a zoo network that `pattern` names, or a file, pruned by magnitude if asked for."""
-    if not zoo.is_file(network):
-        return zoo.load(network, pattern)
-    given = zoo.load(network)
-    return given if pattern in (None, given.pattern) else prune(given, pattern)
-
-
-def _mode(modes: type[IntEnum], name: str) -> Any:
-    datasets.check_choice(modes.__name__.lower(), name, [*modes.__members__])
-    return modes[name]
 
 
 def _size_record(program: Program, cost: ProgramCost, sram_bits: int | None) -> dict[str, Any]:

@@ -1,40 +1,22 @@
 """Figures of a report, drawn from saved results; no pyplot, no state."""
 
-import io
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from reports.drawing import COLORS, MARKERS, rendered
 from reports.results import Results
 
-# Okabe and Ito's colours, which stay apart for colour-blind readers; markers tell lines apart on black-and-white paper
-COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#8C510A", "#F0E442")
-MARKERS = "os^Dv<>Ph*"
 PARTS = (
     ("weights", "#0072B2", lambda p: p.weight_memory_bits),
     ("indices", "#D55E00", lambda p: p.index_memory_bits),
     ("biases, requantisation", "#7F7F7F", lambda p: p.bias_memory_bits + p.requantize_memory_bits),
     ("signals", "#E8C547", lambda p: p.signal_memory_bits),
 )
-STYLE: Any = {
-    "text.parse_math": False,  # names may hold $
-    "svg.fonttype": "none",  # text stays text: it can be searched, and prints in the page's font
-    "svg.hashsalt": "espalier",  # the same results give the same bytes
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e3e3e3",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-}
 
 
 def accuracy(results: Results) -> Figure:
@@ -103,15 +85,7 @@ FIGURES: dict[str, Callable[[Results], Figure]] = {"accuracy": accuracy, "memory
 
 def render(results: Results) -> dict[str, bytes]:
     """Return every figure as ``NAME.svg`` and ``NAME.png``."""
-    files = {}
-    with style.context(STYLE, after_reset=True):  # whatever a matplotlibrc says
-        for name, draw in FIGURES.items():
-            figure = draw(results)
-            for kind, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
-                buffer = io.BytesIO()
-                figure.savefig(buffer, format=kind, dpi=160, metadata=metadata)
-                files[f"{name}.{kind}"] = buffer.getvalue()
-    return files
+    return rendered(FIGURES, results, kinds=("svg", "png"), dpi=160)
 
 
 def _memory_panel(axes: Axes, results: Results, width: int) -> None:

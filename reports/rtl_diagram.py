@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from accel.files import write_whole
-from reports.figures import STYLE
+from reports.drawing import STYLE
 
 TARGET = Path(__file__).parent.parent / "rtl" / "architecture.svg"
 BLOCKS = {  # name: (x, y, width, height, text, colour)

@@ -1,28 +1,24 @@
 """Figures of a study of pruning, drawn from saved results; no pyplot, no state."""
 
-import io
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import Any
 
 import numpy as np
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.figures import COLORS, MARKERS, STYLE
+from reports.drawing import COLORS, look, one_legend, panels_of, rendered
 from reports.study_pruning import MAGNITUDE, TOLERANCES
 from reports.study_results import Group, Results, unpacked
 
-DPI = 110
-COLUMNS = 3  # panels side by side
 KEPT = "Greys"  # black is kept
 
 
 def sweep(results: Results) -> Figure:
     """Return the error rate before retraining against the ratio: a panel for each granularity, a line a selector."""
     granularities = _named(results.sweep)
-    figure, panels = _panels(len(granularities))
+    figure, panels = panels_of(len(granularities))
     selectors = list(dict.fromkeys(group.task.selector for group in results.sweep))
     for axes, granularity in zip(panels, granularities, strict=False):
         for index, selector in enumerate(selectors):
@@ -31,8 +27,7 @@ def sweep(results: Results) -> Figure:
                 _line(axes, groups, [g.ratio for g in groups], selector, index)
         axes.axhline(100 * results.dense["test"], color="black", linestyle="--", linewidth=1, label="dense")
         axes.set_title(granularity, fontsize=9)
-    labels = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(labels.values(), labels.keys(), loc="outside upper center", ncols=4, fontsize=8)
+    one_legend(figure, panels, "outside upper center", columns=4)
     figure.supxlabel("ratio of every layer that is pruned", fontsize=9)
     figure.supylabel(f"error rate in %, not retrained\n{results.images['test']:,} test images", fontsize=9)
     return figure
@@ -105,36 +100,16 @@ FIGURES: dict[str, Callable[[Results], Figure]] = {
 
 def render(results: Results) -> dict[str, bytes]:
     """Return every figure as ``NAME.png``."""
-    files = {}
-    with style.context(STYLE, after_reset=True):  # whatever a matplotlibrc says
-        for name, draw in FIGURES.items():
-            buffer = io.BytesIO()
-            draw(results).savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-            files[f"{name}.png"] = buffer.getvalue()
-    return files
-
-
-def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    columns = min(COLUMNS, max(1, count))
-    rows = -(-max(1, count) // columns)
-    figure = Figure(figsize=(0.6 + 2.5 * columns, 0.9 + 2.2 * rows), layout="constrained")
-    panels = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)
-    for axes in panels[count:]:
-        axes.set_visible(False)
-    return figure, panels
+    return rendered(FIGURES, results)
 
 
 def _named(groups: Sequence[Group]) -> list[str]:
     return list(dict.fromkeys(group.task.granularity for group in groups))
 
 
-def _look(index: int) -> dict[str, Any]:
-    return {"color": COLORS[index % len(COLORS)], "marker": MARKERS[index % len(MARKERS)], "markersize": 4}
-
-
 def _line(axes: Axes, groups: Sequence[Group], places: Sequence[float], label: str, index: int) -> None:
     """Draw the means with a band from the lowest to the highest seed."""
-    axes.plot(places, [100 * group.mean() for group in groups], label=label, linewidth=1.3, **_look(index))
+    axes.plot(places, [100 * group.mean() for group in groups], label=label, linewidth=1.3, **look(index))
     low, high = zip(*(group.span() for group in groups), strict=True)
     color = COLORS[index % len(COLORS)]
     axes.fill_between(places, 100 * np.array(low), 100 * np.array(high), color=color, alpha=0.15, linewidth=0)
@@ -146,8 +121,8 @@ def _bars(axes: Axes, groups: Sequence[Group], label: str, index: int) -> None:
     means = np.array([100 * group.mean() for group in groups])
     spans = 100 * np.array([group.span() for group in groups]).T
     places = [100 * group.sparsity() for group in groups]
-    look = {**_look(index), "linestyle": "-" if index < len(COLORS) else "--"}
-    axes.errorbar(places, means, yerr=np.abs(spans - means), label=label, linewidth=1.2, capsize=2, **look)
+    drawn = {**look(index), "linestyle": "-" if index < len(COLORS) else "--"}
+    axes.errorbar(places, means, yerr=np.abs(spans - means), label=label, linewidth=1.2, capsize=2, **drawn)
 
 
 def _lines(results: Results) -> list[tuple[str, list[Group]]]:

@@ -125,6 +125,9 @@ class _Assembler:
         """Raise EspalierError where a layer asks for more than the array's words hold."""
         window, array, signals = _window(layer), self.array, self.program.signals
         raw = isinstance(layer, MacLayer) and layer.requantize is None
+        if isinstance(layer, MacLayer) and layer.accumulator_overflow is not None:
+            how = f"{layer.accumulator_bits} bits ({layer.accumulator_overflow.name})"
+            raise EspalierError(f"{layer.name}: its accumulators overflow at {how}, those of the array hold every sum")
         if raw and layer.name != self.final:
             raise EspalierError(f"{layer.name}: hands out its accumulators, which only the last layer can")
         if window.stride[0] != window.stride[1] or window.stride[0] not in STRIDES:

@@ -19,6 +19,7 @@ from accel.network import INPUT, Shape, Window
 from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
 from accel.signal import Signal
 from sim.kernels import layers as kernels
+from sim.kernels import narrow
 
 LANES = 64  # images that run side by side: a chunk of LeNet-5 stays in the second-level cache
 
@@ -121,7 +122,9 @@ def compile_program(program: Program) -> Engine:
 
 def _mac(layer: MacLayer, output_shape: Shape, input_shape: Shape, program: Program) -> Recipe:
     ends, columns, weights = _kept_by_output(layer)
-    dtype = np.int32 if layer.accumulator_bits <= 32 else np.int64
+    exact = layer.accumulator_overflow is None
+    dtype = np.int32 if exact and layer.accumulator_bits <= 32 else np.int64
+    kernel, rule = (kernels.mac, ()) if exact else (narrow.mac, (_narrow_rule(layer),))
     window = layer.window or Window((1, 1))
     height, width = window.padded_size(*input_shape[1:]) if layer.window else (1, 1)
     maps, taps = np.divmod(columns, window.taps)
@@ -138,20 +141,26 @@ def _mac(layer: MacLayer, output_shape: Shape, input_shape: Shape, program: Prog
         out = np.empty((*output_shape, lanes), storage)
         work = np.empty(lanes, dtype)
         room = out.reshape(-1, lanes)
-        macs = kernels.mac(flat, ends, positions, weights, layer.bias, geometry, multipliers, rules, work, room)
+        macs = kernel(flat, ends, positions, weights, layer.bias, geometry, *rule, multipliers, rules, work, room)
         return out, macs
 
     return run
 
 
 def _kept_by_output(layer: MacLayer) -> tuple[Codes, Codes, Codes]:
-    """Return where each output's list ends, the lowered columns, and the weights, output after output."""
-    rows, columns = layer.nest.positions
-    inside = (rows < layer.nest.shape[0]) & (columns < layer.nest.shape[1])
-    rows, columns, weights = rows[inside], columns[inside], layer.weights[inside]
-    order = np.argsort(rows, kind="stable")
-    ends = np.cumsum(np.bincount(rows, minlength=layer.shape[0]))
-    return ends, columns[order], weights[order]
+    """Return where each output's list ends, and the lowered columns and weights of all of them, in issue order."""
+    lists = layer.nest.row_columns
+    counts = [columns.size for columns in lists]
+    columns = np.concatenate(lists)
+    return np.cumsum(counts), columns, layer.matrix[np.repeat(np.arange(len(lists)), counts), columns]
+
+
+def _narrow_rule(layer: MacLayer) -> Codes:
+    """Return bits and overflow of a narrow accumulator, for `sim.kernels.narrow`.
+
+    The Program proves that accumulators have at most 61 bits, products too, so that int64 holds the sum of the two.
+    """
+    return np.array([layer.accumulator_bits, layer.accumulator_overflow], np.int64)
 
 
 def _max_pool(layer: MaxPoolLayer, output_shape: Shape, input_shape: Shape, program: Program) -> Recipe:

@@ -1,6 +1,7 @@
 """The golden model: what a Program means, one obvious numpy function for each kind of layer.
 
-Slow and exact: int64 throughout, no index is used, pruned weights are zeros in a dense matrix.
+Slow and exact: int64 throughout, no index is used, pruned weights are zeros in a dense matrix. Only where a study makes
+an accumulator too narrow for its sums does the order of the additions matter, which is that of the loop nest.
 """
 
 import math
@@ -9,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from accel.fixedpoint import Overflow, overflow_code
 from accel.network import INPUT
 from accel.program import (
     AddLayer,
@@ -46,6 +48,8 @@ def run(program: Program, codes: ArrayLike) -> dict[str, Codes]:
 
 def mac(layer: MacLayer, x: Codes) -> Codes:
     """Convolve (images, C, H, W), or multiply (images, C) by a matrix."""
+    if layer.accumulator_overflow is not None:
+        return requantized(layer, narrow_accumulators(layer, x, layer.accumulator_overflow))
     if layer.window is None:
         accumulators = x @ layer.matrix.T + layer.bias
         return requantized(layer, accumulators)
@@ -54,6 +58,27 @@ def mac(layer: MacLayer, x: Codes) -> Codes:
     patches = layer.window.patches(layer.window.pad(x))
     accumulators = np.einsum("nchwij,mcij->nmhw", patches, weights) + layer.bias[:, None, None]
     return requantized(layer, accumulators)
+
+
+def narrow_accumulators(layer: MacLayer, x: Codes, overflow: Overflow) -> Codes:
+    """Add product after product in issue order, side by side for all outputs; the bias and every sum overflow."""
+    rule = layer.accumulator_bits, True, overflow, 0  # signed, no saturated bits
+    outputs, maps, taps = layer.shape
+    signals = x
+    if layer.window is not None:
+        patches = layer.window.patches(layer.window.pad(x)).transpose(0, 1, 4, 5, 2, 3)
+        signals = patches.reshape(len(x), maps * taps, *patches.shape[4:])
+    pixels = signals.shape[2:]
+    weights = layer.matrix.reshape(outputs, maps * taps, *(1 for _ in pixels))
+    biases = layer.bias.reshape(outputs, *(1 for _ in pixels))
+    accumulators = np.tile(overflow_code(biases, *rule), (len(x), 1, *pixels))
+    lists = layer.nest.row_columns
+    for step in range(max(map(len, lists))):
+        rows = [row for row in range(outputs) if step < len(lists[row])]
+        columns = [lists[row][step] for row in rows]
+        sums = accumulators[:, rows] + weights[rows, columns] * signals[:, columns]
+        accumulators[:, rows] = overflow_code(sums, *rule)
+    return accumulators
 
 
 def requantized(layer: MacLayer | AvgPoolLayer | AddLayer, accumulators: Codes) -> Codes:

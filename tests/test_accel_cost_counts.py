@@ -14,7 +14,7 @@ from accel.network import INPUT, Conv2d, Network, Window
 from accel.program import AddLayer, AvgPoolLayer, MacLayer, Program
 from accel.prune import Space, select_by_magnitude
 from accel.pruned import PrunedNetwork
-from accel.quantize import Widths, lower
+from accel.quantize import Steps, Widths, lower
 from accel.sparsity import LayerMask, parse_pattern
 
 LENET = {
@@ -278,14 +278,14 @@ class TestCounts:
     def test_shifts(self) -> None:
         """With powers of two every multiplier is 1, one bit beside the shift's six."""
         network = chain()
-        program = lower(PrunedNetwork(network), Widths(4, 4), images_for(network), power_of_two=True)
+        program = lower(PrunedNetwork(network), Widths(4, 4), images_for(network), Steps(power_of_two=True))
         stored = {x.name: x.counts.requantize_memory_bits for x in cost_of(program).layers}
         assert stored == {"conv1": 7, "pool1": 0, "conv2": 7, "flat": 0, "fc3": 7, "fc4": 0}
 
     def test_one_multiplier_for_each_output(self) -> None:
         """With a step for each output map every map stores a multiplier, as wide as the layer's largest."""
         network = chain()
-        program = lower(PrunedNetwork(network), Widths(4, 4), images_for(network), per_output=True)
+        program = lower(PrunedNetwork(network), Widths(4, 4), images_for(network), Steps(per_output=True))
         stored = {x.name: x.counts.requantize_memory_bits for x in cost_of(program).layers if x.counts.weights}
         assert stored == {"conv1": 4 * 16 + 6, "conv2": 5 * 16 + 6, "fc3": 7 * 16 + 6, "fc4": 0}
 

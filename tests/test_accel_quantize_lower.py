@@ -17,7 +17,7 @@ from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoo
 from accel.prune import Space, select_by_magnitude
 from accel.prune.space import can_have
 from accel.pruned import PrunedNetwork
-from accel.quantize import Widths, l2_step, lower, power_of_two_step
+from accel.quantize import Steps, Widths, l2_step, lower, power_of_two_step
 from accel.quantize.lower import matched_weights
 from accel.signal import Requantize, Signal, integer_format
 from accel.sparsity import LayerMask, parse_pattern
@@ -96,7 +96,7 @@ class TestWeights:
         The step is the least-squares step of the weights that are kept; the mask is found again in the index.
         """
         pruned = pruned_by(network, pattern)
-        program = lower(pruned, Widths(bits, 6), images_for(network, 3), per_output=per_output)
+        program = lower(pruned, Widths(bits, 6), images_for(network, 3), Steps(per_output=per_output))
         for layer in program.mac_layers:
             weights, _ = weights_of(pruned, layer.name)
             mask = pruned.layer_mask(layer.name)
@@ -148,7 +148,7 @@ class TestConstants:
     def test_biases_are_in_the_steps_of_the_accumulator(self, network: Network, widths: Widths, two: bool) -> None:
         """A bias is rounded to the product of the weight's and the input's step, and so many bits hold it."""
         pruned = PrunedNetwork(network)
-        program = lower(pruned, widths, images_for(network, 3), power_of_two=two)
+        program = lower(pruned, widths, images_for(network, 3), Steps(power_of_two=two))
         for layer in program.mac_layers:
             _, biases = weights_of(pruned, layer.name)
             step = float(layer.weight_steps[0]) * program.signals[layer.inputs[0]].step
@@ -165,7 +165,7 @@ class TestConstants:
 
         Half a unit of a multiplier of 16 bits, at least 2**15, is 2**-16 of it.
         """
-        program = lower(PrunedNetwork(network), widths, images_for(network, 3), power_of_two=two)
+        program = lower(PrunedNetwork(network), widths, images_for(network, 3), Steps(power_of_two=two))
         for layer, ratios, requantize in requantized_layers(program):
             stored = requantize.multipliers / 2.0**requantize.shift
             assert requantize.multipliers.max() < 1 << 16
@@ -182,7 +182,9 @@ class TestConstants:
     @given(network=networks(), two=st.booleans())
     def test_multipliers_of_each_output(self, network: Network, two: bool) -> None:
         """With a step for each output map all share a shift: to half a unit, at least 8 bits of each in use."""
-        program = lower(PrunedNetwork(network), Widths(5, 5), images_for(network, 3), per_output=True, power_of_two=two)
+        program = lower(
+            PrunedNetwork(network), Widths(5, 5), images_for(network, 3), Steps(per_output=True, power_of_two=two)
+        )
         for layer, ratios, requantize in requantized_layers(program):
             expected = ratios * 2.0**requantize.shift
             assert np.abs(requantize.multipliers - expected).max() <= 0.5
@@ -196,14 +198,14 @@ class TestConstants:
     @given(network=networks(), bits=st.integers(2, 9), two=st.booleans())
     def test_powers_of_two(self, network: Network, bits: int, two: bool) -> None:
         """Asked for, all steps of weights and signals are powers of two; otherwise they are what L2 gives."""
-        program = lower(PrunedNetwork(network), Widths(bits, bits), images_for(network, 3), power_of_two=two)
+        program = lower(PrunedNetwork(network), Widths(bits, bits), images_for(network, 3), Steps(power_of_two=two))
         steps = [layer.weight_steps[0] for layer in program.mac_layers]
         steps += [program.signals[name].step for name in program.signals]
         assert all(map(is_power_of_two, steps)) == two
 
     def test_one_step_for_the_scores(self) -> None:
         """With a step for each output map the last layer keeps one, so that its scores compare."""
-        program = lower(PrunedNetwork(chain()), Widths(4, 4), images_for(chain()), per_output=True)
+        program = lower(PrunedNetwork(chain()), Widths(4, 4), images_for(chain()), Steps(per_output=True))
         assert [layer.weight_steps.size for layer in program.mac_layers] == [4, 5, 7, 1]
         for layer in program.mac_layers[:-1]:
             weights, _ = weights_of(PrunedNetwork(chain()), layer.name)
@@ -216,7 +218,7 @@ class TestConstants:
         network = scalar_layer([[[0.5, -0.25]], [[tiny, -tiny]], [[0.75, 0.5]]], (1, 2), bias=[0, 0.5, 0])
         network = replace(network, layers=(*network.layers, ReLU("relu", ("conv",))))
         program = lower(
-            PrunedNetwork(network), Widths(8, 8), images_for(network), per_output=True, power_of_two=power_of_two
+            PrunedNetwork(network), Widths(8, 8), images_for(network), Steps(per_output=True, power_of_two=power_of_two)
         )
         (layer,) = program.mac_layers
         assert layer.weight_steps[1] == layer.weight_steps.max() / 256
@@ -242,7 +244,8 @@ class TestSignals:
     def test_the_image(self) -> None:
         """Pixels 0..1 are the codes 0 .. 2**bits - 1, unsigned; with powers of two the step is 2**-bits."""
         for two, step in ((False, 1 / 255), (True, 1 / 256)):
-            signal = lower(PrunedNetwork(chain()), Widths(4, 4), images_for(chain()), power_of_two=two).input_signal
+            program = lower(PrunedNetwork(chain()), Widths(4, 4), images_for(chain()), Steps(power_of_two=two))
+            signal = program.input_signal
             assert (signal.step, signal.bits, signal.format.signed) == (step, 8, False)
             assert signal.encode(np.array([0, 0.5, 1])).tolist() == [0, 128, 255]
 
@@ -258,7 +261,7 @@ class TestSignals:
         assert program.signals["conv1"].step != l2_step(values["relu1"], 0, 7)
         assert program.signals["pool1"] == program.signals["conv1"]
         assert program.signals["conv2"].step == l2_step(values["relu2"], 0, 7)
-        two = lower(PrunedNetwork(network), Widths(4, 3), images, power_of_two=True)
+        two = lower(PrunedNetwork(network), Widths(4, 3), images, Steps(power_of_two=True))
         assert two.signals["conv1"].step == power_of_two_step(values["pool1"], 0, 7)
 
     def test_signs(self) -> None:
@@ -504,7 +507,7 @@ class TestScores:
         scores of the float network; a bias that is off by more than the bound leaves it.
         """
         pruned, images = pruned_by(network, pattern), images_for(network, 4)
-        program = lower(pruned, Widths(bits, bits), images, power_of_two=flags[0], per_output=flags[1])
+        program = lower(pruned, Widths(bits, bits), images, Steps(power_of_two=flags[0], per_output=flags[1]))
         known, scores = bounds(pruned, program, images), pruned.network.scores(images)
         assert known[program.output].value == pytest.approx(scores, rel=1e-4, abs=1e-4)
         assert fits(known, decoded(program, images))
@@ -527,7 +530,7 @@ class TestScores:
         errors = []
         for bits in (4, 6, 8, 10, 12):
             widths = Widths(bits, bits, input_bits=bits)
-            program = lower(pruned, widths, images, power_of_two=power_of_two)
+            program = lower(pruned, widths, images, Steps(power_of_two=power_of_two))
             errors.append(float(np.sqrt(np.mean((decoded(program, images)[program.output] - scores) ** 2))))
         assert errors == sorted(errors, reverse=True)
         assert all(errors[index + 2] < errors[index] / 5 for index in range(3)), errors
@@ -544,7 +547,7 @@ class TestScores:
         network = build(2)
         masks = {} if pattern == "dense" else select_by_magnitude(Space.of(network, pattern), 0.4)
         pruned, images = PrunedNetwork(network, masks), images_for(network, 50)
-        program = lower(pruned, Widths(8, 8), images, per_output=per_output)
+        program = lower(pruned, Widths(8, 8), images, Steps(per_output=per_output))
         scores, values = pruned.network.scores(images), decoded(program, images)[program.output]
         lead = np.diff(np.sort(scores, axis=1)[:, -2:])[:, 0]
         agree = scores.argmax(axis=1) == values.argmax(axis=1)
@@ -600,7 +603,7 @@ class TestExact:
         pruned = pruned_by(network, pattern)
         codes = np.random.default_rng(seed).integers(0, 4, (10, *network.input_shape))
         images = np.float32(codes / 4)
-        program = lower(pruned, Widths(3, 16, input_bits=2), images, power_of_two=True)
+        program = lower(pruned, Widths(3, 16, input_bits=2), images, Steps(power_of_two=True))
         values, scores = decoded(program, images)[program.output], pruned.network.scores(images)
         assert np.array_equal(values, scores)
         assert not np.array_equal(values + program.signals[program.output].step, scores)
@@ -610,7 +613,7 @@ class TestExact:
         """Codes wider than the accumulator needs have its step, so that requantising only ever shifts down."""
         network = self.network(0)
         program = lower(
-            PrunedNetwork(network), Widths(3, 16, input_bits=2), images_for(network, levels=4), power_of_two=True
+            PrunedNetwork(network), Widths(3, 16, input_bits=2), images_for(network, levels=4), Steps(power_of_two=True)
         )
         for layer, ratios, _ in requantized_layers(program):
             assert ratios.max() <= 1
@@ -620,7 +623,7 @@ class TestExact:
         """Negative control: with 4 bits for the signals the same network is rounded."""
         network = self.network(0)
         images = images_for(network, levels=4) * np.float32(0.75)
-        program = lower(PrunedNetwork(network), Widths(3, 4, input_bits=2), images, power_of_two=True)
+        program = lower(PrunedNetwork(network), Widths(3, 4, input_bits=2), images, Steps(power_of_two=True))
         assert not np.array_equal(decoded(program, images)[program.output], network.scores(images))
 
 

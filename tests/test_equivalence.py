@@ -25,6 +25,7 @@ from accel.errors import EspalierError
 from accel.fixedpoint import Overflow, Rounding
 from accel.network import INPUT, Window
 from accel.program import AvgPoolLayer, MacLayer, Program
+from accel.quantize import narrowed
 from accel.signal import Requantize
 from sim import golden
 from sim.engine import LANES, compile_program
@@ -406,7 +407,9 @@ def run_with_bounds_checked() -> None:
 
     draw()
     of = every_kind(np.random.default_rng(0))
-    assert_equivalent(of, np.full((LANES + 1, *of.input_shape), 255))
+    for overflow in (None, Overflow.WRAP, Overflow.SAT):
+        narrow = of if overflow is None else narrowed(of, 9, overflow)
+        assert_equivalent(narrow, np.full((LANES + 1, *of.input_shape), 255))
     print("bounds were checked")
 
 

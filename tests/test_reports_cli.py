@@ -13,7 +13,7 @@ from commandline import complaint, contents, espalier, espalier_process
 
 from accel.errors import EspalierError
 from accel.interchange import fetch, zoo
-from reports.commands import parse_bits, parse_memory, parse_patterns
+from reports.parsing import parse_bits, parse_memory, parse_patterns
 from reports.progress import bar
 
 SERVED = {"train.gz": b"images", "test.bin": bytes(1000)}

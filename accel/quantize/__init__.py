@@ -1,7 +1,43 @@
 """Step sizes, word lengths, and lowering a network to a Program."""
 
-from accel.quantize.lower import lower
-from accel.quantize.steps import l2_step, power_of_two_step, quantization_error
+from accel.quantize.accumulators import narrowed
+from accel.quantize.allocate import Allocation, allocate
+from accel.quantize.calibration import Calibration
+from accel.quantize.groups import Group, bits_of, groups_of, widths_with
+from accel.quantize.judge import Progress
+from accel.quantize.lower import lower, lower_calibrated
+from accel.quantize.rules import RULES, Steps
+from accel.quantize.search import FACTORS, POWERS, search_steps, steps_of
+from accel.quantize.sensitivity import HIGH_BITS, Sensitivity, highest_bits, sensitivity
+from accel.quantize.steps import alternating_step, clip_step, l2_step, power_of_two_step, quantization_error
 from accel.quantize.widths import Widths
 
-__all__ = ["Widths", "l2_step", "lower", "power_of_two_step", "quantization_error"]
+__all__ = [
+    "FACTORS",
+    "HIGH_BITS",
+    "POWERS",
+    "RULES",
+    "Allocation",
+    "Calibration",
+    "Group",
+    "Progress",
+    "Sensitivity",
+    "Steps",
+    "Widths",
+    "allocate",
+    "alternating_step",
+    "bits_of",
+    "clip_step",
+    "groups_of",
+    "highest_bits",
+    "l2_step",
+    "lower",
+    "lower_calibrated",
+    "narrowed",
+    "power_of_two_step",
+    "quantization_error",
+    "search_steps",
+    "sensitivity",
+    "steps_of",
+    "widths_with",
+]

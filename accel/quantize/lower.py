@@ -27,7 +27,8 @@ from accel.network import (
 )
 from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
 from accel.pruned import PrunedNetwork
-from accel.quantize.steps import l2_step, power_of_two_step
+from accel.quantize.calibration import Calibration
+from accel.quantize.rules import L2, Steps
 from accel.quantize.widths import Widths
 from accel.signal import (
     MULTIPLIER_BITS,
@@ -48,9 +49,8 @@ def lower(
     pruned: PrunedNetwork,
     widths: Widths,
     images: Array,
+    steps: Steps = L2,
     *,
-    power_of_two: bool = False,
-    per_output: bool = False,
     rounding: Rounding = Rounding.RND,
     overflow: Overflow = Overflow.SAT,
 ) -> Program:
@@ -61,41 +61,49 @@ def lower(
     pruned : PrunedNetwork
     widths : Widths
     images : float array (images, maps, height, width) in 0..1
-        Calibration batch: signal steps minimise the squared error of what the layers give for it.
-    power_of_two : bool
-        Round every step to a power of two, so that requantisation is a shift.
-    per_output : bool
-        Give each output map its own weight step (the last layer keeps one, so that scores compare).
+        Calibration batch: signal steps are fitted to what the layers give for it.
+    steps : Steps
+        The rule by which steps are found, and those that are given.
     rounding, overflow : Rounding, Overflow
         Of every requantisation.
 
     Raises
     ------
     EspalierError
-        A batch norm cannot be folded, the calibration batch does not fit, or a layer is of a kind that no Program has.
+        A batch norm cannot be folded, the calibration batch or a given step does not fit, or a layer is of a kind that
+        no Program has.
     """
-    network = pruned.network.folded()
-    if images.ndim != 4 or images.shape[1:] != network.input_shape or not len(images):
-        shape = ", ".join(map(str, network.input_shape))
-        raise EspalierError(f"{network.name}: calibration images must be (images, {shape}), got {images.shape}")
-    lowering = _Lowering(replace(pruned, network=network), widths, power_of_two, per_output, rounding, overflow)
-    return lowering.run(images)
+    return lower_calibrated(Calibration(pruned, images, steps), widths, rounding=rounding, overflow=overflow)
+
+
+def lower_calibrated(
+    calibration: Calibration,
+    widths: Widths,
+    *,
+    rounding: Rounding = Rounding.RND,
+    overflow: Overflow = Overflow.SAT,
+) -> Program:
+    """Return the Program of a network at the given word lengths, as `lower`; again at others it takes far less time.
+
+    Raises
+    ------
+    EspalierError
+        A layer is of a kind that no Program has, or no Program holds its numbers.
+    """
+    return _Lowering(calibration, widths, rounding, overflow).run()
 
 
 @dataclass
 class _Lowering:
-    pruned: PrunedNetwork
+    calibration: Calibration
     widths: Widths
-    power_of_two: bool
-    per_output: bool
     rounding: Rounding
     overflow: Overflow
 
-    def run(self, images: Array) -> Program:
-        network = self.network = self.pruned.network
+    def run(self) -> Program:
+        pruned = self.pruned = self.calibration.pruned
+        network = self.network = pruned.network
         self.absorbed = absorbed_relus(network)
-        self.activations = network.forward(images)
-        self.steps = power_of_two_step if self.power_of_two else l2_step
         self.signals = {INPUT: self._input_signal()}
         self.renamed: dict[str, str] = {}
         layers = []
@@ -107,7 +115,6 @@ class _Lowering:
             lowered = self._layer(replace(layer, inputs=sources))
             self.signals[layer.name] = lowered.output_signal(*(self.signals[source] for source in sources))
             layers.append(lowered)
-        pruned = self.pruned
         return Program(
             network.name, pruned.pattern, pruned.data, network.input_shape, self.signals[INPUT], tuple(layers)
         )
@@ -133,28 +140,19 @@ class _Lowering:
 
     def _input_signal(self) -> Signal:
         bits = self.widths.input_bits
-        step = 2.0**-bits if self.power_of_two else 1 / (2**bits - 1)
+        step = 2.0**-bits if self.calibration.steps.power_of_two else 1 / (2**bits - 1)
         return Signal(integer_format(bits, signed=False), step)
 
     def _output_signal(self, name: str, accumulator_step: float, signed: bool = True) -> Signal:
-        """Return the signal of a layer's output, its step fitted where its codes are read.
+        """Return the signal of a layer's output.
 
-        It has a sign if the accumulator is `signed` and no ReLU follows.
-
-        A power of two is no finer than the accumulator, so that requantisation only ever shifts down.
+        It has a sign if the accumulator is `signed` and no ReLU follows. A power of two that is not given is no finer
+        than the accumulator, so that requantisation only ever shifts down.
         """
         signed = signed and name not in self.absorbed.values()
         form = integer_format(self.widths.of_signal(name), signed, self.rounding, self.overflow)
-        values = self.activations[self._settled(name)]
-        lowest = -form.max_code if form.signed else 0
-        finest = 2.0 ** math.floor(math.log2(accumulator_step)) if self.power_of_two else 0.0
-        return Signal(form, max(self.steps(values, lowest, form.max_code), finest))
-
-    def _settled(self, name: str) -> str:
-        """Return the tensor that is read after the ReLU and max pools of `name`, which move codes but make none."""
-        while len(readers := self.network.consumers(name)) == 1 and isinstance(readers[0], ReLU | MaxPool | Flatten):
-            name = readers[0].name
-        return name
+        finest = 2.0 ** math.floor(math.log2(accumulator_step)) if self.calibration.steps.power_of_two else 0.0
+        return Signal(form, self.calibration.signal_step(name, form, finest))
 
     def _mac(self, layer: Weighted) -> MacLayer:
         mask = self.pruned.layer_mask(layer.name)
@@ -162,7 +160,7 @@ class _Lowering:
         nest = pattern.nest(mask.kept)
         last = layer.name == self.network.output
         bits = self.widths.of_weights(layer.name)
-        weight_steps, codes = self._weight_codes(layer, mask.kept, bits, self.per_output and not last)
+        weight_steps, codes = self._weight_codes(layer, mask.kept, bits)
         source = self.signals[layer.inputs[0]]
         accumulator_steps = weight_steps * source.step
         bias = _bias_codes(layer, accumulator_steps)
@@ -194,7 +192,7 @@ class _Lowering:
         )
 
     def _weight_codes(
-        self, layer: Weighted, kept: NDArray[np.bool_], bits: int, per_output: bool
+        self, layer: Weighted, kept: NDArray[np.bool_], bits: int
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Return the steps and the codes (M, K) of the weights that are kept, ``2**bits - 1`` levels around zero.
 
@@ -202,13 +200,7 @@ class _Lowering:
         """
         highest = 2 ** (bits - 1) - 1
         matrix, kept = layer.weight.reshape(len(layer.weight), -1), kept.reshape(len(kept), -1)
-        if per_output:
-            parts = [row[keep] for row, keep in zip(matrix, kept, strict=True)]
-        else:
-            parts = [matrix[kept]]
-        steps = np.array([self.steps(part, -highest, highest) if part.any() else 0.0 for part in parts])
-        # multipliers share a shift: rows of tiny or no weights take a step with which theirs keeps half of its bits
-        steps = np.maximum(steps, steps.max() * 2.0 ** (-MULTIPLIER_BITS // 2) or 1.0)
+        steps = self.calibration.weight_steps(layer, bits)
         magnitude = np.minimum(np.floor(np.abs(matrix) / steps[:, None] + 0.5), highest)
         return steps, (np.sign(matrix) * magnitude * kept).astype(np.int64)
 

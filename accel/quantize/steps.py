@@ -1,4 +1,4 @@
-"""Step sizes of uniform quantisers by the least squared error.
+"""Step sizes of uniform quantisers: by the least squared error, or by the largest values.
 
 With the codes z held, the best step is ``sum(w z) / sum(z z)`` and the error that is left ``sum(w w) - sum(w z)**2 /
 sum(z z)``. Shin, Hwang and Sung (arXiv 1512.01322) alternate between codes and step, which ends in a local minimum;
@@ -16,6 +16,7 @@ from accel.errors import EspalierError
 Floats = NDArray[np.float64]
 MOST_CHANGES = 1 << 18  # of codes in one sweep: more of them, and it is made around the best of a grid of steps
 GRID = 32
+MOST_TURNS = 10_000  # of an alternation, far more than any takes: a guard against rounding
 NEAR = 2  # grid steps on each side of the best
 
 
@@ -59,6 +60,54 @@ def power_of_two_step(values: ArrayLike, min_code: int, max_code: int) -> float:
     return min(candidates, key=lambda step: quantization_error(values, step, min_code, max_code))
 
 
+def alternating_step(values: ArrayLike, min_code: int, max_code: int) -> float:
+    """Return the step at which nearest codes and the best step for them settle, which `l2_step` may beat.
+
+    From the smallest step that clips nothing on, codes z and step ``sum(w z) / sum(z z)`` take turns. Each turn lowers
+    the error, so that it ends, in a local minimum; the lower code is the nearest in the middle between two.
+
+    Source: Shin, Hwang and Sung, arXiv 1512.01322; where to start is ours.
+    """
+    sides = _sides(values, min_code, max_code)
+    if not sides:
+        return 1.0
+    step, before = clip_step(values, min_code, max_code), 0.0
+    for _ in range(MOST_TURNS):
+        if step == before:
+            break
+        products, squares = map(sum, zip(*(side.sums(step) for side in sides), strict=True))
+        step, before = float(products / squares), step
+    return step
+
+
+def clip_step(values: ArrayLike, min_code: int, max_code: int, percentile: float = 100.0) -> float:
+    """Return the step whose last code is the given percentile (0..100) of the magnitudes; nothing is clipped at 100.
+
+    Between two magnitudes it is interpolated. Values of a sign that has no code count as zeros; where the percentile
+    is zero, the smallest magnitude that is not is taken.
+
+    Raises
+    ------
+    EspalierError
+        A value is not finite.
+    """
+    if not _sides(values, min_code, max_code):
+        return 1.0
+    array = np.asarray(values, np.float64).ravel()
+    needed = np.maximum(*(array / code if code else np.zeros_like(array) for code in (max_code, min_code)))
+    return float(np.percentile(needed, percentile)) or float(needed[needed > 0].min())
+
+
+def to_power(step: float, up: bool) -> float:
+    """Return the nearest power of two by its logarithm, or the next one `up`; a power of two is its own.
+
+    >>> to_power(5.0, up=False), to_power(6.0, up=False), to_power(4.5, up=True)
+    (4.0, 8.0, 8.0)
+    """
+    fraction, exponent = math.frexp(step)  # 1/2 <= fraction < 1
+    return math.ldexp(1.0, exponent - (fraction == 0.5 if up else fraction < math.sqrt(0.5)))
+
+
 def quantization_error(values: ArrayLike, step: float, min_code: int, max_code: int) -> float:
     """Return ``sum((step * code - value)**2)`` with every value at its nearest code."""
     array = np.asarray(values, np.float64)
@@ -87,8 +136,16 @@ class _Side:
 
     def gain(self, step: float) -> float:
         """Return how much less than with all codes zero the squared error of `step` is."""
+        products, squares = self.sums(step)
+        return step * (2 * products - step * squares)
+
+    def sums(self, step: float) -> tuple[float, float]:
+        """Return sum(w z) and sum(z z) with the codes z of `step`, by value or by code: whichever are fewer."""
+        if self.values.size < self.highest:
+            codes = self.codes(step)
+            return float(self.counts * self.values @ codes), float(self.counts @ (codes * codes))
         above = np.searchsorted(self.values, self.odd * (step / 2), side="right")  # beyond (k + 1/2) steps
-        return float(step * (2 * self.sums_above[above].sum() - step * (self.odd @ self.counts_above[above])))
+        return float(self.sums_above[above].sum()), float(self.odd @ self.counts_above[above])
 
 
 def _sides(values: ArrayLike, min_code: int, max_code: int) -> list[_Side]:

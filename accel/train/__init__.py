@@ -7,9 +7,26 @@ try:
 except ImportError as error:
     raise EspalierError("training needs PyTorch: pip install 'espalier-hw[train]'") from error
 
+from accel.train.emulate import emulate
 from accel.train.fit import Progress, error_rate, fit
 from accel.train.initialize import initialize
 from accel.train.module import NetworkModule, to_module, to_network
+from accel.train.quantized import QuantizedModule, Retrained, retrain_quantized
 from accel.train.recipe import Recipe
+from accel.train.steps import StepRule
 
-__all__ = ["NetworkModule", "Progress", "Recipe", "error_rate", "fit", "initialize", "to_module", "to_network"]
+__all__ = [
+    "NetworkModule",
+    "Progress",
+    "QuantizedModule",
+    "Recipe",
+    "Retrained",
+    "StepRule",
+    "emulate",
+    "error_rate",
+    "fit",
+    "initialize",
+    "retrain_quantized",
+    "to_module",
+    "to_network",
+]

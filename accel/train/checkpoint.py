@@ -76,7 +76,8 @@ class Checkpoint:
         if not self.path.exists():
             return 0
         state = self._read()
-        differing = [name for name in self.run if state["run"].get(name) != self.run[name]]
+        names = {**self.run, **state["run"]}  # a training of another kind may be said in words that this one has not
+        differing = [name for name in names if state["run"].get(name) != self.run.get(name)]
         if differing:
             raise EspalierError(
                 f"checkpoint {self.path} is of another training (other {', '.join(differing)}): "

@@ -95,16 +95,11 @@ def fit(
     The group lasso is Yuan and Lin's; Wen et al. ("Learning Structured Sparsity in Deep Neural Networks") brought it to
     networks. Ours: the step that shrinks is apart from the gradient's, as AdamW's decay is, so that groups reach zero.
     """
-    run = _Run(pruned, images, labels, recipe, pick_device(device), validation, groups or {})
+    module = to_module(pruned.network)
+    run = Run(module, pruned, images, labels, recipe, pick_device(device), validation, groups)
     store = Checkpoint(Path(checkpoint), fingerprint(pruned, images, labels, recipe, groups)) if checkpoint else None
-    done = store.restore(run.module, run.optimizer) if store else 0
-    for epoch in range(done, recipe.epochs):
-        last = run.epoch(epoch, progress)
-        if store:
-            store.write(epoch + 1, run.module, run.optimizer)
-        if progress:
-            progress(last)
-    return pruned.with_network(to_network(run.module))
+    run.train(store, progress)
+    return pruned.with_network(to_network(module))
 
 
 def error_rate(network: Network, images: Images, labels: Labels, device: str | torch.device | None = None) -> float:
@@ -120,18 +115,19 @@ def error_rate(network: Network, images: Images, labels: Labels, device: str | t
     return _error_rate(to_module(network).to(place), samples)
 
 
-class _Run:
-    """The state of one training."""
+class Run:
+    """The state of one training: `module` learns, in place, what `pruned` is to become."""
 
     def __init__(
         self,
+        module: NetworkModule,
         pruned: PrunedNetwork,
         images: Images,
         labels: Labels,
         recipe: Recipe,
         device: torch.device,
         validation: tuple[Images, Labels] | None,
-        groups: Groups,
+        groups: Groups | None = None,
     ) -> None:
         self.recipe = recipe
         self.samples = Samples.checked(pruned.network, images, labels, device)
@@ -139,15 +135,26 @@ class _Run:
         self.steps = self.samples.steps(recipe.batch_size)
         if len(self.samples) // self.steps < 2 and any(isinstance(x, BatchNorm) for x in pruned.network.layers):
             raise EspalierError(f"{pruned.network.name}: batch norm needs at least 2 images in each batch")
-        self.module = to_module(pruned.network).to(device)
+        self.module = module.to(device)
         self.optimizer = _optimizer(self.module, recipe)
         self.masked = _masked(self.module, pruned, device)
-        shrinks = groups if recipe.group_lasso else {}
-        self.grouped = [Grouped.of(self.module.operation(name).weight, groups[name]) for name in shrinks]
+        shrinks = groups if groups and recipe.group_lasso else {}
+        self.grouped = [Grouped.of(self.module.operation(name).weight, shrinks[name]) for name in shrinks]
+
+    def train(self, store: Checkpoint | None, progress: Listener | None) -> None:
+        """Train for the epochs that are left, those that `store` has being done, and write each there."""
+        done = store.restore(self.module, self.optimizer) if store else 0
+        for epoch in range(done, self.recipe.epochs):
+            last = self.epoch(epoch, progress)
+            if store:
+                store.write(epoch + 1, self.module, self.optimizer)
+            if progress:
+                progress(last)
 
     def epoch(self, epoch: int, progress: Listener | None) -> Progress:
         """Train for one epoch, counted from 0; return the report of its last step, and give `progress` the others."""
         self.module.train()
+        self.module.before_epoch()
         totals, seen = torch.zeros(2, device=self.samples.images.device), 0
         for step, (images, labels) in enumerate(self.samples.batches(self.recipe, epoch), start=1):
             done = (epoch + (step - 1) / self.steps) / self.recipe.epochs
@@ -161,7 +168,7 @@ class _Run:
     def _step(self, images: Tensor, labels: Tensor, rate: float) -> Tensor:
         """Take one step; return the batch's summed loss and its number of errors."""
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("share", 1.0)
         scores = self.module(images).flatten(1)
         loss = F.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
         self.optimizer.zero_grad()
@@ -175,6 +182,7 @@ class _Run:
                 grouped.shrink(rate * self.recipe.group_lasso)
             for weight, gone in self.masked:
                 weight.masked_fill_(gone, 0)  # exact by construction, whatever the optimizer does
+            self.module.after_step()
         return torch.stack([loss.detach() * len(labels), (scores.argmax(1) != labels).sum()])
 
     def _report(self, epoch: int, step: int, means: Tensor, validation: float | None = None) -> Progress:
@@ -189,9 +197,7 @@ class _Run:
 
 
 def _optimizer(module: NetworkModule, recipe: Recipe) -> torch.optim.Optimizer:
-    matrices = [x for x in module.parameters() if x.ndim > 1]
-    vectors = [x for x in module.parameters() if x.ndim == 1]
-    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    groups = module.parameter_groups(recipe.weight_decay)
     if recipe.optimizer == "adam":
         return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(recipe.momentum, ADAM_SECOND_BETA))
     return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)

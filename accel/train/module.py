@@ -84,6 +84,18 @@ class NetworkModule(nn.Module):
         """Return the scores of a batch of images (batch, maps, height, width)."""
         return self.activations(images)[self.network.output]
 
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """Return the parameters as an optimizer takes them: only kernels and matrices decay."""
+        parameters = list(self.operations.parameters())
+        matrices, vectors = [x for x in parameters if x.ndim > 1], [x for x in parameters if x.ndim == 1]
+        return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+
+    def before_epoch(self) -> None:
+        """Do what is due before each epoch: nothing here."""
+
+    def after_step(self) -> None:
+        """Do what is due after each step of the optimizer: nothing here."""
+
 
 def to_module(network: Network) -> NetworkModule:
     """Return a trainable module that computes what `network` computes.
@@ -117,7 +129,7 @@ def compute(layer: Layer, arrays: Any, *inputs: Tensor) -> Tensor:
 
 @compute.register
 def _(layer: Conv2d, arrays: Any, maps: Tensor) -> Tensor:
-    maps, padding = _padded(maps, layer.window)
+    maps, padding = padded(maps, layer.window)
     return F.conv2d(maps, arrays.weight, arrays.bias, layer.window.stride, padding)
 
 
@@ -139,12 +151,12 @@ def _(layer: ReLU, arrays: Any, values: Tensor) -> Tensor:
 
 @compute.register
 def _(layer: MaxPool, arrays: Any, maps: Tensor) -> Tensor:
-    return F.max_pool2d(_filled(maps, layer.window, -float("inf")), layer.window.kernel, layer.window.stride)
+    return F.max_pool2d(filled(maps, layer.window, -float("inf")), layer.window.kernel, layer.window.stride)
 
 
 @compute.register
 def _(layer: AvgPool, arrays: Any, maps: Tensor) -> Tensor:
-    return F.avg_pool2d(_filled(maps, layer.window, 0.0), layer.window.kernel, layer.window.stride)
+    return F.avg_pool2d(filled(maps, layer.window, 0.0), layer.window.kernel, layer.window.stride)
 
 
 @compute.register
@@ -162,14 +174,15 @@ def _(layer: Add, arrays: Any, left: Tensor, right: Tensor) -> Tensor:
     return left + right
 
 
-def _padded(maps: Tensor, window: Window) -> tuple[Tensor, tuple[int, int]]:
+def padded(maps: Tensor, window: Window) -> tuple[Tensor, tuple[int, int]]:
     """Return maps and the padding that the convolution itself shall add: all of it where opposite sides are equal."""
     top, left, bottom, right = window.padding
     if top == bottom and left == right:
         return maps, (top, left)
-    return _filled(maps, window, 0.0), (0, 0)
+    return filled(maps, window, 0.0), (0, 0)
 
 
-def _filled(maps: Tensor, window: Window, value: float) -> Tensor:
+def filled(maps: Tensor, window: Window, value: float) -> Tensor:
+    """Return maps with the padding of `window` filled with `value`."""
     top, left, bottom, right = window.padding
     return F.pad(maps, (left, right, top, bottom), value=value) if any(window.padding) else maps

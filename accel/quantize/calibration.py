@@ -1,0 +1,117 @@
+"""Calibration: a network and images, from which the steps of any widths are found, each of them once."""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.errors import EspalierError
+from accel.fixedpoint import FixedFormat
+from accel.network import Array, Flatten, MaxPool, Network, ReLU, Weighted
+from accel.pruned import PrunedNetwork
+from accel.quantize.groups import Group, groups_of
+from accel.quantize.rules import L2, Steps
+from accel.signal import MULTIPLIER_BITS
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What the steps of a network are found from; they are remembered, for searches that lower it many times.
+
+    Parameters
+    ----------
+    pruned : PrunedNetwork
+    images : float array (images, maps, height, width) in 0..1
+        Signal steps are fitted to what the layers give for these.
+    steps : Steps
+        The rule by which steps are found, and those that are given.
+
+    Raises
+    ------
+    EspalierError
+        A batch norm cannot be folded, or the images or a given step do not fit.
+    """
+
+    pruned: PrunedNetwork
+    images: Array
+    steps: Steps = L2
+    _found: dict[tuple[Group, int, int], Floats] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        network = self.pruned.network.folded()
+        object.__setattr__(self, "pruned", replace(self.pruned, network=network))
+        if self.images.ndim != 4 or self.images.shape[1:] != network.input_shape or not len(self.images):
+            shape = ", ".join(map(str, network.input_shape))
+            raise EspalierError(
+                f"{network.name}: calibration images must be (images, {shape}), got {self.images.shape}"
+            )
+        _check_given(self.pruned, self.steps)
+
+    @property
+    def network(self) -> Network:
+        """The network, batch norm folded."""
+        return self.pruned.network
+
+    @cached_property
+    def values(self) -> dict[str, Array]:
+        """For every layer with signals what is read of it for the images; not asked for where all steps are given."""
+        activations = self.network.forward(self.images)
+        signals = [group.layer for group in groups_of(self.pruned) if group.kind == "signals"]
+        return {name: activations[self._settled(name)] for name in signals}
+
+    def weight_steps(self, layer: Weighted, bits: int) -> Floats:
+        """Return the steps (1,) or (M,) of a layer's weights, whose codes are ``2**bits - 1`` levels around zero."""
+        if layer.name in self.steps.weights:
+            return self.steps.weights[layer.name]
+        highest = 2 ** (bits - 1) - 1
+        key = Group("weights", layer.name), -highest, highest
+        if key not in self._found:
+            self._found[key] = self._find_weight_steps(layer, highest)
+        return self._found[key]
+
+    def signal_step(self, name: str, form: FixedFormat, finest: float) -> float:
+        """Return the step of a layer's signals, found where their codes are read, but no finer than `finest`.
+
+        A given step is used as it is. Codes with a sign are symmetric.
+        """
+        if name in self.steps.signals:
+            return self.steps.signals[name]
+        lowest, highest = -form.max_code if form.signed else 0, form.max_code
+        key = Group("signals", name), lowest, highest
+        if key not in self._found:
+            self._found[key] = np.array([self.steps.of(self.values[name], lowest, highest)])
+        return max(float(self._found[key][0]), finest)
+
+    def _find_weight_steps(self, layer: Weighted, highest: int) -> Floats:
+        kept = self.pruned.layer_mask(layer.name).kept.reshape(len(layer.weight), -1)
+        matrix = layer.weight.reshape(kept.shape)
+        if self.steps.per_output and layer.name != self.network.output:
+            parts = [row[keep] for row, keep in zip(matrix, kept, strict=True)]
+        else:
+            parts = [matrix[kept]]
+        steps = np.array([self.steps.of(part, -highest, highest) if part.any() else 0.0 for part in parts])
+        # multipliers share a shift: rows of tiny or no weights take a step with which theirs keeps half of its bits
+        return np.maximum(steps, steps.max() * 2.0 ** (-MULTIPLIER_BITS // 2) or 1.0)
+
+    def _settled(self, name: str) -> str:
+        """Return the tensor that is read after the ReLU and max pools of `name`, which move codes but make none."""
+        while len(readers := self.network.consumers(name)) == 1 and isinstance(readers[0], ReLU | MaxPool | Flatten):
+            name = readers[0].name
+        return name
+
+
+def _check_given(pruned: PrunedNetwork, steps: Steps) -> None:
+    groups, network = groups_of(pruned), pruned.network
+    for kind, given in (("weights", steps.weights), ("signals", steps.signals)):
+        layers = [group.layer for group in groups if group.kind == kind]
+        if unknown := [name for name in given if name not in layers]:
+            raise EspalierError(
+                f"{network.name}: a step is given for the {kind} of {unknown[0]}, only {', '.join(layers)} have some"
+            )
+    for layer in network.weighted:
+        outputs = 1 if layer.name == network.output else len(layer.weight)
+        if (found := steps.weights.get(layer.name, np.ones(1)).size) not in (1, outputs):
+            raise EspalierError(f"{layer.name}: takes 1 weight step{f' or {outputs}' * (outputs > 1)}, got {found}")

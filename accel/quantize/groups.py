@@ -1,0 +1,67 @@
+"""Groups of a network that are quantised alike: the weights of a layer, or the signals that it gives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from accel.errors import EspalierError
+from accel.network import Add, AvgPool, GlobalAvgPool, Weighted
+from accel.pruned import PrunedNetwork
+from accel.quantize.widths import Widths
+
+Kind = Literal["weights", "signals"]
+KINDS: tuple[Kind, ...] = ("weights", "signals")
+_SUMS = (AvgPool, GlobalAvgPool, Add)  # have an accumulator but no weights
+
+
+@dataclass(frozen=True)
+class Group:
+    """The weights of the layer named `layer`, or the signals that its accumulators are requantised to.
+
+    >>> str(Group("weights", "conv1"))
+    'weights of conv1'
+    """
+
+    kind: Kind
+    layer: str
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise EspalierError(f"a group is of {' or '.join(KINDS)}, got {self.kind!r}")
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.layer}"
+
+
+def groups_of(pruned: PrunedNetwork) -> tuple[Group, ...]:
+    """Return the groups of a network in running order, of each layer its weights first.
+
+    The last layer's scores are its accumulators, and the image has a width of its own: neither is a group.
+
+    Raises
+    ------
+    EspalierError
+        A batch norm cannot be folded.
+    """
+    network = pruned.network.folded()
+    groups = []
+    for layer in network.layers:
+        if isinstance(layer, Weighted):
+            groups.append(Group("weights", layer.name))
+        requantizes = layer.name != network.output if isinstance(layer, Weighted) else isinstance(layer, _SUMS)
+        if requantizes:
+            groups.append(Group("signals", layer.name))
+    return tuple(groups)
+
+
+def widths_with(bits: Mapping[Group, int], rest_bits: int, input_bits: int = 8) -> Widths:
+    """Return the widths in which these groups have these bits, and every other weight and signal `rest_bits`."""
+    of_weights, of_signals = (
+        {group.layer: width for group, width in bits.items() if group.kind == kind} for kind in KINDS
+    )
+    return Widths(rest_bits, rest_bits, input_bits, of_weights, of_signals)
+
+
+def bits_of(widths: Widths, group: Group) -> int:
+    """Return the bits that `group` has."""
+    return widths.of_weights(group.layer) if group.kind == "weights" else widths.of_signal(group.layer)

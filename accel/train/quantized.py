@@ -1,0 +1,222 @@
+"""Retraining a network as a Program computes it: quantised weights and signals, and a float copy that learns."""
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from accel import archive
+from accel.errors import EspalierError
+from accel.network import INPUT, Network
+from accel.program import KIND, MacLayer, Program
+from accel.pruned import PrunedNetwork
+from accel.train.checkpoint import Checkpoint, Fingerprint, fingerprint
+from accel.train.fit import Listener, Run
+from accel.train.lowered import check_lowered
+from accel.train.module import NetworkModule, to_network
+from accel.train.quantizer import SATURATING, Levels, quantize
+from accel.train.recipe import Recipe
+from accel.train.samples import Images, Labels, pick_device
+from accel.train.steps import SPREAD, LayerSteps, StepRule
+from accel.train.walk import Accumulating, activations, origins
+
+FindStep = Callable[[NDArray[np.float32], int, int], float]
+"""From weights, the lowest and the highest code to a step: `accel.quantize.l2_step`, for one."""
+
+BIAS = Levels(0, 0, lambda bias: (bias + 0.5).floor(), clipped=False)  # as wide as it takes
+
+
+@dataclass(frozen=True, eq=False)
+class Retrained:
+    """What a quantised training gives: all that lowering needs to come to the weights and signals of that training.
+
+    Parameters
+    ----------
+    pruned : PrunedNetwork
+        Its batch norms folded, its weights float.
+    weight_steps : dict of layer name to float array (1,) or (M,)
+    signal_steps : dict of layer name to float
+        Of the layers whose accumulators are requantised.
+    """
+
+    pruned: PrunedNetwork
+    weight_steps: dict[str, NDArray[np.float64]]
+    signal_steps: dict[str, float]
+
+
+def retrain_quantized(
+    pruned: PrunedNetwork,
+    program: Program,
+    images: Images,
+    labels: Labels,
+    recipe: Recipe,
+    rule: StepRule = StepRule(),  # noqa: B008 - frozen
+    *,
+    find_step: FindStep | None = None,
+    validation: tuple[Images, Labels] | None = None,
+    device: str | torch.device | None = None,
+    checkpoint: Path | None = None,
+    progress: Listener | None = None,
+) -> Retrained:
+    """Return `pruned` trained by `recipe` as `program` computes it, from the float weights that it has.
+
+    Each step quantises the float weights and the biases anew, runs and differentiates the network with these and with
+    quantised signals, and changes the float copy; masks hold after every step. Training is repeatable as `fit` is.
+
+    Parameters
+    ----------
+    pruned : PrunedNetwork
+    program : Program
+        Lowered from `pruned`: its word lengths, steps, rounding and overflow are those that are trained for. Its
+        weights are not read.
+    images, labels, recipe, validation, device, checkpoint, progress
+        As for `fit`; the error rates that are reported are those of the quantised network. `recipe.group_lasso` has no
+        groups here.
+    rule : StepRule
+        What becomes of the steps.
+    find_step : function of weights (float, any shape), lowest and highest code, optional
+        Gives the steps that are refitted; needed there and nowhere else.
+
+    Raises
+    ------
+    EspalierError
+        The Program is of another network or has other masks, data or checkpoint do not fit, or the training diverged.
+
+    Notes
+    -----
+    Source: Shin, Hwang and Sung, "Fixed-Point Performance Analysis of Recurrent Neural Networks" (arXiv 1512.01322);
+    for the straight-through estimator Hwang and Sung, "Fixed-Point Feedforward Deep Neural Network Design" (2014).
+    """
+    pruned = replace(pruned, network=pruned.network.folded())
+    check_lowered(pruned, program)
+    _check_rule(program, rule, find_step)
+    module = QuantizedModule(pruned.network, program, rule, find_step)
+    run = Run(module, pruned, images, labels, recipe, _precise(pick_device(device)), validation)
+    what = fingerprint(pruned, images, labels, recipe) | _fingerprint(program, rule, find_step) if checkpoint else {}
+    run.train(Checkpoint(Path(checkpoint), what) if checkpoint else None, progress)
+    signal_steps = {name: float(steps[0]) for name, steps in module.signal_steps.values().items()}
+    return Retrained(pruned.with_network(to_network(module)), module.weight_steps.values(), signal_steps)
+
+
+class QuantizedModule(NetworkModule):
+    """Runs a Program on real values, its weights and biases quantised from float parameters each time.
+
+    Parameters
+    ----------
+    network : Network
+        Without batch norms; its weights are where the parameters start.
+    program : Program
+        That fits it.
+    rule : StepRule
+    find_step : function, optional
+        For weight steps that are refitted.
+    """
+
+    def __init__(
+        self, network: Network, program: Program, rule: StepRule | None = None, find_step: FindStep | None = None
+    ) -> None:
+        super().__init__(network)
+        self.program, self.rule, self.find_step = program, rule or StepRule(), find_step
+        self.origins = origins(program)
+        learned = self.rule.weights == "learn"
+        self.weight_steps = LayerSteps({x.name: x.weight_steps for x in program.mac_layers}, learned)
+        summing = [x for x in program.layers if isinstance(x, Accumulating) and x.requantize is not None]
+        self.signal_steps = LayerSteps({x.name: x.output.step for x in summing}, self.rule.signals == "learn")
+        self.levels = {x.name: Levels.of_signal(x.output.format, x.relu) for x in summing}
+        self.weight_levels = {x.name: Levels.of_weights(x.weight_bits, learned) for x in program.mac_layers}
+
+    def activations(self, images: Tensor) -> dict[str, Tensor]:
+        """Return the real values of every tensor for a batch of images, by the names that the Program has."""
+        signal = self.program.input_signal
+        step = torch.tensor(signal.step, dtype=torch.float64, device=images.device)
+        codes = quantize(images.double(), step, Levels.of_signal(signal.format))
+        return activations(self.program, self, codes.to(images.dtype))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the scores of a batch of images (batch, maps, height, width)."""
+        return self.activations(images)[self.program.output]
+
+    def arrays(self, layer: MacLayer) -> tuple[Tensor, Tensor]:
+        """Return a layer's weights and biases, quantised in float64, as lowering does it."""
+        operation, steps = self.operation(layer.name), self.weight_steps[layer.name]
+        weight, levels = operation.weight, self.weight_levels[layer.name]
+        by_output = steps.reshape(-1, *(1,) * (weight.ndim - 1))
+        counts = layer.kept.reshape(len(steps), -1).sum(axis=1)
+        scale = torch.from_numpy(levels.gradient_scale(np.maximum(counts, 1))).to(steps.device)
+        quantized = quantize(weight.double(), by_output, levels, scale.reshape(by_output.shape))
+        bias = quantize(operation.bias.double(), (steps * self._step_of(layer.inputs[0])).detach(), BIAS)
+        return quantized.to(weight.dtype), bias.to(weight.dtype)
+
+    def finished(self, layer: Accumulating, sums: Tensor) -> Tensor:
+        """Quantise a layer's sums, the last one's excepted."""
+        if layer.requantize is None:
+            return sums
+        levels = self.levels[layer.name]
+        return quantize(sums, self.signal_steps[layer.name], levels, levels.gradient_scale(math.prod(sums.shape[1:])))
+
+    def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """Return also the steps that are learned, which do not decay and have a rate of their own."""
+        learned = [x for steps in (self.weight_steps, self.signal_steps) for x in steps.parameters() if x.requires_grad]
+        groups = super().parameter_groups(weight_decay)
+        return [*groups, {"params": learned, "weight_decay": 0.0, "share": self.rule.rate}] if learned else groups
+
+    @torch.no_grad()
+    def before_epoch(self) -> None:
+        """Refit the steps of the weights, if that is the rule."""
+        if self.find_step is not None:
+            for layer in self.program.mac_layers:
+                self.weight_steps[layer.name].copy_(torch.from_numpy(self._found_steps(layer, self.find_step)))
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """See to it that steps that are learned can be lowered."""
+        for steps in (self.weight_steps, self.signal_steps):
+            if steps.learned:
+                steps.keep_apart_from_zero()
+
+    def _step_of(self, tensor: str) -> Tensor | float:
+        origin = self.origins[tensor]
+        if origin == INPUT:
+            return self.program.input_signal.step
+        return self.signal_steps[origin]
+
+    def _found_steps(self, layer: MacLayer, find_step: FindStep) -> NDArray[np.float64]:
+        """Return the steps, one for each that the Program has, of the weights that are kept."""
+        weight, highest = self.operation(layer.name).weight.cpu().numpy(), self.weight_levels[layer.name].highest
+        rows, kept = layer.weight_steps.size, layer.kept
+        parts = [row[keep] for row, keep in zip(weight.reshape(rows, -1), kept.reshape(rows, -1), strict=True)]
+        steps = np.array([find_step(part, -highest, highest) if part.any() else 0.0 for part in parts])
+        return np.maximum(steps, steps.max() * SPREAD or 1.0)
+
+
+def _check_rule(program: Program, rule: StepRule, find_step: FindStep | None) -> None:
+    if (find_step is not None) != (rule.weights == "refit"):
+        raise EspalierError(f"find_step goes with weight steps that are refitted, and these are of {rule.weights!r}")
+    for layer in program.layers:
+        if rule.signals == "learn" and isinstance(layer, Accumulating) and layer.requantize is not None:
+            overflow = layer.output.format.overflow
+            if overflow not in SATURATING:
+                raise EspalierError(
+                    f"{layer.name}: the step of a signal that overflows by {overflow.name} has no slope"
+                )
+
+
+def _fingerprint(program: Program, rule: StepRule, find_step: FindStep | None) -> Fingerprint:
+    name = "" if find_step is None else getattr(find_step, "__qualname__", type(find_step).__qualname__)
+    digest = hashlib.sha256(archive.dump(KIND, program)).hexdigest()
+    return {"program": digest, "steps": repr(rule), "find_step": name}
+
+
+def _precise(device: torch.device) -> torch.device:
+    """Return a device that has float64, in which weights are quantised."""
+    try:
+        return torch.zeros(1, dtype=torch.float64, device=device).device
+    except (RuntimeError, TypeError) as error:
+        raise EspalierError(f"device {str(device)!r} cannot be used: it has no float64") from error

@@ -1,0 +1,98 @@
+"""A Program's layers in PyTorch on real values, code * step; what weights are, and how sums become codes, is open."""
+
+from typing import Protocol
+
+import numpy as np
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from accel.errors import EspalierError
+from accel.network import INPUT
+from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
+from accel.train.module import filled, padded
+
+Accumulating = MacLayer | AvgPoolLayer | AddLayer  # the layers that have an accumulator
+
+
+class Arithmetic(Protocol):
+    """What a walk over a Program leaves open."""
+
+    def arrays(self, layer: MacLayer) -> tuple[Tensor, Tensor]:
+        """Return the weights, (M, C, height, width) or (M, C) as the layer has a window or not, and the biases (M,)."""
+
+    def finished(self, layer: Accumulating, sums: Tensor) -> Tensor:
+        """Return the output of a layer whose accumulators are worth `sums`, its ReLU not yet applied."""
+
+
+def activations(program: Program, arithmetic: Arithmetic, images: Tensor) -> dict[str, Tensor]:
+    """Return the real values of every tensor for images (batch, maps, height, width), by layer name."""
+    values = {INPUT: images}
+    for layer in program.layers:
+        values[layer.name] = _output(program, layer, arithmetic, *(values[source] for source in layer.inputs))
+    return values
+
+
+def check_accumulators(program: Program) -> None:
+    """Raise EspalierError if an accumulator of `program` is too narrow for its sums: here every sum is whole."""
+    for layer in program.mac_layers:
+        if layer.accumulator_overflow is not None:
+            narrow = f"an accumulator of {layer.accumulator_bits} bits that overflows"
+            raise EspalierError(f"{layer.name}: has {narrow}, which PyTorch has no arithmetic for")
+
+
+def origins(program: Program) -> dict[str, str]:
+    """Return for every tensor which layer, or ``"input"``, made its codes: pools and others only move them."""
+    found = {INPUT: INPUT}
+    for layer in program.layers:
+        found[layer.name] = layer.name if isinstance(layer, Accumulating) else found[layer.inputs[0]]
+    return found
+
+
+def accumulator_steps(program: Program, layer: Accumulating) -> NDArray[np.float64]:
+    """Return what code 1 of a layer's accumulators is worth, (1,) or (M,).
+
+    A sum's is that at which its larger step is matched exactly; the smaller one is only nearly matched.
+    """
+    steps = [program.signals[source].step for source in layer.inputs]
+    match layer:
+        case MacLayer():
+            return layer.weight_steps * steps[0]
+        case AvgPoolLayer():
+            return np.array([steps[0] / layer.window.taps])
+        case AddLayer():
+            return np.array([max(steps) / max(layer.weights)])
+
+
+def _output(program: Program, layer: ProgramLayer, arithmetic: Arithmetic, *inputs: Tensor) -> Tensor:
+    x = inputs[0]
+    match layer:
+        case MacLayer():
+            return arithmetic.finished(layer, _multiplied(layer, x, *arithmetic.arrays(layer)))
+        case AvgPoolLayer():
+            mean = F.avg_pool2d(filled(x, layer.window, 0.0), layer.window.kernel, layer.window.stride)
+            return arithmetic.finished(layer, mean)
+        case AddLayer():
+            left, right = _matching(program, layer)
+            return arithmetic.finished(layer, x * left + inputs[1] * right)
+        case MaxPoolLayer():
+            return F.max_pool2d(filled(x, layer.window, -float("inf")), layer.window.kernel, layer.window.stride)
+        case ReluLayer():
+            return F.relu(x)
+        case FlattenLayer():
+            return x.flatten(1)
+    raise EspalierError(f"{layer.name}: a {type(layer).__name__} cannot be trained")
+
+
+def _multiplied(layer: MacLayer, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    if layer.window is None:
+        return F.linear(x, weight, bias)
+    maps, padding = padded(x, layer.window)
+    return F.conv2d(maps, weight, bias, layer.window.stride, padding)
+
+
+def _matching(program: Program, layer: AddLayer) -> list[float]:
+    """Return the factors, 1 or nearly, by which the Program's integers make two steps one."""
+    step = float(accumulator_steps(program, layer)[0])
+    pairs = zip(layer.weights, layer.inputs, strict=True)
+    return [weight * step / program.signals[source].step for weight, source in pairs]

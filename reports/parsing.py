@@ -1,0 +1,63 @@
+"""Words of the command line that mean more than one number."""
+
+import re
+from enum import IntEnum
+from typing import Any
+
+from accel.errors import EspalierError
+from accel.interchange.datasets import check_choice
+from accel.program import WORD_BITS
+
+_UNITS = {"b": 1, "B": 8, "KiB": 8 * 1024, "MiB": 8 * 1024**2}
+
+
+def parse_bits(text: str) -> tuple[int, ...]:
+    """Return the word lengths that `text` names, ascending.
+
+    >>> parse_bits("3..8"), parse_bits("8,4")
+    ((3, 4, 5, 6, 7, 8), (4, 8))
+    """
+    widths: set[int] = set()
+    if match := re.fullmatch(r"([0-9]{1,3})\.\.([0-9]{1,3})", text):
+        widths = {*range(int(match[1]), int(match[2]) + 1)}
+    elif re.fullmatch(r"[0-9]{1,3}(,[0-9]{1,3})*", text):
+        widths = {*map(int, text.split(","))}
+    if not widths or not 2 <= min(widths) <= max(widths) <= WORD_BITS:
+        allowed = f"within 2..{WORD_BITS}"
+        raise EspalierError(f"--bits {text}: expected a range {allowed}, such as 3..8, or a list, such as 3,4,8")
+    return tuple(sorted(widths))
+
+
+def parse_patterns(text: str) -> list[str]:
+    """Return the labels that `text` names.
+
+    >>> parse_patterns("dense, 2:4")
+    ['dense', '2:4']
+    """
+    labels = [label.strip() for label in text.split(",")]
+    if "" in labels:
+        raise EspalierError(f"--patterns {text}: expected names with commas between them, such as dense,kernel")
+    return labels
+
+
+def parse_memory(text: str, option: str = "--sram") -> int:
+    """Return the bits that `text` names, which the `option` was given.
+
+    >>> parse_memory("64KiB"), parse_memory("512b")
+    (524288, 512)
+    """
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(b|B|KiB|MiB)", text)
+    if not match:
+        raise EspalierError(f"{option} {text}: expected a size such as 64KiB, 1.5MiB, 4096B or 32768b")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def parse_mode(modes: type[IntEnum], name: str) -> Any:
+    """Return the rounding or overflow of that name.
+
+    >>> from accel.fixedpoint import Rounding
+    >>> parse_mode(Rounding, "RND_CONV")
+    <Rounding.RND_CONV: 4>
+    """
+    check_choice(modes.__name__.lower(), name, [*modes.__members__])
+    return modes[name]

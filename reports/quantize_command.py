@@ -1,0 +1,187 @@
+"""What `espalier quantize` does: network in, Program out, at the widths and with the steps that were asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from accel.cost import cost_of
+from accel.errors import EspalierError
+from accel.fixedpoint import Overflow, Rounding
+from accel.interchange import datasets
+from accel.program import Program
+from accel.prune import cluster
+from accel.quantize import RULES, Allocation, Calibration, Steps, Widths, bits_of, narrowed
+from reports import measure, output, quantizing, retraining, tables
+from reports.parsing import parse_memory, parse_mode
+from reports.quantizing import Workbench
+from reports.versions import version_of
+
+ACCUMULATORS = {"wrap": Overflow.WRAP, "saturate": Overflow.SAT}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for, as words and numbers; see `espalier quantize --help`."""
+
+    network: str
+    out: Path
+    weight_bits: int
+    signal_bits: int
+    input_bits: int
+    pattern: str | None
+    rule: str
+    percentile: float
+    power_of_two: bool
+    per_output: bool
+    search: int
+    budget_error: float | None
+    budget_memory: str | None
+    evaluations: int
+    retrain: int
+    learning_rate: float | None
+    batch_size: int | None
+    checkpoint: Path | None
+    validation_images: int
+    accumulator_bits: int | None
+    accumulator_overflow: str
+    rounding: str
+    overflow: str
+    cluster_lanes: int | None
+    seed: int
+    threads: int | None
+    data_dir: str | None
+    json_file: Path | None
+
+    @property
+    def measures(self) -> bool:
+        """Whether error rates are needed on the way."""
+        asked = self.search or self.retrain or self.budget_memory or self.json_file
+        return bool(asked) or self.budget_error is not None
+
+
+def command(**arguments: Any) -> None:
+    """Quantise, write the Program, and print what came of it."""
+    request = Request(**arguments)
+    budget = _checked(request)
+    bench = _bench(request)
+    widths, found = _widths(request, bench, budget)
+    steps = quantizing.searched(bench, widths, request.search) if request.search else bench.calibration.steps
+    direct = bench.lowered(widths, steps)
+    after, program = bench, direct
+    if request.retrain:
+        after, steps = _retrained(request, bench, widths, steps)
+        program = after.lowered(widths, steps)
+    if request.accumulator_bits is not None:
+        program = narrowed(program, request.accumulator_bits, ACCUMULATORS[request.accumulator_overflow])
+    if budget is not None and (taken := cost_of(program).memory_bits) > budget:  # steps decide on bits of the biases
+        raise EspalierError(
+            f"--budget-memory {request.budget_memory}: these widths take {taken} bits with the steps that were found in "
+            f"the end, {taken - budget} too many; give a little less"
+        )
+    record = _record(request, bench, widths, {"quantized": direct, "result": program}, found)
+    with output.writing(request.out):
+        program.save(request.out)
+    if request.json_file:
+        output.write_json(request.json_file, record)
+    _print(request, bench, widths, program, record)
+
+
+def _checked(request: Request) -> int | None:
+    """Return the budget of memory in bits, if there is one; refuse what cannot be together."""
+    datasets.check_choice("rule of steps", request.rule, RULES)
+    datasets.check_choice("overflow of accumulators", request.accumulator_overflow, [*ACCUMULATORS])
+    if request.budget_error is not None and request.budget_memory:
+        raise EspalierError("--budget-error and --budget-memory: give one of them")
+    for name, value in (("--learning-rate", request.learning_rate), ("--batch-size", request.batch_size)):
+        if value is not None and not request.retrain:
+            raise EspalierError(f"{name} {value:g}: nothing is retrained; --retrain says for how many epochs")
+    for path in (request.out, request.json_file):
+        if path and not path.parent.is_dir():
+            raise EspalierError(f"cannot write to {path}: there is no folder {path.parent}")
+    return parse_memory(request.budget_memory, "--budget-memory") if request.budget_memory else None
+
+
+def _bench(request: Request) -> Workbench:
+    modes = {"rounding": parse_mode(Rounding, request.rounding), "overflow": parse_mode(Overflow, request.overflow)}
+    pruned = version_of(request.network, request.pattern)
+    pruned = cluster(pruned, request.cluster_lanes) if request.cluster_lanes else pruned
+    calibration = measure.calibration_images(request.network, pruned.data, request.data_dir)
+    judged = calibration
+    if request.measures:
+        judged = datasets.load(pruned.data, "validation", request.data_dir)
+        judged = judged.take(min(request.validation_images, len(judged)))
+    steps = Steps(request.rule, request.percentile, request.power_of_two, request.per_output)
+    return Workbench(Calibration(pruned, calibration.pixels(), steps), judged, modes, request.threads)
+
+
+def _widths(request: Request, bench: Workbench, memory_bits: int | None) -> tuple[Widths, Allocation | None]:
+    most = Widths(request.weight_bits, request.signal_bits, request.input_bits)
+    if request.budget_error is None and memory_bits is None:
+        return most, None
+    found = quantizing.allocated(bench, most, request.budget_error, memory_bits, request.evaluations)
+    return found.widths, found
+
+
+def _retrained(request: Request, bench: Workbench, widths: Widths, steps: Steps) -> tuple[Workbench, Steps]:
+    name = bench.pruned.network.name
+    changes = {"learning_rate": request.learning_rate, "batch_size": request.batch_size, "seed": request.seed}
+    recipe = retraining.recipe(name, request.retrain, request.threads, **changes)
+    images = datasets.load(bench.pruned.data, "train", request.data_dir)
+    return quantizing.retrained(bench, widths, steps, recipe, images, request.checkpoint)
+
+
+def _record(
+    request: Request, bench: Workbench, widths: Widths, programs: dict[str, Program], found: Allocation | None
+) -> dict[str, Any]:
+    """Return what there is to say, as plain numbers; error rates only where images for them were asked for."""
+    result = programs["result"]
+    record: dict[str, Any] = {
+        "network": result.name,
+        "pattern": result.pattern,
+        "data": result.data,
+        "widths": {str(group): bits_of(widths, group) for group in bench.groups},
+        "memory_bits": cost_of(result).memory_bits,
+        "retrained_epochs": request.retrain,
+        "evaluations": found.evaluations if found else 0,
+        "out": str(request.out),
+    }
+    if request.measures:
+        test = datasets.load(bench.pruned.data, "test", request.data_dir)
+        splits = {"validation": bench.judged, "test": test}
+        record["images"] = {split: len(images) for split, images in splits.items()}
+        record["error_rates"] = {
+            split: {"float": measure.float_error_rate(bench.pruned, images)}
+            | {name: bench.error_rate(program, images) for name, program in programs.items()}
+            for split, images in splits.items()
+        }
+    return record
+
+
+def _print(request: Request, bench: Workbench, widths: Widths, program: Program, record: dict[str, Any]) -> None:
+    console = tables.console()
+    if request.measures:
+        console.print(_table(bench, widths, program))
+        for split, rates in record["error_rates"].items():
+            later = f", {rates['result']:.2%} in the end" if rates["result"] != rates["quantized"] else ""
+            console.print(
+                f"Error rate on {record['images'][split]:,} {split} images: {rates['float']:.2%} in float, "
+                f"{rates['quantized']:.2%} quantised{later}."
+            )
+    cost = cost_of(program)
+    parameters = tables.kib(cost.total.parameter_memory_bits)
+    print(f"{request.out}: {program.name}, {program.pattern}, {parameters} KiB of parameters")
+
+
+def _table(bench: Workbench, widths: Widths, program: Program) -> Table:
+    table = Table(title=f"{program.name}, {program.pattern}: bits")
+    table.add_column("layer")
+    for name in ("weights", "signals", "accumulator"):
+        table.add_column(name, justify="right")
+    bits = {(group.layer, group.kind): str(bits_of(widths, group)) for group in bench.groups}
+    accumulators = {layer.name: str(getattr(layer, "accumulator_bits", "")) for layer in program.layers}
+    for layer in dict.fromkeys(group.layer for group in bench.groups):
+        cells = (bits.get((layer, kind), "") for kind in ("weights", "signals"))
+        table.add_row(layer, *cells, accumulators.get(layer, ""))
+    return table

@@ -1,0 +1,212 @@
+"""From a network to a Program of few bits, as commands do it: search for steps, allocation of widths, retraining."""
+
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.cost import cost_of
+from accel.errors import EspalierError
+from accel.interchange.datasets import Dataset
+from accel.program import Program
+from accel.pruned import PrunedNetwork
+from accel.quantize import (
+    Allocation,
+    Calibration,
+    Group,
+    Steps,
+    Widths,
+    allocate,
+    groups_of,
+    lower_calibrated,
+    search_steps,
+)
+from accel.quantize.steps import l2_step, power_of_two_step
+from accel.signal import Signal
+from reports.measure import float_error_rate
+from reports.progress import bar
+from sim.engine import compile_program
+
+if TYPE_CHECKING:
+    from accel.train import Recipe
+
+LOWEST, HIGHEST = 2, 8  # bits of what is allocated
+
+
+@dataclass(frozen=True, eq=False)
+class Workbench:
+    """A network with the images by which it is quantised.
+
+    Parameters
+    ----------
+    calibration : Calibration
+        Network, images and rule by which steps are found; found steps are remembered there.
+    judged : Dataset
+        By its images the error rates are measured that decide anything.
+    modes : dict
+        Rounding and overflow, as `lower_calibrated` takes them.
+    threads : int, optional
+        Of the engine.
+    """
+
+    calibration: Calibration
+    judged: Dataset
+    modes: Mapping[str, Any] = field(default_factory=dict)
+    threads: int | None = None
+
+    @property
+    def pruned(self) -> PrunedNetwork:
+        """The network."""
+        return self.calibration.pruned
+
+    def lowered(self, widths: Widths, steps: Steps | None = None) -> Program:
+        """Return the Program at these widths, by the workbench's rule or by other steps."""
+        calibration = self.calibration if steps is None else replace(self.calibration, steps=steps)
+        return lower_calibrated(calibration, widths, **self.modes)
+
+    def error_rate(self, program: Program, images: Dataset | None = None) -> float:
+        """Return a Program's error rate, 0..1, by the bit-accurate engine; on the judged images by default."""
+        data = images or self.judged
+        return compile_program(program).error_rate(self._codes(program.input_signal, data), data.labels, self.threads)
+
+    def memory_bits(self, widths: Widths) -> int:
+        """Return the on-chip memory of the Program at these widths: parameters, indices and live signals."""
+        return cost_of(self.lowered(widths)).memory_bits
+
+    @cached_property
+    def float_error_rate(self) -> float:
+        """The error rate of the float network on the judged images."""
+        return float_error_rate(self.pruned, self.judged)
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """What has bits of its own."""
+        return groups_of(self.pruned)
+
+    @cached_property
+    def _encoded(self) -> dict[tuple[Signal, int], NDArray[np.int64]]:
+        return {}
+
+    def _codes(self, signal: Signal, images: Dataset) -> NDArray[np.int64]:
+        key = signal, id(images)
+        if key not in self._encoded:
+            self._encoded[key] = signal.encode(images.pixels())
+        return self._encoded[key]
+
+
+def searched(bench: Workbench, widths: Widths, budget: int) -> Steps:
+    """Return steps around those of the rule, with which the error rate on the judged images is no higher."""
+    with bar(f"{bench.pruned.network.name}, steps", budget) as shown:
+        return search_steps(
+            lambda steps: bench.lowered(widths, steps),
+            bench.error_rate,
+            bench.calibration.steps,
+            budget=budget,
+            progress=lambda at: shown.advance(f"lowest error {at.best:.2%}"),
+        )
+
+
+def allocated(
+    bench: Workbench, most: Widths, budget_error: float | None, budget_memory_bits: int | None, evaluations: int
+) -> Allocation:
+    """Return the widths of every group, none above those of `most`, that meet a budget.
+
+    Parameters
+    ----------
+    bench : Workbench
+    most : Widths
+    budget_error : float
+        By how much the error rate on the judged images may exceed the float network's: memory is minimised.
+    budget_memory_bits : int
+        Of parameters, indices and live signals: the error rate is minimised. One of the two is given.
+    evaluations : int
+        The most error rates to measure.
+
+    Raises
+    ------
+    EspalierError
+        The budget cannot be met; or `most` has more than 8 bits.
+    """
+    if max(most.weight_bits, most.signal_bits) > HIGHEST:
+        raise EspalierError(
+            f"widths are allocated within {LOWEST}..{HIGHEST} bits, got {most.weight_bits} for weights "
+            f"and {most.signal_bits} for signals"
+        )
+
+    def capped(widths: Widths) -> Widths:
+        return replace(
+            widths,
+            weight_bits=min(widths.weight_bits, most.weight_bits),
+            signal_bits=min(widths.signal_bits, most.signal_bits),
+            weight_bits_of={name: min(bits, most.weight_bits) for name, bits in widths.weight_bits_of.items()},
+            signal_bits_of={name: min(bits, most.signal_bits) for name, bits in widths.signal_bits_of.items()},
+        )
+
+    highest = max(most.weight_bits, most.signal_bits)
+    rates: dict[str, float] = {}
+
+    def error_rate(widths: Widths) -> float:
+        key = repr(capped(widths))
+        if key not in rates:
+            rates[key] = bench.error_rate(bench.lowered(capped(widths)))
+        return rates[key]
+
+    limit = None if budget_error is None else min(1.0, bench.float_error_rate + budget_error)
+    with bar(f"{bench.pruned.network.name}, widths", evaluations) as shown:
+        found = allocate(
+            bench.groups,
+            error_rate,
+            lambda widths: bench.memory_bits(capped(widths)),
+            budget_error=limit,
+            budget_memory_bits=budget_memory_bits,
+            lowest=LOWEST,
+            highest=highest,
+            input_bits=most.input_bits,
+            evaluations=evaluations,
+            progress=lambda at: shown.advance(f"lowest error {at.best:.2%}"),
+        )
+    return replace(found, widths=capped(found.widths))
+
+
+def retrained(
+    bench: Workbench,
+    widths: Widths,
+    steps: Steps,
+    recipe: "Recipe",
+    images: Dataset,
+    checkpoint: Path | None = None,
+    quiet: bool = False,
+) -> tuple[Workbench, Steps]:
+    """Return the network retrained as the Program at `widths` and `steps` computes it, and the steps it ended with.
+
+    Steps of weights are found anew before each epoch, by the least squared error.
+    """
+    from accel import train
+
+    program = bench.lowered(widths, steps)
+    find: Callable[..., float] = power_of_two_step if steps.power_of_two else l2_step
+    batches = recipe.epochs * -(-len(images) // recipe.batch_size)
+    with nullcontext() if quiet else bar(f"{bench.pruned.network.name}, retraining", batches) as shown:
+
+        def report(at: train.Progress) -> None:
+            if shown:
+                shown.advance(f"epoch {at.epoch}: loss {at.loss:.4f}, error {at.error_rate:.2%}")
+
+        found = train.retrain_quantized(
+            bench.pruned,
+            program,
+            images.pixels(),
+            images.labels,
+            recipe,
+            train.StepRule(weights="refit"),
+            find_step=find,
+            checkpoint=checkpoint,
+            progress=report,
+        )
+    given = replace(steps, weights=found.weight_steps, signals=found.signal_steps)
+    return replace(bench, calibration=replace(bench.calibration, pruned=found.pruned, steps=given)), given

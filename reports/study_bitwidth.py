@@ -1,0 +1,189 @@
+"""The studies of word lengths, defined: which networks and versions, widths, methods, budgets and retrainings.
+
+*Direct* takes the smallest steps that clip nothing, *l2* those of the least squared error, *searched* goes on from
+there by the error rate of the network, *retrained* trains as the Program computes. `STUDIES` is the table.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from accel.quantize import Group
+
+UNIFORM, SENSITIVITY, ALLOCATION = "uniform", "sensitivity", "allocation"
+DIRECT, L2, SEARCHED, RETRAINED = "direct", "l2", "searched", "retrained"
+METHODS = (DIRECT, L2, SEARCHED, RETRAINED)
+WIDTHS = tuple(range(2, 9))
+Pair = tuple[int, int]  # bits of weights and of signals
+Made = tuple[str, str, str, int, int, str, int, int, int]  # a task but for what all tasks of its version share
+
+
+@dataclass(frozen=True)
+class Task:
+    """One point to measure, with everything that decides what comes out.
+
+    Parameters
+    ----------
+    kind : {"uniform", "sensitivity", "allocation"}
+        One width for all weights and one for all signals; one group alone, the rest in high precision; or widths for
+        each group within the memory that uniform ones take.
+    pattern : str
+        A version of the network in the zoo.
+    method : str
+        One of `METHODS`; sensitivity and allocation are by l2.
+    weight_bits, signal_bits : int
+    group : str
+        What has these bits, if not everything.
+    seed, epochs : int
+        Of retraining.
+    evaluations : int
+        Of a search for steps or widths.
+    images : int
+        Validation images that decide.
+    version : str
+        Digest of the network.
+    """
+
+    kind: str
+    pattern: str
+    method: str
+    weight_bits: int
+    signal_bits: int
+    group: str
+    seed: int
+    epochs: int
+    evaluations: int
+    images: int
+    version: str
+
+    @property
+    def key(self) -> str:
+        """The task as one line of text."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is hoped for of a version at two widths, retrained.
+
+    Parameters
+    ----------
+    pattern : str
+    weight_bits, signal_bits : int
+    rise : float
+        Of the error rate on the test images, over the dense float network's.
+    smaller : float
+        How many times the weights of the dense network in 32 bits are larger than all parameters, indices counted.
+    """
+
+    pattern: str
+    weight_bits: int
+    signal_bits: int
+    rise: float
+    smaller: float = 20.0
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is measured of one network.
+
+    Parameters
+    ----------
+    network : str
+        Its name in the zoo.
+    patterns : tuple of str
+        Versions, the dense one among them.
+    searched, allocated : tuple of int
+        Uniform widths at which steps are searched for; of whose memory widths are allocated.
+    retrained : tuple of (int, int)
+        Bits of weights and signals.
+    sensitive : tuple of str
+        Versions of which each group is quantised alone.
+    targets : tuple of Target
+        Retrained too, with all seeds.
+    epochs, seeds : int
+        Of retraining; for points that are no target there is one seed.
+    evaluations, images : int
+        Of each search; validation images that decide.
+    """
+
+    network: str
+    patterns: tuple[str, ...]
+    searched: tuple[int, ...] = (2, 3, 4, 5)
+    allocated: tuple[int, ...] = (3, 4, 5, 6)
+    retrained: tuple[Pair, ...] = ((2, 2), (3, 3), (4, 4), (5, 5))
+    sensitive: tuple[str, ...] = ("dense",)
+    targets: tuple[Target, ...] = ()
+    epochs: int = 6
+    seeds: int = 3
+    evaluations: int = 150
+    images: int = 2000
+    quick: bool = False
+
+    def tasks(self, groups: dict[str, tuple[Group, ...]], versions: dict[str, str]) -> list[Task]:
+        """Return the points to measure, in their order.
+
+        Parameters
+        ----------
+        groups : dict of pattern to groups
+        versions : dict of pattern to digest
+        """
+        made = (*self._uniform(), *self._sensitive(groups), *self._allocated(), *self._retrained())
+        return [Task(*of_task, self.images, versions[of_task[1]]) for of_task in made]
+
+    def _uniform(self) -> Iterator[Made]:
+        for pattern in self.patterns:
+            for bits in WIDTHS:
+                for method in (DIRECT, L2):
+                    yield UNIFORM, pattern, method, bits, bits, "", 0, 0, 0
+            for bits in self.searched:
+                yield UNIFORM, pattern, SEARCHED, bits, bits, "", 0, 0, self.evaluations
+
+    def _sensitive(self, groups: dict[str, tuple[Group, ...]]) -> Iterator[Made]:
+        for pattern in self.sensitive:
+            for group in groups[pattern]:
+                for bits in WIDTHS:
+                    yield SENSITIVITY, pattern, L2, bits, bits, str(group), 0, 0, 0
+
+    def _allocated(self) -> Iterator[Made]:
+        for pattern in self.patterns:
+            for bits in self.allocated:
+                yield ALLOCATION, pattern, L2, bits, bits, "", 0, 0, self.evaluations
+
+    def _retrained(self) -> Iterator[Made]:
+        wanted = {(x.pattern, x.weight_bits, x.signal_bits): self.seeds for x in self.targets}
+        for pattern in self.patterns:
+            for pair in self.retrained:
+                wanted.setdefault((pattern, *pair), 1)
+        for (pattern, weight_bits, signal_bits), seeds in wanted.items():
+            for seed in range(seeds):
+                yield UNIFORM, pattern, RETRAINED, weight_bits, signal_bits, "", seed, self.epochs, 0
+
+
+STUDIES: dict[str, Study] = {
+    study.network: study
+    for study in (
+        Study("digits", ("dense", "kernel", "feature-map+kernel", "irregular"), epochs=30, images=250),
+        Study(
+            "lenet5",
+            ("dense", "feature-map", "kernel", "block-4", "irregular"),
+            targets=(Target("irregular", 3, 4, 0.003), Target("block-4", 3, 4, 0.003)),
+            epochs=10,
+        ),
+        Study("lenet-300-100", ("dense", "block-4", "irregular"), epochs=10),
+        Study("lenet-300-100-fashion", ("dense", "block-4", "irregular"), epochs=10),
+        Study("cifar-quick", ("dense",), retrained=((4, 5), (3, 3)), images=1000, epochs=4, evaluations=80),
+    )
+}
+QUICK = Study(
+    "",
+    ("dense",),
+    searched=(3,),
+    allocated=(4,),
+    retrained=((3, 3),),
+    epochs=1,
+    seeds=1,
+    evaluations=30,
+    images=100,
+    quick=True,
+)

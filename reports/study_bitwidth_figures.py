@@ -1,0 +1,83 @@
+"""Figures of a study of word lengths, drawn from saved results; no pyplot, no state."""
+
+from collections.abc import Callable
+from statistics import fmean
+
+from matplotlib.figure import Figure
+
+from reports.drawing import look, one_legend, panels_of, rendered
+from reports.study_bitwidth import METHODS
+from reports.study_bitwidth_results import Results
+
+
+def widths(results: Results) -> Figure:
+    """Return the error rate against uniform widths: a panel for each version, a line for each method."""
+    patterns = list(results.float_rates)
+    figure, panels = panels_of(len(patterns), margin=2.4)
+    for axes, pattern in zip(panels, patterns, strict=False):
+        for index, method in enumerate(METHODS):
+            same = {w: points for (w, s), points in results.uniform(pattern, method).items() if w == s}
+            if same:
+                rates = [100 * fmean(p.error_rate for p in same[bits]) for bits in sorted(same)]
+                axes.plot(sorted(same), rates, label=method, linewidth=1.3, **look(index))
+        axes.axhline(
+            100 * results.float_rates[pattern]["test"], color="black", linestyle="--", linewidth=1, label="float"
+        )
+        axes.set_yscale("log")
+        axes.set_title(f"{pattern}, {results.sparsities[pattern]:.0%} gone", fontsize=9)
+    one_legend(figure, panels, "outside right upper")
+    figure.supxlabel("bits of weights and signals", fontsize=9)
+    figure.supylabel(f"error rate in %, {results.images['test']:,} test images", fontsize=9)
+    return figure
+
+
+def sensitivity(results: Results) -> Figure:
+    """Return the error rate with one group at a few bits and the rest in high precision: a line for each group."""
+    patterns = [pattern for pattern in results.float_rates if results.sensitivities(pattern)]
+    figure, panels = panels_of(len(patterns), margin=2.4)
+    for axes, pattern in zip(panels, patterns, strict=False):
+        for index, (group, rates) in enumerate(results.sensitivities(pattern).items()):
+            bits = sorted(rates)
+            dash = "-" if group.startswith("weights") else ":"
+            axes.plot(bits, [100 * rates[b] for b in bits], dash, label=group, linewidth=1.2, **look(index))
+        axes.set_yscale("log")
+        axes.set_title(pattern, fontsize=9)
+    one_legend(figure, panels, "outside right upper")
+    figure.supxlabel("bits of the group", fontsize=9)
+    figure.supylabel("error rate in %, validation images", fontsize=9)
+    return figure
+
+
+def pareto(results: Results) -> Figure:
+    """Return the error rate against the on-chip memory of everything that was measured, with the front."""
+    figure = Figure(figsize=(7.6, 4.8), layout="constrained")
+    axes = figure.add_subplot()
+    for index, pattern in enumerate(results.float_rates):
+        points = [p for p in results.points if p.task.pattern == pattern and "memory_bits" in p.values]
+        places = [p.values["memory_bits"] / 8192 for p in points]
+        axes.plot(places, [100 * p.error_rate for p in points], linestyle="", label=pattern, **look(index))
+    front = results.front()
+    axes.plot(
+        [p.values["memory_bits"] / 8192 for p in front],
+        [100 * p.error_rate for p in front],
+        color="black",
+        linewidth=1,
+        drawstyle="steps-post",
+        label="front",
+    )
+    axes.axhline(100 * results.dense_rate, color="black", linestyle="--", linewidth=1, label="dense, float")
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("on-chip memory in KiB: parameters, indices, live signals")
+    axes.set_ylabel("error rate in %, test images")
+    axes.set_title(f"{results.network} on {results.data}")
+    figure.legend(loc="outside right upper", fontsize=7)
+    return figure
+
+
+FIGURES: dict[str, Callable[[Results], Figure]] = {"widths": widths, "sensitivity": sensitivity, "pareto": pareto}
+
+
+def render(results: Results) -> dict[str, bytes]:
+    """Return every figure as ``NAME.png``."""
+    return rendered(FIGURES, results)

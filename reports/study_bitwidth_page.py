@@ -1,0 +1,113 @@
+"""The page of a study of word lengths: README.md, from saved results alone."""
+
+from collections.abc import Iterable
+from statistics import fmean
+
+from reports.study_bitwidth import METHODS, WIDTHS, Target
+from reports.study_bitwidth_results import Results
+
+CAPTIONS = {
+    "widths": "Error rate against the bits of weights and signals, by method.",
+    "sensitivity": "One group at a few bits, everything else in high precision.",
+    "pareto": "Error rate against on-chip memory, all that was measured; nothing lies left of and below the front.",
+}
+
+
+def page(results: Results, figures: Iterable[str]) -> str:
+    """Return README.md.
+
+    Parameters
+    ----------
+    results : Results
+    figures : file names
+        Of `reports.study_bitwidth_figures.render`.
+    """
+    targets = [Target(**record) for record in results.definition["targets"]]
+    parts = [
+        f"# Word lengths of {results.network} on {results.data}",
+        *_reproduce(results),
+        *(["## Targets", _targets(results, targets)] if targets else []),
+        "## Uniform widths",
+        _picture("widths", figures),
+        *(_uniform(results, pattern) for pattern in results.float_rates),
+        "## One group at a time",
+        _picture("sensitivity", figures),
+        "## Uniform against allocated widths, at equal memory",
+        "Widths of each group are chosen on the validation images within the memory of uniform widths; no retraining.",
+        _allocations(results),
+        "## Memory against error",
+        _picture("pareto", figures),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _reproduce(results: Results) -> list[str]:
+    definition, images = results.definition, results.images
+    quick = " --quick" if definition["quick"] else ""
+    return [
+        f"    espalier study bitwidth {results.network} --data-dir DATA{quick} --out FOLDER",
+        "makes this folder; stopped, it goes on where it was. `reports/study_bitwidth.py` defines the study.",
+        f"Dense network in float: {_percent(results.dense_rate)} error on {images['test']:,} test images. Steps are "
+        f"found on training images; {definition['images']:,} validation images decide in searches, the test images "
+        f"nothing. Searches take at most {definition['evaluations']} evaluations, retraining "
+        f"{definition['epochs']} epochs.",
+    ]
+
+
+def _targets(results: Results, targets: list[Target]) -> str:
+    rows = ["| target | outcome |", "| --- | --- |"]
+    for target in targets:
+        rise, low, high, smaller = results.outcome(target)
+        asked = (
+            f"{target.pattern}, {results.sparsities[target.pattern]:.1%} gone, {target.weight_bits}-bit weights, "
+            f"{target.signal_bits}-bit signals: at most +{100 * target.rise:g} %, {target.smaller:g} times smaller"
+        )
+        missed = [] if rise <= target.rise + 1e-12 else [f"missed by {100 * (rise - target.rise):.2f} %"]
+        missed += [] if smaller >= target.smaller else [f"{target.smaller - smaller:.1f} times too large"]
+        told = f"{100 * rise:+.2f} % ({100 * low:+.2f} to {100 * high:+.2f}), {smaller:.1f} times smaller"
+        rows.append(f"| {asked} | {', '.join(missed) or 'met'}: {told} |")
+    return "\n".join(rows)
+
+
+def _uniform(results: Results, pattern: str) -> str:
+    found = {method: results.uniform(pattern, method) for method in METHODS}
+    pairs = sorted({pair for points in found.values() for pair in points} | {(bits, bits) for bits in WIDTHS})
+    floating = _percent(results.float_rates[pattern]["test"])
+    rows = [
+        f"**{pattern}**, {results.sparsities[pattern]:.1%} gone, {floating} in float",
+        "",
+        "| bits of weights, signals | " + " | ".join(METHODS) + " | parameters in KiB |",
+        "| --- |" + " ---: |" * (len(METHODS) + 1),
+    ]
+    for pair in pairs:
+        cells = [_percent(fmean(p.error_rate for p in found[m][pair])) if pair in found[m] else "" for m in METHODS]
+        some = next(points[pair] for points in found.values() if pair in points)
+        rows.append(f"| {pair[0]}, {pair[1]} | {' | '.join(cells)} | {some[0].values['parameter_bits'] / 8192:.1f} |")
+    return "\n".join(rows)
+
+
+def _allocations(results: Results) -> str:
+    rows = [
+        "| version | memory of uniform | error: test (validation) | allocated: test (validation) | memory | widths |",
+        "| --- | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for pattern in results.float_rates:
+        for chosen, uniform in results.allocations(pattern):
+            told = ", ".join(f"{group} {bits}" for group, bits in chosen.values["widths"].items())
+            cells = [
+                pattern,
+                f"{uniform.task.weight_bits} bits, {uniform.values['memory_bits'] / 8192:.1f} KiB",
+                *(f"{_percent(p.error_rate)} ({_percent(p.values['rates']['judged'])})" for p in (uniform, chosen)),
+                f"{chosen.values['memory_bits'] / 8192:.1f} KiB",
+                told,
+            ]
+            rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def _picture(name: str, figures: Iterable[str]) -> str:
+    return f"![{CAPTIONS[name]}]({name}.png)\n\n*{CAPTIONS[name]}*" if f"{name}.png" in figures else ""
+
+
+def _percent(rate: float) -> str:
+    return f"{100 * rate:.2f} %"

@@ -1,0 +1,156 @@
+"""`espalier study bitwidth`: what its tables say is what the library gives; stopped and resumed; bad input."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from commandline import complaint, contents, espalier, espalier_process
+
+pytest.importorskip("torch", reason="retraining needs PyTorch (extra train)")
+
+from accel.cost import cost_of
+from accel.errors import EspalierError
+from accel.interchange import datasets, zoo
+from accel.quantize import Calibration, Widths, groups_of
+from reports import measure, study_bitwidth_run
+from reports.quantizing import Workbench
+from reports.study_bitwidth import ALLOCATION, L2, RETRAINED, SEARCHED, Study, Target, Task
+from reports.study_bitwidth_results import Point, Results
+
+COMMAND = ("study", "bitwidth", "digits", "--quick", "--out")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a quick study that nobody stopped."""
+    folder = tmp_path_factory.mktemp("study")
+    assert espalier(*COMMAND, folder).status == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(whole: Path) -> Results:
+    """Return what that study found."""
+    return Results.from_json((whole / "results.json").read_text())
+
+
+class TestResults:
+    def test_every_point(self, results: Results) -> None:
+        """Two methods at seven widths, a search, a retraining, an allocation, and seven groups at seven widths."""
+        assert len(results.points) == 2 * 7 + 1 + 1 + 1 + 7 * 7
+        assert len(groups_of(zoo.load("digits"))) == 7
+
+    def test_a_point_is_what_the_engine_says(self, results: Results) -> None:
+        """Error rate and memory of uniform widths are those of the Program that the library lowers."""
+        images = measure.calibration_images("digits", "digits", None).pixels()
+        test = datasets.load("digits", "test")
+        bench = Workbench(Calibration(zoo.load("digits"), images), test)
+        for bits in (2, 5):
+            (point,) = results.uniform("dense", L2)[bits, bits]
+            program = bench.lowered(Widths(bits, bits))
+            assert point.error_rate == bench.error_rate(program)
+            assert point.values["memory_bits"] == cost_of(program).memory_bits
+        two, five = (results.uniform("dense", L2)[bits, bits][0].error_rate for bits in (2, 5))
+        assert two > five  # negative control: widths matter here
+
+    def test_allocated_widths(self, results: Results) -> None:
+        """They take no more memory than the uniform ones, and err no more on the images that decide."""
+        ((chosen, uniform),) = results.allocations("dense")
+        assert chosen.values["memory_bits"] <= chosen.values["budget_bits"] == uniform.values["memory_bits"]
+        assert chosen.values["rates"]["judged"] <= uniform.values["rates"]["judged"]
+        assert len(chosen.values["widths"]) == 7
+
+    def test_a_search_is_no_worse(self, results: Results) -> None:
+        """Searched steps err no more than those of l2 on the images that decide."""
+        searched, plain = (results.uniform("dense", method)[3, 3][0] for method in (SEARCHED, L2))
+        assert searched.values["rates"]["judged"] <= plain.values["rates"]["judged"]
+
+    def test_the_front(self, results: Results) -> None:
+        """Along it memory rises and the error falls; no point is better than one of it in both."""
+        front = [(p.values["memory_bits"], p.error_rate) for p in results.front()]
+        assert front == sorted(front)
+        assert [rate for _, rate in front] == sorted((rate for _, rate in front), reverse=True)
+        for point in results.points:
+            if "memory_bits" in point.values:
+                here = point.values["memory_bits"], point.error_rate
+                assert any(bits <= here[0] and rate <= here[1] for bits, rate in front)
+
+    def test_the_file(self, results: Results) -> None:
+        """What is written reads the same; another version or something else is refused."""
+        text = results.to_json()
+        assert Results.from_json(text) == results
+        for wrong in (text.replace('"version": 1', '"version": 2', 1), "[]", "{"):
+            with pytest.raises(EspalierError):
+                Results.from_json(wrong)
+
+
+def test_outcomes_literally() -> None:
+    """A target's rise is the mean of the seeds over the dense float network; sizes compare with 32-bit weights."""
+    points = tuple(
+        Point(
+            Task("uniform", "kernel", RETRAINED, 3, 4, "", seed, 1, 0, 10, "v"),
+            {"rates": {"test": rate}, "parameter_bits": 100, "memory_bits": 300},
+        )
+        for seed, rate in enumerate((0.02, 0.03, 0.04))
+    )
+    rates = {"dense": {"test": 0.01}, "kernel": {"test": 0.015}}
+    found = Results("n", "d", {}, rates, {"test": 100}, 3200, {"dense": 0.0, "kernel": 0.5}, points)
+    np.testing.assert_allclose(found.outcome(Target("kernel", 3, 4, 0.003)), (0.02, 0.01, 0.03, 32))
+
+
+def test_the_page(whole: Path) -> None:
+    """The page names its command and has every table; figures are there; drawing again changes nothing."""
+    text = (whole / "README.md").read_text()
+    assert "espalier study bitwidth digits --data-dir DATA --quick --out FOLDER" in text
+    for words in ("| 2, 2 |", "**dense**, 0.0% gone", "| dense | 4 bits, ", "![Error rate against"):
+        assert words in text
+    before = contents(whole)
+    assert espalier("study", "bitwidth", "digits", "--draw", "--out", whole).status == 0
+    assert contents(whole) == before
+
+
+STOP = """
+import os, reports.journal as j
+add = j.Journal.add
+def dying(self, record):
+    if self.path.read_bytes().count(b"\\n") == {at} if self.path.exists() else False:
+        with self.path.open("ab") as file:
+            file.write(b'{{"task": {{"kin')
+        os._exit(9)  # as if killed, in the middle of a line
+    return add(self, record)
+j.Journal.add = dying
+"""
+
+
+def test_killed(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed while it writes a point, the same command measures the missing ones, and ends the same."""
+    at = 60
+    words = [str(word) for word in (*COMMAND, tmp_path)]
+    assert espalier_process(*words, before=STOP.format(at=at)).status == 9
+    measured: list[Task] = []
+    measure_one = study_bitwidth_run.measured
+    monkeypatch.setattr(study_bitwidth_run, "measured", lambda *x: measured.append(x[0]) or measure_one(*x))
+    assert espalier(*COMMAND, tmp_path).status == 0
+    points = (whole / study_bitwidth_run.POINTS).read_text().splitlines()
+    assert len(measured) == len(points) - at
+    assert contents(tmp_path) == contents(whole)
+    assert {json.loads(line)["task"]["kind"] for line in points} >= {ALLOCATION, "uniform", "sensitivity"}
+
+
+def test_tasks_of_targets() -> None:
+    """What a target asks for is retrained with all seeds, the rest with one."""
+    study = Study("n", ("dense",), retrained=((3, 3), (3, 4)), targets=(Target("dense", 3, 4, 0.1),), seeds=3)
+    tasks = [task for task in study.tasks({"dense": ()}, {"dense": "v"}) if task.method == RETRAINED]
+    assert [(task.weight_bits, task.signal_bits, task.seed) for task in tasks] == [
+        *((3, 4, seed) for seed in range(3)),
+        (3, 3, 0),
+    ]
+
+
+def test_bad_input(tmp_path: Path) -> None:
+    """A network without a study, and a folder without results, are told in one line; nothing is written."""
+    line = complaint("study", "bitwidth", "digts", "--out", tmp_path / "o")
+    assert line.startswith("unknown study 'digts': did you mean 'digits'?")
+    assert complaint("study", "bitwidth", "digits", "--draw", "--out", tmp_path / "o").startswith("cannot write to ")
+    assert contents(tmp_path) == {}
