@@ -77,8 +77,8 @@ def command(**arguments: Any) -> None:
         program = narrowed(program, request.accumulator_bits, ACCUMULATORS[request.accumulator_overflow])
     if budget is not None and (taken := cost_of(program).memory_bits) > budget:  # steps decide on bits of the biases
         raise EspalierError(
-            f"--budget-memory {request.budget_memory}: these widths take {taken} bits with the steps that were found in "
-            f"the end, {taken - budget} too many; give a little less"
+            f"--budget-memory {request.budget_memory}: with the steps that were found in the end these widths take "
+            f"{taken} bits, {taken - budget} too many; give a little less"
         )
     record = _record(request, bench, widths, {"quantized": direct, "result": program}, found)
     with output.writing(request.out):
