@@ -48,6 +48,13 @@ def _fill(folder: Path, staging: Path, files: Mapping[str, bytes]) -> None:
         os.replace(staging / name, folder / name)
 
 
+def check_place(*paths: Path | None) -> None:
+    """Raise EspalierError if a file could not be written because its folder is none, before the work and not after."""
+    for path in filter(None, paths):
+        with writing(path):
+            os.scandir(path.parent).close()
+
+
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Say which path it was that could not be written: a full disk does not, and a temporary name means nothing."""

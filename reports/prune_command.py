@@ -153,9 +153,7 @@ def _checked(request: Request) -> Work:
     for name in request.spare:
         check_choice(f"layer of {dense.network.name}", name, names)
     images = _images(request, dense)
-    for path in (request.out, request.json_file):
-        if path and not path.parent.is_dir():
-            raise EspalierError(f"cannot write to {path}: there is no folder {path.parent}")
+    output.check_place(request.out, request.json_file)
     spare = request.spare or default_spare(dense.network)
     work = Work(request, dense, images, ratios, spare, None, None)
     if request.retrain:

@@ -97,9 +97,7 @@ def _checked(request: Request) -> int | None:
     for name, value in (("--learning-rate", request.learning_rate), ("--batch-size", request.batch_size)):
         if value is not None and not request.retrain:
             raise EspalierError(f"{name} {value:g}: nothing is retrained; --retrain says for how many epochs")
-    for path in (request.out, request.json_file):
-        if path and not path.parent.is_dir():
-            raise EspalierError(f"cannot write to {path}: there is no folder {path.parent}")
+    output.check_place(request.out, request.json_file)
     return parse_memory(request.budget_memory, "--budget-memory") if request.budget_memory else None
 
 

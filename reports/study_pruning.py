@@ -201,7 +201,7 @@ def _matrices(
         sweep=dict.fromkeys(swept, (0.5, 0.7, 0.9)),
         settings=(
             *(_blocks(size, 0.92, 0.775) for size in (2, 4)),
-            _blocks(8, 0.921, 0.775),
+            _blocks(8, 0.922, 0.776),
             _blocks(16, 0.921, 0.805),
             _blocks(32, 0.928, 0.825, epochs=20, sparsify=30),
         ),

@@ -258,7 +258,7 @@ class TestBadInput:
         untrained_lenet5(data="").save(path)
         assert complaint("prune", path, *words).startswith(f"{path}: does not say which data set it was trained on")
         line = complaint(*KERNEL, "-o", tmp_path / "no" / "o")
-        assert line == f"cannot write to {tmp_path / 'no' / 'o'}: there is no folder {tmp_path / 'no'}"
+        assert line == f"cannot write to {tmp_path / 'no' / 'o'}: No such file or directory"
         assert set(contents(tmp_path)) == {"n.espalier"}
 
 
