@@ -155,8 +155,8 @@ class Rows(wiring.Component):
     def _larger(self, first: Value, counts: Value, accumulator: Value, product: Value) -> Value:
         """Return the larger of two values, of those that count; the lowest there is if none does."""
         lowest = -(1 << (self.layout.array.accumulator_bits - 1))
-        before = Mux(first, lowest, accumulator)
-        return Mux(counts & (product > before), product, before)
+        wins = first | (product > accumulator)  # a comparison behind a multiplexer was the slowest path of the array
+        return Mux(counts & wins, product, Mux(first, lowest, accumulator))
 
 
 class Lanes(wiring.Component):
