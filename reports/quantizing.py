@@ -89,14 +89,14 @@ class Workbench:
         return groups_of(self.pruned)
 
     @cached_property
-    def _encoded(self) -> dict[tuple[Signal, int], NDArray[np.int64]]:
+    def _encoded(self) -> dict[tuple[Signal, int], tuple[Dataset, NDArray[np.int64]]]:
         return {}
 
     def _codes(self, signal: Signal, images: Dataset) -> NDArray[np.int64]:
         key = signal, id(images)
-        if key not in self._encoded:
-            self._encoded[key] = signal.encode(images.pixels())
-        return self._encoded[key]
+        if key not in self._encoded:  # with the images, so that no others come to have their id
+            self._encoded[key] = images, signal.encode(images.pixels())
+        return self._encoded[key][1]
 
 
 def searched(bench: Workbench, widths: Widths, budget: int) -> Steps:
