@@ -9,8 +9,8 @@ go on where they were: trainings keep checkpoints, finished versions stay.
 """
 
 import json
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import click
@@ -21,13 +21,29 @@ from accel.files import write_whole
 from accel.interchange import zoo
 from accel.interchange.architectures import ARCHITECTURES
 from accel.interchange.datasets import Dataset, check_choice, load
-from accel.pruned import PrunedNetwork
+from accel.prune import Ratio
+from accel.pruned import Groups, PrunedNetwork
 from accel.train import Progress, Recipe
 from reports.progress import bar
 from reports.pruning import prune
+from reports.retraining import sparsifying
 
 ZOO = Path(__file__).parent.parent / "accel" / "interchange" / "zoo"
 SEED = 0
+
+
+@dataclass(frozen=True)
+class Lasso:
+    """Training under a group lasso before the weights to go are chosen.
+
+    Parameters
+    ----------
+    epochs : int
+    strength : float
+    """
+
+    epochs: int
+    strength: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -39,8 +55,10 @@ class Entry:
     data : str
     dense, retrain : Recipe
         Of the first training, and of each retraining after a stage of pruning.
-    ratios : dict of pattern label to dict of stage to float
-        Share of the weights of each pruned layer that goes at each stage.
+    ratios : dict of pattern label to dict of stage to ratio
+        Share of the weights that goes at each stage, of every pruned layer or of each by name.
+    lassos : dict of pattern label to Lasso
+        Of those that have one.
     spare : tuple of str, optional
         Layers that stay dense; by default the first and the last, as `accel.prune.Space` has it.
     """
@@ -48,11 +66,12 @@ class Entry:
     data: str
     dense: Recipe
     retrain: Recipe
-    ratios: dict[str, dict[str, float]]
+    ratios: Mapping[str, Mapping[str, Ratio]]
+    lassos: Mapping[str, Lasso] = field(default_factory=dict)
     spare: tuple[str, ...] | None = None
 
 
-RATIOS: dict[str, dict[str, float]] = {
+RATIOS: dict[str, dict[str, Ratio]] = {
     "feature-map": {"feature-map": 0.5},
     "kernel": {"kernel": 0.7},
     "ikss": {"ikss": 0.7},
@@ -63,14 +82,22 @@ RATIOS: dict[str, dict[str, float]] = {
     "irregular": {"irregular": 0.9},
 }
 
-MATRIX_RATIOS: dict[str, dict[str, float]] = {  # of fully connected networks: a feature map is a hidden unit
+MATRIX_RATIOS: dict[str, dict[str, Ratio]] = {  # of fully connected networks: a feature map is a hidden unit
     "feature-map": {"feature-map": 0.5},
-    "block-4": {"block-4": 0.9},
-    "block-8": {"block-8": 0.9},
+    "block-4": {"block-4": {"fc1": 0.92, "fc2": 0.775}},
+    "block-8": {"block-8": {"fc1": 0.922, "fc2": 0.776}},
     "2:4": {},
     "irregular": {"irregular": 0.95},
 }
 MATRICES = Recipe(20, 128, 1e-3, "adam", weight_decay=0.3, label_smoothing=0.1)
+SPARSE_MATRICES = replace(MATRICES, epochs=12, weight_decay=0.02)
+
+
+def _matrices(data: str, lasso: Lasso) -> Entry:
+    """Return how a fully connected network is made: its last layer stays dense, blocks are gathered by a lasso."""
+    lassos = dict.fromkeys(("block-4", "block-8"), lasso)
+    return Entry(data, MATRICES, SPARSE_MATRICES, MATRIX_RATIOS, lassos, spare=("fc3",))
+
 
 ENTRIES = {
     "digits": Entry(
@@ -83,15 +110,21 @@ ENTRIES = {
         "mnist",
         Recipe(epochs=12, batch_size=128, learning_rate=2e-3, optimizer="adam", weight_decay=1e-4, shift_pixels=2),
         Recipe(epochs=10, batch_size=128, learning_rate=2e-3, optimizer="adam", weight_decay=1e-4, shift_pixels=2),
-        RATIOS,
+        RATIOS
+        | {  # 90 % of all weights
+            "block-4": {"block-4": {"conv2": 0.5, "conv3": 0.945, "fc4": 0.89}},
+            "irregular": {"irregular": {"conv2": 0.55, "conv3": 0.94, "fc4": 0.9}},
+        },
+        {"block-4": Lasso(8)},
     ),
-    "lenet-300-100": Entry("mnist", MATRICES, MATRICES, MATRIX_RATIOS, spare=("fc3",)),
-    "lenet-300-100-fashion": Entry("fashion-mnist", MATRICES, MATRICES, MATRIX_RATIOS, spare=("fc3",)),
+    "lenet-300-100": _matrices("mnist", Lasso(15)),
+    "lenet-300-100-fashion": _matrices("fashion-mnist", Lasso(30, 0.06)),
     "cifar-quick": Entry(
         "cifar-10",
         Recipe(30, 64, 1.5e-3, "adam", weight_decay=1e-2, shift_pixels=2, flip=True),
-        Recipe(6, 64, 1e-3, "adam", weight_decay=1e-2, shift_pixels=2, flip=True),
-        RATIOS,
+        Recipe(20, 64, 1e-3, "adam", weight_decay=1e-2, shift_pixels=2, flip=True),
+        RATIOS | {"kernel": {"kernel": 0.78}, "kernel/block-4": {"kernel": 0.78, "block-4": 0.8}},
+        {"kernel": Lasso(3), "kernel/block-4": Lasso(3)},
     ),
     # for those with a GPU: not trained yet, so not shipped
     "cnn-small": Entry(
@@ -148,16 +181,28 @@ def _trained(name: str, entry: Entry, splits: dict[str, Dataset], checkpoints: P
 def _pruned(
     dense: PrunedNetwork, label: str, entry: Entry, splits: dict[str, Dataset], checkpoints: Path
 ) -> PrunedNetwork:
-    stage = iter(range(9))
+    stem, stage = Path(zoo.file_name(label)).stem, iter(range(9))
+    lasso = entry.lassos.get(label, Lasso(0))
 
     def retrain(pruned: PrunedNetwork) -> PrunedNetwork:
-        checkpoint = checkpoints / f"{Path(zoo.file_name(label)).stem}-{next(stage)}.pt"
-        return _fit(pruned, entry.retrain, splits, checkpoint)
+        return _fit(pruned, entry.retrain, splits, checkpoints / f"{stem}-{next(stage)}.pt")
 
-    return prune(dense, label, entry.ratios[label], retrain, spare=entry.spare)
+    def sparsify(pruned: PrunedNetwork, groups: Groups) -> PrunedNetwork:
+        recipe = sparsifying(entry.retrain, lasso.epochs, lasso.strength)
+        return _fit(pruned, recipe, splits, checkpoints / f"{stem}-{next(stage)}.pt", groups)
+
+    return prune(
+        dense, label, entry.ratios[label], retrain, spare=entry.spare, sparsify=sparsify if lasso.epochs else None
+    )
 
 
-def _fit(pruned: PrunedNetwork, recipe: Recipe, splits: dict[str, Dataset], checkpoint: Path) -> PrunedNetwork:
+def _fit(
+    pruned: PrunedNetwork,
+    recipe: Recipe,
+    splits: dict[str, Dataset],
+    checkpoint: Path,
+    groups: Groups | None = None,
+) -> PrunedNetwork:
     training, validation = splits["train"], splits["validation"]
     batches = -(-len(training) // recipe.batch_size)
     with bar(f"{pruned.network.name} {checkpoint.stem}", recipe.epochs * batches) as shown:
@@ -170,6 +215,7 @@ def _fit(pruned: PrunedNetwork, recipe: Recipe, splits: dict[str, Dataset], chec
             training.pixels(),
             training.labels,
             replace(recipe, seed=SEED),
+            groups=groups,
             validation=(validation.pixels(), validation.labels),
             checkpoint=checkpoint,
             progress=report,

@@ -1,6 +1,6 @@
 """From a network to a Program of few bits, as commands do it: search for steps, allocation of widths, retraining."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -26,7 +26,7 @@ from accel.quantize import (
     lower_calibrated,
     search_steps,
 )
-from accel.quantize.steps import l2_step, power_of_two_step
+from accel.quantize.steps import power_of_two_step
 from accel.signal import Signal
 from reports.measure import float_error_rate
 from reports.progress import bar
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from accel.train import Recipe
 
 LOWEST, HIGHEST = 2, 8  # bits of what is allocated
+STEP_RATE = 0.1  # of steps that are learned, as a share of the learning rate, by the zoo's recipes
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,12 +185,14 @@ def retrained(
 ) -> tuple[Workbench, Steps]:
     """Return the network retrained as the Program at `widths` and `steps` computes it, and the steps it ended with.
 
-    Steps of weights are found anew before each epoch, by the least squared error.
+    Steps are learned with the weights. Powers of two cannot be: those of weights are found anew before each epoch, by
+    the least squared error, and those of signals stay.
     """
     from accel import train
 
     program = bench.lowered(widths, steps)
-    find: Callable[..., float] = power_of_two_step if steps.power_of_two else l2_step
+    powers = steps.power_of_two
+    rule = train.StepRule("refit") if powers else train.StepRule("learn", "learn", STEP_RATE)
     batches = recipe.epochs * -(-len(images) // recipe.batch_size)
     with nullcontext() if quiet else bar(f"{bench.pruned.network.name}, retraining", batches) as shown:
 
@@ -203,8 +206,8 @@ def retrained(
             images.pixels(),
             images.labels,
             recipe,
-            train.StepRule(weights="refit"),
-            find_step=find,
+            rule,
+            find_step=power_of_two_step if powers else None,
             checkpoint=checkpoint,
             progress=report,
         )

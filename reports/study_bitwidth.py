@@ -72,6 +72,8 @@ class Target:
     weight_bits, signal_bits : int
     rise : float
         Of the error rate on the test images, over the dense float network's.
+    epochs : int
+        Of retraining.
     smaller : float
         How many times the weights of the dense network in 32 bits are larger than all parameters, indices counted.
     """
@@ -80,6 +82,7 @@ class Target:
     weight_bits: int
     signal_bits: int
     rise: float
+    epochs: int = 10
     smaller: float = 20.0
 
 
@@ -101,8 +104,10 @@ class Study:
         Versions of which each group is quantised alone.
     targets : tuple of Target
         Retrained too, with all seeds.
-    epochs, seeds : int
-        Of retraining; for points that are no target there is one seed.
+    epochs : int
+        Of retraining points that are no target, which have one seed.
+    seeds : int
+        Of targets.
     evaluations, images : int
         Of each search; validation images that decide.
     """
@@ -151,13 +156,13 @@ class Study:
                 yield ALLOCATION, pattern, L2, bits, bits, "", 0, 0, self.evaluations
 
     def _retrained(self) -> Iterator[Made]:
-        wanted = {(x.pattern, x.weight_bits, x.signal_bits): self.seeds for x in self.targets}
+        wanted = {(x.pattern, x.weight_bits, x.signal_bits): (self.seeds, x.epochs) for x in self.targets}
         for pattern in self.patterns:
             for pair in self.retrained:
-                wanted.setdefault((pattern, *pair), 1)
-        for (pattern, weight_bits, signal_bits), seeds in wanted.items():
+                wanted.setdefault((pattern, *pair), (1, self.epochs))
+        for (pattern, weight_bits, signal_bits), (seeds, epochs) in wanted.items():
             for seed in range(seeds):
-                yield UNIFORM, pattern, RETRAINED, weight_bits, signal_bits, "", seed, self.epochs, 0
+                yield UNIFORM, pattern, RETRAINED, weight_bits, signal_bits, "", seed, epochs, 0
 
 
 STUDIES: dict[str, Study] = {
@@ -168,11 +173,19 @@ STUDIES: dict[str, Study] = {
             "lenet5",
             ("dense", "feature-map", "kernel", "block-4", "irregular"),
             targets=(Target("irregular", 3, 4, 0.003), Target("block-4", 3, 4, 0.003)),
-            epochs=10,
+            epochs=4,
         ),
-        Study("lenet-300-100", ("dense", "block-4", "irregular"), epochs=10),
-        Study("lenet-300-100-fashion", ("dense", "block-4", "irregular"), epochs=10),
-        Study("cifar-quick", ("dense",), retrained=((4, 5), (3, 3)), images=1000, epochs=4, evaluations=80),
+        Study("lenet-300-100", ("dense", "block-4", "irregular")),
+        Study("lenet-300-100-fashion", ("dense", "block-4", "irregular")),
+        Study(
+            "cifar-quick",
+            ("dense", "kernel/block-4"),
+            retrained=((4, 5), (3, 3)),
+            targets=(Target("kernel/block-4", 4, 5, 0.01, epochs=6),),
+            epochs=3,
+            evaluations=80,
+            images=1000,
+        ),
     )
 }
 QUICK = Study(
