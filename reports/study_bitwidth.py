@@ -1,7 +1,8 @@
 """The studies of word lengths, defined: which networks and versions, widths, methods, budgets and retrainings.
 
 *Direct* takes the smallest steps that clip nothing, *l2* those of the least squared error, *searched* goes on from
-there by the error rate of the network, *retrained* trains as the Program computes. `STUDIES` is the table.
+there by the error rate of the network, *retrained* trains as the Program computes, *retrained by maps* the same with a
+weight step for each output map. `STUDIES` is the table.
 """
 
 import json
@@ -11,8 +12,8 @@ from dataclasses import asdict, dataclass
 from accel.quantize import Group
 
 UNIFORM, SENSITIVITY, ALLOCATION = "uniform", "sensitivity", "allocation"
-DIRECT, L2, SEARCHED, RETRAINED = "direct", "l2", "searched", "retrained"
-METHODS = (DIRECT, L2, SEARCHED, RETRAINED)
+DIRECT, L2, SEARCHED, RETRAINED, BY_MAPS = "direct", "l2", "searched", "retrained", "retrained by maps"
+METHODS = (DIRECT, L2, SEARCHED, RETRAINED, BY_MAPS)
 WIDTHS = tuple(range(2, 9))
 Pair = tuple[int, int]  # bits of weights and of signals
 Made = tuple[str, str, str, int, int, str, int, int, int]  # a task but for what all tasks of its version share
@@ -74,6 +75,8 @@ class Target:
         Of the error rate on the test images, over the dense float network's.
     epochs : int
         Of retraining.
+    method : str
+        How it is retrained.
     smaller : float
         How many times the weights of the dense network in 32 bits are larger than all parameters, indices counted.
     """
@@ -83,6 +86,7 @@ class Target:
     signal_bits: int
     rise: float
     epochs: int = 10
+    method: str = RETRAINED
     smaller: float = 20.0
 
 
@@ -108,8 +112,10 @@ class Study:
         Of retraining points that are no target, which have one seed.
     seeds : int
         Of targets.
-    evaluations, images : int
-        Of each search; validation images that decide.
+    evaluations : int
+        Of each search.
+    images, allocation_images : int
+        Validation images that decide on steps; on widths, which fit themselves to few images more easily.
     """
 
     network: str
@@ -123,6 +129,7 @@ class Study:
     seeds: int = 3
     evaluations: int = 150
     images: int = 2000
+    allocation_images: int = 5000
     quick: bool = False
 
     def tasks(self, groups: dict[str, tuple[Group, ...]], versions: dict[str, str]) -> list[Task]:
@@ -134,7 +141,8 @@ class Study:
         versions : dict of pattern to digest
         """
         made = (*self._uniform(), *self._sensitive(groups), *self._allocated(), *self._retrained())
-        return [Task(*of_task, self.images, versions[of_task[1]]) for of_task in made]
+        images = {ALLOCATION: self.allocation_images}
+        return [Task(*of_task, images.get(of_task[0], self.images), versions[of_task[1]]) for of_task in made]
 
     def _uniform(self) -> Iterator[Made]:
         for pattern in self.patterns:
@@ -156,23 +164,33 @@ class Study:
                 yield ALLOCATION, pattern, L2, bits, bits, "", 0, 0, self.evaluations
 
     def _retrained(self) -> Iterator[Made]:
-        wanted = {(x.pattern, x.weight_bits, x.signal_bits): (self.seeds, x.epochs) for x in self.targets}
+        wanted = {(x.pattern, x.method, x.weight_bits, x.signal_bits): (self.seeds, x.epochs) for x in self.targets}
         for pattern in self.patterns:
             for pair in self.retrained:
-                wanted.setdefault((pattern, *pair), (1, self.epochs))
-        for (pattern, weight_bits, signal_bits), (seeds, epochs) in wanted.items():
+                wanted.setdefault((pattern, RETRAINED, *pair), (1, self.epochs))
+        for what, (seeds, epochs) in wanted.items():
             for seed in range(seeds):
-                yield UNIFORM, pattern, RETRAINED, weight_bits, signal_bits, "", seed, epochs, 0
+                yield UNIFORM, *what, "", seed, epochs, 0
 
 
 STUDIES: dict[str, Study] = {
     study.network: study
     for study in (
-        Study("digits", ("dense", "kernel", "feature-map+kernel", "irregular"), epochs=30, images=250),
+        Study(
+            "digits",
+            ("dense", "kernel", "feature-map+kernel", "irregular"),
+            epochs=30,
+            images=250,
+            allocation_images=250,
+        ),
         Study(
             "lenet5",
             ("dense", "feature-map", "kernel", "block-4", "irregular"),
-            targets=(Target("irregular", 3, 4, 0.003), Target("block-4", 3, 4, 0.003)),
+            targets=tuple(
+                Target(pattern, 3, 4, 0.003, epochs, method)
+                for method, epochs in ((RETRAINED, 10), (BY_MAPS, 20))
+                for pattern in ("irregular", "block-4")
+            ),
             epochs=4,
         ),
         Study("lenet-300-100", ("dense", "block-4", "irregular")),
@@ -185,6 +203,7 @@ STUDIES: dict[str, Study] = {
             epochs=3,
             evaluations=80,
             images=1000,
+            allocation_images=1000,
         ),
     )
 }
@@ -198,5 +217,6 @@ QUICK = Study(
     seeds=1,
     evaluations=30,
     images=100,
+    allocation_images=100,
     quick=True,
 )

@@ -48,9 +48,9 @@ def _reproduce(results: Results) -> list[str]:
         f"    espalier study bitwidth {results.network} --data-dir DATA{quick} --out FOLDER",
         "makes this folder; stopped, it goes on where it was. `reports/study_bitwidth.py` defines the study.",
         f"Dense network in float: {_percent(results.dense_rate)} error on {images['test']:,} test images. Steps are "
-        f"found on training images; {definition['images']:,} validation images decide in searches, the test images "
-        f"nothing. Searches take at most {definition['evaluations']} evaluations, retraining "
-        f"{definition['epochs']} epochs where nothing else is said, in which the steps are learned.",
+        f"found on training images; {definition['images']:,} validation images decide on steps in searches, "
+        f"{definition['allocation_images']:,} on widths, the test images nothing. Searches take at most "
+        f"{definition['evaluations']} evaluations, retraining {definition['epochs']} epochs where nothing else is said, in which the steps are learned.",
     ]
 
 
@@ -61,7 +61,7 @@ def _targets(results: Results, targets: list[Target]) -> str:
         asked = (
             f"{target.pattern}, {results.sparsities[target.pattern]:.1%} gone, {target.weight_bits}-bit weights, "
             f"{target.signal_bits}-bit signals: at most +{100 * target.rise:g} %, {target.smaller:g} times smaller "
-            f"({target.epochs} epochs)"
+            f"({target.method}, {target.epochs} epochs)"
         )
         missed = [] if rise <= target.rise + 1e-12 else [f"missed by {100 * (rise - target.rise):.2f} %"]
         missed += [] if smaller >= target.smaller else [f"{target.smaller - smaller:.1f} times too large"]
@@ -99,7 +99,7 @@ def _allocations(results: Results) -> str:
             cells = [
                 pattern,
                 f"{uniform.task.weight_bits} bits, {uniform.values['memory_bits'] / 8192:.1f} KiB",
-                *(f"{_percent(p.error_rate)} ({_percent(p.values['rates']['judged'])})" for p in (uniform, chosen)),
+                *(f"{_percent(p.error_rate)} ({_percent(p.values['rates']['validation'])})" for p in (uniform, chosen)),
                 f"{chosen.values['memory_bits'] / 8192:.1f} KiB",
                 told,
             ]

@@ -10,7 +10,7 @@ from typing import Any
 
 from accel.errors import EspalierError
 from accel.interchange.zoo import DENSE
-from reports.study_bitwidth import ALLOCATION, L2, RETRAINED, SENSITIVITY, UNIFORM, Target, Task
+from reports.study_bitwidth import ALLOCATION, L2, SENSITIVITY, UNIFORM, Target, Task
 
 FORMAT = "espalier-bitwidth-study"
 VERSION = 1
@@ -111,7 +111,7 @@ class Results:
 
     def outcome(self, target: Target) -> tuple[float, float, float, float]:
         """Return the mean rise over the dense float network, the lowest, the highest, and how many times smaller."""
-        points = self.uniform(target.pattern, RETRAINED)[target.weight_bits, target.signal_bits]
+        points = self.uniform(target.pattern, target.method)[target.weight_bits, target.signal_bits]
         rises = [point.error_rate - self.dense_rate for point in points]
         smaller = fmean(self.dense_bits / point.values["parameter_bits"] for point in points)
         return fmean(rises), min(rises), max(rises), smaller

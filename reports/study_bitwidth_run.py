@@ -20,7 +20,18 @@ from reports.journal import Journal
 from reports.measure import calibration_images, float_error_rate
 from reports.progress import bar
 from reports.quantizing import Workbench
-from reports.study_bitwidth import ALLOCATION, DIRECT, QUICK, RETRAINED, SEARCHED, SENSITIVITY, STUDIES, Study, Task
+from reports.study_bitwidth import (
+    ALLOCATION,
+    BY_MAPS,
+    DIRECT,
+    QUICK,
+    RETRAINED,
+    SEARCHED,
+    SENSITIVITY,
+    STUDIES,
+    Study,
+    Task,
+)
 from reports.study_bitwidth_results import Point, Results
 
 RESULTS = "results.json"
@@ -123,7 +134,8 @@ def _uniform(task: Task, version: Version) -> dict[str, Any]:
     steps = Steps("max") if task.method == DIRECT else bench.calibration.steps
     if task.method == SEARCHED:
         steps = quantizing.searched(bench, widths, task.evaluations)
-    if task.method == RETRAINED:
+    if task.method in (RETRAINED, BY_MAPS):
+        steps = replace(steps, per_output=task.method == BY_MAPS)
         recipe = retraining.recipe(bench.pruned.network.name, task.epochs, seed=task.seed)
         bench, steps = quantizing.retrained(bench, widths, steps, recipe, version.splits["train"], quiet=True)
     return _costs(version, bench, bench.lowered(widths, steps))
@@ -136,7 +148,8 @@ def _sensitive(task: Task, version: Version) -> dict[str, Any]:
 
 
 def _allocated(task: Task, version: Version) -> dict[str, Any]:
-    bench = version.bench
+    images = version.splits["validation"]
+    bench = replace(version.bench, judged=images.take(min(task.images, len(images))))
     budget = bench.memory_bits(Widths(task.weight_bits, task.signal_bits))
     found = quantizing.allocated(bench, Widths(8, 8), None, budget, task.evaluations)
     bits = {str(group): bits_of(found.widths, group) for group in bench.groups}
