@@ -50,7 +50,8 @@ def _reproduce(results: Results) -> list[str]:
         f"Dense network in float: {_percent(results.dense_rate)} error on {images['test']:,} test images. Steps are "
         f"found on training images; {definition['images']:,} validation images decide on steps in searches, "
         f"{definition['allocation_images']:,} on widths, the test images nothing. Searches take at most "
-        f"{definition['evaluations']} evaluations, retraining {definition['epochs']} epochs where nothing else is said, in which the steps are learned.",
+        f"{definition['evaluations']} evaluations; retraining, in which steps are learned, {definition['epochs']} "
+        "epochs where nothing else is said.",
     ]
 
 
