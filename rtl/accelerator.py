@@ -183,7 +183,9 @@ class Accelerator(wiring.Component):
             self.out.valid.eq(buffer.out.valid),
             self.out.payload.eq(buffer.out.payload),
         ]
-        m.d.sync += [core.load.eq(self.load.valid & self.load.ready), core.loaded.eq(self.load.payload)]
+        loaded = Signal(self.layout.load, reset_less=True)
+        m.d.sync += [core.load.eq(self.load.valid & self.load.ready), loaded.eq(self.load.payload)]
+        m.d.comb += core.loaded.eq(loaded)
         self._build_counters(m, buffer)
         return m
 

@@ -62,11 +62,11 @@ class Activations(wiring.Component):
 
     def _build_read(self, m: Module, reads: list, low: int) -> None:
         for index, port in enumerate(reads):
-            place = Signal(port.addr.shape(), name=f"place{index}")
+            place = Signal(port.addr.shape(), name=f"place{index}", reset_less=True)
             # banks below the start hold the words after the wrap, one place further on
             m.d.sync += place.eq((self.read_address >> low) + (self.read_address[:low] > index))
             m.d.comb += port.addr.eq(place)
-        raw = Signal(self.banks * self.layout.array.signal_bits)
+        raw = Signal(self.banks * self.layout.array.signal_bits, reset_less=True)
         m.d.sync += raw.eq(Cat(port.data for port in reads))
         turn = delayed(m, self.read_address[:low], 3)
         coarse = Signal.like(raw)
@@ -80,18 +80,20 @@ class Activations(wiring.Component):
         return Cat(words, words) >> (turn * self.layout.array.signal_bits)
 
     def _build_write(self, m: Module, writes: list, low: int) -> None:
-        words = Signal(self.banks * self.layout.array.signal_bits)
-        turned, finished = Signal.like(words), Signal(data.ArrayLayout(self.layout.signal, self.banks))
-        start, lanes = delayed(m, self.write_address[:low], 1), delayed(m, self.write_lanes, 1)
+        words = Signal(self.banks * self.layout.array.signal_bits, reset_less=True)
+        turned = Signal.like(words)
+        finished = Signal(data.ArrayLayout(self.layout.signal, self.banks), reset_less=True)
+        start, lanes = delayed(m, self.write_address[:low], 1), delayed(m, self.write_lanes, 1, resets=True)
         address = delayed(m, self.write_address >> low, 1)
-        back = Signal(low)  # turning up by the start is turning down by what it lacks of a whole turn
+        back = Signal(low, reset_less=True)  # turning up by the start is turning down by what it lacks of a whole turn
         m.d.sync += [words.eq(self.write.as_value()), back.eq(-self.write_address[:low])]
         m.d.sync += turned.eq(self._rotated(words, Cat(Const(0, COARSE), back[COARSE:])))
         m.d.sync += finished.as_value().eq(self._rotated(turned, delayed(m, back[:COARSE], 1)))
         for index, port in enumerate(writes):
-            lane, place = Signal(low, name=f"lane{index}"), Signal(port.addr.shape(), name=f"write_place{index}")
+            lane = Signal(low, name=f"lane{index}")
+            place = Signal(port.addr.shape(), name=f"write_place{index}", reset_less=True)
             taken = Signal(name=f"taken{index}")
             m.d.comb += lane.eq(index - start)  # the lane whose word this bank takes
             m.d.sync += [taken.eq(lane < lanes), place.eq(address + (start > index))]
             m.d.comb += [port.addr.eq(delayed(m, place, 1)), port.data.eq(finished[index])]
-            m.d.comb += port.en.eq(delayed(m, taken, 1))
+            m.d.comb += port.en.eq(delayed(m, taken, 1, resets=True))

@@ -118,6 +118,8 @@ class _Assembler:
                 words |= self._add(layer)
             case MaxPoolLayer() | AvgPoolLayer() | ReluLayer():
                 words |= self._pool(layer, words)
+            case _:
+                raise EspalierError(f"{layer.name}: the array runs no {type(layer).__name__} yet")
         self.image.layers.append(words)
         self._check_sizes(layer.name)
 

@@ -36,11 +36,18 @@ class Flow(wiring.Component):
         return m
 
 
-def moving(m: Module, name: str, part: wiring.Component, valid: Value, ready: Value) -> None:
-    """Add `part` to `m`, with a flow of its own by which it moves: from `valid` and `ready`, as `Flow` has them."""
+def moving(m: Module, name: str, part: wiring.Component, valid: Value, ready: Value) -> Signal:
+    """Add `part` to `m`, with a flow of its own by which it moves: from `valid` and `ready`, as `Flow` has them.
+
+    Returns
+    -------
+    Signal
+        `moves` of that flow.
+    """
     m.submodules[f"{name}_flow"] = flow = Flow()
     m.submodules[name] = EnableInserter(flow.moves)(part)
     m.d.comb += [flow.valid.eq(valid), flow.ready.eq(ready)]
+    return flow.moves
 
 
 class Buffer(wiring.Component):
@@ -61,7 +68,7 @@ class Buffer(wiring.Component):
         """Fill the second place only while the first one stays full."""
         m = Module()
         m.submodules.flow = flow = Flow()
-        head, tail = Signal(self.shape), Signal(self.shape)
+        head, tail = Signal(self.shape, reset_less=True), Signal(self.shape, reset_less=True)
         m.d.comb += [
             flow.valid.eq(self.valid),
             flow.ready.eq(self.out.ready),

@@ -52,14 +52,16 @@ class RowCounter(wiring.Component):
         m = Module()
         layout = self.layout
         read = loadable(m, layout.constant, layout.array.constants, Target.CONSTANTS, self.load, self.loaded)
-        following = Signal(layout.constant_index)
+        following = Signal(layout.constant_index, reset_less=True)
         m.d.comb += read.addr.eq(Mux(self.begin, self.tile.constant, following))
-        m.d.sync += [following.eq(read.addr + 1), self.constant.eq(read.data)]
+        m.d.comb += self.constant.eq(delayed(m, read.data, 1))
+        m.d.sync += following.eq(read.addr + 1)
         lanes, address, last = self._build_rows(m)
         final, raw = self.layer.final, self.layer.final & self.layer.raw
-        raw_lanes, raw_last = delayed(m, lanes, RECTIFIED), delayed(m, last, RECTIFIED)
+        raw_lanes, raw_last = delayed(m, lanes, RECTIFIED, resets=True), delayed(m, last, RECTIFIED, resets=True)
         # rows that have left as accumulators end there: the next image may run when their codes would come
-        code_lanes, code_last = delayed(m, Mux(raw, 0, lanes), CODES), delayed(m, last & ~raw, CODES)
+        code_lanes = delayed(m, Mux(raw, 0, lanes), CODES, resets=True)
+        code_last = delayed(m, last & ~raw, CODES, resets=True)
         m.d.comb += [
             self.write_address.eq(delayed(m, address, CODES)),
             self.write_lanes.eq(Mux(final, 0, code_lanes)),
@@ -76,8 +78,8 @@ class RowCounter(wiring.Component):
     def _build_rows(self, m: Module) -> tuple[Signal, Signal, Signal]:
         """Count the rows of a tile; return lanes, address and end of the row in the shadow."""
         layout = self.layout
-        left, pixels = Signal(layout.row_count), Signal(layout.lane_count)
-        following, end = Signal(layout.address), Signal()
+        left, pixels = Signal(layout.row_count), Signal(layout.lane_count, reset_less=True)
+        following, end = Signal(layout.address, reset_less=True), Signal(reset_less=True)
         lanes, address, last = Signal(layout.lane_count), Signal(layout.address), Signal()
         m.d.comb += [
             lanes.eq(Mux(self.begin, self.tile.pixels, Mux(left != 0, pixels, 0))),

@@ -56,7 +56,7 @@ class Entries(wiring.Component):
         m = Module()
         self.moves, self.turns = Signal(), Signal()  # the stages move on; the next address begins a new pass
         self.word, self.here = Signal(self.layout.entry), Signal()
-        self.place = Signal(self.layout.list_index)
+        self.place = Signal(self.layout.list_index, reset_less=True)
         self._build_entry(m)
         head, base, behind = self._build_place(m)
         self._build_word(m, head, base, behind)
@@ -75,7 +75,7 @@ class Entries(wiring.Component):
         """Register what stage 1 has; drop what lies between the end of a list and the head of the next."""
         layer, word = self.layer, self.word
         heads, present, drops = Signal(), Signal(2), Signal()
-        listed, counted = Signal(word.shape()), Signal(word.shape())
+        listed, counted = (Signal(word.shape(), name=name, reset_less=True) for name in ("listed", "counted"))
         read = self._memory(m)
         m.d.comb += word.eq(Mux(layer.counter, counted, listed))
         with m.If(self.prime):
@@ -102,8 +102,8 @@ class Entries(wiring.Component):
         """Walk the places of a list, or count; return stage 1: whether it is a list's head, its base and its `left`."""
         layer, word = self.layer, self.word
         start, passes = Signal.like(self.place), Signal.like(layer.tiles)  # of the group: its list, tiles to come
-        base, behind, head = Signal(self.layout.address), Signal.like(layer.maps_behind), Signal()
-        read_base, read_behind, read_head = Signal.like(base), Signal(range(FAR + 1)), Signal()
+        base, behind, head = Signal(self.layout.address, reset_less=True), Signal.like(layer.maps_behind), Signal()
+        read_base, read_behind, read_head = Signal.like(base), Signal(range(FAR + 1), reset_less=True), Signal()
         onward = Signal.like(self.place)  # where a list has ended, the next group's begins
         last_pass = (passes == 1) & ~layer.shared
         m.d.comb += onward.eq(self.place + Mux(self.turns, word.left - 1, 1))

@@ -60,9 +60,11 @@ class Fetch(wiring.Component):
         m = Module()
         layout, layer, step = self.layout, self.layer, self.step
         taps = loadable(m, layout.tap, layout.array.taps, Target.TAPS, self.load, self.loaded)
-        window, place = Signal(layout.signed_address), Signal(layout.address)
-        at_row, at_column = Signal(layout.position), Signal(layout.position)
-        m.d.sync += [taps.addr.eq(layer.tap + step.tap), window.eq(step.base + self.origin)]
+        window, place = Signal(layout.signed_address, reset_less=True), Signal(layout.address, reset_less=True)
+        at_row, at_column = (Signal(layout.position, name=f"at_{name}", reset_less=True) for name in ("row", "column"))
+        tap_place = Signal(taps.addr.shape(), reset_less=True)
+        m.d.sync += [tap_place.eq(layer.tap + step.tap), window.eq(step.base + self.origin)]
+        m.d.comb += taps.addr.eq(tap_place)
         tap = delayed(m, taps.data, 1)
         m.d.sync += [
             place.eq(delayed(m, window, 2) + tap.words),
@@ -72,7 +74,7 @@ class Fetch(wiring.Component):
         m.d.comb += [
             self.read_address.eq(place),
             self.read_double.eq(layer.stride == 2),
-            self.operands.eq(delayed(m, self.issue, FETCH_CYCLES)),
+            self.operands.eq(delayed(m, self.issue, FETCH_CYCLES, resets=True)),
             self.first.eq(delayed(m, step.first, FETCH_CYCLES)),
             self.last.eq(delayed(m, step.last, FETCH_CYCLES)),
             self.maximum.eq(layer.maximum),
@@ -89,16 +91,16 @@ class Fetch(wiring.Component):
         """Return which lanes lie inside the map, three cycles later."""
         layout, layer = self.layout, self.layer
         rows = self._within(m, delayed(m, at_row, 1), layer.height)
-        inside = Signal(layout.array.pixel_lanes)
+        inside = Signal(layout.array.pixel_lanes, reset_less=True)
         for lane in range(layout.array.pixel_lanes):
-            place = Signal(layout.position, name=f"column{lane}")
+            place = Signal(layout.position, name=f"column{lane}", reset_less=True)
             m.d.sync += place.eq(at_column + Mux(layer.stride == 2, 2 * lane, lane))
             m.d.sync += inside[lane].eq((rows & self._within(m, place, layer.width)).all())
         return inside
 
     def _within(self, m: Module, place: Signal, size: Signal) -> Signal:
         """Return two bits that are both set, a cycle later, where `place` is 0 .. `size` - 1."""
-        bounds = Signal(2)
+        bounds = Signal(2, reset_less=True)
         m.d.sync += bounds.eq(Cat(place >= 0, place < size))
         return bounds
 

@@ -1,10 +1,15 @@
 """The multiply-accumulators: one weight a row meets one signal a column, and a shadow that lets the next tile begin.
 
     cycle 1   operands in registers; two narrow weights side by side in one operand
-    cycle 2   each group of rows has them in registers of its own, from where a wire to a multiplier is short
-    cycle 3   product     = weight * signal
-    cycle 4   accumulator = product at a tile's first step, else accumulator + product (or the larger of the two)
-    cycle 5   after a tile's last step the shadow takes all accumulators; from then on it moves up a row each cycle
+    cycle 2   each multiplier has them
+    cycle 3   product = weight * signal
+    cycle 4   it lies beside its accumulator; two narrow ones are apart
+    cycle 5   accumulator = accumulator + product, or the larger of the two; at a tile's last step the shadow takes that
+              in its place, and the accumulator is 0 again. From then on the shadow moves up a row each cycle
+
+The registers of cycles 2 and 3 are those that an FPGA's multiplier has inside (`rtl.pack`); its place is fixed, so that
+wires to it and from it are long. The accumulator begins at 0 by its register's reset, which is there anyway: a
+multiplexer in front of the adder would be a look-up table for each of its bits.
 
 Signals beyond a map's edge, and all signals while no step is there, are zero when they are multiplied, which a sum does
 not notice; a maximum must, so that each lane also says whether its signal counts. A pool works on row 0 alone.
@@ -12,6 +17,8 @@ not notice; a maximum must, so that each lane also says whether its signal count
 Two weights in one multiplier: with k bits for a product, (w1 * 2**k + w0) * x = w1 * x * 2**k + w0 * x. The lower k
 bits are the product of w0, in two's complement; where it is negative it has borrowed one from the product of w1.
 """
+
+from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, wiring
@@ -59,15 +66,12 @@ class Operands(wiring.Component):
         """Build the registers."""
         m = Module()
         there = self.counts & self.step.replicate(len(self.counts))
-        m.d.sync += [
-            self.begins.eq(self.step & self.first),
-            self.ends.eq(self.step & self.last),
-            self.counted.eq(there),
-        ]
-        for lane in range(len(self.counts)):
-            m.d.sync += self.values[lane].eq(Mux(there[lane], self.signals[lane], 0))
+        m.d.sync += [self.begins.eq(self.step & self.first), self.ends.eq(self.step & self.last)]
+        m.d.comb += self.counted.eq(delayed(m, there, 1))
+        for lane, signal in enumerate(self.signals):
+            m.d.comb += self.values[lane].eq(delayed(m, Mux(there[lane], signal, 0), 1))
         for index, rows in enumerate(_groups(self.layout.array)):
-            m.d.sync += self.words[index].eq(self._packed([self.weights[row] for row in rows]))
+            m.d.comb += self.words[index].eq(delayed(m, self._packed([self.weights[row] for row in rows]), 1))
         return m
 
     def _packed(self, weights: list[Value]) -> Value:
@@ -88,7 +92,10 @@ class Rows(wiring.Component):
     -----
     begins, ends, word, values, counted : in, from `Operands`
     maximum : in, the first row keeps the largest
+    held : in, the accumulators
     behind : in, the row below in the shadow
+    sums : out, what the accumulators become
+    closes : out, ... at a tile's last step
     row : out, the first row in the shadow
     taken : out, the shadow has just taken a tile
     """
@@ -106,57 +113,85 @@ class Rows(wiring.Component):
                 "values": In(data.ArrayLayout(layout.operand, lanes)),
                 "counted": In(lanes),
                 "maximum": In(1),
+                "held": In(data.ArrayLayout(row, rows)),
                 "behind": In(row),
+                "sums": Out(data.ArrayLayout(row, rows)),
+                "closes": Out(1),
                 "row": Out(row),
                 "taken": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Build the multipliers, the accumulators and the shadow."""
+        """Build the multipliers, the adders and the shadow."""
         m = Module()
-        first, end = delayed(m, self.begins, 2), delayed(m, self.ends, 3)
-        counted, maximum = delayed(m, self.counted, 2), delayed(m, self.maximum, 1)
+        first = delayed(m, self.begins, 3)
+        counted, maximum = delayed(m, self.counted, 3), delayed(m, self.maximum, 1)
+        m.d.comb += self.closes.eq(delayed(m, self.ends, 3, resets=True))
         products = self._products(m)
-        accumulators, shadow = self._registers("accumulator"), self._registers("shadow")
-        below = [*shadow[1:], [self.behind[lane] for lane in self.lanes]]
-        for row in range(self.rows):
-            for lane, accumulator in enumerate(accumulators[row]):
-                product = products[row][lane]
-                following = Mux(first, 0, accumulator) + product
+        below: Any = self.behind
+        for row in reversed(range(self.rows)):
+            shadow = Signal(below.shape(), name=f"shadow{row}", reset_less=True)
+            for lane in self.lanes:
+                held, product = self.held[row][lane], products[row][lane]
+                following = held + product
                 if self.pools and row == 0:
-                    larger = self._larger(first, counted[lane], accumulator, product)
-                    following = Mux(maximum, larger, following)
-                m.d.sync += accumulator.eq(following)
-                m.d.sync += shadow[row][lane].eq(Mux(end, accumulator, below[row][lane]))
-        m.d.comb += [self.row[lane].eq(shadow[0][lane]) for lane in self.lanes]
-        m.d.sync += self.taken.eq(end)
+                    following = Mux(maximum, self._larger(first, counted[lane], held, product), following)
+                m.d.comb += self.sums[row][lane].eq(following)
+                m.d.sync += shadow[lane].eq(Mux(self.closes, self.sums[row][lane], below[lane]))
+            below = shadow
+        m.d.comb += self.row.eq(below)
+        m.d.sync += self.taken.eq(self.closes)
         return m
-
-    def _registers(self, name: str) -> list[list[Signal]]:
-        """Return a signal of the accumulator's shape for each row and lane."""
-        shape = self.layout.accumulator
-        return [[Signal(shape, name=f"{name}{row}_{lane}") for lane in self.lanes] for row in range(self.rows)]
 
     def _products(self, m: Module) -> list[list[Signal]]:
         """Return the products of each row's weight with all signals."""
         width = _product_bits(self.layout.array)
-        found = [
-            [Signal(signed(width), name=f"product{row}_{lane}") for lane in self.lanes] for row in range(self.rows)
-        ]
+        found: list[list[Signal]] = [[] for _ in range(self.rows)]
         word = delayed(m, self.word, 1)
         for lane in self.lanes:
-            both = word * delayed(m, self.values[lane], 1)
-            m.d.sync += found[0][lane].eq(both[:width].as_signed())
+            both = delayed(m, word * delayed(m, self.values[lane], 1), 1)
+            found[0].append(delayed(m, both[:width].as_signed(), 1))
             if self.rows == 2:
-                m.d.sync += found[1][lane].eq(both[width:].as_signed() + both[width - 1])
+                found[1].append(delayed(m, both[width:].as_signed() + both[width - 1], 1))
         return found
 
-    def _larger(self, first: Value, counts: Value, accumulator: Value, product: Value) -> Value:
-        """Return the larger of two values, of those that count; the lowest there is if none does."""
-        lowest = -(1 << (self.layout.array.accumulator_bits - 1))
-        wins = first | (product > accumulator)  # a comparison behind a multiplexer was the slowest path of the array
-        return Mux(counts & wins, product, Mux(first, lowest, accumulator))
+    def _larger(self, first: Value, counts: Value, held: Value, product: Value) -> Value:
+        """Return the larger of two codes, of those that count; the lowest there is if none does.
+
+        The weight is 1, so that the product is a code, and fewer bits than an accumulator has need a comparison.
+        """
+        bits = Shape.cast(self.layout.operand).width
+        code, largest = product[:bits].as_signed(), held[:bits].as_signed()
+        wins = counts & (first | (code > largest))
+        return Mux(wins, code, Mux(first, -(1 << (bits - 1)), largest))
+
+
+class Accumulators(wiring.Component):
+    """The accumulators of the rows that share their multipliers.
+
+    They move by the flow of their rows, and say so themselves: a reset that waits for nothing is free in a register.
+
+    Ports
+    -----
+    moves : in, of the rows' flow
+    clear : in, they are 0 next
+    sums : in, else they are this
+    held : out
+    """
+
+    def __init__(self, layout: Layout, rows: int) -> None:
+        shape = data.ArrayLayout(data.ArrayLayout(layout.accumulator, layout.array.pixel_lanes), rows)
+        super().__init__({"moves": In(1), "clear": In(1), "sums": In(shape), "held": Out(shape)})
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the registers."""
+        m = Module()
+        with m.If(self.moves & self.clear):
+            m.d.sync += self.held.eq(0)
+        with m.Elif(self.moves):
+            m.d.sync += self.held.eq(self.sums)
+        return m
 
 
 class Lanes(wiring.Component):
@@ -174,7 +209,7 @@ class Lanes(wiring.Component):
     """
 
     def __init__(self, layout: Layout) -> None:
-        self.operands = Operands(layout)
+        self.layout, self.operands = layout, Operands(layout)
         self.groups = [Rows(layout, len(rows), pools=0 in rows) for rows in _groups(layout.array)]
         lanes = layout.array.pixel_lanes
         super().__init__(
@@ -200,7 +235,14 @@ class Lanes(wiring.Component):
         for name in ("step", "first", "last", "weights", "signals", "counts"):
             m.d.comb += getattr(self.operands, name).eq(getattr(self, name))
         for index, group in enumerate(self.groups):
-            moving(m, f"rows{index}", group, self.valid, self.ready)
+            moves = moving(m, f"rows{index}", group, self.valid, self.ready)
+            m.submodules[f"accumulators{index}"] = accumulators = Accumulators(self.layout, group.rows)
+            m.d.comb += [
+                accumulators.moves.eq(moves),
+                accumulators.clear.eq(group.closes),
+                accumulators.sums.eq(group.sums),
+                group.held.eq(accumulators.held),
+            ]
             m.d.comb += [group.word.eq(self.operands.words[index]), group.maximum.eq(self.maximum)]
             for name in ("begins", "ends", "values", "counted"):
                 m.d.comb += getattr(group, name).eq(getattr(self.operands, name))

