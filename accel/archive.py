@@ -11,7 +11,8 @@ Layout, little endian::
 
 A dataclass field with the metadata ``{"packed": "NAME"}`` is an integer array of which exactly as many bits a word are
 stored as the attribute NAME says, so that a file holds the bits that the cost model counts. A field that came later has
-the default None; where it is None it is not written, so that such a file is what earlier releases write and read.
+the default None, or the metadata `LATER`; where it has its default it is not written, so that such a file is what
+earlier releases write and read.
 """
 
 import hashlib
@@ -34,6 +35,7 @@ from accel.files import write_whole
 
 MAGIC = b"ESPALIER"
 VERSION = 1
+LATER = {"later": True}
 _PREFIX = len(MAGIC) + 2 + 4
 _DIGEST = hashlib.sha256().digest_size
 _WORD_BITS = range(64)  # of a packed word; two's complement or unsigned, it fits int64
@@ -74,7 +76,11 @@ def load(path: str | os.PathLike[str], kind: str, classes: tuple[type, ...]) -> 
     OSError
         The file cannot be read.
     """
-    data = Path(path).read_bytes()
+    return loads(Path(path).read_bytes(), kind, classes, path)
+
+
+def loads(data: bytes, kind: str, classes: tuple[type, ...], path: str | os.PathLike[str] = "bytes") -> Any:
+    """Return the dataclass of which `dump` made `data`; as `load`, where `path` is what errors call it."""
     header = _read_header(data, path)
     payload = data[_PREFIX + _header_length(data) : -_DIGEST]
     try:
@@ -162,10 +168,11 @@ def _encode(item: Any, arrays: _Arrays, bits: int | None = None) -> Any:
     if is_dataclass(item):
         content = {}
         for field in fields(item):
-            if field.default is None and getattr(item, field.name) is None:
+            value, packed = getattr(item, field.name), field.metadata.get("packed")
+            later = field.default is None or "later" in field.metadata
+            if later and type(value) is type(field.default) and value == field.default:
                 continue
-            packed = field.metadata.get("packed")
-            content[field.name] = _encode(getattr(item, field.name), arrays, getattr(item, packed) if packed else None)
+            content[field.name] = _encode(value, arrays, getattr(item, packed) if packed else None)
         return {"class": type(item).__name__, "fields": content}
     if isinstance(item, Mapping):
         return {"map": {key: _encode(value, arrays) for key, value in item.items()}}

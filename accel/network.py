@@ -12,81 +12,15 @@ from functools import cached_property, reduce
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from accel.archive import LATER
 from accel.errors import EspalierError
+from accel.window import Window
 
 Array = NDArray[np.float32]
 Shape = tuple[int, ...]
 INPUT = "input"
-
-
-@dataclass(frozen=True)
-class Window:
-    """How a kernel or pool slides over a map: sizes and strides as (vertical, horizontal).
-
-    Parameters
-    ----------
-    kernel : (int, int)
-    stride : (int, int)
-    padding : (int, int, int, int)
-        Rows and columns added at the top, left, bottom and right.
-    """
-
-    kernel: tuple[int, int]
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
-
-    def __post_init__(self) -> None:
-        if (len(self.kernel), len(self.stride), len(self.padding)) != (2, 2, 4):
-            raise EspalierError(f"a window has 2 kernel sizes, 2 strides and 4 paddings, got {self}")
-        if min(self.kernel) < 1 or min(self.stride) < 1 or min(self.padding) < 0:
-            raise EspalierError(f"kernel and stride must be at least 1, padding at least 0, got {self}")
-
-    @classmethod
-    def square(cls, kernel: int, stride: int = 1, padding: int = 0) -> "Window":
-        """Return the window with the same numbers in both directions and on all sides."""
-        return cls((kernel, kernel), (stride, stride), (padding,) * 4)
-
-    @property
-    def taps(self) -> int:
-        """Positions in the kernel."""
-        return math.prod(self.kernel)
-
-    def padded_size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the size of a map with its padding."""
-        top, left, bottom, right = self.padding
-        return height + top + bottom, width + left + right
-
-    def output_size(self, height: int, width: int, where: str = "window") -> tuple[int, int]:
-        """Return the size of the map that comes out of one of `height` x `width`; errors name the layer `where`.
-
-        Raises
-        ------
-        EspalierError
-            The kernel is larger than the padded map.
-        """
-        padded = self.padded_size(height, width)
-        if padded[0] < self.kernel[0] or padded[1] < self.kernel[1]:
-            raise EspalierError(f"{where}: a {self.kernel} kernel is larger than the padded {padded} map")
-        return tuple((size - k) // s + 1 for size, k, s in zip(padded, self.kernel, self.stride, strict=True))  # type: ignore[return-value]
-
-    def pad(self, maps: NDArray[Any], value: float = 0) -> NDArray[Any]:
-        """Return (..., height, width) maps with the padding filled with `value`."""
-        top, left, bottom, right = self.padding
-        widths = [(0, 0)] * (maps.ndim - 2) + [(top, bottom), (left, right)]
-        return np.pad(maps, widths, constant_values=value)
-
-    def shifts(self, padded: NDArray[Any]) -> list[NDArray[Any]]:
-        """Return, for each tap row-major, the view (..., output height, output width) of padded maps that it meets."""
-        patches = self.patches(padded)
-        return [patches[..., row, column] for row in range(self.kernel[0]) for column in range(self.kernel[1])]
-
-    def patches(self, padded: NDArray[Any]) -> NDArray[Any]:
-        """Return the view (..., output height, output width, kernel height, kernel width) of padded maps."""
-        view = sliding_window_view(padded, self.kernel, axis=(-2, -1))
-        return view[..., :: self.stride[0], :: self.stride[1], :, :]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +44,8 @@ class Layer(ABC):
 class Weighted(Layer):
     """A layer of multiply-accumulates.
 
-    `weight` is (outputs, inputs, kernel height, kernel width) or (outputs, inputs), `bias` (outputs,), float32.
+    `weight` is (outputs, inputs, kernel height, kernel width) or (outputs, inputs), `bias` (outputs,), float32; the
+    inputs of a grouped convolution are those of one group.
     """
 
     weight: Array = field(kw_only=True)
@@ -126,31 +61,44 @@ class Weighted(Layer):
 
     @property
     def lowered_shape(self) -> tuple[int, int, int]:
-        """(outputs, input maps, taps of a kernel): the shape that masks have."""
+        """(outputs, input maps of a group, taps of a kernel): the shape that masks have."""
         return self.weight.shape[0], self.weight.shape[1], math.prod(self.weight.shape[2:])
 
 
 @dataclass(frozen=True, eq=False)
 class Conv2d(Weighted):
-    """Cross-correlation of (C, H, W) maps with (M, C, k, k) kernels, zero padded, one group."""
+    """Cross-correlation of (C, H, W) maps with (M, C / groups, k, k) kernels, zero padded.
+
+    Outputs and input maps are cut into `groups` runs of equal length; an output reads the maps of its own run. With
+    groups = C = M the convolution is depthwise.
+    """
 
     window: Window = field(kw_only=True)
+    groups: int = field(default=1, kw_only=True, metadata=LATER)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.weight.shape[2:] != self.window.kernel:
             raise EspalierError(f"{self.name}: kernels are {self.weight.shape[2:]}, the window {self.window.kernel}")
+        if self.groups < 1 or self.weight.shape[0] % self.groups:
+            raise EspalierError(f"{self.name}: {self.weight.shape[0]} outputs do not fall into {self.groups} groups")
+
+    @property
+    def input_maps(self) -> int:
+        """Maps that the layer reads, those of all groups."""
+        return self.weight.shape[1] * self.groups
 
     def output_shape(self, *shapes: Shape) -> Shape:
         channels, height, width = _maps(self, shapes)
-        if channels != self.weight.shape[1]:
-            raise EspalierError(f"{self.name}: expects {self.weight.shape[1]} input maps, gets {channels}")
+        if channels != self.input_maps:
+            raise EspalierError(f"{self.name}: expects {self.input_maps} input maps, gets {channels}")
         return (self.weight.shape[0], *self.window.output_size(height, width, self.name))
 
     def forward(self, *inputs: Array) -> Array:
         taps = np.stack(self.window.shifts(self.window.pad(inputs[0])), axis=2)  # (batch, C, k*k, H, W)
         batch, _, _, height, width = taps.shape
-        product = self.weight.reshape(len(self.weight), -1) @ taps.reshape(batch, -1, height * width)
+        runs = self.groups, len(self.weight) // self.groups
+        product = self.weight.reshape(*runs, -1) @ taps.reshape(batch, self.groups, -1, height * width)
         return product.reshape(batch, -1, height, width) + self.bias[:, None, None]
 
 
@@ -215,6 +163,23 @@ class ReLU(Layer):
 
 
 @dataclass(frozen=True, eq=False)
+class Clip(Layer):
+    """``min(max(x, 0), highest)``: a ReLU with an upper bound, which is 6 in ReLU6."""
+
+    highest: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.highest) and self.highest > 0):
+            raise EspalierError(f"{self.name}: the upper bound must be a positive number, got {self.highest}")
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return shapes[0]
+
+    def forward(self, *inputs: Array) -> Array:
+        return np.clip(inputs[0], np.float32(0), np.float32(self.highest))
+
+
+@dataclass(frozen=True, eq=False)
 class MaxPool(Layer):
     """The largest value in each window; padding never wins."""
 
@@ -276,6 +241,21 @@ class Add(Layer):
 
     def forward(self, *inputs: Array) -> Array:
         return inputs[0] + inputs[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Concat(Layer):
+    """The maps of two tensors of one size, one behind the other; more than two are a chain of these."""
+
+    arity: ClassVar[int] = 2
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        if len(shapes[0]) != len(shapes[1]) or shapes[0][1:] != shapes[1][1:]:
+            raise EspalierError(f"{self.name}: joins maps of one size, gets {shapes}")
+        return (shapes[0][0] + shapes[1][0], *shapes[0][1:])
+
+    def forward(self, *inputs: Array) -> Array:
+        return np.concatenate(inputs, axis=1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -241,6 +241,35 @@ class ReluLayer(ProgramLayer):
 
 
 @dataclass(frozen=True, eq=False)
+class ClipLayer(ProgramLayer):
+    """``min(max(code, 0), highest)``, where no requantisation saturates at the bound of a clipped ReLU."""
+
+    highest: int
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        if self.highest < 0:
+            raise EspalierError(f"{self.name}: the highest code must not be negative, got {self.highest}")
+        return shapes[0]
+
+
+@dataclass(frozen=True, eq=False)
+class ConcatLayer(ProgramLayer):
+    """The maps of two tensors, one behind the other; no code moves, so that both are the same kind of signal."""
+
+    arity: ClassVar[int] = 2
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        if len(shapes[0]) != len(shapes[1]) or shapes[0][1:] != shapes[1][1:]:
+            raise EspalierError(f"{self.name}: joins maps of one size, gets {shapes}")
+        return (shapes[0][0] + shapes[1][0], *shapes[0][1:])
+
+    def output_signal(self, *signals: Signal) -> Signal:
+        if signals[0] != signals[1]:
+            raise EspalierError(f"{self.name}: joins codes that mean the same, gets {signals[0]} and {signals[1]}")
+        return signals[0]
+
+
+@dataclass(frozen=True, eq=False)
 class FlattenLayer(ProgramLayer):
     """(C, H, W) read as (C*H*W,), row-major; no code moves."""
 
@@ -381,5 +410,5 @@ def _check_accumulator(layer: Any, needed: int, outputs: int = 1) -> None:
         raise EspalierError(f"{layer.name}: accumulator times multiplier needs more than {PRODUCT_BITS} bits")
 
 
-_LAYERS = (AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ReluLayer)
+_LAYERS = (AddLayer, AvgPoolLayer, ClipLayer, ConcatLayer, FlattenLayer, MacLayer, MaxPoolLayer, ReluLayer)
 _CLASSES = (*_LAYERS, FixedFormat, IndexWords, Overflow, Requantize, Rounding, Signal, Window)

@@ -25,11 +25,13 @@ _CLASSES = (
     network.Linear,
     network.BatchNorm,
     network.ReLU,
+    network.Clip,
     network.MaxPool,
     network.AvgPool,
     network.GlobalAvgPool,
     network.Flatten,
     network.Add,
+    network.Concat,
 )
 
 
@@ -116,3 +118,12 @@ class PrunedNetwork:
     def load(cls, path: str | os.PathLike[str]) -> "PrunedNetwork":
         """Read what `save` wrote; raises EspalierError if the file was cut, changed, or is something else."""
         return archive.load(Path(path), KIND, (cls, *_CLASSES))
+
+    def to_bytes(self) -> bytes:
+        """Return what `save` writes: the form for another process, because read-only mappings do not pickle."""
+        return archive.dump(KIND, self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "PrunedNetwork":
+        """Return the network of which `to_bytes` made `data`; raises as `load` does."""
+        return archive.loads(data, KIND, (cls, *_CLASSES))

@@ -15,6 +15,8 @@ from accel.network import INPUT
 from accel.program import (
     AddLayer,
     AvgPoolLayer,
+    ClipLayer,
+    ConcatLayer,
     FlattenLayer,
     MacLayer,
     MaxPoolLayer,
@@ -111,6 +113,16 @@ def relu(layer: ReluLayer, x: Codes) -> Codes:
     return np.maximum(x, 0)
 
 
+def clip(layer: ClipLayer, x: Codes) -> Codes:
+    """Replace negative codes by zero, and those above the bound by it."""
+    return np.minimum(np.maximum(x, 0), layer.highest)
+
+
+def concat(layer: ConcatLayer, left: Codes, right: Codes) -> Codes:
+    """Put the maps of two tensors one behind the other."""
+    return np.concatenate([left, right], axis=1)
+
+
 def flatten(layer: FlattenLayer, x: Codes) -> Codes:
     """Read the maps as one vector."""
     return x.reshape(len(x), math.prod(x.shape[1:]))
@@ -122,5 +134,7 @@ _FUNCTIONS: dict[type[ProgramLayer], Callable[..., Codes]] = {
     AvgPoolLayer: avg_pool,
     AddLayer: add,
     ReluLayer: relu,
+    ClipLayer: clip,
+    ConcatLayer: concat,
     FlattenLayer: flatten,
 }

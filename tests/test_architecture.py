@@ -19,9 +19,11 @@ NOUNS = (
     "files",
     "archive",
     "fixedpoint",
+    "window",
     "network",
     "sparsity",
     "encoding",
+    "grouped",
     "signal",
     "array",
     "pruned",
@@ -34,6 +36,7 @@ HOMES = {
     "amaranth": ("rtl",),
     "torch": ("accel.train",),
     "pooch": ("accel.interchange",),
+    "onnx": ("accel.interchange",),
     "sklearn": ("accel.interchange.make_digits",),
     "matplotlib": ("reports",),
     "click": ("reports",),
@@ -145,7 +148,7 @@ def test_every_dependency_has_its_home() -> None:
     """What pyproject.toml declares is what may be imported: no dependency is undeclared, none is of no use."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    declared = {re.match(r"[\w-]+", text)[0] for text in [*project["dependencies"], *extras["train"]]}  # type: ignore[index]
+    declared = {re.match(r"[\w-]+", text)[0] for text in [*project["dependencies"], *extras["train"], *extras["onnx"]]}  # type: ignore[index]
     assert declared == HOMES.keys() - {"sklearn"}
     assert any(text.startswith("scikit-learn") for text in extras["dev"])
 

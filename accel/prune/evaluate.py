@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
-from accel.network import INPUT, Add, Array, BatchNorm, Flatten, Layer, Network, ReLU, Weighted
+from accel.network import INPUT, Add, Array, BatchNorm, Clip, Flatten, Layer, Network, ReLU, Weighted
 from accel.prune import forward
 from accel.prune.narrow import kept_maps, map_flags, tensor_groups
 from accel.sparsity import FeatureMap, LayerMask, Mask
@@ -163,7 +163,7 @@ class _Split:
             free = source in own and len(self.network.consumers(source)) == 1 and source not in layer.inputs[1:]
             if free or not isinstance(layer, Flatten):
                 own.add(layer.name)
-            if free and isinstance(layer, ReLU | BatchNorm | Add):
+            if free and isinstance(layer, ReLU | Clip | BatchNorm | Add):
                 found.add(layer.name)
         return found
 

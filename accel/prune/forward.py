@@ -14,6 +14,8 @@ from accel.network import (
     Array,
     AvgPool,
     BatchNorm,
+    Clip,
+    Concat,
     Conv2d,
     Flatten,
     GlobalAvgPool,
@@ -47,7 +49,12 @@ def multiply(layer: Weighted, weight: Array, bias: Array, lowered: Array, shape:
 
     `shape` is what the network says the output of `layer` has, for its height and width.
     """
-    product = weight @ lowered
+    groups = layer.groups if isinstance(layer, Conv2d) else 1
+    if groups > 1:
+        runs = weight.reshape(groups, len(weight) // groups, -1)
+        product = (runs @ lowered.reshape(groups, runs.shape[2], -1)).reshape(len(weight), -1)
+    else:
+        product = weight @ lowered
     product += bias[:, None]
     return product.reshape(len(weight), *shape[1:], -1)
 
@@ -62,6 +69,8 @@ def apply(layer: Layer, inputs: list[Array], kept: Mask | slice, in_place: bool)
     match layer:
         case ReLU():
             return np.maximum(source, 0, out=out)
+        case Clip():
+            return np.clip(source, np.float32(0), np.float32(layer.highest), out=out)
         case BatchNorm():
             gain, offset = (x[kept].reshape(-1, *(1,) * (source.ndim - 1)) for x in layer.gain_and_offset)
             scaled = np.multiply(source, gain, out=out)
@@ -78,6 +87,8 @@ def apply(layer: Layer, inputs: list[Array], kept: Mask | slice, in_place: bool)
             return source.reshape(-1, source.shape[-1])
         case Add():
             return np.add(source, inputs[1], out=out)
+        case Concat():
+            return np.concatenate(inputs)
     raise EspalierError(f"{layer.name}: no fast evaluation of a {type(layer).__name__}")
 
 

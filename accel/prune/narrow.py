@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
-from accel.network import INPUT, BatchNorm, Conv2d, Flatten, Layer, Linear, Network, Weighted
+from accel.network import INPUT, BatchNorm, Concat, Conv2d, Flatten, Layer, Linear, Network, Weighted
 from accel.pruned import PrunedNetwork
 from accel.sparsity import FeatureMap, LayerMask, Mask, Masks
 
@@ -62,10 +62,19 @@ def map_flags(name: str, mask: LayerMask) -> Mask:
 
 
 def tensor_groups(network: Network) -> dict[str, set[str]]:
-    """Return, for each tensor, the tensors that have the same maps, itself included."""
+    """Return, for each tensor, the tensors that have the same maps, itself included.
+
+    Raises
+    ------
+    EspalierError
+        A grouped convolution or a concatenation ties maps to their places.
+    """
     groups: dict[str, set[str]] = {INPUT: {INPUT}}
     for layer in network.layers:
         group = {layer.name}
+        if isinstance(layer, Concat) or (isinstance(layer, Conv2d) and layer.groups > 1):
+            kind = "concatenation" if isinstance(layer, Concat) else "grouped convolution"
+            raise EspalierError(f"{layer.name}: the maps around a {kind} can be neither pruned nor reordered")
         if not isinstance(layer, Weighted | Flatten):
             group = group.union(*(groups[source] for source in layer.inputs))
         for member in group:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
-from accel.network import Array, Flatten, MaxPool, Network, ReLU, Weighted
+from accel.network import INPUT, Array, Clip, Flatten, MaxPool, Network, ReLU, Weighted
 from accel.pruned import PrunedNetwork
 from accel.quantize.groups import Group, groups_of
 from accel.quantize.rules import L2, Steps
@@ -24,7 +24,7 @@ class Calibration:
     Parameters
     ----------
     pruned : PrunedNetwork
-    images : float array (images, maps, height, width) in 0..1
+    images : float array (images, maps, height, width)
         Signal steps are fitted to what the layers give for these.
     steps : Steps
         The rule by which steps are found, and those that are given.
@@ -48,6 +48,8 @@ class Calibration:
             raise EspalierError(
                 f"{network.name}: calibration images must be (images, {shape}), got {self.images.shape}"
             )
+        if not np.isfinite([self.images.min(), self.images.max()]).all():
+            raise EspalierError(f"{network.name}: calibration images hold a value that is not finite")
         _check_given(self.pruned, self.steps)
 
     @property
@@ -85,6 +87,22 @@ class Calibration:
             self._found[key] = np.array([self.steps.of(self.values[name], lowest, highest)])
         return max(float(self._found[key][0]), finest)
 
+    def input_step(self, bits: int) -> tuple[float, bool]:
+        """Return the step of the image's codes of `bits` bits, and whether they have a sign.
+
+        Images in 0..1 are pixels, whose step covers just that; others were normalised, and their step is found by the
+        rule, with a sign if any of them is negative.
+        """
+        lowest, highest = float(self.images.min()), float(self.images.max())
+        if lowest >= 0 and highest <= 1:
+            return (2.0**-bits if self.steps.power_of_two else 1 / (2**bits - 1)), False
+        if lowest >= 0:
+            return self.steps.of(self.images, 0, 2**bits - 1), False
+        if bits < 2:
+            raise EspalierError(f"{INPUT}: images with negative values need at least 2 bits, got {bits}")
+        most = 2 ** (bits - 1) - 1
+        return self.steps.of(self.images, -most, most), True
+
     def _find_weight_steps(self, layer: Weighted, highest: int) -> Floats:
         kept = self.pruned.layer_mask(layer.name).kept.reshape(len(layer.weight), -1)
         matrix = layer.weight.reshape(kept.shape)
@@ -98,7 +116,8 @@ class Calibration:
 
     def _settled(self, name: str) -> str:
         """Return the tensor that is read after the ReLU and max pools of `name`, which move codes but make none."""
-        while len(readers := self.network.consumers(name)) == 1 and isinstance(readers[0], ReLU | MaxPool | Flatten):
+        moving = ReLU | Clip | MaxPool | Flatten
+        while len(readers := self.network.consumers(name)) == 1 and isinstance(readers[0], moving):
             name = readers[0].name
         return name
 

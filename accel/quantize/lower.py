@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 from accel import encoding
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat, Overflow, Rounding
+from accel.grouped import across_groups
 from accel.network import (
     INPUT,
     Add,
     Array,
     AvgPool,
+    Clip,
+    Concat,
     Conv2d,
     Flatten,
     GlobalAvgPool,
@@ -25,7 +28,18 @@ from accel.network import (
     Weighted,
     Window,
 )
-from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
+from accel.program import (
+    AddLayer,
+    AvgPoolLayer,
+    ClipLayer,
+    ConcatLayer,
+    FlattenLayer,
+    MacLayer,
+    MaxPoolLayer,
+    Program,
+    ProgramLayer,
+    ReluLayer,
+)
 from accel.pruned import PrunedNetwork
 from accel.quantize.calibration import Calibration
 from accel.quantize.rules import L2, Steps
@@ -60,7 +74,7 @@ def lower(
     ----------
     pruned : PrunedNetwork
     widths : Widths
-    images : float array (images, maps, height, width) in 0..1
+    images : float array (images, maps, height, width)
         Calibration batch: signal steps are fitted to what the layers give for it.
     steps : Steps
         The rule by which steps are found, and those that are given.
@@ -106,18 +120,22 @@ class _Lowering:
         self.absorbed = absorbed_relus(network)
         self.signals = {INPUT: self._input_signal()}
         self.renamed: dict[str, str] = {}
-        layers = []
+        self.layers: list[ProgramLayer] = []
         for layer in network.layers:
             sources = tuple(self.renamed.get(source, source) for source in layer.inputs)
-            if layer.name in self.absorbed:
+            if layer.name in self.absorbed and not self._is_bound(layer, sources[0]):
                 self.renamed[layer.name] = sources[0]
                 continue
-            lowered = self._layer(replace(layer, inputs=sources))
-            self.signals[layer.name] = lowered.output_signal(*(self.signals[source] for source in sources))
-            layers.append(lowered)
+            self._append(self._layer(replace(layer, inputs=sources)))
         return Program(
-            network.name, pruned.pattern, pruned.data, network.input_shape, self.signals[INPUT], tuple(layers)
+            network.name, pruned.pattern, pruned.data, network.input_shape, self.signals[INPUT], tuple(self.layers)
         )
+
+    def _append(self, layer: ProgramLayer) -> str:
+        """Put `layer` behind the others and return its name."""
+        self.signals[layer.name] = layer.output_signal(*(self.signals[source] for source in layer.inputs))
+        self.layers.append(layer)
+        return layer.name
 
     def _layer(self, layer: Layer) -> ProgramLayer:
         match layer:
@@ -134,14 +152,27 @@ class _Lowering:
                 return self._add(layer)
             case ReLU():
                 return ReluLayer(layer.name, layer.inputs)
+            case Clip():
+                return ClipLayer(layer.name, layer.inputs, self._bound(layer, layer.inputs[0]))
+            case Concat():
+                return self._concat(layer)
             case Flatten():
                 return FlattenLayer(layer.name, layer.inputs)
         raise EspalierError(f"{layer.name}: a Program has no {type(layer).__name__}")
 
     def _input_signal(self) -> Signal:
-        bits = self.widths.input_bits
-        step = 2.0**-bits if self.calibration.steps.power_of_two else 1 / (2**bits - 1)
-        return Signal(integer_format(bits, signed=False), step)
+        step, signed = self.calibration.input_step(self.widths.input_bits)
+        return Signal(integer_format(self.widths.input_bits, signed), step)
+
+    def _is_bound(self, layer: Layer, source: str) -> bool:
+        """Return whether an absorbed activation has an upper bound at which no requantisation saturates."""
+        form = self.signals[source].format
+        saturates = form.overflow in (Overflow.SAT, Overflow.SAT_SYM)
+        return isinstance(layer, Clip) and not (saturates and self._bound(layer, source) >= form.max_code)
+
+    def _bound(self, layer: Clip, source: str) -> int:
+        """Return the code of the upper bound: the nearest, the higher one in the middle between two."""
+        return math.floor(layer.highest / self.signals[source].step + 0.5)
 
     def _output_signal(self, name: str, accumulator_step: float, signed: bool = True) -> Signal:
         """Return the signal of a layer's output.
@@ -151,16 +182,27 @@ class _Lowering:
         """
         signed = signed and name not in self.absorbed.values()
         form = integer_format(self.widths.of_signal(name), signed, self.rounding, self.overflow)
-        finest = 2.0 ** math.floor(math.log2(accumulator_step)) if self.calibration.steps.power_of_two else 0.0
-        return Signal(form, self.calibration.signal_step(name, form, finest))
+        steps = self.calibration.steps
+        finest = 2.0 ** math.floor(math.log2(accumulator_step)) if steps.power_of_two else 0.0
+        step = self.calibration.signal_step(name, form, finest)
+        if name not in steps.signals and not steps.power_of_two:  # the last code is no more than the bound of a clip
+            step = min(step, self._highest(name) / form.max_code)
+        return Signal(form, step)
+
+    def _highest(self, name: str) -> float:
+        """Return the bound of the activation that the layer `name` takes in; infinite if it has none."""
+        taken = (self.network[activation] for activation, source in self.absorbed.items() if source == name)
+        return min((layer.highest for layer in taken if isinstance(layer, Clip)), default=math.inf)
 
     def _mac(self, layer: Weighted) -> MacLayer:
         mask = self.pruned.layer_mask(layer.name)
         pattern = parse_pattern(mask.pattern)
-        nest = pattern.nest(mask.kept)
         last = layer.name == self.network.output
         bits = self.widths.of_weights(layer.name)
         weight_steps, codes = self._weight_codes(layer, mask.kept, bits)
+        if isinstance(layer, Conv2d) and layer.groups > 1:
+            mask, codes = across_groups(mask, codes, layer.groups)
+            pattern = parse_pattern(mask.pattern)
         source = self.signals[layer.inputs[0]]
         accumulator_steps = weight_steps * source.step
         bias = _bias_codes(layer, accumulator_steps)
@@ -173,13 +215,13 @@ class _Lowering:
         return MacLayer(
             layer.name,
             layer.inputs,
-            shape=layer.lowered_shape,
+            shape=mask.kept.shape,
             window=layer.window if isinstance(layer, Conv2d) else None,
             pattern=mask.pattern,
             encoding=name,
             index=index,
             weight_bits=bits,
-            weights=nest.gather(codes),
+            weights=pattern.nest(mask.kept).gather(codes),
             weight_steps=weight_steps,
             bias_bits=max(signed_bits(bias.min()), signed_bits(bias.max())),
             bias=bias,
@@ -232,6 +274,30 @@ class _Lowering:
             output,
         )
 
+    def _concat(self, layer: Layer) -> ConcatLayer:
+        """Bring both signals to one, if they differ, by sums over one pixel; no code of either is clipped by that."""
+        first, second = (self.signals[source] for source in layer.inputs)
+        if first == second:
+            return ConcatLayer(layer.name, layer.inputs)
+        signed = first.format.signed or second.format.signed
+        bits = max(first.bits, second.bits)
+        highest = integer_format(bits, signed).max_code
+        step = max(signal.step * signal.format.max_code / highest for signal in (first, second))
+        if self.calibration.steps.power_of_two:
+            step = 2.0 ** math.ceil(math.log2(step))
+        joined = Signal(integer_format(bits, signed, self.rounding, self.overflow), step)
+        pair = zip(layer.inputs, "ab", strict=True)
+        return ConcatLayer(layer.name, tuple(self._rescaled(x, f"{layer.name}.{part}", joined) for x, part in pair))
+
+    def _rescaled(self, source: str, name: str, output: Signal) -> str:
+        """Append a layer that brings the codes of `source` to another signal; return its name, or `source`."""
+        signal = self.signals[source]
+        if signal == output:
+            return source
+        scale = requantization(np.array([signal.step / output.step]), name)
+        bits = sum_bits([1], [signal.format])
+        return self._append(AvgPoolLayer(name, (source,), Window((1, 1)), bits, False, scale, output))
+
 
 def _bias_codes(layer: Weighted, accumulator_steps: NDArray[np.float64]) -> NDArray[np.int64]:
     codes = np.floor(layer.bias / accumulator_steps + 0.5)
@@ -241,13 +307,13 @@ def _bias_codes(layer: Weighted, accumulator_steps: NDArray[np.float64]) -> NDAr
 
 
 def absorbed_relus(network: Network) -> dict[str, str]:
-    """Return which ReLU (by name) is taken in by the requantisation of which layer.
+    """Return which ReLU (by name), or clip, is taken in by the requantisation of which layer.
 
     A ReLU may also follow max pools or a flatten of that layer's output: max(x, 0) is monotone, so that they commute.
     """
     absorbed: dict[str, str] = {}
     for layer in network.layers:
-        if not isinstance(layer, ReLU):
+        if not isinstance(layer, ReLU | Clip):
             continue
         source = layer.inputs[0]
         while source != INPUT and len(network.consumers(source)) == 1:

@@ -130,7 +130,7 @@ def compute(layer: Layer, arrays: Any, *inputs: Tensor) -> Tensor:
 @compute.register
 def _(layer: Conv2d, arrays: Any, maps: Tensor) -> Tensor:
     maps, padding = padded(maps, layer.window)
-    return F.conv2d(maps, arrays.weight, arrays.bias, layer.window.stride, padding)
+    return F.conv2d(maps, arrays.weight, arrays.bias, layer.window.stride, padding, groups=layer.groups)
 
 
 @compute.register

@@ -1,0 +1,85 @@
+"""Grouped convolutions in a Program: an ordinary layer whose kernels between groups are not kept."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.encoding import MOST_WEIGHTS
+from accel.errors import EspalierError
+from accel.sparsity import (
+    Dense,
+    FeatureMap,
+    Irregular,
+    Kernel,
+    KernelStrided,
+    LayerMask,
+    Mask,
+    Pattern,
+    Strided,
+    parse_pattern,
+)
+
+
+def across_groups(mask: LayerMask, codes: NDArray[np.int64], groups: int) -> tuple[LayerMask, NDArray[np.int64]]:
+    """Return mask and weights of the layer that reads all maps and keeps those of each output's own group.
+
+    Parameters
+    ----------
+    mask : LayerMask
+        (M, C / groups, T), of any pattern.
+    codes : int array (M, C / groups * T)
+    groups : int
+
+    Returns
+    -------
+    LayerMask (M, C, T), int array (M, C * T)
+        A list of input maps for each output says which kernels there are, which is the kernel pattern.
+
+    Raises
+    ------
+    EspalierError
+        The layer would have more weights than a Program's index counts.
+    """
+    outputs, maps, taps = mask.kept.shape
+    shape = outputs, maps * groups, taps
+    if math.prod(shape) > MOST_WEIGHTS:
+        raise EspalierError(
+            f"a convolution of {groups} groups and the shape {shape} has too many kernels for a Program"
+        )
+    rows = np.arange(outputs)[:, None]
+    columns = rows // (outputs // groups) * maps + np.arange(maps)
+    kept, spread = np.zeros(shape, bool), np.zeros(shape, np.int64)
+    kept[rows, columns] = mask.kept
+    spread[rows, columns] = codes.reshape(outputs, maps, taps)
+    return LayerMask(str(_pattern_across(parse_pattern(mask.pattern))), kept), spread.reshape(outputs, -1)
+
+
+def within_groups(kept: Mask) -> int:
+    """Return the number of groups, at most, between which a mask (M, C, T) keeps nothing; 1 if it is no grouped one."""
+    outputs, maps, _ = kept.shape
+    read = np.any(kept, axis=2)
+    for groups in range(math.gcd(outputs, maps), 1, -1):
+        if outputs % groups or maps % groups:
+            continue
+        runs = np.any(read.reshape(groups, outputs // groups, groups, maps // groups), axis=(1, 3))
+        if not runs[~np.eye(groups, dtype=bool)].any():
+            return groups
+    return 1
+
+
+def group_weights(matrix: NDArray[np.int64], shape: tuple[int, int, int], groups: int) -> NDArray[np.int64]:
+    """Return the kernels (M, C / groups, T) of the weights (M, C * T) that lie within groups."""
+    outputs, maps, _ = shape
+    rows = np.arange(outputs)[:, None]
+    columns = rows // (outputs // groups) * (maps // groups) + np.arange(maps // groups)
+    return matrix.reshape(shape)[rows, columns]
+
+
+def _pattern_across(pattern: Pattern) -> Pattern:
+    match pattern:
+        case Dense() | FeatureMap() | Kernel():
+            return Kernel()
+        case Strided() | KernelStrided():
+            return KernelStrided(pattern.keep)
+    return Irregular()
