@@ -1,0 +1,138 @@
+"""What a Program needs so that ONNX's float arithmetic gives its very codes; what does not have it is refused.
+
+In QCDQ and QONNX a layer computes in float32 on real values, code * step. With steps that are powers of two every such
+number is an integer times a power of two, and float32 holds integers up to 2**24: as long as no sum of magnitudes
+exceeds that, no operation rounds, in whatever order a runtime adds. What is left is one division by a power of two and
+one rounding to nearest, ties to even, in QuantizeLinear (https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html),
+which is RND_CONV. QLinearConv rounds the same, and turns its int32 sum into float32 before.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.errors import EspalierError
+from accel.fixedpoint import FixedFormat, Overflow, Rounding
+from accel.program import AddLayer, AvgPoolLayer, MacLayer, Program, ProgramLayer
+from accel.signal import Requantize, Signal
+
+FLOAT_BITS = 24  # float32 holds every integer up to 2**24
+EXPONENTS = 100  # steps within 2**-100 .. 2**100 keep every number a normal float32
+Accumulating = MacLayer | AvgPoolLayer | AddLayer
+POWER_HINT = "quantise with power-of-two steps (espalier quantize --power-of-two)"
+ROUNDING_HINT = "quantise with --rounding RND_CONV"
+
+
+def check_program(program: Program, target: str, rounds: Callable[[FixedFormat, bool], bool]) -> None:
+    """Raise EspalierError, naming the layer and what to change, unless float32 gives every code of `program`.
+
+    `rounds` says whether the target can round as a format asks, given whether values may be negative.
+    """
+    _check_step("input", program.input_signal.step)
+    check_format("input", program.input_signal.format, target)
+    if not rounds(program.input_signal.format, program.input_signal.format.signed):
+        raise _rounding("input", program.input_signal.format, target)
+    for layer in program.layers:
+        if isinstance(layer, Accumulating):
+            _check_accumulating(program, layer, target, rounds)
+
+
+def accumulator_steps(program: Program, layer: Accumulating) -> NDArray[np.float64]:
+    """Return the real value of code 1 of a layer's accumulators, (1,) or (M,).
+
+    Raises
+    ------
+    EspalierError
+        An addition's weights do not bring two steps to one exactly.
+    """
+    steps = [program.signals[source].step for source in layer.inputs]
+    if isinstance(layer, MacLayer):
+        return layer.weight_steps * steps[0]
+    if isinstance(layer, AvgPoolLayer):
+        return np.array([steps[0] / layer.window.taps])
+    left, right = (step / weight for step, weight in zip(steps, layer.weights, strict=True))
+    if left != right:
+        raise EspalierError(f"{layer.name}: its weights {layer.weights} only nearly match two steps; {POWER_HINT}")
+    return np.array([left])
+
+
+def largest_sum(program: Program, layer: Accumulating) -> int:
+    """Return what no sum of magnitudes in an accumulator of `layer` exceeds."""
+    most = [max(-x.min_code, x.max_code) for x in (program.signals[source].format for source in layer.inputs)]
+    if isinstance(layer, MacLayer):
+        return int((np.abs(layer.matrix).sum(axis=1) * most[0] + np.abs(layer.bias)).max())
+    weights = (layer.window.taps,) if isinstance(layer, AvgPoolLayer) else layer.weights
+    return sum(weight * code for weight, code in zip(weights, most, strict=True))
+
+
+def code_range(form: FixedFormat) -> tuple[int, int]:
+    """Return the lowest and the highest code that a saturating format gives."""
+    return -form.max_code if form.overflow == Overflow.SAT_SYM and form.signed else form.min_code, form.max_code
+
+
+def never_rounds(requantize: Requantize) -> bool:
+    """Return whether requantisation of every integer is an integer."""
+    return not (requantize.multipliers.astype(np.int64) % (1 << requantize.shift)).any()
+
+
+def check_format(name: str, form: FixedFormat, target: str) -> None:
+    """Raise EspalierError unless codes of `form` saturate."""
+    if form.overflow not in (Overflow.SAT, Overflow.SAT_SYM):
+        raise EspalierError(
+            f"{name}: its codes overflow by {form.overflow.name}, {target} saturates; quantise with --overflow SAT"
+        )
+
+
+def is_power_of_two(value: float) -> bool:
+    """Return whether a positive number is a power of two."""
+    return math.frexp(value)[0] == 0.5
+
+
+def _check_accumulating(
+    program: Program, layer: Accumulating, target: str, rounds: Callable[[FixedFormat, bool], bool]
+) -> None:
+    steps = accumulator_steps(program, layer)
+    for step in (*steps, layer.output.step):
+        _check_step(layer.name, float(step))
+    if isinstance(layer, MacLayer) and layer.accumulator_overflow is not None:
+        raise EspalierError(
+            f"{layer.name}: its accumulator overflows at {layer.accumulator_bits} bits, those of {target} hold every "
+            "sum; quantise without --accumulator-bits"
+        )
+    if (most := largest_sum(program, layer)) > 1 << FLOAT_BITS:
+        raise EspalierError(
+            f"{layer.name}: its sums reach {most}, float32 holds integers up to {1 << FLOAT_BITS}; "
+            "quantise with fewer bits of weights or signals"
+        )
+    if layer.requantize is None:
+        if steps.size > 1 and (steps != steps[0]).any():
+            raise EspalierError(f"{layer.name}: its scores have a step for each output, expected one")
+        return
+    quotient = steps / layer.output.step
+    if (layer.requantize.multipliers / 2.0**layer.requantize.shift != quotient).any():
+        raise EspalierError(f"{layer.name}: its multipliers are not the quotient of its steps; {POWER_HINT}")
+    check_format(layer.name, layer.output.format, target)
+    negative = not layer.relu and layer.output.format.signed
+    if not never_rounds(layer.requantize) and not rounds(layer.output.format, negative):
+        raise _rounding(layer.name, layer.output.format, target)
+
+
+def _check_step(name: str, step: float) -> None:
+    if not is_power_of_two(step) or abs(math.frexp(step)[1]) > EXPONENTS:
+        raise EspalierError(f"{name}: its step {step:g} is no power of two; {POWER_HINT}")
+
+
+def _rounding(name: str, form: FixedFormat, target: str) -> EspalierError:
+    return EspalierError(f"{name}: rounds by {form.rounding.name}, which {target} does not; {ROUNDING_HINT}")
+
+
+def half_even(form: FixedFormat, negative: bool) -> bool:
+    """Return whether QuantizeLinear rounds as `form` does."""
+    return form.rounding == Rounding.RND_CONV
+
+
+def signal_of_scores(layer: ProgramLayer) -> Signal | None:
+    """Return the signal of a layer that hands out its accumulators, or None."""
+    return layer.output if isinstance(layer, Accumulating) and layer.requantize is None else None

@@ -1,0 +1,71 @@
+"""Which of our patterns the zeros of an array already are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from accel import encoding
+from accel.sparsity import (
+    Block,
+    Dense,
+    FeatureMap,
+    Irregular,
+    Kernel,
+    KernelStrided,
+    LayerMask,
+    Mask,
+    NOfM,
+    Pattern,
+    Strided,
+)
+
+# from the one with the simplest index to that with the least regular; the first of those that tie is taken
+CANDIDATES: tuple[Pattern, ...] = (
+    Dense(),
+    FeatureMap(),
+    Strided(),
+    Kernel(),
+    KernelStrided(),
+    *(Block(size) for size in (32, 16, 8, 4, 2)),
+    *(NOfM(n, m) for n, m in ((1, 4), (2, 4), (1, 2), (4, 8), (2, 8))),
+    Irregular(),
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A pattern whose masks cover every weight that is not zero."""
+
+    pattern: str
+    encoding: str
+    density: float  # kept / all
+    bits: int  # of the stored weights at a given width, and of the index
+
+
+def found_patterns(weight: ArrayLike, weight_bits: int = 8) -> tuple[Found, ...]:
+    """Return the patterns that the zeros of `weight` (M, C, ...) already are, the one with the fewest bits first.
+
+    Dense is always one of them. `weight_bits` are those of a stored weight.
+    """
+    kept = _lowered(weight)
+    found = []
+    for pattern in CANDIDATES:
+        mask = np.ones_like(kept) if isinstance(pattern, Dense) else kept
+        if mask.any() and pattern.problem(mask) is None and not (mask.all() and not isinstance(pattern, Dense)):
+            name, index = encoding.cheapest(pattern, mask)
+            bits = pattern.nest(mask).stored_words * weight_bits + sum(words.bits for words in index)
+            found.append(Found(str(pattern), name, float(mask.mean()), bits))
+    return tuple(sorted(found, key=lambda candidate: candidate.bits))
+
+
+def mask_of_zeros(weight: ArrayLike, weight_bits: int = 8) -> LayerMask:
+    """Return the mask of the pattern that stores `weight` (M, C, ...) in the fewest bits."""
+    best = found_patterns(weight, weight_bits)[0].pattern
+    kept = _lowered(weight)
+    return LayerMask(best, np.ones_like(kept) if best == str(Dense()) else kept)
+
+
+def _lowered(weight: ArrayLike) -> Mask:
+    array = np.asarray(weight)
+    return (array != 0).reshape(*array.shape[:2], -1)

@@ -1,0 +1,253 @@
+"""Reading an ONNX file: nodes, attributes and constants as plain Python and numpy, with nothing believed unchecked.
+
+A file may come from anywhere. Sizes are compared with the bytes that are there before an array is made, data outside
+the file must lie in the model's folder, and what a graph says of its own shapes is not used: they are computed.
+"""
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.errors import EspalierError
+
+OLDEST_OPSET = 13
+MOST_ELEMENTS = 1 << 28  # of one tensor
+MOST_BYTES = 1 << 31  # of a file, as protobuf has it
+QONNX_DOMAINS = ("qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas")
+DOMAINS = ("", "ai.onnx", *QONNX_DOMAINS)
+
+Constant = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation of a graph; `str` names it in errors."""
+
+    op: str
+    domain: str
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.op} {self.name or (self.outputs[0] if self.outputs else '')!r}"
+
+    def refused(self, reason: str) -> EspalierError:
+        """Return the error that names this node."""
+        return EspalierError(f"{self}: {reason}")
+
+    def get(self, attribute: str, default: Any = None) -> Any:
+        """Return an attribute, of the type of `default` if there is one."""
+        value = self.attributes.get(attribute, default)
+        if default is not None and type(value) is not type(default):
+            raise self.refused(f"attribute {attribute} must be of type {type(default).__name__}, got {value!r}")
+        return value
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A model: nodes in the file's order, the constants they read, inputs (name, shape) and outputs.
+
+    A size of a shape is None where the file leaves it open.
+    """
+
+    name: str
+    opset: int
+    nodes: tuple[Node, ...]
+    constants: dict[str, Constant]
+    inputs: tuple[tuple[str, tuple[int | None, ...]], ...]
+    outputs: tuple[str, ...]
+
+
+def read_graph(path: str | os.PathLike[str]) -> Graph:
+    """Return the graph of the ONNX file at `path`.
+
+    Raises
+    ------
+    EspalierError
+        The package onnx is not there, or the file is no ONNX model, damaged, too old, or reaches outside its folder.
+    OSError
+        The file cannot be read.
+    """
+    onnx, path = onnx_package(), Path(path)
+    if path.stat().st_size > MOST_BYTES:
+        raise EspalierError(f"{path}: has more than {MOST_BYTES >> 30} GiB, which no ONNX file has")
+    try:
+        model = onnx.ModelProto.FromString(path.read_bytes())
+    except Exception as error:  # protobuf's own class, of a package that is no dependency of ours
+        raise EspalierError(f"{path}: is not an ONNX file, or was cut or changed") from error
+    if not model.HasField("graph") or not model.graph.node:
+        raise EspalierError(f"{path}: is not an ONNX model: it has no graph with nodes")
+    try:
+        return _graph(model, path)
+    except EspalierError as error:
+        raise EspalierError(f"{path}: {error}") from error
+
+
+def onnx_package() -> Any:
+    """Return the module `onnx`, or say how to get it."""
+    try:
+        import onnx
+    except ImportError as error:
+        raise EspalierError(
+            "ONNX files need the package onnx: pip install onnx (or install espalier-hw[onnx])"
+        ) from error
+    return onnx
+
+
+def _graph(model: Any, path: Path) -> Graph:
+    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+    if opset < OLDEST_OPSET:
+        raise EspalierError(f"is of ONNX opset {opset}, expected {OLDEST_OPSET} or later")
+    if len(model.functions):
+        raise EspalierError(f"defines functions of its own ({model.functions[0].name!r}); inline them first")
+    graph = model.graph
+    if len(graph.sparse_initializer):
+        raise EspalierError("has sparse initializers; store them as ordinary tensors")
+    constants = {tensor.name: to_array(tensor, path.parent) for tensor in graph.initializer}
+    inputs = tuple((value.name, _shape(value)) for value in graph.input if value.name not in constants)
+    return Graph(
+        graph.name or path.stem,
+        opset,
+        tuple(_node(node, path.parent) for node in graph.node),
+        constants,
+        inputs,
+        tuple(value.name for value in graph.output),
+    )
+
+
+def _shape(value: Any) -> tuple[int | None, ...]:
+    if not value.type.HasField("tensor_type"):
+        raise EspalierError(f"input {value.name!r} is no tensor")
+    dimensions = value.type.tensor_type.shape.dim
+    return tuple(d.dim_value if d.HasField("dim_value") else None for d in dimensions)
+
+
+def _node(node: Any, folder: Path) -> Node:
+    attributes = {attribute.name: _attribute(attribute, folder) for attribute in node.attribute}
+    found = Node(node.op_type, node.domain, node.name, tuple(node.input), tuple(node.output), attributes)
+    if node.domain not in DOMAINS:
+        raise found.refused(f"is of the domain {node.domain!r}, expected one of ONNX's or QONNX's own")
+    if not any(node.output):
+        raise found.refused("has no output")
+    return found
+
+
+def _attribute(attribute: Any, folder: Path) -> Any:
+    """Return an attribute's value; None for graphs and others that no operator of ours has."""
+    kinds = onnx_package().AttributeProto
+    match attribute.type:
+        case kinds.INT:
+            return attribute.i
+        case kinds.FLOAT:
+            return attribute.f
+        case kinds.STRING:
+            return attribute.s.decode(errors="replace")
+        case kinds.TENSOR:
+            return to_array(attribute.t, folder)
+        case kinds.INTS:
+            return tuple(attribute.ints)
+        case kinds.FLOATS:
+            return tuple(attribute.floats)
+        case kinds.STRINGS:
+            return tuple(text.decode(errors="replace") for text in attribute.strings)
+    return None
+
+
+def to_array(tensor: Any, folder: Path) -> Constant:
+    """Return a protobuf tensor as an array; `folder` is that of the model.
+
+    Raises
+    ------
+    EspalierError
+        Its type is none that networks have, its data do not fit its shape, or they lie outside `folder`.
+    """
+    where, shape = f"tensor {tensor.name!r}", tuple(tensor.dims)
+    count = math.prod(shape)
+    if min(shape, default=0) < 0 or count > MOST_ELEMENTS:
+        raise EspalierError(f"{where}: has the shape {shape}, expected at most {MOST_ELEMENTS} elements")
+    dtype, nibbles, fields = _storage(tensor.data_type, where)
+    needed = (count + 1) // 2 if nibbles else count * dtype.itemsize
+    if tensor.data_location == tensor.EXTERNAL:
+        data = _external(tensor, folder, needed, where)
+    elif tensor.HasField("raw_data"):
+        data = tensor.raw_data
+    else:
+        return _from_fields(tensor, fields, count, dtype, where).reshape(shape)
+    if len(data) != needed:
+        raise EspalierError(f"{where}: {len(data)} bytes are no {shape} of {dtype}, expected {needed}")
+    if nibbles:
+        return _unpacked(np.frombuffer(data, np.uint8), count, signed=nibbles < 0).reshape(shape)
+    return np.frombuffer(data, dtype).reshape(shape)
+
+
+def _storage(data_type: int, where: str) -> tuple[np.dtype[Any], int, str]:
+    """Return the dtype, whether elements are nibbles (1; -1 with a sign), and the field that holds unpacked ones."""
+    kinds = onnx_package().TensorProto
+    table = {
+        kinds.FLOAT: ("<f4", 0, "float_data"),
+        kinds.DOUBLE: ("<f8", 0, "double_data"),
+        kinds.FLOAT16: ("<f2", 0, ""),
+        kinds.INT8: ("<i1", 0, "int32_data"),
+        kinds.UINT8: ("<u1", 0, "int32_data"),
+        kinds.INT16: ("<i2", 0, "int32_data"),
+        kinds.UINT16: ("<u2", 0, "int32_data"),
+        kinds.INT32: ("<i4", 0, "int32_data"),
+        kinds.UINT32: ("<u4", 0, "uint64_data"),
+        kinds.INT64: ("<i8", 0, "int64_data"),
+        kinds.UINT64: ("<u8", 0, "uint64_data"),
+        kinds.BOOL: ("|b1", 0, "int32_data"),
+        getattr(kinds, "UINT4", -1): ("<u1", 1, ""),
+        getattr(kinds, "INT4", -2): ("<i1", -1, ""),
+    }
+    if data_type not in table:
+        raise EspalierError(f"{where}: has elements of type {data_type}, expected floats or integers")
+    dtype, nibbles, fields = table[data_type]
+    return np.dtype(dtype), nibbles, fields
+
+
+def _from_fields(tensor: Any, name: str, count: int, dtype: np.dtype[Any], where: str) -> Constant:
+    words = getattr(tensor, name) if name else ()
+    if len(words) != count:
+        raise EspalierError(f"{where}: holds {len(words)} elements, its shape {tuple(tensor.dims)} says {count}")
+    array = np.array(words)
+    if dtype.kind in "iu" and count:
+        limits = np.iinfo(dtype)
+        if array.min() < limits.min or array.max() > limits.max:
+            raise EspalierError(f"{where}: holds a value that {dtype} does not")
+    with np.errstate(over="ignore"):
+        return array.astype(dtype)
+
+
+def _unpacked(data: NDArray[np.uint8], count: int, signed: bool) -> Constant:
+    """Return the `count` words of 4 bits, the first in the low half of its byte."""
+    words = np.stack([data & 15, data >> 4], axis=-1).ravel()[:count].astype(np.int8)
+    return np.where(words > 7, words - 16, words).astype(np.int8) if signed else words.astype(np.uint8)
+
+
+def _external(tensor: Any, folder: Path, needed: int, where: str) -> bytes:
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    root = Path(os.path.realpath(folder))
+    path = None if not location or "\0" in location else Path(os.path.realpath(root / location))
+    if path is None or os.path.isabs(location) or not path.is_relative_to(root):
+        raise EspalierError(f"{where}: its data lie in {location!r}, expected a file in the model's folder")
+    if not path.is_file():
+        raise EspalierError(f"{where}: its data lie in {location!r}, which is no file")
+    try:
+        offset = int(entries.get("offset", "0"))
+        length = int(entries.get("length", str(needed)))
+    except ValueError as error:
+        raise EspalierError(f"{where}: offset and length of its data must be numbers") from error
+    if offset < 0 or length != needed or offset + length > path.stat().st_size:
+        raise EspalierError(f"{where}: {location!r} does not hold {needed} bytes from {offset} on")
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read(length)
