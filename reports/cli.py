@@ -9,7 +9,17 @@ import click
 
 from accel.errors import EspalierError
 from accel.prune.particle_filter import STARTS
-from reports import commands, hardware, prune_command, quantize_command, study_bitwidth_run, study_pruning_run
+from reports import (
+    commands,
+    hardware,
+    import_command,
+    inspect_command,
+    prune_command,
+    quantize_command,
+    size_command,
+    study_bitwidth_run,
+    study_pruning_run,
+)
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -65,16 +75,22 @@ def report(**arguments: Any) -> None:
 @signal_bits_option
 @pattern_option
 @_option("--sram", help="On-chip memory to fit into, such as 64KiB.")
+@_option("--array", help="Output lanes x pixel lanes; 8x8 where another option asks for an array.")
+@_option("--accumulator-bits", type=click.IntRange(2), help="Of the array; as many as the Program needs by default.")
+@_option("--clock", help="Of the array, such as 200MHz; 100MHz by default.")
+@_option("--dram-bandwidth", help="For weights that do not fit, such as 800MB/s; without it they must.")
+@_option("--technology", help="asic-45nm (default), ecp5-45f, zynq-7020, zu7ev, ... or a TOML file of your own.")
 @json_option
 @data_dir_option
 def size(**arguments: Any) -> None:
-    """Count bits and MACs layer by layer, and say whether it fits.
+    """Count bits and MACs layer by layer; on an array also cycles, memory blocks, energy, and what binds.
 
     NETWORK may also be a Program, whose word lengths are its own.
 
     Example: espalier size lenet5 --pattern kernel --weight-bits 4 --signal-bits 6 --sram 64KiB
+    Example: espalier size lenet5 --pattern kernel --array 8x8 --technology ecp5-45f --clock 80MHz
     """
-    commands.size(**arguments)
+    size_command.command(**arguments)
 
 
 @app.command()
@@ -251,6 +267,39 @@ def study_bitwidth(**arguments: Any) -> None:
     Example: espalier study bitwidth lenet5 --data-dir data --out study/lenet5
     """
     study_bitwidth_run.command(**arguments)
+
+
+@app.command("import")
+@click.argument("model", type=FILE)
+@_option("--data", type=FILE, help="Images (.npz) as the model takes them: quantise a float network with these.")
+@_option("--dataset", help="Data set that the network was trained on, for later commands.")
+@weight_bits_option
+@signal_bits_option
+@_option("--input-bits", type=int, default=8, show_default=True, help="Bits of a pixel.")
+@_option("--rule", default="l2", show_default=True, help="Of the steps: l2, alternating, max, percentile.")
+@_option("--power-of-two", is_flag=True, help="Steps that are powers of two: requantisation is a shift.")
+@_option("--per-output", is_flag=True, help="A weight step for each output map.")
+@_option("--rounding", default="RND", show_default=True, help="ap_fixed rounding of every requantisation.")
+@_option("--out", "-o", type=FILE, required=True, help="The network or Program to write.")
+def import_(**arguments: Any) -> None:
+    """Read an ONNX file: a float network, or a Program if it is quantised (QONNX, QDQ) or --data are given.
+
+    What cannot be represented exactly is refused, with the node, the attribute and the reason.
+
+    Example: espalier import resnet18.onnx --data calibration.npz -o resnet18.espalier
+    """
+    import_command.command(**arguments)
+
+
+@app.command()
+@click.argument("model", type=FILE)
+@json_option
+def inspect(**arguments: Any) -> None:
+    """Say what an ONNX file, a network or a Program holds, and which patterns the zeros of each layer already are.
+
+    Example: espalier inspect model.onnx
+    """
+    inspect_command.command(**arguments)
 
 
 @app.command()

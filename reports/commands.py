@@ -5,21 +5,14 @@ import os
 import platform
 import sys
 import time
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from accel import archive
-from accel.cost import ProgramCost, cost_of
 from accel.errors import EspalierError
 from accel.interchange import datasets, fetch, zoo
-from accel.program import KIND, Program
-from accel.quantize import Widths, lower
+from accel.program import Program
 from reports import figures, measure, output, tables
 from reports.page import page
-from reports.parsing import parse_bits, parse_memory, parse_patterns
-from reports.results import layer_rows
-from reports.versions import version_of
+from reports.parsing import parse_bits, parse_patterns
 from sim.engine import compile_program
 
 
@@ -44,27 +37,6 @@ def report(
     console.print(tables.summary_table(results))
     console.print(tables.recommendation(results))
     console.print(f"Written to {out}: report.html, results.json, results.csv and figures.")
-
-
-def size(
-    network: str,
-    weight_bits: int,
-    signal_bits: int,
-    pattern: str | None,
-    sram: str | None,
-    json_file: Path | None,
-    data_dir: str | None,
-) -> None:
-    """Print the per-layer table, and whether it fits."""
-    sram_bits = parse_memory(sram) if sram else None
-    program = _program(network, Widths(weight_bits, signal_bits), pattern, data_dir)
-    cost = cost_of(program)
-    if json_file:
-        output.write_json(json_file, _size_record(program, cost, sram_bits))
-    console = tables.console()
-    console.print(tables.size_table(program, cost))
-    for line in tables.memory_lines(cost, sram_bits):
-        console.print(line)
 
 
 def run(
@@ -115,28 +87,3 @@ def info() -> None:
 def data_fetch(name: str, data_dir: str | None, base_url: str | None) -> None:
     """Download a data set."""
     print(fetch.fetch(name, data_dir, base_url, progress=sys.stderr.isatty()))
-
-
-def _program(network: str, widths: Widths, pattern: str | None, data_dir: str | None) -> Program:
-    if zoo.is_file(network) and archive.kind_of(network) == KIND:
-        program = Program.load(network)
-        if pattern not in (None, program.pattern):
-            raise EspalierError(f"{network}: holds a Program with the pattern {program.pattern}, not {pattern}")
-        return program
-    pruned = version_of(network, pattern)
-    return lower(pruned, widths, measure.calibration_images(network, pruned.data, data_dir).pixels())
-
-
-def _size_record(program: Program, cost: ProgramCost, sram_bits: int | None) -> dict[str, Any]:
-    total = cost.total
-    return {
-        "network": program.name,
-        "pattern": program.pattern,
-        **asdict(total),
-        "parameter_memory_bits": total.parameter_memory_bits,
-        "signal_memory_bits": cost.signal_memory_bits,
-        "memory_bits": cost.memory_bits,
-        "sram_bits": sram_bits,
-        "fits": None if sram_bits is None else cost.memory_bits <= sram_bits,
-        "layers": [asdict(row) for row in layer_rows(cost)],
-    }

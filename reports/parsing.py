@@ -9,6 +9,7 @@ from accel.interchange.datasets import check_choice
 from accel.program import WORD_BITS
 
 _UNITS = {"b": 1, "B": 8, "KiB": 8 * 1024, "MiB": 8 * 1024**2}
+_TENS = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 1024, "Mi": 1024**2, "Gi": 1024**3}
 
 
 def parse_bits(text: str) -> tuple[int, ...]:
@@ -50,6 +51,30 @@ def parse_memory(text: str, option: str = "--sram") -> int:
     if not match:
         raise EspalierError(f"{option} {text}: expected a size such as 64KiB, 1.5MiB, 4096B or 32768b")
     return int(float(match[1]) * _UNITS[match[2]])
+
+
+def parse_frequency(text: str) -> float:
+    """Return the hertz that `text` names.
+
+    >>> parse_frequency("100MHz")
+    100000000.0
+    """
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(Hz|kHz|MHz|GHz)", text)
+    if not match or not float(match[1]):
+        raise EspalierError(f"--clock {text}: expected a frequency above 0 such as 100MHz or 1.2GHz")
+    return float(match[1]) * _TENS[match[2][:-2]]
+
+
+def parse_bandwidth(text: str) -> float:
+    """Return the bytes a second that `text` names.
+
+    >>> parse_bandwidth("800MB/s"), parse_bandwidth("1KiB/s")
+    (800000000.0, 1024.0)
+    """
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(k|M|G|Ki|Mi|Gi)?B/s", text)
+    if not match or not float(match[1]):
+        raise EspalierError(f"--dram-bandwidth {text}: expected a bandwidth above 0 such as 800MB/s or 1.5GiB/s")
+    return float(match[1]) * _TENS[match[2] or ""]
 
 
 def parse_mode(modes: type[IntEnum], name: str) -> Any:

@@ -1,12 +1,17 @@
 """Tables on the terminal."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from accel.cost import ProgramCost
-from accel.program import Program
+from accel.cost import Counts, Estimate, LayerEstimate, ProgramCost, layer_storages, signal_plans
+from accel.cost.encodings import explain
+from accel.cost.fft import fft_cost, layer_fft
+from accel.cost.shapes import LayerShape
+from accel.program import MacLayer, Program
 from reports.results import Results
 
 NARROWEST = 132  # columns in a pipe, where there is no terminal to ask
@@ -58,55 +63,112 @@ def recommendation(results: Results) -> str:
 
 
 def size_table(program: Program, cost: ProgramCost) -> Table:
-    """Return the per-layer table of one Program."""
+    """Return the per-layer table of one Program; FFT columns are real multiplications of its convolutions."""
     table = Table(title=f"{program.name}, {program.pattern}: bits and MACs of one image")
-    for name, justify in (
-        ("layer", "left"),
-        ("pattern", "left"),
-        ("dense MACs", "right"),
-        ("MACs", "right"),
-        ("weights", "right"),
-        ("index", "right"),
-        ("encoding", "left"),
-        ("biases", "right"),
-        ("requant.", "right"),
-        ("acc.", "right"),
-    ):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]  # two of its literals
+    names = ("dense MACs", "MACs", "by FFT", "FFT dense", "weights", "index", "biases", "requant.", "acc.")
+    _columns(table, ("layer", "pattern", "encoding"), names)
+    lowered = {layer.name: layer for layer in program.mac_layers if layer.shape[2] > 1}
     for layer in cost.layers:
-        if not layer.accumulator_bits:
-            continue
-        c = layer.counts
-        table.add_row(
-            layer.name,
-            layer.pattern,
-            f"{c.dense_macs:,}",
-            f"{c.macs:,}",
-            f"{c.weight_memory_bits:,}",
-            f"{c.index_memory_bits:,}",
-            layer.encoding,
-            f"{c.bias_memory_bits:,}",
-            f"{c.requantize_memory_bits:,}",
-            str(layer.accumulator_bits),
-        )
-    t = cost.total
+        if layer.accumulator_bits:
+            ffts = "", ""
+            if layer.name in lowered:
+                pruned = layer_fft(program, lowered[layer.name]), fft_cost(_whole(program, lowered[layer.name]))
+                ffts = f"{pruned[0].multiplications:,}", f"{pruned[1].multiplications:,}"
+            words = layer.name, layer.pattern, layer.encoding
+            table.add_row(*words, *_counts(layer.counts, ffts), str(layer.accumulator_bits))
     table.add_section()
-    totals = f"{t.dense_macs:,}", f"{t.macs:,}", f"{t.weight_memory_bits:,}", f"{t.index_memory_bits:,}"
-    table.add_row("all", "", *totals, "", f"{t.bias_memory_bits:,}", f"{t.requantize_memory_bits:,}", "")
+    table.add_row("all", "", "", *_counts(cost.total, ("", "")), "")
     return table
 
 
-def memory_lines(cost: ProgramCost, sram_bits: int | None) -> list[str]:
-    """Return where the memory goes, why each encoding was chosen, and whether it fits."""
-    lines = [f"{x.name}: {x.encoding}; {x.encoding_reason}" for x in cost.layers if x.encoding_reason]
+def _counts(c: Counts, ffts: tuple[str, str]) -> list[str]:
+    memories = c.weight_memory_bits, c.index_memory_bits, c.bias_memory_bits, c.requantize_memory_bits
+    return [f"{c.dense_macs:,}", f"{c.macs:,}", *ffts, *(f"{bits:,}" for bits in memories)]
+
+
+def _whole(program: Program, layer: MacLayer) -> LayerShape:
+    """Return the shape of a layer as it was before kernels were pruned."""
+    shape = LayerShape.of(program, layer)
+    return replace(shape, pairs=shape.outputs * shape.maps)
+
+
+def cycles_table(e: Estimate) -> Table:
+    """Return where the cycles of every layer go on an array, and its energy."""
+    array = e.array
+    table = Table(
+        title=f"{array.output_lanes}x{array.pixel_lanes} lanes, words of {array.weight_bits}, {array.signal_bits} and "
+        f"{array.accumulator_bits} bits, {e.limits.clock_hz / 1e6:g} MHz: cycles of one image"
+    )
+    names = ("compute", "drain", "fill", "stalls", "cycles", "useful", "DRAM bytes", "nJ (est.)")
+    _columns(table, ("layer", "kind"), names)
+    for layer in e.layers:
+        table.add_row(layer.name, layer.kind, *_cycle_words(layer))
+    table.add_section()
+    table.add_row("all", "", *_cycle_words(e))
+    return table
+
+
+def _cycle_words(x: LayerEstimate | Estimate) -> list[str]:
+    cycles = x.compute_cycles, x.drain_cycles, x.fill_cycles, x.stall_cycles, x.cycles
+    joules = f"{1e9 * x.energy.total_joules:,.1f}" if x.energy else "-"
+    return [*(f"{n:,}" for n in cycles), f"{x.utilization:.1%}", f"{x.dram_bits // 8:,}", joules]
+
+
+def blocks_table(e: Estimate) -> Table:
+    """Return the memories as blocks of the technology, with what of them is empty."""
+    table = Table(title=f"{e.technology.about}: memory blocks")
+    _columns(table, ("memory", "wanted", "blocks"), ("KiB", "used KiB", "empty"))
+    for m in e.memories:
+        wanted = f"{f'{m.banks} x ' if m.banks > 1 else ''}{m.words:,} x {m.width_bits} bit"
+        made = f"{m.count:,} {m.macro} as {m.shape[0]:,} x {m.shape[1]}"
+        empty = f"{m.waste_bits / m.macro_bits:.0%}"
+        table.add_row(m.name, wanted, made, kib(m.macro_bits), kib(m.payload_bits), empty)
+    table.add_section()
+    table.add_row("all", "", "", kib(e.memory_bits), kib(e.payload_bits), f"{e.waste_bits / e.memory_bits:.0%}")
+    return table
+
+
+def memory_lines(program: Program, cost: ProgramCost, sram_bits: int | None) -> list[str]:
+    """Return what every encoding would take, where the memory goes, and whether it fits."""
+    lines = [
+        f"{x.name} is stored as {explain(layer_storages(x), x.weight_bits, x.encoding)}"
+        for x in program.mac_layers
+        if x.pattern != "dense"
+    ]
     t = cost.total
     lines += [
+        f"signals: {', '.join(f'{plan.name} {kib(plan.bits)} KiB ({plan.note})' for plan in signal_plans(program))}",
         f"parameters {kib(t.parameter_memory_bits)} KiB, signals {kib(cost.signal_memory_bits)} KiB "
         f"(peak of live maps, while {cost.peak_layer} runs), in all {kib(cost.memory_bits)} KiB; "
-        f"sparsity {t.sparsity:.1%}"
+        f"sparsity {t.sparsity:.1%}",
     ]
     if sram_bits is not None:
         spare = sram_bits - cost.memory_bits
         verdict = f"fits, {kib(spare)} KiB to spare" if spare >= 0 else f"does not fit: {kib(-spare)} KiB too much"
         lines.append(f"SRAM of {kib(sram_bits)} KiB: {verdict}")
     return lines
+
+
+def estimate_lines(e: Estimate) -> list[str]:
+    """Return multipliers, roofs, what is only estimated, and the verdict as the last line."""
+    most, roof = e.technology.multipliers, e.roofline
+    bandwidth = "" if roof.bandwidth_macs_per_s is None else f", {roof.bandwidth_macs_per_s / 1e9:,.2f} by bandwidth"
+    lines = [
+        f"{e.multipliers:,} multipliers{'' if most is None else f' of {most:,}'}; "
+        f"{roof.attained_macs_per_s / 1e9:,.2f} GMAC/s of {roof.peak_macs_per_s / 1e9:,.2f} by lanes{bandwidth}; "
+        f"{roof.macs_per_dram_byte:,.0f} MACs a DRAM byte"
+    ]
+    if e.energy:
+        parts = ("mac", e.energy.mac_joules), ("SRAM", e.energy.sram_joules), ("DRAM", e.energy.dram_joules)
+        shares = ", ".join(f"{name} {1e9 * joules:,.1f}" for name, joules in parts)
+        lines.append(f"estimated: {1e9 * e.energy.total_joules:,.1f} nJ an image ({shares})")
+    if e.area_mm2 is not None:
+        lines.append(f"estimated: {e.area_mm2:.3f} square millimeters of lanes and memories")
+    return [*lines, e.verdict]
+
+
+def _columns(table: Table, words: Sequence[str], numbers: Sequence[str]) -> None:
+    for name in words:
+        table.add_column(name, no_wrap=True)
+    for name in numbers:
+        table.add_column(name, justify="right")

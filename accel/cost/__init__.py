@@ -1,18 +1,49 @@
-"""What a Program costs: multiply-accumulates and on-chip memory, counted exactly from closed forms."""
+"""What a Program costs: exact counts and cycles from closed forms; energy, area and stalls as stated models."""
 
 from accel.cost.counts import Counts, LayerCost, ProgramCost, cost_of
 from accel.cost.cycles import START_CYCLES, LayerCycles, cycles_of, total_cycles
-from accel.cost.signals import live_signals, peak_signals
+from accel.cost.encodings import Storage, break_even, break_even_table, layer_storages, storages
+from accel.cost.energy import Energy
+from accel.cost.estimate import Estimate, LayerEstimate, Limits, Roofline
+from accel.cost.estimating import estimate, estimate_of
+from accel.cost.facts import Facts
+from accel.cost.macros import Memory, PlacedMemory, place
+from accel.cost.signals import SignalPlan, live_signals, peak_signals, signal_plans
+from accel.cost.technology import Technology, load_technology, technology_names
+from accel.cost.words import Words, array_for
 
 __all__ = [
     "START_CYCLES",
     "Counts",
+    "Energy",
+    "Estimate",
+    "Facts",
     "LayerCost",
     "LayerCycles",
+    "LayerEstimate",
+    "Limits",
+    "Memory",
+    "PlacedMemory",
     "ProgramCost",
+    "Roofline",
+    "SignalPlan",
+    "Storage",
+    "Technology",
+    "Words",
+    "array_for",
+    "break_even",
+    "break_even_table",
     "cost_of",
     "cycles_of",
+    "estimate",
+    "estimate_of",
+    "layer_storages",
     "live_signals",
+    "load_technology",
     "peak_signals",
+    "place",
+    "signal_plans",
+    "storages",
+    "technology_names",
     "total_cycles",
 ]

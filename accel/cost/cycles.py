@@ -20,7 +20,17 @@ import math
 from dataclasses import dataclass
 
 from accel.array import TILE_CYCLES, MacArray
-from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer
+from accel.errors import EspalierError
+from accel.program import (
+    AddLayer,
+    AvgPoolLayer,
+    FlattenLayer,
+    MacLayer,
+    MaxPoolLayer,
+    Program,
+    ProgramLayer,
+    ReluLayer,
+)
 
 START_CYCLES = 2  # 1 from start to the first layer, 1 for the last row to reach the output stream
 # 2 to read the layer's words, 5 for its first entry, 8 from the last step to the lanes, 5 through them, 13 to drain
@@ -91,8 +101,10 @@ def tiles_of(program: Program, layer: ProgramLayer, array: MacArray) -> list[tup
         return [(c.size, d) for c, d in zip(columns, rows, strict=True) for _ in range(pixel_tiles)]
     if isinstance(layer, AddLayer):  # as many steps for a weight as it takes words of the array
         steps = sum(math.ceil(weight / array.largest_weight) for weight in layer.weights)
-    else:
+    elif isinstance(layer, MaxPoolLayer | AvgPoolLayer | ReluLayer):
         steps = layer.window.taps if isinstance(layer, MaxPoolLayer | AvgPoolLayer) else 1
+    else:
+        raise EspalierError(f"{layer.name}: the array runs no {type(layer).__name__} yet, so that it has no cycles")
     return [(steps, 1)] * (outputs * pixel_tiles)
 
 

@@ -1,8 +1,39 @@
-"""On-chip memory of signals: which tensors must be held at the same time, and how many bits that takes."""
+"""On-chip memory of signals: which tensors must be held at the same time, and how many bits that takes.
+
+`live_signals` is what the array does (`Program.held`). `signal_plans` sets three ways beside it that hardware of
+another kind could take: fixed buffers in turn, writing in place, and lines instead of whole maps.
+"""
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-from accel.program import Program
+from accel.network import INPUT
+from accel.program import (
+    AddLayer,
+    AvgPoolLayer,
+    ClipLayer,
+    FlattenLayer,
+    MacLayer,
+    MaxPoolLayer,
+    Program,
+    ProgramLayer,
+    ReluLayer,
+)
+from accel.window import Window
+
+
+@dataclass(frozen=True)
+class SignalPlan:
+    """A way to hold signals, and the bits that it takes.
+
+    `parts` says of what they are the sum: tensors that are held at the peak, buffers, or the lines of each tensor.
+    """
+
+    name: str
+    bits: int
+    parts: dict[str, int]
+    note: str
 
 
 def live_signals(program: Program) -> dict[str, dict[str, int]]:
@@ -18,6 +49,163 @@ def peak_signals(program: Program) -> tuple[str, int]:
     totals = {name: sum(held.values()) for name, held in live_signals(program).items()}
     name = max(totals, key=lambda layer: totals[layer])
     return name, totals[name]
+
+
+def signal_plans(program: Program) -> tuple[SignalPlan, ...]:
+    """Return the ways to hold the signals of a network, that of the array first."""
+    live = live_signals(program)
+    layer, bits = peak_signals(program)
+    held = SignalPlan("live tensors", bits, live[layer], f"what the array does; the peak is {layer}")
+    return held, _ping_pong(program, live), _in_place(program, live), _line_buffer(program)
+
+
+def placed_words(program: Program) -> int:
+    """Return the words of the array's signal memory, in which every tensor has a place of its own.
+
+    A tensor begins at the first place where it meets none that is held at the same time; the output leaves and has
+    none. The assembler of `rtl` does the same, so that holes between tensors are counted as the hardware has them.
+    """
+    roots, output = program.roots, program.roots[program.output]
+    size = {name: math.prod(program.shapes[name]) for name in program.shapes}
+    places = {INPUT: 0}
+    for name, held in program.held.items():
+        if roots[name] != name or name == output:
+            continue
+        taken = [(places[other], places[other] + size[other]) for other in held if other != name]
+        starts = sorted([0, *(end for _, end in taken)])
+        places[name] = next(x for x in starts if all(x + size[name] <= low or x >= high for low, high in taken))
+    return max((start + size[name] for name, start in places.items() if name != output), default=0)
+
+
+def _ping_pong(program: Program, live: dict[str, dict[str, int]]) -> SignalPlan:
+    """Fixed buffers in turn: a tensor takes the first that is free, a buffer is as large as its largest tensor.
+
+    A chain of layers takes two; a residual branch, which is held beside them, a third.
+    """
+    buffers: list[int] = []
+    places: dict[str, int] = {}
+    for held in live.values():
+        places = {name: places[name] for name in held if name in places}
+        for name in held:
+            if name not in places:
+                free = next(i for i in range(len(live) + 2) if i not in places.values())
+                buffers += [0] * (free + 1 - len(buffers))
+                places[name] = free
+            buffers[places[name]] = max(buffers[places[name]], held[name])
+    parts = {f"buffer {index}": bits for index, bits in enumerate(buffers)}
+    return SignalPlan("ping-pong", sum(buffers), parts, f"{len(buffers)} buffers of fixed size, in turn")
+
+
+def _in_place(program: Program, live: dict[str, dict[str, int]]) -> SignalPlan:
+    """Live tensors, but an output takes the place of an input wherever `overwrites` says that it may."""
+    places = {layer.name: overwrites(program, layer) for layer in program.layers}
+    parts = {}
+    for name, held in live.items():
+        parts[name] = sum(held.values()) - (held[name] if places[name] else 0)
+    peak = max(parts, key=lambda layer: parts[layer])
+    legal = [name for name, place in places.items() if place]
+    note = f"the peak is {peak}; in place: {', '.join(legal)}" if legal else f"the peak is {peak}; nowhere legal"
+    names = {name: bits for name, bits in live[peak].items() if name != peak or not places[peak]}
+    return SignalPlan("in place", parts[peak], names, note)
+
+
+def overwrites(program: Program, layer: ProgramLayer) -> str | None:
+    """Return the input (`Program.roots`) in whose place a layer may write its output, or None.
+
+    A word may be written where none is read any more. A ReLU, a clip and an addition read the word they write alone. A
+    pool without padding reads, for output (c, y, x) in row-major order, no word before the one at (c, y, x) of the
+    smaller map, nor does any output behind it. A convolution's first output map would overwrite what the second reads.
+    The input must not be read later, and its words must be as wide.
+    """
+    if isinstance(layer, AvgPoolLayer | MaxPoolLayer) and any(layer.window.padding):
+        return None
+    if not isinstance(layer, AddLayer | AvgPoolLayer | ClipLayer | MaxPoolLayer | ReluLayer):
+        return None
+    later = {program.roots[source] for x in _behind(program, layer) for source in x.inputs}
+    for source in layer.inputs:
+        root = program.roots[source]
+        wide = program.signals[root].bits >= program.signals[layer.name].bits
+        if wide and root not in later and root != program.roots[program.output]:
+            return root
+    return None
+
+
+def _line_buffer(program: Program) -> SignalPlan:
+    """All layers run at once, row by row, and a tensor's row is held until no window needs it any more.
+
+    The image comes a row at a time; whenever a row can be computed it is, by the layer furthest behind first. All
+    weights must be on the chip, because every row meets them again; an array for each layer is what this takes. A
+    fully connected layer needs its input whole. The output leaves as it comes.
+    """
+    stream = _Stream(program)
+    parts = max(stream.run(), key=lambda held: sum(held.values()))
+    parts = {name: bits for name, bits in parts.items() if bits}
+    return SignalPlan("line buffer", sum(parts.values()), parts, "all layers at once, row by row; all weights resident")
+
+
+class _Stream:
+    """Rows of every tensor: how many there are by now, and which is the first that somebody still needs."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.layers = [layer for layer in program.layers if not isinstance(layer, FlattenLayer)]
+        self.rows = {INPUT: 0} | {layer.name: 0 for layer in self.layers}
+        self.height = {name: _height(program.shapes[name]) for name in self.rows}
+        self.row_bits = {name: _tensor_bits(program, name) // self.height[name] for name in self.rows}
+        self.readers: dict[str, list[ProgramLayer]] = {name: [] for name in self.rows}
+        for layer in self.layers:
+            for source in dict.fromkeys(program.roots[source] for source in layer.inputs):
+                self.readers[source].append(layer)
+
+    def run(self) -> Iterator[dict[str, int]]:
+        """Yield the bits of every tensor when a row of the image has come, and while each other row is made."""
+        for _ in range(self.height[INPUT]):
+            self.rows[INPUT] += 1
+            yield self._held()
+            while layer := next((x for x in reversed(self.layers) if self._ready(x)), None):
+                held = self._held()  # the row is written while all that it needs is read
+                held[layer.name] += self.row_bits[layer.name] if self.readers[layer.name] else 0
+                yield held
+                self.rows[layer.name] += 1
+
+    def _ready(self, layer: ProgramLayer) -> bool:
+        """Whether the next row of a layer can be computed: there is one, and its inputs have come."""
+        row = self.rows[layer.name]
+        roots = [self.program.roots[source] for source in layer.inputs]
+        return row < self.height[layer.name] and all(
+            self.rows[root] >= min(self.height[root], _span(layer, row, self.height[root])[1]) for root in roots
+        )
+
+    def _held(self) -> dict[str, int]:
+        held = {}
+        for name, rows in self.rows.items():
+            needed = [self._first(layer, name) for layer in self.readers[name]]
+            held[name] = max(0, rows - min([rows, *needed])) * self.row_bits[name] if needed else 0
+        return held
+
+    def _first(self, layer: ProgramLayer, name: str) -> int:
+        """Return the first row of a tensor that `layer` still needs."""
+        row = self.rows[layer.name]
+        return self.height[name] if row == self.height[layer.name] else max(0, _span(layer, row, self.height[name])[0])
+
+
+def _span(layer: ProgramLayer, row: int, height: int) -> tuple[int, int]:
+    """Return which rows of an input (from, to) an output row needs; padding included, so possibly outside."""
+    if isinstance(layer, MacLayer) and layer.window is None:
+        return 0, height
+    window = layer.window if isinstance(layer, MacLayer | MaxPoolLayer | AvgPoolLayer) else None
+    window = window or Window((1, 1))
+    first = row * window.stride[0] - window.padding[0]
+    return first, first + window.kernel[0]
+
+
+def _behind(program: Program, layer: ProgramLayer) -> tuple[ProgramLayer, ...]:
+    names = [x.name for x in program.layers]
+    return program.layers[names.index(layer.name) + 1 :]
+
+
+def _height(shape: tuple[int, ...]) -> int:
+    return shape[1] if len(shape) == 3 else 1
 
 
 def _tensor_bits(program: Program, name: str) -> int:

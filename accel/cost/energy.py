@@ -1,0 +1,106 @@
+"""Energy and area of a design: events that are counted exactly, times what a technology's table says of each.
+
+Estimates: the tables leave out leakage, the clock tree, wires between blocks and control; the work of pools and
+additions is not counted, their memory accesses are. A lane whose weight is a zero of the filling, or whose pixel is
+past the edge of a map, is taken to spend nothing in its multiplier.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+from typing import Any
+
+from accel.array import MacArray
+from accel.cost.macros import PlacedMemory
+from accel.cost.technology import AreaTable, EnergyTable
+from accel.signal import MULTIPLIER_BITS
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Joules by where they go; ``+`` and ``sum()`` add layers up."""
+
+    mac_joules: float = 0.0
+    register_joules: float = 0.0
+    sram_joules: float = 0.0
+    dram_joules: float = 0.0
+
+    def __add__(self, other: "Energy") -> "Energy":
+        return Energy(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+    def __radd__(self, other: Any) -> "Energy":
+        return self if other == 0 else NotImplemented
+
+    @property
+    def total_joules(self) -> float:
+        """All of it."""
+        return self.mac_joules + self.register_joules + self.sram_joules + self.dram_joules
+
+
+@dataclass(frozen=True)
+class Events:
+    """What one layer does for one image.
+
+    Parameters
+    ----------
+    macs : int
+        Useful multiply-accumulates.
+    steps : int
+        Each reads a word of weights and a signal for every pixel lane.
+    output_words : int
+        Signals that are written.
+    index_words : int
+        Words of the index memory that are read: the whole index of the layer once for each tile of a group.
+    dram_bits : int
+    """
+
+    macs: int
+    steps: int
+    output_words: int
+    index_words: int
+    dram_bits: int
+
+
+def access_joules(table: EnergyTable, memories: Mapping[str, PlacedMemory]) -> dict[str, float]:
+    """Return the energy to read or write one word of one bank of each memory: its block's size, its own width."""
+    return {name: table.sram_joules(memory.block_bits, memory.width_bits) for name, memory in memories.items()}
+
+
+def energy_of(
+    events: Events, table: EnergyTable, mac_joules: float, accesses: Mapping[str, float], array: MacArray
+) -> Energy:
+    """Return the energy of one layer.
+
+    Parameters
+    ----------
+    events : Events
+    table : EnergyTable
+    mac_joules : float
+        Of one multiply-accumulate at the layer's word lengths.
+    accesses : mapping of memory name to joules
+        From `access_joules`; a memory that is missing costs nothing.
+    array : MacArray
+    """
+    signals = events.steps * array.pixel_lanes + events.output_words
+    sram = events.steps * accesses.get("weights", 0.0) + signals * accesses.get("signals", 0.0)
+    sram += events.index_words * accesses.get("index", 0.0)
+    return Energy(
+        events.macs * mac_joules, events.macs * table.register * 1e-12, sram, events.dram_bits * table.dram * 1e-12
+    )
+
+
+def multipliers_of(array: MacArray) -> int:
+    """Return the hardware multipliers of an array: those of the lanes, and one for each pixel lane to requantise.
+
+    `espalier synth` counts as many: 72 at 8x8 and 8 bits, 40 at 4-bit weights.
+    """
+    rows = math.ceil(array.output_lanes / array.weights_per_multiplier)
+    return rows * array.pixel_lanes + array.pixel_lanes
+
+
+def area_mm2(table: AreaTable, array: MacArray, macro_bits: int) -> float:
+    """Return the area of lanes (a multiplier and an adder each), requantisation and memories."""
+    bits = math.sqrt(array.weight_bits * array.signal_bits)
+    lane = table.multiply.at(bits) + table.add.at(array.accumulator_bits)
+    drain = table.multiply.at(math.sqrt(array.accumulator_bits * MULTIPLIER_BITS))
+    return 1e-6 * (array.macs_per_cycle * lane + array.pixel_lanes * drain + macro_bits * table.sram)

@@ -1,0 +1,126 @@
+"""From a Program, an array and a technology to an estimate.
+
+The memories are as large as the Program needs them, whatever sizes the array was given. The weights stay on the chip if
+all of it fits; else, where there is a DRAM, they are streamed through two buffers.
+"""
+
+import os
+
+from accel.array import MacArray
+from accel.cost.counts import LayerCost
+from accel.cost.energy import Energy, Events, access_joules, energy_of
+from accel.cost.estimate import CLOCK_HZ, RESIDENT, STREAMED, Estimate, LayerEstimate, Limits
+from accel.cost.facts import INDEX_WIDTH_BITS, Facts
+from accel.cost.macros import PlacedMemory, place
+from accel.cost.schedule import Integers, LayerSchedule, load_cycles, unit_stalls
+from accel.cost.technology import DEFAULT, Technology, load_technology
+from accel.cost.words import Words
+from accel.errors import EspalierError
+from accel.program import Program
+
+BUFFERS = 2  # of weights that are streamed: one loads while the other is read
+
+
+def estimate(
+    program: Program,
+    array: MacArray,
+    technology: str | os.PathLike[str] | Technology = DEFAULT,
+    clock_hz: float = CLOCK_HZ,
+    dram_bytes_per_s: float | None = None,
+    sram_bits: int | None = None,
+) -> Estimate:
+    """Return what a Program costs on an array; `estimate_of` costs many.
+
+    Raises
+    ------
+    EspalierError
+        The technology is unknown, a number is not positive, or the array's words are too narrow for the Program.
+    """
+    known = technology if isinstance(technology, Technology) else load_technology(technology)
+    facts = Facts(program)
+    return estimate_of(facts, facts.words, array, known, Limits(clock_hz, dram_bytes_per_s, sram_bits))
+
+
+def estimate_of(facts: Facts, words: Words, array: MacArray, technology: Technology, limits: Limits) -> Estimate:
+    """Return what the Program of `facts` costs at the word lengths `words`: `facts.words`, or those scaled.
+
+    Weights are streamed if they do not fit and a bandwidth is given; if that does not fit either, they are resident in
+    the answer, which says what is missing.
+
+    Raises
+    ------
+    EspalierError
+        The array's words are too narrow.
+    """
+    problem = words.problem(array)
+    if problem:
+        raise EspalierError(f"{facts.program.name} does not run on this array: {problem}")
+    resident = _build(facts, words, array, technology, limits, streamed=False)
+    if resident.fits or limits.dram_bytes_per_s is None:
+        return resident
+    streamed = _build(facts, words, array, technology, limits, streamed=True)
+    return streamed if streamed.fits else resident
+
+
+def _build(
+    facts: Facts, words: Words, array: MacArray, technology: Technology, limits: Limits, streamed: bool
+) -> Estimate:
+    costs = facts.costs(words)
+    rows = facts.timed(costs, array)
+    memories = place(facts.memories(array, words, costs, BUFFERS if streamed else 0), technology)
+    loads = [x.units * (array.output_lanes * cost.weight_bits if streamed else 0) for x, cost in rows]
+    traffic = [int(bits.sum()) for bits in loads]
+    waits = _waits([x for x, _ in rows], loads, limits) if streamed else [0] * len(rows)
+    energies = _energies(facts, words, rows, array, technology, memories, traffic)
+    layers = tuple(
+        LayerEstimate(x.kind, cost, x.compute_cycles, x.drain_cycles, x.fill_cycles, wait, x.lanes, bits, energy)
+        for (x, cost), wait, bits, energy in zip(rows, waits, traffic, energies, strict=True)
+    )
+    program = facts.program
+    borders = facts.input_bits + facts.tensor_words[program.output] * words.signals[program.output]
+    return Estimate(
+        network=program.name,
+        pattern=program.pattern,
+        array=array,
+        technology=technology,
+        limits=limits,
+        weights=STREAMED if streamed else RESIDENT,
+        layers=layers,
+        memories=memories,
+        stored_bits=sum(cost.counts.parameter_memory_bits for cost in costs) + facts.signal_bits(words),
+        exact=words.exact,
+        dram_bits=borders + sum(traffic),
+    )
+
+
+def _waits(schedule: list[LayerSchedule], loads: list[Integers], limits: Limits) -> list[int]:
+    if limits.dram_bytes_per_s is None:
+        raise EspalierError("weights can be streamed only from a DRAM of a given bandwidth")
+    cycles = [load_cycles(bits, limits.dram_bytes_per_s, limits.clock_hz) for bits in loads]
+    return unit_stalls(schedule, cycles, BUFFERS)
+
+
+def _energies(
+    facts: Facts,
+    words: Words,
+    rows: list[tuple[LayerSchedule, LayerCost]],
+    array: MacArray,
+    technology: Technology,
+    memories: tuple[PlacedMemory, ...],
+    traffic: list[int],
+) -> list[Energy | None]:
+    table = technology.energy
+    if table is None:
+        return [None] * len(rows)
+    accesses = access_joules(table, {memory.name: memory for memory in memories})
+    energies: list[Energy | None] = []
+    for (x, cost), bits in zip(rows, traffic, strict=True):
+        groups = max(1, x.units.size)
+        index_words = -(-cost.counts.index_memory_bits // INDEX_WIDTH_BITS) * (x.tiles // groups)
+        events = Events(x.macs, x.compute_cycles, facts.tensor_words[x.name], index_words, bits)
+        mac = 0.0
+        if x.macs:
+            read = max(words.signals[source] for source in words.sources[x.name])
+            mac = table.mac_joules(cost.weight_bits, read, cost.accumulator_bits)
+        energies.append(energy_of(events, table, mac, accesses, array))
+    return energies

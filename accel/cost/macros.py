@@ -1,0 +1,103 @@
+"""Memories of a design as blocks that exist: how many of which, and what of them stays empty."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from accel.cost.technology import Macro, Technology
+from accel.errors import EspalierError
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A memory as the array wants it.
+
+    Parameters
+    ----------
+    name : str
+    words, width_bits : int
+        Of one bank.
+    banks : int
+        That are read at the same time, at addresses of their own.
+    payload_bits : int
+        What the Program stores in it; the rest is filling: lanes that keep nothing, words that are extended.
+    """
+
+    name: str
+    words: int
+    width_bits: int
+    banks: int
+    payload_bits: int
+
+    def __post_init__(self) -> None:
+        if min(self.words, self.width_bits, self.banks) < 1 or not 0 <= self.payload_bits <= self.bits:
+            raise EspalierError(
+                f"memory {self.name}: {self.banks} banks of {self.words} words of {self.width_bits} bits do not hold "
+                f"{self.payload_bits} bits"
+            )
+
+    @property
+    def bits(self) -> int:
+        """Words x width x banks."""
+        return self.words * self.width_bits * self.banks
+
+
+@dataclass(frozen=True)
+class PlacedMemory(Memory):
+    """A memory made of `count` blocks of the kind `macro`, each set to `shape` (words, width)."""
+
+    macro: str
+    shape: tuple[int, int]
+    count: int
+    block_bits: int
+
+    @property
+    def macro_bits(self) -> int:
+        """Bits of all blocks."""
+        return self.count * self.block_bits
+
+    @property
+    def waste_bits(self) -> int:
+        """Bits of the blocks that hold nothing of the Program."""
+        return self.macro_bits - self.payload_bits
+
+
+def blocks(macro: Macro, words: int, width_bits: int) -> tuple[int, tuple[int, int]]:
+    """Return how many blocks hold `words` x `width_bits`, and to which shape they are set; the first of those that tie.
+
+    All blocks of a memory have one shape: ceil(words / depth) x ceil(width / block width).
+    """
+    counts = [(-(-words // depth) * -(-width_bits // width), (depth, width)) for depth, width in macro.shapes]
+    return min(counts, key=lambda choice: choice[0])
+
+
+def place(memories: Sequence[Memory], technology: Technology) -> tuple[PlacedMemory, ...]:
+    """Return the memories as blocks of `technology`, in the order given.
+
+    The largest memory chooses first: the kind of block that takes the fewest bits in all, of those of which enough are
+    left; where none is, of all of them, and the design does not fit (`shortages`).
+    """
+    left = [math.inf if macro.available is None else macro.available for macro in technology.macros]
+    placed: dict[int, PlacedMemory] = {}
+    for index in sorted(range(len(memories)), key=lambda i: -memories[i].bits):
+        memory, choices = memories[index], []
+        for kind, macro in enumerate(technology.macros):
+            count, shape = blocks(macro, memory.words, memory.width_bits)
+            count *= memory.banks
+            choices.append((count > left[kind], count * macro.bits, count, kind, shape))
+        _, _, count, kind, shape = min(choices)
+        left[kind] -= count
+        macro = technology.macros[kind]
+        wanted = memory.name, memory.words, memory.width_bits, memory.banks, memory.payload_bits
+        placed[index] = PlacedMemory(*wanted, macro.name, shape, count, macro.bits)
+    return tuple(placed[index] for index in range(len(memories)))
+
+
+def shortages(placed: Sequence[PlacedMemory], technology: Technology) -> list[str]:
+    """Return a line for each kind of block of which there are not enough."""
+    lines = []
+    for macro in technology.macros:
+        taken = sum(memory.count for memory in placed if memory.macro == macro.name)
+        if macro.available is not None and taken > macro.available:
+            lines.append(f"{taken:,} {macro.name} are needed, there are {macro.available:,}")
+    return lines

@@ -1,0 +1,135 @@
+"""Where the cycles of a layer go, and how long the array waits for weights that come from DRAM.
+
+Built on `accel.cost.cycles`, which alone knows how long a layer takes: its cycles are divided; only stalls are added.
+
+Weights that do not fit on the chip are streamed: a unit is what one group of output lanes reads, which all tiles of the
+group use again. With two buffers unit g loads while g - 1 runs, so that with L_g cycles to load and C_g to run ::
+
+    cycles = L_0 + sum over g >= 1 of max(C_(g-1), L_g) + C_last
+
+and with one buffer nothing overlaps: the sum of all L_g + C_g. What has no weights (a pool, an addition) runs while the
+unit behind it loads. The first unit is waited for in full: an image starts with nothing on the chip.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.array import MacArray
+from accel.cost.cycles import cycles_of, tiles_of
+from accel.program import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
+
+Integers = NDArray[np.int64]
+KINDS = {MacLayer: "mac", AddLayer: "add", AvgPoolLayer: "avg-pool", MaxPoolLayer: "max-pool", ReluLayer: "relu"}
+
+
+@dataclass(frozen=True, eq=False)
+class LayerSchedule:
+    """One layer on an array, whatever its word lengths.
+
+    Parameters
+    ----------
+    name, kind : str
+    compute_cycles : int
+        Steps: cycles in which the array works.
+    drain_cycles : int
+        Cycles in which it waits for the rows of the tile before, and for the last rows of the layer.
+    fill_cycles : int
+        The rest: the pipeline fills, the walk finds the next tile.
+    lanes : int
+        Multiply-accumulates that the array could do in a cycle.
+    macs : int
+        Those that are useful.
+    tiles : int
+    weight_words : int
+        Words of the array's weight memory, one weight for each output lane.
+    units : int array (groups,)
+        The weight words of each group of output lanes; none where the layer has no weights of its own.
+    unit_cycles : int array (groups,)
+        The cycles of each group; they sum to those of the layer.
+    """
+
+    name: str
+    kind: str
+    compute_cycles: int
+    drain_cycles: int
+    fill_cycles: int
+    lanes: int
+    macs: int
+    tiles: int
+    weight_words: int
+    units: Integers
+    unit_cycles: Integers
+
+    @property
+    def cycles(self) -> int:
+        """From the end of the layer before to the end of this one, without stalls."""
+        return self.compute_cycles + self.drain_cycles + self.fill_cycles
+
+
+def schedule_of(program: Program, array: MacArray) -> tuple[LayerSchedule, ...]:
+    """Return the schedule of every layer that takes time, in running order."""
+    layers = {layer.name: layer for layer in program.layers}
+    rows = []
+    for row in cycles_of(program, array):
+        layer = layers[row.name]
+        tiles = np.array(tiles_of(program, layer, array), np.int64)
+        steps, outputs = tiles[:, 0], tiles[:, 1]
+        waits = np.maximum(np.concatenate([[0], outputs[:-1]]) - steps, 0)
+        drain = int(waits.sum() + outputs[-1])
+        units, unit_cycles = _units(layer, array, steps + waits, row.cycles)
+        words = int(units.sum()) if units.size else int(steps[0])
+        fill = row.cycles - row.steps - drain
+        kind = KINDS.get(type(layer), type(layer).__name__)
+        parts = row.name, kind, row.steps, drain, fill, row.lanes, row.macs, len(tiles), words
+        rows.append(LayerSchedule(*parts, units, unit_cycles))
+    return tuple(rows)
+
+
+def load_cycles(bits: Integers, dram_bytes_per_s: float, clock_hz: float) -> Integers:
+    """Return the cycles, rounded up, in which `bits` come from DRAM."""
+    return np.ceil(bits / 8 / dram_bytes_per_s * clock_hz - 1e-9).astype(np.int64)
+
+
+def stalls(loads: Integers, runs: Integers, buffers: int = 2) -> Integers:
+    """Return how many cycles each unit is waited for.
+
+    Parameters
+    ----------
+    loads, runs : int array (units,)
+        Cycles to load a unit, and to run it.
+    buffers : int
+        2: a unit loads while the one before runs. 1: it does not.
+    """
+    if buffers == 1 or not loads.size:
+        return loads
+    return np.concatenate([loads[:1], np.maximum(loads[1:] - runs[:-1], 0)])
+
+
+def unit_stalls(schedule: Sequence[LayerSchedule], loads: Sequence[Integers], buffers: int = 2) -> list[int]:
+    """Return the stalls of each layer of a schedule; `loads` are the cycles of its units."""
+    owners, runs = [], []
+    for index, layer in enumerate(schedule):
+        if layer.units.size:
+            owners += [index] * layer.units.size
+            runs.append(layer.unit_cycles.copy())
+        elif runs:
+            runs[-1][-1] += layer.cycles  # runs while the next unit loads
+    if not runs:
+        return [0] * len(schedule)
+    waits = stalls(np.concatenate(loads), np.concatenate(runs), buffers)
+    return [int(total) for total in np.bincount(owners, waits, len(schedule))]
+
+
+def _units(layer: ProgramLayer, array: MacArray, busy: Integers, cycles: int) -> tuple[Integers, Integers]:
+    """Return weight words and cycles of each group; the last one has what the pipeline adds to the layer."""
+    if not isinstance(layer, MacLayer):
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    groups = math.ceil(layer.shape[0] / array.output_lanes)
+    units = np.array([columns.size for columns in layer.lane_columns(array.output_lanes)], np.int64)
+    runs = busy.reshape(groups, -1).sum(axis=1)
+    runs[-1] += cycles - int(runs.sum())
+    return units, runs

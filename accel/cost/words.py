@@ -1,0 +1,143 @@
+"""Word lengths of a Program, apart from its masks, so that the same masks can be costed at others."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+from accel.array import MacArray
+from accel.errors import EspalierError
+from accel.network import INPUT
+from accel.program import WORD_BITS, AddLayer, AvgPoolLayer, MacLayer, Program
+
+
+@dataclass(frozen=True)
+class LayerWords:
+    """Bits of one layer's words; 0 where it has none."""
+
+    weight_bits: int = 0
+    bias_bits: int = 0
+    accumulator_bits: int = 0
+    requantize_bits: int = 0  # multipliers and shift in all
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """Word lengths of a whole Program.
+
+    Parameters
+    ----------
+    layers : mapping of layer name to LayerWords
+    signals : mapping of tensor name to bits of a word
+        ``"input"`` included.
+    sources : mapping of layer name to the tensors it reads
+    raw : frozenset of layer names
+        Whose output is their accumulators as they are.
+    output : frozenset of tensor names
+        The network's output, as it is written and flattened: it leaves, nothing stores it.
+    exact : bool
+        Whether these are a Program's own; those of `scaled` are not proven.
+    """
+
+    layers: Mapping[str, LayerWords]
+    signals: Mapping[str, int]
+    sources: Mapping[str, tuple[str, ...]]
+    raw: frozenset[str]
+    output: frozenset[str]
+    exact: bool = True
+
+    @classmethod
+    def of(cls, program: Program) -> "Words":
+        """Return the Program's own word lengths."""
+        layers = {}
+        for layer in program.layers:
+            match layer:
+                case MacLayer():
+                    constants = layer.requantize.bits if layer.requantize else 0
+                    accumulator_bits = max(layer.accumulator_bits, layer.bias_bits)
+                    layers[layer.name] = LayerWords(layer.weight_bits, layer.bias_bits, accumulator_bits, constants)
+                case AvgPoolLayer() | AddLayer():
+                    bits = {"accumulator_bits": layer.accumulator_bits, "requantize_bits": layer.requantize.bits}
+                    layers[layer.name] = LayerWords(**bits)
+        raw = {x.name for x in program.mac_layers if x.requantize is None}
+        output = {name for name, root in program.roots.items() if root == program.roots[program.output]}
+        signals = {name: signal.bits for name, signal in program.signals.items()}
+        sources = {layer.name: layer.inputs for layer in program.layers}
+        frozen = MappingProxyType(layers), MappingProxyType(signals), MappingProxyType(sources)
+        return cls(*frozen, frozenset(raw), frozenset(output))
+
+    def scaled(self, weight_bits: int, signal_bits: int) -> "Words":
+        """Return the word lengths of the same network at other uniform ones; the image keeps its own.
+
+        A weight or signal of a bit more has half the step, so that a sum of products, and the bias in its step, take a
+        bit more for each bit of either. How a Program comes out that is really lowered differs by rounding, by a bit
+        or so: these lengths serve to explore, and `exact` is False.
+
+        Raises
+        ------
+        EspalierError
+            A word length is out of its range.
+        """
+        for name, bits, least in (("weight_bits", weight_bits, 2), ("signal_bits", signal_bits, 1)):
+            if not least <= bits <= WORD_BITS:
+                raise EspalierError(f"{name} must be {least}..{WORD_BITS}, got {bits}")
+        layers, signals = {}, {INPUT: self.signals[INPUT]}
+        for name, sources in self.sources.items():
+            old = self.layers.get(name)
+            signals[name] = signals[sources[0]] if old is None else signal_bits
+            if old is None:
+                continue
+            wider = max(signals[source] - self.signals[source] for source in sources)
+            wider += weight_bits - old.weight_bits if old.weight_bits else 0
+            layers[name] = replace(
+                old,
+                weight_bits=weight_bits if old.weight_bits else 0,
+                bias_bits=max(1, old.bias_bits + wider) if old.bias_bits else 0,
+                accumulator_bits=max(2, old.accumulator_bits + wider),
+            )
+            if name in self.raw:
+                signals[name] = layers[name].accumulator_bits
+        return replace(self, layers=MappingProxyType(layers), signals=MappingProxyType(signals), exact=False)
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits of the widest weight; 2 at least, because pools and additions have weights of 1."""
+        return max([2, *(layer.weight_bits for layer in self.layers.values())])
+
+    @property
+    def signal_bits(self) -> int:
+        """Bits of the widest signal; accumulators that leave as they are do not count."""
+        leaving = self.output if self.raw & self.output else frozenset()
+        return max(bits for name, bits in self.signals.items() if name not in leaving)
+
+    @property
+    def accumulator_bits(self) -> int:
+        """Bits of the widest accumulator; above those of a signal, as an array must have them."""
+        return max([self.signal_bits + 1, *(layer.accumulator_bits for layer in self.layers.values())])
+
+    def problem(self, array: MacArray) -> str | None:
+        """Return which words of `array` are too narrow for which layer, or None."""
+        for name, layer in self.layers.items():
+            for what in ("weight_bits", "accumulator_bits"):
+                need, limit = getattr(layer, what), getattr(array, what)
+                if need > limit:
+                    return f"{name}: needs {what} of {need}, the array has {limit}"
+        if self.signal_bits > array.signal_bits:
+            return f"signals need signal_bits of {self.signal_bits}, the array has {array.signal_bits}"
+        return None
+
+
+def array_for(words: Words, output_lanes: int, pixel_lanes: int) -> MacArray:
+    """Return an array of these lanes whose words are just wide enough; its memories have the default sizes.
+
+    Raises
+    ------
+    EspalierError
+        No array has these lanes, or words as wide.
+    """
+    return MacArray(
+        output_lanes=output_lanes,
+        pixel_lanes=pixel_lanes,
+        weight_bits=words.weight_bits,
+        signal_bits=words.signal_bits,
+        accumulator_bits=words.accumulator_bits,
+    )

@@ -1,0 +1,113 @@
+"""`espalier size`: what a network takes on chip, and on an array what it takes in blocks, cycles and joules."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from accel import archive
+from accel.array import MacArray
+from accel.cost import Estimate, ProgramCost, cost_of, estimate, layer_storages, load_technology, signal_plans
+from accel.cost.estimate import CLOCK_HZ
+from accel.cost.fft import layer_fft
+from accel.cost.technology import DEFAULT
+from accel.errors import EspalierError
+from accel.interchange import zoo
+from accel.program import KIND, Program
+from accel.quantize import Widths, lower
+from reports import measure, output, tables
+from reports.hardware import parse_array
+from reports.parsing import parse_bandwidth, parse_frequency, parse_memory
+from reports.results import layer_rows
+from reports.versions import version_of
+
+ARRAY = "8x8"
+
+
+def command(
+    network: str,
+    weight_bits: int,
+    signal_bits: int,
+    pattern: str | None,
+    sram: str | None,
+    array: str | None,
+    accumulator_bits: int | None,
+    clock: str | None,
+    dram_bandwidth: str | None,
+    technology: str | None,
+    json_file: Path | None,
+    data_dir: str | None,
+) -> None:
+    """Print the per-layer tables, and whether it fits."""
+    sram_bits = parse_memory(sram) if sram else None
+    asked: dict[str, Any] = {
+        "technology": load_technology(technology or DEFAULT),
+        "clock_hz": parse_frequency(clock) if clock else CLOCK_HZ,
+        "dram_bytes_per_s": parse_bandwidth(dram_bandwidth) if dram_bandwidth else None,
+        "sram_bits": sram_bits,
+    }
+    program = program_of(network, Widths(weight_bits, signal_bits), pattern, data_dir)
+    cost, on_array = cost_of(program), None
+    if any(option is not None for option in (array, accumulator_bits, clock, dram_bandwidth, technology)):
+        on_array = estimate(program, _array(array or ARRAY, accumulator_bits, program), **asked)
+    if json_file:
+        output.write_json(json_file, _record(program, cost, sram_bits, on_array))
+    _show(program, cost, sram_bits, on_array)
+
+
+def program_of(network: str, widths: Widths, pattern: str | None, data_dir: str | None) -> Program:
+    """Return the Program in a file, or a network lowered at `widths`.
+
+    Raises
+    ------
+    EspalierError
+        The network is unknown, or is not of that pattern.
+    """
+    if zoo.is_file(network) and archive.kind_of(network) == KIND:
+        program = Program.load(network)
+        if pattern not in (None, program.pattern):
+            raise EspalierError(f"{network}: holds a Program with the pattern {program.pattern}, not {pattern}")
+        return program
+    pruned = version_of(network, pattern)
+    return lower(pruned, widths, measure.calibration_images(network, pruned.data, data_dir).pixels())
+
+
+def _array(text: str, accumulator_bits: int | None, program: Program) -> MacArray:
+    array = parse_array(text, program)
+    return array if accumulator_bits is None else replace(array, accumulator_bits=accumulator_bits)
+
+
+def _show(program: Program, cost: ProgramCost, sram_bits: int | None, on_array: Estimate | None) -> None:
+    console = tables.console()
+    console.print(tables.size_table(program, cost))
+    if on_array is not None:
+        console.print(tables.cycles_table(on_array))
+        console.print(tables.blocks_table(on_array))
+    for line in tables.memory_lines(program, cost, None if on_array else sram_bits):
+        console.print(line)
+    if on_array is not None:
+        for line in tables.estimate_lines(on_array):
+            console.print(line)
+
+
+def _record(program: Program, cost: ProgramCost, sram_bits: int | None, on_array: Estimate | None) -> dict[str, Any]:
+    total, fits = cost.total, None
+    if on_array is not None:
+        fits = on_array.fits
+    elif sram_bits is not None:
+        fits = cost.memory_bits <= sram_bits
+    storages = {x.name: {way.name: way.bits(x.weight_bits) for way in layer_storages(x)} for x in program.mac_layers}
+    return {
+        "network": program.name,
+        "pattern": program.pattern,
+        **asdict(total),
+        "parameter_memory_bits": total.parameter_memory_bits,
+        "signal_memory_bits": cost.signal_memory_bits,
+        "memory_bits": cost.memory_bits,
+        "sram_bits": sram_bits,
+        "fits": fits,
+        "layers": [asdict(row) for row in layer_rows(cost)],
+        "storage_bits": storages,
+        "signal_plans": [asdict(plan) for plan in signal_plans(program)],
+        "fft": {x.name: asdict(layer_fft(program, x)) for x in program.mac_layers if x.shape[2] > 1},
+        "estimate": on_array.record() if on_array else None,
+    }

@@ -1,0 +1,364 @@
+"""The whole estimate: sums, what fits and what binds, energy by hand, other word lengths, how fast it is."""
+
+import json
+import math
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import chain, images_for, residual
+from programs import PIXEL, mac_layer, program
+
+from accel.array import MacArray
+from accel.cost import (
+    Estimate,
+    Facts,
+    Limits,
+    Words,
+    array_for,
+    cost_of,
+    estimate,
+    estimate_of,
+    load_technology,
+    technology_names,
+    total_cycles,
+)
+from accel.cost.estimate import RESIDENT, STREAMED
+from accel.errors import EspalierError
+from accel.interchange import zoo
+from accel.network import INPUT, Network
+from accel.program import Program
+from accel.prune import Space, select_by_magnitude
+from accel.pruned import PrunedNetwork
+from accel.quantize import Widths, lower
+from accel.window import Window
+
+ASIC = load_technology("asic-45nm")
+FREE = Limits()
+
+
+def programmed(network: Network, pattern: str = "dense", weight_bits: int = 5, signal_bits: int = 6) -> Program:
+    """Return the Program of a network, half of each layer pruned that may be."""
+    masks = {} if pattern == "dense" else select_by_magnitude(Space.of(network, pattern), 0.5)
+    return lower(PrunedNetwork(network, masks), Widths(weight_bits, signal_bits), images_for(network))
+
+
+def lenet5(pattern: str) -> Program:
+    """Return LeNet-5 of the zoo, its steps from random pixels."""
+    version = zoo.load("lenet5", pattern)
+    return lower(version, Widths(4, 6), np.random.default_rng(0).random((8, 1, 28, 28), np.float32))
+
+
+def of(it: Program, lanes: tuple[int, int] = (8, 8), **limits: float) -> Estimate:
+    """Return the estimate on an array whose words are just wide enough."""
+    return estimate(it, array_for(Words.of(it), *lanes), **limits)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module", params=["dense", "kernel", "block-4", "irregular"])
+def lenet(request: pytest.FixtureRequest) -> Program:
+    """Return LeNet-5 in a few patterns."""
+    return lenet5(request.param)
+
+
+class TestSums:
+    @pytest.mark.parametrize("technology", technology_names())
+    def test_the_layers_sum_to_the_total(self, lenet: Program, technology: str) -> None:
+        """Cycles, MACs, joules and DRAM bits are those of the layers, the image's start and the borders apart."""
+        e = of(lenet, technology=technology)  # type: ignore[arg-type]
+        assert e.cycles == total_cycles(lenet, e.array) == 2 + sum(x.cycles for x in e.layers)
+        assert e.cycles == e.compute_cycles + e.drain_cycles + e.fill_cycles
+        assert e.macs == cost_of(lenet).total.macs
+        assert e.dram_bits == 28 * 28 * 8 + 10 * lenet.signals[lenet.output].bits  # the image and the scores
+        if e.energy is not None:
+            layers = sum(x.energy.total_joules for x in e.layers if x.energy)
+            borders = e.dram_bits * e.technology.energy.dram * 1e-12  # type: ignore[union-attr]
+            assert e.energy.total_joules == pytest.approx(layers + borders)
+        assert (e.energy is None) == all(x.energy is None for x in e.layers)
+        assert e.cycles != total_cycles(lenet, replace(e.array, pixel_lanes=4))  # negative control: another array
+
+    def test_bits_are_the_programs(self, lenet: Program) -> None:
+        """What is stored is what `cost_of` counts; blocks hold that and are no smaller."""
+        cost, e = cost_of(lenet), of(lenet)
+        assert e.stored_bits == cost.memory_bits
+        weights = sum(x.counts.weights * x.weight_bits for x in cost.layers)  # without what fills blocks at an edge
+        filling = cost.total.weight_memory_bits - weights
+        assert e.payload_bits == cost.memory_bits - filling  # the peak of live signals does not hold the scores
+        assert e.memory_bits == e.payload_bits + e.waste_bits
+        by_name = {memory.name: memory.payload_bits for memory in e.memories}
+        assert by_name["weights"] == weights
+        assert by_name.get("index", 0) == cost.total.index_memory_bits
+        assert by_name["constants"] == cost.total.bias_memory_bits + cost.total.requantize_memory_bits
+        assert by_name["signals"] == cost.signal_memory_bits
+
+    def test_a_record_is_json(self, lenet: Program) -> None:
+        """Plain numbers: what is written is read back equal, with a row for each layer and memory."""
+        record = of(lenet).record()
+        assert json.loads(json.dumps(record)) == {**record, "problems": list(record["problems"])} | {
+            "memories": [{**m, "shape": list(m["shape"])} for m in record["memories"]]
+        }
+        assert [row["name"] for row in record["layers"]] == [x.name for x in lenet.layers if "flat" not in x.name]
+        assert sum(row["cycles"] for row in record["layers"]) + 2 == record["cycles"]
+
+    @pytest.mark.parametrize("network", [chain(), residual()])
+    def test_facts_are_for_all_arrays(self, network: Network) -> None:
+        """What was found once for some lanes is what a Program of its own would say."""
+        it = programmed(network, "kernel")
+        facts = Facts(it)
+        for lanes in ((8, 8), (3, 4), (8, 8), (1, 1)):
+            for bits in (5, 8):
+                array = replace(array_for(facts.words, *lanes), weight_bits=bits)
+                assert estimate_of(facts, facts.words, array, ASIC, FREE) == estimate(it, array)
+                assert estimate(it, array).cycles == total_cycles(it, array)
+
+
+class TestFits:
+    def test_exactly(self, lenet: Program) -> None:
+        """Memory of exactly the bits of the blocks is enough; one bit less is not, and the line says so."""
+        bits = of(lenet).memory_bits
+        assert of(lenet, sram_bits=bits).fits
+        short = of(lenet, sram_bits=bits - 1)
+        assert not short.fits
+        assert short.problems[0].startswith(f"memory blocks of {bits / 8192:.1f} KiB are needed, ")
+        assert short.verdict.startswith("does not fit: ")
+        assert short.binding.startswith("room binds: memory blocks of")
+
+    def test_streaming(self) -> None:
+        """Where weights do not fit, a DRAM makes room for two groups of them, and the array waits."""
+        it = lenet5("dense")
+        resident = of(it)
+        sram = resident.memory_bits - 1
+        streamed = of(it, sram_bits=sram, dram_bytes_per_s=1e8)
+        assert (resident.weights, streamed.weights) == (RESIDENT, STREAMED)
+        assert streamed.fits
+        assert streamed.memory_bits < resident.memory_bits
+        assert streamed.cycles == resident.cycles + streamed.stall_cycles > resident.cycles
+        # the largest group is conv3's: 8 outputs of 16 x 25 weights; 2 buffers, and the words of two 2 x 2 pools
+        assert streamed.memories[0].words == 2 * 400 + 4 + 4
+        # what is loaded: groups of 8 outputs, the last one of a layer filled up: 8 + 16 + 120 + 88 + 16 rows
+        words = 8 * 25 + 16 * 150 + 120 * 400 + 88 * 120 + 16 * 84
+        assert streamed.dram_bits - resident.dram_bits == 4 * words
+        assert of(it, sram_bits=sram, dram_bytes_per_s=1e12).stall_cycles < 20  # a cycle for each group at most
+
+    def test_a_faster_dram_waits_less(self) -> None:
+        """Stalls never rise with the bandwidth; where they are most of the cycles, the bandwidth binds."""
+        it = lenet5("dense")
+        sram = of(it).memory_bits - 1
+        found = [of(it, sram_bits=sram, dram_bytes_per_s=rate) for rate in (1e7, 1e8, 1e9, 1e10)]
+        waits = [e.stall_cycles for e in found]
+        assert waits == sorted(waits, reverse=True)
+        assert len(set(waits)) == 4
+        assert found[0].binding.startswith("DRAM bandwidth binds: 9")
+        assert (found[0].roofline.bound, found[-1].roofline.bound) == ("bandwidth", "compute")
+
+    def test_multipliers_and_blocks(self) -> None:
+        """An FPGA has so many multipliers and blocks: 16 x 8 lanes at 8 bits are 128 and 8 to requantise, of 72."""
+        it = lower(zoo.load("digits"), Widths(8, 8), np.random.default_rng(0).random((8, 1, 8, 8), np.float32))
+        wide = of(it, (16, 8), technology="ecp5-45f")  # type: ignore[arg-type]
+        assert wide.problems == ("136 multipliers are needed, there are 72",)
+        assert of(it, (8, 8), technology="ecp5-45f").fits  # type: ignore[arg-type]
+        large = of(lenet5("dense"), (8, 64), technology="ecp5-45f")  # type: ignore[arg-type]
+        assert large.problems[0] == f"{sum(x.count for x in large.memories)} EBR are needed, there are 108"
+
+    def test_what_binds(self) -> None:
+        """Where it fits, what most cycles go to: steps; rows that a tile of few steps leaves; the pipeline."""
+        assert of(lenet5("dense")).binding.startswith("multipliers bind: 9")
+        one, many = (mac_layer("conv", INPUT, np.ones((n, 1, 1)), PIXEL, window=Window((1, 1))) for n in (1, 64))
+        assert of(program([one])).binding.startswith("the pipeline between layers binds: 9")
+        assert of(program([many], (1, 9, 1)), (64, 1)).binding.startswith("the drain binds, one row a cycle: 9")
+
+
+class TestEnergy:
+    def test_by_hand(self) -> None:
+        """One layer of 2 outputs x 3 pixels x 4 weights on 2 x 4 lanes: each event times its number in the table."""
+        layer = mac_layer("conv", INPUT, np.full((2, 1, 4), 7), PIXEL, window=Window((1, 4)), weight_bits=8)
+        it = program([layer], (1, 1, 6))
+        e = of(it, (2, 4))
+        table, (row,) = ASIC.energy, e.layers
+        assert table is not None
+        assert (row.cost.counts.macs, row.compute_cycles) == (24, 4)  # one tile, 4 steps
+        mac = 0.2e-12 + table.add.at(layer.accumulator_bits) * 1e-12  # 8 x 8 bits
+        weights, signals = e.memories[0], next(m for m in e.memories if m.name == "signals")
+        reads = 4 * table.sram_joules(weights.block_bits, 16)
+        reads += (4 * 4 + 6) * table.sram_joules(signals.block_bits, 8)  # 4 signals a step, 6 outputs
+        assert row.energy is not None
+        assert row.energy.mac_joules == pytest.approx(24 * mac)
+        assert row.energy.sram_joules == pytest.approx(reads)
+        assert (row.energy.register_joules, row.energy.dram_joules) == (0, 0)
+        borders = 6 * 8 + 6 * layer.accumulator_bits
+        assert e.energy is not None
+        assert e.energy.dram_joules == pytest.approx(borders * 1950e-12 / 64, rel=1e-3)
+
+    def test_fewer_weights_take_less(self) -> None:
+        """Pruned layers multiply less and read less; narrower words multiply for less."""
+        dense, pruned = of(lenet5("dense")).energy, of(lenet5("kernel")).energy
+        assert dense is not None
+        assert pruned is not None
+        assert pruned.mac_joules < dense.mac_joules
+        assert pruned.sram_joules < dense.sram_joules
+        facts = Facts(lenet5("dense"))
+        by_bits = [at(facts, bits, bits).energy for bits in range(2, 9)]
+        joules = [x.mac_joules for x in by_bits if x]
+        assert len(joules) == 7
+        assert joules == sorted(joules)
+
+    def test_area(self) -> None:
+        """8-bit lanes: 282 square micrometers and an adder each; memory 1.211 a bit; None where nothing is known."""
+        it = programmed(chain(), weight_bits=8, signal_bits=8)
+        e = of(it)
+        table = ASIC.area
+        assert table is not None
+        lanes = 64 * (282 + table.add.at(e.array.accumulator_bits))
+        drain = 8 * table.multiply.at(math.sqrt(e.array.accumulator_bits * 16))
+        assert e.area_mm2 == pytest.approx((lanes + drain + e.memory_bits * 1.211) / 1e6)
+        assert of(it, technology="zu7ev").area_mm2 is None  # type: ignore[arg-type]
+
+
+def at(facts: Facts, weight_bits: int, signal_bits: int, lanes: tuple[int, int] = (8, 8)) -> Estimate:
+    """Return the estimate at other word lengths."""
+    words = facts.words.scaled(weight_bits, signal_bits)
+    return estimate_of(facts, words, array_for(words, *lanes), ASIC, FREE)
+
+
+FACTS = {name: Facts(programmed(network, "kernel")) for name, network in (("chain", chain()), ("residual", residual()))}
+lane_counts = st.tuples(st.integers(1, 20), st.sampled_from([1, 2, 4, 8, 16]))
+
+
+class TestWordLengths:
+    @settings(max_examples=60, deadline=None)
+    @given(st.sampled_from(["chain", "residual"]), st.integers(2, 8), st.integers(1, 8), lane_counts, st.booleans())
+    def test_memory_never_falls_when_bits_rise(
+        self, name: str, weight_bits: int, signal_bits: int, lanes: tuple[int, int], weights: bool
+    ) -> None:
+        """A bit more of weights or signals: no memory has fewer bits, of the Program, in words or in blocks.
+
+        The array's words grow with the Program's, but for additions: theirs take fewer words of a wider array, so that
+        the array stays as it is for those.
+        """
+        facts, words = FACTS[name], FACTS[name].words.scaled(weight_bits, signal_bits)
+        wider = facts.words.scaled(weight_bits + weights, signal_bits + (not weights))
+        arrays = [array_for(x, *lanes) for x in (words, wider)]
+        if name == "residual":
+            arrays[0] = arrays[1]
+        less, more = (estimate_of(facts, x, array, ASIC, FREE) for x, array in zip((words, wider), arrays, strict=True))
+        assert more.stored_bits > less.stored_bits
+        assert more.memory_bits >= less.memory_bits
+        for ours, theirs in zip(less.memories, more.memories, strict=True):
+            assert theirs.bits >= ours.bits
+            assert theirs.payload_bits >= ours.payload_bits
+        assert more.cycles == less.cycles
+
+    def test_additions_take_words(self) -> None:
+        """Negative control: on an array that grows with it, a residual network's weight memory can be fewer bits."""
+        narrow, wide = (at(FACTS["residual"], bits, 1, (2, 1)).memories[0].bits for bits in (2, 3))
+        assert narrow > wide
+
+    @settings(max_examples=60, deadline=None)
+    @given(st.sampled_from(["chain", "residual"]), lane_counts)
+    def test_utilization_is_a_share(self, name: str, lanes: tuple[int, int]) -> None:
+        """No layer uses more lanes than there are, nor attains more than the roofs."""
+        e = at(FACTS[name], 5, 5, lanes)
+        assert 0 < e.utilization <= 1
+        assert all(0 <= x.utilization <= 1 for x in e.layers)
+        assert e.roofline.attained_macs_per_s <= e.roofline.peak_macs_per_s
+
+    @pytest.mark.parametrize("pattern", ["dense", "kernel", "irregular"])
+    def test_scaled_words_are_near_a_programs_own(self, pattern: str) -> None:
+        """Exact for weights, index and signals; accumulators and biases within two bits of the lowered Program's."""
+        version, pixels = zoo.load("lenet5", pattern), np.random.default_rng(0).random((8, 1, 28, 28), np.float32)
+        facts = Facts(lower(version, Widths(4, 6), pixels))
+        for bits in ((3, 4), (6, 8)):
+            own, ours = Words.of(lower(version, Widths(*bits), pixels)), facts.words.scaled(*bits)
+            assert (own.exact, ours.exact) == (True, False)
+            leaving = set(own.output)
+            assert {n: b for n, b in own.signals.items() if n not in leaving} == {
+                n: b for n, b in ours.signals.items() if n not in leaving
+            }
+            for name, mine in own.layers.items():
+                assert mine.weight_bits == ours.layers[name].weight_bits
+                assert abs(mine.accumulator_bits - ours.layers[name].accumulator_bits) <= 2
+                assert abs(mine.bias_bits - ours.layers[name].bias_bits) <= 2
+
+    def test_the_same_words_are_exact(self) -> None:
+        """Scaled to what they are, word lengths cost what they cost."""
+        facts = Facts(programmed(chain(), "kernel", 5, 6))
+        same = at(facts, 5, 6)
+        assert not same.exact
+        assert replace(same, exact=True) == estimate_of(facts, facts.words, same.array, ASIC, FREE)
+
+
+class TestRefusals:
+    it = programmed(chain())
+
+    @pytest.mark.parametrize(
+        ("limits", "words"),
+        [
+            ({"technology": "asic"}, "unknown technology 'asic': did you mean 'asic-45nm'?"),
+            ({"clock_hz": 0}, "clock_hz must be a positive number, got 0"),
+            ({"clock_hz": math.nan}, "clock_hz must be a positive number, got nan"),
+            ({"dram_bytes_per_s": -1.0}, "dram_bytes_per_s must be a positive number, got -1.0"),
+            ({"sram_bits": 0}, "sram_bits must be a positive number, got 0"),
+        ],
+    )
+    def test_limits(self, limits: dict[str, float], words: str) -> None:
+        """What cannot be is told with its name."""
+        with pytest.raises(EspalierError) as refused:
+            of(self.it, **limits)
+        assert str(refused.value).startswith(words)
+
+    @pytest.mark.parametrize(
+        ("words", "message"),
+        [
+            ({"accumulator_bits": 9}, "chain does not run on this array: conv1: needs accumulator_bits of"),
+            ({"weight_bits": 4}, "chain does not run on this array: conv1: needs weight_bits of 5, the array has 4"),
+            ({"signal_bits": 7}, "chain does not run on this array: signals need signal_bits of 8, the array has 7"),
+        ],
+    )
+    def test_an_array_too_small(self, words: dict[str, int], message: str) -> None:
+        """An array whose words do not hold the Program's is refused, with the layer, the need and the limit."""
+        array = array_for(Words.of(self.it), 4, 4)
+        assert estimate(self.it, array).fits  # negative control: just wide enough
+        with pytest.raises(EspalierError) as refused:
+            estimate(self.it, replace(array, **words))  # type: ignore[arg-type]
+        assert str(refused.value).startswith(message)
+
+    def test_word_lengths(self) -> None:
+        """Nor are word lengths scaled that no Program has."""
+        with pytest.raises(EspalierError, match=r"weight_bits must be 2\.\.16, got 1"):
+            Words.of(self.it).scaled(1, 4)
+        with pytest.raises(EspalierError, match=r"signal_bits must be 1\.\.16, got 17"):
+            Words.of(self.it).scaled(4, 17)
+
+
+class TestSpeed:
+    def test_one_estimate(self, lenet: Program) -> None:
+        """A whole-network estimate of LeNet-5 takes less than 5 ms: the fastest of 5 of a Program just loaded."""
+        array = array_for(Words.of(lenet), 8, 8)
+        seconds = []
+        for _ in range(5):
+            start = time.perf_counter()
+            e = estimate(lenet, array, ASIC)
+            _ = e.cycles, e.memory_bits, e.energy, e.fits, e.binding
+            seconds.append(time.perf_counter() - start)
+        assert min(seconds) < 0.005
+
+    def test_many_points(self) -> None:
+        """10,000 points in well under a minute: 500 of LeNet-5 at 12 arrays and 49 word lengths take less than 1 s."""
+        facts = Facts(lenet5("kernel"))
+        points = [
+            (w, s, lanes) for lanes in ((4, 4), (8, 8), (16, 8), (16, 16)) for w in range(2, 9) for s in range(2, 9)
+        ]
+        start = time.perf_counter()
+        found = [at(facts, *point) for point in (points * 3)[:500]]
+        assert len({(e.cycles, e.memory_bits, e.fits) for e in found}) > 20
+        assert time.perf_counter() - start < 1
+
+
+def test_an_array_is_made_for_words() -> None:
+    """As wide as the widest of each; additions and pools have weights of 1, which take 2 bits."""
+    words = Words.of(programmed(chain(), weight_bits=3, signal_bits=4))
+    array = array_for(words, 3, 4)
+    assert array == MacArray(3, 4, 3, 8, words.accumulator_bits)
+    assert words.accumulator_bits == max(x.accumulator_bits for x in words.layers.values())

@@ -1,0 +1,217 @@
+"""Technologies from TOML, and memories as blocks that exist."""
+
+import math
+from pathlib import Path
+
+import pytest
+from amaranth.hdl import Shape
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accel.array import MacArray
+from accel.cost import Memory, load_technology, place, technology_names
+from accel.cost.macros import blocks, shortages
+from accel.cost.technology import Macro, PowerLaw, Technology
+from accel.errors import EspalierError
+from rtl.layout import Layout
+
+OWN = """
+[mine]
+about = "my chip"
+multipliers = 10
+[[mine.macro]]
+name = "R"
+shapes = [[64, 8], [32, 16]]
+available = 3
+source = "data sheet"
+[mine.energy]
+source = "paper"
+multiply = [[8, 0.2], [32, 3.1]]
+add = [[8, 0.03]]
+sram = [[8, 10.0]]
+sram_access_bits = 64
+register = 0.5
+dram = 20
+[mine.area]
+source = "paper"
+multiply = [[8, 282], [32, 3495]]
+add = [[8, 36]]
+sram = 1.2
+"""
+
+
+class TestShipped:
+    @pytest.mark.parametrize("name", technology_names())
+    def test_every_number_has_a_source(self, name: str) -> None:
+        """Each technology loads, and says in words where its blocks, energies and areas are from."""
+        technology = load_technology(name)
+        assert technology.name == name
+        assert technology.about
+        sources = [x.source for x in (*technology.macros, technology.energy, technology.area) if x is not None]
+        assert all(len(source) > 5 for source in sources)
+
+    def test_horowitz(self) -> None:
+        """The numbers of ISSCC 2014: adds 0.03 and 0.1 pJ, multiplies 0.2 and 3.1, caches 10, 20 and 100."""
+        table = load_technology("asic-45nm").energy
+        assert table is not None
+        assert [table.add.at(bits) for bits in (8, 32)] == pytest.approx([0.03, 0.1])
+        assert [table.multiply.at(bits) for bits in (8, 32)] == pytest.approx([0.2, 3.1])
+        assert [table.sram.at(kib) for kib in (8, 32, 1024)] == pytest.approx([10, 20, 100])
+        assert 1300 <= table.dram * 64 <= 2600
+        assert table.mac_joules(8, 8, 32) == pytest.approx(0.3e-12)
+        assert table.sram_joules(32 * 8192, 16) == pytest.approx(5e-12)  # a quarter of 64 bits
+
+    def test_eyeriss(self) -> None:
+        """DRAM : buffer : register file : MAC is 200 : 6 : 1 : 1 for 16 bits, whatever the size of the buffer."""
+        table = load_technology("eyeriss-ratios").energy
+        assert table is not None
+        mac = table.mac_joules(16, 16, 16)
+        for cost, ratio in ((table.dram * 16e-12, 200), (table.register * 1e-12, 1)):
+            assert cost / mac == pytest.approx(ratio, rel=1e-3)
+        for block_bits in (8192, 1 << 20):
+            assert table.sram_joules(block_bits, 16) / mac == pytest.approx(6, rel=1e-3)
+
+
+class TestOwn:
+    def test_a_file(self, tmp_path: Path) -> None:
+        """A user's own table, in the same form, is taken by the name of its file."""
+        (tmp_path / "own.toml").write_text(OWN)
+        mine = load_technology(tmp_path / "own.toml")
+        assert (mine.name, mine.multipliers, mine.macros[0].available) == ("mine", 10, 3)
+        assert mine.macros[0].shapes == ((64, 8), (32, 16))
+        assert mine.energy is not None
+        assert mine.energy.multiply.at(16) == pytest.approx(math.sqrt(0.2 * 3.1))
+        assert mine.energy.add.at(16) == pytest.approx(0.06)  # one point: in proportion to the bits
+        assert mine.energy.sram.at(1000) == pytest.approx(10)  # one point: whatever the size
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            (("multipliers = 10", "multipliers = -1"), "technology mine: multipliers must be at least 0, got -1"),
+            (("multipliers = 10", "multipliers = 1.5"), "technology mine: expected a whole number, got 1.5"),
+            (("shapes = [[64, 8], [32, 16]]", "shapes = []"), "macro R: shapes must be [words, width] of at least 1"),
+            (("[32, 16]", "[32, 0]"), "macro R: shapes must be"),
+            (("[32, 16]", "[32]"), "macro R: shapes must be"),
+            (("available = 3", "available = -3"), "macro R: available must be at least 0, got -3"),
+            (('source = "data sheet"', ""), "lacks key 'source'; the keys are available, name, shapes, source"),
+            (("dram = 20", ""), "lacks key 'dram'"),
+            (("dram = 20", "dram = -20"), "register and dram at least 0"),
+            (("dram = 20", "dram = 'x'"), "technology mine: ValueError: could not convert string to float: 'x'"),
+            (
+                ("[[8, 0.2], [32, 3.1]]", "[[32, 0.2], [8, 3.1]]"),
+                "expected ascending [size, cost] points, all positive",
+            ),
+            (("[[8, 0.2], [32, 3.1]]", "[[8, 0.2], [32, 0]]"), "expected ascending [size, cost] points, all positive"),
+            (("[[8, 0.2], [32, 3.1]]", "[]"), "expected ascending [size, cost] points"),
+            (("sram = 1.2", "sram = -1.2"), "area: sram must be at least 0, got -1.2"),
+            (("register", "registers"), "lacks key 'register'"),
+            (("about =", "abuot ="), "lacks key 'about'"),
+            (("multipliers", "multipleirs"), "has an unknown key 'multipleirs'; the keys are about, area, energy"),
+            (("[[mine.macro]]", "[[mine.makro]]"), "has an unknown key 'makro'"),
+            (("[mine]", "[other]\n[mine]"), "must hold one technology, one table at the top, got 2"),
+            (("[mine]", "[mine"), "is not TOML"),
+        ],
+    )
+    def test_what_is_wrong_is_said(self, tmp_path: Path, change: tuple[str, str], words: str) -> None:
+        """A table that cannot be is refused in one line that names the file and the key."""
+        path = tmp_path / "own.toml"
+        path.write_text(OWN.replace(*change))
+        with pytest.raises(EspalierError) as refused:
+            load_technology(path)
+        assert str(refused.value).startswith(f"{path}: ")
+        assert words in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+    def test_unknown(self) -> None:
+        """A name that is none is told with the nearest, or with all."""
+        with pytest.raises(EspalierError, match=r"unknown technology 'zu7': did you mean 'zu7ev'\? \(known: asic"):
+            load_technology("zu7")
+        with pytest.raises(EspalierError, match=r"unknown technology 'x': \(known: "):
+            load_technology("x")
+
+    def test_without_blocks(self) -> None:
+        """A technology has memory of some size."""
+        with pytest.raises(EspalierError, match="has no"):
+            Technology("none", "", ())
+
+
+class TestPowerLaw:
+    law = PowerLaw(((8, 10.0), (32, 20.0), (1024, 100.0)))
+
+    @given(st.floats(0.1, 1e5), st.floats(1.001, 10))
+    def test_it_rises(self, size: float, more: float) -> None:
+        """Larger costs more, through the points and beyond them."""
+        assert self.law.at(size) < self.law.at(size * more)
+
+    def test_between_and_beyond(self) -> None:
+        """Halfway on logarithmic scales is the geometric mean; outside, the outermost law goes on."""
+        assert self.law.at(16) == pytest.approx(math.sqrt(10 * 20))
+        assert self.law.at(2) == pytest.approx(5)  # 10 / 20 for every factor of 4
+        assert self.law.at(32 * 1024) == pytest.approx(500)
+
+
+class TestBlocks:
+    @pytest.mark.parametrize(
+        ("words", "width", "count", "shape"),
+        [
+            (512, 36, 1, (512, 36)),
+            (513, 36, 2, (1024, 18)),  # as many as of 512 x 36, and 2048 x 9 takes 4
+            (2048, 45, 5, (2048, 9)),
+            (1, 1, 1, (16384, 1)),
+            (16385, 1, 2, (16384, 1)),
+        ],
+    )
+    def test_ecp5(self, words: int, width: int, count: int, shape: tuple[int, int]) -> None:
+        """18 kbit as 16384 x 1 .. 512 x 36: the shape of which the fewest are needed."""
+        (ebr,) = load_technology("ecp5-45f").macros
+        assert blocks(ebr, words, width)[0] == count
+        assert -(-words // shape[0]) * -(-width // shape[1]) == count
+        assert ebr.bits == 18 * 1024
+
+    def test_what_synthesis_took(self) -> None:
+        """The 8x8 array of rtl/README.md took 57 block RAM on the ECP5-45F: 32 weights, 16 signals, 5, 1 and 3.
+
+        8-bit words, 24-bit accumulators, 8 Ki weight words, 2 Ki entries, 16 Ki signals; words of its layers are few.
+        """
+        array = MacArray(8, 8, 8, 8, 24, weight_words=8 << 10, list_entries=2 << 10)
+        layout = Layout(array)
+        memories = [
+            Memory("weights", array.weight_words, Shape.cast(layout.weights).width, 1, 0),
+            Memory("signals", array.bank_words, array.signal_bits, array.banks, 0),
+            Memory("entries", array.list_entries, Shape.cast(layout.entry).width, 1, 0),
+            Memory("taps", array.taps, Shape.cast(layout.tap).width, 1, 0),
+            Memory("constants", array.constants, Shape.cast(layout.constant).width, 1, 0),
+        ]
+        placed = place(memories, load_technology("ecp5-45f"))
+        assert [memory.count for memory in placed] == [32, 16, 5, 1, 3]
+        assert sum(memory.count for memory in placed) == 57
+
+    @settings(deadline=None)
+    @given(st.integers(1, 70_000), st.integers(1, 300), st.integers(1, 8), st.sampled_from(technology_names()))
+    def test_blocks_hold_what_is_wanted(self, words: int, width: int, banks: int, name: str) -> None:
+        """There are enough blocks in both directions, none to spare, and what is empty is the difference."""
+        wanted = Memory("m", words, width, banks, 1)
+        (memory,) = place([wanted], load_technology(name))
+        depth, block_width = memory.shape
+        deep, wide = -(-words // depth), -(-width // block_width)
+        assert memory.count == banks * deep * wide
+        assert (deep - 1) * depth < words <= deep * depth
+        assert (wide - 1) * block_width < width <= wide * block_width
+        assert memory.macro_bits >= wanted.bits
+        assert memory.waste_bits == memory.macro_bits - 1
+
+    def test_two_kinds(self) -> None:
+        """Of two kinds the one that wastes less; where too few of it are left, the other; where of both, none fits."""
+        small, large = Macro("small", ((64, 8),), 2, ""), Macro("large", ((1024, 8),), 2, "")
+        chip = Technology("chip", "", (small, large))
+        memories = [Memory("a", 64, 8, 1, 0), Memory("b", 128, 8, 1, 0), Memory("c", 64, 8, 1, 0)]
+        assert [memory.macro for memory in place(memories, chip)] == ["large", "small", "large"]  # b chose first
+        assert shortages(place(memories, chip), chip) == []
+        four = place([*memories, memories[0]], chip)
+        assert shortages(four, chip) == ["3 small are needed, there are 2"]
+
+    @pytest.mark.parametrize("words", [(0, 8, 1, 0), (8, 0, 1, 0), (8, 8, 0, 0), (8, 8, 1, 65), (8, 8, 1, -1)])
+    def test_a_memory_holds_its_bits(self, words: tuple[int, int, int, int]) -> None:
+        """A memory of nothing, or of less than it is to hold, is refused."""
+        with pytest.raises(EspalierError, match="memory m: "):
+            Memory("m", *words)
