@@ -1,0 +1,144 @@
+"""The cheap half of an exploration: every trial on every array, costed by closed forms from the Program's own words."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+from accel.cost import Estimate, Facts, Limits, Technology, Words, array_for, estimate_of
+from accel.interchange.datasets import Dataset
+from accel.pruned import PrunedNetwork
+from accel.quantize import Calibration, Widths, lower_calibrated
+from reports.explore.space import Lanes, Space
+from reports.explore.trials import words_of
+
+FACT_IMAGES = 64  # for Programs whose masks alone are looked at
+FACT_BITS = 8
+
+
+@dataclass(frozen=True)
+class Point:
+    """One design: a version, word lengths, an array; what errs, and what it takes.
+
+    Parameters
+    ----------
+    version : str
+    weight_bits, signal_bits, output_lanes, pixel_lanes : int
+    error_rate : float
+        On validation images, 0..1.
+    memory_bits, payload_bits : int
+        Of memory blocks, and what of the Program lies in them.
+    multipliers : int
+    cycles, stall_cycles : int
+        Of one image, stalls included; waiting for DRAM.
+    short : bool
+        Whether the technology has too few blocks or multipliers.
+    stalls : tuple of int
+        Of each layer, if there are any.
+    """
+
+    version: str
+    weight_bits: int
+    signal_bits: int
+    output_lanes: int
+    pixel_lanes: int
+    error_rate: float
+    memory_bits: int
+    payload_bits: int
+    multipliers: int
+    cycles: int
+    stall_cycles: int = 0
+    short: bool = False
+    stalls: tuple[int, ...] = ()
+
+    @property
+    def lanes(self) -> Lanes:
+        """The array."""
+        return self.output_lanes, self.pixel_lanes
+
+    @property
+    def setting(self) -> tuple[str, int, int]:
+        """What its error rate depends on."""
+        return self.version, self.weight_bits, self.signal_bits
+
+
+@dataclass(frozen=True, eq=False)
+class Costing:
+    """One version, ready to be costed at any word lengths on any array.
+
+    Parameters
+    ----------
+    name : str
+    pruned : PrunedNetwork
+    images : Dataset
+        Training images.
+    input_bits : int
+    technology : Technology
+    limits : Limits
+    """
+
+    name: str
+    pruned: PrunedNetwork
+    images: Dataset
+    input_bits: int
+    technology: Technology
+    limits: Limits
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What the masks say, whatever the word lengths."""
+        return self._facts(FACT_BITS, FACT_BITS)
+
+    def words(self, record: dict[str, Any], weight_bits: int, signal_bits: int) -> tuple[Facts, Words]:
+        """Return the word lengths that a trial recorded, with the facts that they belong to."""
+        words = words_of(record, self.facts.words)
+        if words is not None:
+            return self.facts, words
+        facts = self._facts(weight_bits, signal_bits)  # a Program of other layers than the usual ones
+        return facts, words_of(record, facts.words) or facts.words
+
+    def estimate(self, facts: Facts, words: Words, lanes: Lanes) -> Estimate:
+        """Return what the words cost on an array just wide enough for them."""
+        return estimate_of(facts, words, array_for(words, *lanes), self.technology, self.limits)
+
+    def points(self, space: Space, results: dict[tuple[int, int], dict[str, Any]]) -> Iterator[Point]:
+        """Yield the points of this version.
+
+        Parameters
+        ----------
+        space : Space
+        results : dict of word lengths to what the trial gave
+            Word lengths that no Program has are left out.
+        """
+        for weight_bits, signal_bits in space.widths():
+            found = results[weight_bits, signal_bits]
+            if "problem" in found:
+                continue
+            facts, words = self.words(found["words"], weight_bits, signal_bits)
+            for lanes in space.arrays:
+                estimate = self.estimate(facts, words, lanes)
+                yield _point((self.name, weight_bits, signal_bits, *lanes), found["rate"], estimate)
+
+    def _facts(self, weight_bits: int, signal_bits: int) -> Facts:
+        images = self.images.take(min(FACT_IMAGES, len(self.images)))
+        with threadpool_limits(1):
+            calibration = Calibration(self.pruned, images.pixels())
+            return Facts(lower_calibrated(calibration, Widths(weight_bits, signal_bits, self.input_bits)))
+
+
+def _point(design: tuple[str, int, int, int, int], rate: float, estimate: Estimate) -> Point:
+    given, memory_bits, stall_cycles = estimate.limits.sram_bits, estimate.memory_bits, estimate.stall_cycles
+    too_large = given is not None and memory_bits > given
+    return Point(
+        *design,
+        error_rate=rate,
+        memory_bits=memory_bits,
+        payload_bits=estimate.payload_bits,
+        multipliers=estimate.multipliers,
+        cycles=estimate.cycles,
+        stall_cycles=stall_cycles,
+        short=len(estimate.problems) > too_large,
+        stalls=tuple(layer.stall_cycles for layer in estimate.layers) if stall_cycles else (),
+    )

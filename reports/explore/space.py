@@ -1,0 +1,123 @@
+"""What is explored and what it must live with: word lengths, arrays, a budget; and how each is written."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+from accel.array import MacArray
+from accel.errors import EspalierError
+from accel.quantize import Widths
+from reports.hardware import parse_lanes
+
+Lanes = tuple[int, int]  # output lanes, pixel lanes
+OUTPUT_LANES, PIXEL_LANES = (1, 2, 4, 8, 16, 32), (1, 2, 4, 8, 16)
+ARRAYS: tuple[Lanes, ...] = tuple(product(OUTPUT_LANES, PIXEL_LANES))
+
+
+@dataclass(frozen=True)
+class Space:
+    """Every choice but the version.
+
+    Parameters
+    ----------
+    weight_bits, signal_bits : tuple of int
+        Of every layer.
+    arrays : tuple of (output lanes, pixel lanes)
+    input_bits : int
+        Of the image, whatever the network has.
+
+    Raises
+    ------
+    EspalierError
+        No Program has such words, or no array such lanes.
+    """
+
+    weight_bits: tuple[int, ...]
+    signal_bits: tuple[int, ...]
+    arrays: tuple[Lanes, ...] = ARRAYS
+    input_bits: int = 8
+
+    def __post_init__(self) -> None:
+        for weight_bits, signal_bits in self.widths():
+            _ = Widths(weight_bits, signal_bits, self.input_bits)
+        for output_lanes, pixel_lanes in self.arrays:
+            _ = MacArray(output_lanes=output_lanes, pixel_lanes=pixel_lanes, signal_words=pixel_lanes << 10)
+
+    def widths(self) -> Iterator[tuple[int, int]]:
+        """Yield the pairs of word lengths."""
+        yield from product(self.weight_bits, self.signal_bits)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The limits that a design has to meet; None is no limit.
+
+    Parameters
+    ----------
+    error_rate : float
+        The most on validation images, 0..1.
+    memory_bits : int or None
+        The most bits of memory blocks.
+    multipliers : int or None
+    images_per_s : float or None
+        The fewest.
+    clock_hz : float
+
+    Raises
+    ------
+    EspalierError
+        A limit is not positive, or a rate none.
+    """
+
+    error_rate: float
+    memory_bits: int | None
+    multipliers: int | None
+    images_per_s: float | None
+    clock_hz: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.error_rate <= 1:
+            raise EspalierError(f"the most errors must be 0..100 % of the images, got {self.error_rate:.2%}")
+        for name in ("memory_bits", "multipliers", "images_per_s", "clock_hz"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise EspalierError(f"{name} must be above 0, got {value}")
+
+
+def parse_error(text: str, reference: float) -> float:
+    """Return the error rate that `text` allows: so much more than `reference` with a plus, else that much in all.
+
+    >>> parse_error("+1%", 0.0125), parse_error("2%", 0.0125), parse_error("+0.01", 0.5)
+    (0.0225, 0.02, 0.51)
+    """
+    match = re.fullmatch(r"(\+?)([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*(%?)", text)
+    value = float(match[2]) / (100 if match[3] else 1) if match else 2.0
+    if not match or value > 1:
+        raise EspalierError(f"--max-error {text}: expected +1% (more than the dense float network) or 2% (in all)")
+    return min(1.0, reference + value) if match[1] else value
+
+
+def parse_arrays(text: str | None) -> tuple[Lanes, ...]:
+    """Return the arrays that `text` lists; all of `ARRAYS` for None.
+
+    >>> parse_arrays("4x4,8x2")
+    ((4, 4), (8, 2))
+    """
+    return ARRAYS if text is None else tuple(dict.fromkeys(parse_lanes(part.strip()) for part in text.split(",")))
+
+
+def parse_shares(text: str | None) -> tuple[float, ...]:
+    """Return the pruning ratios that `text` lists, none for None.
+
+    >>> parse_shares("0.5,0.75")
+    (0.5, 0.75)
+    """
+    if text is None:
+        return ()
+    shares = []
+    for part in text.split(","):
+        if not re.fullmatch(r"0?\.[0-9]{1,9}", part.strip()) or not float(part):
+            raise EspalierError(f"--ratios {text}: expected numbers between 0 and 1 with commas, such as 0.5,0.7,0.9")
+        shares.append(float(part))
+    return tuple(dict.fromkeys(shares))

@@ -1,0 +1,178 @@
+"""The expensive half of an exploration: one error rate, measured in whichever process, on whichever machine.
+
+A trial names by digest what it is about, so that its result can be kept and never be taken for another's; a worker
+loads the images by name and refuses others than those. All of it runs on one thread: workers do not get into each
+other's way, and floating-point sums have one order.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from accel.cost import Words
+from accel.cost.words import LayerWords
+from accel.errors import EspalierError
+from accel.interchange.datasets import Dataset, load
+from accel.pruned import PrunedNetwork
+from accel.quantize import Calibration, Widths, lower_calibrated
+from accel.signal import Signal
+from reports.measure import float_error_rate
+from sim.engine import compile_program
+
+METHOD = 1  # to be raised when a trial comes to mean something else: steps by l2, rounding RND, overflow SAT
+FLOAT = 0  # bits of a network that is not quantised
+CALIBRATION, VALIDATION, TEST = "train", "validation", "test"
+
+
+@dataclass(frozen=True)
+class Images:
+    """The first images of a split, as any machine finds them.
+
+    Parameters
+    ----------
+    data, split : str
+    count : int
+    digest : str
+        Of pixels and labels.
+    """
+
+    data: str
+    split: str
+    count: int
+    digest: str
+
+    @classmethod
+    def of(cls, images: Dataset) -> "Images":
+        """Return what `load` finds again as `images`."""
+        return cls(images.name, images.split, len(images), digest_of(images))
+
+    def load(self, data_dir: str | None) -> Dataset:
+        """Return the images; raise EspalierError if those that are there are others."""
+        found = load(self.data, self.split, data_dir)
+        if len(found) < self.count or digest_of(images := found.take(self.count)) != self.digest:
+            raise EspalierError(
+                f"{self.data} ({self.split}): a worker found other images than the command: one data set?"
+            )
+        return images
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One error rate to measure, with everything that decides what comes out.
+
+    Parameters
+    ----------
+    network : str
+        Digest of a pruned network.
+    calibration, judged : Images
+        From which steps are found; by which the error rate is measured.
+    weight_bits, signal_bits : int
+        `FLOAT` both for the network before quantisation.
+    input_bits : int
+    method : int
+        `METHOD`.
+    """
+
+    network: str
+    calibration: Images
+    judged: Images
+    weight_bits: int
+    signal_bits: int
+    input_bits: int
+    method: int = METHOD
+
+    @property
+    def key(self) -> str:
+        """The trial as one line of text."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+def digest_of(thing: bytes | Dataset) -> str:
+    """Return the SHA-256, shortened, of a network's bytes or of images and labels."""
+    if isinstance(thing, bytes):
+        return hashlib.sha256(thing).hexdigest()[:16]
+    shape = json.dumps([thing.images.shape, thing.full_scale]).encode()
+    return digest_of(shape + thing.images.tobytes() + thing.labels.tobytes())
+
+
+def measured(trial: Trial, network: bytes, data_dir: str | None) -> dict[str, Any]:
+    """Return what a trial gives, as JSON holds it.
+
+    Parameters
+    ----------
+    trial : Trial
+    network : bytes
+        `PrunedNetwork.to_bytes`.
+    data_dir : str or None
+        Where this machine has its data sets.
+
+    Returns
+    -------
+    dict
+        ``rate``, 0..1, and ``words`` of the Program, so that its cost needs no lowering; or ``problem``: why no
+        Program has these word lengths.
+    """
+    with threadpool_limits(1):
+        images = _images(trial.judged, data_dir)
+        if trial.weight_bits == FLOAT:
+            return {"rate": float_error_rate(PrunedNetwork.from_bytes(network), images)}
+        widths = Widths(trial.weight_bits, trial.signal_bits, trial.input_bits)
+        calibration = _calibration(network, trial.calibration, data_dir)
+        try:
+            program = lower_calibrated(calibration, widths)
+        except EspalierError as error:
+            return {"problem": str(error)}
+        codes = _codes(program.input_signal, trial.judged, data_dir)
+        rate = compile_program(program).error_rate(codes, images.labels, threads=1)
+        return {"rate": rate, "words": words_record(Words.of(program))}
+
+
+def words_record(words: Words) -> dict[str, Any]:
+    """Return the word lengths as plain numbers."""
+    return {"layers": {name: asdict(layer) for name, layer in words.layers.items()}, "signals": dict(words.signals)}
+
+
+def words_of(record: Mapping[str, Any], like: Words) -> Words | None:
+    """Return the word lengths that `words_record` made a record of.
+
+    Parameters
+    ----------
+    record : mapping
+    like : Words
+        Of any Program of the same masks, for what word lengths do not change.
+
+    Returns
+    -------
+    Words or None
+        None if the Program had other layers than that one: where signals are joined, steps may ask for more.
+    """
+    if record["layers"].keys() != like.layers.keys() or record["signals"].keys() != like.signals.keys():
+        return None
+    layers = {name: LayerWords(**bits) for name, bits in record["layers"].items()}
+    return replace(like, layers=MappingProxyType(layers), signals=MappingProxyType(dict(record["signals"])))
+
+
+# What a worker keeps, because one trial after another asks for it. Networks come in their order, images are few.
+
+
+@lru_cache(maxsize=4)
+def _images(images: Images, data_dir: str | None) -> Dataset:
+    return images.load(data_dir)
+
+
+@lru_cache(maxsize=2)
+def _calibration(network: bytes, images: Images, data_dir: str | None) -> Calibration:
+    return Calibration(PrunedNetwork.from_bytes(network), _images(images, data_dir).pixels())
+
+
+@lru_cache(maxsize=2)
+def _codes(signal: Signal, images: Images, data_dir: str | None) -> NDArray[np.int64]:
+    return signal.encode(_images(images, data_dir).pixels())

@@ -1,0 +1,145 @@
+"""The versions of a network that are explored: those of the zoo, and those that are pruned for the exploration."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from threadpoolctl import threadpool_limits
+
+from accel.errors import EspalierError
+from accel.interchange import zoo
+from accel.interchange.datasets import check_choice
+from accel.pruned import PrunedNetwork
+from accel.sparsity import NOfM, parse_pattern
+from reports import retraining
+from reports.explore.trials import Images
+from reports.measure import DEFAULT_PATTERNS
+from reports.prune_command import parse_ratios
+from reports.pruning import prune, stages
+
+METHOD = 1  # to be raised when pruning by magnitude or retraining comes to mean something else
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of a network.
+
+    Parameters
+    ----------
+    pattern : str
+    ratio : float or None
+        Share to prune of each layer; None: whatever the zoo or the file has, or the usual ratio.
+    made : bool
+        Whether it is pruned for the exploration.
+    """
+
+    pattern: str
+    ratio: float | None = None
+    made: bool = False
+
+    @property
+    def name(self) -> str:
+        """What reports call it.
+
+        >>> Version("kernel").name, Version("kernel", 0.7, made=True).name
+        ('kernel', 'kernel 0.7')
+        """
+        return self.pattern if self.ratio is None else f"{self.pattern} {self.ratio:g}"
+
+
+@dataclass(frozen=True)
+class Making:
+    """A version to prune by magnitude, and perhaps to retrain, with everything that decides what comes out.
+
+    Parameters
+    ----------
+    dense : str
+        Digest of the dense network.
+    pattern : str
+    ratio : float or None
+    epochs : int
+        Of retraining; 0 for none.
+    recipe : str
+        How it is retrained.
+    training : Images or None
+    method : int
+        `METHOD`.
+    """
+
+    dense: str
+    pattern: str
+    ratio: float | None
+    epochs: int
+    recipe: str
+    training: Images | None
+    method: int = METHOD
+
+    @property
+    def key(self) -> str:
+        """The making as one line of text."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+def versions_of(network: str, patterns: Sequence[str] | None, ratios: Sequence[float]) -> tuple[Version, ...]:
+    """Return the versions to explore, the one that the others are compared with first.
+
+    Parameters
+    ----------
+    network : str
+        Of the zoo: all its versions by default. A dense file: `DEFAULT_PATTERNS`. A pruned file is its only version.
+    patterns : sequence of str, optional
+    ratios : sequence of float
+        At which further versions are pruned of each pattern that leaves the ratio open.
+
+    Raises
+    ------
+    EspalierError
+        A pattern is none, or the zoo has no such version and no ratio says how to make one.
+    """
+    if zoo.is_file(network):
+        given = zoo.load(network).pattern
+        if given != zoo.DENSE:
+            if ratios or (patterns and list(patterns) != [given]):
+                raise EspalierError(f"{network}: is pruned already ({given}); other versions need the dense network")
+            return (Version(given),)
+        shipped: list[str] = []
+        labels = list(patterns or DEFAULT_PATTERNS)
+    else:
+        shipped = zoo.patterns(network)
+        labels = list(patterns or shipped)
+    found = [Version(zoo.DENSE)]
+    for label in dict.fromkeys(labels):
+        if label in shipped:
+            found.append(Version(label))
+        elif not zoo.is_file(network) and not ratios:
+            check_choice(f"pattern of {network} in the zoo", label, shipped)
+        if label != zoo.DENSE:
+            found += _made(label, ratios, known=label in shipped)
+    return tuple(dict.fromkeys(found))
+
+
+def _made(label: str, ratios: Sequence[float], known: bool) -> list[Version]:
+    """Return the versions of a pattern to prune: one a ratio; one, if it has its own and the zoo has none of it."""
+    parts = {part for stage in stages(label) for part in stage.split("/")} - {zoo.DENSE}
+    if ratios and not all(isinstance(parse_pattern(part), NOfM) for part in parts):
+        return [Version(label, ratio, made=True) for ratio in ratios]
+    return [] if known else [Version(label, made=True)]
+
+
+def made(making: Making, dense: bytes, data_dir: str | None) -> bytes:
+    """Return a version, as `PrunedNetwork.to_bytes` gives it.
+
+    Raises
+    ------
+    EspalierError
+        No layer can have the pattern or would have anything left, or PyTorch is not there to retrain.
+    """
+    with threadpool_limits(1):
+        retrain = None
+        if making.training is not None:
+            images = making.training.load(data_dir)
+            network = PrunedNetwork.from_bytes(dense).network.name
+            recipe = retraining.recipe(network, making.epochs, threads=1)
+            retrain = retraining.trainer(recipe, images, quiet=True)
+        ratios = parse_ratios(None if making.ratio is None else f"{making.ratio:g}", making.pattern)
+        return prune(PrunedNetwork.from_bytes(dense), making.pattern, ratios, retrain).to_bytes()

@@ -1,0 +1,114 @@
+"""Who measures: this process, processes beside it, or a Dask cluster; each worker computes on one thread."""
+
+import asyncio
+import importlib.metadata
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from joblib import Parallel, delayed, parallel_config
+from joblib.externals.loky.process_executor import BrokenProcessPool
+
+from accel.errors import EspalierError
+
+LOKY, DASK = "loky", "dask"
+BACKENDS = (LOKY, DASK)
+CONNECT_SECONDS = 5
+Calls = Sequence[tuple[Any, ...]]
+Run = Callable[[Callable[..., Any], Calls], Iterator[tuple[int, Any]]]
+"""From a function and the arguments of each call to (number of the call, result), as they come."""
+
+
+@contextmanager
+def workers(backend: str, jobs: int | None, scheduler: str | None) -> Iterator[Run]:
+    """Give the function that has calls done by workers.
+
+    Parameters
+    ----------
+    backend : {"loky", "dask"}
+        Processes of this machine, or of a cluster.
+    jobs : int or None
+        How many at a time; all processors, or all workers of the cluster, by default. 1 of loky is this process.
+    scheduler : str or None
+        The address of a cluster, such as ``tcp://10.0.0.1:8786``.
+
+    Raises
+    ------
+    EspalierError
+        The two do not go together, nothing answers at the address within `CONNECT_SECONDS`, or its workers have no
+        Espalier of this release.
+    """
+    if (backend == DASK) != (scheduler is not None):
+        wanted = "--backend dask needs --scheduler" if backend == DASK else "--scheduler needs --backend dask"
+        raise EspalierError(f"{wanted}, such as --backend dask --scheduler tcp://10.0.0.1:8786")
+    with ExitStack() as stack:
+        if scheduler is None:
+            settings: dict[str, Any] = {"backend": LOKY, "n_jobs": jobs or _processors(), "inner_max_num_threads": 1}
+        else:
+            stack.enter_context(_cluster(scheduler))
+            settings = {"backend": DASK, "n_jobs": jobs or -1}
+
+        def run(function: Callable[..., Any], calls: Calls) -> Iterator[tuple[int, Any]]:
+            tasks = (delayed(_numbered)(number, function, call) for number, call in enumerate(calls))
+            try:
+                with parallel_config(**settings):
+                    yield from Parallel(return_as="generator_unordered", batch_size=1)(tasks)
+            except BrokenProcessPool as error:
+                raise EspalierError(
+                    "a worker was killed, perhaps for want of memory; --jobs says how many run"
+                ) from error
+
+        yield run
+
+
+def _numbered(number: int, function: Callable[..., Any], call: tuple[Any, ...]) -> tuple[int, Any]:
+    return number, function(*call)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def _cluster(scheduler: str) -> Iterator[None]:
+    try:
+        import distributed
+    except ImportError as error:
+        raise EspalierError('--backend dask needs Dask: pip install "espalier-hw[cluster]"') from error
+    found = _identity(scheduler)
+    if not found["workers"]:
+        raise EspalierError(f"--scheduler {scheduler}: has no workers; start some with `dask worker {scheduler}`")
+    with distributed.Client(scheduler, timeout=CONNECT_SECONDS) as client:
+        mine = release()
+        try:
+            theirs = client.run(release)
+        except Exception as error:  # whatever a worker stumbles over that cannot import us
+            raise EspalierError(f"--scheduler {scheduler}: its workers cannot run Espalier: {error}") from error
+        for worker, version in theirs.items():
+            if version != mine:
+                raise EspalierError(f"--scheduler {scheduler}: {worker} has Espalier {version}, this is {mine}")
+        yield
+
+
+def release() -> str:
+    """Return the release of Espalier that is installed here."""
+    return importlib.metadata.version("espalier-hw")
+
+
+def _identity(scheduler: str) -> dict[str, Any]:
+    """Return what a scheduler says of itself: by a connection of our own, because a failed Client complains."""
+    from distributed import rpc
+
+    async def ask() -> dict[str, Any]:
+        async with rpc(scheduler, timeout=CONNECT_SECONDS) as peer:
+            return dict(await peer.identity())
+
+    async def ask_in_time() -> dict[str, Any]:
+        return await asyncio.wait_for(ask(), CONNECT_SECONDS + 1)
+
+    try:
+        return asyncio.run(ask_in_time())
+    except Exception as error:  # whatever else listens there may answer anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise EspalierError(f"--scheduler {scheduler}: no Dask scheduler answers there: {reason}") from error
