@@ -1,31 +1,35 @@
 """The engine: a Program prepared once, then run over whole data sets, bit for bit what `sim.golden` gives.
 
-`compile_program` turns each layer into a recipe (index lists, padded shapes, accumulator types whose range the Program
-proves). `Engine.run` takes the images in chunks of `LANES`, side by side in memory, and threads share the chunks, so
-that the result is the same for any number of threads.
+`compile_program` lays out each layer for the processor's best kernel (`sim.plan`). `Engine.run` takes the images in
+chunks of whole blocks of `LANES`, side by side in memory, and threads share the chunks, so that the result is the same
+for any number of threads and any kernel.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from accel.errors import EspalierError
-from accel.network import INPUT, Shape, Window
-from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
-from accel.signal import Signal
-from sim.kernels import layers as kernels
-from sim.kernels import narrow
-
-LANES = 64  # images that run side by side: a chunk of LeNet-5 stays in the second-level cache
+from accel.network import INPUT
+from accel.program import MacLayer, Program
+from sim import packed
+from sim.instructions import Choice, choose
+from sim.kernels.dots import LANES, LINE_BYTES
+from sim.packed import Buffers, Listed
+from sim.plan import Plan, Stores, planes_of
 
 Codes = NDArray[Any]
-Recipe = Callable[..., tuple[Codes, int]]
-"""From the input tensors (maps, height, width, lanes) to the output tensor and the MACs executed for one image."""
+FEWEST_BLOCKS, MOST_BLOCKS = 4, 16  # of a chunk: fewer do not fill the tiles of fully connected layers
+CHUNK_BYTES = 1 << 20  # what the tensors of a chunk may take before it is cut smaller: the second-level cache
+PACKED_TYPES = (np.uint8, np.int8, np.int16, np.int64)  # of input codes that are packed as they come
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,15 @@ class Result:
 class Engine:
     """A compiled Program. Make one with `compile_program`."""
 
-    def __init__(self, program: Program, recipes: dict[str, Recipe]) -> None:
-        self.program = program
-        self._recipes = recipes
+    def __init__(self, program: Program, choice: Choice) -> None:
+        self.program, self.choice = program, choice
+        self._stores, self._lock = Stores(program), Lock()
+        self._listed: dict[str, Listed] = {}
+        self._plans: dict[tuple[int, bool], Plan] = {}
+        lines = sum(store.block_lines for name, store in self._stores.packed.items() if self._stores.key(name) == name)
+        fitting = CHUNK_BYTES // (LINE_BYTES * max(lines, 1))
+        self._most_blocks = max(FEWEST_BLOCKS, min(MOST_BLOCKS, 1 << max(fitting, 1).bit_length() - 1))
+        self.plan(self._most_blocks, fused=True)
 
     def run(self, codes: ArrayLike, threads: int | None = None, keep_tensors: bool = False) -> Result:
         """Run the Program on a batch.
@@ -65,7 +75,7 @@ class Engine:
         Parameters
         ----------
         codes : int array (images, maps, height, width)
-            Codes of the input signal.
+            Codes of the input signal. Those that come as bytes are not copied.
         threads : int, optional
             All processors by default.
         keep_tensors : bool
@@ -76,16 +86,24 @@ class Engine:
         EspalierError
             The codes do not fit the Program's input, or `threads` is less than one.
         """
-        images = self.program.check_codes(codes)
+        images = self._checked(codes)
         threads = (os.cpu_count() or 1) if threads is None else threads
         if threads < 1:
             raise EspalierError(f"threads must be at least 1, got {threads}")
         kept = [*self.program.shapes] if keep_tensors else [self.program.output]
         results = {name: np.empty((len(images), *self.program.shapes[name]), np.int64) for name in kept}
-        chunks = [slice(i, i + LANES) for i in range(0, len(images), LANES)]
-        with ThreadPoolExecutor(threads) as pool:
-            counts = list(pool.map(lambda chunk: self._run_chunk(images[chunk], chunk, results), chunks))
-        macs = counts[0] if counts else {layer.name: 0 for layer in self.program.mac_layers}
+        plan = self.plan(self._blocks(len(images), threads), fused=not keep_tensors)
+        lanes, workers = plan.blocks * LANES, Workers(plan)
+        chunks = [slice(i, i + lanes) for i in range(0, len(images), lanes)]
+        if min(threads, len(chunks)) < 2:
+            counts = [workers.run(images[chunk], chunk, results) for chunk in chunks]
+        else:
+            with ThreadPoolExecutor(threads) as pool:
+                counts = list(pool.map(lambda chunk: workers.run(images[chunk], chunk, results), chunks))
+        if None in counts:
+            self.program.check_codes(codes)  # says which code does not fit
+        macs = counts[0] if counts else None
+        macs = macs or {layer.name: 0 for layer in self.program.mac_layers}
         return Result(results[self.program.output], macs, results if keep_tensors else {})
 
     def error_rate(self, codes: ArrayLike, labels: ArrayLike, threads: int | None = None) -> float:
@@ -96,151 +114,81 @@ class Engine:
             raise EspalierError(f"expected one label for each of {len(predictions)} images, got {expected.shape}")
         return float(np.count_nonzero(predictions != expected) / len(expected))
 
-    def _run_chunk(self, images: Codes, chunk: slice, results: dict[str, Codes]) -> dict[str, int]:
-        """Run some images, write what is asked for into `results`, return the MACs for one image."""
-        dtype = _storage(self.program.input_signal)
-        tensors = {INPUT: np.ascontiguousarray(np.moveaxis(images, 0, -1), dtype)}
-        macs = {}
-        for layer in self.program.layers:
-            inputs = [tensors[source] for source in layer.inputs]
-            tensors[layer.name], executed = self._recipes[layer.name](*inputs)
-            if isinstance(layer, MacLayer):
-                macs[layer.name] = executed
-        for name, result in results.items():
-            result[chunk] = np.moveaxis(tensors[name], -1, 0)
-        return macs
+    def plan(self, blocks: int, fused: bool) -> Plan:
+        """Return the steps for chunks of so many blocks; they are laid out when they are first asked for."""
+        with self._lock:
+            if (blocks, fused) not in self._plans:
+                self._plans[blocks, fused] = Plan(self._stores, self.choice.kernel, blocks, fused, self._lists)
+            return self._plans[blocks, fused]
+
+    def _lists(self, layer: MacLayer) -> Listed:
+        """Return a layer's lists, which are found once for all plans."""
+        if layer.name not in self._listed:
+            stores = self._stores.packed
+            of = stores[layer.inputs[0]], stores.get(layer.name)
+            self._listed[layer.name] = packed.listed(layer, self.choice.kernel, *of, self._most_blocks)
+        return self._listed[layer.name]
+
+    def _blocks(self, images: int, threads: int) -> int:
+        """Return the blocks of a chunk: not more than every thread gets of the batch, and a power of two."""
+        share = -(-images // (LANES * threads))
+        return min(self._most_blocks, 1 << max(share - 1, 0).bit_length())
+
+    def _checked(self, codes: ArrayLike) -> Codes:
+        """Return codes that fit the Program; those that are packed are checked on the way."""
+        images = np.asarray(codes)
+        packed_as_they_are = INPUT in self._stores.maps and images.dtype in PACKED_TYPES
+        if packed_as_they_are and images.shape[1:] == self.program.input_shape:
+            return images
+        return self.program.check_codes(codes)
 
 
-def compile_program(program: Program) -> Engine:
-    """Prepare `program` for running; its kernels are compiled at their first use and cached on disk."""
-    recipes = {}
-    for layer in program.layers:
-        shapes = [program.shapes[source] for source in layer.inputs]
-        recipes[layer.name] = _RECIPES[type(layer)](layer, program.shapes[layer.name], *shapes, program=program)
-    return Engine(program, recipes)
+class Workers:
+    """Threads of one run, each with buffers of its own."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._free: SimpleQueue[Buffers] = SimpleQueue()
+
+    def run(self, images: Codes, chunk: slice, results: dict[str, Codes]) -> dict[str, int] | None:
+        """Run some images, write what is asked for into `results`, return the MACs for one image.
+
+        None: a code is outside the input's range, and nothing was run.
+        """
+        plan = self.plan
+        with self._buffers() as buffers:
+            if INPUT in plan.stores.maps:
+                if not plan.pack(np.ascontiguousarray(images), buffers):
+                    return None
+            else:
+                buffers[planes_of(INPUT)] = plan.padded(images)
+            counts = {name: step(buffers) for name, step in plan.steps}
+            for name, result in results.items():
+                result[chunk] = np.moveaxis(plan.planes(name, buffers), -1, 0)[: len(images)]
+            return {layer.name: counts[layer.name] for layer in plan.program.mac_layers}
+
+    @contextmanager
+    def _buffers(self) -> Iterator[Buffers]:
+        """Lend buffers that no other thread has."""
+        try:
+            buffers = self._free.get_nowait()
+        except Empty:
+            buffers = self.plan.buffers()
+        yield buffers
+        self._free.put(buffers)
 
 
-def _mac(layer: MacLayer, output_shape: Shape, input_shape: Shape, program: Program) -> Recipe:
-    ends, columns, weights = _kept_by_output(layer)
-    exact = layer.accumulator_overflow is None
-    dtype = np.int32 if exact and layer.accumulator_bits <= 32 else np.int64
-    kernel, rule = (kernels.mac, ()) if exact else (narrow.mac, (_narrow_rule(layer),))
-    window = layer.window or Window((1, 1))
-    height, width = window.padded_size(*input_shape[1:]) if layer.window else (1, 1)
-    maps, taps = np.divmod(columns, window.taps)
-    rows, cells = np.divmod(taps, window.kernel[1])
-    positions = (maps * height * width + rows * width + cells).astype(np.uint64)
-    geometry = (*(output_shape[1:] or (1, 1)), window.stride[0] * width, window.stride[1])
-    weights = weights.astype(dtype)
-    multipliers, rules = _finishing(layer, layer.shape[0])
-    storage = _storage(layer.output)
+def compile_program(program: Program, kernel: str | None = None) -> Engine:
+    """Prepare `program` for running; kernels are compiled by numba at their first use and cached on disk.
 
-    def run(x: Codes) -> tuple[Codes, int]:
-        lanes = x.shape[-1]
-        flat = (_padded(x, window) if layer.window else x).reshape(-1, lanes)
-        out = np.empty((*output_shape, lanes), storage)
-        work = np.empty(lanes, dtype)
-        room = out.reshape(-1, lanes)
-        macs = kernel(flat, ends, positions, weights, layer.bias, geometry, *rule, multipliers, rules, work, room)
-        return out, macs
+    Parameters
+    ----------
+    kernel : str, optional
+        One of `sim.instructions.KERNELS`, all of which give the same codes; by default the fastest on this processor.
 
-    return run
-
-
-def _kept_by_output(layer: MacLayer) -> tuple[Codes, Codes, Codes]:
-    """Return where each output's list ends, and the lowered columns and weights of all of them, in issue order."""
-    lists = layer.nest.row_columns
-    counts = [columns.size for columns in lists]
-    columns = np.concatenate(lists)
-    return np.cumsum(counts), columns, layer.matrix[np.repeat(np.arange(len(lists)), counts), columns]
-
-
-def _narrow_rule(layer: MacLayer) -> Codes:
-    """Return bits and overflow of a narrow accumulator, for `sim.kernels.narrow`.
-
-    The Program proves that accumulators have at most 61 bits, products too, so that int64 holds the sum of the two.
+    Raises
+    ------
+    EspalierError
+        There is no such kernel, or this processor cannot run it.
     """
-    return np.array([layer.accumulator_bits, layer.accumulator_overflow], np.int64)
-
-
-def _max_pool(layer: MaxPoolLayer, output_shape: Shape, input_shape: Shape, program: Program) -> Recipe:
-    window = layer.window
-
-    def run(x: Codes) -> tuple[Codes, int]:
-        out = np.empty((*output_shape, x.shape[-1]), x.dtype)
-        kernels.max_pool(_padded(x, window, np.iinfo(x.dtype).min), window.kernel, window.stride, out)
-        return out, 0
-
-    return run
-
-
-def _avg_pool(layer: AvgPoolLayer, output_shape: Shape, input_shape: Shape, program: Program) -> Recipe:
-    window, (multipliers, rules) = layer.window, _finishing(layer, 1)
-    storage = _storage(layer.output)
-
-    def run(x: Codes) -> tuple[Codes, int]:
-        out = np.empty((*output_shape, x.shape[-1]), storage)
-        kernels.avg_pool(_padded(x, window), window.kernel, window.stride, multipliers, rules, out)
-        return out, 0
-
-    return run
-
-
-def _add(layer: AddLayer, output_shape: Shape, *input_shapes: Shape, program: Program) -> Recipe:
-    multipliers, rules = _finishing(layer, 1)
-    weights = np.array(layer.weights, np.int64)
-    storage = _storage(layer.output)
-
-    def run(left: Codes, right: Codes) -> tuple[Codes, int]:
-        lanes = left.shape[-1]
-        out = np.empty((*output_shape, lanes), storage)
-        pair = left.reshape(-1, lanes), right.reshape(-1, lanes)
-        kernels.add(*pair, weights, multipliers, rules, out.reshape(-1, lanes))
-        return out, 0
-
-    return run
-
-
-def _relu(layer: ReluLayer, output_shape: Shape, input_shape: Shape, program: Program) -> Recipe:
-    return lambda x: (np.maximum(x, 0), 0)
-
-
-def _flatten(layer: FlattenLayer, output_shape: Shape, input_shape: Shape, program: Program) -> Recipe:
-    return lambda x: (x.reshape(-1, x.shape[-1]), 0)
-
-
-def _finishing(layer: MacLayer | AvgPoolLayer | AddLayer, outputs: int) -> tuple[Codes, Codes]:
-    """Return a multiplier for each output, and the rules of `sim.kernels.requantize`."""
-    if layer.requantize is None:
-        return np.ones(outputs, np.int64), np.zeros(0, np.int64)
-    form = layer.output.format
-    rules = (layer.relu, layer.requantize.shift, form.rounding, form.width, form.signed, form.overflow)
-    multipliers = np.broadcast_to(layer.requantize.multipliers.astype(np.int64), outputs).copy()
-    return multipliers, np.array([*rules, form.saturation_bits], np.int64)
-
-
-def _padded(x: Codes, window: Window, fill: int = 0) -> Codes:
-    """Return (maps, height, width, lanes) with the window's padding filled with `fill`."""
-    if not any(window.padding):
-        return x
-    top, left, _, _ = window.padding
-    maps, height, width, lanes = x.shape
-    padded = np.full((maps, *window.padded_size(height, width), lanes), fill, x.dtype)
-    padded[:, top : top + height, left : left + width] = x
-    return padded
-
-
-def _storage(signal: Signal) -> type[np.signedinteger]:
-    """Return the integer type that tensors of `signal` are kept in."""
-    needed = signal.bits + (not signal.format.signed)
-    return np.int16 if needed <= 16 else np.int64
-
-
-_RECIPES: dict[type[ProgramLayer], Callable[..., Recipe]] = {
-    MacLayer: _mac,
-    MaxPoolLayer: _max_pool,
-    AvgPoolLayer: _avg_pool,
-    AddLayer: _add,
-    ReluLayer: _relu,
-    FlattenLayer: _flatten,
-}
+    return Engine(program, choose(kernel))

@@ -1,0 +1,232 @@
+"""The innermost loop of packed layers, one for each instruction set, as LLVM instructions that numba compiles in.
+
+A line is 16 words of 32 bits: the same four codes (0..255, one byte each) of 16 images. A tile is two runs of lines,
+its pixels. For each entry of a list, a place relative to the tile and four signed 8-bit weights for each output, ::
+
+    accumulator[output][pixel][image] += sum(weight[output][i] * byte[pixel + place][image][i] for i in 0..3)
+
+modulo 2**32, with all accumulators of a part of the tile in registers. No product or sum saturates on its way.
+
+Where weights are pairs (`WORDS`), a weight is two words of two 16-bit numbers: those of bytes 0 and 2, and of 1 and 3.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+from llvmlite import binding, ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+VNNI, AVX2, PORTABLE = range(3)
+WORDS = {VNNI: 1, AVX2: 2, PORTABLE: 2}  # 32-bit words that four weights take
+NEEDS = {VNNI: ("avx512f", "avx512bw", "avx512vnni"), AVX2: ("avx2",), PORTABLE: ()}  # names of LLVM's features
+LINE_BYTES = 64
+LANES = 16  # images in a line
+ROWS = (4, 1)  # outputs that a list may serve
+RUN = {4: 2, 1: 8}  # pixels in each of a tile's two runs, by outputs
+
+I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+Value = Any  # an LLVM value
+
+
+def missing(kernel: int) -> list[str]:
+    """Return the features that `kernel` needs and numba does not compile for."""
+    if numba.config.CPU_NAME or numba.config.CPU_FEATURES:  # the user asks numba for another processor
+        features = {text[1:]: text[0] == "+" for text in (numba.config.CPU_FEATURES or "").split(",") if text}
+    else:
+        features = binding.get_host_cpu_features()
+    return [name for name in NEEDS[kernel] if not features.get(name)]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How a kernel holds a tile in registers."""
+
+    kernel: int
+    rows: int  # outputs
+    lanes: int  # images in a register
+    at_once: int  # registers of codes, each for all outputs
+
+    @property
+    def vector(self) -> ir.VectorType:
+        """The type of a register of accumulators."""
+        return ir.VectorType(I32, self.lanes)
+
+    def parts(self) -> Iterator[list[tuple[int, int, int]]]:
+        """Yield what is summed up together: (run, pixel of the run, first image) for each register."""
+        places = [(run, i, h) for run in (0, 1) for i in range(RUN[self.rows]) for h in range(0, LANES, self.lanes)]
+        for first in range(0, len(places), self.at_once):
+            yield places[first : first + self.at_once]
+
+
+class Emitter:
+    """Writes the loop of one kernel; `arguments` are those of `sum_products`, addresses in bytes."""
+
+    def __init__(self, builder: Any, shape: Shape, arguments: list[Value]) -> None:
+        self.b, self.shape = builder, shape
+        self.x, self.run, self.pitch, self.places, self.weights, self.entries, self.bias, self.out = arguments
+        self.words = WORDS[shape.kernel]
+
+    def load(self, kind: Any, address: Value, align: int) -> Value:
+        """Return what lies at `address`."""
+        return self.b.load(self.b.inttoptr(address, kind.as_pointer()), align=align)
+
+    def at(self, address: Value, offset: int) -> Value:
+        """Return an address `offset` bytes on."""
+        return self.b.add(address, ir.Constant(I64, offset)) if offset else address
+
+    def splat(self, word: Value) -> Value:
+        """Return a register full of `word`."""
+        none = ir.Constant(self.shape.vector, ir.Undefined)
+        first = self.b.insert_element(none, word, ir.Constant(I32, 0))
+        return self.b.shuffle_vector(first, none, ir.Constant(ir.VectorType(I32, self.shape.lanes), None))
+
+    def sum_products(self) -> None:
+        """Write the code for the whole tile, part by part."""
+        for part in self.shape.parts():
+            self.sum_part(part)
+
+    def sum_part(self, part: list[tuple[int, int, int]]) -> None:
+        """Write the loop over the entries for some registers of codes."""
+        b, rows = self.b, range(self.shape.rows)
+        bases = [self.base(*place) for place in part]
+        biases = [self.splat(self.load(I32, self.at(self.bias, 4 * row), 4)) for row in rows]
+        before, head, body, done = b.block, *(b.append_basic_block() for _ in range(3))
+        b.branch(head)
+        b.position_at_end(head)
+        entry = b.phi(I64)
+        entry.add_incoming(ir.Constant(I64, 0), before)
+        sums = [[b.phi(self.shape.vector) for _ in part] for _ in rows]
+        for row in rows:
+            for phi in sums[row]:
+                phi.add_incoming(biases[row], before)
+        b.cbranch(b.icmp_signed("<", entry, self.entries), body, done)
+        b.position_at_end(body)
+        added = self.step(entry, bases, sums)
+        entry.add_incoming(b.add(entry, ir.Constant(I64, 1)), body)
+        for row in rows:
+            for phi, value in zip(sums[row], added[row], strict=True):
+                phi.add_incoming(value, body)
+        b.branch(head)
+        b.position_at_end(done)
+        for row in rows:
+            for (run, pixel, image), value in zip(part, sums[row], strict=True):
+                line = (row * 2 + run) * RUN[self.shape.rows] + pixel
+                address = self.at(self.out, line * LINE_BYTES + 4 * image)
+                b.store(value, b.inttoptr(address, self.shape.vector.as_pointer()), align=4 * self.shape.lanes)
+
+    def base(self, run: int, pixel: int, image: int) -> Value:
+        """Return the address of a pixel's line, from which the places of the entries count."""
+        start = self.b.add(self.x, self.run) if run else self.x
+        return self.at(self.b.add(start, self.b.mul(self.pitch, ir.Constant(I64, pixel))), 4 * image)
+
+    def step(self, entry: Value, bases: list[Value], sums: list[list[Value]]) -> list[list[Value]]:
+        """Add the products of one entry."""
+        b, shape = self.b, self.shape
+        place = self.load(I64, b.add(self.places, b.shl(entry, ir.Constant(I64, 3))), 8)
+        codes = [self.load(shape.vector, b.add(base, place), 4 * shape.lanes) for base in bases]
+        stride = ir.Constant(I64, 4 * self.words * shape.rows)
+        first = b.add(self.weights, b.mul(entry, stride))
+        operands = [self.operands(code) for code in codes]
+        added = []
+        for row in range(shape.rows):
+            places = [self.at(first, 4 * (row * self.words + i)) for i in range(self.words)]
+            weights = [self.splat(self.load(I32, place, 4)) for place in places]
+            added.append([self.dot(acc, xs, weights) for acc, xs in zip(sums[row], operands, strict=True)])
+        return added
+
+    def operands(self, codes: Value) -> list[Value]:
+        """Return a register of codes as `dot` multiplies it: bytes, or 16-bit numbers from bytes 0 and 2, 1 and 3."""
+        if self.words == 1:
+            return [codes]
+        low = ir.Constant(self.shape.vector, [0x00FF00FF] * self.shape.lanes)
+        eight = ir.Constant(self.shape.vector, [8] * self.shape.lanes)
+        return [self.b.and_(codes, low), self.b.and_(self.b.lshr(codes, eight), low)]
+
+    def dot(self, acc: Value, codes: list[Value], weights: list[Value]) -> Value:
+        """Return accumulators plus products."""
+        if self.shape.kernel == VNNI:
+            v = self.shape.vector
+            return self.b.call(self.declared("llvm.x86.avx512.vpdpbusd.512", v, [v, v, v]), [acc, *codes, *weights])
+        for x, weight in zip(codes, weights, strict=True):
+            acc = self.b.add(acc, self.pairs(x, weight))
+        return acc
+
+    def pairs(self, x: Value, weight: Value) -> Value:
+        """Return the sum of the two 16-bit products in each lane."""
+        b, lanes = self.b, self.shape.lanes
+        short = ir.VectorType(I16, 2 * lanes)
+        x, weight = b.bitcast(x, short), b.bitcast(weight, short)
+        if self.shape.kernel == AVX2:
+            return b.call(self.declared("llvm.x86.avx2.pmadd.wd", self.shape.vector, [short, short]), [x, weight])
+        wide = ir.VectorType(I32, 2 * lanes)
+        products = b.mul(b.sext(x, wide), b.sext(weight, wide))
+        sides = [
+            b.shuffle_vector(products, products, ir.Constant(self.shape.vector, list(range(first, 2 * lanes, 2))))
+            for first in (0, 1)
+        ]
+        return b.add(*sides)
+
+    def declared(self, name: str, result: Any, takes: list[Any]) -> Value:
+        """Return LLVM's intrinsic function `name`."""
+        module = self.b.module
+        return module.globals.get(name) or ir.Function(module, ir.FunctionType(result, takes), name)
+
+
+def _sum_products(shape: Shape) -> Callable[..., Any]:
+    """Return the intrinsic for one kernel; where its instructions are missing, nothing, and nobody calls it."""
+    able = not missing(shape.kernel)
+
+    @intrinsic
+    def sum_products(typing, x, run, pitch, places, weights, entries, bias, out):  # type: ignore[no-untyped-def]
+        def emit(context: Any, builder: Any, signature: Any, arguments: list[Value]) -> Value:
+            if able:
+                Emitter(builder, shape, arguments).sum_products()
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 8), emit
+
+    return sum_products
+
+
+_vnni_4, _vnni_1 = _sum_products(Shape(VNNI, 4, 16, 4)), _sum_products(Shape(VNNI, 1, 16, 16))
+_avx2_4, _avx2_1 = _sum_products(Shape(AVX2, 4, 8, 2)), _sum_products(Shape(AVX2, 1, 8, 8))
+_portable_4, _portable_1 = _sum_products(Shape(PORTABLE, 4, 8, 2)), _sum_products(Shape(PORTABLE, 1, 8, 4))
+
+
+@njit(nogil=True, cache=True, inline="always")
+def sum_products(
+    kernel: Any, rows: Any, x: Any, run: Any, pitch: Any, places: Any, weights: Any, entries: Any, bias: Any, out: Any
+) -> None:
+    """Sum up one list over one tile.
+
+    Parameters
+    ----------
+    kernel, rows : int
+        `VNNI`, `AVX2` or `PORTABLE`; outputs, one of `ROWS`.
+    x : address of the first run's first line
+    run : bytes from the first run to the second
+    pitch : bytes from a pixel of a run to the next
+    places : address of int64 (entries,)
+        Bytes from a pixel's line to that of the entry.
+    weights : address of uint32 (entries, rows, `WORDS`)
+    entries : int
+    bias : address of int32 (rows,)
+    out : address of int32 (rows, 2 * `RUN`, 16), of `LINE_BYTES` aligned
+    """
+    if kernel == VNNI:
+        if rows == 4:
+            _vnni_4(x, run, pitch, places, weights, entries, bias, out)
+        else:
+            _vnni_1(x, run, pitch, places, weights, entries, bias, out)
+    elif kernel == AVX2:
+        if rows == 4:
+            _avx2_4(x, run, pitch, places, weights, entries, bias, out)
+        else:
+            _avx2_1(x, run, pitch, places, weights, entries, bias, out)
+    elif rows == 4:
+        _portable_4(x, run, pitch, places, weights, entries, bias, out)
+    else:
+        _portable_1(x, run, pitch, places, weights, entries, bias, out)

@@ -1,0 +1,181 @@
+"""Multiply-accumulates over packed tensors, and what is fused behind them: pooling, requantisation, storing.
+
+A packed tensor is an array of lines (see `sim.kernels.dots`), uint32 (lines, 16): for each block of 16 images, row by
+row, the words of each group of four maps, column by column. A signed code is stored 128 higher, as 0..255 too. Callers
+prove that every place of a list, seen from every tile, lies inside its array: `sum_products` reads by address.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from sim.kernels.dots import LINE_BYTES, sum_products
+from sim.kernels.requantize import finish
+
+# the places of a band, an int64 array: what is lowered and summed up together
+FIRST_LINE, LOWERED_ROWS, FIRST_TILE, END_TILE = range(4)
+# and of a layer's sizes
+BLOCKS, BLOCK_LINES, PITCH, OUT_BLOCK, OUT_GROUP, POOLED, FLOOR, ZERO = range(8)
+
+
+@njit(nogil=True, cache=True)
+def mac(
+    kernel: Any,
+    sizes: Any,
+    bands: Any,
+    tiles: Any,
+    lists: Any,
+    lowering: Any,
+    finishing: Any,
+    x: Any,
+    room: Any,
+    out: Any,
+) -> int:
+    """Run one layer over all blocks; return the multiply-accumulates executed for one image, filling not counted.
+
+    Parameters
+    ----------
+    kernel : (int, int)
+        See `sum_products`: instruction set, and outputs that share a list.
+    sizes : int64 array (8,)
+        Blocks, lines of a block of `x`, bytes between the pixels of a run, lines from one block of `out` to the next
+        and from one group of four outputs to the next, whether each two by two pixels are pooled, the lowest code that
+        a ReLU behind the pool lets through, and what is added to a code to store it.
+    bands : int64 array (bands, 4)
+    tiles : (int64 (tiles, 2), int64 (tiles, pixels), int64 (tiles,))
+        Bytes from the band to the first run and from there to the second; the line of `out` for each (pooled) pixel,
+        -1 where there is none; how many pixels of the first image of a block a tile has.
+    lists : (ends (lists,), places (entries,), weights (entries * rows * words,), bias (outputs,), counts (lists,))
+        See `sum_products`; counts are the kept weights of each list.
+    lowering : (copied groups of four maps, spread maps, groups of `x`, columns of `x`)
+        See `lower`; if there are none, lists count from `x` itself.
+    finishing : (multipliers (outputs,), rules)
+        See `sim.kernels.requantize`.
+    x : uint32 array (lines, 16)
+    room : (lowered uint32 (lines, 16), accumulators int32 (4, pixels, 16), codes (4, pixels, 16))
+        To work in.
+    out : packed tensor, or int array (maps, lines, 16)
+    """
+    rows = kernel[1]
+    ends, places, weights, bias, counts = lists
+    starts, targets, pixels = tiles
+    copied, spread, groups, columns = lowering
+    lowered, accumulators, codes = room
+    words = len(weights) // max(len(places), 1)  # of an entry
+    executed = 0
+    for block in range(sizes[BLOCKS]):
+        for band in bands:
+            first = block * sizes[BLOCK_LINES] + band[FIRST_LINE]
+            base = x.ctypes.data + first * LINE_BYTES
+            if len(copied) + len(spread):
+                lower(x, first, band[LOWERED_ROWS], copied, spread, groups, columns, lowered)
+                base = lowered.ctypes.data
+            for tile in range(band[FIRST_TILE], band[END_TILE]):
+                begin = 0
+                for i in range(len(ends)):
+                    sum_products(
+                        kernel[0],
+                        rows,
+                        base + starts[tile, 0],
+                        starts[tile, 1],
+                        sizes[PITCH],
+                        places.ctypes.data + 8 * begin,
+                        weights.ctypes.data + 4 * words * begin,
+                        ends[i] - begin,
+                        bias.ctypes.data + 4 * rows * i,
+                        accumulators[i * rows % 4].ctypes.data,
+                    )
+                    begin = ends[i]
+                    if block == 0:
+                        executed += counts[i] * pixels[tile]
+                    if (i + 1) * rows % 4 == 0:
+                        group = i * rows // 4
+                        store(accumulators, group, block, targets[tile], finishing, sizes, codes, out)
+    return executed
+
+
+@njit(nogil=True, cache=True)
+def lower(x: Any, first: Any, rows: Any, copied: Any, spread: Any, groups: Any, columns: Any, lowered: Any) -> None:
+    """Write the lines that the lists of a band read: rows of groups as they are, then maps with their neighbours.
+
+    A spread map's word holds the code of its own column and those of the next three.
+    """
+    line = 0
+    for row in range(rows):
+        source = first + row * groups * columns
+        for group in copied:
+            for column in range(columns):
+                for lane in range(16):
+                    lowered[line + column, lane] = x[source + group * columns + column, lane]
+            line += columns
+        for c in spread:
+            spread_map(x, source + c // 4 * columns, np.uint32(c % 4 * 8), columns, lowered, line)
+            line += columns
+
+
+@njit(nogil=True, cache=True)
+def spread_map(x: Any, source: Any, shift: Any, columns: Any, lowered: Any, line: Any) -> None:
+    """Write one row of one map, whose byte is `shift` bits up in its words, with the codes of three more columns."""
+    byte, one = np.uint32(255), np.uint32(8)
+    for column in range(columns - 3):
+        for lane in range(16):
+            word = (x[source + column, lane] >> shift) & byte
+            word |= ((x[source + column + 1, lane] >> shift) & byte) << one
+            word |= ((x[source + column + 2, lane] >> shift) & byte) << np.uint32(16)
+            lowered[line + column, lane] = word | (x[source + column + 3, lane] >> shift) << np.uint32(24)
+    for lane in range(16):
+        word = np.uint32(0)
+        for column in range(columns - 1, max(columns - 4, -1), -1):
+            word = word << one | ((x[source + column, lane] >> shift) & byte)
+            lowered[line + column, lane] = word
+
+
+@njit(nogil=True, cache=True)
+def store(
+    accumulators: Any, group: Any, block: Any, targets: Any, finishing: Any, sizes: Any, codes: Any, out: Any
+) -> None:
+    """Turn the accumulators of four outputs into codes and write those of real pixels."""
+    multipliers, rules = finishing
+    pixels = len(targets)
+    if sizes[POOLED]:
+        pool(accumulators, pixels)
+    for j in range(4):
+        sums = accumulators[j, :pixels].reshape(-1)
+        finish(sums, multipliers[4 * group + j], rules, codes[j, :pixels].reshape(-1))
+    for pixel in range(pixels):
+        if targets[pixel] >= 0:
+            line = targets[pixel] + block * sizes[OUT_BLOCK] + group * sizes[OUT_GROUP]
+            if out.ndim == 2:
+                pack(codes[:, pixel], sizes[FLOOR], sizes[ZERO], out[line])
+            else:
+                for j in range(min(4, out.shape[0] - 4 * group)):
+                    for lane in range(16):
+                        out[4 * group + j, line, lane] = codes[j, pixel, lane]
+
+
+@njit(nogil=True, cache=True, inline="always")
+def pack(codes: Any, floor: Any, zero: Any, out: Any) -> None:
+    """Write one line from four codes of each image."""
+    byte, low, offset = np.uint32(255), np.int32(floor), np.int32(zero)
+    for lane in range(16):
+        word = np.uint32(max(codes[0, lane], low) + offset) & byte
+        word |= (np.uint32(max(codes[1, lane], low) + offset) & byte) << np.uint32(8)
+        word |= (np.uint32(max(codes[2, lane], low) + offset) & byte) << np.uint32(16)
+        out[lane] = word | np.uint32(max(codes[3, lane], low) + offset) << np.uint32(24)
+
+
+@njit(nogil=True, cache=True, inline="always")
+def pool(accumulators: Any, windows: Any) -> None:
+    """Replace the first accumulators by the largest of two by two pixels, two of each run; the rest are left over.
+
+    The largest sum has the largest code, because rounding and saturation keep the order.
+    """
+    run = 2 * windows
+    for j in range(4):
+        for window in range(windows):
+            i = 2 * window
+            for lane in range(16):
+                upper = max(accumulators[j, i, lane], accumulators[j, i + 1, lane])
+                lower = max(accumulators[j, run + i, lane], accumulators[j, run + i + 1, lane])
+                accumulators[j, window, lane] = max(upper, lower)

@@ -1,0 +1,313 @@
+"""What `sim.engine` runs for a Program: each layer packed where its words are bytes, wide where they are not.
+
+Decided once for a Program (`Stores`): which tensors are packed, in which order their maps lie, and how wide the border
+of zeros around them is. Then, for a number of blocks and with or without fusing, the steps themselves (`Plan`).
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.fixedpoint import Overflow
+from accel.network import INPUT, Window
+from accel.program import (
+    AddLayer,
+    AvgPoolLayer,
+    ClipLayer,
+    FlattenLayer,
+    MacLayer,
+    MaxPoolLayer,
+    Program,
+    ProgramLayer,
+    ReluLayer,
+)
+from sim import packed, wide
+from sim.kernels import packed_layers
+from sim.kernels.dots import LANES
+from sim.layout import Behind, MacPlan, Place
+from sim.lists import order_by_taps
+from sim.packed import Buffers, Listed, Run
+from sim.storage import Packed, aligned, as_maps, fits_bytes, in_fours, lane_type, zero_of
+
+ORDERED = Overflow.SAT, Overflow.SAT_SYM  # the overflows that keep the order of sums, so that a pool may come first
+HALVES = Window.square(2, 2)
+
+
+def is_packed(layer: MacLayer) -> bool:
+    """Return whether a layer's weights are bytes, and its accumulators exact words of 32 bits."""
+    fits = not layer.weights.size or -128 <= int(layer.weights.min()) <= int(layer.weights.max()) <= 127
+    return fits and layer.accumulator_overflow is None and layer.accumulator_bits <= 32
+
+
+class Stores:
+    """Where the tensors of a Program lie: `packed` by name, all others are planes."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.maps = {INPUT: as_maps(program.input_shape)} if fits_bytes(program.input_signal) else {}
+        self.same_order = {INPUT: INPUT}
+        for layer in program.layers:
+            self._add(layer)
+        borders, orders = self._borders(), self._orders()
+        self.wanted = {name: as_maps(program.shapes[name]) for name in borders} | self.maps
+        self.packed = {
+            name: Packed(
+                in_fours(orders.get(self._first(name), np.arange(maps))),
+                (height, width),
+                borders.get(self.key(name), (0, 0, 0, 0)),
+                zero_of(program.signals[name]),
+            )
+            for name, (maps, height, width) in self.wanted.items()
+        }
+
+    def key(self, name: str) -> str:
+        """Return the tensor whose memory a packed tensor shares: a flatten moves nothing."""
+        return self.program.roots[name] if name in self.maps else name
+
+    def reads_packed(self, layer: ProgramLayer) -> bool:
+        """Return whether a layer runs on packed tensors."""
+        if isinstance(layer, MacLayer):
+            return is_packed(layer) and fits_bytes(self.program.signals[layer.inputs[0]])
+        return layer.name in self.maps
+
+    def _add(self, layer: ProgramLayer) -> None:
+        """Decide whether the output of `layer` is packed, and as maps of what size."""
+        name, shape, sources = layer.name, as_maps(self.program.shapes[layer.name]), layer.inputs
+        self.same_order[name] = name
+        if not fits_bytes(self.program.signals[name]):
+            return
+        if isinstance(layer, MacLayer):
+            if self.reads_packed(layer):
+                self.maps[name] = shape
+        elif not all(source in self.maps for source in sources):
+            return
+        elif isinstance(layer, FlattenLayer | ReluLayer | ClipLayer | MaxPoolLayer | AvgPoolLayer | AddLayer):
+            taken = [self.maps[source] for source in sources]
+            if len(set(taken)) == 1:
+                self.maps[name] = shape if isinstance(layer, MaxPoolLayer | AvgPoolLayer) else taken[0]
+                for source in sources:
+                    self.same_order[self._first(source)] = self._first(name)
+
+    def _first(self, name: str) -> str:
+        """Return the tensor that stands for all those whose maps lie in the same order."""
+        while self.same_order[name] != name:
+            name = self.same_order[name]
+        return name
+
+    def _borders(self) -> dict[str, tuple[int, int, int, int]]:
+        """Return the border that the layers need that read a packed tensor."""
+        borders: dict[str, tuple[int, int, int, int]] = {}
+        for layer in self.program.layers:
+            for source in layer.inputs if self.reads_packed(layer) else ():
+                window = getattr(layer, "window", None)
+                padding = window.padding if window and not isinstance(layer, MaxPoolLayer) else (0, 0, 0, 0)
+                key = self.key(source)
+                borders[key] = tuple(np.maximum(borders.get(key, (0, 0, 0, 0)), padding).tolist())
+        return borders
+
+    def _orders(self) -> dict[str, NDArray[np.int64]]:
+        """Return the order of maps that the first layer to read them wishes for, by the tensor that stands for all."""
+        orders: dict[str, NDArray[np.int64]] = {}
+        for layer in self.program.mac_layers:
+            if self.reads_packed(layer):
+                (source,) = layer.inputs
+                maps = self.maps.get(source, as_maps(self.program.shapes[source]))[0]
+                orders.setdefault(self._first(source), order_by_taps(layer.kept.reshape(layer.shape[0], maps, -1)))
+        return orders
+
+
+class Plan:
+    """The steps for a number of blocks of 16 images.
+
+    Parameters
+    ----------
+    stores : Stores
+    kernel : int
+        See `sim.kernels.dots`.
+    blocks : int
+    fused : bool
+        Pools and ReLUs run with the layer before them, whose own output is then nowhere.
+    listed : callable
+        From a layer to its `Listed`.
+    """
+
+    def __init__(
+        self, stores: Stores, kernel: int, blocks: int, fused: bool, listed: Callable[[MacLayer], Listed]
+    ) -> None:
+        self.stores, self.program, self.kernel, self.blocks = stores, stores.program, kernel, blocks
+        self.steps: list[tuple[str, Run]] = []
+        self.rooms: dict[str, Callable[[], Any]] = {}
+        self.lines: dict[str, int] = {}  # that must lie in a packed tensor, its border and what runs reach included
+        self.made: set[tuple[str, bool]] = set()
+        self._listed, self._readers = listed, _readers(self.program)
+        self._put(INPUT, INPUT in stores.maps)
+        skipped: set[str] = set()
+        for layer in self.program.layers:
+            if layer.name not in skipped:
+                chain = list(self._behind(layer)) if fused and isinstance(layer, MacLayer) else []
+                skipped |= {behind.name for behind in chain}
+                self._add(layer, chain)
+
+    def buffers(self) -> Buffers:
+        """Return room for one worker: packed tensors, and what layers work in."""
+        rooms = {name: room() for name, room in self.rooms.items()}
+        for key, lines in self.lines.items():
+            store = self.stores.packed[key]
+            rooms[key] = store.empty(self.blocks, max(0, lines - self.blocks * store.block_lines))
+        return {**rooms, **{name: rooms[self.stores.key(name)] for name, is_packed in self.made if is_packed}}
+
+    def pack(self, images: NDArray[Any], buffers: Buffers) -> bool:
+        """Put images into the packed input; return whether their codes are in its range."""
+        store, form = self.stores.packed[INPUT], self.program.input_signal.format
+        codes = np.array([form.min_code, form.max_code, store.zero], np.int64)
+        out = store.bytes_of(buffers[INPUT], self.blocks)
+        return bool(packed_layers.pack_images(images, store.order, codes, store.inside, out))
+
+    def padded(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Return images as planes, with zeros for those that are missing in the last block."""
+        planes = np.zeros((*images.shape[1:], self.blocks * LANES), lane_type(self.program.input_signal))
+        planes[..., : len(images)] = np.moveaxis(images, 0, -1)
+        return planes
+
+    def planes(self, name: str, buffers: Buffers) -> NDArray[Any]:
+        """Return a tensor as planes (maps, ..., images)."""
+        if (name, False) in self.made:
+            return buffers[planes_of(name)]
+        return self._unpacked(name, buffers)
+
+    def _put(self, name: str, is_packed: bool) -> None:
+        """Note that a tensor is there from now on."""
+        self.made.add((name, is_packed))
+        if is_packed:
+            key = self.stores.key(name)
+            self.lines.setdefault(key, self.blocks * self.stores.packed[key].block_lines)
+
+    def _behind(self, layer: ProgramLayer) -> Iterator[ProgramLayer]:
+        """Yield the layers that `layer` can take in, one behind the other: ReLUs, and one pool of two by two."""
+        if not (self.stores.reads_packed(layer) and layer.name in self.stores.maps):
+            return
+        pooled, of = False, layer
+        while len(self._readers[of.name]) == 1 and of.name != self.program.output:
+            (after,) = self._readers[of.name]
+            height, width = self.stores.maps[of.name][1:]
+            pools = (
+                isinstance(after, MaxPoolLayer) and after.window == HALVES and not (pooled or height % 2 or width % 2)
+            )
+            keeps_order = layer.output.format.overflow in ORDERED  # type: ignore[attr-defined]
+            if not (isinstance(after, ReluLayer) or (pools and keeps_order)):
+                return
+            pooled |= pools
+            yield after
+            of = after
+
+    def _add(self, layer: ProgramLayer, behind: list[ProgramLayer]) -> None:
+        """Add the step of a layer, and of what must come before it."""
+        is_packed = self.stores.reads_packed(layer)
+        for source in layer.inputs:
+            self._need(source, is_packed)
+        if not is_packed:
+            self._add_wide(layer)
+        elif isinstance(layer, MacLayer):
+            self._add_mac(layer, behind)
+        else:
+            if not isinstance(layer, FlattenLayer):
+                self.steps.append((layer.name, self._packed_step(layer)))
+            self._put(layer.name, True)
+
+    def _need(self, name: str, is_packed: bool) -> None:
+        """Convert a tensor unless it is there in this form."""
+        if (name, is_packed) in self.made:
+            return
+        if is_packed:
+            store = self.stores.packed[name]
+
+            def convert(buffers: Buffers) -> int:
+                shape = (store.maps, *store.size, self.blocks * LANES)
+                planes, out = buffers[planes_of(name)].reshape(shape), store.bytes_of(buffers[name], self.blocks)
+                packed_layers.pack_planes(planes, store.order, store.zero, store.inside, out)
+                return 0
+
+        else:
+
+            def convert(buffers: Buffers) -> int:
+                buffers[planes_of(name)] = self._unpacked(name, buffers)
+                return 0
+
+        self.steps.append((f"{name} converted", convert))
+        self._put(name, is_packed)
+
+    def _unpacked(self, name: str, buffers: Buffers) -> NDArray[Any]:
+        """Return a packed tensor as planes."""
+        store, lanes = self.stores.packed[name], self.blocks * LANES
+        out = np.empty((store.maps, *store.size, lanes), lane_type(self.program.signals[name]))
+        x = store.bytes_of(buffers[name], self.blocks)
+        packed_layers.unpack(x, store.order, store.zero, store.inside, out)
+        return out.reshape(*self.program.shapes[name], lanes)
+
+    def _add_wide(self, layer: ProgramLayer) -> None:
+        """Add a step that reads and writes planes."""
+        shapes = [self.program.shapes[source] for source in layer.inputs]
+        recipe = wide.RECIPES[type(layer)](layer, self.program.shapes[layer.name], *shapes, program=self.program)
+
+        def run(buffers: Buffers) -> int:
+            buffers[planes_of(layer.name)], macs = recipe(*(buffers[planes_of(source)] for source in layer.inputs))
+            return macs
+
+        self.steps.append((layer.name, run))
+        self._put(layer.name, False)
+
+    def _add_mac(self, layer: MacLayer, behind: list[ProgramLayer]) -> None:
+        """Add a packed layer of multiply-accumulates with what is fused behind it."""
+        (source,), name = layer.inputs, (behind[-1] if behind else layer).name
+        into = self.stores.packed[name] if name in self.stores.maps else None
+        fused = Behind(*(any(isinstance(x, kind) for x in behind) for kind in (MaxPoolLayer, ReluLayer)))
+        place = Place(name if into else planes_of(name), into, as_maps(self.program.shapes[name])[1:])
+        listed = self._listed(layer)
+        plan = MacPlan(layer, listed.lists, self.stores.packed[source], place, fused, self.blocks)
+        run, key, room = packed.mac(plan, listed, self.kernel, source)
+        self._put(name, into is not None)
+        self.rooms[key] = room
+        of = self.stores.key(source)
+        self.lines[of] = max(self.lines[of], plan.lines_read[0])
+        if into is None:
+            run = partial(self._into_planes, layer, run)
+        self.steps.append((layer.name, run))
+
+    def _into_planes(self, layer: MacLayer, run: Run, buffers: Buffers) -> int:
+        """Run a packed layer whose codes are too wide to pack."""
+        shape, lanes = self.program.shapes[layer.name], self.blocks * LANES
+        out = aligned((*shape, lanes), lane_type(layer.output))
+        buffers[planes_of(layer.name)] = out.reshape(shape[0], -1, LANES)
+        macs = run(buffers)
+        buffers[planes_of(layer.name)] = out
+        return macs
+
+    def _packed_step(self, layer: ProgramLayer) -> Run:
+        """Return what runs a packed layer without weights."""
+        stores = [self.stores.packed[source] for source in layer.inputs]
+        into, one = self.stores.packed[layer.name], Window((1, 1))
+        if isinstance(layer, AvgPoolLayer):
+            return packed.avg_pool(layer, stores[0], into, self.blocks)
+        if isinstance(layer, AddLayer):
+            return packed.add(layer, (stores[0], stores[1]), into, self.blocks)
+        window = layer.window if isinstance(layer, MaxPoolLayer) else one
+        floor = 0 if isinstance(layer, MaxPoolLayer) else into.zero
+        ceiling = min(255, layer.highest + into.zero) if isinstance(layer, ClipLayer) else 255
+        return packed.max_pool(window, (floor, ceiling), (layer.inputs[0], layer.name), (stores[0], into), self.blocks)
+
+
+def planes_of(name: str) -> str:
+    """Return the name of a tensor's planes among the buffers."""
+    return f"{name} planes"
+
+
+def _readers(program: Program) -> dict[str, list[ProgramLayer]]:
+    """Return the layers that read each tensor."""
+    readers: dict[str, list[ProgramLayer]] = {name: [] for name in program.shapes}
+    for layer in program.layers:
+        for source in layer.inputs:
+            readers[source].append(layer)
+    return readers
