@@ -185,8 +185,9 @@ class _Lowering:
         steps = self.calibration.steps
         finest = 2.0 ** math.floor(math.log2(accumulator_step)) if steps.power_of_two else 0.0
         step = self.calibration.signal_step(name, form, finest)
-        if name not in steps.signals and not steps.power_of_two:  # the last code is no more than the bound of a clip
-            step = min(step, self._highest(name) / form.max_code)
+        bound = self._highest(name)
+        if name not in steps.signals and not steps.power_of_two and math.isfinite(bound):
+            step = min(step, bound / form.max_code)  # the last code is no more than the bound of a clip
         return Signal(form, step)
 
     def _highest(self, name: str) -> float:
