@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -76,6 +76,7 @@ class Drawing:
 
 def runtime(model: Any, images: Array, plain: bool = False) -> list[Array]:
     """Return what onnxruntime gives for a model or a file: all outputs; `plain` without any rewriting of the graph."""
+    ort = pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install espalier-hw[peers]")
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = options.inter_op_num_threads = 1
