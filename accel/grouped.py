@@ -47,12 +47,9 @@ def across_groups(mask: LayerMask, codes: NDArray[np.int64], groups: int) -> tup
         raise EspalierError(
             f"a convolution of {groups} groups and the shape {shape} has too many kernels for a Program"
         )
-    rows = np.arange(outputs)[:, None]
-    columns = rows // (outputs // groups) * maps + np.arange(maps)
-    kept, spread = np.zeros(shape, bool), np.zeros(shape, np.int64)
-    kept[rows, columns] = mask.kept
-    spread[rows, columns] = codes.reshape(outputs, maps, taps)
-    return LayerMask(str(_pattern_across(parse_pattern(mask.pattern))), kept), spread.reshape(outputs, -1)
+    kept = spread_weights(mask.kept.astype(np.int64), shape).reshape(shape) > 0
+    spread = spread_weights(codes.reshape(mask.kept.shape), shape)
+    return LayerMask(str(_pattern_across(parse_pattern(mask.pattern))), kept), spread
 
 
 def within_groups(kept: Mask) -> int:
@@ -74,6 +71,18 @@ def group_weights(matrix: NDArray[np.int64], shape: tuple[int, int, int], groups
     rows = np.arange(outputs)[:, None]
     columns = rows // (outputs // groups) * (maps // groups) + np.arange(maps // groups)
     return matrix.reshape(shape)[rows, columns]
+
+
+def spread_weights(kernels: NDArray[np.int64], shape: tuple[int, int, int]) -> NDArray[np.int64]:
+    """Return the weights (M, C * T) of kernels (M, C / groups, T): what `group_weights` reads."""
+    outputs, maps, _ = shape
+    groups = maps // kernels.shape[1]
+    if not groups or (kernels.shape[0], groups * kernels.shape[1], kernels.shape[2]) != shape or outputs % groups:
+        raise EspalierError(f"kernels {kernels.shape} are no groups of a layer of shape {shape}")
+    rows = np.arange(outputs)[:, None]
+    spread = np.zeros(shape, np.int64)
+    spread[rows, rows // (outputs // groups) * kernels.shape[1] + np.arange(kernels.shape[1])] = kernels
+    return spread.reshape(outputs, -1)
 
 
 def _pattern_across(pattern: Pattern) -> Pattern:

@@ -410,5 +410,5 @@ def _check_accumulator(layer: Any, needed: int, outputs: int = 1) -> None:
         raise EspalierError(f"{layer.name}: accumulator times multiplier needs more than {PRODUCT_BITS} bits")
 
 
-_LAYERS = (AddLayer, AvgPoolLayer, ClipLayer, ConcatLayer, FlattenLayer, MacLayer, MaxPoolLayer, ReluLayer)
-_CLASSES = (*_LAYERS, FixedFormat, IndexWords, Overflow, Requantize, Rounding, Signal, Window)
+LAYERS = (AddLayer, AvgPoolLayer, ClipLayer, ConcatLayer, FlattenLayer, MacLayer, MaxPoolLayer, ReluLayer)
+_CLASSES = (*LAYERS, FixedFormat, IndexWords, Overflow, Requantize, Rounding, Signal, Window)

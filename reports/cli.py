@@ -11,6 +11,7 @@ from accel.errors import EspalierError
 from accel.prune.particle_filter import STARTS
 from reports import (
     commands,
+    export_command,
     hardware,
     import_command,
     inspect_command,
@@ -289,6 +290,22 @@ def import_(**arguments: Any) -> None:
     Example: espalier import resnet18.onnx --data calibration.npz -o resnet18.espalier
     """
     import_command.command(**arguments)
+
+
+@app.command()
+@click.argument("program", type=FILE)
+@_option("--format", "form", type=click.Choice(export_command.FORMATS), required=True, help="What to write.")
+@_option("--out", "-o", type=FILE, required=True, help="The file to write; the sidecar goes beside it.")
+def export(**arguments: Any) -> None:
+    """Write a Program as a file that other people's tools run to the very same codes, or say what stands against it.
+
+    Power-of-two steps and RND_CONV make a Program exact in every format. FILE.json beside FILE.onnx carries masks,
+    index encodings, ap_fixed modes and accumulator widths, so that `espalier import` gives the same Program back.
+
+    Example: espalier quantize lenet5 --power-of-two --rounding RND_CONV -o lenet5.espalier
+    Example: espalier export lenet5.espalier --format qcdq -o lenet5.onnx
+    """
+    export_command.command(**arguments)
 
 
 @app.command()

@@ -94,7 +94,8 @@ def _check_accumulating(
     program: Program, layer: Accumulating, target: str, rounds: Callable[[FixedFormat, bool], bool]
 ) -> None:
     steps = accumulator_steps(program, layer)
-    for step in (*steps, layer.output.step):
+    weight_steps = layer.weight_steps if isinstance(layer, MacLayer) else ()
+    for step in (*steps, *weight_steps, layer.output.step):
         _check_step(layer.name, float(step))
     if isinstance(layer, MacLayer) and layer.accumulator_overflow is not None:
         raise EspalierError(

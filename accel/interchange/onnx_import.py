@@ -3,14 +3,16 @@
 import math
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accel.errors import EspalierError
+from accel.interchange import sidecar
 from accel.interchange.found_patterns import mask_of_zeros
 from accel.interchange.onnx_builder import Builder, Value, whole
 from accel.interchange.onnx_file import MOST_ELEMENTS, QONNX_DOMAINS, Graph, Node, read_graph
 from accel.interchange.onnx_nodes import OPERATORS
 from accel.network import INPUT, Flatten, Layer, Network, Shape, Weighted
+from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.sparsity import Dense, LayerMask
 
@@ -39,10 +41,20 @@ class ImportedNetwork:
     last: bool = False
 
 
-def import_model(path: str | os.PathLike[str], data: str = "") -> ImportedNetwork:
+@dataclass(frozen=True)
+class ImportedProgram:
+    """A quantised network from a file; as `ImportedNetwork`, but a Program."""
+
+    result: Program
+    notes: tuple[str, ...] = ()
+    last: bool = False
+
+
+def import_model(path: str | os.PathLike[str], data: str = "") -> ImportedNetwork | ImportedProgram:
     """Return the network of an ONNX file; `data` is the data set that it was trained on.
 
-    Zeros of the weights become the mask of the pattern that stores them in the fewest bits.
+    Zeros of the weights become the mask of the pattern that stores them in the fewest bits. Beside a file that
+    `espalier export` wrote its sidecar is read too, and what comes back is the very Program.
 
     Raises
     ------
@@ -51,6 +63,8 @@ def import_model(path: str | os.PathLike[str], data: str = "") -> ImportedNetwor
     OSError
         The file cannot be read.
     """
+    if (program := sidecar.read(path)) is not None:
+        return ImportedProgram(replace(program, data=data or program.data), (f"read with {sidecar.place(path)}",))
     graph = read_graph(path)
     try:
         builder, network = _network_of(graph)

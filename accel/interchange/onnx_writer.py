@@ -14,6 +14,7 @@ from accel.program import MacLayer, Program
 OPSET, IR_VERSION = 21, 10
 PRODUCER = "espalier"
 IMAGE = "image"  # the graph's input
+OFFSET = 128  # the zero point of weights that are stored without a sign
 
 
 class Writer:

@@ -79,7 +79,7 @@ def lower(
     steps : Steps
         The rule by which steps are found, and those that are given.
     rounding, overflow : Rounding, Overflow
-        Of every requantisation.
+        Of every requantisation; of the image too, the rounding where it is one to nearest.
 
     Raises
     ------
@@ -161,8 +161,10 @@ class _Lowering:
         raise EspalierError(f"{layer.name}: a Program has no {type(layer).__name__}")
 
     def _input_signal(self) -> Signal:
+        """Return the image's signal, rounded as asked where that is to nearest: a floor of k * step may be k - 1."""
         step, signed = self.calibration.input_step(self.widths.input_bits)
-        return Signal(integer_format(self.widths.input_bits, signed), step)
+        rounding = Rounding.RND if self.rounding in (Rounding.TRN, Rounding.TRN_ZERO) else self.rounding
+        return Signal(integer_format(self.widths.input_bits, signed, rounding), step)
 
     def _is_bound(self, layer: Layer, source: str) -> bool:
         """Return whether an absorbed activation has an upper bound at which no requantisation saturates."""
