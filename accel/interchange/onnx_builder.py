@@ -2,13 +2,14 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
+from accel.interchange.onnx_coded import Coded, Units
 from accel.interchange.onnx_file import MOST_ELEMENTS, Constant, Graph, Node
 from accel.network import INPUT, Layer, Shape, Window
 
@@ -31,6 +32,8 @@ class Value:
         Zeros at the top, left, bottom and right that the next convolution or pool shall add.
     final : bool
         An operator on the scores, which was dropped, stands between: nothing may read this but the end.
+    units : Units or None
+        The graph has integers here, which a quantiser made of our numbers.
     """
 
     source: str
@@ -38,11 +41,16 @@ class Value:
     columns: NDArray[np.intp] | None = None
     pad: tuple[int, int, int, int] = NO_PAD
     final: bool = False
+    units: Units | None = None
 
 
 @dataclass
 class Builder:
-    """Layers so far, and what each tensor of the graph is among them."""
+    """Layers so far, and what each tensor of the graph is among them.
+
+    Of a quantised graph also: constants as codes (`coded`), ranges of integers that are narrower than their type, and
+    for each layer the node that it is of and the constants that are its weights and are summed to its biases.
+    """
 
     graph: Graph
     layers: list[Layer] = field(default_factory=list)
@@ -50,14 +58,19 @@ class Builder:
     values: dict[str, Value] = field(default_factory=dict)
     constants: dict[str, Constant] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    coded: dict[str, Coded] = field(default_factory=dict)
+    ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    weights: dict[str, str] = field(default_factory=dict)
+    biases: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.constants = dict(self.graph.constants)
+        self.constants, self.ranges = dict(self.graph.constants), dict(self.graph.ranges)
         read = Counter(source for node in self.graph.nodes for source in node.inputs)
         self.readers = read + Counter(self.graph.outputs)
 
-    def value(self, node: Node, index: int = 0, pad: bool = False) -> Value:
-        """Return what input `index` of `node` is; one that has zeros around it only if `pad` says so."""
+    def value(self, node: Node, index: int = 0, pad: bool = False, codes: bool = False) -> Value:
+        """Return what input `index` of `node` is; padded, or as integers, only if `pad`, `codes` say so."""
         name = self._name(node, index)
         if name in self.constants:
             raise node.refused(f"input {index} ({name!r}) is a constant, expected a signal")
@@ -68,11 +81,13 @@ class Builder:
             raise node.refused("reads what Softmax or ArgMax gives; these may only stand at the end")
         if value.pad != NO_PAD and not pad:
             raise node.refused("a Pad stands before it; expected a convolution or pool, which takes the zeros in")
+        if value.units is not None and not codes:
+            raise node.refused(f"reads the integers {name!r} of a quantiser, expected DequantizeLinear before it")
         return value
 
-    def maps(self, node: Node, index: int = 0, pad: bool = False) -> Value:
+    def maps(self, node: Node, index: int = 0, pad: bool = False, codes: bool = False) -> Value:
         """Return an input that must be maps in ONNX's layout (batch, maps, height, width)."""
-        value = self.value(node, index, pad)
+        value = self.value(node, index, pad, codes)
         if value.last or len(self.shape(value)) != 3:
             found = "channels-last maps" if value.last else f"the shape {self.shape(value)}"
             raise node.refused(f"expects maps (batch, maps, height, width), gets {found}")
@@ -140,6 +155,16 @@ class Builder:
             raise node.refused(f"gives a tensor of more than {MOST_ELEMENTS} elements")
         self.layers.append(layer)
         self.shapes[layer.name] = shape
+        self.nodes[layer.name] = node
+
+    def code(self, node: Node, coded: Coded) -> None:
+        """Let the output of `node` be a constant that is known as codes too."""
+        self.coded[node.outputs[0]] = coded
+        self.constants[node.outputs[0]] = coded.values
+
+    def note_readers(self, names: Iterable[str]) -> None:
+        """Note that each of these tensors, which the graph does not name, is read once."""
+        self.readers.update(names)
 
     def alias(self, node: Node, value: Value) -> None:
         """Let the output of `node` be what `value` is already."""

@@ -19,6 +19,7 @@ from accel.errors import EspalierError
 OLDEST_OPSET = 13
 MOST_ELEMENTS = 1 << 28  # of one tensor
 MOST_BYTES = 1 << 31  # of a file, as protobuf has it
+NIBBLES = {21: (0, 15), 22: (-8, 7)}  # UINT4 and INT4: https://onnx.ai/onnx/technical/int4.html
 QONNX_DOMAINS = ("qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas")
 DOMAINS = ("", "ai.onnx", *QONNX_DOMAINS)
 
@@ -55,7 +56,8 @@ class Node:
 class Graph:
     """A model: nodes in the file's order, the constants they read, inputs (name, shape) and outputs.
 
-    A size of a shape is None where the file leaves it open.
+    A size of a shape is None where the file leaves it open. `ranges` are those of constants whose words are narrower
+    than the type of their array.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Graph:
     constants: dict[str, Constant]
     inputs: tuple[tuple[str, tuple[int | None, ...]], ...]
     outputs: tuple[str, ...]
+    ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def read_graph(path: str | os.PathLike[str]) -> Graph:
@@ -120,6 +123,7 @@ def _graph(model: Any, path: Path) -> Graph:
         constants,
         inputs,
         tuple(value.name for value in graph.output),
+        {tensor.name: NIBBLES[tensor.data_type] for tensor in graph.initializer if tensor.data_type in NIBBLES},
     )
 
 

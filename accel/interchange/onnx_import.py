@@ -1,16 +1,18 @@
-"""From the graph of an ONNX file to a float network."""
+"""From the graph of an ONNX file to a float network, or to a Program if it is quantised."""
 
 import math
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from accel.errors import EspalierError
 from accel.interchange import sidecar
 from accel.interchange.found_patterns import mask_of_zeros
 from accel.interchange.onnx_builder import Builder, Value, whole
-from accel.interchange.onnx_file import MOST_ELEMENTS, QONNX_DOMAINS, Graph, Node, read_graph
-from accel.interchange.onnx_nodes import OPERATORS
+from accel.interchange.onnx_file import DOMAINS, MOST_ELEMENTS, QONNX_DOMAINS, Graph, Node, read_graph
+from accel.interchange.onnx_nodes import OPERATORS, Function
+from accel.interchange.onnx_program import Making, boundaries, float_notes
+from accel.interchange.onnx_quantizers import QUANTIZED_OPERATORS
 from accel.network import INPUT, Flatten, Layer, Network, Shape, Weighted
 from accel.program import Program
 from accel.pruned import PrunedNetwork
@@ -43,15 +45,26 @@ class ImportedNetwork:
 
 @dataclass(frozen=True)
 class ImportedProgram:
-    """A quantised network from a file; as `ImportedNetwork`, but a Program."""
+    """A Program from a quantised file.
+
+    Parameters
+    ----------
+    result : Program
+    notes : tuple of str
+    last : bool
+        The file takes its images channels-last.
+    tensors : dict of str to str
+        For tensors of the Program, the tensor of the graph that holds ``code * step``.
+    """
 
     result: Program
     notes: tuple[str, ...] = ()
     last: bool = False
+    tensors: Mapping[str, str] = field(default_factory=dict)
 
 
 def import_model(path: str | os.PathLike[str], data: str = "") -> ImportedNetwork | ImportedProgram:
-    """Return the network of an ONNX file; `data` is the data set that it was trained on.
+    """Return the network of an ONNX file, or its Program if it is quantised; `data` is the data set it was trained on.
 
     Zeros of the weights become the mask of the pattern that stores them in the fewest bits. Beside a file that
     `espalier export` wrote its sidecar is read too, and what comes back is the very Program.
@@ -67,6 +80,8 @@ def import_model(path: str | os.PathLike[str], data: str = "") -> ImportedNetwor
         return ImportedProgram(replace(program, data=data or program.data), (f"read with {sidecar.place(path)}",))
     graph = read_graph(path)
     try:
+        if is_quantized(graph):
+            return _program_of(graph, data)
         builder, network = _network_of(graph)
         masks = masks_of(network)
         patterns = {mask.pattern for mask in masks.values()}
@@ -90,20 +105,37 @@ def masks_of(network: Network) -> dict[str, LayerMask]:
 
 
 def _network_of(graph: Graph) -> tuple[Builder, Network]:
+    builder, input_shape, layers = _layers_of(graph, OPERATORS, ("", "ai.onnx"))
+    return builder, Network(graph.name, input_shape, layers)
+
+
+def _program_of(graph: Graph, data: str) -> ImportedProgram:
+    builder, input_shape, layers = _layers_of(graph, QUANTIZED_OPERATORS, DOMAINS)
+    making = Making(builder, layers)
+    program = making.program(graph.name, input_shape, data)
+    ((name, _),) = graph.inputs
+    notes = (*builder.notes, *float_notes(program))
+    return ImportedProgram(program, notes, builder.values[name].last, boundaries(making))
+
+
+def _layers_of(
+    graph: Graph, operators: Mapping[str, Function], domains: Sequence[str]
+) -> tuple[Builder, tuple[int, int, int], tuple[Layer, ...]]:
+    """Return the layers that the outputs depend on, one after another read by `operators`."""
     builder = Builder(graph)
     nodes = live_nodes(graph)
     input_shape = start(builder, nodes)
     for node in nodes:
-        if node.op not in OPERATORS or node.domain not in ("", "ai.onnx"):
-            raise node.refused(f"is no operator that is read here; those are {', '.join(sorted(OPERATORS))}")
+        if node.op not in operators or node.domain not in domains:
+            raise node.refused(f"is no operator that is read here; those are {', '.join(sorted(operators))}")
         try:
-            OPERATORS[node.op](builder, node)
+            operators[node.op](builder, node)
         except EspalierError as error:
             raise whole(error, node) from error
     layers = tuple(reaching(builder.layers, output_of(builder)))
     if not any(isinstance(layer, Weighted) for layer in layers):
         raise EspalierError("has no layer with weights")
-    return builder, Network(graph.name, input_shape, layers)
+    return builder, input_shape, layers
 
 
 def live_nodes(graph: Graph) -> list[Node]:

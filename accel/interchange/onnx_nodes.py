@@ -5,7 +5,7 @@ refuses, with the node and the attribute.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -40,6 +40,7 @@ def conv(builder: Builder, node: Node) -> None:
     name, groups = builder.new_name(node), node.get("group", 1)
     layer = Conv2d(name, (value.source,), weight=weight, bias=bias, window=window, groups=groups)
     builder.put(node, layer)
+    _note_constants(builder, node, name, node.inputs[2:3])
 
 
 def gemm(builder: Builder, node: Node) -> None:
@@ -51,7 +52,7 @@ def gemm(builder: Builder, node: Node) -> None:
     weight = matrix if node.get("transB", 0) else matrix.T
     given = builder.constant(node, 2)
     shift = np.zeros(1) if given is None else given * node.get("beta", 1.0)
-    _linear(builder, node, value, weight, vector(node, shift, (1, len(weight)), 1))
+    _linear(builder, node, value, weight, vector(node, shift, (1, len(weight)), 1), node.inputs[2:3])
 
 
 def matmul(builder: Builder, node: Node) -> None:
@@ -126,12 +127,12 @@ def clip(builder: Builder, node: Node) -> None:
 def max_pool(builder: Builder, node: Node) -> None:
     """MaxPool; zeros that a Pad puts around what a ReLU gives never win either."""
     builder.check_outputs_used(node)
-    value = builder.maps(node, pad=True)
+    value = builder.maps(node, pad=True, codes=True)
     before = {layer.name: layer for layer in builder.layers}.get(value.source)
     if value.pad != NO_PAD and not isinstance(before, ReLU | Clip):
         raise node.refused("a Pad with zeros stands before it, which are not less than every value")
     window = pool_window(node, builder.shape(value)[1:], value.pad, extends=True)
-    builder.put(node, MaxPool(builder.new_name(node), (value.source,), window))
+    builder.put(node, MaxPool(builder.new_name(node), (value.source,), window), value)
 
 
 def average_pool(builder: Builder, node: Node) -> None:
@@ -166,7 +167,7 @@ def reduce_mean(builder: Builder, node: Node) -> None:
 
 def flatten(builder: Builder, node: Node) -> None:
     """Flatten behind the batch."""
-    value = builder.value(node)
+    value = builder.value(node, codes=True)
     rank = len(builder.shape(value)) + 1
     if node.get("axis", 1) not in (1, 1 - rank):
         raise node.refused(f"attribute axis is {node.get('axis', 1)}, expected 1")
@@ -175,7 +176,7 @@ def flatten(builder: Builder, node: Node) -> None:
 
 def reshape(builder: Builder, node: Node) -> None:
     """Reshape to (batch, features), or to the shape that there is."""
-    value = builder.value(node)
+    value = builder.value(node, codes=True)
     shape, wanted = builder.graph_shape(value), builder.integers(node, 1, "shape")
     if not wanted:
         raise node.refused("has no constant shape; expected (batch, features)")
@@ -194,7 +195,7 @@ def reshape(builder: Builder, node: Node) -> None:
 
 def squeeze(builder: Builder, node: Node) -> None:
     """Squeeze of maps of one pixel."""
-    value = builder.value(node)
+    value = builder.value(node, codes=True)
     axes, expected = builder.integers(node, 1, "axes"), (1, 2) if value.last else (2, 3)
     pixel = len(builder.shape(value)) == 3 and builder.shape(value)[1:] == (1, 1)
     if not pixel or (axes is not None and tuple(sorted(axis % 4 for axis in axes)) != expected):
@@ -204,7 +205,7 @@ def squeeze(builder: Builder, node: Node) -> None:
 
 def transpose(builder: Builder, node: Node) -> None:
     """Transpose between channels-first and channels-last, which moves nothing here."""
-    value, order = builder.value(node, pad=True), node.get("perm")
+    value, order = builder.value(node, pad=True, codes=True), node.get("perm")
     rank = len(builder.shape(value)) + 1
     if order == tuple(range(rank)):
         builder.alias(node, value)
@@ -231,13 +232,15 @@ def pad(builder: Builder, node: Node) -> None:
 
 def concat(builder: Builder, node: Node) -> None:
     """Concat on the maps: of more than two inputs a chain."""
-    values = [builder.value(node, index) for index in range(len(node.inputs))]
+    values = [builder.value(node, index, codes=True) for index in range(len(node.inputs))]
     rank = len(builder.shape(values[0])) + 1
     axis = rank - 1 if values[0].last else 1
     if node.get("axis", 0) not in (axis, axis - rank):
         raise node.refused(f"attribute axis is {node.get('axis', 0)}, expected {axis}: the maps")
-    if any(value.last != values[0].last or value.columns is not None for value in values):
-        raise node.refused("joins tensors of different layouts")
+    if any(
+        value.last != values[0].last or value.columns is not None or value.units != values[0].units for value in values
+    ):
+        raise node.refused("joins tensors of different layouts, or of different steps")
     joined = values[0].source
     for index, value in enumerate(values[1:], start=1):
         last = index == len(values) - 1
@@ -256,7 +259,7 @@ def identity(builder: Builder, node: Node) -> None:
     if node.inputs and node.inputs[0] in builder.constants:
         builder.constants[node.outputs[0]] = builder.constants[node.inputs[0]]
     else:
-        builder.alias(node, builder.value(node, pad=True))
+        builder.alias(node, builder.value(node, pad=True, codes=True))
 
 
 def ending(builder: Builder, node: Node) -> None:
@@ -288,12 +291,22 @@ def _features(builder: Builder, node: Node) -> Value:
     return value
 
 
-def _linear(builder: Builder, node: Node, value: Value, weight: Constant, bias: Constant) -> None:
+def _note_constants(builder: Builder, node: Node, layer: str, biases: Sequence[str]) -> None:
+    """Remember which constants a layer has its numbers from."""
+    builder.weights[layer] = node.inputs[1]
+    builder.biases[layer] = [(1, name) for name in biases if name]
+
+
+def _linear(
+    builder: Builder, node: Node, value: Value, weight: Constant, bias: Constant, biases: Sequence[str] = ()
+) -> None:
     if value.columns is not None and weight.shape[1] == value.columns.size:
         ours = np.empty_like(weight)
         ours[:, value.columns] = weight
         weight = ours
-    builder.put(node, Linear(builder.new_name(node), (value.source,), weight=weight, bias=bias))
+    layer = Linear(builder.new_name(node), (value.source,), weight=weight, bias=bias)
+    builder.put(node, layer)
+    _note_constants(builder, node, layer.name, biases)
 
 
 def _flatten(builder: Builder, node: Node, value: Value) -> None:
@@ -304,7 +317,8 @@ def _flatten(builder: Builder, node: Node, value: Value) -> None:
     columns = None
     if value.last and shape[0] > 1 and shape[1] * shape[2] > 1:
         columns = np.arange(math.prod(shape)).reshape(shape).transpose(1, 2, 0).ravel()
-    builder.put(node, Flatten(builder.new_name(node), (value.source,)), Value("", columns=columns))
+    flat = Value("", columns=columns, units=value.units)
+    builder.put(node, Flatten(builder.new_name(node), (value.source,)), flat)
 
 
 def _affine(
@@ -320,6 +334,7 @@ def _affine(
     before = next((layer for layer in builder.layers if layer.name == value.source), None)
     if shift is not None and isinstance(before, Weighted) and builder.only_reader(node, index, value):
         builder.replaced(replace(before, bias=before.bias + numbers))
+        builder.biases[before.name].append((-1 if node.op == "Sub" else 1, node.inputs[1 - index]))
         builder.alias(node, value)
         return
     ones, zeros = np.ones_like(numbers), np.zeros_like(numbers)
