@@ -21,6 +21,8 @@ from reports import (
     study_bitwidth_run,
     study_pruning_run,
 )
+from reports.explore import command as explore_command
+from reports.explore import workers
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -163,6 +165,41 @@ def prune(**arguments: Any) -> None:
     Example: espalier prune lenet5 --pattern kernel --ratio 0.7 --select particle-filter --retrain 5 -o out.espalier
     """
     prune_command.command(**arguments)
+
+
+@app.command()
+@network_argument
+@_option("--sram", help="Memory blocks that there may be, such as 128KiB.")
+@_option("--max-error", default="+1%", show_default=True, help="+1% more than the dense float network, or 2% in all.")
+@_option("--dsp", type=click.IntRange(1), help="Multipliers that there may be.")
+@_option("--min-fps", type=click.FloatRange(0, min_open=True), help="Images a second that are wanted.")
+@_option("--clock", default="100MHz", show_default=True, help="Of the array.")
+@_option("--dram-bandwidth", help="For weights that do not fit, such as 800MB/s; without it they must.")
+@_option("--technology", default="asic-45nm", show_default=True, help="ecp5-45f, zynq-7020, ... or a TOML file.")
+@_option("--goal", help="Beyond the limits: efficient, cheap (the default with --min-fps), fast, small, accurate.")
+@_option("--patterns", help="Comma-separated; all versions of a zoo network by default.")
+@_option("--ratios", help="Prune further versions: the shares of weights to go, such as 0.5,0.8.")
+@_option("--retrain", type=click.IntRange(0), help="Epochs for these; 3 where PyTorch is installed.")
+@_option("--weight-bits", default="3..8", show_default=True, help="A range or a list.")
+@_option("--signal-bits", default="3..8", show_default=True, help="A range or a list.")
+@_option("--arrays", help="Output lanes x pixel lanes, such as 4x4,8x8; 30 from 1x1 to 32x16 by default.")
+@_option("--images", type=click.IntRange(1), help="Validation images that decide; all by default.")
+@_option("--backend", type=click.Choice(workers.BACKENDS), default="loky", show_default=True, help="Who measures.")
+@_option("--scheduler", help="Of a Dask cluster, such as tcp://10.0.0.1:8786.")
+@_option("--jobs", type=click.IntRange(1), help="How many measure at a time; all processors or workers by default.")
+@_option("--out", "-o", type=click.Path(path_type=Path, file_okay=False), help="Folder; explore/NETWORK by default.")
+@_option("--draw", is_flag=True, help="Measure nothing: write the figures and the page of results.json.")
+@json_option
+@data_dir_option
+def explore(**arguments: Any) -> None:
+    """Find the design to build: pattern x ratio x word lengths x array within a budget of errors, memory and time.
+
+    Stopped, it goes on where it was. Writes explore.html, results.json and figures.
+
+    Example: espalier explore lenet5 --sram 32KiB --max-error +1% --dsp 64 --data-dir data
+    Example: espalier explore lenet5 --min-fps 10000 --technology ecp5-45f --ratios 0.5,0.8 --data-dir data
+    """
+    explore_command.command(**arguments)
 
 
 @app.command()

@@ -12,8 +12,8 @@ _UNITS = {"b": 1, "B": 8, "KiB": 8 * 1024, "MiB": 8 * 1024**2}
 _TENS = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 1024, "Mi": 1024**2, "Gi": 1024**3}
 
 
-def parse_bits(text: str) -> tuple[int, ...]:
-    """Return the word lengths that `text` names, ascending.
+def parse_bits(text: str, option: str = "--bits") -> tuple[int, ...]:
+    """Return the word lengths that `text` names, ascending, which the `option` was given.
 
     >>> parse_bits("3..8"), parse_bits("8,4")
     ((3, 4, 5, 6, 7, 8), (4, 8))
@@ -25,7 +25,7 @@ def parse_bits(text: str) -> tuple[int, ...]:
         widths = {*map(int, text.split(","))}
     if not widths or not 2 <= min(widths) <= max(widths) <= WORD_BITS:
         allowed = f"within 2..{WORD_BITS}"
-        raise EspalierError(f"--bits {text}: expected a range {allowed}, such as 3..8, or a list, such as 3,4,8")
+        raise EspalierError(f"{option} {text}: expected a range {allowed}, such as 3..8, or a list, such as 3,4,8")
     return tuple(sorted(widths))
 
 

@@ -1,6 +1,6 @@
 """The cheap half of an exploration: every trial on every array, costed by closed forms from the Program's own words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ from accel.quantize import Calibration, Widths, lower_calibrated
 from reports.explore.space import Lanes, Space
 from reports.explore.trials import words_of
 
+Rates = Mapping[tuple[int, int], dict[str, Any]]  # what the trials of a version gave, by word lengths
 FACT_IMAGES = 64  # for Programs whose masks alone are looked at
 FACT_BITS = 8
 
@@ -28,15 +29,15 @@ class Point:
     weight_bits, signal_bits, output_lanes, pixel_lanes : int
     error_rate : float
         On validation images, 0..1.
-    memory_bits, payload_bits : int
-        Of memory blocks, and what of the Program lies in them.
+    memory_bits : int
+        Of memory blocks.
     multipliers : int
     cycles, stall_cycles : int
         Of one image, stalls included; waiting for DRAM.
+    area_um2 : int
+        Of lanes and memories, an estimate; 0 where the technology says nothing of it.
     short : bool
         Whether the technology has too few blocks or multipliers.
-    stalls : tuple of int
-        Of each layer, if there are any.
     """
 
     version: str
@@ -46,12 +47,11 @@ class Point:
     pixel_lanes: int
     error_rate: float
     memory_bits: int
-    payload_bits: int
     multipliers: int
     cycles: int
     stall_cycles: int = 0
+    area_um2: int = 0
     short: bool = False
-    stalls: tuple[int, ...] = ()
 
     @property
     def lanes(self) -> Lanes:
@@ -103,17 +103,15 @@ class Costing:
         """Return what the words cost on an array just wide enough for them."""
         return estimate_of(facts, words, array_for(words, *lanes), self.technology, self.limits)
 
-    def points(self, space: Space, results: dict[tuple[int, int], dict[str, Any]]) -> Iterator[Point]:
-        """Yield the points of this version.
+    def estimate_at(self, point: Point, rates: Rates) -> Estimate:
+        """Return what a point of this version costs, in full."""
+        found = rates[point.weight_bits, point.signal_bits]
+        return self.estimate(*self.words(found["words"], point.weight_bits, point.signal_bits), point.lanes)
 
-        Parameters
-        ----------
-        space : Space
-        results : dict of word lengths to what the trial gave
-            Word lengths that no Program has are left out.
-        """
+    def points(self, space: Space, rates: Rates) -> Iterator[Point]:
+        """Yield the points of this version; word lengths that no Program has are left out."""
         for weight_bits, signal_bits in space.widths():
-            found = results[weight_bits, signal_bits]
+            found = rates[weight_bits, signal_bits]
             if "problem" in found:
                 continue
             facts, words = self.words(found["words"], weight_bits, signal_bits)
@@ -129,16 +127,15 @@ class Costing:
 
 
 def _point(design: tuple[str, int, int, int, int], rate: float, estimate: Estimate) -> Point:
-    given, memory_bits, stall_cycles = estimate.limits.sram_bits, estimate.memory_bits, estimate.stall_cycles
+    given, memory_bits = estimate.limits.sram_bits, estimate.memory_bits
     too_large = given is not None and memory_bits > given
     return Point(
         *design,
         error_rate=rate,
         memory_bits=memory_bits,
-        payload_bits=estimate.payload_bits,
         multipliers=estimate.multipliers,
         cycles=estimate.cycles,
-        stall_cycles=stall_cycles,
+        stall_cycles=estimate.stall_cycles,
+        area_um2=round(1e6 * (estimate.area_mm2 or 0)),
         short=len(estimate.problems) > too_large,
-        stalls=tuple(layer.stall_cycles for layer in estimate.layers) if stall_cycles else (),
     )

@@ -1,5 +1,6 @@
 """What is explored and what it must live with: word lengths, arrays, a budget; and how each is written."""
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -79,10 +80,41 @@ class Budget:
     def __post_init__(self) -> None:
         if not 0 <= self.error_rate <= 1:
             raise EspalierError(f"the most errors must be 0..100 % of the images, got {self.error_rate:.2%}")
-        for name in ("memory_bits", "multipliers", "images_per_s", "clock_hz"):
+        options = {"memory_bits": "--sram", "multipliers": "--dsp", "images_per_s": "--min-fps", "clock_hz": "--clock"}
+        for name, option in options.items():
             value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise EspalierError(f"{name} must be above 0, got {value}")
+            if value is not None and not 0 < value < math.inf:
+                raise EspalierError(f"{option}: {name} must be above 0, got {value}")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked for, before it is known how much the network errs.
+
+    Parameters
+    ----------
+    command : str
+        That asks it.
+    max_error : str
+        As `parse_error` takes it.
+    memory_bits, multipliers, images_per_s, clock_hz
+        As `Budget` has them.
+    goal : str
+        What decides between the designs that meet the limits.
+    """
+
+    command: str
+    max_error: str
+    memory_bits: int | None
+    multipliers: int | None
+    images_per_s: float | None
+    clock_hz: float
+    goal: str
+
+    def budget(self, reference: float) -> Budget:
+        """Return the limits, if the dense float network errs so often."""
+        rate = parse_error(self.max_error, reference)
+        return Budget(rate, self.memory_bits, self.multipliers, self.images_per_s, self.clock_hz)
 
 
 def parse_error(text: str, reference: float) -> float:

@@ -103,8 +103,8 @@ def digest_of(thing: bytes | Dataset) -> str:
     return digest_of(shape + thing.images.tobytes() + thing.labels.tobytes())
 
 
-def measured(trial: Trial, network: bytes, data_dir: str | None) -> dict[str, Any]:
-    """Return what a trial gives, as JSON holds it.
+def measured(trial: Trial, network: bytes, data_dir: str | None) -> bytes:
+    """Return what a trial gives, as JSON.
 
     Parameters
     ----------
@@ -116,23 +116,31 @@ def measured(trial: Trial, network: bytes, data_dir: str | None) -> dict[str, An
 
     Returns
     -------
-    dict
-        ``rate``, 0..1, and ``words`` of the Program, so that its cost needs no lowering; or ``problem``: why no
-        Program has these word lengths.
+    bytes
+        An object: ``rate``, 0..1, and ``words`` of the Program, so that its cost needs no lowering; or ``problem``:
+        why no Program has these word lengths.
     """
     with threadpool_limits(1):
-        images = _images(trial.judged, data_dir)
-        if trial.weight_bits == FLOAT:
-            return {"rate": float_error_rate(PrunedNetwork.from_bytes(network), images)}
-        widths = Widths(trial.weight_bits, trial.signal_bits, trial.input_bits)
-        calibration = _calibration(network, trial.calibration, data_dir)
-        try:
-            program = lower_calibrated(calibration, widths)
-        except EspalierError as error:
-            return {"problem": str(error)}
-        codes = _codes(program.input_signal, trial.judged, data_dir)
-        rate = compile_program(program).error_rate(codes, images.labels, threads=1)
-        return {"rate": rate, "words": words_record(Words.of(program))}
+        found = (
+            _floating(trial, network, data_dir) if trial.weight_bits == FLOAT else _lowered(trial, network, data_dir)
+        )
+    return json.dumps(found).encode()
+
+
+def _floating(trial: Trial, network: bytes, data_dir: str | None) -> dict[str, Any]:
+    return {"rate": float_error_rate(PrunedNetwork.from_bytes(network), _images(trial.judged, data_dir))}
+
+
+def _lowered(trial: Trial, network: bytes, data_dir: str | None) -> dict[str, Any]:
+    widths = Widths(trial.weight_bits, trial.signal_bits, trial.input_bits)
+    calibration = _calibration(network, trial.calibration, data_dir)
+    try:
+        program = lower_calibrated(calibration, widths)
+    except EspalierError as error:
+        return {"problem": str(error)}
+    codes, labels = _codes(program.input_signal, trial.judged, data_dir), _images(trial.judged, data_dir).labels
+    rate = compile_program(program).error_rate(codes, labels, threads=1)
+    return {"rate": rate, "words": words_record(Words.of(program))}
 
 
 def words_record(words: Words) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from reports.prune_command import parse_ratios
 from reports.pruning import prune, stages
 
 METHOD = 1  # to be raised when pruning by magnitude or retraining comes to mean something else
+PROBLEM = b"problem: "  # a network's bytes begin otherwise
 
 
 @dataclass(frozen=True)
@@ -127,19 +128,25 @@ def _made(label: str, ratios: Sequence[float], known: bool) -> list[Version]:
 
 
 def made(making: Making, dense: bytes, data_dir: str | None) -> bytes:
-    """Return a version, as `PrunedNetwork.to_bytes` gives it.
+    """Return a version, as `PrunedNetwork.to_bytes` gives it; or why there is none, which `problem_of` reads.
 
     Raises
     ------
     EspalierError
-        No layer can have the pattern or would have anything left, or PyTorch is not there to retrain.
+        The images are others, or PyTorch is not there to retrain.
     """
     with threadpool_limits(1):
-        retrain = None
+        network, retrain = PrunedNetwork.from_bytes(dense), None
         if making.training is not None:
-            images = making.training.load(data_dir)
-            network = PrunedNetwork.from_bytes(dense).network.name
-            recipe = retraining.recipe(network, making.epochs, threads=1)
-            retrain = retraining.trainer(recipe, images, quiet=True)
+            recipe = retraining.recipe(network.network.name, making.epochs, threads=1)
+            retrain = retraining.trainer(recipe, making.training.load(data_dir), quiet=True)
         ratios = parse_ratios(None if making.ratio is None else f"{making.ratio:g}", making.pattern)
-        return prune(PrunedNetwork.from_bytes(dense), making.pattern, ratios, retrain).to_bytes()
+        try:
+            return prune(network, making.pattern, ratios, retrain).to_bytes()
+        except EspalierError as error:  # no layer can have the pattern, or would have anything left
+            return PROBLEM + str(error).encode()
+
+
+def problem_of(version: bytes) -> str | None:
+    """Return why `made` made no version, or None if it did."""
+    return version.removeprefix(PROBLEM).decode() if version.startswith(PROBLEM) else None

@@ -3,8 +3,11 @@
 import asyncio
 import importlib.metadata
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import Any
 
 from joblib import Parallel, delayed, parallel_config
@@ -15,6 +18,7 @@ from accel.errors import EspalierError
 LOKY, DASK = "loky", "dask"
 BACKENDS = (LOKY, DASK)
 CONNECT_SECONDS = 5
+WATCH_SECONDS = 0.5
 Calls = Sequence[tuple[Any, ...]]
 Run = Callable[[Callable[..., Any], Calls], Iterator[tuple[int, Any]]]
 """From a function and the arguments of each call to (number of the call, result), as they come."""
@@ -45,12 +49,13 @@ def workers(backend: str, jobs: int | None, scheduler: str | None) -> Iterator[R
     with ExitStack() as stack:
         if scheduler is None:
             settings: dict[str, Any] = {"backend": LOKY, "n_jobs": jobs or _processors(), "inner_max_num_threads": 1}
+            watched = os.getpid()
         else:
             stack.enter_context(_cluster(scheduler))
-            settings = {"backend": DASK, "n_jobs": jobs or -1}
+            settings, watched = {"backend": DASK, "n_jobs": jobs or -1}, None
 
         def run(function: Callable[..., Any], calls: Calls) -> Iterator[tuple[int, Any]]:
-            tasks = (delayed(_numbered)(number, function, call) for number, call in enumerate(calls))
+            tasks = (delayed(_numbered)(number, function, call, watched) for number, call in enumerate(calls))
             try:
                 with parallel_config(**settings):
                     yield from Parallel(return_as="generator_unordered", batch_size=1)(tasks)
@@ -62,8 +67,22 @@ def workers(backend: str, jobs: int | None, scheduler: str | None) -> Iterator[R
         yield run
 
 
-def _numbered(number: int, function: Callable[..., Any], call: tuple[Any, ...]) -> tuple[int, Any]:
+def _numbered(number: int, function: Callable[..., Any], call: tuple[Any, ...], command: int | None) -> tuple[int, Any]:
+    if command is not None and command != os.getpid():
+        _end_with(command)
     return number, function(*call)
+
+
+@cache
+def _end_with(command: int) -> None:
+    """See to it that this worker ends soon after the command: loky's would wait for minutes if that was killed."""
+
+    def watch() -> None:
+        while os.getppid() == command:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _processors() -> int:

@@ -1,0 +1,66 @@
+"""The page of an exploration: one file that needs no network, made from saved results alone."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from reports.explore import choosing, words
+from reports.explore.points import Point
+from reports.explore.results import Results
+from reports.tables import kib
+
+STEPS = 12  # rows of the table of memory
+
+
+def page(results: Results, figures: dict[str, bytes]) -> bytes:
+    """Return explore.html.
+
+    Parameters
+    ----------
+    results : Results
+    figures : dict of file name to content
+        ``NAME.svg`` for each figure of `reports.explore.figures`.
+    """
+    environment = Environment(
+        loader=PackageLoader("reports.explore", "."), autoescape=select_autoescape(), undefined=StrictUndefined
+    )
+    inline = {name.removesuffix(".svg"): _inline(svg) for name, svg in figures.items() if name.endswith(".svg")}
+    return environment.get_template("page.html").render(r=results, figures=inline, **contents(results)).encode()
+
+
+def contents(results: Results) -> dict[str, Any]:
+    """Return what the template shows beside the figures."""
+    chosen = results.recommended
+    return {
+        "answer": words.answer(results),
+        "limits": [text for name, text in words.limits_in_words(results).items()],
+        "best": chosen,
+        "patterns": [(results.version(_of(results, n)), p) for n, p in results.best_by_version().items()],
+        "lanes": list(results.best_by_lanes().items()),
+        "memory": thinned(results.by_memory(), STEPS),
+        "allowed": {x.name: x for x in results.limits},
+        "left_out": [row for row in results.versions if row.left_out],
+        "estimate": results.verified.estimate if results.verified else None,
+        "kib": kib,
+        "percent": words.percent,
+        "design": words.design,
+        "names": choosing,
+    }
+
+
+def thinned(points: Sequence[Point], most: int) -> list[Point]:
+    """Return at most `most` of the points, the first and the last among them, evenly spread."""
+    if len(points) <= most:
+        return list(points)
+    return [points[round(index * (len(points) - 1) / (most - 1))] for index in range(most)]
+
+
+def _of(results: Results, name: str) -> Point:
+    return next(point for point in results.points if point.version == name)
+
+
+def _inline(svg: bytes) -> str:
+    """Return an SVG without its XML prologue, to stand inside HTML."""
+    text = svg.decode()
+    return text[text.index("<svg") :]

@@ -1,0 +1,273 @@
+"""What an exploration found: plain numbers, versioned JSON, and what follows from them by the rules of `choosing`.
+
+Format history: 1, the first.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from typing import Any
+
+from accel.errors import EspalierError
+from reports.explore import choosing
+from reports.explore.choosing import Goal, Instead, Limit, Means
+from reports.explore.points import Point
+from reports.explore.space import Budget, Lanes, Space
+
+FORMAT = "espalier-exploration"
+VERSION = 1
+LISTED = ("memory_bits", "multipliers", "cycles", "area_um2")  # one number for each array, in the arrays' order
+RARE = ("stall_cycles", "short")  # as well, where any is not 0
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    """One version of the network.
+
+    Parameters
+    ----------
+    name, pattern : str
+    made : str
+        How: "zoo", "file", "pruned", "pruned and retrained"; or why it could not be made.
+    sparsity : float
+        Of all weights, 0..1.
+    weights, macs : int
+        That are kept; of one image.
+    index_bits : int
+        Beside the weights, in the cheapest encoding.
+    float_rate : float
+        Before quantisation, on validation images.
+    left_out : bool
+        Whether it could not be made.
+    """
+
+    name: str
+    pattern: str
+    made: str
+    sparsity: float = 0.0
+    weights: int = 0
+    macs: int = 0
+    index_bits: int = 0
+    float_rate: float = 0.0
+    left_out: bool = False
+
+
+@dataclass(frozen=True)
+class Verified:
+    """The recommended design again, looked at closely.
+
+    Parameters
+    ----------
+    test_rate, reference_rate : float
+        Of it and of the float network that it is compared with, on test images, which decided nothing.
+    estimate : dict
+        `accel.cost.Estimate.record`.
+    """
+
+    test_rate: float
+    reference_rate: float
+    estimate: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that figures, page and terminal show.
+
+    Parameters
+    ----------
+    network, data : str
+    command : str
+        That makes it.
+    images : dict of split to int
+    max_error : str
+        As it was asked for.
+    budget : Budget
+    goal : str
+        One of `choosing.GOALS`.
+    dram_bytes_per_s : float or None
+    means : Means
+    space : Space
+    versions : tuple of VersionRow
+        The one that the others are compared with first.
+    points : tuple of Point
+        By version, word lengths and array.
+    verified : Verified or None
+        None if nothing fits.
+    """
+
+    network: str
+    data: str
+    command: str
+    images: dict[str, int]
+    max_error: str
+    budget: Budget
+    goal: str
+    dram_bytes_per_s: float | None
+    means: Means
+    space: Space
+    versions: tuple[VersionRow, ...]
+    points: tuple[Point, ...]
+    verified: Verified | None = None
+
+    @property
+    def reference(self) -> VersionRow:
+        """The version whose float error rate the others are compared with."""
+        return self.versions[0]
+
+    @cached_property
+    def limits(self) -> tuple[Limit, ...]:
+        """What a design has to meet."""
+        return choosing.limits_of(self.budget)
+
+    @cached_property
+    def wanted(self) -> Goal:
+        """What decides between those that do."""
+        return choosing.goal_of(self.goal, self.means)
+
+    @cached_property
+    def fitting(self) -> list[Point]:
+        """The points that meet all limits."""
+        return choosing.within(self.points, self.limits)
+
+    @cached_property
+    def recommended(self) -> Point | None:
+        """The best of them by the goal."""
+        return self.wanted.best(self.fitting)
+
+    @cached_property
+    def binding(self) -> list[Instead]:
+        """Which limits keep the recommended point from being better; none if there is no such point."""
+        chosen = self.recommended
+        return choosing.binding(self.points, self.limits, self.wanted, chosen) if chosen else []
+
+    @cached_property
+    def relaxed(self) -> list[Instead]:
+        """What one limit would have to be, if nothing fits."""
+        return [] if self.fitting else choosing.relaxed(self.points, self.limits)
+
+    @cached_property
+    def buildable(self) -> list[Point]:
+        """The points with no more multipliers than there may be, and no more of anything than there is."""
+        limits = [x for x in self.limits if x.name in (choosing.MULTIPLIERS, choosing.ROOM)]
+        return choosing.within(self.points, limits)
+
+    @cached_property
+    def front(self) -> list[Point]:
+        """Of these, those that no other beats in error, memory and cycles."""
+        return choosing.front(self.buildable)
+
+    def version(self, point: Point) -> VersionRow:
+        """Return the version of a point."""
+        return next(row for row in self.versions if row.name == point.version)
+
+    def images_per_s(self, point: Point) -> float:
+        """Return how many images a design takes a second, one after another."""
+        return self.budget.clock_hz / point.cycles
+
+    def best_by_version(self) -> dict[str, Point | None]:
+        """Return for each version that there is the best point that meets all limits, the best version first."""
+        by_name: dict[str, list[Point]] = {row.name: [] for row in self.versions if not row.left_out}
+        for point in self.fitting:
+            by_name[point.version].append(point)
+        best = {name: self.wanted.best(points) for name, points in by_name.items()}
+        order = sorted(best, key=lambda name: self._merit(best[name]))
+        return {name: best[name] for name in order}
+
+    def best_by_lanes(self) -> dict[int, Point | None]:
+        """Return for each number of lanes the best point that meets all limits but that on multipliers."""
+        groups: dict[int, list[Point]] = {lanes: [] for lanes in sorted({a * b for a, b in self.space.arrays})}
+        for point in choosing.within(self.points, self.limits, but=choosing.MULTIPLIERS):
+            groups[point.output_lanes * point.pixel_lanes].append(point)
+        return {lanes: self.wanted.best(points) for lanes, points in groups.items()}
+
+    def by_memory(self) -> list[Point]:
+        """Return what each step of memory buys: more memory, fewer cycles, all other limits met."""
+        able = choosing.within(self.points, self.limits, but=choosing.MEMORY)
+        steps: list[Point] = []
+        for point in sorted(able, key=lambda p: (p.memory_bits, p.cycles, p.error_rate, p.multipliers)):
+            if not steps or point.cycles < steps[-1].cycles:
+                steps.append(point)
+        return steps
+
+    def by_widths(self, version: str, lanes: Lanes) -> dict[tuple[int, int], Point]:
+        """Return the points of one version on one array by their word lengths."""
+        found = (p for p in self.points if p.version == version and p.lanes == lanes)
+        return {(p.weight_bits, p.signal_bits): p for p in found}
+
+    def by_array(self, setting: tuple[str, int, int]) -> list[Point]:
+        """Return the points of one version at its word lengths on every array."""
+        return [p for p in self.points if p.setting == setting]
+
+    def _merit(self, point: Point | None) -> float:
+        return float("inf") if point is None else self.wanted.value(point)
+
+    def to_json(self) -> str:
+        """Return the results as versioned JSON: a setting a line, and what follows from all of them before."""
+        record = {x.name: getattr(self, x.name) for x in fields(self) if x.name != "points"}
+        for name in ("budget", "means", "space", "verified"):
+            record[name] = asdict(record[name]) if record[name] is not None else None
+        record["versions"] = [asdict(row) for row in self.versions]
+        head = {"format": FORMAT, "version": VERSION, **record, "answer": self.answer()}
+        lines = ",\n".join(json.dumps(row) for row in self._settings())
+        return json.dumps(head, indent=1).removesuffix("\n}") + f',\n "settings": [\n{lines}\n]\n}}\n'
+
+    def answer(self) -> dict[str, Any]:
+        """Return what was found out, as plain numbers."""
+        return {
+            "recommended": asdict(self.recommended) if self.recommended else None,
+            "binding": [asdict(x) for x in self.binding],
+            "relaxed": [asdict(x) for x in self.relaxed],
+            "fitting": len(self.fitting),
+            "designs": len(self.points),
+            "front": [asdict(point) for point in self.front],
+        }
+
+    def _settings(self) -> Iterator[dict[str, Any]]:
+        groups: dict[tuple[str, int, int], list[Point]] = defaultdict(list)
+        for point in self.points:
+            groups[point.setting].append(point)
+        for (version, weight_bits, signal_bits), points in groups.items():
+            lists = {name: [int(getattr(p, name)) for p in points] for name in LISTED + RARE}
+            yield {
+                "version": version,
+                "weight_bits": weight_bits,
+                "signal_bits": signal_bits,
+                "error_rate": points[0].error_rate,
+                **{name: numbers for name, numbers in lists.items() if name in LISTED or any(numbers)},
+            }
+
+    @classmethod
+    def from_json(cls, text: str) -> "Results":
+        """Return the results that `to_json` wrote; raises EspalierError if they are something else."""
+        try:
+            record = json.loads(text)
+            if record.pop("format") != FORMAT or record.pop("version") != VERSION:
+                raise EspalierError(f"expected {FORMAT} version {VERSION}")
+            del record["answer"]
+            space = _space(record.pop("space"))
+            points = tuple(point for row in record.pop("settings") for point in _points(row, space.arrays))
+            known: dict[str, Any] = {
+                "budget": Budget(**record.pop("budget")),
+                "means": Means(**record.pop("means")),
+                "versions": tuple(VersionRow(**row) for row in record.pop("versions")),
+                "verified": Verified(**found) if (found := record.pop("verified")) else None,
+            }
+            return cls(**record, **known, space=space, points=points)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise EspalierError(f"not the results of an exploration: {error}") from error
+
+
+def _space(record: dict[str, Any]) -> Space:
+    arrays = tuple((int(a), int(b)) for a, b in record.pop("arrays"))
+    weight_bits, signal_bits = tuple(record.pop("weight_bits")), tuple(record.pop("signal_bits"))
+    return Space(weight_bits, signal_bits, arrays, **record)
+
+
+def _points(row: dict[str, Any], arrays: Sequence[Lanes]) -> Iterator[Point]:
+    setting = row["version"], row["weight_bits"], row["signal_bits"]
+    for index, lanes in enumerate(arrays):
+        values = {name: row[name][index] for name in LISTED + RARE if name in row}
+        values["short"] = bool(values.get("short", False))
+        yield Point(*setting, *lanes, error_rate=row["error_rate"], **values)

@@ -1,0 +1,184 @@
+"""An exploration from beginning to end: versions made, error rates measured, designs costed, one of them chosen."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from accel.cost import Limits, Technology
+from accel.interchange import zoo
+from accel.interchange.datasets import Dataset
+from accel.pruned import PrunedNetwork
+from reports.explore.choosing import Means
+from reports.explore.kept import Kept
+from reports.explore.points import Costing, Point, Rates
+from reports.explore.results import Results, Verified, VersionRow
+from reports.explore.space import Question, Space
+from reports.explore.trials import FLOAT, Images, Trial, digest_of, measured
+from reports.explore.versions import Making, Version, made, problem_of
+from reports.progress import bar
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What to explore, everything loaded and checked.
+
+    Parameters
+    ----------
+    network : str
+        As the command names it.
+    versions : tuple of Version
+        The one that the others are compared with first.
+    space : Space
+    question : Question
+    calibration, validation, test : Dataset
+    training : Dataset or None
+        To retrain the versions that are made; None: they are not retrained.
+    epochs : int
+    recipe : str
+        How they are retrained.
+    technology : Technology
+    limits : Limits
+    data_dir : str or None
+    """
+
+    network: str
+    versions: tuple[Version, ...]
+    space: Space
+    question: Question
+    calibration: Dataset
+    validation: Dataset
+    test: Dataset
+    training: Dataset | None
+    epochs: int
+    recipe: str
+    technology: Technology
+    limits: Limits
+    data_dir: str | None
+
+    @cached_property
+    def means(self) -> Means:
+        """What the technology has of everything."""
+        macros, area = self.technology.macros, self.technology.area is not None
+        limited = [macro.bits * macro.available for macro in macros if macro.available is not None]
+        memory_bits = sum(limited) if len(limited) == len(macros) else None
+        return Means(self.technology.name, self.technology.about, memory_bits, self.technology.multipliers, area)
+
+    @cached_property
+    def named(self) -> dict[str, Images]:
+        """The images by which workers know each split."""
+        return {x.split: Images.of(x) for x in (self.calibration, self.validation, self.test)}
+
+    def making(self, version: Version, dense: bytes) -> Making:
+        """Return how a version is made."""
+        retrained = (0, "", None) if self.training is None else (self.epochs, self.recipe, Images.of(self.training))
+        return Making(digest_of(dense), version.pattern, version.ratio, *retrained)
+
+    def trial(self, network: bytes, split: str, weight_bits: int = FLOAT, signal_bits: int = FLOAT) -> Trial:
+        """Return the trial of a network at word lengths, in float by default."""
+        images = self.named[self.calibration.split], self.named[split]
+        return Trial(digest_of(network), *images, weight_bits, signal_bits, self.space.input_bits)
+
+
+def explore(plan: Plan, kept: Kept) -> tuple[Results, float]:
+    """Return what is found, and the seconds that costing took; error rates that are kept are not measured again."""
+    networks = _networks(plan, kept)
+    there = {version: network for version, network in networks.items() if problem_of(network) is None}
+    rates = _rates(plan, kept, there)
+    start = time.perf_counter()
+    costings = {version: _costing(plan, version, network) for version, network in there.items()}
+    points = tuple(_points(plan, costings, rates))
+    rows = tuple(_row(plan, version, network, costings, rates) for version, network in networks.items())
+    seconds = time.perf_counter() - start
+    question = plan.question
+    results = Results(
+        network=costings[plan.versions[0]].pruned.network.name,
+        data=plan.test.name,
+        command=question.command,
+        images={split: images.count for split, images in plan.named.items()},
+        max_error=question.max_error,
+        budget=question.budget(rows[0].float_rate),
+        goal=question.goal,
+        dram_bytes_per_s=plan.limits.dram_bytes_per_s,
+        means=plan.means,
+        space=plan.space,
+        versions=rows,
+        points=points,
+    )
+    chosen = results.recommended
+    if chosen is None:
+        return results, seconds
+    version = next(version for version in there if version.name == chosen.version)
+    test_rate, reference_rate = _tested(plan, kept, there, version, chosen)
+    estimate = costings[version].estimate_at(chosen, rates[version]).record()
+    return replace(results, verified=Verified(test_rate, reference_rate, estimate)), seconds
+
+
+def _networks(plan: Plan, kept: Kept) -> dict[Version, bytes]:
+    """Return each version, or what `problem_of` understands."""
+    first = plan.versions[0]
+    dense = zoo.load(plan.network).to_bytes()
+    makings = {version: plan.making(version, dense) for version in plan.versions if version.made}
+    calls = {making.key: (making, dense, plan.data_dir) for making in makings.values()}
+    new = kept.results(f"{plan.network}: versions", made, calls) if calls else {}
+    found = {}
+    for version in plan.versions:
+        if version in makings:
+            found[version] = new[makings[version].key]
+        else:
+            found[version] = dense if version == first else zoo.load(plan.network, version.pattern).to_bytes()
+    return found
+
+
+def _rates(plan: Plan, kept: Kept, networks: Mapping[Version, bytes]) -> dict[Version, Rates]:
+    """Return what the trials of each version gave; `FLOAT` both is the network before quantisation."""
+    pairs = [(FLOAT, FLOAT), *plan.space.widths()]
+    trials = {
+        (version, pair): plan.trial(network, plan.validation.split, *pair)
+        for version, network in networks.items()
+        for pair in pairs
+    }
+    calls = {trial.key: (trial, networks[version], plan.data_dir) for (version, _), trial in trials.items()}
+    values = kept.results(f"{plan.network}: error rates", measured, calls)
+    return {version: {pair: json.loads(values[trials[version, pair].key]) for pair in pairs} for version in networks}
+
+
+def _costing(plan: Plan, version: Version, network: bytes) -> Costing:
+    pruned = PrunedNetwork.from_bytes(network)
+    return Costing(version.name, pruned, plan.calibration, plan.space.input_bits, plan.technology, plan.limits)
+
+
+def _points(plan: Plan, costings: Mapping[Version, Costing], rates: Mapping[Version, Rates]) -> Iterator[Point]:
+    with bar(f"{plan.network}: designs", len(costings)) as shown:
+        for version, costing in costings.items():
+            yield from costing.points(plan.space, rates[version])
+            shown.advance(version.name)
+
+
+def _row(
+    plan: Plan, version: Version, network: bytes, costings: Mapping[Version, Costing], rates: Mapping[Version, Rates]
+) -> VersionRow:
+    problem = problem_of(network)
+    if problem is not None:
+        return VersionRow(version.name, version.pattern, problem, left_out=True)
+    costing = costings[version]
+    total = costing.facts.cost.total
+    how = "file" if zoo.is_file(plan.network) else "zoo"
+    if version.made:
+        how = "pruned" if plan.training is None else "pruned and retrained"
+    counts = costing.pruned.sparsity, costing.pruned.kept_weights, total.macs, total.index_memory_bits
+    return VersionRow(version.name, version.pattern, how, *counts, rates[version][FLOAT, FLOAT]["rate"])
+
+
+def _tested(
+    plan: Plan, kept: Kept, networks: Mapping[Version, bytes], version: Version, point: Point
+) -> tuple[float, float]:
+    """Return the error rates of a design and of the reference on the test images."""
+    split = plan.test.split
+    asked = [(networks[version], (point.weight_bits, point.signal_bits)), (networks[plan.versions[0]], (FLOAT, FLOAT))]
+    trials = [(network, plan.trial(network, split, *pair)) for network, pair in asked]
+    calls = {trial.key: (trial, network, plan.data_dir) for network, trial in trials}
+    values = kept.results(f"{plan.network}: test images", measured, calls)
+    mine, reference = (float(json.loads(values[trial.key])["rate"]) for _, trial in trials)
+    return mine, reference

@@ -1,0 +1,179 @@
+"""The answer in words, from saved results alone: what to build, what binds, what it would take if nothing fits."""
+
+from reports.explore import choosing
+from reports.explore.choosing import Instead
+from reports.explore.points import Point
+from reports.explore.results import Results
+from reports.tables import kib
+
+MOST = 3  # limits that are told
+
+
+def answer(results: Results) -> list[str]:
+    """Return the answer, a sentence or a few a line."""
+    chosen = results.recommended
+    if chosen is None:
+        return [_asked(results), *_refused(results)]
+    return [_asked(results), *_built(results, chosen), _binds(results, chosen), *_index(results, chosen)]
+
+
+def design(point: Point) -> str:
+    """Return a design in short: version, bits of weights and signals, lanes.
+
+    >>> design(Point("kernel", 4, 5, 8, 8, 0.01, 80_000, 40, 9_000))
+    'kernel, 4-bit weights, 5-bit signals, 8x8 lanes'
+    """
+    lanes = f"{point.output_lanes}x{point.pixel_lanes}"
+    return f"{point.version}, {point.weight_bits}-bit weights, {point.signal_bits}-bit signals, {lanes} lanes"
+
+
+def percent(rate: float) -> str:
+    """Return a rate in percent, two decimals.
+
+    >>> percent(0.0125)
+    '1.25 %'
+    """
+    return f"{100 * rate:.2f} %"
+
+
+def limits_in_words(results: Results) -> dict[str, str]:
+    """Return each limit of the budget by its name; the technology's own is none that was asked for."""
+    b, means = results.budget, results.means
+    told = {choosing.ERROR: f"at most {percent(b.error_rate)} errors on validation images"}
+    if b.memory_bits is not None:
+        told[choosing.MEMORY] = f"at most {kib(b.memory_bits)} KiB of memory blocks"
+    if b.multipliers is not None:
+        told[choosing.MULTIPLIERS] = f"at most {b.multipliers:,} multipliers"
+    if b.images_per_s is not None:
+        told[choosing.SPEED] = f"at least {b.images_per_s:,g} images/s at {b.clock_hz / 1e6:g} MHz"
+    room = "as many blocks as one likes"
+    if means.memory_bits or means.multipliers:
+        blocks = f"{kib(means.memory_bits)} KiB of blocks" if means.memory_bits else ""
+        units = f"{means.multipliers:,} multipliers" if means.multipliers else ""
+        room = " and ".join(filter(None, (blocks, units)))
+    told[choosing.ROOM] = f"{means.about} ({room})"
+    return told
+
+
+def _asked(results: Results) -> str:
+    told = limits_in_words(results)
+    room = told.pop(choosing.ROOM)
+    reference, plus = results.reference, results.max_error if results.max_error.startswith("+") else ""
+    allowed = f" ({percent(reference.float_rate)} of the {reference.pattern} float network {plus})" if plus else ""
+    limits = "; ".join(f"{text}{allowed if name == choosing.ERROR else ''}" for name, text in told.items())
+    there = [row for row in results.versions if not row.left_out]
+    return (
+        f"{results.network} on {results.data}, in {room}: {limits}. {len(results.fitting):,} of "
+        f"{len(results.points):,} designs meet that ({len(there)} versions, weights of "
+        f"{_span(results.space.weight_bits)} and signals of {_span(results.space.signal_bits)} bits, "
+        f"{len(results.space.arrays)} arrays); of these the one with the {results.wanted.about} is recommended."
+    )
+
+
+def _span(bits: tuple[int, ...]) -> str:
+    whole = bits == tuple(range(bits[0], bits[-1] + 1)) and len(bits) > 1
+    return f"{bits[0]} to {bits[-1]}" if whole else ", ".join(map(str, bits))
+
+
+def _built(results: Results, chosen: Point) -> list[str]:
+    row, images = results.version(chosen), results.images
+    pattern = "dense, nothing pruned" if row.pattern == "dense" else f"pruned by {row.name} ({row.made})"
+    lanes = chosen.output_lanes * chosen.pixel_lanes
+    lines = [
+        f"What to build: {results.network} {pattern}, {row.sparsity:.0%} of its weights gone, {chosen.weight_bits}-bit "
+        f"weights and {chosen.signal_bits}-bit signals, on an array of {chosen.output_lanes}x{chosen.pixel_lanes} "
+        f"lanes (output maps x pixels): {kib(chosen.memory_bits)} KiB of memory blocks, {chosen.multipliers:,} "
+        f"multipliers for {lanes:,} lanes, {chosen.cycles:,} cycles an image, which is "
+        f"{results.images_per_s(chosen):,.0f} images/s at {results.budget.clock_hz / 1e6:g} MHz."
+        + (f" Estimated area {chosen.area_um2 / 1e6:.3f} square millimeters." if results.means.area else "")
+    ]
+    if results.verified is not None:
+        tested = results.verified
+        lines.append(
+            f"Its error: {percent(chosen.error_rate)} on {images['validation']:,} validation images, by which it was "
+            f"chosen, and {percent(tested.test_rate)} on {images['test']:,} test images, looked at once in the end "
+            f"({results.reference.pattern} float network: {percent(tested.reference_rate)})."
+        )
+    return lines
+
+
+def _binds(results: Results, chosen: Point) -> str:
+    told = [_bind(results, chosen, x) for x in results.binding[:MOST]]
+    cycles = f" In time, {results.verified.estimate['binding']}." if results.verified else ""
+    if not told:
+        return f"What binds: no limit; without any of them the same design would be recommended.{cycles}"
+    return f"What binds: {'; '.join(told)}.{cycles}"
+
+
+def _bind(results: Results, chosen: Point, instead: Instead) -> str:
+    names = {
+        choosing.ERROR: "the errors",
+        choosing.MEMORY: "the memory",
+        choosing.MULTIPLIERS: "the multipliers",
+        choosing.SPEED: "the images per second",
+        choosing.ROOM: "what the technology has",
+    }
+    gain, point = 1 - 1 / instead.factor, instead.point
+    return (
+        f"{names[instead.limit]} (without that limit {design(point)} would take {gain:.0%} less {_goal(results)}, "
+        f"with {_needs(results, instead)} instead of {_has(results, instead.limit, chosen)})"
+    )
+
+
+def _goal(results: Results) -> str:
+    return results.wanted.about.removeprefix("least ").removeprefix("fewest ")
+
+
+def _has(results: Results, limit: str, point: Point) -> str:
+    """Return how much of what a limit is about a design has."""
+    return {
+        choosing.ERROR: f"{percent(point.error_rate)} errors",
+        choosing.MEMORY: f"{kib(point.memory_bits)} KiB",
+        choosing.MULTIPLIERS: f"{point.multipliers:,} multipliers",
+        choosing.SPEED: f"{results.images_per_s(point):,.0f} images/s",
+        choosing.ROOM: f"{kib(point.memory_bits)} KiB of blocks and {point.multipliers:,} multipliers",
+    }[limit]
+
+
+def _needs(results: Results, instead: Instead) -> str:
+    text = _has(results, instead.limit, instead.point)
+    if instead.limit == choosing.SPEED and results.budget.images_per_s:
+        clock_hz = results.budget.images_per_s * instead.point.cycles
+        text += f" (or a clock of {clock_hz / 1e6:,.4g} MHz)"
+    return text
+
+
+def _refused(results: Results) -> list[str]:
+    lines = ["Nothing fits."]
+    told = limits_in_words(results)
+    for instead in results.relaxed[:MOST]:
+        lines.append(
+            f"It would take {_needs(results, instead)} where {told[instead.limit]} is asked for, all else as asked: "
+            f"{design(instead.point)}."
+        )
+    if not results.relaxed:
+        near = choosing.nearest(results.points, results.limits)
+        off = [x for x in results.limits if not x.meets(near)]
+        needs = ", ".join(_needs(results, Instead(x.name, near, x.share(near))) for x in off)
+        lines.append(
+            f"No single limit is to blame. What comes nearest, {design(near)}, would take {needs}: at worst "
+            f"{max(x.share(near) for x in off):.2f} times what is asked for."
+        )
+    return lines
+
+
+def _index(results: Results, chosen: Point) -> list[str]:
+    """Return where the index overhead stands: how much of the weights' bits it is, and what dense words would take."""
+    row, dense = results.version(chosen), results.reference
+    if row.pattern == dense.pattern:
+        return []
+    weights = row.weights * chosen.weight_bits
+    best = results.best_by_version().get(dense.name)
+    without = f"; the best {dense.name} design takes {kib(best.memory_bits)} KiB of blocks" if best else ""
+    if not row.index_bits:
+        return [f"The pattern needs no index{without}."]
+    share = f"{row.index_bits / weights:.0%} on top"
+    return [
+        f"Its index takes {kib(row.index_bits)} KiB beside {kib(weights)} KiB of weights, {share}, for "
+        f"{1 - row.sparsity:.0%} of the weights of the {dense.pattern} network{without}."
+    ]
