@@ -25,15 +25,15 @@ from sim import golden
 SIMULATORS = ("amaranth", *simulators.COMMANDS)
 
 
-def parse_lanes(text: str) -> tuple[int, int]:
-    """Return (output lanes, pixel lanes).
+def parse_lanes(text: str, option: str = "--array") -> tuple[int, int]:
+    """Return (output lanes, pixel lanes), which the `option` was given.
 
     >>> parse_lanes("8x4")
     (8, 4)
     """
     match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", text)
     if not match:
-        raise EspalierError(f"--array {text}: expected output lanes x pixel lanes, such as 8x8")
+        raise EspalierError(f"{option} {text}: expected output lanes x pixel lanes, such as 8x8")
     return int(match[1]), int(match[2])
 
 

@@ -122,10 +122,15 @@ def parse_error(text: str, reference: float) -> float:
 
     >>> parse_error("+1%", 0.0125), parse_error("2%", 0.0125), parse_error("+0.01", 0.5)
     (0.0225, 0.02, 0.51)
+
+    Raises
+    ------
+    EspalierError
+        The text is something else; a 1 without % too, which might be meant as 1 % or as all of the images.
     """
     match = re.fullmatch(r"(\+?)([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*(%?)", text)
     value = float(match[2]) / (100 if match[3] else 1) if match else 2.0
-    if not match or value > 1:
+    if not match or value > 1 or (value == 1 and not match[3]):
         raise EspalierError(f"--max-error {text}: expected +1% (more than the dense float network) or 2% (in all)")
     return min(1.0, reference + value) if match[1] else value
 
@@ -136,7 +141,9 @@ def parse_arrays(text: str | None) -> tuple[Lanes, ...]:
     >>> parse_arrays("4x4,8x2")
     ((4, 4), (8, 2))
     """
-    return ARRAYS if text is None else tuple(dict.fromkeys(parse_lanes(part.strip()) for part in text.split(",")))
+    if text is None:
+        return ARRAYS
+    return tuple(dict.fromkeys(parse_lanes(part.strip(), "--arrays") for part in text.split(",")))
 
 
 def parse_shares(text: str | None) -> tuple[float, ...]:

@@ -3,7 +3,7 @@
 from reports.explore import choosing
 from reports.explore.choosing import Instead
 from reports.explore.points import Point
-from reports.explore.results import Results
+from reports.explore.results import Results, Verified
 from reports.tables import kib
 
 MOST = 3  # limits that are told
@@ -13,8 +13,8 @@ def answer(results: Results) -> list[str]:
     """Return the answer, a sentence or a few a line."""
     chosen = results.recommended
     if chosen is None:
-        return [_asked(results), *_refused(results)]
-    return [_asked(results), *_built(results, chosen), _binds(results, chosen), *_index(results, chosen)]
+        return [*_refused(results), _asked(results)]
+    return [*_built(results, chosen), _binds(results, chosen), *_index(results, chosen), _asked(results)]
 
 
 def design(point: Point) -> str:
@@ -63,7 +63,7 @@ def _asked(results: Results) -> str:
     limits = "; ".join(f"{text}{allowed if name == choosing.ERROR else ''}" for name, text in told.items())
     there = [row for row in results.versions if not row.left_out]
     return (
-        f"{results.network} on {results.data}, in {room}: {limits}. {len(results.fitting):,} of "
+        f"What was asked: {results.network} on {results.data}, in {room}: {limits}. {len(results.fitting):,} of "
         f"{len(results.points):,} designs meet that ({len(there)} versions, weights of "
         f"{_span(results.space.weight_bits)} and signals of {_span(results.space.signal_bits)} bits, "
         f"{len(results.space.arrays)} arrays); of these the one with the {results.wanted.about} is recommended."
@@ -76,25 +76,36 @@ def _span(bits: tuple[int, ...]) -> str:
 
 
 def _built(results: Results, chosen: Point) -> list[str]:
-    row, images = results.version(chosen), results.images
-    pattern = "dense, nothing pruned" if row.pattern == "dense" else f"pruned by {row.name} ({row.made})"
-    lanes = chosen.output_lanes * chosen.pixel_lanes
+    row, lanes = results.version(chosen), chosen.output_lanes * chosen.pixel_lanes
+    pattern = f"pruned by {row.name} ({row.made}), {row.sparsity:.0%} of its weights gone"
     lines = [
-        f"What to build: {results.network} {pattern}, {row.sparsity:.0%} of its weights gone, {chosen.weight_bits}-bit "
-        f"weights and {chosen.signal_bits}-bit signals, on an array of {chosen.output_lanes}x{chosen.pixel_lanes} "
-        f"lanes (output maps x pixels): {kib(chosen.memory_bits)} KiB of memory blocks, {chosen.multipliers:,} "
-        f"multipliers for {lanes:,} lanes, {chosen.cycles:,} cycles an image, which is "
-        f"{results.images_per_s(chosen):,.0f} images/s at {results.budget.clock_hz / 1e6:g} MHz."
+        f"What to build: {results.network} {pattern if row.sparsity else 'dense'}, {chosen.weight_bits}-bit weights "
+        f"and {chosen.signal_bits}-bit signals, on an array of {chosen.output_lanes}x{chosen.pixel_lanes} lanes "
+        f"(output maps x pixels): {kib(chosen.memory_bits)} KiB of memory blocks, {chosen.multipliers:,} multipliers "
+        f"for {lanes:,} lanes, {chosen.cycles:,} cycles an image, which is {results.images_per_s(chosen):,.0f} "
+        f"images/s at {results.budget.clock_hz / 1e6:g} MHz."
         + (f" Estimated area {chosen.area_um2 / 1e6:.3f} square millimeters." if results.means.area else "")
     ]
-    if results.verified is not None:
-        tested = results.verified
-        lines.append(
-            f"Its error: {percent(chosen.error_rate)} on {images['validation']:,} validation images, by which it was "
-            f"chosen, and {percent(tested.test_rate)} on {images['test']:,} test images, looked at once in the end "
-            f"({results.reference.pattern} float network: {percent(tested.reference_rate)})."
-        )
-    return lines
+    return [*lines, *([_errs(results, chosen, results.verified)] if results.verified else [])]
+
+
+def _errs(results: Results, chosen: Point, tested: Verified) -> str:
+    images, reference = results.images, results.reference
+    rise = tested.test_rate - tested.reference_rate
+    text = (
+        f"Its error: {percent(chosen.error_rate)} on {images['validation']:,} validation images, by which it was "
+        f"chosen, and {percent(tested.test_rate)} on {images['test']:,} test images, looked at once in the end: "
+        f"{100 * rise:+.2f} % over the {reference.pattern} float network's {percent(tested.reference_rate)}."
+    )
+    allowed = results.budget.error_rate - (reference.float_rate if results.max_error.startswith("+") else 0.0)
+    off = (rise if results.max_error.startswith("+") else tested.test_rate) - allowed
+    if off <= 0:
+        return text
+    n = images["validation"]
+    spread = 2 * (chosen.error_rate * (1 - chosen.error_rate) / n) ** 0.5
+    return (
+        f"{text} That is {percent(off)} more than was asked for: {n:,} images tell a rate to about {percent(spread)}."
+    )
 
 
 def _binds(results: Results, chosen: Point) -> str:

@@ -46,12 +46,13 @@ def workers(backend: str, jobs: int | None, scheduler: str | None) -> Iterator[R
     if (backend == DASK) != (scheduler is not None):
         wanted = "--backend dask needs --scheduler" if backend == DASK else "--scheduler needs --backend dask"
         raise EspalierError(f"{wanted}, such as --backend dask --scheduler tcp://10.0.0.1:8786")
+    lost: tuple[type[BaseException], ...] = ()  # what is raised where a worker is gone
     with ExitStack() as stack:
         if scheduler is None:
             settings: dict[str, Any] = {"backend": LOKY, "n_jobs": jobs or _processors(), "inner_max_num_threads": 1}
             watched = os.getpid()
         else:
-            stack.enter_context(_cluster(scheduler))
+            lost = stack.enter_context(_cluster(scheduler))
             settings, watched = {"backend": DASK, "n_jobs": jobs or -1}, None
 
         def run(function: Callable[..., Any], calls: Calls) -> Iterator[tuple[int, Any]]:
@@ -59,9 +60,10 @@ def workers(backend: str, jobs: int | None, scheduler: str | None) -> Iterator[R
             try:
                 with parallel_config(**settings):
                     yield from Parallel(return_as="generator_unordered", batch_size=1)(tasks)
-            except BrokenProcessPool as error:
+            except (BrokenProcessPool, *lost) as error:
                 raise EspalierError(
-                    "a worker was killed, perhaps for want of memory; --jobs says how many run"
+                    "a worker was lost, perhaps for want of memory; what it had not finished is done when the same "
+                    "command runs again, and --jobs says how many work"
                 ) from error
 
         yield run
@@ -90,7 +92,7 @@ def _processors() -> int:
 
 
 @contextmanager
-def _cluster(scheduler: str) -> Iterator[None]:
+def _cluster(scheduler: str) -> Iterator[tuple[type[BaseException], ...]]:
     try:
         import distributed
     except ImportError as error:
@@ -107,7 +109,7 @@ def _cluster(scheduler: str) -> Iterator[None]:
         for worker, version in theirs.items():
             if version != mine:
                 raise EspalierError(f"--scheduler {scheduler}: {worker} has Espalier {version}, this is {mine}")
-        yield
+        yield distributed.scheduler.KilledWorker, distributed.CancelledError, distributed.comm.CommClosedError
 
 
 def release() -> str:

@@ -1,0 +1,20 @@
+"""Calls for workers, in a module of their own that a new process imports in no time."""
+
+import os
+
+from accel.errors import EspalierError
+
+
+def squared(number: int) -> tuple[int, int]:
+    """Return a square, and which process made it."""
+    return number**2, os.getpid()
+
+
+def refused(number: int) -> int:
+    """Raise what a worker raises that does not like its call."""
+    raise EspalierError(f"no {number} here")
+
+
+def ended(_: int) -> None:
+    """End the process without a word, as one that ran out of memory."""
+    os._exit(9)
