@@ -42,6 +42,9 @@ json_option = _option("--json", "json_file", type=FILE, help="Also write the num
 weight_bits_option = _option("--weight-bits", type=int, default=8, show_default=True, help="Bits of a weight.")
 signal_bits_option = _option("--signal-bits", type=int, default=8, show_default=True, help="Bits of a signal.")
 array_option = _option("--array", default="8x8", show_default=True, help="Output lanes x pixel lanes.")
+clock_option = _option("--clock", help="Of the array, such as 200MHz; 100MHz by default.")
+sram_option = _option("--sram", help="On-chip memory to fit into, such as 64KiB.")
+technology_option = _option("--technology", help="asic-45nm (default), ecp5-45f, zynq-7020, zu7ev, or your TOML file.")
 pattern_option = _option("--pattern", help="Which version of a zoo network, or how to prune a dense file.")
 
 
@@ -59,11 +62,16 @@ def app() -> None:
 @_option("--bits", default="3..8", show_default=True, help="Word lengths: 3..8, or a list such as 3,4,8.")
 @_option("--patterns", help="Comma-separated; all versions of a zoo network by default.")
 @_option("--out", "-o", type=click.Path(path_type=Path), default="report", show_default=True, help="Folder to write.")
+@array_option
+@clock_option
+@_option("--dram-bandwidth", help="For weights that are streamed, such as 800MB/s; 1GB/s by default.")
+@sram_option
+@technology_option
 @images_option
 @data_dir_option
 @threads_option
 def report(**arguments: Any) -> None:
-    """Measure accuracy, memory and MACs against word length, for each pattern.
+    """Measure accuracy, memory, MACs and cycles against word length, for each pattern.
 
     Writes report.html, results.json, results.csv and the figures.
 
@@ -77,12 +85,12 @@ def report(**arguments: Any) -> None:
 @weight_bits_option
 @signal_bits_option
 @pattern_option
-@_option("--sram", help="On-chip memory to fit into, such as 64KiB.")
+@sram_option
 @_option("--array", help="Output lanes x pixel lanes; 8x8 where another option asks for an array.")
 @_option("--accumulator-bits", type=click.IntRange(2), help="Of the array; as many as the Program needs by default.")
-@_option("--clock", help="Of the array, such as 200MHz; 100MHz by default.")
+@clock_option
 @_option("--dram-bandwidth", help="For weights that do not fit, such as 800MB/s; without it they must.")
-@_option("--technology", help="asic-45nm (default), ecp5-45f, zynq-7020, zu7ev, ... or a TOML file of your own.")
+@technology_option
 @json_option
 @data_dir_option
 def size(**arguments: Any) -> None:

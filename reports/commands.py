@@ -7,12 +7,18 @@ import sys
 import time
 from pathlib import Path
 
+from accel.array import MacArray
+from accel.cost import Limits, load_technology
+from accel.cost.estimate import CLOCK_HZ
+from accel.cost.technology import DEFAULT
 from accel.errors import EspalierError
 from accel.interchange import datasets, fetch, zoo
 from accel.program import Program
 from reports import figures, measure, output, tables
+from reports.designing import DRAM_BYTES_PER_S, Hardware
+from reports.hardware import parse_lanes
 from reports.page import page
-from reports.parsing import parse_bits, parse_patterns
+from reports.parsing import parse_bandwidth, parse_bits, parse_frequency, parse_memory, parse_patterns
 from sim.engine import compile_program
 
 
@@ -24,10 +30,16 @@ def report(
     data_dir: str | None,
     images: int | None,
     threads: int | None,
+    array: str,
+    clock: str | None,
+    dram_bandwidth: str | None,
+    sram: str | None,
+    technology: str | None,
 ) -> None:
     """Measure, write the folder `out`, and print the summary."""
     labels = None if patterns is None else parse_patterns(patterns)
-    planned = measure.plan(network, parse_bits(bits), labels, data_dir, images, threads)
+    hardware = _hardware(array, clock, dram_bandwidth, sram, technology)
+    planned = measure.plan(network, parse_bits(bits), labels, data_dir, images, threads, hardware)
     output.write_folder(out, {})  # an unwritable folder is known before the work, not after it
     results = measure.measure(planned)
     drawn = figures.render(results)
@@ -37,6 +49,19 @@ def report(
     console.print(tables.summary_table(results))
     console.print(tables.recommendation(results))
     console.print(f"Written to {out}: report.html, results.json, results.csv and figures.")
+
+
+def _hardware(
+    array: str, clock: str | None, dram_bandwidth: str | None, sram: str | None, technology: str | None
+) -> Hardware:
+    limits = Limits(
+        parse_frequency(clock) if clock else CLOCK_HZ,
+        parse_bandwidth(dram_bandwidth) if dram_bandwidth else DRAM_BYTES_PER_S,
+        parse_memory(sram) if sram else None,
+    )
+    lanes = parse_lanes(array)
+    _ = MacArray(*lanes)  # an array that cannot be is known before the work
+    return Hardware(*lanes, load_technology(technology or DEFAULT), limits)
 
 
 def run(

@@ -1,6 +1,7 @@
 """How every figure looks and becomes a file; no pyplot, no state."""
 
 import io
+import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, TypeVar
 
@@ -66,3 +67,8 @@ def one_legend(figure: Figure, panels: Collection[Axes], place: Place, columns: 
 def look(index: int) -> dict[str, Any]:
     """Return how line `index` is drawn."""
     return {"color": COLORS[index % len(COLORS)], "marker": MARKERS[index % len(MARKERS)], "markersize": 4}
+
+
+def minor_labels(value: float, _: int) -> str:
+    """Return the label of a tick between powers of ten: only 2 and 5 have one."""
+    return f"{value:g}" if round(value / 10 ** math.floor(math.log10(value))) in (2, 5) else ""

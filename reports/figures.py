@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from reports.drawing import COLORS, MARKERS, rendered
+from reports import figures_design
+from reports.drawing import COLORS, MARKERS, minor_labels, rendered
 from reports.results import Results
 
 PARTS = (
@@ -35,7 +36,7 @@ def accuracy(results: Results) -> Figure:
     axes.axhline(max(floor, smallest / 2), color="black", linestyle="--", linewidth=1, label=name)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(FuncFormatter(_some_minor_labels))
+    axes.yaxis.set_minor_formatter(FuncFormatter(minor_labels))
     axes.set_xticks(results.widths)
     axes.set_xlabel("bits of weights and signals")
     axes.set_ylabel("error rate in % (log scale)")
@@ -80,7 +81,12 @@ def macs(results: Results) -> Figure:
     return figure
 
 
-FIGURES: dict[str, Callable[[Results], Figure]] = {"accuracy": accuracy, "memory": memory, "macs": macs}
+FIGURES: dict[str, Callable[[Results], Figure]] = {
+    "accuracy": accuracy,
+    "memory": memory,
+    "macs": macs,
+    **figures_design.FIGURES,
+}
 
 
 def render(results: Results) -> dict[str, bytes]:
@@ -101,8 +107,3 @@ def _memory_panel(axes: Axes, results: Results, width: int) -> None:
         axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.set_title(f"{width} bits", fontsize=9)
-
-
-def _some_minor_labels(value: float, _: int) -> str:
-    lead = value / 10 ** np.floor(np.log10(value))
-    return f"{value:g}" if round(lead) in (2, 5) else ""

@@ -6,15 +6,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.array import MacArray
-from accel.cost import START_CYCLES, cost_of, cycles_of
+from accel.cost import cost_of
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.datasets import Dataset, load
 from accel.program import Program
 from accel.pruned import PrunedNetwork
-from accel.quantize import Widths, lower
+from accel.quantize import Calibration, Widths, lower_calibrated
 from accel.signal import Signal
+from reports.designing import Hardware, break_evens, designs_of, fft_multiplications
+from reports.designs import Design
 from reports.progress import bar
 from reports.pruning import prune
 from reports.results import Point, Results, layer_rows
@@ -35,7 +36,7 @@ class Plan:
     test: Dataset
     retrained: bool
     threads: int | None = None
-    array: MacArray = field(default_factory=MacArray)
+    hardware: Hardware = field(default_factory=Hardware)
     encoded: dict[Signal, NDArray[np.int64]] = field(default_factory=dict)
 
     def codes(self, program: Program) -> NDArray[np.int64]:
@@ -52,6 +53,7 @@ def plan(
     data_dir: str | None,
     images: int | None = None,
     threads: int | None = None,
+    hardware: Hardware | None = None,
 ) -> Plan:
     """Return what `espalier report` measures, everything loaded and checked.
 
@@ -66,6 +68,10 @@ def plan(
     data_dir : str or None
     images : int, optional
         How many test images; all by default.
+    threads : int, optional
+        Of the engine.
+    hardware : Hardware, optional
+        What designs are made for.
 
     Raises
     ------
@@ -82,7 +88,7 @@ def plan(
             shape = version.network.input_shape
             raise EspalierError(f"{network}: takes images of shape {shape}, those of {test.name} have {test.shape}")
     test = test.take(images) if images else test
-    return Plan(versions, tuple(bits), calibration, test, retrained, threads)
+    return Plan(versions, tuple(bits), calibration, test, retrained, threads, hardware or Hardware())
 
 
 def calibration_images(network: str, data: str, data_dir: str | None) -> Dataset:
@@ -95,29 +101,64 @@ def calibration_images(network: str, data: str, data_dir: str | None) -> Dataset
 
 def measure(plan: Plan) -> Results:
     """Return the results of a plan; shows a progress bar on a terminal."""
-    dense = plan.versions[0]
-    rates = {}
-    points = []
+    dense, hardware = plan.versions[0], plan.hardware
+    rates: dict[str, float] = {}
+    found = _Found()
     with bar(f"{dense.network.name} on {plan.test.name}", len(plan.versions) * (1 + len(plan.bits))) as shown:
         for version in plan.versions:
             rates[version.pattern] = float_error_rate(version, plan.test)
             shown.advance(f"{version.pattern}, float: error {rates[version.pattern]:.2%}")
+            calibration = Calibration(version, plan.calibration.pixels())
             for width in plan.bits:
-                points.append(_point(version, width, rates[version.pattern], plan))
-                shown.advance(f"{version.pattern}, {width} bits: error {points[-1].error_rate:.2%}")
-    weights = sum(dense.dense_weights.values())
+                _measure_width(calibration, width, rates[version.pattern], plan, found)
+                shown.advance(f"{version.pattern}, {width} bits: error {found.points[-1].error_rate:.2%}")
     return Results(
         dense.network.name,
         plan.test.name,
         len(plan.test),
         len(plan.calibration),
         rates.get(zoo.DENSE, rates[dense.pattern]),
-        32 * weights,
+        32 * sum(dense.dense_weights.values()),
         TOLERANCE,
-        f"{plan.array.output_lanes}x{plan.array.pixel_lanes}",
         plan.retrained,
-        tuple(points),
+        array=hardware.name,
+        technology=hardware.technology.about,
+        clock_hz=hardware.limits.clock_hz,
+        dram_bytes_per_s=hardware.limits.dram_bytes_per_s,
+        sram_bits=hardware.limits.sram_bits,
+        not_on_array=found.not_on_array,
+        points=tuple(found.points),
+        designs=() if found.not_on_array else tuple(found.designs),
+        break_even=break_evens(found.programs),
     )
+
+
+@dataclass
+class _Found:
+    """What a measurement has found by now."""
+
+    points: list[Point] = field(default_factory=list)
+    designs: list[Design] = field(default_factory=list)
+    programs: list[Program] = field(default_factory=list)  # one of each pattern
+    not_on_array: str = ""
+
+
+def _measure_width(calibration: Calibration, signal_bits: int, float_rate: float, plan: Plan, found: _Found) -> None:
+    """Make designs of every width of weights, and a point of equal widths."""
+    for weight_bits in plan.bits:
+        program = lower_calibrated(calibration, Widths(weight_bits, signal_bits))
+        cycles = None
+        if not found.not_on_array:
+            try:
+                designs = [*designs_of(program, program.pattern, (weight_bits, signal_bits), plan.hardware)]
+                found.designs += designs
+                cycles = designs[0].cycles
+            except EspalierError as error:
+                found.not_on_array = str(error)
+        if weight_bits == signal_bits:
+            found.points.append(_point(program, weight_bits, float_rate, cycles, plan))
+            if weight_bits == plan.bits[0]:
+                found.programs.append(program)
 
 
 def float_error_rate(pruned: PrunedNetwork, data: Dataset) -> float:
@@ -146,9 +187,8 @@ def _dense_first(patterns: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([zoo.DENSE, *patterns]))
 
 
-def _point(pruned: PrunedNetwork, width: int, float_rate: float, plan: Plan) -> Point:
-    program = lower(pruned, Widths(width, width), plan.calibration.pixels())
-    cost, cycles = cost_of(program), cycles_of(program, plan.array)
+def _point(program: Program, width: int, float_rate: float, cycles: int | None, plan: Plan) -> Point:
+    cost = cost_of(program)
     total = cost.total
     return Point(
         network=program.name,
@@ -165,6 +205,6 @@ def _point(pruned: PrunedNetwork, width: int, float_rate: float, plan: Plan) -> 
         bias_memory_bits=total.bias_memory_bits,
         requantize_memory_bits=total.requantize_memory_bits,
         signal_memory_bits=cost.signal_memory_bits,
-        cycles=START_CYCLES + sum(layer.cycles for layer in cycles),
-        layers=layer_rows(cost, cycles),
+        cycles=cycles,
+        layers=layer_rows(cost, fft_multiplications(program)),
     )

@@ -1,9 +1,11 @@
 """The HTML page: one file that needs no network."""
 
-import math
+from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from reports.designs import Design
+from reports.page_layers import summary_of, table_data, tables_of, title_of
 from reports.results import Point, Results
 from reports.tables import kib, recommendation
 
@@ -21,6 +23,8 @@ def page(results: Results, figures: dict[str, bytes]) -> bytes:
         loader=PackageLoader("reports", "."), autoescape=select_autoescape(), undefined=StrictUndefined
     )
     inline = {name.removesuffix(".svg"): _inline(svg) for name, svg in figures.items() if name.endswith(".svg")}
+    shown = _shown(results)
+    view = {"title": title_of(shown), "summary": summary_of(results, shown)} if shown else {}
     text = environment.get_template("page.html").render(
         r=results,
         figures=inline,
@@ -28,7 +32,10 @@ def page(results: Results, figures: dict[str, bytes]) -> bytes:
         best=results.recommended,
         detailed=_detailed(results),
         kib=kib,
-        lanes=math.prod(map(int, results.array.split("x"))),
+        shown=shown,
+        view={**view, "tables": tables_of(results, shown)} if shown else {},
+        data=table_data(results) if shown else {},
+        script=(resources.files("reports") / "page.js").read_text(encoding="utf-8"),
     )
     return text.encode()
 
@@ -36,9 +43,15 @@ def page(results: Results, figures: dict[str, bytes]) -> bytes:
 def _detailed(results: Results) -> list[Point]:
     """Return one point a pattern for the per-layer tables: at the recommended width, the recommended pattern first."""
     best = results.recommended
-    width = best.weight_bits if best else results.widths[-1]
+    width = results.shown_width
     points = [point for pattern in results.patterns for point in results.of(pattern) if point.weight_bits == width]
     return sorted(points, key=lambda point: point != best)
+
+
+def _shown(results: Results) -> Design | None:
+    """Return the design that the page shows first: the recommended one, or that of the first pattern."""
+    best = results.recommended
+    return results.design(best.pattern if best else results.patterns[0], results.shown_width, results.shown_width)
 
 
 def _inline(svg: bytes) -> str:

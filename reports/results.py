@@ -1,21 +1,25 @@
 """Results of a report: plain numbers with a versioned JSON form. Figures and pages are drawn from them alone.
 
-Format history: 1, the first; 2, cycles and utilization on an array.
+Format history: 1, the first; 2, cycles and utilization on an array; 3, designs at every pair of word lengths (memory
+blocks, where the cycles go, stalls, energy), which layers have their cycles in now, break-even densities, FFT, and the
+technology, clock and DRAM that they are of.
 """
 
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from typing import Any
 
-from accel.cost import LayerCycles, ProgramCost
+from accel.cost import ProgramCost
 from accel.errors import EspalierError
 from accel.interchange.zoo import DENSE
+from reports.designs import BreakEven, Design, lines
 
 FORMAT = "espalier-report"
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,7 @@ class LayerRow:
     bias_memory_bits: int
     requantize_memory_bits: int
     accumulator_bits: int
-    cycles: int | None = None  # on the report's array, where that runs the Program
-    utilization: float | None = None  # useful MACs / (lanes x cycles), 0..1
+    fft_multiplications: int | None = None  # real ones, of a convolution by FFT with the same kernels
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,16 @@ class Results:
     float_dense_error_rate: float
     dense_parameter_bits: int  # weights before pruning as 32-bit words
     tolerance: float
-    array: str  # output lanes x pixel lanes, on which cycles are counted
     retrained: bool  # whether the pruned versions were retrained (those of the zoo were)
+    array: str  # output lanes x pixel lanes of the designs
+    technology: str  # what their memories are made of, in words
+    clock_hz: float
+    dram_bytes_per_s: float | None
+    sram_bits: int | None  # that the memory blocks may have
+    not_on_array: str  # why there are no designs; empty if there are
     points: tuple[Point, ...]
+    designs: tuple[Design, ...]
+    break_even: tuple[BreakEven, ...]
 
     def of(self, pattern: str) -> list[Point]:
         """Return the points of one pattern, narrowest words first."""
@@ -111,9 +121,52 @@ class Results:
         good = [p for p in self.points if p.error_rate <= self.float_dense_error_rate + self.tolerance + 1e-12]
         return min(good, key=lambda p: (p.memory_bits, p.error_rate), default=None)
 
+    @property
+    def front(self) -> list[Point]:
+        """The points of which no other has less memory and as few errors; least memory first."""
+        front: list[Point] = []
+        for point in sorted(self.points, key=lambda p: (p.memory_bits, p.error_rate)):
+            if not front or point.error_rate < front[-1].error_rate:
+                front.append(point)
+        return front
+
+    @property
+    def shown_width(self) -> int:
+        """The word length at which layers are shown: that of the recommended point, or the widest."""
+        return self.recommended.weight_bits if self.recommended else self.widths[-1]
+
+    @cached_property
+    def _designs(self) -> Mapping[tuple[str, int, int, str], Design]:
+        found = {}
+        for design in self.designs:
+            found[*design.key, design.weights] = design
+            found.setdefault((*design.key, ""), design)
+        return found
+
+    def design(self, pattern: str, weight_bits: int, signal_bits: int, weights: str = "") -> Design | None:
+        """Return the design of a Program, or None; the first made of it, or the one with such `weights`."""
+        return self._designs.get((pattern, weight_bits, signal_bits, weights))
+
+    def shown_designs(self, weights: str = "") -> list[Design]:
+        """Return the designs at the width at which layers are shown, in the order of the patterns."""
+        found = (self.design(pattern, self.shown_width, self.shown_width, weights) for pattern in self.patterns)
+        return [design for design in found if design]
+
+    @property
+    def lanes(self) -> int:
+        """Multiply-accumulates that the array could do in a cycle."""
+        outputs, pixels = self.array.split("x")
+        return int(outputs) * int(pixels)
+
     def to_json(self) -> str:
-        """Return the results as versioned JSON."""
-        return json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}, indent=1) + "\n"
+        """Return the results as versioned JSON, a point and a design a line."""
+        plain = {
+            x.name: getattr(self, x.name) for x in fields(self) if x.name not in ("points", "designs", "break_even")
+        }
+        head = json.dumps({"format": FORMAT, "version": VERSION, **plain}, indent=1).removesuffix("\n}")
+        points, break_even = lines(map(asdict, self.points)), lines(map(asdict, self.break_even))
+        designs = lines(design.record() for design in self.designs)
+        return f'{head},\n "points": {points},\n "break_even": {break_even},\n "designs": {designs}\n}}\n'
 
     @classmethod
     def from_json(cls, text: str) -> "Results":
@@ -123,7 +176,10 @@ class Results:
             if record.pop("format") != FORMAT or record.pop("version") != VERSION:
                 raise EspalierError(f"expected {FORMAT} version {VERSION}")
             points = [dict(point, layers=_rows(point["layers"])) for point in record.pop("points")]
-            return cls(**record, points=tuple(Point(**point) for point in points))
+            designs = tuple(map(Design.of, record.pop("designs")))
+            break_even = tuple(map(BreakEven.of, record.pop("break_even")))
+            made: dict[str, Any] = {"points": tuple(Point(**point) for point in points), "designs": designs, "break_even": break_even}
+            return cls(**record, **made)
         except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise EspalierError(f"not the results of an espalier report: {error}") from error
 
@@ -137,35 +193,29 @@ class Results:
         return text.getvalue()
 
 
-def layer_rows(cost: ProgramCost, cycles: Sequence[LayerCycles] = ()) -> tuple[LayerRow, ...]:
-    """Return the rows of the layers that hold weights or constants, or take cycles."""
-    taken = {layer.name: layer for layer in cycles}
-    rows = []
-    for layer in cost.layers:
-        if not layer.accumulator_bits and layer.name not in taken:
-            continue
-        c, on_array = layer.counts, taken.get(layer.name)
-        rows.append(
-            LayerRow(
-                layer.name,
-                layer.pattern,
-                c.dense_weights,
-                c.weights,
-                c.dense_macs,
-                c.macs,
-                c.weight_memory_bits,
-                c.index_memory_bits,
-                layer.encoding,
-                layer.encoding_reason,
-                c.bias_memory_bits,
-                c.requantize_memory_bits,
-                layer.accumulator_bits,
-                on_array.cycles if on_array else None,
-                on_array.utilization if on_array else None,
-            )
+def layer_rows(cost: ProgramCost, ffts: Mapping[str, int] | None = None) -> tuple[LayerRow, ...]:
+    """Return the rows of the layers that hold weights or constants; `ffts` are multiplications by FFT, by layer."""
+    return tuple(
+        LayerRow(
+            layer.name,
+            layer.pattern,
+            layer.counts.dense_weights,
+            layer.counts.weights,
+            layer.counts.dense_macs,
+            layer.counts.macs,
+            layer.counts.weight_memory_bits,
+            layer.counts.index_memory_bits,
+            layer.encoding,
+            layer.encoding_reason,
+            layer.counts.bias_memory_bits,
+            layer.counts.requantize_memory_bits,
+            layer.accumulator_bits,
+            (ffts or {}).get(layer.name),
         )
-    return tuple(rows)
+        for layer in cost.layers
+        if layer.accumulator_bits
+    )
 
 
-def _rows(rows: Sequence[dict[str, Any]]) -> tuple[LayerRow, ...]:
+def _rows(rows: list[dict[str, Any]]) -> tuple[LayerRow, ...]:
     return tuple(LayerRow(**row) for row in rows)

@@ -31,21 +31,27 @@ class Limits:
         None: there is no DRAM that weights could come from.
     sram_bits : int or None
         Of memory blocks in all; None: as many as the technology has.
+    stream : bool
+        Weights come from DRAM even if they fit on the chip.
 
     Raises
     ------
     EspalierError
-        A number is not positive.
+        A number is not positive, or there is no DRAM to stream from.
     """
 
     clock_hz: float = CLOCK_HZ
     dram_bytes_per_s: float | None = None
     sram_bits: int | None = None
+    stream: bool = False
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
+        for name in ("clock_hz", "dram_bytes_per_s", "sram_bits"):
+            value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise EspalierError(f"{name} must be a positive number, got {value}")
+        if self.stream and self.dram_bytes_per_s is None:
+            raise EspalierError("weights can be streamed only from a DRAM of a given bandwidth")
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,10 @@ class LayerEstimate:
         Steps of the array; waiting for rows to drain; the pipeline; waiting for weights from DRAM.
     lanes : int
         Multiply-accumulates that the array could do in a cycle.
+    held_bits : int
+        Of all tensors that the signal memory holds while the layer runs.
+    filling_bits : int
+        Of its words of weights and constants: lanes that keep nothing, and what extends a narrower number.
     dram_bits : int
         For one image.
     energy : Energy or None
@@ -75,6 +85,8 @@ class LayerEstimate:
     fill_cycles: int
     stall_cycles: int
     lanes: int
+    held_bits: int
+    filling_bits: int
     dram_bits: int
     energy: Energy | None
 
@@ -293,7 +305,7 @@ CYCLES = ("cycles", "compute_cycles", "drain_cycles", "fill_cycles", "stall_cycl
 NUMBERS = ("seconds", "images_per_s", "macs", "utilization", "memory_bits", "payload_bits", "waste_bits")
 MORE = ("stored_bits", "dram_bits", "multipliers", "area_mm2")
 LANES = ("output_lanes", "pixel_lanes", "weight_bits", "signal_bits", "accumulator_bits")
-LAYER = ("name", "kind", *CYCLES, "utilization", "dram_bits", "macs_per_dram_byte")
+LAYER = ("name", "kind", *CYCLES, "utilization", "held_bits", "filling_bits", "dram_bits", "macs_per_dram_byte")
 WORDS = ("pattern", "encoding", "weight_bits", "signal_bits", "accumulator_bits")
 
 

@@ -44,8 +44,8 @@ def estimate(
 def estimate_of(facts: Facts, words: Words, array: MacArray, technology: Technology, limits: Limits) -> Estimate:
     """Return what the Program of `facts` costs at the word lengths `words`: `facts.words`, or those scaled.
 
-    Weights are streamed if they do not fit and a bandwidth is given; if that does not fit either, they are resident in
-    the answer, which says what is missing.
+    Weights are streamed if they do not fit and a bandwidth is given, or if the limits ask for it; if that does not fit
+    either, they are resident in the answer, which says what is missing.
 
     Raises
     ------
@@ -55,6 +55,8 @@ def estimate_of(facts: Facts, words: Words, array: MacArray, technology: Technol
     problem = words.problem(array)
     if problem:
         raise EspalierError(f"{facts.program.name} does not run on this array: {problem}")
+    if limits.stream:
+        return _build(facts, words, array, technology, limits, streamed=True)
     resident = _build(facts, words, array, technology, limits, streamed=False)
     if resident.fits or limits.dram_bytes_per_s is None:
         return resident
@@ -72,9 +74,13 @@ def _build(
     traffic = [int(bits.sum()) for bits in loads]
     waits = _waits([x for x, _ in rows], loads, limits) if streamed else [0] * len(rows)
     energies = _energies(facts, words, rows, array, technology, memories, traffic)
+    held, fillings = facts.held_bits(words), [facts.filling_bits(x, cost, array) for x, cost in rows]
     layers = tuple(
-        LayerEstimate(x.kind, cost, x.compute_cycles, x.drain_cycles, x.fill_cycles, wait, x.lanes, bits, energy)
-        for (x, cost), wait, bits, energy in zip(rows, waits, traffic, energies, strict=True)
+        LayerEstimate(
+            *(x.kind, cost, x.compute_cycles, x.drain_cycles, x.fill_cycles, wait, x.lanes, held[x.name], filling),
+            *(bits, energy),
+        )
+        for (x, cost), wait, filling, bits, energy in zip(rows, waits, fillings, traffic, energies, strict=True)
     )
     program = facts.program
     borders = facts.input_bits + facts.tensor_words[program.output] * words.signals[program.output]

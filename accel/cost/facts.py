@@ -60,11 +60,18 @@ class Facts:
         return {name: math.prod(shape) for name, shape in self.program.shapes.items()}
 
     @cached_property
-    def in_memory(self) -> tuple[tuple[str, ...], ...]:
+    def in_memory(self) -> Mapping[str, tuple[str, ...]]:
         """Which tensors the array's signal memory has while each layer runs: all that are held but the output."""
         program = self.program
         output = program.roots[program.output]
-        return tuple(tuple(name for name in held if name != output) for held in program.held.values())
+        return {layer: tuple(name for name in held if name != output) for layer, held in program.held.items()}
+
+    def held_bits(self, words: Words) -> dict[str, int]:
+        """Return the bits of signals in the memory while each layer runs."""
+        return {
+            layer: sum(self.tensor_words[name] * words.signals[name] for name in held)
+            for layer, held in self.in_memory.items()
+        }
 
     @cached_property
     def signal_words(self) -> int:
@@ -140,9 +147,9 @@ class Facts:
             0: all weights are on the chip. Else so many buffers, each of the largest group of output lanes.
         """
         counts = [cost.counts for cost in costs]
-        signals = max(sum(self.tensor_words[n] * words.signals[n] for n in held) for held in self.in_memory)
+        signals = max(self.held_bits(words).values())
         constants = sum(x.bias_memory_bits + x.requantize_memory_bits for x in counts)
-        width = array.accumulator_bits + MULTIPLIER_BITS + SHIFT_BITS
+        width = _constant_bits(array)
         bank_words = max(1, -(-self.signal_words // array.banks))
         index = sum(x.index_memory_bits for x in counts)
         return [
@@ -163,6 +170,12 @@ class Facts:
         payload = buffers * largest * array.output_lanes * bits
         return Memory("weights", max(1, buffers * largest + made), width, 1, payload)
 
+    def filling_bits(self, layer: LayerSchedule, cost: LayerCost, array: MacArray) -> int:
+        """Return the bits of a layer's words of weights and constants in the array that hold nothing of the layer."""
+        counts, outputs = cost.counts, self.program.shapes[layer.name][0]
+        words = layer.weight_words * array.output_lanes * array.weight_bits + outputs * _constant_bits(array)
+        return words - counts.weights * cost.weight_bits - counts.bias_memory_bits - counts.requantize_memory_bits
+
     def timed(self, costs: tuple[LayerCost, ...], array: MacArray) -> list[tuple[LayerSchedule, LayerCost]]:
         """Return the layers that take time with what they cost, in running order."""
         rows = [cost for cost, x in zip(costs, self.program.layers, strict=True) if not isinstance(x, FlattenLayer)]
@@ -172,3 +185,8 @@ class Facts:
     def input_bits(self) -> int:
         """Words of the image times their bits."""
         return self.tensor_words[INPUT] * self.words.signals[INPUT]
+
+
+def _constant_bits(array: MacArray) -> int:
+    """Return the bits of a word of constants: a bias, a multiplier and a shift."""
+    return array.accumulator_bits + MULTIPLIER_BITS + SHIFT_BITS
