@@ -100,7 +100,8 @@ def roofline(results: Results) -> Figure:
     for layer in streamed.layers if streamed else ():
         if macs.get(layer.name) and layer.dram_bits:
             spots.append(_spot(macs[layer.name], layer.dram_bits, layer.cycles, results.clock_hz))
-            axes.plot(*spots[-1], "o", color=COLORS[1], markersize=5)
+            label = None if axes.texts else "a layer, weights streamed"
+            axes.plot(*spots[-1], "o", color=COLORS[1], markersize=5, label=label)
             axes.annotate(layer.name, spots[-1], xytext=(5, -3), textcoords="offset points", fontsize=8)
     _roofs(axes, results, peak, [x for x, _ in spots] or [1.0])
     axes.set_xlabel("multiply-accumulates for each byte from or to DRAM")

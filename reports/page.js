@@ -24,6 +24,7 @@
     const constants = layer.bias_memory_bits + layer.requantize_memory_bits;
     return {
       ...layer,
+      ...(known ? {} : named(data.stored, data.stored.map(() => null))),
       cycles,
       accumulator_bits: layer.accumulator_bits || null,
       pattern: known ? known.pattern : "",

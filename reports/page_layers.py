@@ -26,7 +26,7 @@ TABLES: dict[str, list[tuple[str, str, str, bool]]] = {
         ("bias bits", "bias_memory_bits", "count", False),
         ("requant. bits", "requantize_memory_bits", "count", False),
         ("acc. bits", "accumulator_bits", "count", False),
-        ("signal bits held", "held_bits", "count", False),
+        ("signals held", "held_bits", "count", False),
         ("waste", "filling_bits", "count", False),
         ("", "memory", "bar", True),
     ],
@@ -59,6 +59,7 @@ BARS = {
     "cycles": [(name, color) for name, color, _ in CYCLES],
 }
 SUMS = ("weights", "macs", "weight_memory_bits", "index_memory_bits", "bias_memory_bits", "requantize_memory_bits")
+STORED = SUMS[2:]  # of what holds nothing these stay empty
 MORE_SUMS = ("filling_bits", "compute_cycles", "drain_cycles", "stall_cycles")
 
 
@@ -132,16 +133,17 @@ def block_rows(design: Design) -> list[Row]:
 def table_data(results: Results) -> Row:
     """Return what `page.js` needs: tables, formats, and the numbers of every design that is not streamed on purpose."""
     designs = {design.key: design for design in reversed(results.designs)}  # the first of each
+    stored, best = [*STORED], results.recommended
     layer_fields = [*asdict(results.designs[0].layers[0])]
     memory_fields = [*asdict(results.designs[0].memories[0])]
     records = [design.record() for design in reversed(designs.values())]
     fields = [name for name in records[0] if name not in ("multipliers", "area_mm2", "fits", "weights")]
-    best = results.recommended
     shown = best.pattern if best else results.patterns[0]
     return {
         "tables": TABLES,
         "bars": BARS,
         "sums": [*SUMS, *MORE_SUMS],
+        "stored": stored,
         "lanes": results.lanes,
         "shown": {"pattern": shown, "weight_bits": results.shown_width, "signal_bits": results.shown_width},
         "known": {pattern: [asdict(row) for row in _point_rows(results, pattern)] for pattern in results.patterns},
@@ -169,6 +171,7 @@ def _point_rows(results: Results, pattern: str) -> tuple[LayerRow, ...]:
 
 def _row(layer: LayerDesign, known: LayerRow | None, design: Design, lanes: int) -> Row:
     row: Row = asdict(layer) | {"cycles": layer.cycles, "accumulator_bits": layer.accumulator_bits or None}
+    row |= {} if known else dict.fromkeys(STORED)
     macs = known.macs if known else 0
     kept = known.weights * design.weight_bits if known else 0
     return row | {

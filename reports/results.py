@@ -178,7 +178,11 @@ class Results:
             points = [dict(point, layers=_rows(point["layers"])) for point in record.pop("points")]
             designs = tuple(map(Design.of, record.pop("designs")))
             break_even = tuple(map(BreakEven.of, record.pop("break_even")))
-            made: dict[str, Any] = {"points": tuple(Point(**point) for point in points), "designs": designs, "break_even": break_even}
+            made: dict[str, Any] = {
+                "points": tuple(Point(**point) for point in points),
+                "designs": designs,
+                "break_even": break_even,
+            }
             return cls(**record, **made)
         except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise EspalierError(f"not the results of an espalier report: {error}") from error

@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from accel.interchange.architectures import lenet5
 from accel.network import Weighted
 from accel.pruned import PrunedNetwork
 from reports.cli import main
+from reports.designs import BreakEven, Design, LayerDesign, MemoryDesign
 from reports.results import LayerRow, Point, Results
 
 ROOT = Path(__file__).parents[1]
@@ -129,10 +131,9 @@ def made_point(pattern: str = "dense", bits: int = 4, **values: Any) -> Point:
             80,
             22,
             17,
-            cycles,
-            0.61,
+            multiplications,
         )
-        for name, cycles in (("conv1", 3_000), ("fc2", 455))
+        for name, multiplications in (("conv1", 70_000), ("fc2", None))
     )
     point = Point(
         network="made",
@@ -153,6 +154,52 @@ def made_point(pattern: str = "dense", bits: int = 4, **values: Any) -> Point:
         layers=layers,
     )
     return replace(point, **values)
+
+
+def made_design(
+    pattern: str = "dense", weight_bits: int = 4, signal_bits: int = 4, weights: str = "resident", **values: Any
+) -> Design:
+    """Return a design of two layers with weights and a pool, whose numbers differ; 3,456 cycles, or stalls too."""
+    stall = 0 if weights == "resident" else 250
+    bits = 600 * weight_bits
+    layers = (
+        LayerDesign("conv1", "mac", 2_900, 60, 33, stall, 17, bits, 70, 80, 22, 8_000 + signal_bits, 900, stall, 3e-8),
+        LayerDesign("pool", "max-pool", 300, 1, 7, 0, 0, 0, 0, 0, 0, 1_100 * signal_bits, 400, 0, 1e-9),
+        LayerDesign("fc2", "mac", 120, 9, 24, 0, 16, bits, 70, 81, 0, 50 * signal_bits, 300, stall // 2, 2.5e-9),
+    )
+    memories = (
+        MemoryDesign("weights", 1, 300, 8 * weight_bits, "BLOCK", 3, 24_576, 2 * bits),
+        MemoryDesign("signals", 16, 64, 8, "BLOCK", 16, 131_072, 8_000 + signal_bits),
+    )
+    design = Design(
+        pattern=pattern,
+        weight_bits=weight_bits,
+        signal_bits=signal_bits,
+        weights=weights,
+        fits=True,
+        verdict=f"fits: 19.0 KiB of memory blocks, weights {weights}, {weight_bits} and {signal_bits} bits",
+        cycles=3_456 + stall,
+        multipliers=72,
+        stored_bits=13_000 + 600 * weight_bits + signal_bits,
+        memory_bits=155_648,
+        payload_bits=2 * bits + 8_000 + signal_bits,
+        dram_bits=6_272 + stall,
+        joules=4e-8,
+        area_mm2=0.25,
+        memories=memories,
+        layers=layers,
+    )
+    return replace(design, **values)
+
+
+def made_designs(points: Sequence[Point]) -> tuple[Design, ...]:
+    """Return a design for every pair of widths of each pattern, and where they are equal another that streams."""
+    designs = []
+    for pattern in dict.fromkeys(point.pattern for point in points):
+        widths = [point.weight_bits for point in points if point.pattern == pattern]
+        designs += [made_design(pattern, w, s) for s in widths for w in widths]
+        designs += [made_design(pattern, w, w, "streamed") for w in widths]
+    return tuple(designs)
 
 
 def made_results(*points: Point, **values: Any) -> Results:
@@ -179,8 +226,15 @@ def made_results(*points: Point, **values: Any) -> Results:
         float_dense_error_rate=0.0125,
         dense_parameter_bits=32 * 1_800,
         tolerance=0.01,
-        array="8x8",
         retrained=True,
+        array="8x8",
+        technology="some chip",
+        clock_hz=100e6,
+        dram_bytes_per_s=1e9,
+        sram_bits=None,
+        not_on_array="",
         points=points,
+        designs=made_designs(points),
+        break_even=(BreakEven("2:4", "fc2", (30, 30, 1), 2 / 3, (2, 8), {"bitmap": [0.5, 0.875], "csr": [0, 0.25]}),),
     )
     return replace(results, **values)

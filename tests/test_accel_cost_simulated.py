@@ -1,4 +1,4 @@
-"""Every zoo network and pattern in Verilator: the estimate's cycles are those that the hardware was measured to take."""
+"""Every zoo network and pattern in Verilator: the hardware is measured to take the cycles of the estimate."""
 
 import shutil
 from dataclasses import replace

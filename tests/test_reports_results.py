@@ -5,13 +5,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from commandline import made_point, made_results
+from commandline import made_design, made_point, made_results
 
-from accel.array import MacArray
-from accel.cost import START_CYCLES, cost_of, cycles_of, total_cycles
+from accel.cost import START_CYCLES, Limits, Words, array_for, break_even, cost_of, estimate
+from accel.cost.fft import layer_fft
 from accel.errors import EspalierError
 from accel.interchange import datasets, zoo
 from accel.quantize import Widths, lower
+from accel.sparsity import parse_pattern
+from reports.designing import Hardware, break_evens, designs_of, fft_multiplications
+from reports.designs import Design
 from reports.results import FORMAT, VERSION, Results, layer_rows
 
 PROMISED = (
@@ -50,7 +53,7 @@ class TestJson:
     def test_it_says_what_it_is(self) -> None:
         """The record names its format and version, so that a later release can read it."""
         record = json.loads(made_results().to_json())
-        assert (record["format"], record["version"]) == ("espalier-report", 2) == (FORMAT, VERSION)
+        assert (record["format"], record["version"]) == ("espalier-report", 3) == (FORMAT, VERSION)
 
     @pytest.mark.parametrize("field", PROMISED)
     def test_every_point_holds_what_is_promised(self, field: str) -> None:
@@ -68,10 +71,10 @@ class TestJson:
     def test_another_format_is_refused(self, changes: dict[str, Any]) -> None:
         """Another format or version is refused, and the message says which one is read."""
         record = {**json.loads(made_results().to_json()), **changes}
-        with pytest.raises(EspalierError, match="expected espalier-report version 2"):
+        with pytest.raises(EspalierError, match="expected espalier-report version 3"):
             Results.from_json(json.dumps(record))
 
-    @pytest.mark.parametrize("field", ["format", "version", "points", "tolerance", "network"])
+    @pytest.mark.parametrize("field", ["format", "version", "points", "designs", "break_even", "tolerance", "network"])
     def test_a_missing_field_is_refused(self, field: str) -> None:
         """Nothing is guessed where a field is missing."""
         record = json.loads(made_results().to_json())
@@ -86,6 +89,18 @@ class TestJson:
         del record["points"][0][field]
         with pytest.raises(EspalierError, match=field):
             Results.from_json(json.dumps(record))
+
+    def test_designs_are_rows(self) -> None:
+        """A design is a line whose layers have no names, and a row that is too short or too long is refused."""
+        text = made_results().to_json()
+        record = json.loads(text)
+        assert all(len(design["layers"]) == 3 for design in record["designs"])
+        assert sum(line.startswith('{"pattern": ') for line in text.splitlines()) == len(record["designs"]) + 1
+        for change in (lambda row: row.pop(), lambda row: row.append(0)):
+            again = json.loads(text)
+            change(again["designs"][-1]["layers"][0])
+            with pytest.raises(EspalierError, match="not the results of an espalier report"):
+                Results.from_json(json.dumps(again))
 
     @pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '{"points": 3}', made_results().to_json()[:-20]])
     def test_something_else_is_refused(self, text: str) -> None:
@@ -195,12 +210,97 @@ class TestViews:
         for name in (*counted, "bias_memory_bits", "requantize_memory_bits"):
             assert sum(getattr(row, name) for row in rows) == getattr(cost.total, name) > 0
 
-    def test_layer_rows_on_an_array(self) -> None:
-        """With cycles the pools have rows too, and the rows add up to the image's cycles less the one of the start."""
+    def test_fft(self) -> None:
+        """Convolutions have their multiplications by FFT beside them, where these are given."""
         images = datasets.load("digits", "train").take(16).pixels()
         program = lower(zoo.load("digits", "kernel"), Widths(3, 5), images)
-        rows = layer_rows(cost_of(program), cycles_of(program, MacArray(4, 4)))
-        assert [row.name for row in rows] == ["conv1", "conv2", "pool2", "conv3", "pool3", "fc4"]
-        assert START_CYCLES + sum(row.cycles or 0 for row in rows) == total_cycles(program, MacArray(4, 4))
-        assert total_cycles(program, MacArray(4, 4)) != total_cycles(program, MacArray(8, 8))
-        assert all(0 < (row.utilization or 0) <= 1 for row in rows if row.macs)
+        rows = layer_rows(cost_of(program), fft_multiplications(program))
+        found = {row.name: row.fft_multiplications for row in rows}
+        assert found == {
+            x.name: layer_fft(program, x).multiplications if x.window else None for x in program.mac_layers
+        }
+        assert {row.fft_multiplications for row in layer_rows(cost_of(program))} == {None}
+
+    def test_designs(self) -> None:
+        """A design is found by pattern and word lengths: the first that was made of it, or the one asked for."""
+        results = made_results()
+        assert results.design("2:4", 8, 4) == made_design("2:4", 8, 4)
+        assert results.design("2:4", 8, 8) == made_design("2:4", 8, 8) != results.design("2:4", 8, 8, "streamed")
+        assert results.design("2:4", 8, 8, "streamed") == made_design("2:4", 8, 8, "streamed")
+        assert results.design("2:4", 8, 4, "streamed") is results.design("2:4", 5, 5) is None
+        assert results.shown_width == 4 == results.recommended.weight_bits  # type: ignore[union-attr]
+        assert [x.key for x in results.shown_designs()] == [(x, 4, 4) for x in results.patterns]
+        assert made_results(made_point(error_rate=1.0), made_point(bits=8, error_rate=1.0)).shown_width == 8
+        assert results.lanes == 64
+
+    def test_front(self) -> None:
+        """Points of which no other has less memory and as few errors; a tie in memory is won by fewer errors."""
+        found = [(0.1, 7_000), (0.05, 8_000), (0.04, 8_000), (0.06, 9_000), (0.04, 9_500), (0.01, 9_900)]
+        made = [made_point(error_rate=rate, signal_memory_bits=bits - 5_144) for rate, bits in found]
+        assert [(p.error_rate, p.memory_bits) for p in made_results(*made).front] == [found[0], found[2], found[5]]
+
+
+class TestDesigning:
+    """What a report says of a real Program on its array is what the estimate says."""
+
+    def designs(self, pattern: str = "kernel", **limits: float) -> list[Design]:
+        """Return the designs of digits at 4 and 4 bits on 4 x 8 lanes."""
+        images = datasets.load("digits", "train").take(16).pixels()
+        self.program = lower(zoo.load("digits", pattern), Widths(4, 4), images)
+        hardware = Hardware(4, 8, limits=Limits(**{"dram_bytes_per_s": 1e8, **limits}))  # type: ignore[arg-type]
+        assert hardware.name == "4x8"
+        return [*designs_of(self.program, pattern, (4, 4), hardware)]
+
+    def test_the_estimate(self) -> None:
+        """Cycles, bits and blocks are those of the library; of another array they are others."""
+        first, streamed = self.designs()
+        array = array_for(Words.of(self.program), 4, 8)
+        e = estimate(self.program, array, dram_bytes_per_s=1e8)
+        numbers = (
+            "cycles",
+            "memory_bits",
+            "payload_bits",
+            "stored_bits",
+            "multipliers",
+            "dram_bits",
+            "fits",
+            "verdict",
+        )
+        assert {name: getattr(first, name) for name in numbers} == {name: getattr(e, name) for name in numbers}
+        assert first.joules == pytest.approx(e.energy.total_joules, rel=1e-5)  # type: ignore[union-attr]
+        assert (first.weights, streamed.weights) == ("resident", "streamed")
+        assert streamed.cycles == first.cycles + sum(layer.stall_cycles for layer in streamed.layers) > first.cycles
+        other = estimate(self.program, replace(array, output_lanes=8), dram_bytes_per_s=1e8)
+        assert first.cycles != other.cycles  # negative control
+
+    @pytest.mark.parametrize("pattern", ["dense", "kernel", "block-4", "irregular"])
+    def test_waste_to_the_last_bit(self, pattern: str) -> None:
+        """All blocks: what layers keep and store, what their words waste, the peak of signals, and what is loose."""
+        first = self.designs(pattern)[0]
+        kept = sum(4 * x.nest.macs_per_pixel for x in self.program.mac_layers)
+        stored = sum(x.index_memory_bits + x.bias_memory_bits + x.requantize_memory_bits for x in first.layers)
+        peak, filling = max(x.held_bits for x in first.layers), sum(x.filling_bits for x in first.layers)
+        assert kept + stored + peak == first.payload_bits
+        assert first.payload_bits + filling + first.loose_bits == first.memory_bits
+        assert min(first.loose_bits, *(x.filling_bits for x in first.layers)) >= 0
+        assert START_CYCLES + sum(layer.cycles for layer in first.layers) == first.cycles
+
+    def test_streamed_once(self) -> None:
+        """Where weights do not fit they are streamed as it is, and there is no second design; nor without a DRAM."""
+        bits = self.designs()[0].memory_bits
+        assert [x.weights for x in self.designs(sram_bits=bits - 1)] == ["streamed"]
+        images = datasets.load("digits", "train").take(16).pixels()
+        program = lower(zoo.load("digits"), Widths(4, 5), images)
+        assert len([*designs_of(program, "dense", (4, 5), Hardware())]) == 1  # unequal widths
+        assert len([*designs_of(program, "dense", (4, 4), Hardware(limits=Limits()))]) == 1
+
+    def test_break_even(self) -> None:
+        """The largest layer of each pattern, with its densities at 2 to 8 bits; dense layers have none."""
+        images = datasets.load("digits", "train").take(16).pixels()
+        programs = [lower(zoo.load("digits", pattern), Widths(3, 3), images) for pattern in ("dense", "kernel", "2:4")]
+        found = break_evens(programs)
+        assert [(x.pattern, x.layer, x.shape) for x in found] == [(x, "conv3", (32, 32, 9)) for x in ("kernel", "2:4")]
+        assert found[1].density == 0.5
+        for x in found:
+            expected = [break_even(parse_pattern(x.pattern), x.shape, bits) for bits in range(2, 9)]
+            assert x.densities == {name: [by[name] for by in expected] for name in expected[0]}
