@@ -103,6 +103,20 @@ class TestSums:
         assert sum(row["cycles"] for row in record["layers"]) + 2 == record["cycles"]
 
     @pytest.mark.parametrize("network", [chain(), residual()])
+    def test_what_layers_leave_empty(self, network: Network) -> None:
+        """Words of weights and constants are the layers' payload and filling; the peak of signals is what one holds."""
+        it = programmed(network, "kernel")
+        e = of(it, (3, 4))
+        weights, constants, signals = (
+            next(m for m in e.memories if m.name == x) for x in ("weights", "constants", "signals")
+        )
+        filling = sum(x.filling_bits for x in e.layers)
+        assert filling == weights.bits + constants.bits - weights.payload_bits - constants.payload_bits
+        assert max(x.held_bits for x in e.layers) == signals.payload_bits
+        assert all(x.filling_bits >= 0 < x.held_bits for x in e.layers)
+        assert filling != sum(x.filling_bits for x in of(it, (4, 4)).layers)  # negative control: other lanes
+
+    @pytest.mark.parametrize("network", [chain(), residual()])
     def test_facts_are_for_all_arrays(self, network: Network) -> None:
         """What was found once for some lanes is what a Program of its own would say."""
         it = programmed(network, "kernel")
@@ -141,6 +155,16 @@ class TestFits:
         words = 8 * 25 + 16 * 150 + 120 * 400 + 88 * 120 + 16 * 84
         assert streamed.dram_bits - resident.dram_bits == 4 * words
         assert of(it, sram_bits=sram, dram_bytes_per_s=1e12).stall_cycles < 20  # a cycle for each group at most
+
+    def test_streaming_that_is_asked_for(self, lenet: Program) -> None:
+        """Weights that fit are streamed where the limits say so: what they are where they do not fit, but for room."""
+        facts, array = Facts(lenet), array_for(Words.of(lenet), 8, 8)
+        asked = estimate_of(facts, facts.words, array, ASIC, Limits(dram_bytes_per_s=1e8, stream=True))
+        forced = of(lenet, sram_bits=of(lenet).memory_bits - 1, dram_bytes_per_s=1e8)
+        assert (asked.weights, asked.layers, asked.memories) == (STREAMED, forced.layers, forced.memories)
+        assert of(lenet, dram_bytes_per_s=1e8).weights == RESIDENT  # negative control: not unless it is asked for
+        with pytest.raises(EspalierError, match="weights can be streamed only from a DRAM of a given bandwidth"):
+            Limits(stream=True)
 
     def test_a_faster_dram_waits_less(self) -> None:
         """Stalls never rise with the bandwidth; where they are most of the cycles, the bandwidth binds."""

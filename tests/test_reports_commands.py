@@ -17,7 +17,7 @@ from commandline import (
     write_mnist,
 )
 
-from accel.cost import cost_of
+from accel.cost import Words, array_for, cost_of, estimate
 from accel.fixedpoint import Overflow, Rounding
 from accel.interchange import datasets, zoo
 from accel.program import MacLayer, Program
@@ -93,7 +93,7 @@ def written(path: Path) -> dict[str, Any]:
 class TestReport:
     def test_files(self, folder: Path) -> None:
         """The folder is made and holds the page, the numbers twice, and the figures; nothing else stays."""
-        drawn = {f"{name}.{kind}" for name in ("accuracy", "memory", "macs") for kind in ("svg", "png")}
+        drawn = {f"{name}.{kind}" for name in figures.FIGURES for kind in ("svg", "png")}
         assert set(contents(folder)) == {"printed.txt", "report.html", "results.json", "results.csv"} | drawn
 
     def test_points(self, results: Results) -> None:
@@ -112,6 +112,38 @@ class TestReport:
                 counted = {name: value for name, value in total.items() if name not in ("weights", "dense_weights")}
                 assert {name: getattr(point, name) for name in counted} == counted
                 assert point.memory_bits == cost.memory_bits not in [other.memory_bits for other in results.points[::2]]
+
+    def test_designs(self, results: Results) -> None:
+        """Every pattern has a design at every pair of widths: what the estimate says of the same Program."""
+        assert {x.key for x in results.designs} == {(p, w, s) for p in results.patterns for w in (2, 4) for s in (2, 4)}
+        for key in (("kernel", 2, 4), ("2:4", 4, 4)):
+            program, design = lowered(*key), results.design(*key)
+            e = estimate(program, array_for(Words.of(program), 8, 8))
+            assert design is not None
+            found = design.cycles, design.memory_bits, design.stored_bits, design.verdict
+            assert found == (e.cycles, e.memory_bits, cost_of(program).memory_bits, e.verdict)
+            other = results.design(key[0], 2, 2)
+            assert other is not None
+            assert found != (other.cycles, other.memory_bits, other.stored_bits, other.verdict)  # negative control
+        cycles = {(p.pattern, p.cycles) for p in results.points if p.weight_bits == 4}
+        assert cycles == {(x.pattern, x.cycles) for x in results.shown_designs() if x.weights == "resident"}
+
+    def test_other_hardware(self, tmp_path: Path) -> None:
+        """The array, its clock, technology, memory and DRAM are those that were asked for."""
+        arguments = ("--bits", 4, "--patterns", "kernel", "--images", 20, "--out", tmp_path / "out")
+        chosen = ("--array", "4x4", "--clock", "50MHz", "--technology", "ecp5-45f", "--dram-bandwidth", "20MB/s")
+        assert espalier("report", "digits", *arguments, *chosen, "--sram", "40KiB").status == 0
+        results = Results.from_json((tmp_path / "out" / "results.json").read_text())
+        program = lowered("kernel", 4, 4)
+        array = array_for(Words.of(program), 4, 4)
+        e = estimate(program, array, "ecp5-45f", clock_hz=50e6, dram_bytes_per_s=2e7, sram_bits=40 * 8192)
+        design = results.design("kernel", 4, 4)
+        assert design is not None
+        assert (design.verdict, design.weights, design.joules) == (e.verdict, e.weights, None)
+        assert (results.array, results.clock_hz, results.sram_bits) == ("4x4", 50e6, 40 * 8192)
+        assert (results.technology, results.dram_bytes_per_s) == ("Lattice ECP5 LFE5U-45F", 2e7)
+        page_text = " ".join((tmp_path / "out" / "report.html").read_text().split())
+        assert "at 50 MHz; Lattice ECP5 LFE5U-45F; at most 40.00 KiB of memory blocks; DRAM of 0.02 GB/s" in page_text
 
     def test_float_error_rates(self, results: Results) -> None:
         """The float error rates are those of the networks of the zoo on the same images."""

@@ -191,7 +191,7 @@ def test_the_disk_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert (out / "results.json").read_text() == saved.read_text()
     sizes = [len(content or b"") for content in contents(out).values()]
     assert min(sizes) < 20_000 < max(sizes)
-    assert len(sizes) == 10  # 6 figures, the page, the numbers twice, and what else was there
+    assert len(sizes) == 20  # 8 figures twice, the page, the numbers twice, and what else was there
 
 
 MEASURING = """
