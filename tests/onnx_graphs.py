@@ -74,8 +74,8 @@ class Drawing:
         return path
 
 
-def runtime(model: Any, images: Array, plain: bool = False) -> list[Array]:
-    """Return what onnxruntime gives for a model or a file: all outputs; `plain` without any rewriting of the graph."""
+def session(model: Any, plain: bool = False) -> Any:
+    """Return onnxruntime's session for a model or a file; `plain` without any rewriting of the graph."""
     ort = pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install espalier-hw[peers]")
     options = ort.SessionOptions()
     options.log_severity_level = 3
@@ -83,8 +83,13 @@ def runtime(model: Any, images: Array, plain: bool = False) -> list[Array]:
     if plain:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     source = str(model) if isinstance(model, Path) else model.SerializeToString()
-    session = ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
-    return session.run(None, {session.get_inputs()[0].name: images})
+    return ort.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+def runtime(model: Any, images: Array, plain: bool = False) -> list[Array]:
+    """Return what onnxruntime gives for a model or a file: all outputs."""
+    running = session(model, plain)
+    return running.run(None, {running.get_inputs()[0].name: images})
 
 
 def resnet18(size: int = 64, classes: int = 1000, width: int = 64) -> Drawing:
@@ -197,3 +202,27 @@ def keras_like(size: int = 16, classes: int = 10) -> Drawing:
 def images(shape: Sequence[int], count: int = 2, seed: int = 1) -> Array:
     """Return normalised random images (count, *shape), some of their numbers negative."""
     return np.random.default_rng(seed).normal(0, 1, (count, *shape)).astype(np.float32)
+
+
+def runtime_tensors(path: Path, images: Array, names: Sequence[str]) -> dict[str, Array]:
+    """Return what onnxruntime gives for these tensors of a file, whose graph is run as it is written."""
+    model = onnx.load(path)
+    there = {value.name for value in model.graph.output}
+    model.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names if name not in there)
+    running = session(model, plain=True)
+    feed = running.get_inputs()[0].name
+    runs = [running.run([*names], {feed: image[None]}) for image in images]  # files of a batch of 1 too
+    return {name: np.concatenate(parts) for name, *parts in zip(names, *runs, strict=True)}
+
+
+def qonnx_tensors(path: Path, images: Array, names: Sequence[str]) -> dict[str, Array]:
+    """Return what qonnx's executor gives for these tensors of a file."""
+    pytest.importorskip("qonnx", reason="needs qonnx: pip install espalier-hw[peers]")
+    from qonnx.core.modelwrapper import ModelWrapper
+    from qonnx.core.onnx_exec import execute_onnx
+    from qonnx.transformation.infer_shapes import InferShapes
+
+    model = ModelWrapper(str(path)).transform(InferShapes())
+    feed = model.graph.input[0].name
+    runs = [execute_onnx(model, {feed: image[None]}, return_full_exec_context=True) for image in images]
+    return {name: np.concatenate([run[name] for run in runs]) for name in names}
