@@ -222,7 +222,11 @@ def qonnx_tensors(path: Path, images: Array, names: Sequence[str]) -> dict[str, 
     from qonnx.core.onnx_exec import execute_onnx
     from qonnx.transformation.infer_shapes import InferShapes
 
-    model = ModelWrapper(str(path)).transform(InferShapes())
+    read = onnx.load(path)
+    outputs = [helper.make_tensor_value_info(value.name, TensorProto.FLOAT, None) for value in read.graph.output]
+    del read.graph.output[:]
+    read.graph.output.extend(outputs)  # one that has no type would be inferred twice
+    model = ModelWrapper(read).transform(InferShapes())
     feed = model.graph.input[0].name
     runs = [execute_onnx(model, {feed: image[None]}, return_full_exec_context=True) for image in images]
     return {name: np.concatenate([run[name] for run in runs]) for name in names}

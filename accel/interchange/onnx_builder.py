@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from accel.errors import EspalierError
 from accel.interchange.onnx_coded import Coded, Units
-from accel.interchange.onnx_file import MOST_ELEMENTS, Constant, Graph, Node
+from accel.interchange.onnx_file import MOST_ELEMENTS, Constant, Graph, Node, NodeError
 from accel.network import INPUT, Layer, Shape, Window
 
 NO_PAD = (0, 0, 0, 0)
@@ -222,6 +222,5 @@ def in_our_order(value: Value, numbers: Constant) -> Constant:
 
 
 def whole(error: EspalierError, node: Node) -> EspalierError:
-    """Return an error that names `node`, which a deeper one may not."""
-    text = str(error)
-    return error if text.startswith(str(node)) else node.refused(text)
+    """Return an error that names a node: the one that it names, or `node`."""
+    return error if isinstance(error, NodeError) else node.refused(str(error))

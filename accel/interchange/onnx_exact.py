@@ -1,6 +1,6 @@
 """What is exact about a quantised layer: its biases, the range of its sums, the word of its codes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat, Overflow
-from accel.interchange.exact_scale import Sums, rounded
+from accel.interchange.exact_scale import Sums, exact_requantize, rounded
 from accel.interchange.exactness import code_range
 from accel.interchange.onnx_coded import Coded, Quantized
+from accel.interchange.onnx_file import Node
 from accel.network import BatchNorm
-from accel.signal import integer_format, signed_bits
+from accel.signal import Requantize, integer_format, signed_bits
 
 Integers = NDArray[np.int64]
 
@@ -47,19 +48,21 @@ def ranges_of(codes: Integers, bias: list[int], form: FixedFormat) -> list[tuple
 
 
 def with_affine(
-    affine: Sequence[BatchNorm], steps: list[Fraction], bias: list[int]
+    affine: Sequence[BatchNorm], steps: list[Fraction], bias: list[int], nodes: Mapping[str, Node]
 ) -> tuple[list[Fraction], list[int]]:
     """Return steps and biases after the products and sums with constants that stand before a quantiser."""
     for layer in affine:
         plain = layer.epsilon == 0 and (layer.variance == 1).all() and not layer.mean.any()
         if not plain:
-            raise EspalierError(f"{layer.name}: a batch norm of floats stands before a quantiser; fold it into weights")
+            raise nodes[layer.name].refused(
+                "a batch norm of floats stands before a quantiser; fold it into the weights"
+            )
         if not (layer.scale > 0).all():
-            raise EspalierError(f"{layer.name}: multiplies by a number that is not positive")
+            raise nodes[layer.name].refused("multiplies by a number that is not positive")
         gains = [Fraction(float(gain)) for gain in layer.scale]
         gains = gains[:1] if len(set(gains)) == 1 else gains
         if len(gains) > 1 and len(bias) == 1:
-            raise EspalierError(f"{layer.name}: multiplies by a number for each map: a signal has one step")
+            raise nodes[layer.name].refused("multiplies by a number for each map: a signal has one step")
         count = max(len(gains), len(steps))
         steps = [a * b for a, b in zip(spread(steps, count), spread(gains, count), strict=True)]
         offsets = [Fraction(float(shift)) for shift in layer.shift]
@@ -67,7 +70,7 @@ def with_affine(
         wide = spread(steps, len(offsets))
         added = [offset / step for offset, step in zip(offsets, wide, strict=True)]
         if len(added) != len(bias) or any(x.denominator != 1 for x in added):
-            raise EspalierError(f"{layer.name}: adds what is no whole multiple of the step of the sums")
+            raise nodes[layer.name].refused("adds what is no whole multiple of the step of the sums")
         bias = [a + int(b) for a, b in zip(bias, added, strict=True)]
     return steps, bias
 
@@ -81,7 +84,7 @@ def check_whole(quantized: Quantized, steps: list[Fraction]) -> None:
     """Raise EspalierError if a Trunc would round to whole multiples of its scale before it truncates."""
     if quantized.whole is not None and any((step / Fraction(quantized.whole)).denominator != 1 for step in steps):
         raise EspalierError(
-            f"{quantized.name}: Trunc reads multiples of {float(steps[0]):g}, expected whole ones of its scale "
+            f"reads multiples of {float(steps[0]):g}, expected whole ones of its scale "
             f"{quantized.whole:g}: it would round twice"
         )
 
@@ -103,15 +106,23 @@ def word_of(quantized: Quantized, ranges: list[tuple[int, int]], ratio: Fraction
     if power and low == -high:
         return integer_format(bits + 1, True, quantized.rounding, Overflow.SAT_SYM)
     raise EspalierError(
-        f"{quantized.name}: its codes are {low}..{high} around zero, no range of a word: a zero point must fold "
+        f"its codes are {low}..{high} around zero, no range of a word: a zero point must fold "
         "(0, or in the middle or at an end of the type), bounds must be those of so many bits"
     )
 
 
-def no_multiplier(quantized: Quantized, sums: list[Sums]) -> EspalierError:
-    """Return the error for a quotient of steps that no requantisation is equal to."""
-    part = sums[0]
-    return EspalierError(
-        f"{quantized.name}: its scale: no 16-bit multiplier and shift give the codes of the quotient "
-        f"{float(part.ratio):g} for all sums {part.low}..{part.high}; use scales that are powers of two"
-    )
+def needed_scale(sums: Sequence[Sums], form: FixedFormat) -> Requantize:
+    """Return the multipliers and the shift of a requantisation that gives the codes of every sum's quotient.
+
+    Raises
+    ------
+    EspalierError
+        There are none of 16 bits.
+    """
+    scale = exact_requantize(sums, form)
+    if scale is None:
+        raise EspalierError(
+            f"its scale: no 16-bit multiplier and shift give the codes of the quotient {float(sums[0].ratio):g} "
+            f"for all sums {sums[0].low}..{sums[0].high}; use scales that are powers of two"
+        )
+    return scale

@@ -26,6 +26,10 @@ DOMAINS = ("", "ai.onnx", *QONNX_DOMAINS)
 Constant = NDArray[Any]
 
 
+class NodeError(EspalierError):
+    """An error that names its node already."""
+
+
 @dataclass(frozen=True)
 class Node:
     """One operation of a graph; `str` names it in errors."""
@@ -42,7 +46,7 @@ class Node:
 
     def refused(self, reason: str) -> EspalierError:
         """Return the error that names this node."""
-        return EspalierError(f"{self}: {reason}")
+        return NodeError(f"{self}: {reason}")
 
     def get(self, attribute: str, default: Any = None) -> Any:
         """Return an attribute, of the type of `default` if there is one."""

@@ -17,12 +17,12 @@ from accel import encoding
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat, Overflow
 from accel.grouped import across_groups
-from accel.interchange.exact_scale import Sums, exact_requantize, rounded
+from accel.interchange.exact_scale import Sums, rounded
 from accel.interchange.exactness import FLOAT_BITS, accumulator_steps, code_range, is_power_of_two, largest_sum
 from accel.interchange.found_patterns import mask_of_zeros
 from accel.interchange.onnx_builder import Builder, whole
 from accel.interchange.onnx_coded import Coded, Quantized
-from accel.interchange.onnx_exact import bias_codes, check_whole, no_multiplier, ranges_of, spread, with_affine, word_of
+from accel.interchange.onnx_exact import bias_codes, check_whole, needed_scale, ranges_of, spread, with_affine, word_of
 from accel.interchange.onnx_hoist import hoisted
 from accel.network import (
     INPUT,
@@ -142,6 +142,12 @@ class Making:
         self.made.append(layer)
         return layer.name
 
+    def _unused(self, name: str) -> str:
+        """Return `name`, or one like it that no tensor has."""
+        while name in self.signals or name in self.builder.shapes:
+            name += "'"
+        return name
+
     def _quantizer(self, layer: Quantized) -> None:
         """A quantiser of the image, or of codes: another step or range for them."""
         if layer.inputs == (INPUT,):
@@ -199,7 +205,7 @@ class Making:
         steps = [Fraction(float(step)) * tensor.step for step in coded.steps]
         codes = np.rint(layer.weight.reshape(outputs, -1).astype(np.float64) / coded.steps[:, None]).astype(np.int64)
         bias = self._bias(layer, steps)
-        steps, bias = with_affine(behind.affine, steps, bias)
+        steps, bias = with_affine(behind.affine, steps, bias, self.builder.nodes)
         form = self.signals[tensor.name].format
         ranges = ranges_of(codes, bias, form)
         make = self._maker(layer, tensor, coded, codes, np.array(bias, np.int64))
@@ -302,13 +308,13 @@ class Making:
         signed = form.signed or other.format.signed
         bits = max(x.width + (signed and not x.signed) for x in (form, other.format))
         output = Signal(integer_format(bits, signed), float(tensor.step))
-        needed, name = sum_bits([1], [form]), f"{layer.name}.{part}"
+        needed, name = sum_bits([1], [form]), self._unused(f"{layer.name}.{'ab'[part]}")
         return self._append(AvgPoolLayer(name, (tensor.name,), Window((1, 1)), needed, False, UNCHANGED, output))
 
     def _scaled(self, layer: BatchNorm) -> None:
         """A product of codes with one number: the same codes, another step."""
         tensor = self._read(layer.inputs[0])
-        (step,), (bias,) = with_affine((layer,), [tensor.step], [0])
+        (step,), (bias,) = with_affine((layer,), [tensor.step], [0], self.builder.nodes)
         if bias:
             raise EspalierError("adds a number to codes, expected a bias of a layer with weights")
         form = self.signals[tensor.name].format
@@ -372,7 +378,7 @@ class Making:
     ) -> None:
         """Add a layer with an accumulator and what is behind it; steps and ranges are one, or one for each output."""
         if behind.affine and len(ranges) == 1:
-            steps, _ = with_affine(behind.affine, steps, [0])
+            steps, _ = with_affine(behind.affine, steps, [0], self.builder.nodes)
         quantized = behind.quantized
         if quantized is None:
             if len(set(steps)) > 1:
@@ -385,29 +391,32 @@ class Making:
             ranges = [(max(low, 0), max(high, 0)) for low, high in ranges]
         if len(set(steps)) == 1:
             steps, ranges = steps[:1], [(min(low for low, _ in ranges), max(high for _, high in ranges))]
-        check_whole(quantized, steps)
         read = Fraction(quantized.read_step)
-        form = word_of(quantized, ranges, steps[0] / read)
         sums = [Sums(step / read, *ends) for step, ends in zip(steps, ranges, strict=True)]
-        scale = exact_requantize(sums, form)
-        if scale is None:
-            raise no_multiplier(quantized, sums)
+        try:
+            check_whole(quantized, steps)
+            form = word_of(quantized, ranges, steps[0] / read)
+            scale = needed_scale(sums, form)
+        except EspalierError as error:
+            raise whole(error, self.builder.nodes[quantized.name]) from error
         made = self._append(make(scale, Signal(form, quantized.step), behind.relu))
         if behind.bound is not None:
             highest = rounded(Fraction(float(np.float32(behind.bound))) / read, form.rounding)
             if highest < form.max_code:
-                made = self._append(ClipLayer(f"{made}.clip", (made,), highest))
+                made = self._append(ClipLayer(self._unused(f"{made}.clip"), (made,), highest))
         self.absorbed |= set(behind.names)
         self.tensors[quantized.name] = Tensor(made, Fraction(quantized.step))
 
 
 def boundaries(making: Making) -> dict[str, str]:
-    """Return for each tensor of the Program one of the graph that holds ``code * step``."""
+    """Return for each tensor of the Program one of the graph that holds ``code * step``: the last, biases added."""
     found: dict[str, str] = {}
+    named = {name for node in making.builder.graph.nodes for name in node.outputs}
     for name, value in making.builder.values.items():
         tensor = making.tensors.get(making.source.place(value.source))
-        if tensor and value.units is None and not value.last and value.columns is None and not any(value.pad):
-            found.setdefault(tensor.name, name)
+        plain = not (value.units or value.last or value.final or any(value.pad)) and value.columns is None
+        if tensor and plain and name in named:
+            found[tensor.name] = name
     return found
 
 
