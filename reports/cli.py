@@ -344,11 +344,13 @@ def import_(**arguments: Any) -> None:
 def export(**arguments: Any) -> None:
     """Write a Program as a file that other people's tools run to the very same codes, or say what stands against it.
 
-    Power-of-two steps and RND_CONV make a Program exact in every format. FILE.json beside FILE.onnx carries masks,
+    Power-of-two steps and RND_CONV make a Program exact in every ONNX format. FILE.json beside FILE.onnx carries masks,
     index encodings, ap_fixed modes and accumulator widths, so that `espalier import` gives the same Program back.
+    For hls any Program will do: a C++ header of ap_fixed (or ac_fixed) types, weights, index lists and loop bounds.
 
     Example: espalier quantize lenet5 --power-of-two --rounding RND_CONV -o lenet5.espalier
     Example: espalier export lenet5.espalier --format qcdq -o lenet5.onnx
+    Example: espalier export lenet5.espalier --format hls -o lenet5.h
     """
     export_command.command(**arguments)
 

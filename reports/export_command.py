@@ -3,22 +3,38 @@
 from pathlib import Path
 
 from accel.errors import EspalierError
+from accel.files import write_whole
 from accel.interchange import sidecar
+from accel.interchange.hls import header
 from accel.interchange.onnx_formats import WRITERS, export_model
 from accel.program import Program
 from reports import output
 
-ONNX = ".onnx"
-FORMATS = tuple(WRITERS)
+ONNX, HLS = ".onnx", "hls"
+FORMATS = (*WRITERS, HLS)
 
 
 def command(program: Path, form: str, out: Path) -> None:
     """Export the Program, and say what was written."""
     output.check_place(out)
     loaded = Program.load(program)
+    if form == HLS:
+        _write_header(loaded, out)
+    else:
+        _write_model(loaded, form, out)
+
+
+def _write_header(program: Program, out: Path) -> None:
+    text = header(program)
+    with output.writing(out):
+        write_whole(out, text.encode())
+    print(f"{out}: {program.name}, {len(program.layers)} layers, {len(text.splitlines()):,} lines of C++")
+
+
+def _write_model(program: Program, form: str, out: Path) -> None:
     if out.suffix != ONNX or (out.exists() and not out.is_file()):
         raise EspalierError(f"{out}: expected a file whose name ends in {ONNX}, beside which its sidecar has a place")
-    model, side = export_model(loaded, form)
+    model, side = export_model(program, form)
     beside = sidecar.place(out)
     output.write_folder(out.parent, {out.name: model, beside.name: side})
-    print(f"{out}: {loaded.name}, {len(loaded.layers)} layers, {form}; masks, formats and widths in {beside.name}")
+    print(f"{out}: {program.name}, {len(program.layers)} layers, {form}; masks, formats and widths in {beside.name}")

@@ -1,6 +1,7 @@
 """A Program as an ONNX file whose runtime gives the same codes: QCDQ and QONNX here, QLinear beside it."""
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -91,8 +92,7 @@ class FloatExport(ABC):
             case MacLayer():
                 self._mac(layer)
             case AvgPoolLayer():
-                settings = window_attributes(layer.window) | {"count_include_pad": 1}
-                self._finished(layer, "AveragePool", inputs, settings)
+                self._average(layer)
             case AddLayer():
                 self._finished(layer, "Add", inputs, {})
             case MaxPoolLayer():
@@ -117,6 +117,16 @@ class FloatExport(ABC):
             self._finished(layer, "Gemm", inputs, {"transB": 1})
         else:
             self._finished(layer, "Conv", inputs, window_attributes(layer.window) | {"group": groups})
+
+    def _average(self, layer: AvgPoolLayer) -> None:
+        source, window, constant = layer.inputs[0], layer.window, self.writer.constant
+        if any(np.greater_equal(window.padding, window.kernel * 2)):  # which onnxruntime has in a node of its own only
+            top, left, bottom, right = window.padding
+            pads = constant(f"{layer.name}.pads", [0, 0, top, left, 0, 0, bottom, right], np.int64)
+            source = self.writer.node("Pad", [source, pads], f"{layer.name}.padded")
+            window = replace(window, padding=(0, 0, 0, 0))
+        settings = window_attributes(window) | {"count_include_pad": 1}
+        self._finished(layer, "AveragePool", [source], settings)
 
     def _finished(self, layer: Any, op: str, inputs: list[str], settings: dict[str, Any]) -> None:
         """Add the node that computes a layer's accumulators, its ReLU and its quantiser."""
@@ -191,7 +201,8 @@ class Qonnx(FloatExport):
     def bias(self, layer: MacLayer) -> str:
         steps = per_output(accumulator_steps(self.program, layer), 1)
         tensor = self.writer.constant(f"{layer.name}.bias_values", layer.bias * steps)
-        return self._quant(tensor, steps, layer.bias_bits, f"{layer.name}.bias", True, False)
+        bits = max(layer.bias_bits, 2)  # 1 bit with a sign is no integer there
+        return self._quant(tensor, steps, bits, f"{layer.name}.bias", True, False)
 
     def _quant(
         self, source: str, step: Any, bits: int, output: str, signed: bool, narrow: bool, mode: str = "ROUND"
