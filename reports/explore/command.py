@@ -64,8 +64,7 @@ def command(**arguments: Any) -> None:
     request = Request(**arguments)
     folder = request.out or Path("explore", Path(request.network).stem)
     if request.draw:
-        with output.writing(folder / RESULTS):
-            results, effort = Results.from_json((folder / RESULTS).read_text()), ""
+        results, effort = _saved(folder / RESULTS), ""
     else:
         results, effort = _explored(request, folder)
     output.check_place(request.json_file)
@@ -78,6 +77,13 @@ def command(**arguments: Any) -> None:
     for line in filter(None, [*words.answer(results), effort]):
         console.print(line)
     console.print(f"Written to {folder}: {PAGE}, {RESULTS} and figures.")
+
+
+def _saved(path: Path) -> Results:
+    try:
+        return Results.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise EspalierError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _explored(request: Request, folder: Path) -> tuple[Results, str]:

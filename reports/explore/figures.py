@@ -29,7 +29,7 @@ def pareto(results: Results) -> Figure:
     pattern_of = {row.name: row.pattern for row in results.versions}
     floor = _floor(results)
     fast = [p for p in results.front if p.error_rate <= results.budget.error_rate + 1e-12]
-    able = choosing.within(results.buildable, results.limits[:1])
+    able = choosing.within(results.buildable, results.limits[:1]) or results.buildable
     for axes, cloud, front, height in (
         (left, results.buildable, results.front, lambda p: 100 * max(p.error_rate, floor)),
         (right, able, fast, lambda p: p.cycles),
@@ -53,7 +53,7 @@ def pareto(results: Results) -> Figure:
     if results.budget.images_per_s:
         right.axhline(results.budget.clock_hz / results.budget.images_per_s, **LIMIT)
     right.set_ylabel("cycles of one image")
-    right.set_title("those that err little enough", fontsize=9)
+    right.set_title("those that err little enough" if fast else "all: none errs little enough", fontsize=9)
     handles = {label: h for axes in (left, right) for h, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5, fontsize=8, markerscale=1.5)
     return figure
@@ -70,10 +70,14 @@ def patterns(results: Results) -> Figure:
             words = f" {point.weight_bits}/{point.signal_bits} bits, {point.output_lanes}x{point.pixel_lanes}"
             axes.text(number, place, words, va="center", fontsize=7)
         axes.set_yticks(range(len(best)), [name for name, _ in best])
-        axes.margins(x=0.32)
+        if best:
+            axes.margins(x=0.32)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(title)
-    figure.axes[0].invert_yaxis()
+    if best:
+        figure.axes[0].invert_yaxis()
+    else:
+        figure.suptitle("nothing meets all limits", fontsize=9)
     return figure
 
 
