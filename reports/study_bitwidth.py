@@ -8,6 +8,7 @@ weight step for each output map. `STUDIES` is the table.
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from accel.quantize import Group
 
@@ -140,7 +141,7 @@ class Study:
         groups : dict of pattern to groups
         versions : dict of pattern to digest
         """
-        made = (*self._uniform(), *self._sensitive(groups), *self._allocated(), *self._retrained())
+        made = (*self._uniform(), *self._retrained(), *self._sensitive(groups), *self._searched(), *self._allocated())
         images = {ALLOCATION: self.allocation_images}
         return [Task(*of_task, images.get(of_task[0], self.images), versions[of_task[1]]) for of_task in made]
 
@@ -149,6 +150,9 @@ class Study:
             for bits in WIDTHS:
                 for method in (DIRECT, L2):
                     yield UNIFORM, pattern, method, bits, bits, "", 0, 0, 0
+
+    def _searched(self) -> Iterator[Made]:
+        for pattern in self.patterns:
             for bits in self.searched:
                 yield UNIFORM, pattern, SEARCHED, bits, bits, "", 0, 0, self.evaluations
 
@@ -173,6 +177,12 @@ class Study:
                 yield UNIFORM, *what, "", seed, epochs, 0
 
 
+MATRICES: dict[str, Any] = {
+    "searched": (2, 3, 4),
+    "allocated": (3, 4),
+    "retrained": ((2, 2), (3, 3), (4, 4)),
+    "epochs": 4,
+}
 STUDIES: dict[str, Study] = {
     study.network: study
     for study in (
@@ -185,22 +195,23 @@ STUDIES: dict[str, Study] = {
         ),
         Study(
             "lenet5",
-            ("dense", "feature-map", "kernel", "block-4", "irregular"),
-            targets=tuple(
-                Target(pattern, 3, 4, 0.003, epochs, method)
-                for method, epochs in ((RETRAINED, 10), (BY_MAPS, 20))
-                for pattern in ("irregular", "block-4")
-            ),
-            epochs=4,
+            ("dense", "kernel", "block-4", "irregular"),
+            searched=(2, 3, 4),
+            allocated=(3, 4),
+            retrained=((3, 3), (4, 4)),
+            targets=tuple(Target(pattern, 3, 4, 0.003, 10, BY_MAPS) for pattern in ("irregular", "block-4")),
+            epochs=2,
         ),
-        Study("lenet-300-100", ("dense", "block-4", "irregular")),
-        Study("lenet-300-100-fashion", ("dense", "block-4", "irregular")),
+        Study("lenet-300-100", ("dense", "block-4"), **MATRICES),
+        Study("lenet-300-100-fashion", ("dense", "block-4"), **MATRICES),
         Study(
             "cifar-quick",
             ("dense", "kernel/block-4"),
+            searched=(3, 4),
+            allocated=(3, 4),
             retrained=((4, 5), (3, 3)),
-            targets=(Target("kernel/block-4", 4, 5, 0.01, epochs=6),),
-            epochs=3,
+            targets=(Target("kernel/block-4", 4, 5, 0.01, epochs=3),),
+            epochs=1,
             evaluations=80,
             images=1000,
             allocation_images=1000,

@@ -16,7 +16,7 @@ from retraining import IMAGES, LABELS, WIDTHS, lowered, pruned  # noqa: E402
 from accel.fixedpoint import Overflow, Rounding  # noqa: E402
 from accel.interchange import zoo  # noqa: E402
 from accel.interchange.datasets import load  # noqa: E402
-from accel.network import INPUT, Flatten, Linear, Network, ReLU  # noqa: E402
+from accel.network import INPUT, Conv2d, Flatten, Linear, MaxPool, Network, ReLU, Window  # noqa: E402
 from accel.program import MacLayer, Program  # noqa: E402
 from accel.pruned import PrunedNetwork  # noqa: E402
 from accel.quantize import Steps, Widths, l2_step, lower  # noqa: E402
@@ -113,6 +113,35 @@ class TestWhatItComputes:
             weight = module.operation(name).weight.flatten()
             weight[weight.abs().argmin()] += 1.01 * of.mac_layers[-1].weight_steps[0]
         assert not self.agrees(module, of, images)
+
+    @pytest.mark.parametrize("overflow", [Overflow.SAT, Overflow.WRAP])
+    @pytest.mark.parametrize("name", ["chain", "dense", "kernel+ikss"])
+    def test_scores_are_those_of_every_tensor_in_turn(self, name: str, overflow: Overflow) -> None:
+        """Sums are pooled before they are quantised, except where wrapping makes another code the largest."""
+        start, _, images = self.start(name)
+        of = lower(start, Widths(4, 3), images, overflow=overflow)
+        module = QuantizedModule(start.network.folded(), of).eval()
+        with torch.no_grad():
+            expected = module.activations(torch.tensor(images))
+            found = module(torch.tensor(images))
+            assert torch.equal(found, expected[of.output])
+            assert not torch.equal(found, expected[of.output] + 1e-3)  # negative control: equality is strict
+
+    def test_the_largest_sum_of_a_window_has_the_gradient(self) -> None:
+        """Of the sums 1.1 and 1.4, both of code 1, only the pixel of the second learns; no pixel of a smaller code."""
+        one = np.ones((1, 1, 1, 1), np.float32), np.zeros(1, np.float32)
+        layers = (
+            Conv2d("conv", (INPUT,), weight=one[0], bias=one[1], window=Window((1, 1))),
+            MaxPool("pool", ("conv",), Window((1, 2), (1, 2))),
+            Flatten("flat", ("pool",)),
+            Linear("last", ("flat",), weight=one[0][0, 0], bias=one[1]),
+        )
+        network = Network("two", (1, 1, 2), layers)
+        steps = Steps(weights={"conv": np.ones(1), "last": np.ones(1)}, signals={"conv": 1 / 4})
+        image = np.array([[[[0.275, 0.35]]]])  # in quarters 1.1 and 1.4
+        module = QuantizedModule(network, lower(PrunedNetwork(network), Widths(4, 4), image, steps))
+        module(torch.tensor(image, dtype=torch.float32)).sum().backward()
+        assert float(module.operation("conv").weight.grad) == pytest.approx(0.35, abs=1 / 255)
 
     def test_images_have_the_codes_that_lowering_gives_them(self) -> None:
         """Pixels k / 16 of digits, in 255 levels: with the tie at 127.5, the codes of `Signal.encode`, float64."""

@@ -25,7 +25,7 @@ from accel.train.quantizer import SATURATING, Levels, quantize
 from accel.train.recipe import Recipe
 from accel.train.samples import Images, Labels, pick_device
 from accel.train.steps import SPREAD, LayerSteps, StepRule
-from accel.train.walk import Accumulating, activations, origins
+from accel.train.walk import Accumulating, activations, origins, scores
 
 FindStep = Callable[[NDArray[np.float32], int, int], float]
 """From weights, the lowest and the highest code to a step: `accel.quantize.l2_step`, for one."""
@@ -134,14 +134,11 @@ class QuantizedModule(NetworkModule):
 
     def activations(self, images: Tensor) -> dict[str, Tensor]:
         """Return the real values of every tensor for a batch of images, by the names that the Program has."""
-        signal = self.program.input_signal
-        step = torch.tensor(signal.step, dtype=torch.float64, device=images.device)
-        codes = quantize(images.double(), step, Levels.of_signal(signal.format))
-        return activations(self.program, self, codes.to(images.dtype))
+        return activations(self.program, self, self._input(images))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the scores of a batch of images (batch, maps, height, width)."""
-        return self.activations(images)[self.program.output]
+        return scores(self.program, self, self._input(images))
 
     def arrays(self, layer: MacLayer) -> tuple[Tensor, Tensor]:
         """Return a layer's weights and biases, quantised in float64, as lowering does it."""
@@ -180,6 +177,11 @@ class QuantizedModule(NetworkModule):
         for steps in (self.weight_steps, self.signal_steps):
             if steps.learned:
                 steps.keep_apart_from_zero()
+
+    def _input(self, images: Tensor) -> Tensor:
+        signal = self.program.input_signal
+        step = torch.tensor(signal.step, dtype=torch.float64, device=images.device)
+        return quantize(images.double(), step, Levels.of_signal(signal.format)).to(images.dtype)
 
     def _step_of(self, tensor: str) -> Tensor | float:
         origin = self.origins[tensor]

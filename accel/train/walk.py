@@ -1,5 +1,6 @@
 """A Program's layers in PyTorch on real values, code * step; what weights are, and how sums become codes, is open."""
 
+from collections import Counter
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +12,7 @@ from accel.errors import EspalierError
 from accel.network import INPUT
 from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
 from accel.train.module import filled, padded
+from accel.train.quantizer import SATURATING
 
 Accumulating = MacLayer | AvgPoolLayer | AddLayer  # the layers that have an accumulator
 
@@ -29,8 +31,25 @@ def activations(program: Program, arithmetic: Arithmetic, images: Tensor) -> dic
     """Return the real values of every tensor for images (batch, maps, height, width), by layer name."""
     values = {INPUT: images}
     for layer in program.layers:
-        values[layer.name] = _output(program, layer, arithmetic, *(values[source] for source in layer.inputs))
+        made = _made(program, layer, arithmetic, *(values[source] for source in layer.inputs))
+        values[layer.name] = arithmetic.finished(layer, made) if isinstance(layer, Accumulating) else made
     return values
+
+
+def scores(program: Program, arithmetic: Arithmetic, images: Tensor) -> Tensor:
+    """Return the last of `activations`, with fewer values quantised: sums go through a max pool before that.
+
+    Quantisers that saturate are monotone, so that the same codes come out. A gradient goes to the largest sum of a
+    window, where sums of one code would all claim it.
+    """
+    pooled = _pooled_first(program)
+    values = {INPUT: images}
+    for layer in program.layers:
+        made = _made(program, layer, arithmetic, *(values[source] for source in layer.inputs))
+        late = pooled.get(layer.name, layer)
+        ready = isinstance(late, Accumulating) and layer not in pooled.values()
+        values[layer.name] = arithmetic.finished(late, made) if ready else made  # type: ignore[arg-type]
+    return values[program.output]
 
 
 def check_accumulators(program: Program) -> None:
@@ -64,17 +83,29 @@ def accumulator_steps(program: Program, layer: Accumulating) -> NDArray[np.float
             return np.array([max(steps) / max(layer.weights)])
 
 
-def _output(program: Program, layer: ProgramLayer, arithmetic: Arithmetic, *inputs: Tensor) -> Tensor:
+def _pooled_first(program: Program) -> dict[str, Accumulating]:
+    """Return for max pools the layer before them, where nothing else reads it and its codes saturate."""
+    read = Counter(source for layer in program.layers for source in layer.inputs)
+    made = {layer.name: layer for layer in program.layers if isinstance(layer, Accumulating)}
+    pools = [(pool.name, made.get(pool.inputs[0])) for pool in program.layers if isinstance(pool, MaxPoolLayer)]
+    return {
+        pool: layer
+        for pool, layer in pools
+        if layer and read[layer.name] == 1 and layer.requantize and layer.output.format.overflow in SATURATING
+    }
+
+
+def _made(program: Program, layer: ProgramLayer, arithmetic: Arithmetic, *inputs: Tensor) -> Tensor:
+    """Return what a layer makes of its inputs, its sums if it has some."""
     x = inputs[0]
     match layer:
         case MacLayer():
-            return arithmetic.finished(layer, _multiplied(layer, x, *arithmetic.arrays(layer)))
+            return _multiplied(layer, x, *arithmetic.arrays(layer))
         case AvgPoolLayer():
-            mean = F.avg_pool2d(filled(x, layer.window, 0.0), layer.window.kernel, layer.window.stride)
-            return arithmetic.finished(layer, mean)
+            return F.avg_pool2d(filled(x, layer.window, 0.0), layer.window.kernel, layer.window.stride)
         case AddLayer():
             left, right = _matching(program, layer)
-            return arithmetic.finished(layer, x * left + inputs[1] * right)
+            return x * left + inputs[1] * right
         case MaxPoolLayer():
             return F.max_pool2d(filled(x, layer.window, -float("inf")), layer.window.kernel, layer.window.stride)
         case ReluLayer():
