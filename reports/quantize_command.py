@@ -69,10 +69,12 @@ def command(**arguments: Any) -> None:
     widths, found = _widths(request, bench, budget)
     steps = quantizing.searched(bench, widths, request.search) if request.search else bench.calibration.steps
     direct = bench.lowered(widths, steps)
-    after, program = bench, direct
+    after, program, emulated = bench, direct, 0
     if request.retrain:
         after, steps = _retrained(request, bench, widths, steps)
         program = after.lowered(widths, steps)
+        test = datasets.load(bench.pruned.data, "test", request.data_dir)
+        emulated = quantizing.check_emulation(after, program, test)
     if request.accumulator_bits is not None:
         program = narrowed(program, request.accumulator_bits, ACCUMULATORS[request.accumulator_overflow])
     if budget is not None and (taken := cost_of(program).memory_bits) > budget:  # steps decide on bits of the biases
@@ -81,6 +83,7 @@ def command(**arguments: Any) -> None:
             f"{taken} bits, {taken - budget} too many; give a little less"
         )
     record = _record(request, bench, widths, {"quantized": direct, "result": program}, found)
+    record["emulated_images"] = emulated
     with output.writing(request.out):
         program.save(request.out)
     if request.json_file:
@@ -167,6 +170,10 @@ def _print(request: Request, bench: Workbench, widths: Widths, program: Program,
                 f"Error rate on {record['images'][split]:,} {split} images: {rates['float']:.2%} in float, "
                 f"{rates['quantized']:.2%} quantised{later}."
             )
+    if count := record["emulated_images"]:
+        console.print(
+            f"Emulated on real values, as it was trained, it has the engine's scores on all {count:,} test images."
+        )
     cost = cost_of(program)
     parameters = tables.kib(cost.total.parameter_memory_bits)
     print(f"{request.out}: {program.name}, {program.pattern}, {parameters} KiB of parameters")

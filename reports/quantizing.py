@@ -35,6 +35,7 @@ from sim.engine import compile_program
 if TYPE_CHECKING:
     from accel.train import Recipe
 
+PART = 250  # images whose tensors are held at once
 LOWEST, HIGHEST = 2, 8  # bits of what is allocated
 STEP_RATE = 0.1  # of steps that are learned, as a share of the learning rate, by the zoo's recipes
 
@@ -172,6 +173,34 @@ def allocated(
             progress=lambda at: shown.advance(f"lowest error {at.best:.2%}"),
         )
     return replace(found, widths=capped(found.widths))
+
+
+def check_emulation(bench: Workbench, program: Program, images: Dataset) -> int:
+    """Run a Program on real values too, as training sees it, and return for how many images the engine agrees: all.
+
+    Compared is every score, hence every prediction; with steps that are powers of two every code of every tensor.
+
+    Raises
+    ------
+    EspalierError
+        A code differs; the line says where. Or float64 is not proven exact for the Program.
+    """
+    from accel import train
+
+    engine, codes = compile_program(program), program.input_signal.encode(images.pixels())
+    everything = bench.calibration.steps.power_of_two
+    for first in range(0, len(codes), PART):
+        part = codes[first : first + PART]
+        run = engine.run(part, bench.threads, keep_tensors=everything)
+        expected = train.emulate(program, part)
+        for name, found in (run.tensors if everything else {program.output: run.codes}).items():
+            if (wrong := np.argwhere(found != expected[name])).size:
+                at, there = first + int(wrong[0, 0]), tuple(map(int, wrong[0, 1:]))
+                raise EspalierError(
+                    f"{name}: the engine's code {found[tuple(wrong[0])]} of image {at} at {there} is "
+                    f"{expected[name][tuple(wrong[0])]} in the emulation of the training"
+                )
+    return len(codes)
 
 
 def retrained(

@@ -138,7 +138,11 @@ def _uniform(task: Task, version: Version) -> dict[str, Any]:
         steps = replace(steps, per_output=task.method == BY_MAPS)
         recipe = retraining.recipe(bench.pruned.network.name, task.epochs, seed=task.seed)
         bench, steps = quantizing.retrained(bench, widths, steps, recipe, version.splits["train"], quiet=True)
-    return _costs(version, bench, bench.lowered(widths, steps))
+    program = bench.lowered(widths, steps)
+    emulated = {}
+    if task.method in (RETRAINED, BY_MAPS):
+        emulated["emulated_images"] = quantizing.check_emulation(bench, program, version.splits["test"])
+    return _costs(version, bench, program) | emulated
 
 
 def _sensitive(task: Task, version: Version) -> dict[str, Any]:
