@@ -4,20 +4,21 @@ import numpy as np
 import pytest
 from networks import chain, images_for, residual
 
+from accel import archive
 from accel.errors import EspalierError
+from accel.fixedpoint import Rounding
 from accel.network import Network
-from accel.program import Program
+from accel.program import KIND, Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import Calibration, Steps, Widths, lower, lower_calibrated, rules, steps_of
+from accel.quantize import calibration as calibration_module
 
 WIDTHS = (Widths(4, 4), Widths(3, 5), Widths(4, 4, 6, {"conv2": 3}, {"conv1": 5}), Widths(4, 4))
 
 
 def same(one: Program, two: Program) -> bool:
-    """Return whether two Programs have the same signals, weights and biases."""
-    pairs = list(zip(one.mac_layers, two.mac_layers, strict=True))
-    arrays = [(getattr(a, name), getattr(b, name)) for a, b in pairs for name in ("weights", "weight_steps", "bias")]
-    return one.signals == two.signals and all(np.array_equal(a, b) for a, b in arrays)
+    """Return whether two Programs are the same file."""
+    return archive.dump(KIND, one) == archive.dump(KIND, two)
 
 
 @pytest.mark.parametrize("build", [chain, residual])
@@ -44,6 +45,30 @@ def test_each_step_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None:
         counts.append(len(found))
     # conv2 at 3 bits and conv1's signals at 5 are known from the second
     assert counts == [7, 14, 14, 14]
+
+
+def test_a_layer_is_made_once() -> None:
+    """One that has the same bits and reads the same signal is the same object; the reader of another one is not."""
+    calibration = Calibration(PrunedNetwork(chain()), images_for(chain()))
+    one = lower_calibrated(calibration, Widths(4, 4))
+    two = lower_calibrated(calibration, Widths(4, 4, signal_bits_of={"conv2": 5}))
+    shared = [a is b for a, b in zip(one.mac_layers, two.mac_layers, strict=True)]
+    assert [x.name for x in one.mac_layers] == ["conv1", "conv2", "fc3", "fc4"]
+    assert shared == [True, False, False, True]  # conv2 gives, and fc3 reads, the signal of 5 bits
+    rounded = lower_calibrated(calibration, Widths(4, 4), rounding=Rounding.TRN)
+    assert rounded.mac_layers[0] is not one.mac_layers[0]
+
+
+def test_so_many_layers_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that were not asked for longest go first, and are made again."""
+    monkeypatch.setattr(calibration_module, "REMEMBERED", 4)
+    calibration = Calibration(PrunedNetwork(chain()), images_for(chain()))
+    one, again = (lower_calibrated(calibration, Widths(4, 4)) for _ in range(2))
+    assert one.mac_layers == again.mac_layers  # the objects, which compare by identity
+    lower_calibrated(calibration, Widths(5, 5))
+    late = lower_calibrated(calibration, Widths(4, 4))
+    assert same(late, one)
+    assert not set(late.mac_layers) & set(one.mac_layers)
 
 
 def test_images_are_run_once_and_only_where_a_step_is_to_be_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import pytest
 from commandline import complaint, contents, espalier
 
 from accel.cost import cost_of
+from accel.errors import EspalierError
 from accel.fixedpoint import Overflow
 from accel.interchange import datasets, zoo
 from accel.program import Program
@@ -107,6 +108,7 @@ def test_retraining(tmp_path: Path) -> None:
     program, record = made(tmp_path, *widths, "--retrain", 8, "--seed", 5)
     rates = record["error_rates"]["test"]
     assert rates["result"] == error_rate(program, "test") < rates["quantized"] - 0.02
+    assert record["emulated_images"] == len(datasets.load("digits", "test"))
     for seed in (5, 6):
         bench = Workbench(calibrated(), datasets.load("digits", "validation"))
         recipe = retraining.recipe("digits", 8, seed=seed)
@@ -116,6 +118,26 @@ def test_retraining(tmp_path: Path) -> None:
         after.lowered(Widths(2, 3), steps).save(tmp_path / "library")
         same = (tmp_path / "o.espalier").read_bytes() == (tmp_path / "library").read_bytes()
         assert same == (seed == 5)  # negative control: another seed
+
+
+@pytest.mark.parametrize("power_of_two", [False, True])
+def test_the_emulation_must_agree(monkeypatch: pytest.MonkeyPatch, power_of_two: bool) -> None:
+    """One code of one image that differs is told with its place; of other layers than the last, for powers of two."""
+    train = pytest.importorskip("accel.train")
+    bench = Workbench(calibrated(Steps(power_of_two=power_of_two)), datasets.load("digits", "validation"))
+    program, images = bench.lowered(Widths(3, 3)), datasets.load("digits", "test").take(60)
+    assert quantizing.check_emulation(bench, program, images) == 60
+    name = program.layers[0].name if power_of_two else program.output
+    emulate = train.emulate
+
+    def other(of: Any, codes: Any) -> Any:
+        tensors = emulate(of, codes)
+        tensors[name][17].flat[0] += 1
+        return tensors
+
+    monkeypatch.setattr(train, "emulate", other)
+    with pytest.raises(EspalierError, match=rf"{name}: the engine's code -?\d+ of image 17 at \(0"):
+        quantizing.check_emulation(bench, program, images)
 
 
 def test_narrow_accumulators(tmp_path: Path) -> None:

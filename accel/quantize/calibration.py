@@ -1,5 +1,6 @@
 """Calibration: a network and images, from which the steps of any widths are found, each of them once."""
 
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -9,12 +10,14 @@ from numpy.typing import NDArray
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.network import INPUT, Array, Clip, Flatten, MaxPool, Network, ReLU, Weighted
+from accel.program import MacLayer
 from accel.pruned import PrunedNetwork
 from accel.quantize.groups import Group, groups_of
 from accel.quantize.rules import L2, Steps
 from accel.signal import MULTIPLIER_BITS
 
 Floats = NDArray[np.float64]
+REMEMBERED = 64  # layers
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +42,7 @@ class Calibration:
     images: Array
     steps: Steps = L2
     _found: dict[tuple[Group, int, int], Floats] = field(default_factory=dict, init=False, repr=False)
+    _layers: dict[Hashable, MacLayer] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         network = self.pruned.network.folded()
@@ -73,6 +77,17 @@ class Calibration:
         if key not in self._found:
             self._found[key] = self._find_weight_steps(layer, highest)
         return self._found[key]
+
+    def layer(self, key: Hashable, make: Callable[[], MacLayer]) -> MacLayer:
+        """Return what `make` gives, or gave for the same key, which must say all that the layer depends on.
+
+        Widths that a search meets one after the other differ in few layers; the last `REMEMBERED` are kept.
+        """
+        made = self._layers.pop(key, None) or make()
+        self._layers[key] = made
+        if len(self._layers) > REMEMBERED:
+            del self._layers[next(iter(self._layers))]
+        return made
 
     def signal_step(self, name: str, form: FixedFormat, finest: float) -> float:
         """Return the step of a layer's signals, found where their codes are read, but no finer than `finest`.

@@ -198,6 +198,11 @@ class _Lowering:
         return min((layer.highest for layer in taken if isinstance(layer, Clip)), default=math.inf)
 
     def _mac(self, layer: Weighted) -> MacLayer:
+        bits = self.widths.of_weights(layer.name), self.widths.of_signal(layer.name)
+        key = layer.name, layer.inputs, self.signals[layer.inputs[0]], bits, self.rounding, self.overflow
+        return self.calibration.layer(key, lambda: self._new_mac(layer))
+
+    def _new_mac(self, layer: Weighted) -> MacLayer:
         mask = self.pruned.layer_mask(layer.name)
         pattern = parse_pattern(mask.pattern)
         last = layer.name == self.network.output
