@@ -117,6 +117,8 @@ class Study:
         Of each search.
     images, allocation_images : int
         Validation images that decide on steps; on widths, which fit themselves to few images more easily.
+    notes : tuple of str
+        What the page says beside the numbers.
     """
 
     network: str
@@ -131,6 +133,7 @@ class Study:
     evaluations: int = 150
     images: int = 2000
     allocation_images: int = 5000
+    notes: tuple[str, ...] = ()
     quick: bool = False
 
     def tasks(self, groups: dict[str, tuple[Group, ...]], versions: dict[str, str]) -> list[Task]:

@@ -23,10 +23,12 @@ def page(results: Results, figures: Iterable[str]) -> str:
         Of `reports.study_bitwidth_figures.render`.
     """
     targets = [Target(**record) for record in results.definition["targets"]]
+    notes = [f"- {note}" for note in results.definition["notes"]]
     parts = [
         f"# Word lengths of {results.network} on {results.data}",
         *_reproduce(results),
         *(["## Targets", _targets(results, targets)] if targets else []),
+        *(["## Notes", "\n".join(notes)] if notes else []),
         "## Uniform widths",
         _picture("widths", figures),
         *(_uniform(results, pattern) for pattern in results.float_rates),
@@ -47,11 +49,12 @@ def _reproduce(results: Results) -> list[str]:
     return [
         f"    espalier study bitwidth {results.network} --data-dir DATA{quick} --out FOLDER",
         "makes this folder; stopped, it goes on where it was. `reports/study_bitwidth.py` defines the study.",
-        f"Dense network in float: {_percent(results.dense_rate)} error on {images['test']:,} test images. Steps are "
+        f"Dense network in float: {percent(results.dense_rate)} error on {images['test']:,} test images. Steps are "
         f"found on training images; {definition['images']:,} validation images decide on steps in searches, "
         f"{definition['allocation_images']:,} on widths, the test images nothing. Searches take at most "
         f"{definition['evaluations']} evaluations; retraining, in which steps are learned, {definition['epochs']} "
-        "epochs where nothing else is said.",
+        "epochs where nothing else is said. A Program that was retrained is also run on real values, as training sees "
+        "it; the integer engine must give the same scores on every test image.",
     ]
 
 
@@ -75,7 +78,7 @@ def _targets(results: Results, targets: list[Target]) -> str:
 def _uniform(results: Results, pattern: str) -> str:
     found = {method: results.uniform(pattern, method) for method in METHODS}
     pairs = sorted({pair for points in found.values() for pair in points} | {(bits, bits) for bits in WIDTHS})
-    floating = _percent(results.float_rates[pattern]["test"])
+    floating = percent(results.float_rates[pattern]["test"])
     rows = [
         f"**{pattern}**, {results.sparsities[pattern]:.1%} gone, {floating} in float",
         "",
@@ -83,7 +86,7 @@ def _uniform(results: Results, pattern: str) -> str:
         "| --- |" + " ---: |" * (len(METHODS) + 1),
     ]
     for pair in pairs:
-        cells = [_percent(fmean(p.error_rate for p in found[m][pair])) if pair in found[m] else "" for m in METHODS]
+        cells = [percent(fmean(p.error_rate for p in found[m][pair])) if pair in found[m] else "" for m in METHODS]
         some = next(points[pair] for points in found.values() if pair in points)
         rows.append(f"| {pair[0]}, {pair[1]} | {' | '.join(cells)} | {some[0].values['parameter_bits'] / 8192:.1f} |")
     return "\n".join(rows)
@@ -100,7 +103,7 @@ def _allocations(results: Results) -> str:
             cells = [
                 pattern,
                 f"{uniform.task.weight_bits} bits, {uniform.values['memory_bits'] / 8192:.1f} KiB",
-                *(f"{_percent(p.error_rate)} ({_percent(p.values['rates']['validation'])})" for p in (uniform, chosen)),
+                *(f"{percent(p.error_rate)} ({percent(p.values['rates']['validation'])})" for p in (uniform, chosen)),
                 f"{chosen.values['memory_bits'] / 8192:.1f} KiB",
                 told,
             ]
@@ -112,5 +115,6 @@ def _picture(name: str, figures: Iterable[str]) -> str:
     return f"![{CAPTIONS[name]}]({name}.png)\n\n*{CAPTIONS[name]}*" if f"{name}.png" in figures else ""
 
 
-def _percent(rate: float) -> str:
+def percent(rate: float) -> str:
+    """Return a rate, 0..1, as the pages write it."""
     return f"{100 * rate:.2f} %"

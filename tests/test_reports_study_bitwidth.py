@@ -1,10 +1,13 @@
 """`espalier study bitwidth`: what its tables say is what the library gives; stopped and resumed; bad input."""
 
 import json
+import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from commandline import complaint, contents, espalier, espalier_process
 
 pytest.importorskip("torch", reason="retraining needs PyTorch (extra train)")
@@ -16,6 +19,7 @@ from accel.quantize import Calibration, Widths, groups_of
 from reports import measure, study_bitwidth_run
 from reports.quantizing import Workbench
 from reports.study_bitwidth import ALLOCATION, L2, RETRAINED, SEARCHED, Study, Target, Task
+from reports.study_bitwidth_index import index, main
 from reports.study_bitwidth_results import Point, Results
 
 COMMAND = ("study", "bitwidth", "digits", "--quick", "--out")
@@ -85,18 +89,51 @@ class TestResults:
                 Results.from_json(wrong)
 
 
-def test_outcomes_literally() -> None:
-    """A target's rise is the mean of the seeds over the dense float network; sizes compare with 32-bit weights."""
+def study_of_targets(*targets: Target) -> Results:
+    """Return a study of a network that was retrained with three seeds, to 2, 3 and 4 %, 32 times smaller."""
     points = tuple(
         Point(
             Task("uniform", "kernel", RETRAINED, 3, 4, "", seed, 1, 0, 10, "v"),
-            {"rates": {"test": rate}, "parameter_bits": 100, "memory_bits": 300},
+            {"rates": {"test": rate}, "parameter_bits": 100, "memory_bits": 300, "emulated_images": 100},
         )
         for seed, rate in enumerate((0.02, 0.03, 0.04))
     )
     rates = {"dense": {"test": 0.01}, "kernel": {"test": 0.015}}
-    found = Results("n", "d", {}, rates, {"test": 100}, 3200, {"dense": 0.0, "kernel": 0.5}, points)
-    np.testing.assert_allclose(found.outcome(Target("kernel", 3, 4, 0.003)), (0.02, 0.01, 0.03, 32))
+    definition = {"targets": [asdict(target) for target in targets]}
+    return Results("n", "d", definition, rates, {"test": 100}, 3200, {"dense": 0.0, "kernel": 0.5}, points)
+
+
+def test_outcomes_literally() -> None:
+    """A target's rise is the mean of the seeds over the dense float network; sizes compare with 32-bit weights."""
+    outcome = study_of_targets().outcome(Target("kernel", 3, 4, 0.003))
+    np.testing.assert_allclose(outcome, (0.02, 0.01, 0.03, 32))
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        (Target("kernel", 3, 4, 0.02), "met"),
+        (Target("kernel", 3, 4, 0.003), "missed by 1.70 %"),
+        (Target("kernel", 3, 4, 0.02, smaller=33), "too large"),
+    ],
+)
+def test_the_index_says_what_was_met(target: Target, told: str) -> None:
+    """Means over the seeds decide, and sizes; what the emulation was compared on is added up."""
+    text = index([study_of_targets(target)])
+    assert f"| +2.00 % (+1.00 to +3.00), 3 | 32.0 times | **{told}** |" in text
+    assert "Each of the 3 retrained Programs" in text
+    assert "300 in all" in text
+
+
+def test_the_index_of_a_folder(whole: Path, tmp_path: Path) -> None:
+    """It has the allocation and the methods of every study in the folder; elsewhere there is nothing to write."""
+    shutil.copytree(whole, tmp_path / "digits")
+    assert CliRunner().invoke(main, [str(tmp_path)]).exit_code == 0
+    text = (tmp_path / "README.md").read_text()
+    assert "| digits | dense | " in text
+    assert "KiB, 4 bits | " in text
+    (point,) = Results.from_json((whole / "results.json").read_text()).uniform("dense", SEARCHED)[3, 3]
+    assert f"| {100 * point.error_rate:.2f} % |" in text.split("## Methods")[1]
 
 
 def test_the_page(whole: Path) -> None:
