@@ -44,6 +44,8 @@ class Task:
         Validation images that decide.
     version : str
         Digest of the network.
+    batch_size, learning_rate : int, float
+        Of retraining; 0 is what the zoo has.
     """
 
     kind: str
@@ -57,6 +59,8 @@ class Task:
     evaluations: int
     images: int
     version: str
+    batch_size: int = 0
+    learning_rate: float = 0.0
 
     @property
     def key(self) -> str:
@@ -80,6 +84,8 @@ class Target:
         How it is retrained.
     smaller : float
         How many times the weights of the dense network in 32 bits are larger than all parameters, indices counted.
+    batch_size, learning_rate : int, float
+        Of retraining; 0 is what the zoo has.
     """
 
     pattern: str
@@ -89,6 +95,8 @@ class Target:
     epochs: int = 10
     method: str = RETRAINED
     smaller: float = 20.0
+    batch_size: int = 0
+    learning_rate: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -144,9 +152,13 @@ class Study:
         groups : dict of pattern to groups
         versions : dict of pattern to digest
         """
-        made = (*self._uniform(), *self._retrained(), *self._sensitive(groups), *self._searched(), *self._allocated())
         images = {ALLOCATION: self.allocation_images}
-        return [Task(*of_task, images.get(of_task[0], self.images), versions[of_task[1]]) for of_task in made]
+
+        def task(made: Made, *fit: Any) -> Task:
+            return Task(*made, images.get(made[0], self.images), versions[made[1]], *fit)
+
+        others = *self._sensitive(groups), *self._searched(), *self._allocated()
+        return [*map(task, self._uniform()), *(task(*made) for made in self._retrained()), *map(task, others)]
 
     def _uniform(self) -> Iterator[Made]:
         for pattern in self.patterns:
@@ -170,14 +182,18 @@ class Study:
             for bits in self.allocated:
                 yield ALLOCATION, pattern, L2, bits, bits, "", 0, 0, self.evaluations
 
-    def _retrained(self) -> Iterator[Made]:
-        wanted = {(x.pattern, x.method, x.weight_bits, x.signal_bits): (self.seeds, x.epochs) for x in self.targets}
+    def _retrained(self) -> Iterator[tuple[Any, ...]]:
+        """Return also the images in a batch and the learning rate."""
+        wanted = {
+            (x.pattern, x.method, x.weight_bits, x.signal_bits): (self.seeds, x.epochs, x.batch_size, x.learning_rate)
+            for x in self.targets
+        }
         for pattern in self.patterns:
             for pair in self.retrained:
-                wanted.setdefault((pattern, RETRAINED, *pair), (1, self.epochs))
-        for what, (seeds, epochs) in wanted.items():
+                wanted.setdefault((pattern, RETRAINED, *pair), (1, self.epochs, 0, 0.0))
+        for what, (seeds, epochs, *fit) in wanted.items():
             for seed in range(seeds):
-                yield UNIFORM, *what, "", seed, epochs, 0
+                yield (UNIFORM, *what, "", seed, epochs, 0), *fit
 
 
 MATRICES: dict[str, Any] = {
@@ -198,11 +214,11 @@ STUDIES: dict[str, Study] = {
         ),
         Study(
             "lenet5",
-            ("dense", "kernel", "block-4", "irregular"),
+            ("dense", "block-4", "irregular"),
             searched=(2, 3, 4),
             allocated=(3, 4),
-            retrained=((3, 3), (4, 4)),
-            targets=tuple(Target(pattern, 3, 4, 0.003, 10, BY_MAPS) for pattern in ("irregular", "block-4")),
+            retrained=((2, 2), (3, 3), (4, 4)),
+            targets=(Target("irregular", 3, 4, 0.003, 10, BY_MAPS, batch_size=32, learning_rate=1e-3),),
             epochs=2,
         ),
         Study("lenet-300-100", ("dense", "block-4"), **MATRICES),

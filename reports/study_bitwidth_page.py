@@ -65,7 +65,7 @@ def _targets(results: Results, targets: list[Target]) -> str:
         asked = (
             f"{target.pattern}, {results.sparsities[target.pattern]:.1%} gone, {target.weight_bits}-bit weights, "
             f"{target.signal_bits}-bit signals: at most +{100 * target.rise:g} %, {target.smaller:g} times smaller "
-            f"({target.method}, {target.epochs} epochs)"
+            f"({target.method}, {target.epochs} epochs{_fit(target)})"
         )
         missed = [] if rise <= target.rise + 1e-12 else [f"missed by {100 * (rise - target.rise):.2f} %"]
         missed += [] if smaller >= target.smaller else [f"{target.smaller - smaller:.1f} times too large"]
@@ -73,6 +73,11 @@ def _targets(results: Results, targets: list[Target]) -> str:
         floating = results.float_rates[target.pattern]["test"] - results.dense_rate
         rows.append(f"| {asked} | {', '.join(missed) or 'met'}: {told} | {100 * floating:+.2f} % |")
     return "\n".join(rows)
+
+
+def _fit(target: Target) -> str:
+    batch = f", batches of {target.batch_size}" if target.batch_size else ""
+    return batch + (f", learning rate {target.learning_rate:g}" if target.learning_rate else "")
 
 
 def _uniform(results: Results, pattern: str) -> str:

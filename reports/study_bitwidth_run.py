@@ -136,7 +136,8 @@ def _uniform(task: Task, version: Version) -> dict[str, Any]:
         steps = quantizing.searched(bench, widths, task.evaluations)
     if task.method in (RETRAINED, BY_MAPS):
         steps = replace(steps, per_output=task.method == BY_MAPS)
-        recipe = retraining.recipe(bench.pruned.network.name, task.epochs, seed=task.seed)
+        fit: dict[str, Any] = {"batch_size": task.batch_size or None, "learning_rate": task.learning_rate or None}
+        recipe = retraining.recipe(bench.pruned.network.name, task.epochs, seed=task.seed, **fit)
         bench, steps = quantizing.retrained(bench, widths, steps, recipe, version.splits["train"], quiet=True)
     program = bench.lowered(widths, steps)
     emulated = {}
