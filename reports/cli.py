@@ -45,6 +45,7 @@ array_option = _option("--array", default="8x8", show_default=True, help="Output
 clock_option = _option("--clock", help="Of the array, such as 200MHz; 100MHz by default.")
 sram_option = _option("--sram", help="On-chip memory to fit into, such as 64KiB.")
 technology_option = _option("--technology", help="asic-45nm (default), ecp5-45f, zynq-7020, zu7ev, or your TOML file.")
+formats_option = _option("--formats", type=FILE, help="TOML file of ap_fixed formats, layer by layer; see below.")
 pattern_option = _option("--pattern", help="Which version of a zoo network, or how to prune a dense file.")
 
 
@@ -127,6 +128,7 @@ def size(**arguments: Any) -> None:
 @_option("--accumulator-overflow", default="wrap", show_default=True, help="What they do: wrap, saturate.")
 @_option("--rounding", default="RND", show_default=True, help="ap_fixed rounding of every requantisation.")
 @_option("--overflow", default="SAT", show_default=True, help="ap_fixed overflow of every requantisation.")
+@formats_option
 @_option("--cluster-lanes", type=click.IntRange(1), help="Order outputs so that so many lanes agree on what they read.")
 @_option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of retraining.")
 @_option("--out", "-o", type=FILE, required=True, help="The Program to write.")
@@ -136,9 +138,18 @@ def size(**arguments: Any) -> None:
 def quantize(**arguments: Any) -> None:
     """Turn a network into a Program: integers, indices, requantisation.
 
+    A file of --formats names layers, and what HLS would declare for them, which goes above all other options; weights
+    and signals become what an assignment makes of them (without modes: AP_TRN, AP_WRAP). `input` is the image:
+
+    \b
+        input = "ap_ufixed<8,0,AP_RND,AP_SAT>"
+        [conv1]
+        weight = "ap_fixed<6,1,AP_RND,AP_SAT>"
+        output = "ap_ufixed<8,3,AP_RND_CONV,AP_SAT>"
+
     Example: espalier quantize lenet5 --pattern ikss --weight-bits 4 --signal-bits 5 -o lenet5.espalier
     Example: espalier quantize lenet5 --budget-error 0.01 --retrain 5 -o small.espalier
-    """
+    """  # noqa: D301 - the \\b is click's own
     quantize_command.command(**arguments)
 
 

@@ -12,8 +12,9 @@ from accel.fixedpoint import Overflow, Rounding
 from accel.interchange import datasets
 from accel.program import Program
 from accel.prune import cluster
-from accel.quantize import RULES, Allocation, Calibration, Steps, Widths, bits_of, narrowed
+from accel.quantize import FOUND, RULES, Allocation, Calibration, Steps, Widths, bits_of, narrowed
 from reports import measure, output, quantizing, retraining, tables
+from reports.formats_file import read_formats
 from reports.parsing import parse_memory, parse_mode
 from reports.quantizing import Workbench
 from reports.versions import version_of
@@ -48,6 +49,7 @@ class Request:
     accumulator_overflow: str
     rounding: str
     overflow: str
+    formats: Path | None
     cluster_lanes: int | None
     seed: int
     threads: int | None
@@ -100,12 +102,17 @@ def _checked(request: Request) -> int | None:
     for name, value in (("--learning-rate", request.learning_rate), ("--batch-size", request.batch_size)):
         if value is not None and not request.retrain:
             raise EspalierError(f"{name} {value:g}: nothing is retrained; --retrain says for how many epochs")
+    found = request.search or request.retrain or request.budget_memory or request.budget_error is not None
+    if request.formats is not None and found:
+        raise EspalierError("--formats says what is given; --search, --retrain and the budgets would change it")
     output.check_place(request.out, request.json_file)
     return parse_memory(request.budget_memory, "--budget-memory") if request.budget_memory else None
 
 
 def _bench(request: Request) -> Workbench:
     modes = {"rounding": parse_mode(Rounding, request.rounding), "overflow": parse_mode(Overflow, request.overflow)}
+    if request.formats is not None:
+        modes["formats"] = read_formats(request.formats)
     pruned = version_of(request.network, request.pattern)
     pruned = cluster(pruned, request.cluster_lanes) if request.cluster_lanes else pruned
     calibration = measure.calibration_images(request.network, pruned.data, request.data_dir)
@@ -119,6 +126,7 @@ def _bench(request: Request) -> Workbench:
 
 def _widths(request: Request, bench: Workbench, memory_bits: int | None) -> tuple[Widths, Allocation | None]:
     most = Widths(request.weight_bits, request.signal_bits, request.input_bits)
+    most = bench.modes.get("formats", FOUND).applied(most)
     if request.budget_error is None and memory_bits is None:
         return most, None
     found = quantizing.allocated(bench, most, request.budget_error, memory_bits, request.evaluations)

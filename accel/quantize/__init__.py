@@ -3,6 +3,7 @@
 from accel.quantize.accumulators import narrowed
 from accel.quantize.allocate import Allocation, allocate
 from accel.quantize.calibration import Calibration
+from accel.quantize.formats import FOUND, Formats
 from accel.quantize.groups import Group, bits_of, groups_of, widths_with
 from accel.quantize.judge import Progress
 from accel.quantize.lower import lower, lower_calibrated
@@ -14,11 +15,13 @@ from accel.quantize.widths import Widths
 
 __all__ = [
     "FACTORS",
+    "FOUND",
     "HIGH_BITS",
     "POWERS",
     "RULES",
     "Allocation",
     "Calibration",
+    "Formats",
     "Group",
     "Progress",
     "Sensitivity",

@@ -42,6 +42,7 @@ from accel.program import (
 )
 from accel.pruned import PrunedNetwork
 from accel.quantize.calibration import Calibration
+from accel.quantize.formats import FOUND, Formats, step_of
 from accel.quantize.rules import L2, Steps
 from accel.quantize.widths import Widths
 from accel.signal import (
@@ -96,15 +97,19 @@ def lower_calibrated(
     *,
     rounding: Rounding = Rounding.RND,
     overflow: Overflow = Overflow.SAT,
+    formats: Formats = FOUND,
 ) -> Program:
     """Return the Program of a network at the given word lengths, as `lower`; again at others it takes far less time.
+
+    What `formats` give goes above widths, steps and modes.
 
     Raises
     ------
     EspalierError
-        A layer is of a kind that no Program has, or no Program holds its numbers.
+        A layer is of a kind that no Program has, no Program holds its numbers, or a format is of no layer.
     """
-    return _Lowering(calibration, widths, rounding, overflow).run()
+    formats.check(calibration.pruned)
+    return _Lowering(calibration, formats.applied(widths), rounding, overflow, formats).run()
 
 
 @dataclass
@@ -113,6 +118,7 @@ class _Lowering:
     widths: Widths
     rounding: Rounding
     overflow: Overflow
+    formats: Formats
 
     def run(self) -> Program:
         pruned = self.pruned = self.calibration.pruned
@@ -162,6 +168,8 @@ class _Lowering:
 
     def _input_signal(self) -> Signal:
         """Return the image's signal, rounded as asked where that is to nearest: a floor of k * step may be k - 1."""
+        if (given := self.formats.signal(INPUT)) is not None:
+            return given
         step, signed = self.calibration.input_step(self.widths.input_bits)
         rounding = Rounding.RND if self.rounding in (Rounding.TRN, Rounding.TRN_ZERO) else self.rounding
         return Signal(integer_format(self.widths.input_bits, signed, rounding), step)
@@ -182,6 +190,8 @@ class _Lowering:
         It has a sign if the accumulator is `signed` and no ReLU follows. A power of two that is not given is no finer
         than the accumulator, so that requantisation only ever shifts down.
         """
+        if (given := self.formats.signal(name)) is not None:
+            return given
         signed = signed and name not in self.absorbed.values()
         form = integer_format(self.widths.of_signal(name), signed, self.rounding, self.overflow)
         steps = self.calibration.steps
@@ -250,6 +260,8 @@ class _Lowering:
         """
         highest = 2 ** (bits - 1) - 1
         matrix, kept = layer.weight.reshape(len(layer.weight), -1), kept.reshape(len(kept), -1)
+        if (form := self.formats.weights.get(layer.name)) is not None:
+            return np.array([step_of(form)]), form.encode(matrix) * kept
         steps = self.calibration.weight_steps(layer, bits)
         magnitude = np.minimum(np.floor(np.abs(matrix) / steps[:, None] + 0.5), highest)
         return steps, (np.sign(matrix) * magnitude * kept).astype(np.int64)
