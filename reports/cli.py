@@ -45,7 +45,9 @@ array_option = _option("--array", default="8x8", show_default=True, help="Output
 clock_option = _option("--clock", help="Of the array, such as 200MHz; 100MHz by default.")
 sram_option = _option("--sram", help="On-chip memory to fit into, such as 64KiB.")
 technology_option = _option("--technology", help="asic-45nm (default), ecp5-45f, zynq-7020, zu7ev, or your TOML file.")
-formats_option = _option("--formats", type=FILE, help="TOML file of ap_fixed formats, layer by layer; see below.")
+formats_option = _option(
+    "--formats", type=FILE, help="TOML: ap_fixed formats layer by layer; `espalier quantize --help` shows one."
+)
 pattern_option = _option("--pattern", help="Which version of a zoo network, or how to prune a dense file.")
 
 
@@ -337,6 +339,7 @@ def study_bitwidth(**arguments: Any) -> None:
 @_option("--power-of-two", is_flag=True, help="Steps that are powers of two: requantisation is a shift.")
 @_option("--per-output", is_flag=True, help="A weight step for each output map.")
 @_option("--rounding", default="RND", show_default=True, help="ap_fixed rounding of every requantisation.")
+@formats_option
 @_option("--out", "-o", type=FILE, required=True, help="The network or Program to write.")
 def import_(**arguments: Any) -> None:
     """Read an ONNX file: a float network, or a Program if it is quantised (QONNX, QDQ) or --data are given.

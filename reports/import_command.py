@@ -15,8 +15,9 @@ from accel.interchange.datasets import NAMES, check_choice
 from accel.interchange.onnx_import import ImportedNetwork, import_model
 from accel.program import Program
 from accel.pruned import PrunedNetwork
-from accel.quantize import RULES, Calibration, Steps, Widths, lower_calibrated
+from accel.quantize import FOUND, RULES, Calibration, Steps, Widths, lower_calibrated
 from reports import output, tables
+from reports.formats_file import read_formats
 from reports.parsing import parse_mode
 
 IMAGES = "images"  # the array of a calibration file, if it holds several
@@ -36,6 +37,7 @@ class Request:
     power_of_two: bool
     per_output: bool
     rounding: str
+    formats: Path | None
     out: Path
 
 
@@ -52,6 +54,8 @@ def command(**arguments: Any) -> None:
         made = _quantized(request, found)
     elif request.data is not None:
         raise EspalierError(f"{request.model}: is quantised already and needs no --data")
+    elif request.formats is not None:
+        raise EspalierError("--formats: nothing is quantised here; images to calibrate with go with --data")
     with output.writing(request.out):
         made.save(request.out)
     for note in found.notes:
@@ -69,7 +73,8 @@ def _quantized(request: Request, found: ImportedNetwork) -> Program:
     widths = Widths(request.weight_bits, request.signal_bits, request.input_bits)
     steps = Steps(request.rule, power_of_two=request.power_of_two, per_output=request.per_output)
     calibration = Calibration(found.result, images, steps)
-    return lower_calibrated(calibration, widths, rounding=parse_mode(Rounding, request.rounding))
+    formats = read_formats(request.formats) if request.formats else FOUND
+    return lower_calibrated(calibration, widths, rounding=parse_mode(Rounding, request.rounding), formats=formats)
 
 
 def calibration_images(path: Path, last: bool) -> NDArray[np.float32]:
