@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from statistics import fmean
 
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
-from reports.drawing import look, one_legend, panels_of, rendered
-from reports.study_bitwidth import METHODS
-from reports.study_bitwidth_results import Results
+from reports.drawing import look, minor_labels, one_legend, panels_of, rendered
+from reports.study_bitwidth import BY_MAPS, METHODS, RETRAINED, WIDTHS
+from reports.study_bitwidth_results import Point, Results
 
 
 def widths(results: Results) -> Figure:
@@ -23,7 +26,7 @@ def widths(results: Results) -> Figure:
         axes.axhline(
             100 * results.float_rates[pattern]["test"], color="black", linestyle="--", linewidth=1, label="float"
         )
-        axes.set_yscale("log")
+        _bits_and_rates(axes)
         axes.set_title(f"{pattern}, {results.sparsities[pattern]:.0%} gone", fontsize=9)
     one_legend(figure, panels, "outside right upper")
     figure.supxlabel("bits of weights and signals", fontsize=9)
@@ -35,16 +38,21 @@ def sensitivity(results: Results) -> Figure:
     """Return the error rate with one group at a few bits and the rest in high precision: a line for each group."""
     patterns = [pattern for pattern in results.float_rates if results.sensitivities(pattern)]
     figure, panels = panels_of(len(patterns), margin=2.4)
+    if len(patterns) == 1:
+        figure.set_size_inches(7.2, 4.2)
+    smallest = 50 / results.definition["images"]  # half an image: none at all has no place on a log scale
     for axes, pattern in zip(panels, patterns, strict=False):
         for index, (group, rates) in enumerate(results.sensitivities(pattern).items()):
             bits = sorted(rates)
             dash = "-" if group.startswith("weights") else ":"
-            axes.plot(bits, [100 * rates[b] for b in bits], dash, label=group, linewidth=1.2, **look(index))
-        axes.set_yscale("log")
-        axes.set_title(pattern, fontsize=9)
+            axes.plot(
+                bits, [max(100 * rates[b], smallest) for b in bits], dash, label=group, linewidth=1.2, **look(index)
+            )
+        _bits_and_rates(axes)
+        axes.set_title(f"{pattern}, all else in high precision", fontsize=9)
     one_legend(figure, panels, "outside right upper")
     figure.supxlabel("bits of the group", fontsize=9)
-    figure.supylabel("error rate in %, validation images", fontsize=9)
+    figure.supylabel(f"error rate in %, {results.definition['images']:,} validation images", fontsize=9)
     return figure
 
 
@@ -54,25 +62,39 @@ def pareto(results: Results) -> Figure:
     axes = figure.add_subplot()
     for index, pattern in enumerate(results.float_rates):
         points = [p for p in results.points if p.task.pattern == pattern and "memory_bits" in p.values]
-        places = [p.values["memory_bits"] / 8192 for p in points]
-        axes.plot(places, [100 * p.error_rate for p in points], linestyle="", label=pattern, **look(index))
+        for trained, face, name in ((False, "none", pattern), (True, None, f"{pattern}, retrained")):
+            some = [p for p in points if (p.task.method in (RETRAINED, BY_MAPS)) == trained]
+            places, rates = [_kib(p) for p in some], [100 * p.error_rate for p in some]
+            axes.plot(places, rates, linestyle="", label=name, markerfacecolor=face, **look(index))
     front = results.front()
-    axes.plot(
-        [p.values["memory_bits"] / 8192 for p in front],
-        [100 * p.error_rate for p in front],
-        color="black",
-        linewidth=1,
-        drawstyle="steps-post",
-        label="front",
-    )
+    places, rates = [_kib(p) for p in front], [100 * p.error_rate for p in front]
+    axes.plot(places, rates, color="black", linewidth=1, drawstyle="steps-post", label="front")
     axes.axhline(100 * results.dense_rate, color="black", linestyle="--", linewidth=1, label="dense, float")
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlabel("on-chip memory in KiB: parameters, indices, live signals")
-    axes.set_ylabel("error rate in %, test images")
+    _plain(axes.xaxis)
+    _plain(axes.yaxis)
+    axes.set_xlabel("on-chip memory in KiB: parameters, indices, live signals (log scale)")
+    axes.set_ylabel(f"error rate in %, {results.images['test']:,} test images (log scale)")
     axes.set_title(f"{results.network} on {results.data}")
-    figure.legend(loc="outside right upper", fontsize=7)
+    figure.legend(loc="outside right upper", fontsize=8)
     return figure
+
+
+def _bits_and_rates(axes: Axes) -> None:
+    axes.set_xticks(WIDTHS)
+    axes.set_yscale("log")
+    _plain(axes.yaxis)
+
+
+def _plain(axis: Axis) -> None:
+    """Write powers of ten as numbers, and some numbers between them."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(FuncFormatter(minor_labels))
+
+
+def _kib(point: Point) -> float:
+    return float(point.values["memory_bits"]) / 8192
 
 
 FIGURES: dict[str, Callable[[Results], Figure]] = {"widths": widths, "sensitivity": sensitivity, "pareto": pareto}
