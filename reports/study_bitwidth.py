@@ -212,8 +212,8 @@ STUDIES: dict[str, Study] = {
             images=250,
             allocation_images=250,
             notes=(
-                "250 validation images tell error rates 0.4 % apart, and 350 test images 0.3 %: allocated widths that "
-                "are better on the former by one or two images are worse on the latter by as many.",
+                "250 validation images tell error rates 0.4 % apart, and 350 test images 0.3 %: allocated widths "
+                "that are better on the former by one or two images are worse on the latter by as many.",
             ),
         ),
         Study(
@@ -225,9 +225,10 @@ STUDIES: dict[str, Study] = {
             targets=(Target("irregular", 3, 4, 0.003, 10, BY_MAPS, batch_size=32, learning_rate=1e-3),),
             epochs=2,
             notes=(
-                "The target is missed by less than the seeds differ. Ten epochs with the zoo's batches of 128 gave +0.37 % "
-                "(one seed); batches of 32, and so four times the steps, +0.34 % (three). The same network in float is at "
-                "+0.21 % already. Not tried for want of CPU time: longer training, more bits for the first layer alone.",
+                "The target is missed by less than the seeds differ. Ten epochs with the zoo's batches of 128 "
+                "gave +0.37 % (one seed); batches of 32, and so four times the steps, +0.34 % (three). The same "
+                "network in float is at +0.21 % already. Not tried for want of CPU time: longer training, more "
+                "bits for the first layer alone.",
             ),
         ),
         Study("lenet-300-100", ("dense", "block-4"), **MATRICES),
@@ -244,10 +245,10 @@ STUDIES: dict[str, Study] = {
             images=1000,
             allocation_images=1000,
             notes=(
-                "The pruned network is at +1.18 % in float, so that its target cannot be met by quantisation alone; that "
-                "costs 0.65 % more after 3 epochs of retraining, which was all that CPU time allowed (its pruning was "
-                "followed by 20). The dense network is at +1.02 % after one epoch at these widths. It would take longer "
-                "retraining, and a pruned network that is nearer to the dense one.",
+                "The pruned network is at +1.18 % in float, so that its target cannot be met by quantisation "
+                "alone; that costs 0.65 % more after 3 epochs of retraining, which was all that CPU time allowed "
+                "(its pruning was followed by 20). The dense network is at +1.02 % after one epoch at these "
+                "widths. It would take longer retraining, and a pruned network that is nearer to the dense one.",
             ),
         ),
     )

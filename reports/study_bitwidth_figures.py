@@ -88,9 +88,11 @@ def _bits_and_rates(axes: Axes) -> None:
 
 
 def _plain(axis: Axis) -> None:
-    """Write powers of ten as numbers, and some numbers between them."""
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(FuncFormatter(minor_labels))
+    """Write powers of ten as numbers, and some numbers between them; all of these on less than a decade."""
+    low, high = axis.get_view_interval()
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    axis.set_major_formatter(plain)
+    axis.set_minor_formatter(plain if high < 10 * low else FuncFormatter(minor_labels))
 
 
 def _kib(point: Point) -> float:
