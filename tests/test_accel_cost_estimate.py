@@ -1,5 +1,6 @@
 """The whole estimate: sums, what fits and what binds, energy by hand, other word lengths, how fast it is."""
 
+import contextlib
 import json
 import math
 import time
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import chain, images_for, residual
-from programs import PIXEL, mac_layer, program
+from programs import PIXEL, mac_layer, program, signal
 
 from accel.array import MacArray
 from accel.cost import (
@@ -34,7 +35,9 @@ from accel.program import Program
 from accel.prune import Space, select_by_magnitude
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
+from accel.signal import Requantize
 from accel.window import Window
+from rtl.assemble import assemble
 
 ASIC = load_technology("asic-45nm")
 FREE = Limits()
@@ -185,6 +188,21 @@ class TestFits:
         assert of(it, (8, 8), technology="ecp5-45f").fits  # type: ignore[arg-type]
         large = of(lenet5("dense"), (8, 64), technology="ecp5-45f")  # type: ignore[arg-type]
         assert large.problems[0] == f"{sum(x.count for x in large.memories)} EBR are needed, there are 108"
+
+    @pytest.mark.parametrize(("stride", "fits"), [((1, 1), True), ((2, 2), True), ((3, 3), False), ((1, 2), False)])
+    def test_strides_of_the_hardware(self, stride: tuple[int, int], fits: bool) -> None:
+        """A stride that the address generator does not know is a problem, whatever room there is; so the assembler."""
+        codes = {"requantize": Requantize([1], 4), "output": signal(8)}
+        layer = mac_layer("conv", INPUT, np.ones((2, 1, 4)), PIXEL, window=Window((2, 2), stride), **codes)  # type: ignore[arg-type]
+        it = program([layer], (1, 8, 8))
+        e = of(it, (4, 4))
+        line = f"conv has a stride of {stride}, the array steps by 1 or 2 both ways"
+        assert (e.fits, e.problems) == (fits, () if fits else (line,))
+        assert e.binding.startswith("the array binds: conv has") != fits
+        with (
+            contextlib.nullcontext() if fits else pytest.raises(EspalierError, match="is not 1 or 2 in both directions")
+        ):
+            assemble(it, MacArray(4, 4))
 
     def test_what_binds(self) -> None:
         """Where it fits, what most cycles go to: steps; rows that a tile of few steps leaves; the pipeline."""

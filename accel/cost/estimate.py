@@ -1,7 +1,8 @@
 """What an estimate says: memory in blocks, cycles with stalls, energy, a verdict. `accel.cost.estimating` makes it.
 
-What is exact: counts, stored bits, memories, blocks, and cycles without stalls (the hardware takes as many). What is
-modelled: stalls (`accel.cost.schedule`). What is estimated from published tables: energy and area, `accel.cost.energy`.
+What is exact: counts, stored bits, blocks of given memories, and cycles without stalls (the hardware takes as many);
+`Facts.memories` says which memories. What is modelled: stalls (`accel.cost.schedule`). What is estimated from published
+tables: energy and area, `accel.cost.energy`.
 """
 
 import math
@@ -151,6 +152,8 @@ class Estimate:
         Whether the word lengths are a Program's own (`Words.exact`).
     dram_bits : int
         For one image: weights that are streamed, the image, the scores.
+    strange_strides : tuple of str
+        A line for each layer that the hardware does not step to, whatever room there is.
     """
 
     network: str
@@ -164,6 +167,7 @@ class Estimate:
     stored_bits: int
     exact: bool
     dram_bits: int
+    strange_strides: tuple[str, ...] = ()
 
     @property
     def compute_cycles(self) -> int:
@@ -254,7 +258,7 @@ class Estimate:
     @property
     def problems(self) -> tuple[str, ...]:
         """Why it does not fit, a line each."""
-        lines = shortages(self.memories, self.technology)
+        lines = [*self.strange_strides, *shortages(self.memories, self.technology)]
         most, given = self.technology.multipliers, self.limits.sram_bits
         if most is not None and self.multipliers > most:
             lines.append(f"{self.multipliers:,} multipliers are needed, there are {most:,}")
@@ -268,14 +272,14 @@ class Estimate:
 
     @property
     def fits(self) -> bool:
-        """Whether there is enough of everything."""
+        """Whether the array runs it and there is enough of everything."""
         return not self.problems
 
     @property
     def binding(self) -> str:
         """What binds, in one sentence: what is missing, or else what most of the cycles go to."""
         if self.problems:
-            return f"room binds: {self.problems[0]}"
+            return f"{'the array' if self.strange_strides else 'room'} binds: {self.problems[0]}"
         shares = {
             "multipliers bind": self.compute_cycles,
             "DRAM bandwidth binds": self.stall_cycles,

@@ -96,6 +96,7 @@ def _build(
         stored_bits=sum(cost.counts.parameter_memory_bits for cost in costs) + facts.signal_bits(words),
         exact=words.exact,
         dram_bits=borders + sum(traffic),
+        strange_strides=facts.strange_strides,
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from accel.array import MacArray
+from accel.array import STRIDES, MacArray
 from accel.cost.counts import LayerCost, ProgramCost, cost_of
 from accel.cost.macros import Memory
 from accel.cost.schedule import LayerSchedule, schedule_of
@@ -20,7 +20,7 @@ from accel.cost.signals import placed_words
 from accel.cost.words import Words
 from accel.encoding import bits_for
 from accel.network import INPUT
-from accel.program import AddLayer, FlattenLayer, Program
+from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program
 from accel.signal import MULTIPLIER_BITS, PRODUCT_BITS
 
 INDEX_WIDTH_BITS = 32  # the index of all layers lies packed in words of so many bits
@@ -136,6 +136,10 @@ class Facts:
     def memories(self, array: MacArray, words: Words, costs: tuple[LayerCost, ...], buffers: int) -> list[Memory]:
         """Return the memories of the array, as large as the Program needs them.
 
+        Weights, signals and constants are as the assembler of `rtl` places them. The index lies packed as the Program's
+        file holds it; the array that `rtl` generates keeps it unpacked, in lists of runs of taps, which may take more
+        or, for n:m, fewer bits.
+
         Parameters
         ----------
         array : MacArray
@@ -180,6 +184,17 @@ class Facts:
         """Return the layers that take time with what they cost, in running order."""
         rows = [cost for cost, x in zip(costs, self.program.layers, strict=True) if not isinstance(x, FlattenLayer)]
         return list(zip(self.schedule(array), rows, strict=True))
+
+    @cached_property
+    def strange_strides(self) -> tuple[str, ...]:
+        """A line for each layer whose windows the address generator of the hardware does not step to."""
+        lines = []
+        for layer in self.program.layers:
+            window = layer.window if isinstance(layer, MacLayer | MaxPoolLayer | AvgPoolLayer) else None
+            if window and (window.stride[0] != window.stride[1] or window.stride[0] not in STRIDES):
+                known = " or ".join(map(str, STRIDES))
+                lines.append(f"{layer.name} has a stride of {window.stride}, the array steps by {known} both ways")
+        return tuple(lines)
 
     @cached_property
     def input_bits(self) -> int:

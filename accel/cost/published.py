@@ -1,4 +1,4 @@
-"""Networks and numbers that others published, to hold the model against; `reports/studies/cost` shows the tables.
+"""Networks and numbers that others published, to hold the model against; `reports/studies/published` shows the tables.
 
 AlexNet is the one of Krizhevsky et al. (2012) as Eyeriss ran it: images of 227 x 227; conv2, conv4 and conv5 in two
 groups.
