@@ -42,7 +42,7 @@ class Node:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.op} {self.name or (self.outputs[0] if self.outputs else '')!r}"
+        return f"{' '.join(self.op.split())} {self.name or (self.outputs[0] if self.outputs else '')!r}"
 
     def refused(self, reason: str) -> EspalierError:
         """Return the error that names this node."""
@@ -118,17 +118,24 @@ def _graph(model: Any, path: Path) -> Graph:
     graph = model.graph
     if len(graph.sparse_initializer):
         raise EspalierError("has sparse initializers; store them as ordinary tensors")
-    constants = {tensor.name: to_array(tensor, path.parent) for tensor in graph.initializer}
-    inputs = tuple((value.name, _shape(value)) for value in graph.input if value.name not in constants)
+    constants = {text_of(tensor.name): to_array(tensor, path.parent) for tensor in graph.initializer}
+    inputs = tuple((text_of(value.name), _shape(value)) for value in graph.input if value.name not in constants)
     return Graph(
-        graph.name or path.stem,
+        text_of(graph.name) or path.stem,
         opset,
         tuple(_node(node, path.parent) for node in graph.node),
         constants,
         inputs,
-        tuple(value.name for value in graph.output),
+        tuple(text_of(value.name) for value in graph.output),
         {tensor.name: NIBBLES[tensor.data_type] for tensor in graph.initializer if tensor.data_type in NIBBLES},
     )
+
+
+def text_of(name: str | bytes) -> str:
+    """Return a name of the file; protobuf hands out what is no text as bytes."""
+    if isinstance(name, bytes):
+        raise EspalierError(f"the name {name[:40]!r} is no text")
+    return name
 
 
 def _shape(value: Any) -> tuple[int | None, ...]:
@@ -139,8 +146,9 @@ def _shape(value: Any) -> tuple[int | None, ...]:
 
 
 def _node(node: Any, folder: Path) -> Node:
-    attributes = {attribute.name: _attribute(attribute, folder) for attribute in node.attribute}
-    found = Node(node.op_type, node.domain, node.name, tuple(node.input), tuple(node.output), attributes)
+    attributes = {text_of(attribute.name): _attribute(attribute, folder) for attribute in node.attribute}
+    op, domain, name = map(text_of, (node.op_type, node.domain, node.name))
+    found = Node(op, domain, name, tuple(map(text_of, node.input)), tuple(map(text_of, node.output)), attributes)
     if node.domain not in DOMAINS:
         raise found.refused(f"is of the domain {node.domain!r}, expected one of ONNX's or QONNX's own")
     if not any(node.output):
@@ -242,7 +250,7 @@ def _unpacked(data: NDArray[np.uint8], count: int, signed: bool) -> Constant:
 
 def _external(tensor: Any, folder: Path, needed: int, where: str) -> bytes:
     entries = {entry.key: entry.value for entry in tensor.external_data}
-    location = entries.get("location", "")
+    location = text_of(entries.get("location", ""))
     root = Path(os.path.realpath(folder))
     path = None if not location or "\0" in location else Path(os.path.realpath(root / location))
     if path is None or os.path.isabs(location) or not path.is_relative_to(root):

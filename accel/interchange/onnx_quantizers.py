@@ -107,7 +107,7 @@ def quantize_linear(builder: Builder, node: Node) -> None:
     low, high = _limits(builder, node, 2, zero)
     if node.inputs[0] in builder.constants:
         values = builder.floats(node, 0, builder.constants[node.inputs[0]].ndim)
-        axis = _axis(node, scale, values.ndim)
+        axis = _axis(node, scale, values.shape)
         zeros = along(np.broadcast_to(zero, scale.shape), axis, values.ndim)
         codes = np.rint(values.astype(np.float32) / along(scale, axis, values.ndim)) + zeros
         builder.constants[node.outputs[0]] = np.clip(codes, low, high).astype(np.int64)
@@ -128,7 +128,7 @@ def dequantize_linear(builder: Builder, node: Node) -> None:
         integers = builder.needed(node, 0)
         if integers.dtype.kind not in "iu":
             raise node.refused(f"input 0 must be integers, got {integers.dtype}")
-        axis = _axis(node, scale, integers.ndim)
+        axis = _axis(node, scale, integers.shape)
         zeros = along(np.broadcast_to(zero, scale.shape), axis, integers.ndim)
         codes = integers.astype(np.int64) - zeros.astype(np.int64)
         bits = _bits_of(builder, name, zero, codes)
@@ -186,6 +186,8 @@ def _qlinear(builder: Builder, node: Node, op: str, function: Function) -> None:
     """Read an integer operator as the nodes of QDQ that it stands for (its own definition)."""
     if len(node.inputs) < 8:
         raise node.refused(f"has {len(node.inputs)} inputs, expected 8 or more")
+    if node.inputs[3] not in builder.constants:
+        raise node.refused(f"input 3 ({node.inputs[3]!r}) must be a constant of the file: its weights")
     base = node.outputs[0]
     names = {part: f"{base}/{part}" for part in ("x", "w", "b", "y")}
     attributes = dict(node.attributes)
@@ -199,10 +201,12 @@ def _qlinear(builder: Builder, node: Node, op: str, function: Function) -> None:
     inputs = [names["x"], names["w"]]
     if len(node.inputs) > 8 and node.inputs[8]:
         weight, step = builder.coded[names["w"]], float(builder.needed(node, 1).ravel()[0])
-        bias = builder.needed(node, 8).astype(np.int64)
+        bias = builder.needed(node, 8)
+        if bias.dtype.kind not in "iu" or bias.ndim != 1:
+            raise node.refused(f"input 8 must be a list of integers, got {bias.dtype} {bias.shape}")
         steps = (np.float32(step) * weight.steps.astype(np.float32)).astype(np.float64)
         inputs.append(names["b"])
-        coded = Coded(bias, steps, 0 if steps.size > 1 else None, MOST_BITS)
+        coded = Coded(bias.astype(np.int64), steps, 0 if steps.size > 1 else None, MOST_BITS)
         builder.code(part("DequantizeLinear", (), names["b"]), coded)
     builder.note_readers(names.values())
     function(builder, Node(op, "", node.name or base, tuple(inputs), (names["y"],), attributes))
@@ -322,13 +326,14 @@ def _dtype_range(dtype: np.dtype[Any]) -> tuple[int, int]:
     return int(limits.min), int(limits.max)
 
 
-def _axis(node: Node, scale: NDArray[np.float32], dimensions: int) -> int | None:
+def _axis(node: Node, scale: NDArray[np.float32], shape: tuple[int, ...]) -> int | None:
+    """Return along which axis of a constant of `shape` a scale has its numbers."""
     if scale.size == 1:
         return None
     axis = node.get("axis", 1)
-    if not -dimensions <= axis < dimensions:
-        raise node.refused(f"attribute axis is {axis}, the constant has {dimensions} dimensions")
-    return axis % dimensions
+    if not -len(shape) <= axis < len(shape) or shape[axis] != scale.size:
+        raise node.refused(f"attribute axis is {axis}, the constant {shape} has no {scale.size} indices there")
+    return axis % len(shape)
 
 
 def _one_step(node: Node, steps: NDArray[np.float32], attribute: str) -> NDArray[np.float32]:
