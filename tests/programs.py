@@ -14,12 +14,24 @@ from hypothesis import strategies as st
 from masks import PATTERNS, Mask, legal_masks
 from numpy.typing import ArrayLike, NDArray
 
-from accel.encoding import Index, encodings
+from accel.encoding import Index, cheapest, encodings
 from accel.fixedpoint import FixedFormat, Overflow, Rounding
+from accel.grouped import across_groups
 from accel.network import INPUT, Shape, Window
-from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
+from accel.program import (
+    AddLayer,
+    AvgPoolLayer,
+    ClipLayer,
+    ConcatLayer,
+    FlattenLayer,
+    MacLayer,
+    MaxPoolLayer,
+    Program,
+    ProgramLayer,
+    ReluLayer,
+)
 from accel.signal import Requantize, Signal, integer_format, proven_accumulator_bits, signed_bits, sum_bits
-from accel.sparsity import parse_pattern
+from accel.sparsity import LayerMask, parse_pattern
 
 Codes = NDArray[np.int64]
 
@@ -294,6 +306,50 @@ class Growth:
         overlapping = st.just(Window.square(3, 2, 1))
         self.append(MaxPoolLayer(self.name, (self.last,), self.draw(overlapping | windows(self.shape[1:], 3, None))))
 
+    def clip(self) -> None:
+        """Add a bound that stands alone: any code of the signal, or more than it has."""
+        highest = self.draw(st.integers(0, 2 * self.known[self.last].format.max_code + 2))
+        self.append(ClipLayer(self.name, (self.last,), highest))
+
+    def concat(self) -> None:
+        """Join the last tensor and an earlier one whose codes mean the same, or itself."""
+        alike = [
+            name
+            for name, shape in self.shapes.items()
+            if shape[1:] == self.shape[1:]
+            and len(shape) == len(self.shape)
+            and self.known[name] == self.known[self.last]
+        ]
+        sources = self.last, self.draw(st.sampled_from(alike))
+        self.append(ConcatLayer(self.name, sources if self.draw(st.booleans()) else sources[::-1]))
+
+    def grouped(self) -> None:
+        """Add a convolution in groups, depthwise if there are as many as maps, pruned within them."""
+        draw, maps, reads = self.draw, self.shape[0], self.known[self.last]
+        groups = draw(st.sampled_from([count for count in range(1, maps + 1) if maps % count == 0][-2:]))
+        window, outputs = draw(windows(self.shape[1:], 3)), groups * draw(st.integers(1, 2))
+        pattern, encoding = self.wishes.get("case") or draw(st.sampled_from(CASES))
+        kept = draw(legal_masks(pattern, (outputs, maps // groups, window.taps)))
+        weight_bits = self.wishes.get("weight_bits") or draw(st.integers(2, 8))
+        highest = (1 << (weight_bits - 1)) - 1
+        weights = np.where(kept, draw(codes(-highest - 1, highest, kept.shape)), 0)
+        mask, matrix = across_groups(LayerMask(pattern, kept), weights.reshape(outputs, -1), groups)
+        assume(reads.bits + weight_bits < 40)
+        across = parse_pattern(mask.pattern)
+        if encoding not in [x.name for x in encodings(across)]:
+            encoding = cheapest(across, mask.kept)[0]
+        output = self.signal()
+        layer = {"kept": mask.kept, "pattern": mask.pattern, "encoding": encoding, "window": window}
+        needed = proven_accumulator_bits(matrix, np.zeros(outputs, np.int64), reads.format)
+        layer |= {
+            "requantize": draw(requantizations(needed, output, outputs)),
+            "output": output,
+            "relu": draw(st.booleans()),
+        }
+        self.append(
+            mac_layer(self.name, self.last, matrix.reshape(mask.kept.shape), reads, weight_bits=weight_bits, **layer)
+        )
+
     def relu(self) -> None:
         """Add a ReLU that stands alone."""
         self.append(ReluLayer(self.name, (self.last,)))
@@ -308,19 +364,24 @@ class Growth:
 ON_VECTORS = (Growth.mac, Growth.mac, Growth.add, Growth.relu, Growth.flatten)
 ON_MAPS = (*ON_VECTORS, Growth.mac, Growth.residual, Growth.max_pool, Growth.avg_pool, Growth.global_pool)
 
+ON_VECTORS_TOO = (Growth.clip, Growth.concat, Growth.add)  # what the array does not run yet, on vectors and on maps
+ON_MAPS_TOO = (*ON_VECTORS_TOO, Growth.grouped, Growth.grouped)
+
 
 @st.composite
 def programs(draw: st.DrawFn, **wishes: Any) -> Program:
     """Draw a Program of one to five layers or so, at least one of them with weights.
 
     `wishes` hold for every layer: ``case=(pattern, encoding)``, ``weight_bits``, ``signal_bits`` (of the input too),
-    ``modes=(rounding, overflow)``.
+    ``modes=(rounding, overflow)``. With ``every_kind=True`` there are kinds of layers that the array does not run.
     """
     shape = tuple(draw(st.integers(1, most)) for most in (3, 7, 7))
     growth = Growth(draw, wishes, shape, draw(signals(wishes.get("signal_bits"))))
     before, after = draw(st.integers(0, 2)), draw(st.integers(0, 2))
     for index in range(before + 1 + after):
         kinds = ON_MAPS if len(growth.shape) == 3 else ON_VECTORS
+        if wishes.get("every_kind"):
+            kinds += ON_MAPS_TOO if len(growth.shape) == 3 else ON_VECTORS_TOO
         step = Growth.mac if index == before else draw(st.sampled_from(kinds))
         step(growth)
     return program(growth.layers, shape, growth.reads)

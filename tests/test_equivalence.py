@@ -23,6 +23,7 @@ from accel.cost import Counts, cost_of
 from accel.encoding import IndexWords
 from accel.errors import EspalierError
 from accel.fixedpoint import Overflow, Rounding
+from accel.grouped import within_groups
 from accel.network import INPUT, Window
 from accel.program import AvgPoolLayer, MacLayer, Program
 from accel.quantize import narrowed
@@ -118,7 +119,7 @@ class Equivalence:
     @given(data=st.data())
     def test_every_code_of_every_tensor_is_goldens(self, case: Any, data: st.DataObject) -> None:
         """Every reader gives golden's codes for every tensor, whatever the Program and its input."""
-        of = data.draw(programs(**self.wishes(case)))
+        of = data.draw(programs(every_kind=True, **self.wishes(case)))
         assert_equivalent(of, data.draw(batches(of)))
 
     @some
@@ -128,7 +129,7 @@ class Equivalence:
 
         Padding is multiplied too, kept weights whose code is 0 count, and layers without weights cost no MACs.
         """
-        of = data.draw(programs(**self.wishes(case)))
+        of = data.draw(programs(every_kind=True, **self.wishes(case)))
         expected = {layer.name: closed_form_macs(layer, output_pixels(of, layer)) for layer in of.mac_layers}
         batch = np.full((1, *of.input_shape), of.input_signal.format.min_code)
         assert compile_program(of).run(batch, threads=1).macs == expected
@@ -166,7 +167,7 @@ class TestWhatIsDrawn:
         seen: Counter[Any] = Counter()
 
         @settings(max_examples=600, derandomize=True, database=None, deadline=None, suppress_health_check=inherited)
-        @given(programs())
+        @given(programs(every_kind=True))
         def draw(of: Program) -> None:
             seen.update(set(features(of)))
 
@@ -190,6 +191,7 @@ def features(of: Program) -> Iterator[Any]:
             yield f"{type(layer).__name__} overlaps {window.kernel[0] > window.stride[0]} pads {any(window.padding)}"
             yield f"asymmetric {window.padding[:2] != window.padding[2:]}"
         if isinstance(layer, MacLayer):
+            yield f"{within_groups(layer.kept) if layer.shape[0] == layer.shape[1] > 1 else 1} groups"
             yield from (layer.pattern, layer.encoding, f"{min(layer.weight_bits, 9)} weight bits")
             yield f"accumulator {layer.accumulator_bits > 32} handed out {layer.requantize is None}"
             if window:
@@ -201,6 +203,8 @@ def everything() -> Iterator[Any]:
     yield from (*Rounding, *Overflow, *PATTERNS, *(encoding for _, encoding in CASES), "signed input", "unsigned input")
     weighted, pooled = ("MacLayer", "AddLayer", "ReluLayer", "FlattenLayer"), ("MaxPoolLayer", "AvgPoolLayer")
     yield from ((kind, 3) for kind in (*weighted[:3], *pooled))
+    yield from ((kind, dimensions) for kind in ("ClipLayer", "ConcatLayer") for dimensions in (1, 3))
+    yield from (f"{count} groups" for count in (1, 2, 3))
     yield from ((kind, 1) for kind in weighted)
     yield from (f"{width} bits" for width in range(1, 10))
     yield from (f"{width} weight bits" for width in range(2, 10))
@@ -402,7 +406,7 @@ def run_with_bounds_checked() -> None:
     @settings(max_examples=150, derandomize=True, database=None, deadline=None, suppress_health_check=inherited)
     @given(st.data())
     def draw(data: st.DataObject) -> None:
-        of = data.draw(programs(modes=(Rounding.RND, Overflow.SAT)))
+        of = data.draw(programs(every_kind=True, modes=(Rounding.RND, Overflow.SAT)))
         assert_equivalent(of, data.draw(batches(of)))
 
     draw()

@@ -18,6 +18,7 @@ from accel.errors import EspalierError
 
 OLDEST_OPSET = 13
 MOST_ELEMENTS = 1 << 28  # of one tensor
+MOST_DIMENSIONS = 16
 MOST_BYTES = 1 << 31  # of a file, as protobuf has it
 NIBBLES = {21: (0, 15), 22: (-8, 7)}  # UINT4 and INT4: https://onnx.ai/onnx/technical/int4.html
 QONNX_DOMAINS = ("qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas")
@@ -95,7 +96,12 @@ def read_graph(path: str | os.PathLike[str]) -> Graph:
     try:
         return _graph(model, path)
     except EspalierError as error:
-        raise EspalierError(f"{path}: {error}") from error
+        raise in_file(path, error) from error
+
+
+def in_file(path: str | os.PathLike[str], error: EspalierError) -> EspalierError:
+    """Return an error that names the file, in one line whatever names the file has in it."""
+    return EspalierError(f"{path}: {' '.join(str(error).split())}")
 
 
 def onnx_package() -> Any:
@@ -187,8 +193,9 @@ def to_array(tensor: Any, folder: Path) -> Constant:
     """
     where, shape = f"tensor {tensor.name!r}", tuple(tensor.dims)
     count = math.prod(shape)
-    if min(shape, default=0) < 0 or count > MOST_ELEMENTS:
-        raise EspalierError(f"{where}: has the shape {shape}, expected at most {MOST_ELEMENTS} elements")
+    if min(shape, default=0) < 0 or count > MOST_ELEMENTS or len(shape) > MOST_DIMENSIONS:
+        few = f"{MOST_ELEMENTS} elements in {MOST_DIMENSIONS} dimensions"
+        raise EspalierError(f"{where}: has the shape {shape[:9]}, expected at most {few}")
     dtype, nibbles, fields = _storage(tensor.data_type, where)
     needed = (count + 1) // 2 if nibbles else count * dtype.itemsize
     if tensor.data_location == tensor.EXTERNAL:

@@ -232,7 +232,7 @@ def pad(builder: Builder, node: Node) -> None:
 
 def concat(builder: Builder, node: Node) -> None:
     """Concat on the maps: of more than two inputs a chain."""
-    values = [builder.value(node, index, codes=True) for index in range(len(node.inputs))]
+    values = [builder.value(node, index, codes=True) for index in range(max(1, len(node.inputs)))]
     rank = len(builder.shape(values[0])) + 1
     axis = rank - 1 if values[0].last else 1
     if node.get("axis", 0) not in (axis, axis - rank):
