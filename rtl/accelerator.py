@@ -106,6 +106,7 @@ class Core(wiring.Component):
         for name in ("first", "last", "maximum", "weights", "signals", "counts"):
             m.d.comb += getattr(lanes, name).eq(getattr(fetch, name))
         m.d.comb += [
+            lanes.fresh.eq(self.sequencer.fresh),
             lanes.step.eq(fetch.operands),
             self.activations.read_address.eq(fetch.read_address),
             self.activations.read_double.eq(fetch.read_double),

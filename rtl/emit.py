@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from importlib import resources
 from string import Template
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from accel import archive
 from accel.array import MacArray
 from accel.errors import EspalierError
+from accel.fixedpoint import FixedFormat
 from accel.program import KIND, Program
 from rtl.accelerator import Accelerator
 from rtl.assemble import Image, assemble, signal_formats
@@ -47,8 +49,16 @@ class Job:
     cycles: int
 
 
-def emit(jobs: Sequence[Job], array: MacArray) -> dict[str, bytes]:
+def emit(jobs: Sequence[Job], array: MacArray, room: Mapping[str, int] | None = None) -> dict[str, bytes]:
     """Return the files of a build, by name: hardware that runs every job, and the testbench that checks them all.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+    array : MacArray
+    room : mapping, optional
+        ``loads``, ``signals``, ``beats``: words that the testbench has room for, if more than these jobs need. What was
+        compiled with it runs the ``.hex`` files of as many other jobs too, if their hardware is the same.
 
     Returns
     -------
@@ -69,11 +79,12 @@ def emit(jobs: Sequence[Job], array: MacArray) -> dict[str, bytes]:
     every_load, every_beat = [word for load in loads for word in load], [x for job in beats for one in job for x in one]
     load_bits, out_bits = Shape.cast(dut.layout.load).width, Shape.cast(dut.result).width
     sizes = {"jobs": len(jobs), "loads": len(every_load), "signals": len(signals), "beats": len(every_beat)}
+    sizes = {name: max(size, (room or {}).get(name, 0)) for name, size in sizes.items()}
     sizes |= {"load_bits": load_bits, "out_bits": out_bits}
     source = resources.files("rtl")
     bench = Template((source / "testbench.v").read_text()).substitute(sizes)
     return {
-        f"{TOP}.v": _verilog(dut),
+        f"{TOP}.v": _verilog(array, tuple(formats)),
         "testbench.v": bench.encode(),
         "jobs.hex": _hex([number for row in table for number in row], 32),
         "load.hex": _hex([_payload(dut, *word) for word in every_load], load_bits),
@@ -84,9 +95,10 @@ def emit(jobs: Sequence[Job], array: MacArray) -> dict[str, bytes]:
     }
 
 
-def _verilog(dut: Accelerator) -> bytes:
+@lru_cache(maxsize=2)  # takes seconds, and many Programs share it
+def _verilog(array: MacArray, formats: tuple[FixedFormat, ...]) -> bytes:
     try:
-        return verilog.convert(dut, name=TOP, strip_internal_attrs=True).encode()
+        return verilog.convert(Accelerator(array, formats), name=TOP, strip_internal_attrs=True).encode()
     except YosysError as error:
         raise EspalierError(f"Verilog needs Yosys: pip install 'espalier-hw[verilog]' ({error})") from error
 

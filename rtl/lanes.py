@@ -9,7 +9,8 @@
 
 The registers of cycles 2 and 3 are those that an FPGA's multiplier has inside (`rtl.pack`); its place is fixed, so that
 wires to it and from it are long. The accumulator begins at 0 by its register's reset, which is there anyway: a
-multiplexer in front of the adder would be a look-up table for each of its bits.
+multiplexer in front of the adder would be a look-up table for each of its bits. Where a layer begins it is cleared too:
+what was on its way when the accelerator was reset has come in by then.
 
 Signals beyond a map's edge, and all signals while no step is there, are zero when they are multiplied, which a sum does
 not notice; a maximum must, so that each lane also says whether its signal counts. A pool works on row 0 alone.
@@ -37,7 +38,8 @@ class Operands(wiring.Component):
 
     Ports
     -----
-    step, first, last, weights, signals, counts : in, as `Lanes` has them
+    fresh, step, first, last, weights, signals, counts : in, as `Lanes` has them
+    clears : out, `fresh`
     begins, ends : out, `first` and `last` of a step that is there
     words : out, the multipliers' operands, one for each group of rows
     values, counted : out, `signals` and `counts`, zero where no step is there
@@ -48,12 +50,14 @@ class Operands(wiring.Component):
         array, signals = layout.array, data.ArrayLayout(layout.operand, layout.array.pixel_lanes)
         super().__init__(
             {
+                "fresh": In(1),
                 "step": In(1),
                 "first": In(1),
                 "last": In(1),
                 "weights": In(layout.weights),
                 "signals": In(signals),
                 "counts": In(array.pixel_lanes),
+                "clears": Out(1),
                 "begins": Out(1),
                 "ends": Out(1),
                 "words": Out(data.ArrayLayout(_word(array), len(_groups(array)))),
@@ -67,6 +71,7 @@ class Operands(wiring.Component):
         m = Module()
         there = self.counts & self.step.replicate(len(self.counts))
         m.d.sync += [self.begins.eq(self.step & self.first), self.ends.eq(self.step & self.last)]
+        m.d.sync += self.clears.eq(self.fresh)
         m.d.comb += self.counted.eq(delayed(m, there, 1))
         for lane, signal in enumerate(self.signals):
             m.d.comb += self.values[lane].eq(delayed(m, Mux(there[lane], signal, 0), 1))
@@ -90,12 +95,12 @@ class Rows(wiring.Component):
 
     Ports
     -----
-    begins, ends, word, values, counted : in, from `Operands`
+    clears, begins, ends, word, values, counted : in, from `Operands`
     maximum : in, the first row keeps the largest
     held : in, the accumulators
     behind : in, the row below in the shadow
     sums : out, what the accumulators become
-    closes : out, ... at a tile's last step
+    clear : out, ... or 0 instead: a tile ends here, or a layer begins
     row : out, the first row in the shadow
     taken : out, the shadow has just taken a tile
     """
@@ -107,6 +112,7 @@ class Rows(wiring.Component):
         row = data.ArrayLayout(layout.accumulator, lanes)
         super().__init__(
             {
+                "clears": In(1),
                 "begins": In(1),
                 "ends": In(1),
                 "word": In(_word(layout.array)),
@@ -116,7 +122,7 @@ class Rows(wiring.Component):
                 "held": In(data.ArrayLayout(row, rows)),
                 "behind": In(row),
                 "sums": Out(data.ArrayLayout(row, rows)),
-                "closes": Out(1),
+                "clear": Out(1),
                 "row": Out(row),
                 "taken": Out(1),
             }
@@ -127,7 +133,8 @@ class Rows(wiring.Component):
         m = Module()
         first = delayed(m, self.begins, 3)
         counted, maximum = delayed(m, self.counted, 3), delayed(m, self.maximum, 1)
-        m.d.comb += self.closes.eq(delayed(m, self.ends, 3, resets=True))
+        closes = delayed(m, self.ends, 3, resets=True)
+        m.d.comb += self.clear.eq(closes | delayed(m, self.clears, 1))
         products = self._products(m)
         below: Any = self.behind
         for row in reversed(range(self.rows)):
@@ -138,10 +145,10 @@ class Rows(wiring.Component):
                 if self.pools and row == 0:
                     following = Mux(maximum, self._larger(first, counted[lane], held, product), following)
                 m.d.comb += self.sums[row][lane].eq(following)
-                m.d.sync += shadow[lane].eq(Mux(self.closes, self.sums[row][lane], below[lane]))
+                m.d.sync += shadow[lane].eq(Mux(closes, self.sums[row][lane], below[lane]))
             below = shadow
         m.d.comb += self.row.eq(below)
-        m.d.sync += self.taken.eq(self.closes)
+        m.d.sync += self.taken.eq(closes)
         return m
 
     def _products(self, m: Module) -> list[list[Signal]]:
@@ -200,6 +207,7 @@ class Lanes(wiring.Component):
     Ports
     -----
     valid, ready : in, of the flow that the parts move by
+    fresh : in, a layer begins; its operands are several cycles away
     step : in, operands are there
     first, last : in, this step begins or ends a tile
     maximum : in, row 0 keeps the largest
@@ -211,11 +219,13 @@ class Lanes(wiring.Component):
     def __init__(self, layout: Layout) -> None:
         self.layout, self.operands = layout, Operands(layout)
         self.groups = [Rows(layout, len(rows), pools=0 in rows) for rows in _groups(layout.array)]
+        self.accumulators = [Accumulators(layout, group.rows) for group in self.groups]
         lanes = layout.array.pixel_lanes
         super().__init__(
             {
                 "valid": In(1),
                 "ready": In(1),
+                "fresh": In(1),
                 "step": In(1),
                 "first": In(1),
                 "last": In(1),
@@ -232,19 +242,19 @@ class Lanes(wiring.Component):
         """Connect the groups of rows, each of which moves by a flow of its own."""
         m = Module()
         moving(m, "operands", self.operands, self.valid, self.ready)
-        for name in ("step", "first", "last", "weights", "signals", "counts"):
+        for name in ("fresh", "step", "first", "last", "weights", "signals", "counts"):
             m.d.comb += getattr(self.operands, name).eq(getattr(self, name))
-        for index, group in enumerate(self.groups):
+        for index, (group, accumulators) in enumerate(zip(self.groups, self.accumulators, strict=True)):
             moves = moving(m, f"rows{index}", group, self.valid, self.ready)
-            m.submodules[f"accumulators{index}"] = accumulators = Accumulators(self.layout, group.rows)
+            m.submodules[f"accumulators{index}"] = accumulators
             m.d.comb += [
                 accumulators.moves.eq(moves),
-                accumulators.clear.eq(group.closes),
+                accumulators.clear.eq(group.clear),
                 accumulators.sums.eq(group.sums),
                 group.held.eq(accumulators.held),
             ]
             m.d.comb += [group.word.eq(self.operands.words[index]), group.maximum.eq(self.maximum)]
-            for name in ("begins", "ends", "values", "counted"):
+            for name in ("clears", "begins", "ends", "values", "counted"):
                 m.d.comb += getattr(group, name).eq(getattr(self.operands, name))
         for group, below in zip(self.groups, self.groups[1:], strict=False):
             m.d.comb += group.behind.eq(below.row)

@@ -138,7 +138,7 @@ def _control(cell: Cell) -> Control | None:
         return None
     if any(parameters.get(name, value) != value for name, value in PLAIN.items()):
         return None
-    match parameters.get("CEMUX", "1"):
+    match parameters.get("CEMUX", "1").strip():  # yosys writes a 1 that is a text as "1 "
         case "CE":
             return Control(connections["CLK"][0], connections["CE"][0])
         case "1":

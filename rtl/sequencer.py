@@ -44,6 +44,7 @@ class Sequencer(wiring.Component):
     start : in, begin with layer 0
     done : in, the layer's last row has been written or has left
     busy : out
+    fresh : out, a layer begins
     issue, step : out, a step in this cycle
     origin, row, column, tile : out, of the step's tile, as in `rtl.tiles.Tiles`
     layer : out, the words of the layer that runs
@@ -58,6 +59,7 @@ class Sequencer(wiring.Component):
                 "start": In(1),
                 "done": In(1),
                 "busy": Out(1),
+                "fresh": Out(1),
                 "issue": Out(1),
                 "step": Out(step_layout(layout)),
                 "origin": Out(layout.signed_address),
@@ -78,6 +80,7 @@ class Sequencer(wiring.Component):
         self._build_states(m)
         turn = self._build_taps(m)
         m.d.comb += [
+            self.fresh.eq(self.prime),
             entries.prime.eq(self.prime),
             entries.layer.eq(self.layer),
             entries.load.eq(self.load),

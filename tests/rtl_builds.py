@@ -55,6 +55,11 @@ def write(folder: Path, jobs: Sequence[Job], array: MacArray, simulator: str) ->
     """Emit and compile."""
     for name, content in emit(jobs, array).items():
         (folder / name).write_bytes(content)
+    return compiled(folder, simulator)
+
+
+def compiled(folder: Path, simulator: str) -> Build:
+    """Compile the files in `folder`."""
     simulators.build(folder, simulator)
     numbers = [int(line, 16) for line in (folder / "jobs.hex").read_text().split()]
     return Build(folder, np.array(numbers).reshape(-1, 5))

