@@ -68,7 +68,7 @@ def emit(jobs: Sequence[Job], array: MacArray, room: Mapping[str, int] | None = 
     """
     formats = list(dict.fromkeys(form for job in jobs for form in signal_formats(job.program)))
     images = [assemble(job.program, array, formats) for job in jobs]
-    dut = Accelerator(array, formats)
+    dut, source = _hardware(array, tuple(formats))
     loads = [load_words(image, dut.layout) for image in images]
     signals = [word for job in jobs for one in job.program.check_codes(job.codes) for word in signal_words(one, array)]
     beats = [[output_beats(job.program, dut, output) for output in job.outputs] for job in jobs]
@@ -81,24 +81,26 @@ def emit(jobs: Sequence[Job], array: MacArray, room: Mapping[str, int] | None = 
     sizes = {"jobs": len(jobs), "loads": len(every_load), "signals": len(signals), "beats": len(every_beat)}
     sizes = {name: max(size, (room or {}).get(name, 0)) for name, size in sizes.items()}
     sizes |= {"load_bits": load_bits, "out_bits": out_bits}
-    source = resources.files("rtl")
-    bench = Template((source / "testbench.v").read_text()).substitute(sizes)
+    ours = resources.files("rtl")
+    bench = Template((ours / "testbench.v").read_text()).substitute(sizes)
     return {
-        f"{TOP}.v": _verilog(array, tuple(formats)),
+        f"{TOP}.v": source,
         "testbench.v": bench.encode(),
         "jobs.hex": _hex([number for row in table for number in row], 32),
         "load.hex": _hex([_payload(dut, *word) for word in every_load], load_bits),
         "signals.hex": _hex([_payload(dut, *word) for word in signals], load_bits),
         "expected.hex": _hex(every_beat, 2 * out_bits),
         "manifest.json": (json.dumps(manifest(jobs, dut, images), indent=1) + "\n").encode(),
-        **{name: (source / file).read_bytes() for name, file in COCOTB.items()},
+        **{name: (ours / file).read_bytes() for name, file in COCOTB.items()},
     }
 
 
 @lru_cache(maxsize=2)  # takes seconds, and many Programs share it
-def _verilog(array: MacArray, formats: tuple[FixedFormat, ...]) -> bytes:
+def _hardware(array: MacArray, formats: tuple[FixedFormat, ...]) -> tuple[Accelerator, bytes]:
+    """Return the accelerator and its Verilog."""
+    dut = Accelerator(array, formats)
     try:
-        return verilog.convert(Accelerator(array, formats), name=TOP, strip_internal_attrs=True).encode()
+        return dut, verilog.convert(dut, name=TOP, strip_internal_attrs=True).encode()
     except YosysError as error:
         raise EspalierError(f"Verilog needs Yosys: pip install 'espalier-hw[verilog]' ({error})") from error
 
