@@ -57,6 +57,14 @@ class TestWhatFollows:
         assert hard["kernel"] is None
         assert [*hard] == ["dense", "kernel"]
 
+    def test_short_of(self) -> None:
+        """What a version of which nothing fits would take: of one limit, or of all that the nearest does not meet."""
+        (short,) = results(budget=budget(error_rate=0.006)).short_of("kernel")
+        assert (short.limit, short.point.error_rate, short.factor) == ("error", 0.01, pytest.approx(0.01 / 0.006))
+        both = results(budget=budget(error_rate=0.004, images_per_s=1e6)).short_of("kernel")
+        assert [(x.limit, x.factor) for x in both] == [("error", pytest.approx(2.5)), ("speed", pytest.approx(20.04))]
+        assert len({x.point for x in both}) == 1
+
     def test_best_by_lanes(self) -> None:
         """For each number of lanes, whatever multipliers it takes."""
         made = results(budget=budget(error_rate=0.015, multipliers=1))

@@ -51,18 +51,23 @@ class TestRecommended:
         assert "What binds: no limit" in told(results(budget=budget(error_rate=0.02)))
 
     def test_index(self) -> None:
-        """What the index takes beside the weights, and what dense words would take."""
+        """What the index takes beside the weights, which version's takes most, and what dense words would take."""
         text = told(results())
-        assert "Its index takes 0.01 KiB beside 0.24 KiB of weights, 4% on top, for 50% of the weights" in text
-        assert "the best dense design takes 7.32 KiB of blocks" in text
+        assert "Indices: kernel 0.01 KiB beside 0.24 KiB of weights, 4% more; the best dense design takes 7.32" in text
         rows = results().versions
-        assert "needs no index" in told(results(versions=(rows[0], replace(rows[1], index_bits=0))))
+        large = replace(rows[1], name="irregular", index_bits=4_000, weights=250)
+        text = told(results(versions=(*rows, large)))
+        assert "4% more; the most on top of 4-bit weights has irregular 0.49 KiB beside 0.12 KiB" in text
+        assert "of weights, 400% more" in text
+        none = replace(rows[1], index_bits=0)
+        assert "Indices: kernel needs none; the most" in told(results(versions=(rows[0], none, large)))
+        assert "Indices" not in told(results(versions=(rows[0], none)))
 
     def test_dense(self) -> None:
         """Where nothing pruned is best, it says so in other words."""
         text = told(results(budget=budget(error_rate=0.006)))
         assert "What to build: made dense, 4-bit weights" in text
-        assert "index" not in text
+        assert "Indices: dense needs none; the most on top of 4-bit weights has kernel 0.01 KiB" in text
 
     def test_what_was_asked(self) -> None:
         """Every limit with its number, how many designs meet them, and what decides between those."""

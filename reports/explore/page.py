@@ -36,7 +36,7 @@ def contents(results: Results) -> dict[str, Any]:
         "answer": words.answer(results),
         "limits": [text for name, text in words.limits_in_words(results).items()],
         "best": chosen,
-        "patterns": [(results.version(_of(results, n)), p) for n, p in results.best_by_version().items()],
+        "patterns": [_pattern(results, name, point) for name, point in results.best_by_version().items()],
         "lanes": list(results.best_by_lanes().items()),
         "memory": thinned(results.by_memory(), STEPS),
         "allowed": {x.name: x for x in results.limits},
@@ -56,8 +56,18 @@ def thinned(points: Sequence[Point], most: int) -> list[Point]:
     return [points[round(index * (len(points) - 1) / (most - 1))] for index in range(most)]
 
 
-def _of(results: Results, name: str) -> Point:
-    return next(point for point in results.points if point.version == name)
+def _pattern(results: Results, name: str, best: Point | None) -> dict[str, Any]:
+    """Return a row of the table of versions: its best design, or what it would take."""
+    row = next(row for row in results.versions if row.name == name)
+    short = [] if best else results.short_of(name)
+    near = best or short[0].point
+    return {
+        "row": row,
+        "point": best,
+        "instead": ", ".join(words.needs(results, x) for x in short),
+        "near": words.design(near),
+        "overhead": words.overhead(row, near.weight_bits),
+    }
 
 
 def _inline(svg: bytes) -> str:

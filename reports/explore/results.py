@@ -175,6 +175,13 @@ class Results:
         order = sorted(best, key=lambda name: self._merit(best[name]))
         return {name: best[name] for name in order}
 
+    def short_of(self, version: str) -> list[Instead]:
+        """Return what a version of which nothing fits would take: of one limit, if all others can be met."""
+        points = [p for p in self.points if p.version == version]
+        found = choosing.relaxed(points, self.limits)[:1]
+        near = found[0].point if found else choosing.nearest(points, self.limits)
+        return [Instead(x.name, near, x.share(near)) for x in self.limits if not x.meets(near)]
+
     def best_by_lanes(self) -> dict[int, Point | None]:
         """Return for each number of lanes the best point that meets all limits but that on multipliers."""
         groups: dict[int, list[Point]] = {lanes: [] for lanes in sorted({a * b for a, b in self.space.arrays})}

@@ -3,7 +3,7 @@
 from reports.explore import choosing
 from reports.explore.choosing import Instead
 from reports.explore.points import Point
-from reports.explore.results import Results, Verified
+from reports.explore.results import Results, Verified, VersionRow
 from reports.tables import kib
 
 MOST = 3  # limits that are told
@@ -127,7 +127,7 @@ def _bind(results: Results, chosen: Point, instead: Instead) -> str:
     gain, point = 1 - 1 / instead.factor, instead.point
     return (
         f"{names[instead.limit]} (without that limit {design(point)} would take {gain:.0%} less {_goal(results)}, "
-        f"with {_needs(results, instead)} instead of {_has(results, instead.limit, chosen)})"
+        f"with {needs(results, instead)} instead of {_has(results, instead.limit, chosen)})"
     )
 
 
@@ -146,7 +146,8 @@ def _has(results: Results, limit: str, point: Point) -> str:
     }[limit]
 
 
-def _needs(results: Results, instead: Instead) -> str:
+def needs(results: Results, instead: Instead) -> str:
+    """Return how much of what a limit is about a design would need, in words."""
     text = _has(results, instead.limit, instead.point)
     if instead.limit == choosing.SPEED and results.budget.images_per_s:
         clock_hz = results.budget.images_per_s * instead.point.cycles
@@ -159,32 +160,42 @@ def _refused(results: Results) -> list[str]:
     told = limits_in_words(results)
     for instead in results.relaxed[:MOST]:
         lines.append(
-            f"It would take {_needs(results, instead)} where {told[instead.limit]} is asked for, all else as asked: "
+            f"It would take {needs(results, instead)} where {told[instead.limit]} is asked for, all else as asked: "
             f"{design(instead.point)}."
         )
     if not results.relaxed:
         near = choosing.nearest(results.points, results.limits)
         off = [x for x in results.limits if not x.meets(near)]
-        needs = ", ".join(_needs(results, Instead(x.name, near, x.share(near))) for x in off)
+        needed = ", ".join(needs(results, Instead(x.name, near, x.share(near))) for x in off)
         lines.append(
-            f"No single limit is to blame. What comes nearest, {design(near)}, would take {needs}: at worst "
+            f"No single limit is to blame. What comes nearest, {design(near)}, would take {needed}: at worst "
             f"{max(x.share(near) for x in off):.2f} times what is asked for."
         )
     return lines
 
 
+def overhead(row: VersionRow, weight_bits: int) -> float:
+    """Return what a version's index takes on top of its weights, 0.1 being a tenth of their bits."""
+    return row.index_bits / (row.weights * weight_bits)
+
+
 def _index(results: Results, chosen: Point) -> list[str]:
-    """Return where the index overhead stands: how much of the weights' bits it is, and what dense words would take."""
-    row, dense = results.version(chosen), results.reference
-    if row.pattern == dense.pattern:
+    """Return where the index overhead stands, of the chosen version and where it is worst."""
+    rows = [row for row in results.versions if not row.left_out]
+    mine, worst = results.version(chosen), max(rows, key=lambda row: overhead(row, chosen.weight_bits))
+    if not worst.index_bits:
         return []
-    weights = row.weights * chosen.weight_bits
-    best = results.best_by_version().get(dense.name)
-    without = f"; the best {dense.name} design takes {kib(best.memory_bits)} KiB of blocks" if best else ""
+    text = f"Indices: {_indexed(mine, chosen.weight_bits)}"
+    if worst != mine:
+        text += f"; the most on top of {chosen.weight_bits}-bit weights has {_indexed(worst, chosen.weight_bits)}"
+    best = results.best_by_version().get(results.reference.name)
+    if best and results.reference != mine:
+        text += f"; the best {results.reference.name} design takes {kib(best.memory_bits)} KiB of blocks"
+    return [f"{text}."]
+
+
+def _indexed(row: VersionRow, weight_bits: int) -> str:
     if not row.index_bits:
-        return [f"The pattern needs no index{without}."]
-    share = f"{row.index_bits / weights:.0%} on top"
-    return [
-        f"Its index takes {kib(row.index_bits)} KiB beside {kib(weights)} KiB of weights, {share}, for "
-        f"{1 - row.sparsity:.0%} of the weights of the {dense.pattern} network{without}."
-    ]
+        return f"{row.name} needs none"
+    sizes = f"{kib(row.index_bits)} KiB beside {kib(row.weights * weight_bits)} KiB of weights"
+    return f"{row.name} {sizes}, {overhead(row, weight_bits):.0%} more"
