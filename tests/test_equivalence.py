@@ -166,12 +166,14 @@ class TestWhatIsDrawn:
         """The claim is not empty: each kind of layer, pattern, encoding, mode and edge of the formats is drawn."""
         seen: Counter[Any] = Counter()
 
-        @settings(max_examples=600, derandomize=True, database=None, deadline=None, suppress_health_check=inherited)
-        @given(programs(every_kind=True))
-        def draw(of: Program) -> None:
-            seen.update(set(features(of)))
+        for more in (False, True):
 
-        draw()
+            @settings(max_examples=600, derandomize=True, database=None, deadline=None, suppress_health_check=inherited)
+            @given(programs(every_kind=more))
+            def draw(of: Program) -> None:
+                seen.update(set(features(of)))
+
+            draw()
         missing = {*everything()} - {*seen}
         assert not missing
 
