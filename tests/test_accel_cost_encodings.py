@@ -19,8 +19,10 @@ from accel.cost.encodings import (
     run_length_share,
     shares,
     storages,
+    stored_index_bits,
 )
 from accel.encoding import encodings
+from accel.encoding import index_bits as index_bits_of_words
 from accel.errors import EspalierError
 from accel.sparsity import Irregular, parse_pattern
 
@@ -62,6 +64,8 @@ class TestClosedForms:
         kept = data.draw(legal_masks(pattern))
         ways = {way.name: way for way in storages(parse_pattern(pattern), kept)}
         held = [x.name for x in encodings(parse_pattern(pattern)) if x.name != "none"]
+        words = index_bits_of_words(parse_pattern(pattern), kept)
+        assert list(stored_index_bits(parse_pattern(pattern), kept).items()) == list(words.items())
         assert [way.name for way in ways.values() if way.stored] == (["dense"] if pattern == "dense" else held)
         for name in held:
             assert ways[name].index_bits == index_bits(pattern, name, kept)

@@ -386,6 +386,21 @@ class TestSpeed:
             seconds.append(time.perf_counter() - start)
         assert min(seconds) < 0.005
 
+    @pytest.mark.parametrize(
+        "version", [("cifar-quick", "kernel/block-4"), ("lenet-300-100", "block-4"), ("lenet-300-100", "2:4")]
+    )
+    def test_the_largest_of_the_zoo(self, version: tuple[str, str]) -> None:
+        """Nor do the networks of the zoo with the most weights and tiles take longer: the fastest of 20."""
+        pruned = zoo.load(*version)
+        pixels = np.random.default_rng(0).random((2, *pruned.network.input_shape), np.float32)
+        it = lower(pruned, Widths(4, 6), pixels)
+        array, seconds = array_for(Words.of(it), 8, 8), []
+        for _ in range(20):
+            start = time.perf_counter()
+            _ = estimate(it, array, ASIC).verdict
+            seconds.append(time.perf_counter() - start)
+        assert min(seconds) < 0.005
+
     def test_many_points(self) -> None:
         """10,000 points in well under a minute: 500 of LeNet-5 at 12 arrays and 49 word lengths take less than 1 s."""
         facts = Facts(lenet5("kernel"))

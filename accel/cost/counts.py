@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from accel.cost.encodings import stored_index_bits
 from accel.cost.signals import peak_signals
-from accel.encoding import index_bits
 from accel.program import AddLayer, AvgPoolLayer, MacLayer, Program, ProgramLayer
 from accel.sparsity import parse_pattern
 
@@ -120,7 +120,7 @@ def _mac_cost(layer: MacLayer, signal_bits: int, pixels: int) -> LayerCost:
         counts,
         pattern=layer.pattern,
         encoding=layer.encoding,
-        encoding_bits=index_bits(parse_pattern(layer.pattern), layer.kept),
+        encoding_bits=stored_index_bits(parse_pattern(layer.pattern), layer.kept),
         weight_bits=layer.weight_bits,
         signal_bits=signal_bits,
         accumulator_bits=layer.accumulator_bits,

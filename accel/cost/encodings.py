@@ -46,6 +46,7 @@ from accel.sparsity import (
 Shape = tuple[int, int, int]
 RUN_BITS = 4  # of EIE's runs
 DENSE = "dense"
+SCALAR = ("bitmap", "csr", "csc")  # of single weights: they store any mask
 
 
 @dataclass(frozen=True)
@@ -141,16 +142,37 @@ def _own_forms(pattern: Pattern, shape: Shape) -> Iterator[Form]:
 def storages(pattern: Pattern, kept: Mask, run_bits: int = RUN_BITS) -> tuple[Storage, ...]:
     """Return every sensible way to store a legal mask (M, C, T): dense, the pattern's own, those of single weights."""
     weights, held = int(np.count_nonzero(kept)), {encoding.name for encoding in encodings(pattern)}
-    own = [form.name for form in _own_forms(pattern, kept.shape)]
     found = [Storage(DENSE, kept.size, 0, isinstance(pattern, Dense))]
     for form in forms(pattern, kept.shape):
-        words, units = weights, weights
-        if isinstance(pattern, Block) and form.name in own:
-            words = units = int(np.count_nonzero(pattern.flags(kept))) * pattern.size**2
-        if isinstance(pattern, KernelStrided) and form.name in own:
-            units = int(np.count_nonzero(kept.any(axis=2))) * kept.shape[2]
+        words, units = _units(form, pattern, kept, weights)
         found.append(Storage(form.name, words, form.index_bits(units), form.name in held))
     return (*found, run_length(kept, run_bits))
+
+
+def stored_index_bits(pattern: Pattern, kept: Mask) -> dict[str, int]:
+    """Return the index bits of every encoding that a Program can hold: `accel.encoding.index_bits` in closed form."""
+    if isinstance(pattern, Dense):
+        return {"none": 0}
+    held = {encoding.name for encoding in encodings(pattern)}
+    weights = int(np.count_nonzero(kept))
+    found = {}
+    for form in forms(pattern, kept.shape):
+        if form.name in held:
+            _, units = _units(form, pattern, kept, weights)
+            found[form.name] = form.index_bits(units)
+    return found
+
+
+def _units(form: Form, pattern: Pattern, kept: Mask, weights: int) -> tuple[int, int]:
+    """Return the words that a form stores of a mask, and those that its index counts."""
+    if form.name in SCALAR:
+        return weights, weights
+    if isinstance(pattern, Block):
+        words = int(np.count_nonzero(pattern.flags(kept))) * pattern.size**2
+        return words, words
+    if isinstance(pattern, KernelStrided):
+        return weights, int(np.count_nonzero(kept.any(axis=2))) * kept.shape[2]
+    return weights, weights
 
 
 def run_length(kept: Mask, run_bits: int = RUN_BITS) -> Storage:

@@ -80,7 +80,7 @@ def schedule_of(program: Program, array: MacArray) -> tuple[LayerSchedule, ...]:
         steps, outputs = tiles[:, 0], tiles[:, 1]
         waits = np.maximum(np.concatenate([[0], outputs[:-1]]) - steps, 0)
         drain = int(waits.sum() + outputs[-1])
-        units, unit_cycles = _units(layer, array, steps + waits, row.cycles)
+        units, unit_cycles = _units(layer, array, steps, waits, row.cycles)
         words = int(units.sum()) if units.size else int(steps[0])
         fill = row.cycles - row.steps - drain
         kind = KINDS.get(type(layer), type(layer).__name__)
@@ -124,12 +124,14 @@ def unit_stalls(schedule: Sequence[LayerSchedule], loads: Sequence[Integers], bu
     return [int(total) for total in np.bincount(owners, waits, len(schedule))]
 
 
-def _units(layer: ProgramLayer, array: MacArray, busy: Integers, cycles: int) -> tuple[Integers, Integers]:
+def _units(
+    layer: ProgramLayer, array: MacArray, steps: Integers, waits: Integers, cycles: int
+) -> tuple[Integers, Integers]:
     """Return weight words and cycles of each group; the last one has what the pipeline adds to the layer."""
     if not isinstance(layer, MacLayer):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     groups = math.ceil(layer.shape[0] / array.output_lanes)
-    units = np.array([columns.size for columns in layer.lane_columns(array.output_lanes)], np.int64)
-    runs = busy.reshape(groups, -1).sum(axis=1)
+    units = steps.reshape(groups, -1)[:, 0]  # a step of a tile reads a word, and all tiles of a group the same words
+    runs = (steps + waits).reshape(groups, -1).sum(axis=1)
     runs[-1] += cycles - int(runs.sum())
     return units, runs
