@@ -102,11 +102,25 @@ class TestGoals:
 
 class TestBinding:
     def test_what_binds(self) -> None:
-        """A limit binds if something better is behind it; the others do not."""
+        """A limit binds if with twice as much of it there were something better; the others do not."""
         slow, fast = point(), point(cycles=500, multipliers=40)
         limits = limits_of(budget(multipliers=20, memory_bits=9000))
         (found,) = binding([slow, fast], limits, goal_of("fast", MEANS), slow)
         assert (found.limit, found.point, found.factor) == ("multipliers", fast, 2.0)
+
+    def test_far_behind(self) -> None:
+        """What would take more than twice as much is no argument: a network that guesses is small."""
+        far = point(cycles=1, error_rate=0.9)
+        assert binding([point(), far], limits_of(budget()), goal_of("fast", MEANS), point()) == []
+        near = point(cycles=1, error_rate=0.06)
+        assert [x.point for x in binding([point(), near], limits_of(budget()), goal_of("fast", MEANS), point())] == [
+            near
+        ]
+
+    def test_room_binds(self) -> None:
+        """So does what the technology has."""
+        (found,) = binding([point(), point(cycles=1, short=True)], limits_of(budget()), goal_of("fast", MEANS), point())
+        assert found.limit == "room"
 
     def test_two_at_once(self) -> None:
         """What two limits keep out binds neither: with one of them gone it still does not fit."""

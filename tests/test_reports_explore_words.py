@@ -45,8 +45,8 @@ class TestRecommended:
         """Which limit, what would be better without it, and by how much; and where the cycles go."""
         text = told(results(verified=VERIFIED))
         assert (
-            "What binds: the errors (without that limit kernel, 3-bit weights, 5-bit signals, 4x4 lanes would take 25% "
-            "less area x cycles, with 2.00 % errors instead of 1.00 % errors). In time, multipliers bind: 90%"
+            "What binds: the errors (with twice as much allowed, kernel, 3-bit weights, 5-bit signals, 4x4 lanes would "
+            "take 25% less area x cycles, with 2.00 % errors instead of 1.00 % errors). In time, multipliers bind: 90%"
         ) in text
         assert "What binds: no limit" in told(results(budget=budget(error_rate=0.02)))
 

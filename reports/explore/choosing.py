@@ -2,12 +2,13 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reports.explore.points import Point
 from reports.explore.space import Budget
 
 ERROR, MEMORY, MULTIPLIERS, SPEED, ROOM = "error", "memory", "multipliers", "speed", "room"
+LOOSER = 2.0  # times a limit, to see whether it binds: without any limit on errors a network may as well guess
 Use = Callable[[Point], float]
 
 
@@ -132,7 +133,7 @@ class Instead:
     limit : str
         Its name.
     point : Point
-        The best without it, or what comes nearest to it.
+        The best with twice as much of it, or what comes nearest to it.
     factor : float
         How many times the limit that is; of a limit that binds, how many times better by the goal.
     """
@@ -149,10 +150,11 @@ def within(points: Iterable[Point], limits: Sequence[Limit], but: str = "") -> l
 
 
 def binding(points: Sequence[Point], limits: Sequence[Limit], goal: Goal, chosen: Point) -> list[Instead]:
-    """Return the limits without which there were a better design, that which binds most first."""
+    """Return the limits of which twice as much would give a better design, that which binds most first."""
     found = []
     for limit in limits:
-        best = goal.best(within(points, limits, but=limit.name))
+        looser = [replace(x, most=LOOSER * x.most) if x is limit else x for x in limits]
+        best = goal.best(within(points, looser))
         if best is not None and goal.value(best) < goal.value(chosen):
             gain = goal.value(chosen) / goal.value(best) if goal.value(best) else float("inf")
             found.append(Instead(limit.name, best, gain))

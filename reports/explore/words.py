@@ -112,7 +112,7 @@ def _binds(results: Results, chosen: Point) -> str:
     told = [_bind(results, chosen, x) for x in results.binding[:MOST]]
     cycles = f" In time, {results.verified.estimate['binding']}." if results.verified else ""
     if not told:
-        return f"What binds: no limit; without any of them the same design would be recommended.{cycles}"
+        return f"What binds: no limit; with twice as much of any the same design would be recommended.{cycles}"
     return f"What binds: {'; '.join(told)}.{cycles}"
 
 
@@ -125,9 +125,10 @@ def _bind(results: Results, chosen: Point, instead: Instead) -> str:
         choosing.ROOM: "what the technology has",
     }
     gain, point = 1 - 1 / instead.factor, instead.point
+    looser = "half as many asked for" if instead.limit == choosing.SPEED else "twice as much allowed"
     return (
-        f"{names[instead.limit]} (without that limit {design(point)} would take {gain:.0%} less {_goal(results)}, "
-        f"with {needs(results, instead)} instead of {_has(results, instead.limit, chosen)})"
+        f"{names[instead.limit]} (with {looser}, {design(point)} would take {gain:.0%} less {_goal(results)}, with "
+        f"{needs(results, instead)} instead of {_has(results, instead.limit, chosen)})"
     )
 
 
