@@ -5,16 +5,21 @@ from dataclasses import dataclass
 from accel.errors import EspalierError
 from sim.kernels import dots
 
-KERNELS = {"avx512-vnni": dots.VNNI, "avx2": dots.AVX2, "portable": dots.PORTABLE}
+KERNELS: dict[str, dots.Kind] = {
+    "avx512-vnni": dots.Avx512Vnni,
+    "avx-vnni": dots.AvxVnni,
+    "avx2": dots.Avx2,
+    "portable": dots.Portable,
+}
 """By name, the fastest first. All give the same codes."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A kernel by name, its number in `sim.kernels.dots`, and why it was taken."""
+    """A kernel by name, what `sim.kernels.dots` calls it, and why it was taken."""
 
     name: str
-    kernel: int
+    kernel: dots.Kind
     reason: str
 
 

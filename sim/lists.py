@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.kernels.dots import ROWS, WORDS
+from sim.kernels.dots import ROWS, WORDS, Kind
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -83,7 +83,7 @@ def order_by_taps(kept: Flags) -> Integers:
     return np.lexsort((*met.T, -met.sum(axis=1)))
 
 
-def word_codes(weights: Integers, kernel: int) -> NDArray[np.uint32]:
+def word_codes(weights: Integers, kernel: Kind) -> NDArray[np.uint32]:
     """Return weights (entries, rows, 4) of 8 bits as the words that `kernel` multiplies by."""
     if WORDS[kernel] == 1:
         packed = (weights & 255) << np.array([0, 8, 16, 24])

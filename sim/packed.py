@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from accel.network import Window
 from accel.program import AddLayer, AvgPoolLayer, MacLayer
+from sim.finishing import constants_of
 from sim.kernels import packed as kernels
 from sim.kernels import packed_layers
-from sim.kernels.dots import LANES
+from sim.kernels.dots import LANES, Kind
+from sim.kernels.finishing import CONSTANTS
 from sim.layout import MacPlan, summed_pixels
 from sim.lists import Lists, lists_of, word_codes
 from sim.storage import Packed, aligned, in_fours
@@ -36,7 +38,7 @@ class Listed:
     rules: NDArray[np.int64]
 
 
-def listed(layer: MacLayer, kernel: int, source: Packed, output: Packed | None, blocks: int) -> Listed:
+def listed(layer: MacLayer, kernel: Kind, source: Packed, output: Packed | None, blocks: int) -> Listed:
     """Return the lists that are cheapest with so many blocks, their weights as `kernel` reads them, and constants."""
     window = layer.window or Window(source.size)
     order = output.order if output else in_fours(np.arange(layer.shape[0]))
@@ -54,20 +56,22 @@ def listed(layer: MacLayer, kernel: int, source: Packed, output: Packed | None, 
     )
 
 
-def mac(plan: MacPlan, listed: Listed, kernel: int, name: str) -> tuple[Run, str, Callable[[], Any]]:
+def mac(plan: MacPlan, listed: Listed, kernel: Kind, name: str) -> tuple[Run, str, Callable[[], Any]]:
     """Return what runs a layer that reads the tensor `name`; and what it needs to work in, by name."""
     source, output = plan.source, plan.output
     bands, *tiles = plan.layout
     packed, tables = output.packed, tuple(tiles)
     lists = listed.lists.ends, plan.places, listed.words, listed.bias, listed.counts
-    sizes = np.zeros(8, np.int64)
+    sizes = np.zeros(kernels.SIZES, np.int64)
     sizes[kernels.BLOCKS], sizes[kernels.BLOCK_LINES] = (1, 0) if plan.alone else (plan.blocks, source.block_lines)
     sizes[kernels.PITCH], sizes[kernels.OUT_BLOCK] = plan.pitch, 0 if plan.alone else plan.out_step
     sizes[kernels.POOLED], sizes[kernels.FLOOR] = plan.behind.pooled, 0 if plan.behind.relu else NO_FLOOR
     if packed:
         sizes[kernels.OUT_GROUP], sizes[kernels.ZERO] = packed.columns, packed.zero
+    sizes[kernels.SHIFT] = plan.layer.requantize.shift if plan.layer.requantize else 0
     lowering = plan.copied, plan.spread, source.groups, source.columns
-    kind, finish, key = (kernel, listed.lists.rows), (listed.multipliers, listed.rules), f"{plan.layer.name} room"
+    kind, key = kernel(listed.lists.rows), f"{plan.layer.name} room"
+    finish = listed.multipliers, listed.rules, _constants(plan)
 
     def run(buffers: Buffers) -> int:
         x, out = buffers[name], buffers[output.name]
@@ -78,6 +82,15 @@ def mac(plan: MacPlan, listed: Listed, kernel: int, name: str) -> tuple[Run, str
         return aligned((plan.lines_read[1], LANES), np.uint32), aligned(shape, np.int32), aligned(shape, codes)
 
     return run, key, room
+
+
+def _constants(plan: MacPlan) -> NDArray[np.int64]:
+    """Return the constants of `sim.kernels.finishing` in the order of places; none where its form does not do."""
+    store = plan.output.packed
+    found = constants_of(plan.layer, store.zero, 0 if plan.behind.relu else NO_FLOOR) if store else None
+    if store is None or found is None:
+        return np.zeros((0, CONSTANTS), np.int64)
+    return np.concatenate([found, np.zeros((1, CONSTANTS), np.int64)])[store.order]
 
 
 def max_pool(

@@ -26,7 +26,7 @@ from accel.program import (
 )
 from sim import packed, wide
 from sim.kernels import packed_layers
-from sim.kernels.dots import LANES
+from sim.kernels.dots import LANES, Kind
 from sim.layout import Behind, MacPlan, Place
 from sim.lists import order_by_taps
 from sim.packed import Buffers, Listed, Run
@@ -125,8 +125,7 @@ class Plan:
     Parameters
     ----------
     stores : Stores
-    kernel : int
-        See `sim.kernels.dots`.
+    kernel : one of `sim.kernels.dots.Kind`
     blocks : int
     fused : bool
         Pools and ReLUs run with the layer before them, whose own output is then nowhere.
@@ -135,7 +134,7 @@ class Plan:
     """
 
     def __init__(
-        self, stores: Stores, kernel: int, blocks: int, fused: bool, listed: Callable[[MacLayer], Listed]
+        self, stores: Stores, kernel: Kind, blocks: int, fused: bool, listed: Callable[[MacLayer], Listed]
     ) -> None:
         self.stores, self.program, self.kernel, self.blocks = stores, stores.program, kernel, blocks
         self.steps: list[tuple[str, Run]] = []

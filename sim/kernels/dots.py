@@ -12,16 +12,48 @@ Where weights are pairs (`WORDS`), a weight is two words of two 16-bit numbers: 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
 from llvmlite import binding, ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
-VNNI, AVX2, PORTABLE = range(3)
-WORDS = {VNNI: 1, AVX2: 2, PORTABLE: 2}  # 32-bit words that four weights take
-NEEDS = {VNNI: ("avx512f", "avx512bw", "avx512vnni"), AVX2: ("avx2",), PORTABLE: ()}  # names of LLVM's features
+from sim.kernels.compiled import inlined
+
+
+class Avx512Vnni(NamedTuple):
+    """Sums of four products of bytes, 16 at a time."""
+
+    rows: int
+
+
+class AvxVnni(NamedTuple):
+    """The same, eight at a time."""
+
+    rows: int
+
+
+class Avx2(NamedTuple):
+    """Sums of two products of 16-bit numbers, eight at a time."""
+
+    rows: int
+
+
+class Portable(NamedTuple):
+    """Whatever LLVM makes of multiplications and additions."""
+
+    rows: int
+
+
+Kind = type[Avx512Vnni] | type[AvxVnni] | type[Avx2] | type[Portable]
+WORDS: dict[Kind, int] = {Avx512Vnni: 1, AvxVnni: 1, Avx2: 2, Portable: 2}  # 32-bit words that four weights take
+NEEDS: dict[Kind, tuple[str, ...]] = {  # names of LLVM's features
+    Avx512Vnni: ("avx512f", "avx512bw", "avx512vnni"),
+    AvxVnni: ("avx2", "avxvnni"),
+    Avx2: ("avx2",),
+    Portable: (),
+}
 LINE_BYTES = 64
 LANES = 16  # images in a line
 ROWS = (4, 1)  # outputs that a list may serve
@@ -31,7 +63,7 @@ I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 Value = Any  # an LLVM value
 
 
-def missing(kernel: int) -> list[str]:
+def missing(kernel: Kind) -> list[str]:
     """Return the features that `kernel` needs and numba does not compile for."""
     if numba.config.CPU_NAME or numba.config.CPU_FEATURES:  # the user asks numba for another processor
         features = {text[1:]: text[0] == "+" for text in (numba.config.CPU_FEATURES or "").split(",") if text}
@@ -44,7 +76,7 @@ def missing(kernel: int) -> list[str]:
 class Shape:
     """How a kernel holds a tile in registers."""
 
-    kernel: int
+    kernel: Kind
     rows: int  # outputs
     lanes: int  # images in a register
     at_once: int  # registers of codes, each for all outputs
@@ -147,9 +179,10 @@ class Emitter:
 
     def dot(self, acc: Value, codes: list[Value], weights: list[Value]) -> Value:
         """Return accumulators plus products."""
-        if self.shape.kernel == VNNI:
-            v = self.shape.vector
-            return self.b.call(self.declared("llvm.x86.avx512.vpdpbusd.512", v, [v, v, v]), [acc, *codes, *weights])
+        if self.words == 1:  # the narrow one is the same instruction for LLVM, whichever way it is encoded
+            v, bits = self.shape.vector, 32 * self.shape.lanes
+            name = f"llvm.x86.avx512.vpdpbusd.{bits}"
+            return self.b.call(self.declared(name, v, [v, v, v]), [acc, *codes, *weights])
         for x, weight in zip(codes, weights, strict=True):
             acc = self.b.add(acc, self.pairs(x, weight))
         return acc
@@ -159,7 +192,7 @@ class Emitter:
         b, lanes = self.b, self.shape.lanes
         short = ir.VectorType(I16, 2 * lanes)
         x, weight = b.bitcast(x, short), b.bitcast(weight, short)
-        if self.shape.kernel == AVX2:
+        if self.shape.kernel is Avx2:
             return b.call(self.declared("llvm.x86.avx2.pmadd.wd", self.shape.vector, [short, short]), [x, weight])
         wide = ir.VectorType(I32, 2 * lanes)
         products = b.mul(b.sext(x, wide), b.sext(weight, wide))
@@ -175,37 +208,50 @@ class Emitter:
         return module.globals.get(name) or ir.Function(module, ir.FunctionType(result, takes), name)
 
 
-def _sum_products(shape: Shape) -> Callable[..., Any]:
-    """Return the intrinsic for one kernel; where its instructions are missing, nothing, and nobody calls it."""
-    able = not missing(shape.kernel)
+SHAPES: dict[tuple[Kind, int], Shape] = {
+    (shape.kernel, shape.rows): shape
+    for shape in (
+        Shape(Avx512Vnni, 4, 16, 4),
+        Shape(Avx512Vnni, 1, 16, 16),
+        Shape(AvxVnni, 4, 8, 2),
+        Shape(AvxVnni, 1, 8, 8),
+        Shape(Avx2, 4, 8, 2),
+        Shape(Avx2, 1, 8, 8),
+        Shape(Portable, 4, 8, 2),
+        Shape(Portable, 1, 8, 4),
+    )
+}
+
+
+def _sum_products(rows: int) -> Callable[..., Any]:
+    """Return the intrinsic for lists of `rows` outputs; the type of its first argument says by which instructions."""
 
     @intrinsic
-    def sum_products(typing, x, run, pitch, places, weights, entries, bias, out):  # type: ignore[no-untyped-def]
+    def sum_products(typing, kernel, x, run, pitch, places, weights, entries, bias, out):  # type: ignore[no-untyped-def]
+        shape = SHAPES[kernel.instance_class, rows]
+
         def emit(context: Any, builder: Any, signature: Any, arguments: list[Value]) -> Value:
-            if able:
-                Emitter(builder, shape, arguments).sum_products()
+            Emitter(builder, shape, arguments[1:]).sum_products()
             return context.get_dummy_value()
 
-        return types.void(*[types.int64] * 8), emit
+        return types.void(kernel, *[types.int64] * 8), emit
 
     return sum_products
 
 
-_vnni_4, _vnni_1 = _sum_products(Shape(VNNI, 4, 16, 4)), _sum_products(Shape(VNNI, 1, 16, 16))
-_avx2_4, _avx2_1 = _sum_products(Shape(AVX2, 4, 8, 2)), _sum_products(Shape(AVX2, 1, 8, 8))
-_portable_4, _portable_1 = _sum_products(Shape(PORTABLE, 4, 8, 2)), _sum_products(Shape(PORTABLE, 1, 8, 4))
+sum_of_four, sum_of_one = _sum_products(4), _sum_products(1)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inlined
 def sum_products(
-    kernel: Any, rows: Any, x: Any, run: Any, pitch: Any, places: Any, weights: Any, entries: Any, bias: Any, out: Any
+    kernel: Any, x: Any, run: Any, pitch: Any, places: Any, weights: Any, entries: Any, bias: Any, out: Any
 ) -> None:
     """Sum up one list over one tile.
 
     Parameters
     ----------
-    kernel, rows : int
-        `VNNI`, `AVX2` or `PORTABLE`; outputs, one of `ROWS`.
+    kernel : one of `Kind`
+        The instructions, and the outputs that share a list, one of `ROWS`.
     x : address of the first run's first line
     run : bytes from the first run to the second
     pitch : bytes from a pixel of a run to the next
@@ -216,17 +262,7 @@ def sum_products(
     bias : address of int32 (rows,)
     out : address of int32 (rows, 2 * `RUN`, 16), of `LINE_BYTES` aligned
     """
-    if kernel == VNNI:
-        if rows == 4:
-            _vnni_4(x, run, pitch, places, weights, entries, bias, out)
-        else:
-            _vnni_1(x, run, pitch, places, weights, entries, bias, out)
-    elif kernel == AVX2:
-        if rows == 4:
-            _avx2_4(x, run, pitch, places, weights, entries, bias, out)
-        else:
-            _avx2_1(x, run, pitch, places, weights, entries, bias, out)
-    elif rows == 4:
-        _portable_4(x, run, pitch, places, weights, entries, bias, out)
+    if kernel.rows == 4:
+        sum_of_four(kernel, x, run, pitch, places, weights, entries, bias, out)
     else:
-        _portable_1(x, run, pitch, places, weights, entries, bias, out)
+        sum_of_one(kernel, x, run, pitch, places, weights, entries, bias, out)

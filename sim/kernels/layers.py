@@ -7,12 +7,12 @@ single weights, skips what was pruned at no cost. Callers prove that no accumula
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from sim.kernels.compiled import compiled
 from sim.kernels.requantize import finish
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def mac(
     x: Any,
     ends: Any,
@@ -61,7 +61,7 @@ def mac(
     return executed
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def accumulate(x: Any, origin: Any, columns: Any, weights: Any, accumulators: Any) -> int:
     """Add every weight times its signals to the lanes' accumulators; four at a time, to spare loads and stores."""
     lanes = len(accumulators)
@@ -82,7 +82,7 @@ def accumulate(x: Any, origin: Any, columns: Any, weights: Any, accumulators: An
     return executed
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def max_pool(x: Any, kernel: Any, stride: Any, out: Any) -> None:
     """Take the largest code of each window of `x` (maps, padded height, padded width, lanes)."""
     for c in range(out.shape[0]):
@@ -97,7 +97,7 @@ def max_pool(x: Any, kernel: Any, stride: Any, out: Any) -> None:
                             best[lane] = max(best[lane], codes[lane])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def avg_pool(x: Any, kernel: Any, stride: Any, multipliers: Any, rules: Any, out: Any) -> None:
     """Sum each window of `x` (maps, padded height, padded width, lanes) and requantise the sum."""
     accumulators = np.empty(out.shape[3], np.int64)
@@ -111,7 +111,7 @@ def avg_pool(x: Any, kernel: Any, stride: Any, multipliers: Any, rules: Any, out
                 finish(accumulators, multipliers[0], rules, out[c, y, x0])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def add(left: Any, right: Any, weights: Any, multipliers: Any, rules: Any, out: Any) -> None:
     """Add two weighted signals (positions, lanes) and requantise the sum."""
     accumulators = np.empty(out.shape[1], np.int64)

@@ -7,16 +7,16 @@ that an accumulator and a product have at most 61 bits each.
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from accel.fixedpoint import Overflow
+from sim.kernels.compiled import compiled, inlined
 from sim.kernels.requantize import finish
 
 BITS, OVERFLOW = range(2)  # the places of a rule, an int64 array
 _SAT = int(Overflow.SAT)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def mac(
     x: Any,
     ends: Any,
@@ -53,7 +53,7 @@ def mac(
     return executed
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def accumulate(x: Any, origin: Any, columns: Any, weights: Any, rule: Any, accumulators: Any) -> int:
     """Add every weight times its signals to the lanes' accumulators, which hold the bias; every value overflows."""
     saturates = rule[OVERFLOW] == _SAT
@@ -67,7 +67,7 @@ def accumulate(x: Any, origin: Any, columns: Any, weights: Any, rule: Any, accum
     return len(columns)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inlined
 def overflow(accumulators: Any, low: Any, saturates: Any) -> None:
     """Bring the lanes' accumulators into `low` .. -`low` - 1."""
     if saturates:

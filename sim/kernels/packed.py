@@ -8,18 +8,20 @@ prove that every place of a list, seen from every tile, lies inside its array: `
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from sim.kernels.compiled import compiled, inlined
 from sim.kernels.dots import LINE_BYTES, sum_products
+from sim.kernels.finishing import CONSTANTS, finish_line, finish_pooled
 from sim.kernels.requantize import finish
 
 # the places of a band, an int64 array: what is lowered and summed up together
 FIRST_LINE, LOWERED_ROWS, FIRST_TILE, END_TILE = range(4)
 # and of a layer's sizes
-BLOCKS, BLOCK_LINES, PITCH, OUT_BLOCK, OUT_GROUP, POOLED, FLOOR, ZERO = range(8)
+BLOCKS, BLOCK_LINES, PITCH, OUT_BLOCK, OUT_GROUP, POOLED, FLOOR, ZERO, SHIFT = range(9)
+SIZES = 9
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def mac(
     kernel: Any,
     sizes: Any,
@@ -36,12 +38,11 @@ def mac(
 
     Parameters
     ----------
-    kernel : (int, int)
-        See `sum_products`: instruction set, and outputs that share a list.
-    sizes : int64 array (8,)
+    kernel : one of `sim.kernels.dots.Kind`
+    sizes : int64 array (9,)
         Blocks, lines of a block of `x`, bytes between the pixels of a run, lines from one block of `out` to the next
         and from one group of four outputs to the next, whether each two by two pixels are pooled, the lowest code that
-        a ReLU behind the pool lets through, and what is added to a code to store it.
+        a ReLU behind the pool lets through, what is added to a code to store it, and the shift of `constants`.
     bands : int64 array (bands, 4)
     tiles : (int64 (tiles, 2), int64 (tiles, pixels), int64 (tiles,))
         Bytes from the band to the first run and from there to the second; the line of `out` for each (pooled) pixel,
@@ -50,19 +51,16 @@ def mac(
         See `sum_products`; counts are the kept weights of each list.
     lowering : (copied groups of four maps, spread maps, groups of `x`, columns of `x`)
         See `lower`; if there are none, lists count from `x` itself.
-    finishing : (multipliers (outputs,), rules)
-        See `sim.kernels.requantize`.
+    finishing : (multipliers (outputs,), rules, constants int64 (outputs, 4))
+        See `sim.kernels.requantize` and, where there are constants, `sim.kernels.finishing`.
     x : uint32 array (lines, 16)
     room : (lowered uint32 (lines, 16), accumulators int32 (4, pixels, 16), codes (4, pixels, 16))
         To work in.
     out : packed tensor, or int array (maps, lines, 16)
     """
-    rows = kernel[1]
-    ends, places, weights, bias, counts = lists
-    starts, targets, pixels = tiles
+    starts, pixels = tiles[0], tiles[2]
     copied, spread, groups, columns = lowering
-    lowered, accumulators, codes = room
-    words = len(weights) // max(len(places), 1)  # of an entry
+    lowered = room[0]
     executed = 0
     for block in range(sizes[BLOCKS]):
         for band in bands:
@@ -72,30 +70,67 @@ def mac(
                 lower(x, first, band[LOWERED_ROWS], copied, spread, groups, columns, lowered)
                 base = lowered.ctypes.data
             for tile in range(band[FIRST_TILE], band[END_TILE]):
-                begin = 0
-                for i in range(len(ends)):
-                    sum_products(
-                        kernel[0],
-                        rows,
-                        base + starts[tile, 0],
-                        starts[tile, 1],
-                        sizes[PITCH],
-                        places.ctypes.data + 8 * begin,
-                        weights.ctypes.data + 4 * words * begin,
-                        ends[i] - begin,
-                        bias.ctypes.data + 4 * rows * i,
-                        accumulators[i * rows % 4].ctypes.data,
-                    )
-                    begin = ends[i]
-                    if block == 0:
-                        executed += counts[i] * pixels[tile]
-                    if (i + 1) * rows % 4 == 0:
-                        group = i * rows // 4
-                        store(accumulators, group, block, targets[tile], finishing, sizes, codes, out)
+                place = base + starts[tile, 0], starts[tile, 1]
+                found = run_tile(kernel, sizes, lists, finishing, place, tiles[1][tile], block, room, out)
+                if block == 0:
+                    executed += found * pixels[tile]
     return executed
 
 
-@njit(nogil=True, cache=True)
+@inlined
+def run_tile(
+    kernel: Any, sizes: Any, lists: Any, finishing: Any, place: Any, targets: Any, block: Any, room: Any, out: Any
+) -> int:
+    """Run every list over one tile; return the weights that were multiplied.
+
+    `place` is the address of the tile's first run, and bytes from there to the second.
+    """
+    ends, places, weights, bias, counts = lists
+    accumulators, codes = room[1], room[2]
+    sums = accumulators.ctypes.data
+    row_bytes = accumulators.shape[1] * LINE_BYTES
+    words = len(weights) // max(len(places), 1)  # of an entry
+    begin, multiplied = 0, 0
+    for i in range(len(ends)):
+        sum_products(
+            kernel,
+            place[0],
+            place[1],
+            sizes[PITCH],
+            places.ctypes.data + 8 * begin,
+            weights.ctypes.data + 4 * words * begin,
+            ends[i] - begin,
+            bias.ctypes.data + 4 * kernel.rows * i,
+            sums + i * kernel.rows % 4 * row_bytes,
+        )
+        begin = ends[i]
+        multiplied += counts[i]
+        if (i + 1) * kernel.rows % 4 == 0:
+            group = i * kernel.rows // 4
+            if len(finishing[2]):
+                finish_lines(kernel, sums, group, block, targets, finishing[2], sizes, out)
+            else:
+                store(accumulators, group, block, targets, finishing, sizes, codes, out)
+    return multiplied
+
+
+@inlined
+def finish_lines(
+    kernel: Any, sums: Any, group: Any, block: Any, targets: Any, constants: Any, sizes: Any, out: Any
+) -> None:
+    """Turn the accumulators of four outputs into codes and write those of real pixels: what is usual."""
+    of_group = constants.ctypes.data + 8 * CONSTANTS * 4 * group
+    first = block * sizes[OUT_BLOCK] + group * sizes[OUT_GROUP]
+    for pixel in range(len(targets)):
+        if targets[pixel] >= 0:
+            line = out.ctypes.data + (targets[pixel] + first) * LINE_BYTES
+            if sizes[POOLED]:
+                finish_pooled(kernel, sums + 2 * pixel * LINE_BYTES, of_group, sizes[SHIFT], line)
+            else:
+                finish_line(kernel, sums + pixel * LINE_BYTES, of_group, sizes[SHIFT], line)
+
+
+@compiled
 def lower(x: Any, first: Any, rows: Any, copied: Any, spread: Any, groups: Any, columns: Any, lowered: Any) -> None:
     """Write the lines that the lists of a band read: rows of groups as they are, then maps with their neighbours.
 
@@ -114,7 +149,7 @@ def lower(x: Any, first: Any, rows: Any, copied: Any, spread: Any, groups: Any, 
             line += columns
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def spread_map(x: Any, source: Any, shift: Any, columns: Any, lowered: Any, line: Any) -> None:
     """Write one row of one map, whose byte is `shift` bits up in its words, with the codes of three more columns."""
     byte, one = np.uint32(255), np.uint32(8)
@@ -131,12 +166,12 @@ def spread_map(x: Any, source: Any, shift: Any, columns: Any, lowered: Any, line
             lowered[line + column, lane] = word
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def store(
     accumulators: Any, group: Any, block: Any, targets: Any, finishing: Any, sizes: Any, codes: Any, out: Any
 ) -> None:
     """Turn the accumulators of four outputs into codes and write those of real pixels."""
-    multipliers, rules = finishing
+    multipliers, rules = finishing[0], finishing[1]
     pixels = len(targets)
     if sizes[POOLED]:
         pool(accumulators, pixels)
@@ -154,7 +189,7 @@ def store(
                         out[4 * group + j, line, lane] = codes[j, pixel, lane]
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inlined
 def pack(codes: Any, floor: Any, zero: Any, out: Any) -> None:
     """Write one line from four codes of each image."""
     byte, low, offset = np.uint32(255), np.int32(floor), np.int32(zero)
@@ -165,7 +200,7 @@ def pack(codes: Any, floor: Any, zero: Any, out: Any) -> None:
         out[lane] = word | np.uint32(max(codes[3, lane], low) + offset) << np.uint32(24)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inlined
 def pool(accumulators: Any, windows: Any) -> None:
     """Replace the first accumulators by the largest of two by two pixels, two of each run; the rest are left over.
 

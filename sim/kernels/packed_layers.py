@@ -8,15 +8,15 @@ to no map or no image is computed too.
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from sim.kernels.compiled import compiled, inlined
 from sim.kernels.requantize import finish
 
 TOP, LEFT, HEIGHT, WIDTH = range(4)  # the places of an inside
 LINE = 64  # bytes
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def pack_images(images: Any, order: Any, codes: Any, inside: Any, out: Any) -> bool:
     """Write images (images, maps, height, width) to a packed tensor.
 
@@ -43,7 +43,7 @@ def pack_images(images: Any, order: Any, codes: Any, inside: Any, out: Any) -> b
     return fits
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def unpack(x: Any, order: Any, zero: Any, inside: Any, out: Any) -> None:
     """Write a packed tensor as planes (maps, height, width, images)."""
     for place in range(len(order)):
@@ -56,7 +56,7 @@ def unpack(x: Any, order: Any, zero: Any, inside: Any, out: Any) -> None:
                         lanes[image] = np.int64(line[image % 16 * 4 + place % 4]) - zero
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def pack_planes(x: Any, order: Any, zero: Any, inside: Any, out: Any) -> None:
     """Write planes (maps, height, width, images) as a packed tensor."""
     for place in range(len(order)):
@@ -69,7 +69,7 @@ def pack_planes(x: Any, order: Any, zero: Any, inside: Any, out: Any) -> None:
                         line[image % 16 * 4 + place % 4] = lanes[image] + zero
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def max_pool(x: Any, inside: Any, window: Any, ends: Any, into: Any, out: Any) -> None:
     """Take the largest byte of each window, and bring it between the two `ends`; padding never wins.
 
@@ -92,14 +92,14 @@ def max_pool(x: Any, inside: Any, window: Any, ends: Any, into: Any, out: Any) -
                         best[i] = min(best[i], ends[1])
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inlined
 def larger(best: Any, other: Any) -> None:
     """Replace bytes by the larger ones of another line."""
     for i in range(LINE):
         best[i] = max(best[i], other[i])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def avg_pool(x: Any, inside: Any, window: Any, multipliers: Any, rules: Any, zeros: Any, into: Any, out: Any) -> None:
     """Sum each window and requantise the sum; around the inside lies as much padding as the window reaches.
 
@@ -123,7 +123,7 @@ def avg_pool(x: Any, inside: Any, window: Any, multipliers: Any, rules: Any, zer
                         line[i] = codes[i] + zeros[1]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def add(
     left: Any, left_inside: Any, right: Any, right_inside: Any, weights: Any, multipliers: Any, rules: Any,
     zeros: Any, into: Any, out: Any,

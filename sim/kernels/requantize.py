@@ -3,13 +3,13 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from accel import fixedpoint
 from accel.fixedpoint import Overflow, Rounding
+from sim.kernels.compiled import compiled, inlined
 
-round_shift = njit(nogil=True, cache=True, inline="always")(fixedpoint.round_shift)
-overflow_code = njit(nogil=True, cache=True, inline="always")(fixedpoint.overflow_code)
+round_shift = inlined(fixedpoint.round_shift)
+overflow_code = inlined(fixedpoint.overflow_code)
 
 # what a layer does to its accumulators, as one int64 array: the places of
 RELU, SHIFT, ROUNDING, WIDTH, SIGNED, OVERFLOW, SATURATION_BITS = range(7)
@@ -17,7 +17,7 @@ RULES = 7  # an array of fewer places means: hand out the accumulators
 _RND, _SAT = int(Rounding.RND), int(Overflow.SAT)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def finish(accumulators: Any, multiplier: Any, rules: Any, out: Any) -> None:
     """Write the codes of one output position, for all lanes, to `out`."""
     if len(rules) < RULES:
@@ -36,7 +36,7 @@ def finish(accumulators: Any, multiplier: Any, rules: Any, out: Any) -> None:
         _codes(accumulators, lowest, multiplier, shift, modes[0], width, signed, modes[1], modes[2], out)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@inlined
 def _codes(
     accumulators: Any,
     lowest: Any,
