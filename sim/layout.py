@@ -21,6 +21,7 @@ Integers = NDArray[np.int64]
 Tile = tuple[tuple[int, int], list[int], int]
 """Bytes from the band to the first run and from there to the second; lines of the output, or -1; pixels of an image."""
 
+BESIDE = 3  # lines behind a tensor that spreading its last columns reads
 BAND_BYTES = 1 << 18  # of lowered lines: a part of the second-level cache
 
 
@@ -212,7 +213,7 @@ class MacPlan:
             for band in bands
         )
         if self.spread.size:
-            return self.blocks * self.source.block_lines, max(far, int(bands[:, 1].max()) * self.pitches[0])
+            return self.blocks * self.source.block_lines + BESIDE, max(far, int(bands[:, 1].max()) * self.pitches[0])
         return far + (0 if self.alone else (self.blocks - 1) * self.source.block_lines), 0
 
 

@@ -163,6 +163,9 @@ class Plan:
         store, form = self.stores.packed[INPUT], self.program.input_signal.format
         codes = np.array([form.min_code, form.max_code, store.zero], np.int64)
         out = store.bytes_of(buffers[INPUT], self.blocks)
+        if images.dtype == np.uint8 and (form.min_code, form.max_code) == (0, 255):
+            packed_layers.pack_bytes(images, store.order, store.inside, out)
+            return True
         return bool(packed_layers.pack_images(images, store.order, codes, store.inside, out))
 
     def padded(self, images: NDArray[Any]) -> NDArray[Any]:

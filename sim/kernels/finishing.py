@@ -47,6 +47,11 @@ class Finisher:
         value = self.load(I64, self.constants, 8 * (CONSTANTS * output + place), 8)
         return self.splat(kind, self.b.trunc(value, I32) if kind is self.narrow else value)
 
+    def short(self, value: Value) -> Value:
+        """Return the lower halves of 64 bits as signed numbers: LLVM then knows that a product is one of 32 bits."""
+        sides = ir.Constant(self.wide, [32] * self.wide.count)
+        return self.b.ashr(self.b.shl(value, sides), sides)
+
     def larger(self, a: Value, b: Value) -> Value:
         """Return the larger of each two."""
         return self.b.select(self.b.icmp_signed(">", a, b), a, b)
@@ -84,7 +89,7 @@ class Finisher:
 
     def code(self, output: int, sums: Value, shift: Value) -> Value:
         """Return the codes of sums that are 64 bits wide."""
-        products = self.b.mul(sums, self.constant(output, MULTIPLIER, self.wide))
+        products = self.b.mul(sums, self.short(self.constant(output, MULTIPLIER, self.wide)))
         return self.b.lshr(self.b.add(products, self.constant(output, ADDEND, self.wide)), shift)
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from sim.kernels.compiled import compiled, inlined
 from sim.kernels.dots import LINE_BYTES, sum_products
 from sim.kernels.finishing import CONSTANTS, finish_line, finish_pooled
-from sim.kernels.requantize import finish
+from sim.kernels.moves import copy_line, spread_line
+from sim.kernels.requantize import finish as finish_any
 
 # the places of a band, an int64 array: what is lowered and summed up together
 FIRST_LINE, LOWERED_ROWS, FIRST_TILE, END_TILE = range(4)
@@ -58,112 +59,77 @@ def mac(
         To work in.
     out : packed tensor, or int array (maps, lines, 16)
     """
-    starts, pixels = tiles[0], tiles[2]
+    ends, places, weights, bias, counts = lists
+    starts, targets, pixels = tiles
     copied, spread, groups, columns = lowering
-    lowered = room[0]
+    constants = finishing[2]
+    lowered, accumulators, codes = room
+    # below, arrays are indexed and none is passed on: numba counts references each time that one is
+    sums, row_bytes = accumulators.ctypes.data, accumulators.shape[1] * LINE_BYTES
+    entry_bytes = 4 * (len(weights) // max(len(places), 1))
+    at = places.ctypes.data, weights.ctypes.data, bias.ctypes.data, constants.ctypes.data, out.ctypes.data
     executed = 0
     for block in range(sizes[BLOCKS]):
-        for band in bands:
-            first = block * sizes[BLOCK_LINES] + band[FIRST_LINE]
+        for band in range(len(bands)):
+            first = block * sizes[BLOCK_LINES] + bands[band, FIRST_LINE]
             base = x.ctypes.data + first * LINE_BYTES
             if len(copied) + len(spread):
-                lower(x, first, band[LOWERED_ROWS], copied, spread, groups, columns, lowered)
+                lower(x, first, bands[band, LOWERED_ROWS], copied, spread, groups, columns, lowered)
                 base = lowered.ctypes.data
-            for tile in range(band[FIRST_TILE], band[END_TILE]):
-                place = base + starts[tile, 0], starts[tile, 1]
-                found = run_tile(kernel, sizes, lists, finishing, place, tiles[1][tile], block, room, out)
-                if block == 0:
-                    executed += found * pixels[tile]
+            for tile in range(bands[band, FIRST_TILE], bands[band, END_TILE]):
+                run = base + starts[tile, 0], starts[tile, 1], sizes[PITCH]
+                begin = 0
+                for i in range(len(ends)):
+                    size, row = ends[i] - begin, i * kernel.rows
+                    into = sums + row % 4 * row_bytes
+                    entry = at[0] + 8 * begin, at[1] + entry_bytes * begin
+                    sum_products(kernel, run[0], run[1], run[2], entry[0], entry[1], size, at[2] + 4 * row, into)
+                    begin = ends[i]
+                    if block == 0:
+                        executed += counts[i] * pixels[tile]
+                    if (row + kernel.rows) % 4:
+                        continue
+                    group = row // 4
+                    if not len(constants):
+                        store(accumulators, group, block, targets[tile], finishing, sizes, codes, out)
+                        continue
+                    for pixel in range(targets.shape[1]):
+                        if targets[tile, pixel] >= 0:
+                            line = targets[tile, pixel] + block * sizes[OUT_BLOCK] + group * sizes[OUT_GROUP]
+                            of_group, line_at = at[3] + 32 * CONSTANTS * group, at[4] + line * LINE_BYTES
+                            finish(kernel, sizes[POOLED], sums, pixel, of_group, sizes[SHIFT], line_at)
     return executed
 
 
 @inlined
-def run_tile(
-    kernel: Any, sizes: Any, lists: Any, finishing: Any, place: Any, targets: Any, block: Any, room: Any, out: Any
-) -> int:
-    """Run every list over one tile; return the weights that were multiplied.
-
-    `place` is the address of the tile's first run, and bytes from there to the second.
-    """
-    ends, places, weights, bias, counts = lists
-    accumulators, codes = room[1], room[2]
-    sums = accumulators.ctypes.data
-    row_bytes = accumulators.shape[1] * LINE_BYTES
-    words = len(weights) // max(len(places), 1)  # of an entry
-    begin, multiplied = 0, 0
-    for i in range(len(ends)):
-        sum_products(
-            kernel,
-            place[0],
-            place[1],
-            sizes[PITCH],
-            places.ctypes.data + 8 * begin,
-            weights.ctypes.data + 4 * words * begin,
-            ends[i] - begin,
-            bias.ctypes.data + 4 * kernel.rows * i,
-            sums + i * kernel.rows % 4 * row_bytes,
-        )
-        begin = ends[i]
-        multiplied += counts[i]
-        if (i + 1) * kernel.rows % 4 == 0:
-            group = i * kernel.rows // 4
-            if len(finishing[2]):
-                finish_lines(kernel, sums, group, block, targets, finishing[2], sizes, out)
-            else:
-                store(accumulators, group, block, targets, finishing, sizes, codes, out)
-    return multiplied
-
-
-@inlined
-def finish_lines(
-    kernel: Any, sums: Any, group: Any, block: Any, targets: Any, constants: Any, sizes: Any, out: Any
-) -> None:
-    """Turn the accumulators of four outputs into codes and write those of real pixels: what is usual."""
-    of_group = constants.ctypes.data + 8 * CONSTANTS * 4 * group
-    first = block * sizes[OUT_BLOCK] + group * sizes[OUT_GROUP]
-    for pixel in range(len(targets)):
-        if targets[pixel] >= 0:
-            line = out.ctypes.data + (targets[pixel] + first) * LINE_BYTES
-            if sizes[POOLED]:
-                finish_pooled(kernel, sums + 2 * pixel * LINE_BYTES, of_group, sizes[SHIFT], line)
-            else:
-                finish_line(kernel, sums + pixel * LINE_BYTES, of_group, sizes[SHIFT], line)
+def finish(kernel: Any, pooled: Any, sums: Any, pixel: Any, constants: Any, shift: Any, line: Any) -> None:
+    """Turn the accumulators of four outputs into the codes of one pixel: what is usual."""
+    if pooled:
+        finish_pooled(kernel, sums + 2 * pixel * LINE_BYTES, constants, shift, line)
+    else:
+        finish_line(kernel, sums + pixel * LINE_BYTES, constants, shift, line)
 
 
 @compiled
 def lower(x: Any, first: Any, rows: Any, copied: Any, spread: Any, groups: Any, columns: Any, lowered: Any) -> None:
     """Write the lines that the lists of a band read: rows of groups as they are, then maps with their neighbours.
 
-    A spread map's word holds the code of its own column and those of the next three.
+    A spread map's word holds the code of its own column and those of the next three, in the last three columns of what
+    lies behind the row, which no weight but 0 meets.
     """
-    line = 0
+    out = lowered.ctypes.data
     for row in range(rows):
-        source = first + row * groups * columns
+        source = x.ctypes.data + (first + row * groups * columns) * LINE_BYTES
         for group in copied:
+            of_group = source + group * columns * LINE_BYTES
             for column in range(columns):
-                for lane in range(16):
-                    lowered[line + column, lane] = x[source + group * columns + column, lane]
-            line += columns
+                copy_line(of_group + column * LINE_BYTES, out + column * LINE_BYTES)
+            out += columns * LINE_BYTES
         for c in spread:
-            spread_map(x, source + c // 4 * columns, np.uint32(c % 4 * 8), columns, lowered, line)
-            line += columns
-
-
-@compiled
-def spread_map(x: Any, source: Any, shift: Any, columns: Any, lowered: Any, line: Any) -> None:
-    """Write one row of one map, whose byte is `shift` bits up in its words, with the codes of three more columns."""
-    byte, one = np.uint32(255), np.uint32(8)
-    for column in range(columns - 3):
-        for lane in range(16):
-            word = (x[source + column, lane] >> shift) & byte
-            word |= ((x[source + column + 1, lane] >> shift) & byte) << one
-            word |= ((x[source + column + 2, lane] >> shift) & byte) << np.uint32(16)
-            lowered[line + column, lane] = word | (x[source + column + 3, lane] >> shift) << np.uint32(24)
-    for lane in range(16):
-        word = np.uint32(0)
-        for column in range(columns - 1, max(columns - 4, -1), -1):
-            word = word << one | ((x[source + column, lane] >> shift) & byte)
-            lowered[line + column, lane] = word
+            of_group = source + c // 4 * columns * LINE_BYTES
+            for column in range(columns):
+                spread_line(of_group + column * LINE_BYTES, c % 4 * 8, out + column * LINE_BYTES)
+            out += columns * LINE_BYTES
 
 
 @compiled
@@ -177,7 +143,7 @@ def store(
         pool(accumulators, pixels)
     for j in range(4):
         sums = accumulators[j, :pixels].reshape(-1)
-        finish(sums, multipliers[4 * group + j], rules, codes[j, :pixels].reshape(-1))
+        finish_any(sums, multipliers[4 * group + j], rules, codes[j, :pixels].reshape(-1))
     for pixel in range(pixels):
         if targets[pixel] >= 0:
             line = targets[pixel] + block * sizes[OUT_BLOCK] + group * sizes[OUT_GROUP]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sim.kernels.compiled import compiled, inlined
+from sim.kernels.moves import AT_ONCE, pack_of_four, pack_of_one, pack_of_three, pack_of_two
 from sim.kernels.requantize import finish
 
 TOP, LEFT, HEIGHT, WIDTH = range(4)  # the places of an inside
@@ -41,6 +42,48 @@ def pack_images(images: Any, order: Any, codes: Any, inside: Any, out: Any) -> b
                         fits &= (code >= low) & (code <= high)
                         row[x + inside[LEFT], at] = code + zero
     return fits
+
+
+@compiled
+def pack_bytes(images: Any, order: Any, inside: Any, out: Any) -> None:
+    """Write uint8 images (images, maps, height, width), in memory one behind the other, to a packed tensor as they are.
+
+    Whatever their codes, they are in range. Lanes without an image repeat the first of their block.
+    """
+    count, maps, height, width = images.shape
+    size, whole, lanes = maps * height * width, width - width % AT_ONCE, np.empty(16, np.int64)
+    at = np.empty(4, np.int64)
+    for block in range((count + 15) // 16):
+        for lane in range(16):
+            lanes[lane] = lane * size if 16 * block + lane < count else 0
+        base = images.ctypes.data + 16 * block * size
+        for group in range(out.shape[2]):
+            held = np.count_nonzero(order[4 * group : 4 * group + 4] >= 0)
+            for y in range(height):
+                for place in range(4):
+                    at[place] = base + (max(order[4 * group + place], 0) * height + y) * width
+                row = out[block, y + inside[TOP], group]
+                line = row.ctypes.data + inside[LEFT] * LINE
+                for x in range(0, whole, AT_ONCE):
+                    pack_columns(held, lanes.ctypes.data, at[0] + x, at[1] + x, at[2] + x, at[3] + x, line + x * LINE)
+                for x in range(whole, width):
+                    for lane in range(16):
+                        image = 16 * block if lanes[lane] == 0 else 16 * block + lane
+                        for place in range(held):
+                            row[x + inside[LEFT], 4 * lane + place] = images[image, order[4 * group + place], y, x]
+
+
+@inlined
+def pack_columns(maps: Any, lanes: Any, first: Any, second: Any, third: Any, fourth: Any, out: Any) -> None:
+    """Write four lines of a group of `maps` maps (see `sim.kernels.moves`)."""
+    if maps == 1:
+        pack_of_one(lanes, first, second, third, fourth, out)
+    elif maps == 2:
+        pack_of_two(lanes, first, second, third, fourth, out)
+    elif maps == 3:
+        pack_of_three(lanes, first, second, third, fourth, out)
+    else:
+        pack_of_four(lanes, first, second, third, fourth, out)
 
 
 @compiled
