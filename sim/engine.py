@@ -28,7 +28,7 @@ from sim.plan import Plan, Stores, planes_of
 
 Codes = NDArray[Any]
 FEWEST_BLOCKS, MOST_BLOCKS = 4, 16  # of a chunk: fewer do not fill the tiles of fully connected layers
-CHUNK_BYTES = 1 << 20  # what the tensors of a chunk may take before it is cut smaller: the second-level cache
+CHUNK_BYTES = 1 << 21  # what the tensors of a chunk may take before it is cut smaller: the second-level cache
 PACKED_TYPES = (np.uint8, np.int8, np.int16, np.int64)  # of input codes that are packed as they come
 
 
