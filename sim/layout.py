@@ -1,8 +1,13 @@
 """How one packed layer of multiply-accumulates is cut up for `sim.kernels.packed`: lists, tiles and bands.
 
-A tile is what a list is summed over with all accumulators in registers: two runs of pixels, which lie side by side, or
-below each other where they are pooled two by two. A band is a number of rows whose tiles run together, because the
-lines that they read are lowered together.
+A tile is what a list is summed over with all accumulators in registers. For lists of four outputs it is two runs of two
+pixels, which lie side by side, or below each other where they are pooled two by two; for lists of one output it is a
+square of four by four pixels, because neighbours meet the same lines::
+
+    lists of four     (y, x) (y, x+1) | (y, x+2) (y, x+3)        pooled     (y,   x) (y,   x+1)
+                          first run   |    second run                       (y+1, x) (y+1, x+1)
+
+A band is a number of rows whose tiles run together, because the lines that they read are lowered together.
 """
 
 from dataclasses import dataclass
@@ -13,13 +18,13 @@ from numpy.typing import NDArray
 
 from accel.network import Window
 from accel.program import MacLayer
-from sim.kernels.dots import LINE_BYTES, ROWS, RUN
+from sim.kernels.dots import LINE_BYTES, ROWS, RUN, RUNS
 from sim.lists import Lists
 from sim.storage import Packed
 
 Integers = NDArray[np.int64]
 Tile = tuple[tuple[int, int], list[int], int]
-"""Bytes from the band to the first run and from there to the second; lines of the output, or -1; pixels of an image."""
+"""Bytes from the band to the first run and from each to the next; lines of the output, or -1; pixels of an image."""
 
 BESIDE = 3  # lines behind a tensor that spreading its last columns reads
 BAND_BYTES = 1 << 18  # of lowered lines: a part of the second-level cache
@@ -73,8 +78,24 @@ class MacPlan:
 
     @cached_property
     def run(self) -> int:
-        """Pixels in each of a tile's two runs."""
+        """Pixels in each of a tile's runs."""
         return RUN[self.lists.rows]
+
+    @cached_property
+    def runs(self) -> int:
+        """Runs of a tile."""
+        return RUNS[self.lists.rows]
+
+    @cached_property
+    def beside(self) -> int:
+        """Pixels that share a line."""
+        return 2 if self.lists.paired else 1
+
+    @cached_property
+    def columns(self) -> Integers:
+        """Groups and columns of the source, and what is lowered of the columns: from the first to the last in steps."""
+        begin = self.origin[1] if self.lists.paired else 0
+        return np.array([self.source.groups, self.source.columns, begin, self.source.columns, self.beside], np.int64)
 
     @cached_property
     def copied(self) -> Integers:
@@ -94,17 +115,18 @@ class MacPlan:
 
     @cached_property
     def pitches(self) -> tuple[int, int, int]:
-        """Lines from one row, view and column to the next."""
-        return self.views * self.source.columns, self.source.columns, 1
+        """Lines from one row and view to the next, and columns of a line."""
+        columns = len(range(*self.columns[2:])) if self.spread.size else self.source.columns
+        return self.views * columns, columns, self.beside
 
     @cached_property
     def places(self) -> Integers:
         """Bytes from a pixel's line to that of each entry."""
-        row, view, column = self.pitches
+        row, view, beside = self.pitches
         views, (down, across) = self.lists.views, self.lists.taps.T
         if self.spread.size:
             views = np.searchsorted([*self.copied, *(self.spread + self.source.groups)], views)
-        return (down * row + views * view + across * column) * LINE_BYTES
+        return (down * row + views * view + across // beside) * LINE_BYTES
 
     @cached_property
     def origin(self) -> tuple[int, int]:
@@ -114,11 +136,11 @@ class MacPlan:
 
     @cached_property
     def band_rows(self) -> int:
-        """Rows of sums that are lowered together; even, because pooling takes pairs."""
+        """Rows of sums that are lowered together: whole tiles."""
         if self.alone or not self.spread.size:
             return self.sums[0]
         per_row = self.pitches[0] * LINE_BYTES * self.window.stride[0]
-        return min(self.sums[0], max(2, (BAND_BYTES // per_row - self.window.kernel[0]) // 2 * 2))
+        return min(self.sums[0], max(4, (BAND_BYTES // per_row - self.window.kernel[0]) // 4 * 4))
 
     def lowered_rows(self, rows: int) -> int:
         """Return how many rows of the source a band of `rows` rows of sums meets."""
@@ -141,35 +163,33 @@ class MacPlan:
         return np.array(bands, np.int64), starts, targets, pixels
 
     def tiles_of(self, rows: range) -> list[Tile]:
-        """Return the tiles of a band: two runs side by side or below each other, or pooled pairs of rows."""
-        if self.behind.pooled:
-            runs = [((y, x), (y + 1, x)) for y in rows[::2] for x in range(0, self.sums[1], self.run)]
-        else:
-            one = [(y, x) for y in rows for x in range(0, self.sums[1], self.run)]
-            runs = list(zip(one[::2], [*one[1::2], (0, self.sums[1])][: len(one[::2])], strict=True))
-        return [self.tile(rows[0], *pair) for pair in runs]
+        """Return the tiles of a band: runs side by side, or below each other."""
+        width = self.sums[1]
+        if self.runs == 2 and not self.behind.pooled:
+            one = [(y, x) for y in rows for x in range(0, width, self.run)]
+            pairs = zip(one[::2], [*one[1::2], (rows[0], width)][: len(one[::2])], strict=True)
+            return [self.tile(rows, list(pair)) for pair in pairs]
+        corners = [(y, x) for y in rows[:: self.runs] for x in range(0, width, self.run)]
+        return [self.tile(rows, [(y + i, x) for i in range(self.runs)]) for y, x in corners]
 
-    def tile(self, first: int, one: tuple[int, int], two: tuple[int, int]) -> Tile:
-        """Return a tile: bytes to its runs, lines of the output, pixels; a run past the last column is none."""
-        inside = [max(0, min(self.run, self.sums[1] - x)) for _, x in (one, two)]
-        start = [self.start(y - first, x) for y, x in (one, two)]
-        if not inside[1]:
-            start[1] = start[0]
+    def tile(self, rows: range, firsts: list[tuple[int, int]]) -> Tile:
+        """Return a tile from the first pixel of each run; what is outside the band or the map is no pixel."""
+        pixels = [(y, x + i) for y, x in firsts for i in range(self.run)]
+        inside = [y in rows and x < self.sums[1] for y, x in pixels]
+        starts = [self.start(y - rows[0], x) for y, x in firsts[:2]]
+        step = starts[1] - starts[0] if firsts[1][1] < self.sums[1] else 0
         if self.behind.pooled:
-            pixels = [(one[0] // 2, (one[1] + i) // 2, i < inside[0]) for i in range(0, self.run, 2)]
+            corners = [(2 * y * self.run) + 2 * x for y in range(self.runs // 2) for x in range(self.run // 2)]
+            targets = [self.target(pixels[i][0] // 2, pixels[i][1] // 2) if inside[i] else -1 for i in corners]
         else:
-            pixels = [
-                (y, x + i, i < count) for (y, x), count in zip((one, two), inside, strict=True) for i in range(self.run)
-            ]
-        return (
-            (start[0], start[1] - start[0]),
-            [self.target(y, x) if real else -1 for y, x, real in pixels],
-            sum(inside),
-        )
+            targets = [self.target(*pixel) if real else -1 for pixel, real in zip(pixels, inside, strict=True)]
+        return (starts[0], step), targets, sum(inside)
 
     def start(self, row: int, column: int) -> int:
         """Return the bytes from a band to a pixel of sums."""
         across = self.origin[1] + column * self.window.stride[1]
+        if self.lists.paired:
+            across = column // self.beside  # the first line is that of the first window
         return (row * self.window.stride[0] * self.pitches[0] + across) * LINE_BYTES
 
     def target(self, row: int, column: int) -> int:
@@ -181,18 +201,16 @@ class MacPlan:
     def tiles_alone(self) -> list[Tile]:
         """Return tiles whose pixels are the blocks."""
         first = (self.origin[0] * self.pitches[0] + self.origin[1]) * LINE_BYTES
-        step, tiles = self.out_step, []
-        for block in range(0, self.blocks, 2 * self.run):
-            found = [
-                self.target(0, 0) + b * step if b < self.blocks else -1 for b in range(block, block + 2 * self.run)
-            ]
+        step, tiles, size = self.out_step, [], self.runs * self.run
+        for block in range(0, self.blocks, size):
+            found = [self.target(0, 0) + b * step if b < self.blocks else -1 for b in range(block, block + size)]
             far = self.run * self.pitch if block + self.run < self.blocks else 0
             tiles.append(((first + block * self.pitch, far), found, int(block == 0)))
         return tiles
 
     @cached_property
     def pitch(self) -> int:
-        """Bytes from a pixel of a run to the next."""
+        """Bytes from a line of a run to the next."""
         lines = self.source.rows * self.pitches[0] if self.alone else self.window.stride[1]
         return lines * LINE_BYTES
 
@@ -205,12 +223,11 @@ class MacPlan:
     def lines_read(self) -> tuple[int, int]:
         """Lines that must lie in the source, and in the lowered rows, for the reads of every tile to stay inside."""
         bands, starts, _, _ = self.layout
-        reach = (self.run - 1) * self.pitch + int(self.places.max(initial=0)) + LINE_BYTES
+        reach = (self.run // self.beside - 1) * self.pitch + int(self.places.max(initial=0)) + LINE_BYTES
+        ends = starts[:, 0] + np.maximum(starts[:, 1], 0) * (self.runs - 1) + reach
         far = max(
-            int(band[0]) * (not self.spread.size)
-            + (int((starts[band[2] : band[3], 0] + np.maximum(starts[band[2] : band[3], 1], 0)).max()) + reach)
-            // LINE_BYTES
-            for band in bands
+            int(first) * (not self.spread.size) + int(ends[begin:end].max()) // LINE_BYTES
+            for first, _, begin, end in bands
         )
         if self.spread.size:
             return self.blocks * self.source.block_lines + BESIDE, max(far, int(bands[:, 1].max()) * self.pitches[0])
@@ -220,6 +237,8 @@ class MacPlan:
 def summed_pixels(source: Packed, window: Window, blocks: int) -> list[int]:
     """Return for how many pixels the tiles for each of `ROWS` sum up, those that are no pixels counted too."""
     height, width = window.output_size(*source.size)
+    sizes = [(rows, RUN[rows], RUNS[rows]) for rows in ROWS]
     if (height, width) == (1, 1):
-        return [-(-blocks // (2 * RUN[rows])) * 2 * RUN[rows] for rows in ROWS]
-    return [blocks * height * -(-width // RUN[rows]) * RUN[rows] for rows in ROWS]
+        return [-(-blocks // (run * runs)) * run * runs for _, run, runs in sizes]
+    down = [height if rows == 4 else -(-height // runs) * runs for rows, _, runs in sizes]
+    return [blocks * lines * -(-width // run) * run for (_, run, _), lines in zip(sizes, down, strict=True)]

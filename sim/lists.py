@@ -17,7 +17,8 @@ from sim.kernels.dots import ROWS, WORDS, Kind
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-ALONE = 1.6  # what an entry of a list of one output costs, in entries of a list of four: it loads more for each product
+LOADS = {(4, False): 1.0, (4, True): 1.0, (1, False): 3.0, (1, True): 1.3}
+"""What a product costs, by outputs of a list and whether pixels are paired: more where more is loaded for each."""
 SPREAD = 1.1  # what a word of a spread map costs, in words of four maps
 
 
@@ -35,8 +36,8 @@ class Lists:
         Which group of four maps (0..groups - 1) or, from there on, which spread map, an entry reads.
     taps : int64 array (entries, 2)
         Down and across from the output's pixel.
-    columns : int64 array (entries, 4)
-        The lowered column that each code of the word is, or -1.
+    columns : int64 array (entries, pixels, 4)
+        The lowered column that each code of the word is, or -1; seen from each pixel that shares the word.
     outputs : int64 array (4 * groups of outputs,)
         The output that is computed in each place, or -1.
     """
@@ -49,27 +50,32 @@ class Lists:
     outputs: Integers
 
     @property
+    def paired(self) -> bool:
+        """Whether two pixels side by side share each word."""
+        return self.columns.shape[1] == 2
+
+    @property
     def sizes(self) -> Integers:
         """Entries of each list."""
         return np.diff(self.ends, prepend=0)
 
     def cost(self, pixels: int) -> float:
         """Return what the lists cost where they are summed up for `pixels` pixels."""
-        return len(self.views) * pixels * (self.rows if self.rows > 1 else ALONE)
+        return len(self.views) * pixels * self.rows * LOADS[self.rows, self.paired]
 
     def weights(self, matrix: Integers) -> Integers:
-        """Return the weights (entries, rows, 4) from the lowered `matrix`, 0 where a code is not read."""
+        """Return the weights (entries, rows, pixels, 4) from the lowered `matrix`, 0 where a code is not read."""
         padded = np.zeros((matrix.shape[0] + 1, matrix.shape[1] + 1), np.int64)  # the last ones are those of place -1
         padded[:-1, :-1] = matrix
         outputs = self.outputs.reshape(-1, self.rows).repeat(self.sizes, axis=0)
-        return padded[outputs[:, :, None], self.columns[:, None, :]]
+        return padded[outputs[:, :, None, None], self.columns[:, None]]
 
     def counts(self, kept: Flags) -> Integers:
         """Return how many weights each list multiplies that the mask (outputs, lowered columns) keeps."""
         padded = np.zeros((kept.shape[0] + 1, kept.shape[1] + 1), np.int64)
         padded[:-1, :-1] = kept
         outputs = self.outputs.reshape(-1, self.rows).repeat(self.sizes, axis=0)
-        found = padded[outputs[:, :, None], self.columns[:, None, :]].sum(axis=(1, 2))
+        found = padded[outputs[:, :, None], self.columns[:, None, 0]].sum(axis=(1, 2))
         return np.diff(np.concatenate([[0], np.cumsum(found)])[self.ends], prepend=0)
 
 
@@ -84,7 +90,7 @@ def order_by_taps(kept: Flags) -> Integers:
 
 
 def word_codes(weights: Integers, kernel: Kind) -> NDArray[np.uint32]:
-    """Return weights (entries, rows, 4) of 8 bits as the words that `kernel` multiplies by."""
+    """Return weights (..., 4) of 8 bits as the words that `kernel` multiplies by."""
     if WORDS[kernel] == 1:
         packed = (weights & 255) << np.array([0, 8, 16, 24])
         return packed.sum(axis=-1).astype(np.uint32).reshape(-1)
@@ -92,7 +98,14 @@ def word_codes(weights: Integers, kernel: Kind) -> NDArray[np.uint32]:
     return (halves[..., :2] | halves[..., 2:] << 16).astype(np.uint32).reshape(-1)
 
 
-def lists_of(kept: Flags, order: Integers, outputs: Integers, kernel: tuple[int, int], pixels: Sequence[int]) -> Lists:
+def lists_of(
+    kept: Flags,
+    order: Integers,
+    outputs: Integers,
+    kernel: tuple[int, int],
+    pixels: Sequence[int],
+    pairs: bool = False,
+) -> Lists:
     """Return the cheapest lists.
 
     Parameters
@@ -104,17 +117,26 @@ def lists_of(kept: Flags, order: Integers, outputs: Integers, kernel: tuple[int,
         Height and width of the T taps.
     pixels : sequence of int
         How many pixels are summed up, for each of `ROWS`.
+    pairs : bool
+        Whether pixels side by side, which are one column apart, may share words.
     """
     padded = np.zeros((kept.shape[0] + 1, kept.shape[1] + 1, kept.shape[2]), bool)
     padded[:-1, :-1] = kept
     meets = padded[outputs][:, order].reshape(len(outputs), len(order), *kernel)
-    found = [_covered(meets, rows, order, outputs) for rows in ROWS]
-    return min(zip(found, pixels, strict=True), key=lambda pair: pair[0].cost(pair[1]))[0]
+    found = []
+    for rows, count in zip(ROWS, pixels, strict=True):
+        united: Flags = np.any(meets.reshape(-1, rows, *meets.shape[1:]), axis=1)
+        ways = [_covered(united, order), _in_pairs(united, order)] if pairs else [_covered(united, order)]
+        found += [(lists.cost(count), lists) for lists in (Lists(rows, *way, outputs) for way in ways)]
+    return min(found, key=lambda pair: pair[0])[1]
 
 
-def _covered(meets: Flags, rows: int, order: Integers, outputs: Integers) -> Lists:
-    """Return lists for groups of `rows` outputs, from what each output place keeps of each input place (.., h, w)."""
-    united: Flags = np.any(meets.reshape(-1, rows, *meets.shape[1:]), axis=1)
+Entries = tuple[Integers, Integers, Integers, Integers]
+"""Ends, views, taps and columns of `Lists`."""
+
+
+def _covered(united: Flags, order: Integers) -> Entries:
+    """Return entries for what lists keep of each input place (lists, places, height, width)."""
     lists, places, height, width = united.shape
     fours = united.reshape(lists, places // 4, 4, height, width)
     starts = _runs(united).reshape(fours.shape)
@@ -126,9 +148,31 @@ def _covered(meets: Flags, rows: int, order: Integers, outputs: Integers) -> Lis
     index = np.concatenate([of_whole, of_starts + np.array([0, places // 4, 0, 0])])
     columns = np.concatenate([_of_maps(of_whole, fours, order), _of_taps(of_starts, united, order)])
     by = np.lexsort((index[:, 3], index[:, 2], index[:, 1], index[:, 0]))
-    index, columns = index[by], columns[by]
-    ends = np.searchsorted(index[:, 0], np.arange(lists), side="right")
-    return Lists(rows, ends, index[:, 1], index[:, 2:], columns, outputs)
+    return _entries(index[by], columns[by][:, None], lists)
+
+
+def _entries(index: Integers, columns: Integers, lists: int) -> Entries:
+    """Return entries from (list, view, down, across) in their order, and columns."""
+    return np.searchsorted(index[:, 0], np.arange(lists), side="right"), index[:, 1], index[:, 2:], columns
+
+
+def _in_pairs(united: Flags, order: Integers) -> Entries:
+    """Return entries whose words, of four columns of one map, serve two pixels side by side.
+
+    What a kernel of k columns meets from the two pixels is k + 1 columns wide; words lie in it end to end.
+    """
+    lists, places, height, width = united.shape
+    padded = np.pad(united, ((0, 0), (0, 0), (0, 0), (1, 4)))  # a column before, and room for the last word
+    words = -(-(width + 1) // 4)
+    seen = np.stack([padded[..., 1 : 1 + 4 * words], padded[..., : 4 * words]])  # from the first pixel and the second
+    met = seen.reshape(2, lists, places, height, words, 4)
+    index = np.argwhere(met.any(axis=(0, 5)))
+    item, place, down, word = index.T
+    taps = 4 * word[:, None, None] + np.arange(4) - np.arange(2)[:, None]
+    columns = (order[place] * height * width + down * width)[:, None, None] + taps
+    flags = np.moveaxis(met[:, item, place, down, word], 0, 1)
+    index = index * np.array([1, 1, 1, 4]) + np.array([0, places // 4, 0, 0])
+    return _entries(index, np.where(flags, columns, -1), lists)
 
 
 def _runs(meets: Flags) -> Flags:

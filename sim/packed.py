@@ -12,7 +12,7 @@ from accel.program import AddLayer, AvgPoolLayer, MacLayer
 from sim.finishing import constants_of
 from sim.kernels import packed as kernels
 from sim.kernels import packed_layers
-from sim.kernels.dots import LANES, Kind
+from sim.kernels.dots import LANES, RUNS, Kind
 from sim.kernels.finishing import CONSTANTS
 from sim.layout import MacPlan, summed_pixels
 from sim.lists import Lists, lists_of, word_codes
@@ -43,7 +43,8 @@ def listed(layer: MacLayer, kernel: Kind, source: Packed, output: Packed | None,
     window = layer.window or Window(source.size)
     order = output.order if output else in_fours(np.arange(layer.shape[0]))
     kept = layer.kept.reshape(layer.shape[0], -1, window.taps)
-    lists = lists_of(kept, source.order, order, window.kernel, summed_pixels(source, window, blocks))
+    pairs = window.stride[1] == 1 and window.output_size(*source.size) != (1, 1)
+    lists = lists_of(kept, source.order, order, window.kernel, summed_pixels(source, window, blocks), pairs)
     biases = np.append(layer.bias - source.zero * layer.matrix.sum(axis=1), 0)[order]
     multipliers, rules = finishing(layer, layer.shape[0])
     return Listed(
@@ -69,8 +70,8 @@ def mac(plan: MacPlan, listed: Listed, kernel: Kind, name: str) -> tuple[Run, st
     if packed:
         sizes[kernels.OUT_GROUP], sizes[kernels.ZERO] = packed.columns, packed.zero
     sizes[kernels.SHIFT] = plan.layer.requantize.shift if plan.layer.requantize else 0
-    lowering = plan.copied, plan.spread, source.groups, source.columns
-    kind, key = kernel(listed.lists.rows), f"{plan.layer.name} room"
+    lowering = plan.copied, plan.spread, plan.columns
+    kind, key = kernel(listed.lists.rows, listed.lists.paired), f"{plan.layer.name} room"
     finish = listed.multipliers, listed.rules, _constants(plan)
 
     def run(buffers: Buffers) -> int:
@@ -78,7 +79,7 @@ def mac(plan: MacPlan, listed: Listed, kernel: Kind, name: str) -> tuple[Run, st
         return kernels.mac(kind, sizes, bands, tables, lists, lowering, finish, x, buffers[key], out)
 
     def room() -> tuple[NDArray[Any], ...]:
-        shape, codes = (4, 2 * plan.run, LANES), np.int32 if packed else np.int64
+        shape, codes = (4, RUNS[listed.lists.rows] * plan.run, LANES), np.int32 if packed else np.int64
         return aligned((plan.lines_read[1], LANES), np.uint32), aligned(shape, np.int32), aligned(shape, codes)
 
     return run, key, room

@@ -1,11 +1,21 @@
 """The innermost loop of packed layers, one for each instruction set, as LLVM instructions that numba compiles in.
 
-A line is 16 words of 32 bits: the same four codes (0..255, one byte each) of 16 images. A tile is two runs of lines,
-its pixels. For each entry of a list, a place relative to the tile and four signed 8-bit weights for each output, ::
+A line is 16 words of 32 bits: the same four codes (0..255, one byte each) of 16 images. A tile is some runs of lines,
+its pixels, the first four of them drawn. For each entry of a list, a place relative to the tile and four signed 8-bit
+weights for each output, ::
 
-    accumulator[output][pixel][image] += sum(weight[output][i] * byte[pixel + place][image][i] for i in 0..3)
+            line 0   line 1   line 2   line 3            accumulator[output][pixel][image] +=
+    run 0   p0       p1                                      sum(weight[output][i] * byte[pixel + place][image][i]
+    run 1   p2       p3                                          for i in 0..3)
 
 modulo 2**32, with all accumulators of a part of the tile in registers. No product or sum saturates on its way.
+
+Where lines are of pairs, a line holds four columns of one map, which are enough for two pixels side by side: for the
+second the weights stand one byte higher. An entry then has weights for both, ::
+
+    codes in columns  x  x+1  x+2  x+3          pixel x:  w0 w1 w2 .        pixel x+1:  . w0 w1 w2
+
+and half as many lines are loaded.
 
 Where weights are pairs (`WORDS`), a weight is two words of two 16-bit numbers: those of bytes 0 and 2, and of 1 and 3.
 """
@@ -26,24 +36,28 @@ class Avx512Vnni(NamedTuple):
     """Sums of four products of bytes, 16 at a time."""
 
     rows: int
+    paired: bool
 
 
 class AvxVnni(NamedTuple):
     """The same, eight at a time."""
 
     rows: int
+    paired: bool
 
 
 class Avx2(NamedTuple):
     """Sums of two products of 16-bit numbers, eight at a time."""
 
     rows: int
+    paired: bool
 
 
 class Portable(NamedTuple):
     """Whatever LLVM makes of multiplications and additions."""
 
     rows: int
+    paired: bool
 
 
 Kind = type[Avx512Vnni] | type[AvxVnni] | type[Avx2] | type[Portable]
@@ -57,7 +71,8 @@ NEEDS: dict[Kind, tuple[str, ...]] = {  # names of LLVM's features
 LINE_BYTES = 64
 LANES = 16  # images in a line
 ROWS = (4, 1)  # outputs that a list may serve
-RUN = {4: 2, 1: 8}  # pixels in each of a tile's two runs, by outputs
+RUN = {4: 2, 1: 4}  # pixels in each of a tile's runs, by outputs
+RUNS = {4: 2, 1: 4}  # runs of a tile
 
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 Value = Any  # an LLVM value
@@ -78,8 +93,14 @@ class Shape:
 
     kernel: Kind
     rows: int  # outputs
+    paired: bool  # a line has the codes of two pixels side by side
     lanes: int  # images in a register
     at_once: int  # registers of codes, each for all outputs
+
+    @property
+    def beside(self) -> int:
+        """Pixels whose codes are in one line."""
+        return 2 if self.paired else 1
 
     @property
     def vector(self) -> ir.VectorType:
@@ -87,8 +108,9 @@ class Shape:
         return ir.VectorType(I32, self.lanes)
 
     def parts(self) -> Iterator[list[tuple[int, int, int]]]:
-        """Yield what is summed up together: (run, pixel of the run, first image) for each register."""
-        places = [(run, i, h) for run in (0, 1) for i in range(RUN[self.rows]) for h in range(0, LANES, self.lanes)]
+        """Yield what is summed up together: (run, line of the run, first image) for each register."""
+        lines, images = RUN[self.rows] // self.beside, range(0, LANES, self.lanes)
+        places = [(run, i, h) for run in range(RUNS[self.rows]) for i in range(lines) for h in images]
         for first in range(0, len(places), self.at_once):
             yield places[first : first + self.at_once]
 
@@ -122,9 +144,10 @@ class Emitter:
 
     def sum_part(self, part: list[tuple[int, int, int]]) -> None:
         """Write the loop over the entries for some registers of codes."""
-        b, rows = self.b, range(self.shape.rows)
+        b, beside = self.b, self.shape.beside
+        rows = range(self.shape.rows * beside)
         bases = [self.base(*place) for place in part]
-        biases = [self.splat(self.load(I32, self.at(self.bias, 4 * row), 4)) for row in rows]
+        biases = [self.splat(self.load(I32, self.at(self.bias, 4 * (row // beside)), 4)) for row in rows]
         before, head, body, done = b.block, *(b.append_basic_block() for _ in range(3))
         b.branch(head)
         b.position_at_end(head)
@@ -144,26 +167,28 @@ class Emitter:
         b.branch(head)
         b.position_at_end(done)
         for row in rows:
-            for (run, pixel, image), value in zip(part, sums[row], strict=True):
-                line = (row * 2 + run) * RUN[self.shape.rows] + pixel
+            for (run, place, image), value in zip(part, sums[row], strict=True):
+                first = (row // beside * RUNS[self.shape.rows] + run) * RUN[self.shape.rows]
+                line = first + place * beside + row % beside
                 address = self.at(self.out, line * LINE_BYTES + 4 * image)
                 b.store(value, b.inttoptr(address, self.shape.vector.as_pointer()), align=4 * self.shape.lanes)
 
-    def base(self, run: int, pixel: int, image: int) -> Value:
-        """Return the address of a pixel's line, from which the places of the entries count."""
-        start = self.b.add(self.x, self.run) if run else self.x
-        return self.at(self.b.add(start, self.b.mul(self.pitch, ir.Constant(I64, pixel))), 4 * image)
+    def base(self, run: int, line: int, image: int) -> Value:
+        """Return the address of a line, from which the places of the entries count."""
+        start = self.b.add(self.x, self.b.mul(self.run, ir.Constant(I64, run)))
+        return self.at(self.b.add(start, self.b.mul(self.pitch, ir.Constant(I64, line))), 4 * image)
 
     def step(self, entry: Value, bases: list[Value], sums: list[list[Value]]) -> list[list[Value]]:
         """Add the products of one entry."""
         b, shape = self.b, self.shape
         place = self.load(I64, b.add(self.places, b.shl(entry, ir.Constant(I64, 3))), 8)
         codes = [self.load(shape.vector, b.add(base, place), 4 * shape.lanes) for base in bases]
-        stride = ir.Constant(I64, 4 * self.words * shape.rows)
+        rows = shape.rows * shape.beside
+        stride = ir.Constant(I64, 4 * self.words * rows)
         first = b.add(self.weights, b.mul(entry, stride))
         operands = [self.operands(code) for code in codes]
         added = []
-        for row in range(shape.rows):
+        for row in range(rows):
             places = [self.at(first, 4 * (row * self.words + i)) for i in range(self.words)]
             weights = [self.splat(self.load(I32, place, 4)) for place in places]
             added.append([self.dot(acc, xs, weights) for acc, xs in zip(sums[row], operands, strict=True)])
@@ -208,27 +233,28 @@ class Emitter:
         return module.globals.get(name) or ir.Function(module, ir.FunctionType(result, takes), name)
 
 
-SHAPES: dict[tuple[Kind, int], Shape] = {
-    (shape.kernel, shape.rows): shape
+SHAPES: dict[tuple[Kind, int, bool], Shape] = {
+    (shape.kernel, shape.rows, shape.paired): shape
     for shape in (
-        Shape(Avx512Vnni, 4, 16, 4),
-        Shape(Avx512Vnni, 1, 16, 16),
-        Shape(AvxVnni, 4, 8, 2),
-        Shape(AvxVnni, 1, 8, 8),
-        Shape(Avx2, 4, 8, 2),
-        Shape(Avx2, 1, 8, 8),
-        Shape(Portable, 4, 8, 2),
-        Shape(Portable, 1, 8, 4),
+        Shape(Avx512Vnni, 4, False, 16, 4),
+        Shape(Avx512Vnni, 1, False, 16, 16),
+        Shape(Avx512Vnni, 4, True, 16, 2),
+        Shape(Avx512Vnni, 1, True, 16, 8),
+        *(
+            Shape(kernel, rows, paired, 8, at_once)
+            for kernel in (AvxVnni, Avx2, Portable)
+            for rows, paired, at_once in ((4, False, 2), (1, False, 8), (4, True, 1), (1, True, 4))
+        ),
     )
 }
 
 
-def _sum_products(rows: int) -> Callable[..., Any]:
+def _sum_products(rows: int, paired: bool) -> Callable[..., Any]:
     """Return the intrinsic for lists of `rows` outputs; the type of its first argument says by which instructions."""
 
     @intrinsic
     def sum_products(typing, kernel, x, run, pitch, places, weights, entries, bias, out):  # type: ignore[no-untyped-def]
-        shape = SHAPES[kernel.instance_class, rows]
+        shape = SHAPES[kernel.instance_class, rows, paired]
 
         def emit(context: Any, builder: Any, signature: Any, arguments: list[Value]) -> Value:
             Emitter(builder, shape, arguments[1:]).sum_products()
@@ -239,7 +265,8 @@ def _sum_products(rows: int) -> Callable[..., Any]:
     return sum_products
 
 
-sum_of_four, sum_of_one = _sum_products(4), _sum_products(1)
+_of_four, _of_one = _sum_products(4, False), _sum_products(1, False)
+_pairs_of_four, _pairs_of_one = _sum_products(4, True), _sum_products(1, True)
 
 
 @inlined
@@ -251,18 +278,22 @@ def sum_products(
     Parameters
     ----------
     kernel : one of `Kind`
-        The instructions, and the outputs that share a list, one of `ROWS`.
+        The instructions; the outputs that share a list, one of `ROWS`; whether lines are of pairs.
     x : address of the first run's first line
-    run : bytes from the first run to the second
-    pitch : bytes from a pixel of a run to the next
+    run : bytes from each run to the next
+    pitch : bytes from a line of a run to the next
     places : address of int64 (entries,)
-        Bytes from a pixel's line to that of the entry.
-    weights : address of uint32 (entries, rows, `WORDS`)
+        Bytes from a line to that of the entry.
+    weights : address of uint32 (entries, rows, pixels of a line, `WORDS`)
     entries : int
     bias : address of int32 (rows,)
-    out : address of int32 (rows, 2 * `RUN`, 16), of `LINE_BYTES` aligned
+    out : address of int32 (rows, `RUNS` * `RUN`, 16), of `LINE_BYTES` aligned
     """
-    if kernel.rows == 4:
-        sum_of_four(kernel, x, run, pitch, places, weights, entries, bias, out)
+    if kernel.rows == 4 and kernel.paired:
+        _pairs_of_four(kernel, x, run, pitch, places, weights, entries, bias, out)
+    elif kernel.rows == 4:
+        _of_four(kernel, x, run, pitch, places, weights, entries, bias, out)
+    elif kernel.paired:
+        _pairs_of_one(kernel, x, run, pitch, places, weights, entries, bias, out)
     else:
-        sum_of_one(kernel, x, run, pitch, places, weights, entries, bias, out)
+        _of_one(kernel, x, run, pitch, places, weights, entries, bias, out)

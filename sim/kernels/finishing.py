@@ -17,7 +17,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from sim.kernels.compiled import inlined
-from sim.kernels.dots import I32, I64, LANES, LINE_BYTES, RUN, SHAPES, Value
+from sim.kernels.dots import I32, I64, LANES, LINE_BYTES, RUN, RUNS, SHAPES, Value
 
 LOW, HIGH, MULTIPLIER, ADDEND = range(4)  # the places of an output's constants
 CONSTANTS = 4
@@ -100,10 +100,10 @@ def _finish_line(rows: int, pooled: bool) -> Callable[..., Any]:
 
     @intrinsic
     def finish_line(typing, kernel, sums, constants, shift, out):  # type: ignore[no-untyped-def]
-        lanes = SHAPES[kernel.instance_class, rows].lanes
+        lanes = SHAPES[kernel.instance_class, rows, False].lanes
 
         def emit(context: Any, builder: Any, signature: Any, arguments: list[Value]) -> Value:
-            Finisher(builder, lanes, arguments[1:]).write(pixels, 2 * run_bytes)
+            Finisher(builder, lanes, arguments[1:]).write(pixels, RUNS[rows] * run_bytes)
             return context.get_dummy_value()
 
         return types.void(kernel, *[types.int64] * 4), emit
@@ -122,7 +122,7 @@ def finish_line(kernel: Any, sums: Any, constants: Any, shift: Any, out: Any) ->
     Parameters
     ----------
     kernel : one of `sim.kernels.dots.Kind`
-    sums : address of the pixel's accumulators in int32 (4, 2 * `RUN`, 16)
+    sums : address of the pixel's accumulators in int32 (4, `RUNS` * `RUN`, 16)
     constants : address of int64 (4, 4)
     shift : int
     out : address of a line

@@ -41,16 +41,16 @@ def mac(
     ----------
     kernel : one of `sim.kernels.dots.Kind`
     sizes : int64 array (9,)
-        Blocks, lines of a block of `x`, bytes between the pixels of a run, lines from one block of `out` to the next
+        Blocks, lines of a block of `x`, bytes between the lines of a run, lines from one block of `out` to the next
         and from one group of four outputs to the next, whether each two by two pixels are pooled, the lowest code that
         a ReLU behind the pool lets through, what is added to a code to store it, and the shift of `constants`.
     bands : int64 array (bands, 4)
     tiles : (int64 (tiles, 2), int64 (tiles, pixels), int64 (tiles,))
-        Bytes from the band to the first run and from there to the second; the line of `out` for each (pooled) pixel,
-        -1 where there is none; how many pixels of the first image of a block a tile has.
+        Bytes from the band to the first run and from each to the next; the line of `out` for each (pooled) pixel, -1
+        where there is none; how many pixels of the first image of a block a tile has.
     lists : (ends (lists,), places (entries,), weights (entries * rows * words,), bias (outputs,), counts (lists,))
         See `sum_products`; counts are the kept weights of each list.
-    lowering : (copied groups of four maps, spread maps, groups of `x`, columns of `x`)
+    lowering : (copied groups of four maps, spread maps, int64 (groups of `x`, columns of `x`, first, last, step))
         See `lower`; if there are none, lists count from `x` itself.
     finishing : (multipliers (outputs,), rules, constants int64 (outputs, 4))
         See `sim.kernels.requantize` and, where there are constants, `sim.kernels.finishing`.
@@ -61,7 +61,7 @@ def mac(
     """
     ends, places, weights, bias, counts = lists
     starts, targets, pixels = tiles
-    copied, spread, groups, columns = lowering
+    copied, spread, columns = lowering
     constants = finishing[2]
     lowered, accumulators, codes = room
     # below, arrays are indexed and none is passed on: numba counts references each time that one is
@@ -74,7 +74,7 @@ def mac(
             first = block * sizes[BLOCK_LINES] + bands[band, FIRST_LINE]
             base = x.ctypes.data + first * LINE_BYTES
             if len(copied) + len(spread):
-                lower(x, first, bands[band, LOWERED_ROWS], copied, spread, groups, columns, lowered)
+                lower(x, first, bands[band, LOWERED_ROWS], copied, spread, columns, lowered)
                 base = lowered.ctypes.data
             for tile in range(bands[band, FIRST_TILE], bands[band, END_TILE]):
                 run = base + starts[tile, 0], starts[tile, 1], sizes[PITCH]
@@ -91,7 +91,7 @@ def mac(
                         continue
                     group = row // 4
                     if not len(constants):
-                        store(accumulators, group, block, targets[tile], finishing, sizes, codes, out)
+                        store(kernel.rows, accumulators, group, block, targets[tile], finishing, sizes, codes, out)
                         continue
                     for pixel in range(targets.shape[1]):
                         if targets[tile, pixel] >= 0:
@@ -105,42 +105,51 @@ def mac(
 def finish(kernel: Any, pooled: Any, sums: Any, pixel: Any, constants: Any, shift: Any, line: Any) -> None:
     """Turn the accumulators of four outputs into the codes of one pixel: what is usual."""
     if pooled:
-        finish_pooled(kernel, sums + 2 * pixel * LINE_BYTES, constants, shift, line)
+        finish_pooled(kernel, sums + first_of(pixel, kernel.rows) * LINE_BYTES, constants, shift, line)
     else:
         finish_line(kernel, sums + pixel * LINE_BYTES, constants, shift, line)
 
 
 @compiled
-def lower(x: Any, first: Any, rows: Any, copied: Any, spread: Any, groups: Any, columns: Any, lowered: Any) -> None:
+def lower(x: Any, first: Any, rows: Any, copied: Any, spread: Any, columns: Any, lowered: Any) -> None:
     """Write the lines that the lists of a band read: rows of groups as they are, then maps with their neighbours.
 
-    A spread map's word holds the code of its own column and those of the next three, in the last three columns of what
+    `columns` are the groups of `x`, its columns, and which of them are taken: from the first to the last in steps. A
+    spread map's word holds the code of its own column and those of the next three, in the last three columns of what
     lies behind the row, which no weight but 0 meets.
     """
+    groups, width, begin, end, step = columns
     out = lowered.ctypes.data
     for row in range(rows):
-        source = x.ctypes.data + (first + row * groups * columns) * LINE_BYTES
+        source = x.ctypes.data + (first + row * groups * width) * LINE_BYTES
         for group in copied:
-            of_group = source + group * columns * LINE_BYTES
-            for column in range(columns):
-                copy_line(of_group + column * LINE_BYTES, out + column * LINE_BYTES)
-            out += columns * LINE_BYTES
+            of_group = source + group * width * LINE_BYTES
+            for column in range(begin, end, step):
+                copy_line(of_group + column * LINE_BYTES, out)
+                out += LINE_BYTES
         for c in spread:
-            of_group = source + c // 4 * columns * LINE_BYTES
-            for column in range(columns):
-                spread_line(of_group + column * LINE_BYTES, c % 4 * 8, out + column * LINE_BYTES)
-            out += columns * LINE_BYTES
+            of_group = source + c // 4 * width * LINE_BYTES
+            for column in range(begin, end, step):
+                spread_line(of_group + column * LINE_BYTES, c % 4 * 8, out)
+                out += LINE_BYTES
+
+
+@inlined
+def first_of(window: Any, rows: Any) -> int:
+    """Return the first pixel of a window of two by two in a tile."""
+    run = 2 if rows == 4 else 4
+    return 2 * (window // (run // 2)) * run + 2 * (window % (run // 2))
 
 
 @compiled
 def store(
-    accumulators: Any, group: Any, block: Any, targets: Any, finishing: Any, sizes: Any, codes: Any, out: Any
+    rows: Any, accumulators: Any, group: Any, block: Any, targets: Any, finishing: Any, sizes: Any, codes: Any, out: Any
 ) -> None:
     """Turn the accumulators of four outputs into codes and write those of real pixels."""
     multipliers, rules = finishing[0], finishing[1]
     pixels = len(targets)
     if sizes[POOLED]:
-        pool(accumulators, pixels)
+        pool(rows, accumulators, pixels)
     for j in range(4):
         sums = accumulators[j, :pixels].reshape(-1)
         finish_any(sums, multipliers[4 * group + j], rules, codes[j, :pixels].reshape(-1))
@@ -167,16 +176,16 @@ def pack(codes: Any, floor: Any, zero: Any, out: Any) -> None:
 
 
 @inlined
-def pool(accumulators: Any, windows: Any) -> None:
+def pool(rows: Any, accumulators: Any, windows: Any) -> None:
     """Replace the first accumulators by the largest of two by two pixels, two of each run; the rest are left over.
 
     The largest sum has the largest code, because rounding and saturation keep the order.
     """
-    run = 2 * windows
+    run = 2 if rows == 4 else 4
     for j in range(4):
         for window in range(windows):
-            i = 2 * window
+            i = first_of(window, rows)
             for lane in range(16):
                 upper = max(accumulators[j, i, lane], accumulators[j, i + 1, lane])
-                lower = max(accumulators[j, run + i, lane], accumulators[j, run + i + 1, lane])
+                lower = max(accumulators[j, i + run, lane], accumulators[j, i + run + 1, lane])
                 accumulators[j, window, lane] = max(upper, lower)
