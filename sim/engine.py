@@ -6,11 +6,8 @@ for any number of threads and any kernel.
 """
 
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import Any
 
@@ -23,7 +20,7 @@ from accel.program import MacLayer, Program
 from sim import packed
 from sim.instructions import Choice, choose
 from sim.kernels.dots import LANES, LINE_BYTES
-from sim.packed import Buffers, Listed
+from sim.packed import Listed
 from sim.plan import Plan, Stores, planes_of
 
 Codes = NDArray[Any]
@@ -93,13 +90,13 @@ class Engine:
         kept = [*self.program.shapes] if keep_tensors else [self.program.output]
         results = {name: np.empty((len(images), *self.program.shapes[name]), np.int64) for name in kept}
         plan = self.plan(self._blocks(len(images), threads), fused=not keep_tensors)
-        lanes, workers = plan.blocks * LANES, Workers(plan)
+        lanes = plan.blocks * LANES
         chunks = [slice(i, i + lanes) for i in range(0, len(images), lanes)]
         if min(threads, len(chunks)) < 2:
-            counts = [workers.run(images[chunk], chunk, results) for chunk in chunks]
+            counts = [_run_chunk(plan, images[chunk], chunk, results) for chunk in chunks]
         else:
             with ThreadPoolExecutor(threads) as pool:
-                counts = list(pool.map(lambda chunk: workers.run(images[chunk], chunk, results), chunks))
+                counts = list(pool.map(lambda chunk: _run_chunk(plan, images[chunk], chunk, results), chunks))
         if None in counts:
             self.program.check_codes(codes)  # says which code does not fit
         macs = counts[0] if counts else None
@@ -143,39 +140,21 @@ class Engine:
         return self.program.check_codes(codes)
 
 
-class Workers:
-    """Threads of one run, each with buffers of its own."""
+def _run_chunk(plan: Plan, images: Codes, chunk: slice, results: dict[str, Codes]) -> dict[str, int] | None:
+    """Run some images, write what is asked for into `results`, return the MACs for one image.
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-        self._free: SimpleQueue[Buffers] = SimpleQueue()
-
-    def run(self, images: Codes, chunk: slice, results: dict[str, Codes]) -> dict[str, int] | None:
-        """Run some images, write what is asked for into `results`, return the MACs for one image.
-
-        None: a code is outside the input's range, and nothing was run.
-        """
-        plan = self.plan
-        with self._buffers() as buffers:
-            if INPUT in plan.stores.maps:
-                if not plan.pack(np.ascontiguousarray(images), buffers):
-                    return None
-            else:
-                buffers[planes_of(INPUT)] = plan.padded(images)
-            counts = {name: step(buffers) for name, step in plan.steps}
-            for name, result in results.items():
-                result[chunk] = np.moveaxis(plan.planes(name, buffers), -1, 0)[: len(images)]
-            return {layer.name: counts[layer.name] for layer in plan.program.mac_layers}
-
-    @contextmanager
-    def _buffers(self) -> Iterator[Buffers]:
-        """Lend buffers that no other thread has."""
-        try:
-            buffers = self._free.get_nowait()
-        except Empty:
-            buffers = self.plan.buffers()
-        yield buffers
-        self._free.put(buffers)
+    None: a code is outside the input's range, and nothing was run.
+    """
+    with plan.buffers() as buffers:
+        if INPUT in plan.stores.maps:
+            if not plan.pack(np.ascontiguousarray(images), buffers):
+                return None
+        else:
+            buffers[planes_of(INPUT)] = plan.padded(images)
+        counts = {name: step(buffers) for name, step in plan.steps}
+        for name, result in results.items():
+            result[chunk] = np.moveaxis(plan.planes(name, buffers), -1, 0)[: len(images)]
+        return {layer.name: counts[layer.name] for layer in plan.program.mac_layers}
 
 
 def compile_program(program: Program, kernel: str | None = None) -> Engine:

@@ -17,7 +17,7 @@ from sim.kernels.dots import ROWS, WORDS, Kind
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-LOADS = {(4, False): 1.0, (4, True): 1.0, (1, False): 3.0, (1, True): 1.3}
+LOADS = {(4, False): 1.0, (4, True): 0.9, (1, False): 3.0, (1, True): 1.3}
 """What a product costs, by outputs of a list and whether pixels are paired: more where more is loaded for each."""
 SPREAD = 1.1  # what a word of a spread map costs, in words of four maps
 
@@ -82,11 +82,15 @@ class Lists:
 def order_by_taps(kept: Flags) -> Integers:
     """Return the input maps (C,) of a mask (M, C, T) in an order that puts those with the same taps side by side.
 
-    Sorted by how many taps they meet, the most first, and then by which: the neighbours of a last, mixed four differ
-    the least. Where all maps meet the same taps, it is their own order.
+    First whole fours of them, then those that are left over: sorted by how many taps they meet, the most first, and
+    then by which, so that the few mixed fours differ the least. Where all maps meet the same taps, it is their own
+    order.
     """
     met: Flags = np.any(kept, axis=0)
-    return np.lexsort((*met.T, -met.sum(axis=1)))
+    by = np.lexsort((*met.T, -met.sum(axis=1)))
+    starts = np.flatnonzero(np.any(met[by][1:] != met[by][:-1], axis=1)) + 1
+    alike = np.split(by, starts)
+    return np.concatenate([x[: len(x) // 4 * 4] for x in alike] + [x[len(x) // 4 * 4 :] for x in alike])
 
 
 def word_codes(weights: Integers, kernel: Kind) -> NDArray[np.uint32]:

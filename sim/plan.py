@@ -5,7 +5,9 @@ of zeros around them is. Then, for a number of blocks and with or without fusing
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -142,6 +144,7 @@ class Plan:
         self.lines: dict[str, int] = {}  # that must lie in a packed tensor, its border and what runs reach included
         self.made: set[tuple[str, bool]] = set()
         self._listed, self._readers = listed, _readers(self.program)
+        self._free: SimpleQueue[Buffers] = SimpleQueue()
         self._put(INPUT, INPUT in stores.maps)
         skipped: set[str] = set()
         for layer in self.program.layers:
@@ -150,8 +153,17 @@ class Plan:
                 skipped |= {behind.name for behind in chain}
                 self._add(layer, chain)
 
-    def buffers(self) -> Buffers:
-        """Return room for one worker: packed tensors, and what layers work in."""
+    @contextmanager
+    def buffers(self) -> Iterator[Buffers]:
+        """Lend one worker room that no other has: packed tensors, and what layers work in. It is kept for the next."""
+        try:
+            buffers = self._free.get_nowait()
+        except Empty:
+            buffers = self._new_buffers()
+        yield buffers
+        self._free.put(buffers)
+
+    def _new_buffers(self) -> Buffers:
         rooms = {name: room() for name, room in self.rooms.items()}
         for key, lines in self.lines.items():
             store = self.stores.packed[key]
