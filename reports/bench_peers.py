@@ -1,9 +1,11 @@
-"""Other people's runtimes for `espalier bench`: onnxruntime in float32 and in 8 bits, PyTorch, our own golden model.
+"""Other people's runtimes for `espalier bench`: onnxruntime in float32 and in 8 bits, and PyTorch.
 
 They are imported where they are used, because nothing else needs them. Each gets what it wants: batch norms folded,
-images as the numbers it takes, one pool of threads. onnxruntime's own quantiser makes its 8-bit models.
+convolutions of one position as matrices, images as the numbers it takes, one pool of threads. onnxruntime's own
+quantiser makes its 8-bit models.
 """
 
+import importlib
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,9 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
-from accel.network import INPUT, Conv2d, Flatten, Linear, MaxPool, Network, ReLU
-from accel.program import Program
-from sim import golden
+from accel.network import INPUT, Conv2d, Flatten, Layer, Linear, MaxPool, Network, ReLU
 
 Images = NDArray[np.uint8]
 Run = Callable[[], Any]
@@ -32,18 +32,32 @@ def pixels(images: Images) -> NDArray[np.float32]:
     return images.astype(np.float32) / np.float32(255)
 
 
+def connected(network: Network) -> Network:
+    """Return a network, folded, whose convolutions that see one position are full connections, which run faster."""
+    folded = network.folded()
+    layers: list[Layer] = []
+    for layer in folded.layers:
+        if isinstance(layer, Conv2d) and folded.shapes[layer.name][1:] == (1, 1) and not any(layer.window.padding):
+            flat = Flatten(f"{layer.name} flat", layer.inputs)
+            weight = layer.weight.reshape(len(layer.weight), -1)
+            layers += [flat, Linear(layer.name, (flat.name,), weight=weight, bias=layer.bias)]
+        else:
+            layers.append(layer)
+    return Network(network.name, network.input_shape, tuple(layers))
+
+
 def onnx_model(network: Network) -> bytes:
-    """Return a network of convolutions, pools and full connections as an ONNX file in float32, batch norms folded."""
+    """Return a network of convolutions, pools and full connections as an ONNX file in float32."""
     onnx = _package("onnx")
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    folded, nodes, constants = network.folded(), [], []
-    for layer in folded.layers:
+    nodes, constants = [], []
+    for layer in network.layers:
         arrays = {key: getattr(layer, key) for key in ("weight", "bias") if hasattr(layer, key)}
         names = [f"{layer.name}.{key}" for key in arrays]
         constants += [onnx.numpy_helper.from_array(x, name) for x, name in zip(arrays.values(), names, strict=True)]
         operator, attributes = _operator(layer)
         nodes.append(helper.make_node(operator, [*layer.inputs, *names], [layer.name], **attributes))
-    shapes = {INPUT: list(network.input_shape), folded.output: list(folded.shapes[folded.output])}
+    shapes = {INPUT: network.input_shape, network.output: network.shapes[network.output]}
     ends = [helper.make_tensor_value_info(name, kind, ["batch", *shape]) for name, shape in shapes.items()]
     graph = helper.make_graph(nodes, network.name, ends[:1], ends[1:], constants)
     opset = helper.make_opsetid("", OPSET)
@@ -54,7 +68,7 @@ def _operator(layer: Any) -> tuple[str, dict[str, Any]]:
     """Return the name and the attributes of a layer's node."""
     window = getattr(layer, "window", None)
     sizes = {"kernel_shape": window.kernel, "strides": window.stride, "pads": window.padding} if window else {}
-    names = {Conv2d: "Conv", MaxPool: "MaxPool", ReLU: "Relu", Flatten: "Flatten"}
+    names: dict[type[Layer], str] = {Conv2d: "Conv", MaxPool: "MaxPool", ReLU: "Relu", Flatten: "Flatten"}
     if isinstance(layer, Linear):
         return "Gemm", {"transB": 1}
     if type(layer) not in names:
@@ -66,18 +80,14 @@ def quantized_model(model: bytes, images: Images, form: str) -> bytes:
     """Return a model in 8 bits, calibrated on some images: unsigned signals, signed weights with a step per output."""
     quantization = _package("onnxruntime.quantization")
     kinds, feed = quantization.QuantType, iter(_batches(images[:CALIBRATION_IMAGES]))
-
-    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
-        def get_next(self) -> dict[str, Any] | None:
-            return next(feed, None)
-
+    reader = type("Reader", (quantization.CalibrationDataReader,), {"get_next": lambda self: next(feed, None)})
     with tempfile.TemporaryDirectory(prefix="espalier-") as folder:
         float_file, file = Path(folder, "float.onnx"), Path(folder, "quantized.onnx")
         float_file.write_bytes(model)
         quantization.quantize_static(
             float_file,
             file,
-            Reader(),
+            reader(),
             quant_format=quantization.QuantFormat[form],
             activation_type=kinds.QUInt8,
             weight_type=kinds.QInt8,
@@ -92,7 +102,7 @@ def _batches(images: Images) -> Iterator[dict[str, Any]]:
         yield {INPUT: pixels(images[first : first + 16])}
 
 
-def onnxruntime_run(model: bytes, images: Images, batch: int, threads: int) -> Run:
+def onnxruntime_run(model: bytes, images: Images, threads: int, batch: int) -> Run:
     """Return what runs a model over all images in batches of `batch`."""
     runtime = _package("onnxruntime")
     options = runtime.SessionOptions()
@@ -103,12 +113,12 @@ def onnxruntime_run(model: bytes, images: Images, batch: int, threads: int) -> R
     return lambda: [session.run(None, {INPUT: part})[0] for part in parts]
 
 
-def torch_run(network: Network, images: Images, batch: int, threads: int) -> Run:
+def torch_run(network: Network, images: Images, threads: int, batch: int) -> Run:
     """Return what runs a network in PyTorch, float32, over all images in batches of `batch`."""
     torch = _package("torch")
     from accel.train.module import NetworkModule
 
-    module = NetworkModule(network.folded()).eval()
+    module = NetworkModule(network).eval()
     parts = [torch.from_numpy(pixels(images[first : first + batch])) for first in range(0, len(images), batch)]
 
     def run() -> Any:
@@ -119,16 +129,9 @@ def torch_run(network: Network, images: Images, batch: int, threads: int) -> Run
     return run
 
 
-def golden_run(program: Program, images: Images) -> Run:
-    """Return what runs the golden model."""
-    return lambda: golden.run(program, images)
-
-
 def _package(name: str) -> Any:
     """Import a peer."""
     try:
-        import importlib
-
         return importlib.import_module(name)
     except ImportError as error:
         raise EspalierError(f"the peers need onnx, onnxruntime and torch ({error}); {INSTALL}") from error

@@ -10,6 +10,7 @@ import click
 from accel.errors import EspalierError
 from accel.prune.particle_filter import STARTS
 from reports import (
+    bench_command,
     commands,
     export_command,
     hardware,
@@ -378,6 +379,21 @@ def inspect(**arguments: Any) -> None:
     Example: espalier inspect model.onnx
     """
     inspect_command.command(**arguments)
+
+
+@app.command()
+@click.argument("networks", nargs=-1, metavar="[NETWORK]...")
+@_option("--peers", is_flag=True, help="Also onnxruntime and PyTorch: pip install 'espalier-hw[bench]'.")
+@_option("--threads", type=click.IntRange(1), multiple=True, help="Repeatable; 1 and all processors by default.")
+@_option("--rounds", type=click.IntRange(1), default=7, show_default=True, help="Runs of each; medians count.")
+@_option("--out", "-o", type=click.Path(path_type=Path, file_okay=False), help="Folder: results, figures, page.")
+@json_option
+def bench(**arguments: Any) -> None:
+    """Measure the engine's speed on lenet5, cifar-quick and cnn-small, for each pattern, and where the time goes.
+
+    Example: espalier bench lenet5 --peers --out bench
+    """
+    bench_command.command(**arguments)
 
 
 @app.command()

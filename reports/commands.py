@@ -19,6 +19,7 @@ from reports.designing import DRAM_BYTES_PER_S, Hardware
 from reports.hardware import parse_lanes
 from reports.page import page
 from reports.parsing import parse_bandwidth, parse_bits, parse_frequency, parse_memory, parse_patterns
+from sim import instructions
 from sim.engine import compile_program
 
 
@@ -104,6 +105,8 @@ def info() -> None:
     for name in ("espalier-hw", "numpy", "numba", "llvmlite", "amaranth"):
         print(f"{name} {importlib.metadata.version(name)}")
     print(f"python {platform.python_version()}, {os.cpu_count()} processors")
+    choice = instructions.choose()
+    print(f"kernel: {choice.name} ({choice.reason}); {', '.join(instructions.available())} can run here")
     for name in zoo.names():
         print(f"zoo: {name} ({', '.join(zoo.patterns(name))})")
     print(f"data: {os.environ.get(datasets.DATA_DIR_VARIABLE) or 'ESPALIER_DATA is not set'}")

@@ -89,7 +89,7 @@ class Engine:
             raise EspalierError(f"threads must be at least 1, got {threads}")
         kept = [*self.program.shapes] if keep_tensors else [self.program.output]
         results = {name: np.empty((len(images), *self.program.shapes[name]), np.int64) for name in kept}
-        plan = self.plan(self._blocks(len(images), threads), fused=not keep_tensors)
+        plan = self.plan(self.blocks(len(images), threads), fused=not keep_tensors)
         lanes = plan.blocks * LANES
         chunks = [slice(i, i + lanes) for i in range(0, len(images), lanes)]
         if min(threads, len(chunks)) < 2:
@@ -126,7 +126,7 @@ class Engine:
             self._listed[layer.name] = packed.listed(layer, self.choice.kernel, *of, self._most_blocks)
         return self._listed[layer.name]
 
-    def _blocks(self, images: int, threads: int) -> int:
+    def blocks(self, images: int, threads: int) -> int:
         """Return the blocks of a chunk: not more than every thread gets of the batch, and a power of two."""
         share = -(-images // (LANES * threads))
         return min(self._most_blocks, 1 << max(share - 1, 0).bit_length())

@@ -1,7 +1,7 @@
 """Recipes of packed layers: everything that `sim.kernels` needs is prepared when a Program is compiled."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -57,12 +57,54 @@ def listed(layer: MacLayer, kernel: Kind, source: Packed, output: Packed | None,
     )
 
 
-def mac(plan: MacPlan, listed: Listed, kernel: Kind, name: str) -> tuple[Run, str, Callable[[], Any]]:
-    """Return what runs a layer that reads the tensor `name`; and what it needs to work in, by name."""
+@dataclass(frozen=True, eq=False)
+class MacStep:
+    """What runs a packed layer of multiply-accumulates: everything that `sim.kernels.packed.mac` takes."""
+
+    source: str
+    target: str
+    room_key: str
+    kind: Any
+    sizes: NDArray[np.int64]
+    bands: NDArray[np.int64]
+    tiles: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+    lists: tuple[NDArray[Any], ...]
+    lowering: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+    finish: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+    room: Callable[[], Any]
+
+    def __call__(self, buffers: Buffers) -> int:
+        x, room, out = buffers[self.source], buffers[self.room_key], buffers[self.target]
+        arguments = self.kind, self.sizes, self.bands, self.tiles, self.lists, self.lowering, self.finish
+        return kernels.mac(*arguments, x, room, out)
+
+    def lower(self, buffers: Buffers) -> None:
+        """Do no more than the first part of every band: lower what the lists read."""
+        x, (lowered, *_) = buffers[self.source], buffers[self.room_key]
+        copied, spread, columns = self.lowering
+        if len(copied) + len(spread):
+            for block in range(self.sizes[kernels.BLOCKS]):
+                for band in self.bands:
+                    first = block * self.sizes[kernels.BLOCK_LINES] + band[kernels.FIRST_LINE]
+                    kernels.lower(x, first, band[kernels.LOWERED_ROWS], copied, spread, columns, lowered)
+
+    def unfinished(self) -> "MacStep":
+        """Return the step without what is behind the dot products: no pixel is one."""
+        starts, targets, pixels = self.tiles
+        return replace(self, tiles=(starts, np.full_like(targets, -1), pixels))
+
+    def empty(self) -> "MacStep":
+        """Return the step with no block to run: what a call costs."""
+        sizes = self.sizes.copy()
+        sizes[kernels.BLOCKS] = 0
+        return replace(self, sizes=sizes)
+
+
+def mac(plan: MacPlan, listed: Listed, kernel: Kind, name: str) -> MacStep:
+    """Return what runs a layer that reads the tensor `name`."""
     source, output = plan.source, plan.output
     bands, *tiles = plan.layout
-    packed, tables = output.packed, tuple(tiles)
-    lists = listed.lists.ends, plan.places, listed.words, listed.bias, listed.counts
+    packed = output.packed
     sizes = np.zeros(kernels.SIZES, np.int64)
     sizes[kernels.BLOCKS], sizes[kernels.BLOCK_LINES] = (1, 0) if plan.alone else (plan.blocks, source.block_lines)
     sizes[kernels.PITCH], sizes[kernels.OUT_BLOCK] = plan.pitch, 0 if plan.alone else plan.out_step
@@ -70,19 +112,24 @@ def mac(plan: MacPlan, listed: Listed, kernel: Kind, name: str) -> tuple[Run, st
     if packed:
         sizes[kernels.OUT_GROUP], sizes[kernels.ZERO] = packed.columns, packed.zero
     sizes[kernels.SHIFT] = plan.layer.requantize.shift if plan.layer.requantize else 0
-    lowering = plan.copied, plan.spread, plan.columns
-    kind, key = kernel(listed.lists.rows, listed.lists.paired), f"{plan.layer.name} room"
-    finish = listed.multipliers, listed.rules, _constants(plan)
-
-    def run(buffers: Buffers) -> int:
-        x, out = buffers[name], buffers[output.name]
-        return kernels.mac(kind, sizes, bands, tables, lists, lowering, finish, x, buffers[key], out)
 
     def room() -> tuple[NDArray[Any], ...]:
         shape, codes = (4, RUNS[listed.lists.rows] * plan.run, LANES), np.int32 if packed else np.int64
         return aligned((plan.lines_read[1], LANES), np.uint32), aligned(shape, np.int32), aligned(shape, codes)
 
-    return run, key, room
+    return MacStep(
+        name,
+        output.name,
+        f"{plan.layer.name} room",
+        kernel(listed.lists.rows, listed.lists.paired),
+        sizes,
+        bands,
+        (tiles[0], tiles[1], tiles[2]),
+        (listed.lists.ends, plan.places, listed.words, listed.bias, listed.counts),
+        (plan.copied, plan.spread, plan.columns),
+        (listed.multipliers, listed.rules, _constants(plan)),
+        room,
+    )
 
 
 def _constants(plan: MacPlan) -> NDArray[np.int64]:

@@ -31,7 +31,7 @@ from sim.kernels import packed_layers
 from sim.kernels.dots import LANES, Kind
 from sim.layout import Behind, MacPlan, Place
 from sim.lists import order_by_taps
-from sim.packed import Buffers, Listed, Run
+from sim.packed import Buffers, Listed, MacStep, Run
 from sim.storage import Packed, aligned, as_maps, fits_bytes, in_fours, lane_type, zero_of
 
 ORDERED = Overflow.SAT, Overflow.SAT_SYM  # the overflows that keep the order of sums, so that a pool may come first
@@ -140,6 +140,7 @@ class Plan:
     ) -> None:
         self.stores, self.program, self.kernel, self.blocks = stores, stores.program, kernel, blocks
         self.steps: list[tuple[str, Run]] = []
+        self.macs: dict[str, MacStep] = {}  # by layer
         self.rooms: dict[str, Callable[[], Any]] = {}
         self.lines: dict[str, int] = {}  # that must lie in a packed tensor, its border and what runs reach included
         self.made: set[tuple[str, bool]] = set()
@@ -281,14 +282,12 @@ class Plan:
         place = Place(name if into else planes_of(name), into, as_maps(self.program.shapes[name])[1:])
         listed = self._listed(layer)
         plan = MacPlan(layer, listed.lists, self.stores.packed[source], place, fused, self.blocks)
-        run, key, room = packed.mac(plan, listed, self.kernel, source)
+        step = packed.mac(plan, listed, self.kernel, source)
         self._put(name, into is not None)
-        self.rooms[key] = room
+        self.rooms[step.room_key], self.macs[layer.name] = step.room, step
         of = self.stores.key(source)
         self.lines[of] = max(self.lines[of], plan.lines_read[0])
-        if into is None:
-            run = partial(self._into_planes, layer, run)
-        self.steps.append((layer.name, run))
+        self.steps.append((layer.name, step if into else partial(self._into_planes, layer, step)))
 
     def _into_planes(self, layer: MacLayer, run: Run, buffers: Buffers) -> int:
         """Run a packed layer whose codes are too wide to pack."""
