@@ -136,6 +136,18 @@ class TestAnyProgram:
         for form in WRITERS:
             check(made, form, codes)
 
+    @pytest.mark.parametrize("width", [1, 2, 8])
+    def test_symmetric_codes(self, width: int) -> None:
+        """A symmetric format gives no lowest code, but for one bit, whose lowest code is the only one below zero."""
+        form = replace(EVEN.format, width=width, integer_bits=width, overflow=Overflow.SAT_SYM)
+        conv = mac_layer("conv", INPUT, [[[1]]], EVEN, window=Window((1, 1)), weight_bits=2,
+                         requantize=Requantize([1], 1), output=Signal(form, 2.0))  # fmt: skip
+        made = program([conv], (1, 1, 1), EVEN)
+        codes = golden.run(made, np.arange(-128, 128)[:, None, None, None])
+        assert codes["conv"].min() == {1: -1, 2: -1, 8: -64}[width]
+        for target in ("qcdq", "qlinear", *(["qonnx"] if width > 1 else [])):
+            check(made, target, codes)
+
     def test_groups(self) -> None:
         """A mask that keeps nothing between groups is a grouped convolution; of one group it is an ordinary one."""
         kept = np.kron(np.eye(2, dtype=bool), np.ones((2, 3), bool))[:, :, None] & np.ones(4, bool)

@@ -68,8 +68,13 @@ def largest_sum(program: Program, layer: Accumulating) -> int:
 
 
 def code_range(form: FixedFormat) -> tuple[int, int]:
-    """Return the lowest and the highest code that a saturating format gives."""
-    return -form.max_code if form.overflow == Overflow.SAT_SYM and form.signed else form.min_code, form.max_code
+    """Return the lowest and the highest code that a saturating format gives.
+
+    >>> [code_range(FixedFormat(width, width, overflow=Overflow.SAT_SYM)) for width in (4, 1)]
+    [(-7, 7), (-1, 0)]
+    """
+    lowest = form.min_code | 1 if form.overflow == Overflow.SAT_SYM and form.signed else form.min_code
+    return lowest, form.max_code
 
 
 def never_rounds(requantize: Requantize) -> bool:
