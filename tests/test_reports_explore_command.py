@@ -177,6 +177,7 @@ def rows(store: Path) -> int:
 
 class TestKilled:
     WORDS = ("--weight-bits", "2..8", "--signal-bits", "2..8", "--patterns", "kernel,ikss", "--arrays", "4x4,8x8")
+    WORDS = (*WORDS, "--images", "250")  # all of the digits, a few of MNIST
 
     def test_resumed(self, tmp_path: Path) -> None:
         """Killed again and again at random moments, the results are those of a run that nobody stopped, byte for byte.
