@@ -364,8 +364,8 @@ class Growth:
 ON_VECTORS = (Growth.mac, Growth.mac, Growth.add, Growth.relu, Growth.flatten)
 ON_MAPS = (*ON_VECTORS, Growth.mac, Growth.residual, Growth.max_pool, Growth.avg_pool, Growth.global_pool)
 
-ON_VECTORS_TOO = (Growth.clip, Growth.concat, Growth.concat)  # what the array does not run yet, on vectors and on maps
-ON_MAPS_TOO = (*ON_VECTORS_TOO, Growth.grouped, Growth.grouped)
+ON_VECTORS_TOO = (Growth.clip, Growth.clip, Growth.concat, Growth.concat)  # what the array does not run yet
+ON_MAPS_TOO = (*ON_VECTORS_TOO[1:3], Growth.grouped, Growth.grouped)
 
 
 @st.composite

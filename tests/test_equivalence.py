@@ -168,7 +168,7 @@ class TestWhatIsDrawn:
 
         for more in (False, True):
 
-            @settings(max_examples=600, derandomize=True, database=None, deadline=None, suppress_health_check=inherited)
+            @settings(max_examples=800, derandomize=True, database=None, deadline=None, suppress_health_check=inherited)
             @given(programs(every_kind=more))
             def draw(of: Program) -> None:
                 seen.update(set(features(of)))
