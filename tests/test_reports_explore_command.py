@@ -195,7 +195,7 @@ class TestKilled:
                 wanted = before + rng.randrange(12)
                 while rows(killed / STORE) < wanted and run.poll() is None:
                     time.sleep(0.01)
-                time.sleep(rng.random() * (2 if attempt == 0 else 0.1))
+                time.sleep(rng.random() * 0.1)  # so short that ten of them do not reach the end on a fast machine
                 run.kill()
             deaths += run.returncode == -signal.SIGKILL
             assert rows(killed / STORE) >= before
