@@ -1,8 +1,11 @@
 """`espalier size`: what a network takes on chip, and on an array what it takes in blocks, cycles and joules."""
 
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from accel import archive
 from accel.array import MacArray
@@ -57,6 +60,8 @@ def command(
 def program_of(network: str, widths: Widths, pattern: str | None, data_dir: str | None) -> Program:
     """Return the Program in a file, or a network lowered at `widths`.
 
+    One from elsewhere may have no data set; a random image gives it steps then, which say nothing of its accuracy.
+
     Raises
     ------
     EspalierError
@@ -68,7 +73,13 @@ def program_of(network: str, widths: Widths, pattern: str | None, data_dir: str 
             raise EspalierError(f"{network}: holds a Program with the pattern {program.pattern}, not {pattern}")
         return program
     pruned = version_of(network, pattern)
-    return lower(pruned, widths, measure.calibration_images(network, pruned.data, data_dir).pixels())
+    if pruned.data:
+        return lower(pruned, widths, measure.calibration_images(network, pruned.data, data_dir).pixels())
+    print(
+        f"note: {network} has no data set: steps are from a random image, biases may have other bits", file=sys.stderr
+    )
+    image = np.random.default_rng(0).random((1, *pruned.network.input_shape), np.float32)
+    return lower(pruned, widths, image)
 
 
 def _array(text: str, accumulator_bits: int | None, program: Program) -> MacArray:

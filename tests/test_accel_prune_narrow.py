@@ -1,4 +1,5 @@
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,8 +10,8 @@ from masks import few
 from networks import Array, Sketch, chain, images_for, networks, residual
 
 from accel.errors import EspalierError
-from accel.network import Add, BatchNorm, Flatten, Network, Weighted
-from accel.prune import map_groups, narrow
+from accel.network import Add, BatchNorm, Concat, Conv2d, Flatten, Network, Weighted, Window
+from accel.prune import cluster, map_groups, narrow
 from accel.pruned import PrunedNetwork
 from accel.sparsity import LayerMask, Masks
 
@@ -279,3 +280,61 @@ def test_masks_must_fit(name: str, shape: tuple[int, int, int], message: str) ->
     """A mask for a layer that is not there, holds no weights or has another shape is refused."""
     with pytest.raises(EspalierError, match=f"^{message}"):
         narrow(PrunedNetwork(chain()), {name: LayerMask("feature-map", np.ones(shape, bool))})
+
+
+class TestMapsThatAreTied:
+    def tied(self, groups: int, join: bool) -> Network:
+        """Return a network with a grouped convolution or a concatenation, and a layer whose maps are free behind it."""
+        sketch = Sketch(2, 6, 6)
+        source = sketch.conv("conv1", 4)
+        weight = np.float32(sketch.rng.normal(size=(4, 4 // groups, 1, 1)))
+        window, bias = Window.square(1), np.zeros(4, np.float32)
+        sketch.put(Conv2d("conv2", (source,), weight=weight, bias=bias, window=window, groups=groups))
+        if join:
+            sketch.put(Concat("join", (source, sketch.last)))
+        sketch.conv("conv3", 6, kernel=1)
+        sketch.relu("relu3")
+        sketch.flatten()
+        sketch.linear("fc4", 3)
+        return sketch.network()
+
+    @pytest.mark.parametrize(("groups", "join"), [(4, False), (2, False), (1, True), (2, True)])
+    def test_they_stay_and_others_go(self, groups: int, join: bool) -> None:
+        """Maps around a grouped convolution or a concatenation keep their places; those behind are pruned."""
+        network = self.tied(groups, join)
+        kind = "concatenation join" if join else "grouped convolution conv2"
+        for name in ("conv1", "conv2"):
+            kept = np.ones(network[name].lowered_shape, bool)  # type: ignore[attr-defined]
+            kept[1] = False
+            with pytest.raises(EspalierError, match=f"{name}: the maps around the {kind} cannot be pruned"):
+                narrow(PrunedNetwork(network), {name: LayerMask("feature-map", kept)})
+        kept = np.ones((6, 8 if join else 4, 1), bool)
+        kept[[1, 4]] = False
+        found = narrow(PrunedNetwork(network), {"conv3": LayerMask("feature-map", kept)}).network
+        images = np.float32(np.random.default_rng(0).random((3, 2, 6, 6)))
+        zero = np.array(network["conv3"].weight)  # type: ignore[attr-defined]
+        bias = np.array(network["conv3"].bias)  # type: ignore[attr-defined]
+        zero[[1, 4]], bias[[1, 4]] = 0, 0
+        layers = tuple(replace(x, weight=zero, bias=bias) if x.name == "conv3" else x for x in network.layers)
+        expected = replace(network, layers=layers).scores(images)
+        assert found.shapes["conv3"] == (4, 4, 4)
+        np.testing.assert_allclose(found.scores(images), expected, rtol=1e-4, atol=1e-5)
+
+    @pytest.mark.parametrize(("groups", "join"), [(4, False), (2, False), (1, True), (2, True)])
+    def test_they_keep_their_order(self, groups: int, join: bool) -> None:
+        """Outputs in another order, where they may be, leave the scores as they are; pruned kernels move along."""
+        network = self.tied(groups, join)
+        rng = np.random.default_rng(1)
+        masks = {
+            layer.name: LayerMask("irregular", rng.random(layer.lowered_shape) < 0.5) for layer in network.weighted
+        }
+        maps = np.arange(8 if join else 4)
+        rows = (np.arange(6)[:, None] + maps) % 2 == 0  # outputs that agree do not lie beside each other
+        masks["conv3"] = LayerMask("irregular", rows[:, :, None])
+        pruned = PrunedNetwork(network, masks)
+        found = cluster(pruned, 2)
+        images = np.float32(rng.random((3, 2, 6, 6)))
+        assert not np.array_equal(found.masks["conv3"].kept, masks["conv3"].kept)
+        for name in ("conv1", "conv2"):
+            assert np.array_equal(found.masks[name].kept, masks[name].kept)
+        np.testing.assert_allclose(found.network.scores(images), pruned.network.scores(images), rtol=1e-4, atol=1e-5)

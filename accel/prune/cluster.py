@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
-from accel.network import INPUT, Flatten, Network, Weighted
-from accel.prune.narrow import reindexed, tensor_groups
+from accel.network import INPUT, Concat, Conv2d, Flatten, Network, Weighted
+from accel.prune.narrow import reindexed, tensor_groups, tied_maps
 from accel.pruned import PrunedNetwork
 from accel.sparsity import Block, LayerMask, NOfM, parse_pattern
 
@@ -43,13 +43,21 @@ def cluster(pruned: PrunedNetwork, lanes: int) -> PrunedNetwork:
             pixels = math.prod(network.shapes[layer.inputs[0]][1:])
             orders[layer.name] = (source[:, None] * pixels + np.arange(pixels)).ravel()
         else:
-            orders[layer.name] = source
+            orders[layer.name] = np.arange(network.shapes[layer.name][0]) if isinstance(layer, Concat) else source
     masks = {
-        name: LayerMask(mask.pattern, mask.kept[orders[name]][:, orders[network[name].inputs[0]]])
+        name: LayerMask(mask.pattern, mask.kept[orders[name]][:, _columns(network, name, orders)])
         for name, mask in pruned.masks.items()
     }
     layers = tuple(reindexed(layer, orders) for layer in network.layers)
     return replace(pruned, network=replace(network, layers=layers), masks=masks)
+
+
+def _columns(network: Network, name: str, orders: dict[str, Order]) -> Order:
+    """Return the order of the input maps of a layer's mask; a grouped convolution's keep their places."""
+    layer = network[name]
+    if isinstance(layer, Conv2d) and layer.groups > 1:
+        return np.arange(layer.weight.shape[1])
+    return orders[layer.inputs[0]]
 
 
 def clustered_order(rows: NDArray[np.bool_], lanes: int) -> Order:
@@ -80,11 +88,11 @@ def union_columns(rows: NDArray[np.bool_], lanes: int) -> int:
 
 def _free_layers(pruned: PrunedNetwork) -> set[str]:
     """Return the weighted layers whose outputs may be reordered."""
-    network, groups = pruned.network, tensor_groups(pruned.network)
+    network, groups, tied = pruned.network, tensor_groups(pruned.network), tied_maps(pruned.network)
     fixed = {x.name for x in network.weighted if _ordered(pruned, x.name)}
     weighted = {layer.name for layer in network.weighted}
     free = set()
-    for name in weighted - fixed:
+    for name in weighted - fixed - tied.keys():
         shared = groups[name] & (weighted | {INPUT, network.output}) - {name}
         if not shared and name != network.output and not _readers(network, name) & fixed:
             free.add(name)

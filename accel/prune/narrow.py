@@ -62,30 +62,37 @@ def map_flags(name: str, mask: LayerMask) -> Mask:
 
 
 def tensor_groups(network: Network) -> dict[str, set[str]]:
-    """Return, for each tensor, the tensors that have the same maps, itself included.
-
-    Raises
-    ------
-    EspalierError
-        A grouped convolution or a concatenation ties maps to their places.
-    """
+    """Return, for each tensor, the tensors that have the same maps, itself included."""
     groups: dict[str, set[str]] = {INPUT: {INPUT}}
     for layer in network.layers:
         group = {layer.name}
-        if isinstance(layer, Concat) or (isinstance(layer, Conv2d) and layer.groups > 1):
-            kind = "concatenation" if isinstance(layer, Concat) else "grouped convolution"
-            raise EspalierError(f"{layer.name}: the maps around a {kind} can be neither pruned nor reordered")
-        if not isinstance(layer, Weighted | Flatten):
+        if not isinstance(layer, Weighted | Flatten | Concat):
             group = group.union(*(groups[source] for source in layer.inputs))
         for member in group:
             groups[member] = group
     return groups
 
 
+def tied_maps(network: Network) -> dict[str, Layer]:
+    """Return the tensors whose maps have their places, and the layer that says so.
+
+    A grouped convolution cuts the maps that it reads and gives into runs, a concatenation counts those of two tensors.
+    """
+    groups = tensor_groups(network)
+    tied: dict[str, Layer] = {}
+    for layer in network.layers:
+        if isinstance(layer, Concat) or (isinstance(layer, Conv2d) and layer.groups > 1):
+            tied |= {member: layer for tensor in (*layer.inputs, layer.name) for member in groups[tensor]}
+    return tied
+
+
 def kept_maps(network: Network, asked: Mapping[str, Mask]) -> dict[str, Mask]:
     """Return which entries of the first dimension of every tensor stay, if weighted layers keep the maps `asked`."""
-    groups = tensor_groups(network)
+    groups, tied = tensor_groups(network), tied_maps(network)
     for name, flags in asked.items():
+        if name in tied and not flags.all():
+            kind = "concatenation" if isinstance(tied[name], Concat) else "grouped convolution"
+            raise EspalierError(f"{name}: the maps around the {kind} {tied[name].name} cannot be pruned")
         for fixed in (INPUT, network.output):
             if fixed in groups[name] and not flags.all():
                 raise EspalierError(f"{name}: its maps are the network's {'input' if fixed == INPUT else 'output'}")
@@ -96,6 +103,8 @@ def kept_maps(network: Network, asked: Mapping[str, Mask]) -> dict[str, Mask]:
             flags = asked.get(named, np.ones(network.shapes[layer.name][0], bool))
         elif isinstance(layer, Flatten):
             flags = np.repeat(kept[layer.inputs[0]], math.prod(network.shapes[layer.inputs[0]][1:]))
+        elif isinstance(layer, Concat):
+            flags = np.concatenate([kept[source] for source in layer.inputs])
         else:
             flags = kept[layer.inputs[0]]
             if any((kept[source] != flags).any() for source in layer.inputs):
@@ -108,7 +117,8 @@ def reindexed(layer: Layer, orders: Mapping[str, NDArray[np.intp]]) -> Layer:
     """Return `layer` with the maps of each tensor picked, in the order of `orders` (tensor name to indices)."""
     rows = orders[layer.name]
     if isinstance(layer, Conv2d | Linear):
-        columns = orders[layer.inputs[0]]
+        grouped = isinstance(layer, Conv2d) and layer.groups > 1  # whose maps keep their places
+        columns = np.arange(layer.weight.shape[1]) if grouped else orders[layer.inputs[0]]
         return replace(layer, weight=layer.weight[rows][:, columns], bias=layer.bias[rows])
     if isinstance(layer, BatchNorm):
         arrays = {name: getattr(layer, name)[rows] for name in ("scale", "shift", "mean", "variance")}

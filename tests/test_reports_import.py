@@ -1,0 +1,206 @@
+"""`espalier import` and `inspect`, and what the other commands do with a network from elsewhere."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from commandline import complaint, espalier
+from onnx_graphs import Drawing, images, resnet18
+from onnx_quantized import Quantized
+
+from accel.cost import cost_of
+from accel.program import Program
+from accel.pruned import PrunedNetwork
+
+
+def for_digits(join: bool = False, bound: float = 0.0, group: int = 4) -> Drawing:
+    """Return a network for the embedded digits, with a depthwise convolution; `join` and `bound` as they are named."""
+    g = Drawing("batch", 1, 8, 8)
+    source = g.conv(4, 1, 3, pads=[1, 1, 1, 1])
+    if bound:
+        g.node("Clip", "", g.constant(np.float32(0)), g.constant(np.float32(bound)))
+    else:
+        g.node("Relu")
+    g.conv(4, 4, 3, pads=[1, 1, 1, 1], group=group)
+    if join:
+        g.node("Concat", "", source, axis=1)
+    g.node("Relu")
+    g.node("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
+    g.node("Flatten")
+    g.gemm(10, (8 if join else 4) * 16)
+    return g
+
+
+def brought(drawing: Drawing, folder: Path, *options: object) -> Path:
+    """Return the file that `espalier import` writes of a drawing."""
+    outcome = espalier("import", drawing.save(folder / "model.onnx"), "-o", folder / "net.espalier", *options)
+    assert (outcome.status, outcome.err) == (0, "")
+    return folder / "net.espalier"
+
+
+class TestImport:
+    def test_a_network(self, tmp_path: Path) -> None:
+        """A float file becomes a network file, of the data set that is named."""
+        path = brought(for_digits(), tmp_path, "--dataset", "digits")
+        assert PrunedNetwork.load(path).data == "digits"
+        assert "digits" in complaint("import", tmp_path / "model.onnx", "--dataset", "digit", "-o", tmp_path / "x")
+        assert not (tmp_path / "x").exists()
+
+    def test_quantised_with_images(self, tmp_path: Path) -> None:
+        """With images it becomes a Program at once."""
+        np.savez(tmp_path / "images.npz", images=images((1, 8, 8), 8))
+        path = brought(for_digits(), tmp_path, "--data", tmp_path / "images.npz", "--weight-bits", 5, "--power-of-two")
+        program = Program.load(path)
+        assert [layer.weight_bits for layer in program.mac_layers] == [5, 5, 5]
+        assert program.input_signal.format.signed  # for there are negative numbers among the images
+
+    @pytest.mark.parametrize(
+        ("arrays", "words"),
+        [
+            ({"a": np.zeros((2, 1, 8, 8), "f"), "b": np.zeros(1)}, "holds a, b, expected one array, 'images'"),
+            ({"images": np.zeros((2, 1, 8, 8), int)}, "holds int64 (2, 1, 8, 8), expected floats"),
+            ({"images": np.zeros((2, 1, 7, 8), "f")}, "calibration images must be (images, 1, 8, 8), got (2, 1, 7, 8)"),
+            ({"images": np.full((2, 1, 8, 8), np.nan, "f")}, "calibration images hold a value that is not finite"),
+        ],
+    )
+    def test_images_that_do_not_fit(self, tmp_path: Path, arrays: dict[str, Any], words: str) -> None:
+        """Images of another kind are refused, and nothing is written."""
+        np.savez(tmp_path / "images.npz", **arrays)
+        model = for_digits().save(tmp_path / "model.onnx")
+        line = complaint("import", model, "--data", tmp_path / "images.npz", "-o", tmp_path / "x")
+        assert words in line
+        assert not (tmp_path / "x").exists()
+
+    def test_a_quantised_file(self, tmp_path: Path) -> None:
+        """A quantised file becomes a Program, and wants no images."""
+        g = Quantized(1, 1, 8, 8)
+        g.quantize(1 / 16, 5, signed=False)
+        g.node("Flatten")
+        g.node("Gemm", "", g.coded(g.rng.integers(-7, 8, (10, 64)), 0.125, 4), transB=1)
+        path = brought(g, tmp_path, "--dataset", "digits")
+        assert Program.load(path).input_signal.bits == 5
+        assert espalier("run", path).status == 0
+        np.savez(tmp_path / "images.npz", images=images((1, 8, 8), 8))
+        line = complaint("import", tmp_path / "model.onnx", "--data", tmp_path / "images.npz", "-o", tmp_path / "x")
+        assert line.endswith("is quantised already and needs no --data")
+
+    def test_no_file(self, tmp_path: Path) -> None:
+        """A file that is not there is refused in the words of other commands."""
+        assert complaint("import", tmp_path / "none.onnx", "-o", tmp_path / "x").endswith("No such file or directory")
+
+
+class TestWhatFollows:
+    def test_prune_quantize_and_run(self, tmp_path: Path) -> None:
+        """A network from elsewhere is pruned, quantised and run like one of ours."""
+        net = brought(for_digits(), tmp_path, "--dataset", "digits")
+        for command in (
+            ("prune", net, "--pattern", "kernel", "--ratio", 0.5, "-o", tmp_path / "pruned.espalier"),
+            ("quantize", tmp_path / "pruned.espalier", "--weight-bits", 4, "-o", tmp_path / "p.espalier"),
+            ("run", tmp_path / "p.espalier", "--images", 50),
+            ("size", net, "--weight-bits", 4, "--array", "4x4"),
+        ):
+            outcome = espalier(*command)
+            assert (outcome.status, outcome.err) == (0, ""), command
+        program = Program.load(tmp_path / "p.espalier")
+        assert [layer.weight_bits for layer in program.mac_layers] == [4, 4, 4]
+
+    def test_report(self, tmp_path: Path) -> None:
+        """The report shows it too; patterns that its depthwise convolution does not allow are refused by name."""
+        net = brought(for_digits(), tmp_path, "--dataset", "digits")
+        options = "--bits", "4,8", "--images", 40, "--out", tmp_path / "report"
+        line = complaint("report", net, *options)  # feature maps are among the patterns
+        assert line == "conv2: the maps around the grouped convolution conv2 cannot be pruned"
+        outcome = espalier("report", net, "--patterns", "dense,kernel", *options)
+        assert (outcome.status, outcome.err) == (0, "")
+        assert (tmp_path / "report" / "report.html").is_file()
+
+    def test_hardware_runs_groups(self, tmp_path: Path) -> None:
+        """A depthwise convolution is a layer of kernel lists, which the array runs bit for bit."""
+        net = brought(for_digits(), tmp_path, "--dataset", "digits")
+        assert espalier("quantize", net, "-o", tmp_path / "p.espalier").status == 0
+        outcome = espalier("verify", tmp_path / "p.espalier", "--array", "4x4", "--images", 1)
+        assert outcome.status == 0, outcome.out + outcome.err
+
+    def test_hardware_refuses_what_it_does_not_run(self, tmp_path: Path) -> None:
+        """Joins and bounds that no word has are refused by name, and no folder is left."""
+        cases = ((for_digits(join=True), "concat3", "ConcatLayer"), (for_digits(bound=0.3), "clip1", "ClipLayer"))
+        for drawing, name, kind in cases:
+            net = brought(drawing, tmp_path, "--dataset", "digits")
+            options = ["--power-of-two"] if kind == "ClipLayer" else []
+            assert espalier("quantize", net, *options, "-o", tmp_path / "p.espalier").status == 0
+            assert espalier("run", tmp_path / "p.espalier", "--images", 20).status == 0
+            line = complaint("rtl", tmp_path / "p.espalier", "--array", "4x4", "--out", tmp_path / "build")
+            assert line.startswith(f"{name}: the array runs no {kind} yet")
+            assert not (tmp_path / "build").exists()
+
+    def test_size_without_a_data_set(self, tmp_path: Path) -> None:
+        """Bits and MACs need no images; that there are none is said, and they are those of the network."""
+        net = brought(resnet18(64, 100, width=8), tmp_path)
+        outcome = espalier("size", net, "--json", tmp_path / "size.json")
+        assert outcome.status == 0
+        assert outcome.err.startswith("note: ")
+        found = json.loads((tmp_path / "size.json").read_text())
+        dense = PrunedNetwork.load(net).network.dense_macs()
+        assert found["macs"] == sum(dense.values())
+        assert "does not say" in complaint("quantize", net, "-o", tmp_path / "x")
+
+
+class TestInspect:
+    def planted(self) -> tuple[Drawing, dict[str, tuple[str, float]]]:
+        """Return a network with a pattern in each layer, and what these are, with their densities."""
+        g = Drawing("batch", 1, 8, 8)
+        rng = np.random.default_rng(5)
+        strided = np.zeros((16, 1, 9), bool)
+        strided[:, :, 1::2] = True
+        kernels = np.repeat(rng.random((16, 16, 1)) < 0.3, 9, axis=2)
+        blocks = np.kron(rng.random((4, 36)) < 0.25, np.ones((4, 4), bool)).reshape(16, 16, 9)
+        two = np.array([rng.permutation([True, True, False, False]) for _ in range(16 * 36)]).reshape(16, 16, 9)
+        single = rng.random((10, 16, 9)) < 0.1
+        planted = {"ikss": strided, "kernel": kernels, "block-4": blocks, "2:4": two, "irregular": single}
+        for number, (_, kept) in enumerate(planted.items()):
+            size = int(np.sqrt(kept.shape[2]))
+            weight = (rng.uniform(0.5, 1, kept.shape) * kept).reshape(*kept.shape[:2], size, size)
+            g.node("Conv", "", g.constant(weight.astype(np.float32)), name=f"conv{number}", pads=[size // 2] * 4)
+        g.node("GlobalAveragePool")
+        g.node("Flatten")
+        g.gemm(10, 10)
+        names = {f"conv{number}": (name, float(kept.mean())) for number, (name, kept) in enumerate(planted.items())}
+        return g, {**names, "gemm7": ("dense", 1.0)}
+
+    def test_planted_patterns_are_found(self, tmp_path: Path) -> None:
+        """The pattern with the fewest bits of each layer is the planted one, at its density; dense stands beside it."""
+        drawing, planted = self.planted()
+        outcome = espalier("inspect", drawing.save(tmp_path / "model.onnx"), "--json", tmp_path / "found.json")
+        assert (outcome.status, outcome.err) == (0, "")
+        rows = {row["layer"]: row for row in json.loads((tmp_path / "found.json").read_text())["layers"]}
+        found = {name: rows[name]["patterns"] for name in planted}
+        assert {name: (x[0]["pattern"], x[0]["density"]) for name, x in found.items()} == planted
+        assert all("dense" in [pattern["pattern"] for pattern in patterns] for patterns in found.values())
+        assert "kernel" in outcome.out
+
+    def test_of_programs_and_networks(self, tmp_path: Path) -> None:
+        """What was imported and quantised has the same patterns, and signals beside them."""
+        drawing, planted = self.planted()
+        net = brought(drawing, tmp_path, "--dataset", "digits")
+        assert espalier("quantize", net, "-o", tmp_path / "p.espalier").status == 0
+        for path in (net, tmp_path / "p.espalier"):
+            assert espalier("inspect", path, "--json", tmp_path / "found.json").status == 0
+            rows = {row["layer"]: row for row in json.loads((tmp_path / "found.json").read_text())["layers"]}
+            patterns = {name: {x["pattern"]: x["density"] for x in rows[name]["patterns"]} for name in planted}
+            assert all(name in patterns[layer] for layer, (name, _) in planted.items())
+        assert rows["conv1"]["signal"] == "ap_fixed<8,8,AP_RND,AP_SAT>"
+        assert cost_of(Program.load(tmp_path / "p.espalier")).total.macs > 0
+
+    def test_another_pattern_is_not_found(self, tmp_path: Path) -> None:
+        """Negative control: one weight more, and a kernel pattern is none."""
+        drawing, _ = self.planted()
+        kernels = drawing.constants[1]
+        weight = np.frombuffer(kernels.raw_data, np.float32).copy().reshape(16, 16, 9)
+        row, column = np.argwhere(~weight.any(axis=2))[0]
+        weight[row, column, 4] = 1
+        kernels.raw_data = weight.tobytes()
+        espalier("inspect", drawing.save(tmp_path / "model.onnx"), "--json", tmp_path / "found.json")
+        rows = {row["layer"]: row for row in json.loads((tmp_path / "found.json").read_text())["layers"]}
+        assert "kernel" not in [x["pattern"] for x in rows["conv1"]["patterns"]]
