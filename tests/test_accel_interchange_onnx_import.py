@@ -73,11 +73,12 @@ class TestFamilies:
         found = network.with_weights({network.weighted[0].name: weight}).scores(batch)
         assert np.abs(found - expected).max() > 1e-2 * np.abs(expected).max()
 
-    @pytest.mark.parametrize("name", FAMILIES)
+    @pytest.mark.parametrize("name", [*FAMILIES, "keras"])
     def test_eight_bits(self, name: str, tmp_path: Path) -> None:
         """Quantised to 8 bits, golden and engine agree on every code, and the scores are near the float ones."""
-        pruned = import_model(FAMILIES[name]().save(tmp_path / "model.onnx")).result
-        batch = images((3, 32, 32), 16)
+        drawing = FAMILIES[name]() if name in FAMILIES else keras_like()
+        pruned = import_model(drawing.save(tmp_path / "model.onnx")).result
+        batch = images(pruned.network.input_shape, 16)
         program = lower(pruned, Widths(8, 8), batch)
         codes = program.input_signal.encode(batch[:2])
         tensors = golden.run(program, codes)
