@@ -146,7 +146,7 @@ class TestDataFiles:
         """A network that does not say what it was trained on is named; a Program can be told."""
         path = tmp_path / "n.espalier"
         untrained_lenet5(data="").save(path)
-        for command in (("report",), ("size",), ("quantize", "-o", tmp_path / "p")):
+        for command in (("report",), ("quantize", "-o", tmp_path / "p")):  # `size` needs no images
             assert complaint(*command, path) == f"{path}: does not say which data set it was trained on"
         lower(untrained_lenet5(data=""), Widths(4, 4), np.zeros((1, 1, 28, 28), np.float32)).save(path)
         assert complaint("run", path) == f"{path}: does not say which data set it was made for; name one with --data"
