@@ -54,7 +54,7 @@ def quant(builder: Builder, node: Node) -> None:
     """Quant, also called IntQuant: any width, and rounding by name."""
     rule = _quant_rule(builder, node)
     if node.inputs[0] in builder.constants:
-        values = builder.floats(node, 0, builder.constants[node.inputs[0]].ndim)
+        values = _finite(builder, node)
         rule = _aligned(node, rule, values.shape)
         coded = Coded(rule.codes(values), rule.steps.astype(np.float64), rule.axis, rule.bits)
         builder.code(node, coded)
@@ -106,7 +106,7 @@ def quantize_linear(builder: Builder, node: Node) -> None:
     scale, zero = _scale_and_zero(builder, node, 1)
     low, high = _limits(builder, node, 2, zero)
     if node.inputs[0] in builder.constants:
-        values = builder.floats(node, 0, builder.constants[node.inputs[0]].ndim)
+        values = _finite(builder, node)
         axis = _axis(node, scale, values.shape)
         zeros = along(np.broadcast_to(zero, scale.shape), axis, values.ndim)
         codes = np.rint(values.astype(np.float32) / along(scale, axis, values.ndim)) + zeros
@@ -225,6 +225,14 @@ def transpose_constant(builder: Builder, node: Node) -> None:
         raise node.refused(f"attribute perm is {order}, expected an order of {coded.codes.ndim} axes")
     axis = None if coded.axis is None else order.index(coded.axis)
     builder.code(node, Coded(coded.codes.transpose(order), coded.steps, axis, coded.bits))
+
+
+def _finite(builder: Builder, node: Node) -> Constant:
+    """Return the constant that a quantiser reads, which must be of finite floats."""
+    values = builder.floats(node, 0, builder.constants[node.inputs[0]].ndim)
+    if not np.isfinite(values).all():
+        raise node.refused("input 0 holds a value that is not finite")
+    return values
 
 
 def _layer(builder: Builder, node: Node, value: Value, rule: Rule, attribute: str) -> Quantized:
