@@ -187,7 +187,20 @@ def scaled_gemm() -> Quantized:
     return g
 
 
+def weighted(value: float) -> Quantized:
+    """Return a fully connected layer whose weights, one of them `value`, are quantised by QuantizeLinear."""
+    g, weight = small(), np.ones((3, 128), np.float32)
+    weight[1, 2] = value
+    features = g.node("Flatten")
+    constants = g.constant(HALF), g.constant(ZERO)
+    codes = g.node("QuantizeLinear", g.constant(weight), *constants, name="weight_codes")
+    g.node("Gemm", features, g.node("DequantizeLinear", codes, *constants), transB=1)
+    return g
+
+
 REFUSED: list[tuple[str, Callable[[], Drawing], str]] = [
+    ("a weight that is none", lambda: weighted(np.nan), "'weight_codes': input 0 holds a value that is not finite"),
+    ("an infinite weight", lambda: weighted(np.inf), "'weight_codes': input 0 holds a value that is not finite"),
     ("BipolarQuant", lambda: quant(1, op="BipolarQuant"), "BipolarQuant 'bipolarquant4': has the two codes -1 and 1"),
     ("one bit", lambda: quant(1, 0, 1), "Quant 'quant4': has 1 bit with a sign, the codes -1 and 1 and none for zero"),
     ("CEIL", lambda: quant(1, 0, 4, mode="CEIL"), "Quant 'quant4': attribute rounding_mode is CEIL, expected one of"),
@@ -299,6 +312,7 @@ class TestRefusals:
         "draw",
         [
             lambda: quant(1, 0, 4),
+            lambda: weighted(2),
             linear,
             lambda: scaled(2, 0.125),
             lambda: scaled([[[1]], [[2]], [[4]]]),
