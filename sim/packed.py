@@ -35,7 +35,7 @@ class Listed:
     bias: NDArray[np.int32]
     counts: NDArray[np.int64]
     multipliers: NDArray[np.int64]
-    rules: NDArray[np.int64]
+    rules: NDArray[np.int64] | None
 
 
 def listed(layer: MacLayer, kernel: Kind, source: Packed, output: Packed | None, blocks: int) -> Listed:
@@ -70,13 +70,14 @@ class MacStep:
     tiles: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
     lists: tuple[NDArray[Any], ...]
     lowering: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
-    finish: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+    finish: tuple[NDArray[np.int64], NDArray[np.int64] | None] | None
+    constants: NDArray[np.int64] | None
     room: Callable[[], Any]
 
     def __call__(self, buffers: Buffers) -> int:
         x, room, out = buffers[self.source], buffers[self.room_key], buffers[self.target]
         arguments = self.kind, self.sizes, self.bands, self.tiles, self.lists, self.lowering, self.finish
-        return kernels.mac(*arguments, x, room, out)
+        return kernels.mac(*arguments, self.constants, x, room, out)
 
     def lower(self, buffers: Buffers) -> None:
         """Do no more than the first part of every band: lower what the lists read."""
@@ -113,9 +114,12 @@ def mac(plan: MacPlan, listed: Listed, kernel: Kind, name: str) -> MacStep:
         sizes[kernels.OUT_GROUP], sizes[kernels.ZERO] = packed.columns, packed.zero
     sizes[kernels.SHIFT] = plan.layer.requantize.shift if plan.layer.requantize else 0
 
-    def room() -> tuple[NDArray[Any], ...]:
-        shape, codes = (4, RUNS[listed.lists.rows] * plan.run, LANES), np.int32 if packed else np.int64
-        return aligned((plan.lines_read[1], LANES), np.uint32), aligned(shape, np.int32), aligned(shape, codes)
+    constants = _constants(plan)
+
+    def room() -> tuple[NDArray[Any] | None, ...]:
+        shape = (4, RUNS[listed.lists.rows] * plan.run, LANES)
+        codes = None if constants is not None else aligned(shape, np.int32 if packed else np.int64)
+        return aligned((plan.lines_read[1], LANES), np.uint32), aligned(shape, np.int32), codes
 
     return MacStep(
         name,
@@ -127,17 +131,18 @@ def mac(plan: MacPlan, listed: Listed, kernel: Kind, name: str) -> MacStep:
         (tiles[0], tiles[1], tiles[2]),
         (listed.lists.ends, plan.places, listed.words, listed.bias, listed.counts),
         (plan.copied, plan.spread, plan.columns),
-        (listed.multipliers, listed.rules, _constants(plan)),
+        None if constants is not None else (listed.multipliers, listed.rules),
+        constants,
         room,
     )
 
 
-def _constants(plan: MacPlan) -> NDArray[np.int64]:
-    """Return the constants of `sim.kernels.finishing` in the order of places; none where its form does not do."""
+def _constants(plan: MacPlan) -> NDArray[np.int64] | None:
+    """Return the constants of `sim.kernels.finishing` in the order of places; None where its form does not do."""
     store = plan.output.packed
     found = constants_of(plan.layer, store.zero, 0 if plan.behind.relu else NO_FLOOR) if store else None
     if store is None or found is None:
-        return np.zeros((0, CONSTANTS), np.int64)
+        return None
     return np.concatenate([found, np.zeros((1, CONSTANTS), np.int64)])[store.order]
 
 

@@ -31,6 +31,7 @@ def mac(
     lists: Any,
     lowering: Any,
     finishing: Any,
+    constants: Any,
     x: Any,
     room: Any,
     out: Any,
@@ -52,22 +53,23 @@ def mac(
         See `sum_products`; counts are the kept weights of each list.
     lowering : (copied groups of four maps, spread maps, int64 (groups of `x`, columns of `x`, first, last, step))
         See `lower`; if there are none, lists count from `x` itself.
-    finishing : (multipliers (outputs,), rules, constants int64 (outputs, 4))
-        See `sim.kernels.requantize` and, where there are constants, `sim.kernels.finishing`.
+    finishing : (multipliers (outputs,), rules), or None where there are constants
+        See `sim.kernels.requantize`.
+    constants : int64 array (outputs, 4), or None
+        See `sim.kernels.finishing`. What is None is not compiled.
     x : uint32 array (lines, 16)
-    room : (lowered uint32 (lines, 16), accumulators int32 (4, pixels, 16), codes (4, pixels, 16))
+    room : (lowered uint32 (lines, 16), accumulators int32 (4, pixels, 16), codes (4, pixels, 16) or None)
         To work in.
     out : packed tensor, or int array (maps, lines, 16)
     """
     ends, places, weights, bias, counts = lists
     starts, targets, pixels = tiles
     copied, spread, columns = lowering
-    constants = finishing[2]
     lowered, accumulators, codes = room
     # below, arrays are indexed and none is passed on: numba counts references each time that one is
     sums, row_bytes = accumulators.ctypes.data, accumulators.shape[1] * LINE_BYTES
     entry_bytes = 4 * (len(weights) // max(len(places), 1))
-    at = places.ctypes.data, weights.ctypes.data, bias.ctypes.data, constants.ctypes.data, out.ctypes.data
+    at = places.ctypes.data, weights.ctypes.data, bias.ctypes.data
     executed = 0
     for block in range(sizes[BLOCKS]):
         for band in range(len(bands)):
@@ -90,14 +92,15 @@ def mac(
                     if (row + kernel.rows) % 4:
                         continue
                     group = row // 4
-                    if not len(constants):
+                    if finishing is not None:
                         store(kernel.rows, accumulators, group, block, targets[tile], finishing, sizes, codes, out)
-                        continue
-                    for pixel in range(targets.shape[1]):
-                        if targets[tile, pixel] >= 0:
-                            line = targets[tile, pixel] + block * sizes[OUT_BLOCK] + group * sizes[OUT_GROUP]
-                            of_group, line_at = at[3] + 32 * CONSTANTS * group, at[4] + line * LINE_BYTES
-                            finish(kernel, sizes[POOLED], sums, pixel, of_group, sizes[SHIFT], line_at)
+                    if constants is not None:
+                        of_group, first_line = constants.ctypes.data + 32 * CONSTANTS * group, out.ctypes.data
+                        first_line += (block * sizes[OUT_BLOCK] + group * sizes[OUT_GROUP]) * LINE_BYTES
+                        for pixel in range(targets.shape[1]):
+                            if targets[tile, pixel] >= 0:
+                                line = first_line + targets[tile, pixel] * LINE_BYTES
+                                finish(kernel, sizes[POOLED], sums, pixel, of_group, sizes[SHIFT], line)
     return executed
 
 
@@ -146,7 +149,7 @@ def store(
     rows: Any, accumulators: Any, group: Any, block: Any, targets: Any, finishing: Any, sizes: Any, codes: Any, out: Any
 ) -> None:
     """Turn the accumulators of four outputs into codes and write those of real pixels."""
-    multipliers, rules = finishing[0], finishing[1]
+    multipliers, rules = finishing
     pixels = len(targets)
     if sizes[POOLED]:
         pool(rows, accumulators, pixels)

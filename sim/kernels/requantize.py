@@ -13,14 +13,13 @@ overflow_code = inlined(fixedpoint.overflow_code)
 
 # what a layer does to its accumulators, as one int64 array: the places of
 RELU, SHIFT, ROUNDING, WIDTH, SIGNED, OVERFLOW, SATURATION_BITS = range(7)
-RULES = 7  # an array of fewer places means: hand out the accumulators
 _RND, _SAT = int(Rounding.RND), int(Overflow.SAT)
 
 
 @compiled
 def finish(accumulators: Any, multiplier: Any, rules: Any, out: Any) -> None:
-    """Write the codes of one output position, for all lanes, to `out`."""
-    if len(rules) < RULES:
+    """Write the codes of one output position, for all lanes, to `out`; without rules the accumulators themselves."""
+    if rules is None:
         for lane in range(len(out)):
             out[lane] = accumulators[lane]
         return
