@@ -64,7 +64,6 @@ class Engine:
         lines = sum(store.block_lines for name, store in self._stores.packed.items() if self._stores.key(name) == name)
         fitting = CHUNK_BYTES // (LINE_BYTES * max(lines, 1))
         self._most_blocks = max(FEWEST_BLOCKS, min(MOST_BLOCKS, 1 << max(fitting, 1).bit_length() - 1))
-        self.plan(self._most_blocks, fused=True)
 
     def run(self, codes: ArrayLike, threads: int | None = None, keep_tensors: bool = False) -> Result:
         """Run the Program on a batch.

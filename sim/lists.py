@@ -128,7 +128,8 @@ def lists_of(
     padded[:-1, :-1] = kept
     meets = padded[outputs][:, order].reshape(len(outputs), len(order), *kernel)
     found = []
-    for rows, count in zip(ROWS, pixels, strict=True):
+    ways_to_share = ROWS[:1] if kept.all() else ROWS  # what nobody prunes costs one output the same as all
+    for rows, count in zip(ways_to_share, pixels, strict=False):
         united: Flags = np.any(meets.reshape(-1, rows, *meets.shape[1:]), axis=1)
         ways = [_covered(united, order), _in_pairs(united, order)] if pairs else [_covered(united, order)]
         found += [(lists.cost(count), lists) for lists in (Lists(rows, *way, outputs) for way in ways)]

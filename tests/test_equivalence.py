@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,6 +31,7 @@ from accel.quantize import narrowed
 from accel.signal import Requantize
 from sim import golden
 from sim.engine import LANES, compile_program
+from sim.instructions import available
 from sim.kernels import layers as kernels
 
 ROOT = Path(__file__).parents[1]
@@ -40,13 +42,19 @@ inherited = (HealthCheck.differing_executors, HealthCheck.too_slow)
 some = settings(max_examples=12, deadline=None, suppress_health_check=inherited)
 
 
-def engine_tensors(of: Program, batch: Codes) -> dict[str, Codes]:
-    """Return the codes of every tensor that the engine gives."""
-    return compile_program(of).run(batch, threads=1, keep_tensors=True).tensors
+def engine_tensors(of: Program, batch: Codes, kernel: str | None = None) -> dict[str, Codes]:
+    """Return the codes of every tensor that the engine gives; those of a plain run must be the same."""
+    engine = compile_program(of, kernel)
+    tensors = engine.run(batch, threads=1, keep_tensors=True).tensors
+    fused = engine.run(batch, threads=1).codes  # pools and ReLUs run with the layer before them
+    assert_same_codes({of.output: tensors[of.output]}, {of.output: fused})
+    return tensors
 
 
-READERS: dict[str, Callable[[Program, Codes], dict[str, Codes]]] = {"engine": engine_tensors}
-"""Everything that runs Programs: from a Program and a batch to the codes of every tensor."""
+Reader = Callable[[Program, Codes], dict[str, Codes]]
+READERS: dict[str, Reader] = {f"engine, {name}": partial(engine_tensors, kernel=name) for name in available()}
+"""Everything that runs Programs, the engine with every kernel that this processor can run: from a Program and a batch
+to the codes of every tensor."""
 
 
 def assert_same_codes(expected: dict[str, Codes], found: dict[str, Codes]) -> None:
@@ -65,8 +73,11 @@ def assert_same_codes(expected: dict[str, Codes], found: dict[str, Codes]) -> No
 def assert_equivalent(of: Program, batch: Codes) -> None:
     """Raise AssertionError unless every reader gives golden's codes for `batch`."""
     expected = golden.run(of, batch)
-    for reader in READERS.values():
-        assert_same_codes(expected, reader(of, batch))
+    for name, reader in READERS.items():
+        try:
+            assert_same_codes(expected, reader(of, batch))
+        except AssertionError as error:
+            raise AssertionError(f"{name}: {error}") from error
 
 
 def closed_form_macs(layer: MacLayer, pixels: int) -> int:
@@ -132,7 +143,8 @@ class Equivalence:
         of = data.draw(programs(every_kind=True, **self.wishes(case)))
         expected = {layer.name: closed_form_macs(layer, output_pixels(of, layer)) for layer in of.mac_layers}
         batch = np.full((1, *of.input_shape), of.input_signal.format.min_code)
-        assert compile_program(of).run(batch, threads=1).macs == expected
+        for kernel in available():
+            assert compile_program(of, kernel).run(batch, threads=1).macs == expected
         charged = {layer.name: layer.counts.macs for layer in cost_of(of).layers}
         assert charged == {layer.name: expected.get(layer.name, 0) for layer in of.layers}
         assert cost_of(of).total.macs == sum(expected.values())
@@ -222,11 +234,12 @@ class TestBatchesAndThreads:
     of: ClassVar[Program] = every_kind(np.random.default_rng(0))
     images: ClassVar[Codes] = np.random.default_rng(1).integers(0, 256, (2 * LANES + 1, 2, 9, 8))
 
+    @pytest.mark.parametrize("kernel", available())
     @pytest.mark.parametrize("threads", [1, 2, 5, None])
     @pytest.mark.parametrize("count", [1, 2, LANES - 1, LANES, LANES + 1, 2 * LANES + 1])
-    def test_any_batch_on_any_threads(self, count: int, threads: int | None) -> None:
+    def test_any_batch_on_any_threads(self, count: int, threads: int | None, kernel: str) -> None:
         """Images run side by side in chunks; neither the size of the batch nor the number of threads shows."""
-        result = compile_program(self.of).run(self.images[:count], threads, keep_tensors=True)
+        result = compile_program(self.of, kernel).run(self.images[:count], threads, keep_tensors=True)
         assert_same_codes(golden.run(self.of, self.images[:count]), result.tensors)
         alone = compile_program(self.of).run(self.images[:1], 1)
         assert result.macs == alone.macs
@@ -283,10 +296,14 @@ def with_layer(of: Program, name: str, **changes: Any) -> Program:
 
 
 def difference(right: Program, wrong: Program, batch: Codes = FULL) -> str:
-    """Return what the comparison says if a reader runs `wrong` where golden runs `right`."""
-    with pytest.raises(AssertionError) as caught:
-        assert_same_codes(golden.run(right, batch), engine_tensors(wrong, batch))
-    return str(caught.value)
+    """Return what the comparison says if readers run `wrong` where golden runs `right`: all of them the same."""
+    expected, said = golden.run(right, batch), set()
+    for reader in READERS.values():
+        with pytest.raises(AssertionError) as caught:
+            assert_same_codes(expected, reader(wrong, batch))
+        said.add(str(caught.value))
+    (one,) = said
+    return one
 
 
 class TestNegativeControls:

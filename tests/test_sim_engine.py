@@ -1,6 +1,7 @@
 """What `sim.engine` promises beyond golden's codes, which `test_equivalence` is about."""
 
 import threading
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,14 @@ from accel.program import FlattenLayer, MaxPoolLayer, Program, ReluLayer
 from accel.signal import Requantize
 from sim import golden
 from sim.engine import LANES, Engine, compile_program
+from sim.instructions import available
+
+
+@pytest.fixture(autouse=True, params=available())
+def every_kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each test with every kernel that this processor can run."""
+    monkeypatch.setitem(globals(), "compile_program", partial(compile_program, kernel=request.param))
+
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (2 * LANES, 2, 9, 8))
 
