@@ -19,11 +19,11 @@ from reports import (
     prune_command,
     quantize_command,
     size_command,
-    study_bitwidth_run,
-    study_pruning_run,
 )
+from reports.bitwidth import run as bitwidth_run
 from reports.explore import command as explore_command
 from reports.explore import workers
+from reports.pruning_study import run as pruning_run
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -309,7 +309,7 @@ def study_pruning(**arguments: Any) -> None:
 
     Example: espalier study pruning lenet5 --data-dir data --out study/lenet5
     """
-    study_pruning_run.command(**arguments)
+    pruning_run.command(**arguments)
 
 
 @study.command("bitwidth")
@@ -326,7 +326,7 @@ def study_bitwidth(**arguments: Any) -> None:
 
     Example: espalier study bitwidth lenet5 --data-dir data --out study/lenet5
     """
-    study_bitwidth_run.command(**arguments)
+    bitwidth_run.command(**arguments)
 
 
 @app.command("import")

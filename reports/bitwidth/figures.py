@@ -8,9 +8,9 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from reports.bitwidth.definition import BY_MAPS, METHODS, RETRAINED, WIDTHS
+from reports.bitwidth.results import Point, Results
 from reports.drawing import look, minor_labels, one_legend, panels_of, rendered
-from reports.study_bitwidth import BY_MAPS, METHODS, RETRAINED, WIDTHS
-from reports.study_bitwidth_results import Point, Results
 
 
 def widths(results: Results) -> Figure:

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from accel.prune import SEARCHES
-from reports.study_pruning import (
+from reports.pruning_study.definition import (
     BEST_OF_N,
     DRAW_NOTHING,
     MAGNITUDE,
@@ -15,7 +15,8 @@ from reports.study_pruning import (
     TOLERANCES,
     Target,
 )
-from reports.study_results import Group, Results
+from reports.pruning_study.results import Group, Results
+from reports.study import percent, picture
 
 EXPECTED = (PARTICLE_FILTER, BEST_OF_N, MAGNITUDE, RANDOM)  # lowest error first
 CAPTIONS = {
@@ -35,7 +36,7 @@ def page(results: Results, figures: Iterable[str]) -> str:
     ----------
     results : Results
     figures : file names
-        Of `reports.study_figures.render`.
+        Of `reports.pruning_study.figures.render`.
     """
     target = [Target(**_tupled(record)) for record in results.definition["targets"]]
     parts = [
@@ -48,13 +49,13 @@ def page(results: Results, figures: Iterable[str]) -> str:
         "images, is at most so much above the dense network's; in brackets what it is on the test images, lowest to "
         "highest seed. The test images decide nothing.",
         _best(results),
-        _picture("retrained", figures),
+        picture("retrained", CAPTIONS, figures),
         "## Selectors, before retraining",
         _order(results),
-        _picture("sweep", figures),
+        picture("sweep", CAPTIONS, figures),
         "## Layers and masks",
-        _picture("densities", figures),
-        _picture("masks", figures),
+        picture("densities", CAPTIONS, figures),
+        picture("masks", CAPTIONS, figures),
         "## All retrained settings",
         _settings(results),
     ]
@@ -75,10 +76,10 @@ def _reproduce(results: Results) -> list[str]:
     unfinished = f" **{done} of {results.planned} points are there; the same command measures the others.**"
     return [
         f"    {command}",
-        "makes this folder; stopped, it goes on where it was. `reports/study_pruning.py` defines the study."
+        "makes this folder; stopped, it goes on where it was. `reports/pruning_study/definition.py` defines the study."
         + (unfinished if done < results.planned else ""),
-        f"Dense network: {_percent(results.dense['test'])} error on {images['test']:,} test images, "
-        f"{_percent(results.dense['validation'])} on {images['validation']:,} validation images. Selectors judge masks "
+        f"Dense network: {percent(results.dense['test'])} error on {images['test']:,} test images, "
+        f"{percent(results.dense['validation'])} on {images['validation']:,} validation images. Selectors judge masks "
         f"on {images['selection']:,} of the validation images, searches ({', '.join(SEARCHES)}) with "
         f"{definition['budget']} evaluations for each stage. Retrained on {images['train']:,} images for "
         f"{_epochs(definition['epochs'])} where nothing else is said, after all stages: `{results.recipe}`. A group "
@@ -150,7 +151,7 @@ def _settings(results: Results) -> str:
         "| --- | --- | --- | ---: | ---: | ---: | ---: |",
     ]
     for group in results.retrained:
-        low, high = map(_percent, group.span())
+        low, high = map(percent, group.span())
         before = sum(point.before["test"] for point in group.points) / len(group.points)
         convolutions = f"{group.sparsity(results.convolutions):.1%}" if results.convolutions else ""
         cells = [
@@ -159,8 +160,8 @@ def _settings(results: Results) -> str:
             _training(group),
             f"{group.sparsity():.1%}",
             convolutions,
-            _percent(before),
-            f"{_percent(group.mean())} ({low} to {high})",
+            percent(before),
+            f"{percent(group.mean())} ({low} to {high})",
         ]
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
@@ -174,10 +175,6 @@ def _ratios(group: Group) -> str:
     return "; ".join(told)
 
 
-def _picture(name: str, figures: Iterable[str]) -> str:
-    return f"![{CAPTIONS[name]}]({name}.png)\n\n*{CAPTIONS[name]}*" if f"{name}.png" in figures else ""
-
-
 def _training(group: Group) -> str:
     lasso = f"group lasso {_epochs(group.task.sparsify)}, " if group.task.sparsify else ""
     return f"{lasso}{group.task.selector}, {_epochs(group.task.epochs)}"
@@ -185,10 +182,6 @@ def _training(group: Group) -> str:
 
 def _epochs(count: int) -> str:
     return f"{count} epoch{'s' if count > 1 else ''}"
-
-
-def _percent(rate: float) -> str:
-    return f"{100 * rate:.2f} %"
 
 
 def _tupled(record: dict[str, Any]) -> dict[str, Any]:

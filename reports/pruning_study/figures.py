@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.drawing import COLORS, look, one_legend, panels_of, rendered
-from reports.study_pruning import MAGNITUDE, TOLERANCES
-from reports.study_results import Group, Results, unpacked
+from reports.pruning_study.definition import MAGNITUDE, TOLERANCES
+from reports.pruning_study.results import Group, Results, unpacked
 
 KEPT = "Greys"  # black is kept
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from accel.errors import EspalierError
 from accel.interchange.zoo import DENSE
-from reports.study_bitwidth import ALLOCATION, L2, SENSITIVITY, UNIFORM, Target, Task
+from reports.bitwidth.definition import ALLOCATION, L2, SENSITIVITY, UNIFORM, Target, Task
 
 FORMAT = "espalier-bitwidth-study"
 VERSION = 1

@@ -15,30 +15,30 @@ from accel.network import Conv2d
 from accel.prune import Evaluator
 from accel.pruned import PrunedNetwork
 from accel.sparsity import LayerMask, Mask
-from reports import output, retraining, study_figures, study_page
+from reports import output, retraining
 from reports.journal import Journal
 from reports.progress import bar
 from reports.pruning import prune
+from reports.pruning_study import figures
+from reports.pruning_study.definition import MAGNITUDE, QUICK, STUDIES, Study, Task
+from reports.pruning_study.page import page
+from reports.pruning_study.results import Point, Results, packed
 from reports.selecting import Selection, Trace, default_spare, kept_weights
-from reports.study_pruning import MAGNITUDE, QUICK, STUDIES, Study, Task
-from reports.study_results import Point, Results, packed
-
-RESULTS = "results.json"
-POINTS = Path("checkpoints", "points.jsonl")  # below the folder of the study; work in progress, not a result
+from reports.study import POINTS, RESULTS, folder_of
 
 
 def command(network: str, data_dir: str | None, out: Path | None, seeds: int, quick: bool, draw: bool) -> None:
     """Run a study, or go on with it; then write results.json, the figures and the page, and say where."""
-    folder = out or Path("study", Path(network).stem)
+    folder = folder_of(network, out)
     if draw and not (folder / POINTS).exists():
         with output.writing(folder / RESULTS):
             text = (folder / RESULTS).read_text()
     else:
         text = _ran(network, data_dir, folder, seeds, quick, draw).to_json()
     found = Results.from_json(text)
-    drawn = study_figures.render(found)
-    page = study_page.page(found, [*drawn])
-    output.write_folder(folder, {**drawn, RESULTS: text.encode(), "README.md": page.encode()})
+    drawn = figures.render(found)
+    readme = page(found, [*drawn])
+    output.write_folder(folder, {**drawn, RESULTS: text.encode(), "README.md": readme.encode()})
     done = f"{len(found.points)} of {found.planned} points"
     print(f"Written to {folder}: README.md, results.json and {len(drawn)} figures; {done}.")
 

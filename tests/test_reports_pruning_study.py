@@ -12,11 +12,13 @@ from commandline import complaint, contents, espalier, espalier_process
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.prune import select_by_magnitude
-from reports import study_figures, study_page, study_pruning_run
 from reports.pruning import prune
+from reports.pruning_study import figures, run
+from reports.pruning_study.definition import QUICK, STUDIES, Setting, Study, Target, Task, parts
+from reports.pruning_study.page import page
+from reports.pruning_study.results import Group, Point, Results, packed, unpacked
 from reports.selecting import FROM_MAGNITUDE, Trace, kept_weights
-from reports.study_pruning import QUICK, STUDIES, Setting, Study, Target, Task, parts
-from reports.study_results import Group, Point, Results, packed, unpacked
+from reports.study import POINTS
 
 PNG = b"\x89PNG\r\n\x1a\n"
 TINY = Study(
@@ -86,7 +88,7 @@ class TestStudy:
         """Sparsities, and error rates before retraining, are those of the network that the library prunes."""
         point = next(p for p in results.points if p.task.selector == "magnitude" and p.after is None)
         pruned = prune(zoo.load("digits"), "feature-map", {"feature-map": 0.5})
-        images = study_pruning_run.load("digits", "test")
+        images = run.load("digits", "test")
         wrong = pruned.network.scores(images.pixels()).argmax(axis=1) != images.labels
         assert point.before["test"] == wrong.mean()
         assert point.sparsity() == pytest.approx(pruned.sparsity)
@@ -109,13 +111,13 @@ class TestStudy:
         """Run again, nothing is measured, and the same files are written."""
         before = contents(whole)
         monkeypatch.setitem(STUDIES, "digits", TINY)
-        monkeypatch.setattr(study_pruning_run, "measured", lambda *_: pytest.fail("measured again"))
+        monkeypatch.setattr(run, "measured", lambda *_: pytest.fail("measured again"))
         assert espalier(*COMMAND, whole).status == 0
         assert contents(whole) == before
 
     def test_quick(self, tmp_path: Path) -> None:
         """The quick study is one of any network, and has all selectors."""
-        study = study_pruning_run.study_of("digits", quick=True)
+        study = run.study_of("digits", quick=True)
         assert replace(study, network="") == QUICK
         swept = 2 * 2 * (4 * 3 + 1) + 2  # two granularities and ratios; magnitude has one seed, and so has voting
         assert len(study.tasks(3, (), "", "")) == swept + 2 * 3
@@ -136,8 +138,8 @@ class TestStudy:
 
 class TestResume:
     STOP = """
-import os, reports.study_pruning as s, reports.study_pruning_run as r
-from reports.study_pruning import *
+import os, reports.pruning_study.definition as s, reports.pruning_study.run as r
+from reports.pruning_study.definition import *
 s.STUDIES["digits"] = eval({study!r})
 add, count = r.Store.add, []
 def dying(self, point, masks):
@@ -154,13 +156,13 @@ r.Store.add = dying
         at = 4  # two were retrained, two swept
         words = [str(word) for word in (*COMMAND, tmp_path)]
         assert espalier_process(*words, before=self.STOP.format(study=repr(TINY), at=at)).status == 9
-        points = tmp_path / study_pruning_run.POINTS
+        points = tmp_path / POINTS
         assert points.read_bytes().count(b"\n") == at
         assert not points.read_bytes().endswith(b"\n")
         measured: list[str] = []
-        measure = study_pruning_run.measured
+        measure = run.measured
         monkeypatch.setitem(STUDIES, "digits", TINY)
-        monkeypatch.setattr(study_pruning_run, "measured", lambda *x: measured.append(x[0].key) or measure(*x))
+        monkeypatch.setattr(run, "measured", lambda *x: measured.append(x[0].key) or measure(*x))
         assert espalier(*COMMAND, tmp_path).status == 0
         assert len(measured) == 8 - at
         assert contents(tmp_path) == contents(whole)
@@ -168,19 +170,17 @@ r.Store.add = dying
     def test_a_damaged_line(self, whole: Path, tmp_path: Path) -> None:
         """A line in the middle that is no point is no torn one: it is named."""
         path = tmp_path / "points.jsonl"
-        lines = (whole / study_pruning_run.POINTS).read_bytes().splitlines(keepends=True)
+        lines = (whole / POINTS).read_bytes().splitlines(keepends=True)
         path.write_bytes(lines[0] + b"{}\n" + lines[1])
         with pytest.raises(EspalierError, match="line 2 is no point of a study"):
-            study_pruning_run.Store(path)
+            run.Store(path)
 
     def test_another_definition(self, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Points of another budget are not taken for those of this one."""
-        points = {
-            json.loads(line)["task"]["budget"] for line in (whole / study_pruning_run.POINTS).read_text().splitlines()
-        }
+        points = {json.loads(line)["task"]["budget"] for line in (whole / POINTS).read_text().splitlines()}
         assert points == {3}
         tasks = replace(TINY, budget=4).tasks(2, (), "", "")
-        store = study_pruning_run.Store(whole / study_pruning_run.POINTS)
+        store = run.Store(whole / POINTS)
         assert not any(task.key in store.points for task in tasks)
         same = next(iter(store.points.values())).task
         assert same.key in store.points  # negative control
@@ -195,19 +195,19 @@ class TestFigures:
         assert contents(tmp_path) == {name: (whole / name).read_bytes() for name in names}
         swept = next(p for p in results.points if p.after is None)
         text = results.to_json().replace(f'"test": {swept.before["test"]}', '"test": 0.123', 1)
-        changed = study_figures.render(Results.from_json(text))
+        changed = figures.render(Results.from_json(text))
         assert changed["sweep.png"] != (whole / "sweep.png").read_bytes()
         assert changed["masks.png"] == (whole / "masks.png").read_bytes()
         assert all(content.startswith(PNG) for content in changed.values())
 
     def test_no_state(self) -> None:
         """No figure is made by pyplot, which keeps state."""
-        source = Path(study_figures.__file__).read_text()
+        source = Path(figures.__file__).read_text()
         assert "pyplot" not in source.replace("no pyplot", "")
 
     def test_lines(self, results: Results) -> None:
         """A point of the sweep is where its numbers are."""
-        axes = study_figures.sweep(results).axes[0]
+        axes = figures.sweep(results).axes[0]
         lines = {line.get_label(): line for line in axes.get_lines()}
         means = {g.task.selector: 100 * g.mean() for g in results.sweep}
         for selector, mean in means.items():
@@ -225,8 +225,8 @@ class TestFigures:
 
     def test_nothing_yet(self) -> None:
         """Results without points can be drawn too."""
-        drawn = study_figures.render(made_results())
-        assert "Nothing" not in study_page.page(made_results(), drawn)
+        drawn = figures.render(made_results())
+        assert "Nothing" not in page(made_results(), drawn)
 
 
 class TestTrace:
@@ -285,8 +285,8 @@ class TestRules:
         assert found.nearest(Target(0.6, 0.01, convolutions=True)) == Group((sparse,))
         assert found.nearest(Target(0.61, 0.01, convolutions=True)) is None
         assert found.nearest(Target(0.5, 0.01, granularities=("block-4",))) is None
-        assert "| missed by 1.50 %: kernel (magnitude, 1 epoch), 70.0% gone, +2.50 %" in study_page.page(found, [])
-        assert "| met: kernel" in study_page.page(replace(found, dense={**found.dense, "test": 0.036}), [])
+        assert "| missed by 1.50 %: kernel (magnitude, 1 epoch), 70.0% gone, +2.50 %" in page(found, [])
+        assert "| met: kernel" in page(replace(found, dense={**found.dense, "test": 0.036}), [])
 
     def test_format(self, results: Results) -> None:
         """What was written is read again; anything else is refused."""

@@ -1,6 +1,6 @@
 """The page over all studies of word lengths: targets met or missed, uniform against allocated widths, methods.
 
-    python -m reports.study_bitwidth_index [FOLDER]
+    python -m reports.bitwidth.index [FOLDER]
 
 writes FOLDER/README.md (``reports/studies/bitwidth`` by default) from the ``results.json`` of the folders in it.
 """
@@ -13,12 +13,11 @@ import click
 
 from accel.files import write_whole
 from reports import output
-from reports.study_bitwidth import BY_MAPS, METHODS, RETRAINED, STUDIES, Target
-from reports.study_bitwidth_page import percent
-from reports.study_bitwidth_results import Results
-from reports.study_bitwidth_run import RESULTS
+from reports.bitwidth.definition import BY_MAPS, METHODS, RETRAINED, STUDIES, Target
+from reports.bitwidth.results import Results
+from reports.study import RESULTS, percent
 
-FOLDER = Path(__file__).parent / "studies" / "bitwidth"
+FOLDER = Path(__file__).parents[1] / "studies" / "bitwidth"
 SHOWN = (3, 4)  # bits of weights and signals at which methods are compared
 
 
@@ -27,7 +26,7 @@ def index(studies: list[Results]) -> str:
     parts = [
         "# Word lengths",
         "    espalier study bitwidth NETWORK --data-dir DATA --out reports/studies/bitwidth/NETWORK\n"
-        "    python -m reports.study_bitwidth_index",
+        "    python -m reports.bitwidth.index",
         "make the folders and this page. Error rates are on the test images, which decided nothing, by the integer "
         "engine; *rise* is over the dense float network. Each folder has tables of all widths, the sensitivity of "
         "every group, and memory against error.",

@@ -17,7 +17,7 @@ import numpy as np
 
 from accel.errors import EspalierError
 from accel.sparsity import Mask
-from reports.study_pruning import DRAW_NOTHING, Target, Task
+from reports.pruning_study.definition import DRAW_NOTHING, Target, Task
 
 FORMAT = "espalier-pruning-study"
 VERSION = 1

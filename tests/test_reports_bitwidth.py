@@ -16,11 +16,13 @@ from accel.cost import cost_of
 from accel.errors import EspalierError
 from accel.interchange import datasets, zoo
 from accel.quantize import Calibration, Widths, groups_of
-from reports import measure, study_bitwidth_run
+from reports import measure
+from reports.bitwidth import run
+from reports.bitwidth.definition import ALLOCATION, L2, RETRAINED, SEARCHED, Study, Target, Task
+from reports.bitwidth.index import index, main
+from reports.bitwidth.results import Point, Results
 from reports.quantizing import Workbench
-from reports.study_bitwidth import ALLOCATION, L2, RETRAINED, SEARCHED, Study, Target, Task
-from reports.study_bitwidth_index import index, main
-from reports.study_bitwidth_results import Point, Results
+from reports.study import POINTS
 
 COMMAND = ("study", "bitwidth", "digits", "--quick", "--out")
 
@@ -166,10 +168,10 @@ def test_killed(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     words = [str(word) for word in (*COMMAND, tmp_path)]
     assert espalier_process(*words, before=STOP.format(at=at)).status == 9
     measured: list[Task] = []
-    measure_one = study_bitwidth_run.measured
-    monkeypatch.setattr(study_bitwidth_run, "measured", lambda *x: measured.append(x[0]) or measure_one(*x))
+    measure_one = run.measured
+    monkeypatch.setattr(run, "measured", lambda *x: measured.append(x[0]) or measure_one(*x))
     assert espalier(*COMMAND, tmp_path).status == 0
-    points = (whole / study_bitwidth_run.POINTS).read_text().splitlines()
+    points = (whole / POINTS).read_text().splitlines()
     assert len(measured) == len(points) - at
     assert contents(tmp_path) == contents(whole)
     assert {json.loads(line)["task"]["kind"] for line in points} >= {ALLOCATION, "uniform", "sensitivity"}

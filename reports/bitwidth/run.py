@@ -15,12 +15,9 @@ from accel.interchange.datasets import Dataset, check_choice, load
 from accel.program import Program
 from accel.pruned import KIND
 from accel.quantize import Calibration, Steps, Widths, bits_of, groups_of, highest_bits, widths_with
-from reports import output, quantizing, retraining, study_bitwidth_figures, study_bitwidth_page
-from reports.journal import Journal
-from reports.measure import calibration_images, float_error_rate
-from reports.progress import bar
-from reports.quantizing import Workbench
-from reports.study_bitwidth import (
+from reports import output, quantizing, retraining
+from reports.bitwidth import figures
+from reports.bitwidth.definition import (
     ALLOCATION,
     BY_MAPS,
     DIRECT,
@@ -32,23 +29,26 @@ from reports.study_bitwidth import (
     Study,
     Task,
 )
-from reports.study_bitwidth_results import Point, Results
-
-RESULTS = "results.json"
-POINTS = Path("checkpoints", "points.jsonl")
+from reports.bitwidth.page import page
+from reports.bitwidth.results import Point, Results
+from reports.journal import Journal
+from reports.measure import calibration_images, float_error_rate
+from reports.progress import bar
+from reports.quantizing import Workbench
+from reports.study import POINTS, RESULTS, folder_of
 
 
 def command(network: str, data_dir: str | None, out: Path | None, quick: bool, draw: bool, threads: int | None) -> None:
     """Run a study, or go on with it; then write results.json, the figures and the page, and say where."""
-    folder = out or Path("study", Path(network).stem)
+    folder = folder_of(network, out)
     if draw:
         with output.writing(folder / RESULTS):
             found = Results.from_json((folder / RESULTS).read_text())
     else:
         found = _ran(network, data_dir, folder, quick, threads)
-    drawn = study_bitwidth_figures.render(found)
-    page = study_bitwidth_page.page(found, [*drawn])
-    output.write_folder(folder, {**drawn, RESULTS: found.to_json().encode(), "README.md": page.encode()})
+    drawn = figures.render(found)
+    text = page(found, [*drawn])
+    output.write_folder(folder, {**drawn, RESULTS: found.to_json().encode(), "README.md": text.encode()})
     print(f"Written to {folder}: README.md, results.json and {len(drawn)} figures; {len(found.points)} points.")
 
 

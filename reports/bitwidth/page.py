@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from statistics import fmean
 
-from reports.study_bitwidth import METHODS, WIDTHS, Target
-from reports.study_bitwidth_results import Results
+from reports.bitwidth.definition import METHODS, WIDTHS, Target
+from reports.bitwidth.results import Results
+from reports.study import percent, picture
 
 CAPTIONS = {
     "widths": "Error rate against the bits of weights and signals, by method.",
@@ -20,7 +21,7 @@ def page(results: Results, figures: Iterable[str]) -> str:
     ----------
     results : Results
     figures : file names
-        Of `reports.study_bitwidth_figures.render`.
+        Of `reports.bitwidth.figures.render`.
     """
     targets = [Target(**record) for record in results.definition["targets"]]
     notes = [f"- {note}" for note in results.definition["notes"]]
@@ -30,15 +31,15 @@ def page(results: Results, figures: Iterable[str]) -> str:
         *(["## Targets", _targets(results, targets)] if targets else []),
         *(["## Notes", "\n".join(notes)] if notes else []),
         "## Uniform widths",
-        _picture("widths", figures),
+        picture("widths", CAPTIONS, figures),
         *(_uniform(results, pattern) for pattern in results.float_rates),
         "## One group at a time",
-        _picture("sensitivity", figures),
+        picture("sensitivity", CAPTIONS, figures),
         "## Uniform against allocated widths, at equal memory",
         "Widths of each group are chosen on the validation images within the memory of uniform widths; no retraining.",
         _allocations(results),
         "## Memory against error",
-        _picture("pareto", figures),
+        picture("pareto", CAPTIONS, figures),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -48,7 +49,7 @@ def _reproduce(results: Results) -> list[str]:
     quick = " --quick" if definition["quick"] else ""
     return [
         f"    espalier study bitwidth {results.network} --data-dir DATA{quick} --out FOLDER",
-        "makes this folder; stopped, it goes on where it was. `reports/study_bitwidth.py` defines the study.",
+        "makes this folder; stopped, it goes on where it was. `reports/bitwidth/definition.py` defines the study.",
         f"Dense network in float: {percent(results.dense_rate)} error on {images['test']:,} test images. Steps are "
         f"found on training images; {definition['images']:,} validation images decide on steps in searches, "
         f"{definition['allocation_images']:,} on widths, the test images nothing. Searches take at most "
@@ -114,12 +115,3 @@ def _allocations(results: Results) -> str:
             ]
             rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
-
-
-def _picture(name: str, figures: Iterable[str]) -> str:
-    return f"![{CAPTIONS[name]}]({name}.png)\n\n*{CAPTIONS[name]}*" if f"{name}.png" in figures else ""
-
-
-def percent(rate: float) -> str:
-    """Return a rate, 0..1, as the pages write it."""
-    return f"{100 * rate:.2f} %"

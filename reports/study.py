@@ -1,0 +1,26 @@
+"""What the two studies share: where their files lie, and how their pages write rates and show figures."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+RESULTS = "results.json"
+POINTS = Path("checkpoints", "points.jsonl")  # below the folder of the study; work in progress, not a result
+
+
+def folder_of(network: str, out: Path | None) -> Path:
+    """Return where the study of a network lies if nothing else is asked for."""
+    return out or Path("study", Path(network).stem)
+
+
+def percent(rate: float) -> str:
+    """Return a rate, 0..1, as the pages write it.
+
+    >>> percent(0.0067)
+    '0.67 %'
+    """
+    return f"{100 * rate:.2f} %"
+
+
+def picture(name: str, captions: Mapping[str, str], figures: Iterable[str]) -> str:
+    """Return a figure with its caption, or nothing if it is not among the file names `figures`."""
+    return f"![{captions[name]}]({name}.png)\n\n*{captions[name]}*" if f"{name}.png" in figures else ""
