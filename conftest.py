@@ -2,5 +2,6 @@
 
 import importlib.util
 
-collect_ignore = [] if importlib.util.find_spec("torch") else ["accel/train", "reports/make_zoo.py"]
+NEED_TORCH = ["accel/train", "reports/make_zoo.py", "reports/recipes.py"]
+collect_ignore = [] if importlib.util.find_spec("torch") else NEED_TORCH
 collect_ignore += ["accel/interchange/make_digits.py"]  # needs scikit-learn, once, to repack the embedded images

@@ -40,7 +40,7 @@ def recipe(network: str, epochs: int, threads: int | None = None, **changes: Any
     if threads:
         os.environ["OMP_NUM_THREADS"] = str(threads)
     from accel.train import Recipe
-    from reports.make_zoo import ENTRIES
+    from reports.recipes import ENTRIES
 
     usual = ENTRIES[network].retrain if network in ENTRIES else Recipe()
     return replace(usual, epochs=epochs, **{name: value for name, value in changes.items() if value is not None})

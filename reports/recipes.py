@@ -1,0 +1,120 @@
+"""How each network of the zoo is made, `ENTRIES`: its data, its trainings, and what goes at each stage of pruning.
+
+Importing it needs PyTorch (the extra ``train``), whose recipes these are.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from accel.prune import Ratio
+from accel.train import Recipe
+
+
+@dataclass(frozen=True)
+class Lasso:
+    """Training under a group lasso before the weights to go are chosen.
+
+    Parameters
+    ----------
+    epochs : int
+    strength : float
+    """
+
+    epochs: int
+    strength: float = 0.1
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How a network of the zoo is made.
+
+    Parameters
+    ----------
+    data : str
+    dense, retrain : Recipe
+        Of the first training, and of each retraining after a stage of pruning.
+    ratios : dict of pattern label to dict of stage to ratio
+        Share of the weights that goes at each stage, of every pruned layer or of each by name.
+    lassos : dict of pattern label to Lasso
+        Of those that have one.
+    spare : tuple of str, optional
+        Layers that stay dense; by default the first and the last, as `accel.prune.Space` has it.
+    """
+
+    data: str
+    dense: Recipe
+    retrain: Recipe
+    ratios: Mapping[str, Mapping[str, Ratio]]
+    lassos: Mapping[str, Lasso] = field(default_factory=dict)
+    spare: tuple[str, ...] | None = None
+
+
+RATIOS: dict[str, dict[str, Ratio]] = {
+    "feature-map": {"feature-map": 0.5},
+    "kernel": {"kernel": 0.7},
+    "ikss": {"ikss": 0.7},
+    "kernel+ikss": {"kernel+ikss": 0.75},
+    "feature-map+kernel": {"feature-map": 0.4, "kernel": 0.6},
+    "block-4": {"block-4": 0.8},
+    "2:4": {},
+    "irregular": {"irregular": 0.9},
+}
+
+MATRIX_RATIOS: dict[str, dict[str, Ratio]] = {  # of fully connected networks: a feature map is a hidden unit
+    "feature-map": {"feature-map": 0.5},
+    "block-4": {"block-4": {"fc1": 0.92, "fc2": 0.775}},
+    "block-8": {"block-8": {"fc1": 0.922, "fc2": 0.776}},
+    "2:4": {},
+    "irregular": {"irregular": 0.95},
+}
+MATRICES = Recipe(20, 128, 1e-3, "adam", weight_decay=0.3, label_smoothing=0.1)
+SPARSE_MATRICES = replace(MATRICES, epochs=12, weight_decay=0.02)
+
+
+def _matrices(data: str, lasso: Lasso) -> Entry:
+    """Return how a fully connected network is made: its last layer stays dense, blocks are gathered by a lasso."""
+    lassos = dict.fromkeys(("block-4", "block-8"), lasso)
+    return Entry(data, MATRICES, SPARSE_MATRICES, MATRIX_RATIOS, lassos, spare=("fc3",))
+
+
+ENTRIES = {
+    "digits": Entry(
+        "digits",
+        Recipe(epochs=60, batch_size=32, learning_rate=2e-3, optimizer="adam", weight_decay=1e-3, shift_pixels=1),
+        Recipe(epochs=30, batch_size=32, learning_rate=1e-3, optimizer="adam", weight_decay=1e-3, shift_pixels=1),
+        RATIOS,
+    ),
+    "lenet5": Entry(
+        "mnist",
+        Recipe(epochs=12, batch_size=128, learning_rate=2e-3, optimizer="adam", weight_decay=1e-4, shift_pixels=2),
+        Recipe(epochs=10, batch_size=128, learning_rate=2e-3, optimizer="adam", weight_decay=1e-4, shift_pixels=2),
+        RATIOS
+        | {  # 90 % of all weights
+            "block-4": {"block-4": {"conv2": 0.5, "conv3": 0.945, "fc4": 0.89}},
+            "irregular": {"irregular": {"conv2": 0.55, "conv3": 0.94, "fc4": 0.9}},
+        },
+        {"block-4": Lasso(8)},
+    ),
+    "lenet-300-100": _matrices("mnist", Lasso(15)),
+    "lenet-300-100-fashion": _matrices("fashion-mnist", Lasso(30, 0.06)),
+    "cifar-quick": Entry(
+        "cifar-10",
+        Recipe(30, 64, 1.5e-3, "adam", weight_decay=1e-2, shift_pixels=2, flip=True),
+        Recipe(20, 64, 1e-3, "adam", weight_decay=1e-2, shift_pixels=2, flip=True),
+        RATIOS | {"kernel": {"kernel": 0.78}, "kernel/block-4": {"kernel": 0.78, "block-4": 0.8}},
+        {"kernel": Lasso(3), "kernel/block-4": Lasso(3)},
+    ),
+    # for those with a GPU: not trained yet, so not shipped
+    "cnn-small": Entry(
+        "cifar-10",  # as its source has it: no augmentation
+        Recipe(epochs=100, batch_size=128, learning_rate=0.05, weight_decay=5e-4),
+        Recipe(epochs=40, batch_size=128, learning_rate=0.02, weight_decay=5e-4),
+        RATIOS,
+    ),
+    "resnet20": Entry(
+        "cifar-10",  # He et al.: 64,000 steps, the rate divided by 10 after half and three quarters of them
+        Recipe(205, 128, 0.1, weight_decay=1e-4, schedule="step", shift_pixels=4, flip=True),
+        Recipe(60, 128, 0.02, weight_decay=1e-4, shift_pixels=4, flip=True),
+        RATIOS,
+    ),
+}
