@@ -10,7 +10,6 @@ import click
 from accel.errors import EspalierError
 from accel.prune.particle_filter import STARTS
 from reports import (
-    bench_command,
     commands,
     export_command,
     hardware,
@@ -20,6 +19,7 @@ from reports import (
     quantize_command,
     size_command,
 )
+from reports.bench import command as bench_command
 from reports.bitwidth import run as bitwidth_run
 from reports.explore import command as explore_command
 from reports.explore import workers

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from accel.network import INPUT
 from sim.engine import Engine
 from sim.kernels import roof
-from sim.kernels.dots import LANES, LINE_BYTES, WORDS
+from sim.kernels.dots import LANES, LINE_BYTES, WORDS, Kind
 from sim.packed import Buffers, MacStep
 from sim.plan import Plan
 from sim.storage import aligned
@@ -92,14 +92,14 @@ def _fastest(run: Callable[[], Any], rounds: int) -> float:
     return min(found)
 
 
-def peak(engine: Engine, rounds: int = 30) -> float:
-    """Return the multiply-accumulates a second, in 10**9, of the engine's dot products alone on one thread.
+def peak(kind: Kind, rounds: int = 30) -> float:
+    """Return the multiply-accumulates a second, in 10**9, of a kernel's dot products alone on one thread.
 
-    The loop of the engine's kernel with everything in the first-level cache: no layer can be faster.
+    Its loop with everything in the first-level cache: no layer can be faster.
     """
-    kernel = engine.choice.kernel(4, False)
+    kernel = kind(4, False)
     places = np.arange(ROOF_ENTRIES, dtype=np.int64) * LINE_BYTES
-    weights = np.zeros(ROOF_ENTRIES * 4 * WORDS[engine.choice.kernel], np.uint32)
+    weights = np.zeros(ROOF_ENTRIES * 4 * WORDS[kind], np.uint32)
     x, bias, out = (
         aligned((ROOF_ENTRIES + 8, LANES), np.uint32),
         aligned((4,), np.int32),

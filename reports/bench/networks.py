@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.interchange.architectures import ARCHITECTURES
-from accel.network import BatchNorm, Network
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
@@ -68,11 +67,6 @@ def lowered(pruned: PrunedNetwork, images: NDArray[np.uint8]) -> Program:
     return lower(pruned, Widths(BITS, BITS), images[:CALIBRATION_IMAGES].astype(np.float32) / np.float32(255))
 
 
-def random_images(network: Network, count: int, seed: int = 1) -> NDArray[np.uint8]:
-    """Return random bytes of the network's input shape."""
-    return np.random.default_rng(seed).integers(0, 256, (count, *network.input_shape), np.uint8)
-
-
-def normalized(network: Network) -> list[BatchNorm]:
-    """Return the batch norms, which peers fold as we do."""
-    return [layer for layer in network.layers if isinstance(layer, BatchNorm)]
+def random_images(shape: tuple[int, ...], count: int, seed: int = 1) -> NDArray[np.uint8]:
+    """Return random bytes, `count` images of a network's input shape."""
+    return np.random.default_rng(seed).integers(0, 256, (count, *shape), np.uint8)

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from accel.cost import cost_of
 from accel.network import Network
 from accel.program import Program
-from reports import bench_peers
-from reports.bench_networks import PRUNINGS, lowered, pruned_network, random_images, random_network
-from reports.bench_results import DENSE, ENGINE, RIVAL, Measured, NetworkResult, Results
+from reports.bench import peers
+from reports.bench.networks import PRUNINGS, lowered, pruned_network, random_images, random_network
+from reports.bench.results import DENSE, ENGINE, RIVAL, Measured, NetworkResult
+from reports.bench.start import start
 from reports.progress import Bar, bar
 from sim import golden
 from sim.engine import Engine, compile_program
-from sim.profile import peak, profile
+from sim.profile import profile
 
 Run = Callable[[], Any]
 IMAGES = {"lenet5": 8192, "cifar-quick": 2048, "cnn-small": 256}
@@ -46,39 +47,35 @@ class Contender:
     run: Run
 
 
-def measure(names: Sequence[str], threads: Sequence[int], peers: bool, rounds: int) -> Results:
-    """Run the benchmark.
+def measure(name: str, threads: Sequence[int], with_peers: bool, rounds: int) -> NetworkResult:
+    """Measure one network.
 
     Parameters
     ----------
-    names : sequence of str
-        Of `NETWORKS`.
+    name : str
+        One of `NETWORKS`.
     threads : sequence of int
-    peers : bool
+    with_peers : bool
         Run other people's runtimes too.
     rounds : int
         How often each contender runs; medians count.
     """
-    found, roof, kernel = [], 0.0, ""
-    for name in names:
-        dense = random_network(name)
-        images = random_images(dense.network, IMAGES[name])
-        programs = {x.label: lowered(pruned_network(dense, x), images) for x in PRUNINGS}
-        engines = {label: compile_program(program) for label, program in programs.items()}
-        macs = {label: cost_of(program).total.macs for label, program in programs.items()}
-        contenders = [x for n in threads for x in _engines(engines, macs, images, n)]
-        contenders.append(_golden(programs[DENSE], images[: GOLDEN_IMAGES[name]]))
-        if peers:
-            narrower = pruned_network(dense, next(x for x in PRUNINGS if x.label == NARROWER)).network
-            for n in threads:
-                for label, network in ((DENSE, dense.network), (NARROWER, narrower)):
-                    contenders += _peers(network, label, macs[label] / macs[DENSE], images, n)
-        with bar(name, rounds * len(contenders)) as progress:
-            entries = _interleaved(contenders, rounds, progress)
-        profiles = {label: asdict(profile(engines[label], images)) for label in PROFILED}
-        roof, kernel = max(roof, peak(engines[DENSE])), engines[DENSE].choice.name
-        found.append(NetworkResult(name, macs[DENSE], entries, profiles))
-    return Results(machine(), kernel, roof, found)
+    dense = random_network(name)
+    images = random_images(dense.network.input_shape, IMAGES[name])
+    programs = {x.label: lowered(pruned_network(dense, x), images) for x in PRUNINGS}
+    engines = {label: compile_program(program) for label, program in programs.items()}
+    macs = {label: cost_of(program).total.macs for label, program in programs.items()}
+    contenders = [x for n in threads for x in _engines(engines, macs, images, n)]
+    contenders.append(_golden(programs[DENSE], images[: GOLDEN_IMAGES[name]]))
+    if with_peers:
+        narrower = pruned_network(dense, next(x for x in PRUNINGS if x.label == NARROWER)).network
+        for n in threads:
+            for label, network in ((DENSE, dense.network), (NARROWER, narrower)):
+                contenders += _peers(network, label, macs[label] / macs[DENSE], images, n)
+    with bar(name, rounds * len(contenders)) as progress:
+        entries = _interleaved(contenders, rounds, progress)
+    profiles = {label: asdict(profile(engines[label], images)) for label in PROFILED}
+    return NetworkResult(name, macs[DENSE], entries, profiles, start(programs[DENSE]))
 
 
 def _engines(
@@ -99,16 +96,16 @@ def _golden(program: Program, images: NDArray[np.uint8]) -> Contender:
 
 def _peers(network: Network, label: str, density: float, images: NDArray[np.uint8], threads: int) -> list[Contender]:
     """Return other people's runtimes, each with the batch size that it runs fastest with."""
-    network = bench_peers.connected(network)
-    model = bench_peers.onnx_model(network)
+    network = peers.connected(network)
+    model = peers.onnx_model(network)
     models = {f"{RIVAL} float32": model}
-    for form in bench_peers.FORMATS:
-        models[f"{RIVAL} int8 {form}"] = bench_peers.quantized_model(model, images, form)
+    for form in peers.FORMATS:
+        models[f"{RIVAL} int8 {form}"] = peers.quantized_model(model, images, form)
     makers: dict[str, Callable[[int], Run]] = {
-        runtime: partial(bench_peers.onnxruntime_run, data, images, threads) for runtime, data in models.items()
+        runtime: partial(peers.onnxruntime_run, data, images, threads) for runtime, data in models.items()
     }
     if label == DENSE:
-        makers["torch float32"] = partial(bench_peers.torch_run, network, images, threads)
+        makers["torch float32"] = partial(peers.torch_run, network, images, threads)
     found = []
     for runtime, make in makers.items():
         runs = {batch: make(batch) for batch in BATCHES if batch <= len(images)}

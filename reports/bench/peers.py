@@ -6,8 +6,10 @@ quantiser makes its 8-bit models.
 """
 
 import importlib
+import logging
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +83,7 @@ def quantized_model(model: bytes, images: Images, form: str) -> bytes:
     quantization = _package("onnxruntime.quantization")
     kinds, feed = quantization.QuantType, iter(_batches(images[:CALIBRATION_IMAGES]))
     reader = type("Reader", (quantization.CalibrationDataReader,), {"get_next": lambda self: next(feed, None)})
-    with tempfile.TemporaryDirectory(prefix="espalier-") as folder:
+    with tempfile.TemporaryDirectory(prefix="espalier-") as folder, _quiet():
         float_file, file = Path(folder, "float.onnx"), Path(folder, "quantized.onnx")
         float_file.write_bytes(model)
         quantization.quantize_static(
@@ -94,6 +96,16 @@ def quantized_model(model: bytes, images: Images, form: str) -> bytes:
             per_channel=True,
         )
         return file.read_bytes()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the quantiser's advice to fold batch norms first from the terminal: they are folded."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _batches(images: Images) -> Iterator[dict[str, Any]]:

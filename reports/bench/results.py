@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from accel.errors import EspalierError
-from reports.bench_networks import DENSE_TARGETS, PRUNED_TARGETS, PRUNINGS
+from reports.bench.networks import DENSE_TARGETS, PRUNED_TARGETS, PRUNINGS
 
 FORMAT, VERSION = "espalier-bench", 1
 ENGINE, RIVAL, DENSE = "espalier", "onnxruntime", "dense"
@@ -49,13 +49,36 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Start:
+    """What the first result of a process takes.
+
+    Parameters
+    ----------
+    first, cached : float
+        Seconds of the processor from a Program to the codes of a few images, everything compiled for the first time,
+        and from numba's cache.
+    megabytes : float or None
+        The most memory that a batch of 1,000 images takes on all processors, weights and images not counted, in 10**6
+        bytes; None where the system does not say.
+    """
+
+    first: float
+    cached: float
+    megabytes: float | None
+
+
+@dataclass(frozen=True)
 class NetworkResult:
-    """All contenders on one network, and where the engine's time goes: `profiles` by pattern (see `sim.profile`)."""
+    """All contenders on one network, where the engine's time goes, and what the first result of a process takes.
+
+    `profiles` are those of `sim.profile`, by pattern; `start` is the dense network's.
+    """
 
     network: str
     macs: int
     entries: list[Measured]
     profiles: dict[str, dict[str, Any]]
+    start: Start
 
     def find(self, runtime: str, pattern: str, threads: int) -> Measured | None:
         """Return one contender."""
@@ -118,7 +141,9 @@ class Results:
             if (record["format"], record["version"]) != (FORMAT, VERSION):
                 raise EspalierError(f"{where}: expected {FORMAT} version {VERSION}")
             networks = [
-                NetworkResult(x["network"], x["macs"], [Measured(**e) for e in x["entries"]], x["profiles"])
+                NetworkResult(
+                    x["network"], x["macs"], [Measured(**e) for e in x["entries"]], x["profiles"], Start(**x["start"])
+                )
                 for x in record["networks"]
             ]
             return cls(record["machine"], record["kernel"], record["roof"], networks)

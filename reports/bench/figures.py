@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports.bench_results import DENSE, ENGINE, RIVAL, NetworkResult, Results
+from reports.bench.results import DENSE, ENGINE, RIVAL, NetworkResult, Results
 from reports.drawing import COLORS, one_legend
 
 PARTS = ("lowering", "dots", "finishing", "call")

@@ -1,0 +1,1 @@
+"""`espalier bench`: the engine's speed, side by side with other people's runtimes."""

@@ -1,0 +1,60 @@
+"""`espalier bench`: tables on the terminal, and a folder with results, figures and a page."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from accel.errors import EspalierError
+from reports import output
+from reports.bench import figures, tables
+from reports.bench.measuring import machine, measure
+from reports.bench.networks import NETWORKS
+from reports.bench.page import page
+from reports.bench.results import Results
+from reports.drawing import rendered
+from reports.tables import console
+from sim.instructions import choose
+from sim.profile import peak
+
+PAGE = "README.md"
+
+
+def command(
+    networks: Sequence[str],
+    peers: bool,
+    threads: Sequence[int],
+    rounds: int,
+    out: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Measure, print, and write what was asked for."""
+    names = list(dict.fromkeys(networks)) or list(NETWORKS)
+    if unknown := [name for name in names if name not in NETWORKS]:
+        raise EspalierError(f"unknown network {unknown[0]!r}: expected {', '.join(NETWORKS)}")
+    output.check_place(json_file)
+    if out:
+        output.write_folder(out, {})
+    counts = sorted(set(threads)) or sorted({1, os.cpu_count() or 1})
+    kernel = choose()
+    results = Results(machine(), kernel.name, peak(kernel.kernel), [])
+    for name in names:  # what is measured is written, though a later network may be interrupted
+        results.networks.append(measure(name, counts, peers, rounds))
+        _print(results)
+        if json_file:
+            output.write_folder(json_file.parent, {json_file.name: results.to_json().encode()})
+        if out:
+            output.write_folder(out, files(results))
+
+
+def _print(results: Results) -> None:
+    """Print the tables of the network that was measured last."""
+    network = results.networks[-1]
+    found = [tables.rates_table(network), *(tables.times_table(results, network, x) for x in network.profiles)]
+    for table in [*found, tables.start_table([network])]:
+        console().print(table)
+
+
+def files(results: Results) -> dict[str, bytes]:
+    """Return everything that a folder of results holds."""
+    drawn = rendered(figures.FIGURES, results)
+    return {"results.json": results.to_json().encode(), **drawn, PAGE: page(results).encode()}
