@@ -80,7 +80,7 @@ def run(
         raise EspalierError(f"{program}: does not say which data set it was made for; name one with --data")
     images_of = datasets.load(data or loaded.data, split, data_dir)
     images_of = images_of.take(images) if images else images_of
-    codes = loaded.input_signal.encode(images_of.pixels())
+    codes = images_of.codes(loaded.input_signal)
     engine = compile_program(loaded)
     engine.run(codes[:1], threads)  # compiles the kernels, or fetches them from the cache
     start = time.perf_counter()

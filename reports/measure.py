@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,12 +38,12 @@ class Plan:
     retrained: bool
     threads: int | None = None
     hardware: Hardware = field(default_factory=Hardware)
-    encoded: dict[Signal, NDArray[np.int64]] = field(default_factory=dict)
+    encoded: dict[Signal, NDArray[np.integer[Any]]] = field(default_factory=dict)
 
-    def codes(self, program: Program) -> NDArray[np.int64]:
+    def codes(self, program: Program) -> NDArray[np.integer[Any]]:
         """Return the test images as codes of the Program's input, encoded once for all Programs that share it."""
         if program.input_signal not in self.encoded:
-            self.encoded[program.input_signal] = program.input_signal.encode(self.test.pixels())
+            self.encoded[program.input_signal] = self.test.codes(program.input_signal)
         return self.encoded[program.input_signal]
 
 

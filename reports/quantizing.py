@@ -91,13 +91,13 @@ class Workbench:
         return groups_of(self.pruned)
 
     @cached_property
-    def _encoded(self) -> dict[tuple[Signal, int], tuple[Dataset, NDArray[np.int64]]]:
+    def _encoded(self) -> dict[tuple[Signal, int], tuple[Dataset, NDArray[np.integer[Any]]]]:
         return {}
 
-    def _codes(self, signal: Signal, images: Dataset) -> NDArray[np.int64]:
+    def _codes(self, signal: Signal, images: Dataset) -> NDArray[np.integer[Any]]:
         key = signal, id(images)
         if key not in self._encoded:  # with the images, so that no others come to have their id
-            self._encoded[key] = images, signal.encode(images.pixels())
+            self._encoded[key] = images, images.codes(signal)
         return self._encoded[key][1]
 
 
@@ -187,7 +187,7 @@ def check_emulation(bench: Workbench, program: Program, images: Dataset) -> int:
     """
     from accel import train
 
-    engine, codes = compile_program(program), program.input_signal.encode(images.pixels())
+    engine, codes = compile_program(program), images.codes(program.input_signal)
     everything = bench.calibration.steps.power_of_two
     for first in range(0, len(codes), PART):
         part = codes[first : first + PART]

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from accel.errors import EspalierError
+from accel.fixedpoint import FixedFormat, Overflow, Rounding
 from accel.interchange.datasets import NAMES, SPLITS, Dataset, load
 from accel.interchange.make_digits import pack
+from accel.signal import Signal
 
 HELD_OUT = 10_000
 
@@ -79,6 +81,25 @@ class TestDataset:
         assert (pixels.dtype, pixels.shape) == (np.float32, (3, 1, 2, 2))
         assert pixels.ravel().tolist() == [p / 8 for p in (0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8)]
         assert pixels.ravel().tolist() != [p / 255 for p in (0, 1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8)]
+
+    @pytest.mark.parametrize(
+        ("form", "kind"),
+        [
+            (FixedFormat(8, 8, signed=False, rounding=Rounding.RND_CONV, overflow=Overflow.SAT), np.uint8),
+            (FixedFormat(8, 8, rounding=Rounding.RND_CONV, overflow=Overflow.SAT), np.int8),
+            (FixedFormat(3, 3, rounding=Rounding.TRN, overflow=Overflow.WRAP), np.int8),
+            (FixedFormat(12, 12, signed=False, rounding=Rounding.RND_INF, overflow=Overflow.SAT), np.int16),
+            (FixedFormat(16, 16, signed=False, rounding=Rounding.RND_INF, overflow=Overflow.SAT), np.int64),
+        ],
+        ids=str,
+    )
+    def test_codes_are_the_signals_of_the_pixels(self, form: FixedFormat, kind: type) -> None:
+        """codes(signal) is signal.encode(pixels()), value for value, in words no wider than needed."""
+        signal = Signal(form, 0.07)
+        codes = some().codes(signal)
+        assert codes.dtype == kind
+        assert codes.tolist() == signal.encode(some().pixels()).tolist()
+        assert codes.tolist() != Signal(form, 0.09).encode(some().pixels()).tolist()
 
     def test_take_gives_the_first(self) -> None:
         """take(n) keeps the first n images with their labels and changes nothing else."""

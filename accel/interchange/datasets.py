@@ -15,6 +15,7 @@ import numpy.typing as npt
 from accel.errors import EspalierError
 from accel.interchange.cifar import read_cifar10
 from accel.interchange.idx import read_idx
+from accel.signal import Signal
 
 SPLITS = ("train", "validation", "test")
 FOLDERS = {"mnist": "mnist", "fashion-mnist": "fashion-mnist", "cifar-10": "cifar-10-batches-bin"}
@@ -95,6 +96,16 @@ class Dataset:
     def pixels(self) -> npt.NDArray[np.float32]:
         """Return the images as float32 of shape (N, C, H, W), scaled to 0..1."""
         return np.divide(self.images, np.float32(self.full_scale), dtype=np.float32)
+
+    def codes(self, signal: Signal) -> npt.NDArray[np.integer[Any]]:
+        """Return the images' codes as `signal`, (N, C, H, W), in the narrowest of int8, uint8, int16 and int64.
+
+        What `signal` makes of `pixels()`; each of the at most 256 values is encoded once.
+        """
+        table = signal.encode(np.divide(np.arange(self.full_scale + 1), np.float32(self.full_scale), dtype=np.float32))
+        kinds = (np.iinfo(kind) for kind in (np.int8, np.uint8, np.int16))
+        fitting = (x.dtype for x in kinds if x.min <= signal.format.min_code and signal.format.max_code <= x.max)
+        return table.astype(next(fitting, table.dtype))[self.images]
 
     def take(self, count: int) -> "Dataset":
         """Return the first `count` images with their labels.

@@ -182,5 +182,5 @@ def _calibration(network: bytes, images: Images, data_dir: str | None) -> Calibr
 
 
 @lru_cache(maxsize=2)
-def _codes(signal: Signal, images: Images, data_dir: str | None) -> NDArray[np.int64]:
-    return signal.encode(_images(images, data_dir).pixels())
+def _codes(signal: Signal, images: Images, data_dir: str | None) -> NDArray[np.integer[Any]]:
+    return _images(images, data_dir).codes(signal)
