@@ -39,11 +39,11 @@ def command(
     results = Results(machine(), kernel.name, peak(kernel.kernel), [])
     for name in names:  # what is measured is written, though a later network may be interrupted
         results.networks.append(measure(name, counts, peers, rounds))
-        _print(results)
         if json_file:
             output.write_folder(json_file.parent, {json_file.name: results.to_json().encode()})
         if out:
             output.write_folder(out, files(results))
+        _print(results)
 
 
 def _print(results: Results) -> None:
