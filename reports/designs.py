@@ -3,8 +3,6 @@
 A design is what `accel.cost.Estimate` says; here it has no objects left, so that figures and pages need nothing else.
 """
 
-import json
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
@@ -85,20 +83,11 @@ class Design:
         return self.memory_bits - self.payload_bits - sum(layer.filling_bits for layer in self.layers)
 
     def record(self) -> dict[str, Any]:
-        """Return what `of` reads: layers and memories as rows without names."""
+        """Return plain numbers: layers and memories as rows without names."""
         return asdict(self) | {
             "memories": [astuple(memory) for memory in self.memories],
             "layers": [astuple(layer) for layer in self.layers],
         }
-
-    @classmethod
-    def of(cls, record: dict[str, Any]) -> "Design":
-        """Return the design that `record` made a record of."""
-        rows = {
-            "memories": tuple(MemoryDesign(*row) for row in record["memories"]),
-            "layers": tuple(LayerDesign(*row) for row in record["layers"]),
-        }
-        return cls(**record | rows)
 
 
 @dataclass(frozen=True)
@@ -114,14 +103,3 @@ class BreakEven:
     density: float
     bits: tuple[int, ...]
     densities: dict[str, list[float]]  # by encoding, one for each of `bits`; 0: never
-
-    @classmethod
-    def of(cls, record: dict[str, Any]) -> "BreakEven":
-        """Return what `asdict` made a record of."""
-        return cls(**record | {"shape": tuple(record["shape"]), "bits": tuple(record["bits"])})
-
-
-def lines(records: Iterable[Any]) -> str:
-    """Return records as a JSON list, one a line."""
-    rows: Sequence[str] = [json.dumps(record) for record in records]
-    return "[\n" + ",\n".join(rows) + "\n]"

@@ -7,19 +7,16 @@ technology, clock and DRAM that they are of.
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import Any
 
 from accel.cost import ProgramCost
-from accel.errors import EspalierError
 from accel.interchange.zoo import DENSE
-from reports.designs import BreakEven, Design, lines
+from reports.designs import BreakEven, Design
+from reports.versioned import Kind, record_of
 
-FORMAT = "espalier-report"
-VERSION = 3
+KIND = Kind("espalier-report", 3, "the results of an espalier report")
 
 
 @dataclass(frozen=True)
@@ -160,32 +157,17 @@ class Results:
 
     def to_json(self) -> str:
         """Return the results as versioned JSON, a point and a design a line."""
-        plain = {
-            x.name: getattr(self, x.name) for x in fields(self) if x.name not in ("points", "designs", "break_even")
+        lists = {
+            "points": map(asdict, self.points),
+            "break_even": map(asdict, self.break_even),
+            "designs": (design.record() for design in self.designs),
         }
-        head = json.dumps({"format": FORMAT, "version": VERSION, **plain}, indent=1).removesuffix("\n}")
-        points, break_even = lines(map(asdict, self.points)), lines(map(asdict, self.break_even))
-        designs = lines(design.record() for design in self.designs)
-        return f'{head},\n "points": {points},\n "break_even": {break_even},\n "designs": {designs}\n}}\n'
+        return KIND.written({x.name: getattr(self, x.name) for x in fields(self) if x.name not in lists}, **lists)
 
     @classmethod
     def from_json(cls, text: str) -> "Results":
         """Return the results that `to_json` wrote; raises EspalierError if they are something else."""
-        try:
-            record = json.loads(text)
-            if record.pop("format") != FORMAT or record.pop("version") != VERSION:
-                raise EspalierError(f"expected {FORMAT} version {VERSION}")
-            points = [dict(point, layers=_rows(point["layers"])) for point in record.pop("points")]
-            designs = tuple(map(Design.of, record.pop("designs")))
-            break_even = tuple(map(BreakEven.of, record.pop("break_even")))
-            made: dict[str, Any] = {
-                "points": tuple(Point(**point) for point in points),
-                "designs": designs,
-                "break_even": break_even,
-            }
-            return cls(**record, **made)
-        except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
-            raise EspalierError(f"not the results of an espalier report: {error}") from error
+        return KIND.read(text, lambda record: record_of(cls, record))
 
     def to_csv(self) -> str:
         """Return one line a point, without the layers."""
@@ -219,7 +201,3 @@ def layer_rows(cost: ProgramCost, ffts: Mapping[str, int] | None = None) -> tupl
         for layer in cost.layers
         if layer.accumulator_bits
     )
-
-
-def _rows(rows: list[dict[str, Any]]) -> tuple[LayerRow, ...]:
-    return tuple(LayerRow(**row) for row in rows)

@@ -15,7 +15,7 @@ from accel.quantize import Widths, lower
 from accel.sparsity import parse_pattern
 from reports.designing import Hardware, break_evens, designs_of, fft_multiplications
 from reports.designs import Design
-from reports.results import FORMAT, VERSION, Results, layer_rows
+from reports.results import KIND, Results, layer_rows
 
 PROMISED = (
     "network",
@@ -53,7 +53,7 @@ class TestJson:
     def test_it_says_what_it_is(self) -> None:
         """The record names its format and version, so that a later release can read it."""
         record = json.loads(made_results().to_json())
-        assert (record["format"], record["version"]) == ("espalier-report", 3) == (FORMAT, VERSION)
+        assert (record["format"], record["version"]) == ("espalier-report", 3) == (KIND.name, KIND.version)
 
     @pytest.mark.parametrize("field", PROMISED)
     def test_every_point_holds_what_is_promised(self, field: str) -> None:
@@ -67,7 +67,7 @@ class TestJson:
         points = json.loads(made_results().to_json())["points"]
         assert all([layer["name"] for layer in point["layers"]] == ["conv1", "fc2"] for point in points)
 
-    @pytest.mark.parametrize("changes", [{"format": "other"}, {"version": VERSION + 1}, {"version": 0}])
+    @pytest.mark.parametrize("changes", [{"format": "other"}, {"version": KIND.version + 1}, {"version": 0}])
     def test_another_format_is_refused(self, changes: dict[str, Any]) -> None:
         """Another format or version is refused, and the message says which one is read."""
         record = {**json.loads(made_results().to_json()), **changes}

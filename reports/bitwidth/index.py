@@ -16,6 +16,7 @@ from reports import output
 from reports.bitwidth.definition import BY_MAPS, METHODS, RETRAINED, STUDIES, Target
 from reports.bitwidth.results import Results
 from reports.study import RESULTS, percent
+from reports.versioned import record_of
 
 FOLDER = Path(__file__).parents[1] / "studies" / "bitwidth"
 SHOWN = (3, 4)  # bits of weights and signals at which methods are compared
@@ -50,7 +51,7 @@ def _targets(studies: list[Results]) -> Iterator[str]:
     yield "| network | version | bits of weights, signals | asked | mean (lowest to highest), seeds | smaller | |"
     yield "| --- | --- | ---: | --- | --- | ---: | --- |"
     for results in studies:
-        for target in (Target(**record) for record in results.definition["targets"]):
+        for target in (record_of(Target, record) for record in results.definition["targets"]):
             rise, low, high, smaller = results.outcome(target)
             points = results.uniform(target.pattern, target.method)[target.weight_bits, target.signal_bits]
             missed = [] if rise <= target.rise + 1e-12 else [f"missed by {100 * (rise - target.rise):.2f} %"]

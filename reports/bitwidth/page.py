@@ -6,6 +6,7 @@ from statistics import fmean
 from reports.bitwidth.definition import METHODS, WIDTHS, Target
 from reports.bitwidth.results import Results
 from reports.study import percent, picture
+from reports.versioned import record_of
 
 CAPTIONS = {
     "widths": "Error rate against the bits of weights and signals, by method.",
@@ -23,7 +24,7 @@ def page(results: Results, figures: Iterable[str]) -> str:
     figures : file names
         Of `reports.bitwidth.figures.render`.
     """
-    targets = [Target(**record) for record in results.definition["targets"]]
+    targets = [record_of(Target, record) for record in results.definition["targets"]]
     notes = [f"- {note}" for note in results.definition["notes"]]
     parts = [
         f"# Word lengths of {results.network} on {results.data}",

@@ -3,17 +3,15 @@
 Format history: 1, the first.
 """
 
-import json
 from dataclasses import asdict, dataclass, fields
 from statistics import fmean
 from typing import Any
 
-from accel.errors import EspalierError
 from accel.interchange.zoo import DENSE
 from reports.bitwidth.definition import ALLOCATION, L2, SENSITIVITY, UNIFORM, Target, Task
+from reports.versioned import Kind, record_of
 
-FORMAT = "espalier-bitwidth-study"
-VERSION = 1
+KIND = Kind("espalier-bitwidth-study", 1, "the results of a study of word lengths")
 
 
 @dataclass(frozen=True)
@@ -30,15 +28,6 @@ class Point:
 
     task: Task
     values: dict[str, Any]
-
-    @classmethod
-    def of(cls, record: dict[str, Any]) -> "Point":
-        """Return the point that `record` made a record of."""
-        return cls(Task(**record["task"]), dict(record["values"]))
-
-    def record(self) -> dict[str, Any]:
-        """Return plain numbers."""
-        return asdict(self)
 
     @property
     def error_rate(self) -> float:
@@ -121,19 +110,10 @@ class Results:
 
     def to_json(self) -> str:
         """Return the results as versioned JSON, a point a line."""
-        record = {field.name: getattr(self, field.name) for field in fields(self)}
-        points = ",\n".join(json.dumps(point.record()) for point in record.pop("points"))
-        head = json.dumps({"format": FORMAT, "version": VERSION, **record}, indent=1)
-        return head.removesuffix("\n}") + f',\n "points": [\n{points}\n]\n}}\n'
+        head = {x.name: getattr(self, x.name) for x in fields(self) if x.name != "points"}
+        return KIND.written(head, points=map(asdict, self.points))
 
     @classmethod
     def from_json(cls, text: str) -> "Results":
         """Return the results that `to_json` wrote; raises EspalierError if they are something else."""
-        try:
-            record = json.loads(text)
-            if record.pop("format") != FORMAT or record.pop("version") != VERSION:
-                raise EspalierError(f"expected {FORMAT} version {VERSION}")
-            record["points"] = tuple(map(Point.of, record["points"]))
-            return cls(**record)
-        except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
-            raise EspalierError(f"not the results of a study of word lengths: {error}") from error
+        return KIND.read(text, lambda record: record_of(cls, record))

@@ -36,6 +36,7 @@ from reports.measure import calibration_images, float_error_rate
 from reports.progress import bar
 from reports.quantizing import Workbench
 from reports.study import POINTS, RESULTS, folder_of
+from reports.versioned import record_of
 
 
 def command(network: str, data_dir: str | None, out: Path | None, quick: bool, draw: bool, threads: int | None) -> None:
@@ -93,14 +94,14 @@ def _ran(network: str, data_dir: str | None, folder: Path, quick: bool, threads:
     journal, points = Journal(folder / POINTS, "point of a study"), {}
 
     def take(record: dict[str, Any]) -> None:
-        point = Point.of(record)
+        point = record_of(Point, record)
         points[point.task.key] = point
 
     journal.read(take)
     with bar(f"study of {network}", len(tasks)) as shown:
         for task in tasks:
             if task.key not in points:
-                take(journal.add(Point(task, measured(task, versions[task.pattern])).record()))
+                take(journal.add(asdict(Point(task, measured(task, versions[task.pattern])))))
             shown.advance(f"{task.pattern}, {task.kind}, {task.weight_bits} bits")
     dense = versions[zoo.DENSE]
     return Results(

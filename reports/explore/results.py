@@ -3,21 +3,19 @@
 Format history: 1, the first.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
 
-from accel.errors import EspalierError
 from reports.explore import choosing
 from reports.explore.choosing import Goal, Instead, Limit, Means
 from reports.explore.points import Point
 from reports.explore.space import Budget, Lanes, Space
+from reports.versioned import Kind, record_of
 
-FORMAT = "espalier-exploration"
-VERSION = 1
+KIND = Kind("espalier-exploration", 1, "the results of an exploration")
 LISTED = ("memory_bits", "multipliers", "cycles", "area_um2")  # one number for each array, in the arrays' order
 RARE = ("stall_cycles", "short")  # as well, where any is not 0
 
@@ -216,9 +214,7 @@ class Results:
         for name in ("budget", "means", "space", "verified"):
             record[name] = asdict(record[name]) if record[name] is not None else None
         record["versions"] = [asdict(row) for row in self.versions]
-        head = {"format": FORMAT, "version": VERSION, **record, "answer": self.answer()}
-        lines = ",\n".join(json.dumps(row) for row in self._settings())
-        return json.dumps(head, indent=1).removesuffix("\n}") + f',\n "settings": [\n{lines}\n]\n}}\n'
+        return KIND.written(record | {"answer": self.answer()}, settings=self._settings())
 
     def answer(self) -> dict[str, Any]:
         """Return what was found out, as plain numbers."""
@@ -248,33 +244,38 @@ class Results:
     @classmethod
     def from_json(cls, text: str) -> "Results":
         """Return the results that `to_json` wrote; raises EspalierError if they are something else."""
-        try:
-            record = json.loads(text)
-            if record.pop("format") != FORMAT or record.pop("version") != VERSION:
-                raise EspalierError(f"expected {FORMAT} version {VERSION}")
-            del record["answer"]
-            space = _space(record.pop("space"))
-            points = tuple(point for row in record.pop("settings") for point in _points(row, space.arrays))
-            known: dict[str, Any] = {
-                "budget": Budget(**record.pop("budget")),
-                "means": Means(**record.pop("means")),
-                "versions": tuple(VersionRow(**row) for row in record.pop("versions")),
-                "verified": Verified(**found) if (found := record.pop("verified")) else None,
-            }
-            return cls(**record, **known, space=space, points=points)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise EspalierError(f"not the results of an exploration: {error}") from error
+        return KIND.read(text, _results)
 
 
-def _space(record: dict[str, Any]) -> Space:
-    arrays = tuple((int(a), int(b)) for a, b in record.pop("arrays"))
-    weight_bits, signal_bits = tuple(record.pop("weight_bits")), tuple(record.pop("signal_bits"))
-    return Space(weight_bits, signal_bits, arrays, **record)
+def _results(record: dict[str, Any]) -> Results:
+    del record["answer"]
+    space = record_of(Space, record["space"], "space")
+    rows = enumerate(record.pop("settings"))
+    settings = [record_of(_Setting, row, f"settings[{index}]") for index, row in rows]
+    points = [point for setting in settings for point in setting.points(space.arrays)]
+    return record_of(Results, record | {"space": space, "points": points})
 
 
-def _points(row: dict[str, Any], arrays: Sequence[Lanes]) -> Iterator[Point]:
-    setting = row["version"], row["weight_bits"], row["signal_bits"]
-    for index, lanes in enumerate(arrays):
-        values = {name: row[name][index] for name in LISTED + RARE if name in row}
-        values["short"] = bool(values.get("short", False))
-        yield Point(*setting, *lanes, error_rate=row["error_rate"], **values)
+@dataclass(frozen=True)
+class _Setting:
+    """A version at a pair of word lengths, as the file has it: `LISTED` and, where any is not 0, `RARE` by array."""
+
+    version: str
+    weight_bits: int
+    signal_bits: int
+    error_rate: float
+    memory_bits: tuple[int, ...]
+    multipliers: tuple[int, ...]
+    cycles: tuple[int, ...]
+    area_um2: tuple[int, ...]
+    stall_cycles: tuple[int, ...] = ()
+    short: tuple[int, ...] = ()
+
+    def points(self, arrays: Sequence[Lanes]) -> Iterator[Point]:
+        """Yield the designs."""
+        setting = self.version, self.weight_bits, self.signal_bits
+        lists = {name: numbers for name in LISTED + RARE if (numbers := getattr(self, name))}
+        for index, lanes in enumerate(arrays):
+            values = {name: numbers[index] for name, numbers in lists.items()}
+            values["short"] = bool(values.get("short", False))
+            yield Point(*setting, *lanes, error_rate=self.error_rate, **values)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Any
 
 from accel.prune import SEARCHES
 from reports.pruning_study.definition import (
@@ -17,6 +16,7 @@ from reports.pruning_study.definition import (
 )
 from reports.pruning_study.results import Group, Results
 from reports.study import percent, picture
+from reports.versioned import record_of
 
 EXPECTED = (PARTICLE_FILTER, BEST_OF_N, MAGNITUDE, RANDOM)  # lowest error first
 CAPTIONS = {
@@ -38,7 +38,7 @@ def page(results: Results, figures: Iterable[str]) -> str:
     figures : file names
         Of `reports.pruning_study.figures.render`.
     """
-    target = [Target(**_tupled(record)) for record in results.definition["targets"]]
+    target = [record_of(Target, record) for record in results.definition["targets"]]
     parts = [
         f"# Pruning {results.network} on {results.data}",
         *_reproduce(results),
@@ -182,7 +182,3 @@ def _training(group: Group) -> str:
 
 def _epochs(count: int) -> str:
     return f"{count} epoch{'s' if count > 1 else ''}"
-
-
-def _tupled(record: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}

@@ -4,7 +4,6 @@ Format history: 1, the first.
 """
 
 import base64
-import json
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -15,12 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from accel.errors import EspalierError
 from accel.sparsity import Mask
 from reports.pruning_study.definition import DRAW_NOTHING, Target, Task
+from reports.versioned import Kind, record_of
 
-FORMAT = "espalier-pruning-study"
-VERSION = 1
+KIND = Kind("espalier-pruning-study", 1, "the results of a study of pruning")
 _SLACK = 1e-12  # error rates are counts over counts; sums of floats may be off by their last bit
 
 
@@ -41,12 +39,6 @@ class Point:
     layers: dict[str, list[int]]
     before: dict[str, float]
     after: dict[str, float] | None
-
-    @classmethod
-    def of(cls, record: Mapping[str, Any]) -> "Point":
-        """Return the point that `asdict` made a record of."""
-        task = Task(**record["task"])
-        return cls(task, dict(record["layers"]), dict(record["before"]), record["after"] and dict(record["after"]))
 
     def sparsity(self, names: tuple[str, ...] = ()) -> float:
         """The share of the weights that is gone, of all layers or of some."""
@@ -144,22 +136,13 @@ class Results:
 
     def to_json(self) -> str:
         """Return the results as versioned JSON, a point a line."""
-        record = {field.name: getattr(self, field.name) for field in fields(self)}
-        points = ",\n".join(json.dumps(asdict(point)) for point in record.pop("points"))
-        head = json.dumps({"format": FORMAT, "version": VERSION, **record}, indent=1)
-        return head.removesuffix("\n}") + f',\n "points": [\n{points}\n]\n}}\n'
+        head = {x.name: getattr(self, x.name) for x in fields(self) if x.name != "points"}
+        return KIND.written(head, points=map(asdict, self.points))
 
     @classmethod
     def from_json(cls, text: str) -> "Results":
         """Return the results that `to_json` wrote; raises EspalierError if they are something else."""
-        try:
-            record = json.loads(text)
-            if record.pop("format") != FORMAT or record.pop("version") != VERSION:
-                raise EspalierError(f"expected {FORMAT} version {VERSION}")
-            record["points"] = tuple(map(Point.of, record["points"]))
-            return cls(**record | {"convolutions": tuple(record["convolutions"])})
-        except (AttributeError, KeyError, TypeError, json.JSONDecodeError) as error:
-            raise EspalierError(f"not the results of a study of pruning: {error}") from error
+        return KIND.read(text, lambda record: record_of(cls, record))
 
 
 def _groups(points: tuple[Point, ...], seeds: int, retrained: bool) -> Iterator[Group]:

@@ -25,6 +25,7 @@ from reports.pruning_study.page import page
 from reports.pruning_study.results import Point, Results, packed
 from reports.selecting import Selection, Trace, default_spare, kept_weights
 from reports.study import POINTS, RESULTS, folder_of
+from reports.versioned import record_of
 
 
 def command(network: str, data_dir: str | None, out: Path | None, seeds: int, quick: bool, draw: bool) -> None:
@@ -67,8 +68,9 @@ class Store:
         self.journal.read(self._take)
 
     def _take(self, record: dict[str, Any]) -> None:
-        point = Point.of(record)
-        self.points[point.task.key], self.masks[point.task.key] = point, record["masks"]
+        masks = record.pop("masks")
+        point = record_of(Point, record)
+        self.points[point.task.key], self.masks[point.task.key] = point, masks
 
     def add(self, point: Point, masks: dict[str, Mask]) -> None:
         """Take one point, and put it on the disk before returning."""
