@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from accel.interchange.datasets import Dataset, check_choice
 from accel.network import INPUT, Conv2d, Network
-from accel.prune import SEARCHES, SELECTORS, Choose, Options, Progress, Ratio, Space, chooser, particle_filter
+from accel.progress import Listener
+from accel.prune import SEARCHES, SELECTORS, Choose, Options, Ratio, Space, chooser, particle_filter
 from accel.prune.narrow import kept_maps, map_flags
 from accel.prune.selectors import Select
 from accel.pruned import PrunedNetwork
@@ -18,7 +19,6 @@ from accel.sparsity import FeatureMap, LayerMask, Mask
 
 PARTICLE_FILTER = particle_filter.NAME
 FROM_MAGNITUDE = f"{PARTICLE_FILTER}, from magnitude"
-Listener = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,8 @@
 import pytest
 
 from accel.errors import EspalierError
-from accel.quantize.judge import Judge, Progress, Spent
+from accel.progress import Progress
+from accel.quantize.judge import Judge, Spent
 
 
 def test_each_is_asked_for_once() -> None:

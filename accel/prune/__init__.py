@@ -1,5 +1,6 @@
 """How to choose what goes: the space of masks, one file for each selector, their evaluation, and narrowing."""
 
+from accel.progress import Progress
 from accel.prune.cluster import cluster
 from accel.prune.evaluate import Evaluator
 from accel.prune.genome import Genome
@@ -8,7 +9,7 @@ from accel.prune.magnitude import select as select_by_magnitude
 from accel.prune.narrow import map_groups, narrow
 from accel.prune.particle_filter import Options
 from accel.prune.schedule import Retrain, Sparsify, prune_in_rounds
-from accel.prune.search import DEFAULT_BUDGET, ErrorRate, Progress
+from accel.prune.search import DEFAULT_BUDGET, ErrorRate
 from accel.prune.selectors import SEARCHES, SELECTORS, Choose, chooser, selector
 from accel.prune.space import Ratio, Space
 

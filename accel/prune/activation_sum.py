@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from accel.errors import EspalierError
 from accel.network import Array, BatchNorm, Network, ReLU
+from accel.progress import Listener
 from accel.prune.evaluate import problem_of_images
 from accel.prune.genome import Genome
 from accel.prune.locus import UnitLocus
 from accel.prune.narrow import map_groups
-from accel.prune.search import DEFAULT_BUDGET, ErrorRate, Listener
+from accel.prune.search import DEFAULT_BUDGET, ErrorRate
 from accel.prune.space import Ratio, Space
 from accel.sparsity import FeatureMap, LayerMask
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from accel.network import Array
+from accel.progress import Listener
 from accel.prune.genome import Genome
-from accel.prune.search import DEFAULT_BUDGET, ErrorRate, Listener, Search
+from accel.prune.search import DEFAULT_BUDGET, ErrorRate, Search
 from accel.prune.space import Ratio, Space
 from accel.sparsity import LayerMask
 

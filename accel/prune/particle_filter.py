@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from accel.errors import EspalierError
 from accel.network import Array
+from accel.progress import Listener
 from accel.prune.genome import Genes, Genome
-from accel.prune.search import DEFAULT_BUDGET, ErrorRate, Listener, Search
+from accel.prune.search import DEFAULT_BUDGET, ErrorRate, Search
 from accel.prune.space import Ratio, Space
 from accel.sparsity import LayerMask
 

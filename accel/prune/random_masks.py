@@ -11,8 +11,9 @@ import numpy as np
 
 from accel.errors import EspalierError
 from accel.network import Array
+from accel.progress import Listener
 from accel.prune.genome import Genome
-from accel.prune.search import DEFAULT_BUDGET, ErrorRate, Listener
+from accel.prune.search import DEFAULT_BUDGET, ErrorRate
 from accel.prune.space import Ratio, Space
 from accel.sparsity import LayerMask
 

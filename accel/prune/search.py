@@ -5,11 +5,10 @@ search that was stopped and resumed gives what an uninterrupted one gives. The e
 it is the same function again is the caller's to see to.
 """
 
-import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel import archive
+from accel.digest import digest_of, network_parts
 from accel.errors import EspalierError
-from accel.network import Network
+from accel.progress import Listener, Progress
 from accel.prune.genome import Genes, Genome
 from accel.prune.space import Ratio
 from accel.sparsity import LayerMask
@@ -27,18 +27,6 @@ DEFAULT_BUDGET = 100  # evaluations; CP finds 100 random masks enough up to a ra
 KIND = "mask search"
 
 ErrorRate = Callable[[Mapping[str, LayerMask]], float]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a search is: evaluations done, of how many, and the lowest error rate so far (0..1)."""
-
-    evaluations: int
-    budget: int
-    best: float
-
-
-Listener = Callable[[Progress], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,28 +158,11 @@ def _fingerprint(genome: Genome, ratios: Mapping[str, float], rng: np.random.Gen
     """Return, in words or digests, what decides how a search goes: equal when it is the same search."""
     space = genome.space
     return {
-        "network": _digest(*_parts(space.network)),
+        "network": digest_of(*network_parts(space.network)),
         "patterns": json.dumps({name: str(pattern) for name, pattern in space.patterns.items()}),
         "ratio": json.dumps(ratios),
-        "masks of earlier rounds": _digest(
+        "masks of earlier rounds": digest_of(
             *(x for name in sorted(space.within) for x in (name, space.within[name].kept))
         ),
-        "seed": _digest(json.dumps(rng.bit_generator.state, default=lambda array: array.tolist())),
+        "seed": digest_of(json.dumps(rng.bit_generator.state, default=lambda array: array.tolist())),
     }
-
-
-def _parts(network: Network) -> Sequence[Any]:
-    parts: list[Any] = [network.input_shape]
-    for layer in network.layers:
-        parts += [type(layer).__name__, *(getattr(layer, item.name) for item in fields(layer))]
-    return parts
-
-
-def _digest(*parts: Any) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        array = isinstance(part, np.ndarray)
-        digest.update((f"{part.dtype.str}{part.shape}" if array else repr(part)).encode() + b"\0")
-        if array:
-            digest.update(np.ascontiguousarray(part).data)
-    return digest.hexdigest()

@@ -8,9 +8,10 @@ import numpy as np
 
 from accel.errors import EspalierError
 from accel.network import Array
+from accel.progress import Listener
 from accel.prune import activation_sum, best_of_n, magnitude, particle_filter, random_masks
 from accel.prune.evaluate import Evaluator, Labels
-from accel.prune.search import DEFAULT_BUDGET, ErrorRate, Listener
+from accel.prune.search import DEFAULT_BUDGET, ErrorRate
 from accel.prune.space import Ratio, Space
 from accel.sparsity import LayerMask
 

@@ -1,11 +1,11 @@
 """Step sizes, word lengths, and lowering a network to a Program."""
 
+from accel.progress import Progress
 from accel.quantize.accumulators import narrowed
 from accel.quantize.allocate import Allocation, allocate
 from accel.quantize.calibration import Calibration
 from accel.quantize.formats import FOUND, Formats
 from accel.quantize.groups import Group, bits_of, groups_of, widths_with
-from accel.quantize.judge import Progress
 from accel.quantize.lower import lower, lower_calibrated
 from accel.quantize.rules import RULES, Steps
 from accel.quantize.search import FACTORS, POWERS, search_steps, steps_of

@@ -1,24 +1,12 @@
 """Error rates that cost time: each is asked for once, and only so many of them."""
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from accel.errors import EspalierError
+from accel.progress import Listener, Progress
 
 Key = TypeVar("Key", bound=Hashable)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a search is: evaluations done, of how many at most, and the lowest error rate so far (0..1)."""
-
-    evaluations: int
-    budget: int
-    best: float
-
-
-Listener = Callable[[Progress], None]
 
 
 class Spent(Exception):  # noqa: N818  # the end of a search, and no error

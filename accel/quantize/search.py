@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from accel.errors import EspalierError
 from accel.program import AddLayer, AvgPoolLayer, MacLayer, Program
+from accel.progress import Listener
 from accel.quantize.groups import Group
-from accel.quantize.judge import Judge, Listener, Spent
+from accel.quantize.judge import Judge, Spent
 from accel.quantize.rules import L2, Steps
 
 Scales = tuple[float, ...]  # of each group

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from accel.errors import EspalierError
 from accel.program import Program
+from accel.progress import Listener
 from accel.quantize.groups import Group, widths_with
-from accel.quantize.judge import Judge, Listener
+from accel.quantize.judge import Judge
 from accel.quantize.widths import Widths
 
 HIGH_BITS = 16

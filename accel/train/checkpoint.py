@@ -1,17 +1,16 @@
 """A training run on disk: written whole after each epoch, continued only by the same run."""
 
-import hashlib
 import io
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from accel.digest import digest_of, network_parts
 from accel.errors import EspalierError
 from accel.files import write_whole
-from accel.network import Network
 from accel.pruned import Groups, PrunedNetwork
 from accel.train.recipe import Recipe
 
@@ -28,10 +27,10 @@ def fingerprint(
     """Return, in words or digests, everything that decides how a training goes: equal when it is the same training."""
     masks = [part for name, mask in sorted(pruned.masks.items()) for part in (name, mask.kept)]
     return {name: repr(value) for name, value in asdict(recipe).items()} | {
-        "network": _digest(*_network_parts(pruned.network)),
-        "masks": _digest(*masks),
-        "groups": _digest(*(part for item in sorted((groups or {}).items()) for part in item)),
-        "data": _digest(images, labels),
+        "network": digest_of(*network_parts(pruned.network)),
+        "masks": digest_of(*masks),
+        "groups": digest_of(*(part for item in sorted((groups or {}).items()) for part in item)),
+        "data": digest_of(images, labels),
     }
 
 
@@ -99,20 +98,3 @@ class Checkpoint:
             raise EspalierError(
                 f"checkpoint {self.path} cannot be read: it is cut, changed or something else"
             ) from error
-
-
-def _network_parts(network: Network) -> list[Any]:
-    parts: list[Any] = [network.input_shape]
-    for layer in network.layers:
-        parts += [type(layer).__name__, *(getattr(layer, item.name) for item in fields(layer))]
-    return parts
-
-
-def _digest(*parts: Any) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        array = isinstance(part, np.ndarray)
-        digest.update((f"{part.dtype.str}{part.shape}" if array else repr(part)).encode() + b"\0")
-        if array:
-            digest.update(np.ascontiguousarray(part).data)
-    return digest.hexdigest()
