@@ -22,12 +22,6 @@ POINT = Window((1, 1))
 UNSIGNED = signal(7, signed=False)
 
 
-@pytest.fixture
-def rng() -> np.random.Generator:
-    """Return the same numbers for every test."""
-    return np.random.default_rng(7)
-
-
 def both(
     rng: np.random.Generator,
     first: Signal,

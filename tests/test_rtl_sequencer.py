@@ -16,12 +16,6 @@ LENGTHS = [1, 1, 2, 2, 1, 3, 3, 1, 4, 2, 5, 1]  # every change between lists tha
 MAPS = 2 * max(LENGTHS)
 
 
-@pytest.fixture
-def rng() -> np.random.Generator:
-    """Return the same numbers for every test."""
-    return np.random.default_rng(7)
-
-
 def listed(rng: np.random.Generator, lengths: list[int], lanes: int, kernel: tuple[int, int] = (1, 1)) -> MacLayer:
     """Return a layer whose group g of `lanes` outputs keeps `lengths[g]` maps, every other one: an entry for each."""
     kept = np.zeros((len(lengths) * lanes, MAPS, kernel[0] * kernel[1]), bool)
