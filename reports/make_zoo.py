@@ -22,11 +22,10 @@ from accel.interchange import zoo
 from accel.interchange.architectures import ARCHITECTURES
 from accel.interchange.datasets import Dataset, check_choice, load
 from accel.pruned import Groups, PrunedNetwork
-from accel.train import Progress, Recipe
-from reports.progress import bar
+from accel.train import Recipe
 from reports.pruning import prune
 from reports.recipes import ENTRIES, Entry, Lasso
-from reports.retraining import sparsifying
+from reports.retraining import sparsifying, training_bar
 
 ZOO = Path(__file__).parent.parent / "accel" / "interchange" / "zoo"
 SEED = 0
@@ -94,12 +93,7 @@ def _fit(
     groups: Groups | None = None,
 ) -> PrunedNetwork:
     training, validation = splits["train"], splits["validation"]
-    batches = -(-len(training) // recipe.batch_size)
-    with bar(f"{pruned.network.name} {checkpoint.stem}", recipe.epochs * batches) as shown:
-
-        def report(at: Progress) -> None:
-            shown.advance(f"epoch {at.epoch}: loss {at.loss:.4f}, error {at.error_rate:.2%}")
-
+    with training_bar(f"{pruned.network.name} {checkpoint.stem}", recipe, training) as report:
         return train.fit(
             pruned,
             training.pixels(),

@@ -2,12 +2,11 @@
 
 from importlib import resources
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
 from reports.designs import Design
 from reports.page_layers import summary_of, table_data, tables_of, title_of
 from reports.results import Point, Results
 from reports.tables import kib, recommendation
+from reports.template import filled
 
 
 def page(results: Results, figures: dict[str, bytes]) -> bytes:
@@ -19,15 +18,12 @@ def page(results: Results, figures: dict[str, bytes]) -> bytes:
     figures : dict of file name to content
         ``NAME.svg`` for each figure of `reports.figures`.
     """
-    environment = Environment(
-        loader=PackageLoader("reports", "."), autoescape=select_autoescape(), undefined=StrictUndefined
-    )
-    inline = {name.removesuffix(".svg"): _inline(svg) for name, svg in figures.items() if name.endswith(".svg")}
     shown = _shown(results)
     view = {"title": title_of(shown), "summary": summary_of(results, shown)} if shown else {}
-    text = environment.get_template("page.html").render(
+    return filled(
+        "reports",
+        figures,
         r=results,
-        figures=inline,
         recommendation=recommendation(results),
         best=results.recommended,
         detailed=_detailed(results),
@@ -37,7 +33,6 @@ def page(results: Results, figures: dict[str, bytes]) -> bytes:
         data=table_data(results) if shown else {},
         script=(resources.files("reports") / "page.js").read_text(encoding="utf-8"),
     )
-    return text.encode()
 
 
 def _detailed(results: Results) -> list[Point]:
@@ -52,9 +47,3 @@ def _shown(results: Results) -> Design | None:
     """Return the design that the page shows first: the recommended one, or that of the first pattern."""
     best = results.recommended
     return results.design(best.pattern if best else results.patterns[0], results.shown_width, results.shown_width)
-
-
-def _inline(svg: bytes) -> str:
-    """Return an SVG without its XML prologue, to stand inside HTML."""
-    text = svg.decode()
-    return text[text.index("<svg") :]

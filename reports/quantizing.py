@@ -1,7 +1,6 @@
 """From a network to a Program of few bits, as commands do it: search for steps, allocation of widths, retraining."""
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +29,7 @@ from accel.quantize.steps import power_of_two_step
 from accel.signal import Signal
 from reports.measure import float_error_rate
 from reports.progress import bar
+from reports.retraining import training_bar
 from sim.engine import compile_program
 
 if TYPE_CHECKING:
@@ -222,13 +222,7 @@ def retrained(
     program = bench.lowered(widths, steps)
     powers = steps.power_of_two
     rule = train.StepRule("refit") if powers else train.StepRule("learn", "learn", STEP_RATE)
-    batches = recipe.epochs * -(-len(images) // recipe.batch_size)
-    with nullcontext() if quiet else bar(f"{bench.pruned.network.name}, retraining", batches) as shown:
-
-        def report(at: train.Progress) -> None:
-            if shown:
-                shown.advance(f"epoch {at.epoch}: loss {at.loss:.4f}, error {at.error_rate:.2%}")
-
+    with training_bar(f"{bench.pruned.network.name}, retraining", recipe, images, quiet) as report:
         found = train.retrain_quantized(
             bench.pruned,
             program,

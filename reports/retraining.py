@@ -1,6 +1,8 @@
 """Retraining as commands do it: the zoo's recipe for a network, with a progress bar. PyTorch is loaded only here."""
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,7 +12,7 @@ from accel.pruned import Groups, PrunedNetwork
 from reports.progress import bar
 
 if TYPE_CHECKING:
-    from accel.train import Recipe
+    from accel.train import Progress, Recipe
 
 
 class Trainer(Protocol):
@@ -68,13 +70,7 @@ def trainer(recipe: "Recipe", images: Dataset, checkpoints: Path | None = None, 
         calls += 1
         what = "sparsifying" if groups is not None else "retraining"
         path = checkpoints / f"{what}-{calls}.pt" if checkpoints else None
-        if quiet:
-            return train.fit(pruned, pixels, images.labels, recipe, groups=groups, checkpoint=path)
-        with bar(f"{pruned.network.name}, {what}", recipe.epochs * -(-len(images) // recipe.batch_size)) as shown:
-
-            def report(at: train.Progress) -> None:
-                shown.advance(f"epoch {at.epoch}: loss {at.loss:.4f}, error {at.error_rate:.2%}")
-
+        with training_bar(f"{pruned.network.name}, {what}", recipe, images, quiet) as report:
             return train.fit(pruned, pixels, images.labels, recipe, groups=groups, checkpoint=path, progress=report)
 
     return fit
@@ -83,3 +79,19 @@ def trainer(recipe: "Recipe", images: Dataset, checkpoints: Path | None = None, 
 def sparsifying(recipe: "Recipe", epochs: int, strength: float) -> "Recipe":
     """Return `recipe` for training under a group lasso of that strength, which takes the place of the weight decay."""
     return replace(recipe, epochs=epochs, group_lasso=strength, weight_decay=0.0)
+
+
+@contextmanager
+def training_bar(
+    what: str, recipe: "Recipe", images: Dataset, quiet: bool = False
+) -> Iterator["Callable[[Progress], None] | None"]:
+    """Show a bar of the steps of a training while the block runs, and give what moves it; no bar if `quiet`."""
+    if quiet:
+        yield None
+        return
+    with bar(what, recipe.epochs * -(-len(images) // recipe.batch_size)) as line:
+
+        def report(at: "Progress") -> None:
+            line.advance(f"epoch {at.epoch}: loss {at.loss:.4f}, error {at.error_rate:.2%}")
+
+        yield report

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
 from reports.explore import choosing, words
 from reports.explore.points import Point
 from reports.explore.results import Results
 from reports.tables import kib
+from reports.template import filled
 
 STEPS = 12  # rows of the table of memory
 
@@ -22,11 +21,7 @@ def page(results: Results, figures: dict[str, bytes]) -> bytes:
     figures : dict of file name to content
         ``NAME.svg`` for each figure of `reports.explore.figures`.
     """
-    environment = Environment(
-        loader=PackageLoader("reports.explore", "."), autoescape=select_autoescape(), undefined=StrictUndefined
-    )
-    inline = {name.removesuffix(".svg"): _inline(svg) for name, svg in figures.items() if name.endswith(".svg")}
-    return environment.get_template("page.html").render(r=results, figures=inline, **contents(results)).encode()
+    return filled("reports.explore", figures, r=results, **contents(results))
 
 
 def contents(results: Results) -> dict[str, Any]:
@@ -68,9 +63,3 @@ def _pattern(results: Results, name: str, best: Point | None) -> dict[str, Any]:
         "near": words.design(near),
         "overhead": words.overhead(row, near.weight_bits),
     }
-
-
-def _inline(svg: bytes) -> str:
-    """Return an SVG without its XML prologue, to stand inside HTML."""
-    text = svg.decode()
-    return text[text.index("<svg") :]
