@@ -1,5 +1,7 @@
 """What tests of several files are given."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
@@ -8,3 +10,14 @@ import pytest
 def rng() -> np.random.Generator:
     """Return the same numbers for every test."""
     return np.random.default_rng(7)
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Train on one thread: on maps this small a second one only waits, for long where another test runs beside."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

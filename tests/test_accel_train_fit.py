@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stopping import StopTrainingError, stop_at
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch (extra train)")
 
@@ -17,6 +18,8 @@ from accel.pruned import PrunedNetwork  # noqa: E402
 from accel.sparsity import LayerMask  # noqa: E402
 from accel.train import NetworkModule, Progress, Recipe, error_rate, fit, initialize  # noqa: E402
 from accel.train.samples import Samples, flipped, shifted  # noqa: E402
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SIDE, MAPS, CLASSES = 8, 6, 3
 RECIPE = Recipe(epochs=3, batch_size=32, learning_rate=0.05, weight_decay=1e-3, shift_pixels=1, flip=True, seed=3)
@@ -88,29 +91,6 @@ def watched(masks: dict[str, LayerMask], seen: list[bool]) -> Iterator[None]:
         yield
     finally:
         handle.remove()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Compute on one thread: on maps this small a second one only waits, for long where another test runs beside."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-class StopTrainingError(Exception):
-    """What a test interrupts a training with."""
-
-
-def stop_at(step: int) -> Any:
-    """Return a listener that interrupts the training after `step` steps."""
-
-    def listen(progress: Progress) -> None:
-        if progress.step == step:
-            raise StopTrainingError
-
-    return listen
 
 
 @pytest.fixture(scope="module", params=RECIPES.values(), ids=RECIPES.keys())

@@ -25,6 +25,8 @@ from accel.train import Progress, QuantizedModule, Recipe, Retrained, StepRule, 
 from sim import golden  # noqa: E402
 from sim.engine import compile_program  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RULES: dict[str, dict[str, Any]] = {
     "keep": {},
     "refit": {"rule": StepRule("refit"), "find_step": l2_step},
@@ -34,15 +36,6 @@ RECIPE = Recipe(epochs=3, batch_size=32, learning_rate=0.02, weight_decay=1e-3, 
 BATCHES = 3  # of an epoch: 80 images in batches of at most 32
 
 every_rule = pytest.mark.parametrize("how", RULES.values(), ids=RULES.keys())
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Compute on one thread: on maps this small a second one only waits, for long where another test runs beside."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def retrain(recipe: Recipe = RECIPE, steps: Steps | None = None, **options: Any) -> Retrained:

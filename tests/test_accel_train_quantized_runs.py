@@ -1,10 +1,10 @@
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from stopping import StopTrainingError, stop_at
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch (extra train)")
 
@@ -19,6 +19,8 @@ from accel.pruned import PrunedNetwork  # noqa: E402
 from accel.quantize import Steps, Widths, l2_step, lower, power_of_two_step  # noqa: E402
 from accel.train import Progress, Recipe, Retrained, StepRule, fit, quantized, retrain_quantized  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RULES: dict[str, dict[str, Any]] = {
     "keep": {},
     "refit": {"rule": StepRule("refit"), "find_step": l2_step},
@@ -32,32 +34,9 @@ every_rule = pytest.mark.parametrize("how", RULES.values(), ids=RULES.keys())
 every_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES.keys())
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Compute on one thread: on maps this small a second one only waits, for long where another test runs beside."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def retrain(recipe: Recipe = SGD, of: Program | None = None, **options: Any) -> Retrained:
     """Retrain the small network."""
     return retrain_quantized(pruned(), of or lowered(), IMAGES, LABELS, recipe, **options)
-
-
-class StopTrainingError(Exception):
-    """What a test interrupts a training with."""
-
-
-def stop_at(step: int) -> Any:
-    """Return a listener that interrupts the training after `step` steps."""
-
-    def listen(progress: Progress) -> None:
-        if progress.step == step:
-            raise StopTrainingError
-
-    return listen
 
 
 class TestRepeating:

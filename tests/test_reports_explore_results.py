@@ -1,7 +1,9 @@
 """Results: what follows from them by stated rules, and their versioned form."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 from explorations import budget, point, results
@@ -132,7 +134,21 @@ class TestJson:
         """Another file is refused, also one of a release to come, or of which a part is gone."""
         with pytest.raises(EspalierError, match="not the results of an exploration"):
             Results.from_json(text)
+
+    @pytest.mark.parametrize(
+        ("change", "told"),
+        [
+            (lambda row: row.pop("cycles"), r"settings\[0\]: the field cycles is missing"),
+            (lambda row: row["cycles"].pop(), r"settings\[0\].cycles: expected 2 numbers, got 1"),
+            (lambda row: row["cycles"].clear(), r"settings\[0\].cycles: expected 2 numbers, got 0"),
+            (lambda row: row.update(short=[1]), r"settings\[0\].short: expected 2 numbers, got 1"),
+            (lambda row: row["cycles"].append("x"), r"settings\[0\].cycles\[2\]: expected an integer, got 'x'"),
+            (lambda row: row.update(error_rate=None), r"settings\[0\].error_rate: expected a number, got None"),
+        ],
+    )
+    def test_a_setting_of_which_a_part_is_gone(self, change: Callable[[dict[str, Any]], Any], told: str) -> None:
+        """One line says which part of which setting, and what would be right."""
         record = json.loads(results().to_json())
-        del record["settings"][0]["cycles"]
-        with pytest.raises(EspalierError):
+        change(record["settings"][0])
+        with pytest.raises(EspalierError, match=f"^not the results of an exploration: {told}$"):
             Results.from_json(json.dumps(record))

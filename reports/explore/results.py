@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
 
+from accel.errors import EspalierError
 from reports.explore import choosing
 from reports.explore.choosing import Goal, Instead, Limit, Means
 from reports.explore.points import Point
@@ -250,9 +251,10 @@ class Results:
 def _results(record: dict[str, Any]) -> Results:
     del record["answer"]
     space = record_of(Space, record["space"], "space")
-    rows = enumerate(record.pop("settings"))
-    settings = [record_of(_Setting, row, f"settings[{index}]") for index, row in rows]
-    points = [point for setting in settings for point in setting.points(space.arrays)]
+    points: list[Point] = []
+    for index, row in enumerate(record.pop("settings")):
+        where = f"settings[{index}]"
+        points += record_of(_Setting, row, where).points(space.arrays, where)
     return record_of(Results, record | {"space": space, "points": points})
 
 
@@ -271,10 +273,13 @@ class _Setting:
     stall_cycles: tuple[int, ...] = ()
     short: tuple[int, ...] = ()
 
-    def points(self, arrays: Sequence[Lanes]) -> Iterator[Point]:
-        """Yield the designs."""
+    def points(self, arrays: Sequence[Lanes], where: str) -> Iterator[Point]:
+        """Yield the designs; `where` is the place of the setting in the file."""
         setting = self.version, self.weight_bits, self.signal_bits
-        lists = {name: numbers for name in LISTED + RARE if (numbers := getattr(self, name))}
+        lists = {name: getattr(self, name) for name in LISTED + RARE if name in LISTED or getattr(self, name)}
+        for name, numbers in lists.items():
+            if len(numbers) != len(arrays):
+                raise EspalierError(f"{where}.{name}: expected {len(arrays)} numbers, got {len(numbers)}")
         for index, lanes in enumerate(arrays):
             values = {name: numbers[index] for name, numbers in lists.items()}
             values["short"] = bool(values.get("short", False))
