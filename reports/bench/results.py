@@ -3,16 +3,14 @@
 Format history: 1, the first.
 """
 
-import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from accel.errors import EspalierError
 from reports.bench.networks import DENSE_TARGETS, PRUNED_TARGETS, PRUNINGS
+from reports.versioned import Kind, record_of
 
-FORMAT, VERSION = "espalier-bench", 1
+KIND = Kind("espalier-bench", 1, "the results of espalier bench")
 ENGINE, RIVAL, DENSE = "espalier", "onnxruntime", "dense"
 
 
@@ -125,27 +123,15 @@ class Results:
 
     def to_json(self) -> str:
         """Return the results as text."""
-        return json.dumps({"format": FORMAT, "version": VERSION, **asdict(self)}, indent=1) + "\n"
+        return KIND.written(asdict(self))
 
     @classmethod
-    def from_json(cls, text: str, where: str = "results") -> "Results":
+    def from_json(cls, text: str) -> "Results":
         """Return what `to_json` wrote.
 
         Raises
         ------
         EspalierError
-            It is something else, or of a later version.
+            It is something else, or of another version.
         """
-        try:
-            record: Mapping[str, Any] = json.loads(text)
-            if (record["format"], record["version"]) != (FORMAT, VERSION):
-                raise EspalierError(f"{where}: expected {FORMAT} version {VERSION}")
-            networks = [
-                NetworkResult(
-                    x["network"], x["macs"], [Measured(**e) for e in x["entries"]], x["profiles"], Start(**x["start"])
-                )
-                for x in record["networks"]
-            ]
-            return cls(record["machine"], record["kernel"], record["roof"], networks)
-        except (KeyError, TypeError, ValueError) as error:
-            raise EspalierError(f"{where}: is no result of espalier bench ({error})") from error
+        return KIND.read(text, lambda record: record_of(cls, record))
