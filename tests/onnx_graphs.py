@@ -11,6 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 Array = np.ndarray[Any, np.dtype[Any]]
 OPSET = 21
+OPEN = 1.0  # the shift of a batch norm, around which most values pass a ReLU: shut ones would amplify every rounding
+BRANCH = 0.5  # of the last batch norm of a residual branch, so that sums of many do not grow without end
 
 
 class Drawing:
@@ -47,10 +49,10 @@ class Drawing:
             inputs.append(self.constant(self.rng.normal(0, 0.1, outputs).astype(np.float32)))
         return self.node("Conv", *inputs, **attributes)
 
-    def norm(self, maps: int) -> str:
-        """Add a batch norm of random numbers."""
-        scale, variance = self.rng.uniform(0.5, 1.5, (2, maps)).astype(np.float32)
-        shift, mean = self.rng.normal(0, 0.1, (2, maps)).astype(np.float32)
+    def norm(self, maps: int, gain: float = 1.0) -> str:
+        """Add a batch norm of random numbers, its scales around `gain`."""
+        scale, variance = (self.rng.uniform(0.5, 1.5, (2, maps)) * [[gain], [1]]).astype(np.float32)
+        shift, mean = self.rng.normal([[OPEN], [0]], 0.1, (2, maps)).astype(np.float32)
         return self.node("BatchNormalization", "", *map(self.constant, (scale, shift, mean, variance)), epsilon=1e-5)
 
     def gemm(self, outputs: int, inputs: int) -> str:
@@ -108,7 +110,7 @@ def resnet18(size: int = 64, classes: int = 1000, width: int = 64) -> Drawing:
             g.norm(outputs)
             g.node("Relu")
             g.conv(outputs, outputs, 3, bias=False, pads=[1, 1, 1, 1])
-            branch = g.norm(outputs)
+            branch = g.norm(outputs, BRANCH)
             if stride == 2:
                 g.conv(outputs, maps, 1, source, bias=False, strides=[2, 2])
                 source = g.norm(outputs)
@@ -153,8 +155,11 @@ def mobilenet_v2(size: int = 32, classes: int = 1000, shrink: int = 1) -> Drawin
     return g
 
 
-def vgg11(size: int = 32, classes: int = 1000, shrink: int = 1) -> Drawing:
-    """Return VGG-11 as torchvision's exporter writes it, `shrink` times narrower, for images of `size`."""
+def vgg11(size: int = 32, classes: int = 1000, shrink: int = 1, head: int = 4096) -> Drawing:
+    """Return VGG-11 as torchvision's exporter writes it, `shrink` times narrower, for images of `size`.
+
+    Its two hidden layers have `head` outputs.
+    """
     g = Drawing("batch", 3, size, size)
     maps = 3
     for row in (64, 0, 128, 0, 256, 256, 0, 512, 512, 0, 512, 512, 0):
@@ -166,7 +171,7 @@ def vgg11(size: int = 32, classes: int = 1000, shrink: int = 1) -> Drawing:
         g.node("Relu")
     features = maps * (size // 32) ** 2
     g.node("Reshape", "", g.constant(np.array([-1, features])))
-    for outputs in (4096 // shrink, 4096 // shrink):
+    for outputs in (head // shrink, head // shrink):
         g.gemm(outputs, features)
         g.node("Relu")
         g.node("Dropout")
@@ -175,24 +180,24 @@ def vgg11(size: int = 32, classes: int = 1000, shrink: int = 1) -> Drawing:
     return g
 
 
-def keras_like(size: int = 16, classes: int = 10) -> Drawing:
+def keras_like(size: int = 16, classes: int = 10, width: int = 8) -> Drawing:
     """Return a channels-last network as Keras's exporter writes it: transposes, SAME padding, MatMul + Add, Softmax."""
     g = Drawing("batch", size, size, 3)
     g.node("Transpose", perm=[0, 3, 1, 2])
-    g.conv(8, 3, 3, bias=False, strides=[2, 2], auto_pad="SAME_UPPER")
+    g.conv(width, 3, 3, bias=False, strides=[2, 2], auto_pad="SAME_UPPER")
     g.node("Transpose", perm=[0, 2, 3, 1])
-    g.node("Add", "", g.constant(g.rng.normal(0, 0.1, 8).astype(np.float32)))
+    g.node("Add", "", g.constant(g.rng.normal(0, 0.1, width).astype(np.float32)))
     source = g.node("Relu")
     g.node("Pad", "", g.constant(np.array([0, 0, 0, 0, 0, 1, 1, 0])))
     g.node("Transpose", perm=[0, 3, 1, 2])
-    g.conv(8, 8, 2, pads=[0, 0, 0, 0])
+    g.conv(width, width, 2, pads=[0, 0, 0, 0])
     g.node("Transpose", perm=[0, 2, 3, 1])
     g.node("Concat", "", source, axis=3)
     g.node("Transpose", perm=[0, 3, 1, 2])
     g.node("AveragePool", kernel_shape=[2, 2], strides=[2, 2])
     g.node("Transpose", perm=[0, 2, 3, 1])
-    g.node("Reshape", "", g.constant(np.array([-1, 16 * (size // 4) ** 2])))
-    inputs = 16 * (size // 4) ** 2
+    inputs = 2 * width * (size // 4) ** 2
+    g.node("Reshape", "", g.constant(np.array([-1, inputs])))
     g.node("MatMul", "", g.constant(g.rng.normal(0, np.sqrt(2 / inputs), (inputs, classes)).astype(np.float32)))
     g.node("Add", g.constant(g.rng.normal(0, 0.1, classes).astype(np.float32)), "")
     g.node("Softmax", axis=-1)

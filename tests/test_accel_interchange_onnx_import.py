@@ -1,25 +1,16 @@
 """Float ONNX files become networks that compute what onnxruntime computes, or a line that says why not."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from onnx_graphs import Drawing, images, keras_like, mobilenet_v2, resnet18, runtime, vgg11
+from onnx_graphs import Drawing, images, runtime
 
 from accel.interchange.onnx_import import import_model
-from accel.network import Clip, Conv2d, Network
-from accel.quantize import Widths, lower
-from sim import golden
-from sim.engine import compile_program
+from accel.network import Clip, Network
 
 Array = np.ndarray[Any, np.dtype[Any]]
-FAMILIES: dict[str, Callable[[], Drawing]] = {
-    "resnet18": lambda: resnet18(32, 100, width=16),
-    "mobilenet_v2": lambda: mobilenet_v2(32, 100, shrink=4),
-    "vgg11": lambda: vgg11(32, 100, shrink=8),
-}
 
 
 def small(*input_shape: int | str) -> Drawing:
@@ -32,73 +23,16 @@ def imported(drawing: Drawing, folder: Path) -> Network:
     return import_model(drawing.save(folder / "model.onnx")).result.network
 
 
-def assert_same_scores(drawing: Drawing, folder: Path, ours: Callable[[Array], Array] = lambda x: x) -> Network:
+def assert_same_scores(drawing: Drawing, folder: Path) -> Network:
     """Raise AssertionError unless the imported network gives onnxruntime's numbers, to 1e-4 of the largest."""
     network = imported(drawing, folder)
     batch = images(drawing.input_shape[1:])  # type: ignore[arg-type]  # the sizes behind the batch are numbers
     (expected,) = runtime(folder / "model.onnx", batch)
-    found = network.scores(ours(batch))
+    found = network.scores(batch)
     assert found.shape == expected.shape
     assert np.abs(expected).max() > 0.01
     assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
     return network
-
-
-def to_maps_first(batch: Array) -> Array:
-    """Return channels-last images as our networks take them."""
-    return np.moveaxis(batch, -1, 1)
-
-
-class TestFamilies:
-    @pytest.mark.parametrize("name", FAMILIES)
-    def test_float(self, name: str, tmp_path: Path) -> None:
-        """Networks as torchvision's exporter writes them give onnxruntime's scores."""
-        assert_same_scores(FAMILIES[name](), tmp_path)
-
-    def test_keras(self, tmp_path: Path) -> None:
-        """So does a channels-last network with transposes, SAME padding and features in another order."""
-        drawing = keras_like()
-        drawing.nodes.pop()  # the softmax, which is dropped
-        drawing.last = drawing.nodes[-1].output[0]
-        assert_same_scores(drawing, tmp_path, to_maps_first)
-
-    def test_a_wrong_weight_is_seen(self, tmp_path: Path) -> None:
-        """Negative control: with one weight changed the scores differ by more."""
-        drawing = FAMILIES["resnet18"]()
-        network = imported(drawing, tmp_path)
-        weight = np.array(network.weighted[0].weight)
-        weight[0, 0, 3, 3] += 1
-        batch = images((3, 32, 32))
-        (expected,) = runtime(tmp_path / "model.onnx", batch)
-        found = network.with_weights({network.weighted[0].name: weight}).scores(batch)
-        assert np.abs(found - expected).max() > 1e-2 * np.abs(expected).max()
-
-    @pytest.mark.parametrize("name", [*FAMILIES, "keras"])
-    def test_eight_bits(self, name: str, tmp_path: Path) -> None:
-        """Quantised to 8 bits, golden and engine agree on every code, and the scores are near the float ones."""
-        drawing = FAMILIES[name]() if name in FAMILIES else keras_like()
-        pruned = import_model(drawing.save(tmp_path / "model.onnx")).result
-        batch = images(pruned.network.input_shape, 16)
-        program = lower(pruned, Widths(8, 8), batch)
-        codes = program.input_signal.encode(batch[:2])
-        tensors = golden.run(program, codes)
-        found = compile_program(program).run(codes, threads=1, keep_tensors=True).tensors
-        assert all(np.array_equal(found[tensor], tensors[tensor]) for tensor in tensors)
-        scores = program.signals[program.output].decode(tensors[program.output])
-        expected = pruned.network.scores(batch[:2])
-        assert np.corrcoef(scores.ravel(), expected.ravel())[0, 1] > 0.98
-
-    def test_groups_are_kept(self, tmp_path: Path) -> None:
-        """A depthwise convolution has one kernel for each map, in the file, the network and the Program."""
-        pruned = import_model(FAMILIES["mobilenet_v2"]().save(tmp_path / "model.onnx")).result
-        depthwise = [x for x in pruned.network.layers if isinstance(x, Conv2d) and x.groups > 1]
-        assert len(depthwise) == 17
-        program = lower(pruned, Widths(8, 8), images((3, 32, 32), 4))
-        lowered = {layer.name: layer for layer in program.mac_layers}
-        for layer in depthwise:
-            assert layer.groups == len(layer.weight) == layer.input_maps
-            assert lowered[layer.name].pattern == "kernel"
-            assert lowered[layer.name].nest.macs_per_pixel == layer.weight.size
 
 
 class TestOperators:
