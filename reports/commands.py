@@ -49,6 +49,8 @@ def report(
     console = tables.console()
     console.print(tables.summary_table(results))
     console.print(tables.recommendation(results))
+    if results.left_out:
+        console.print(tables.left_out(results))
     console.print(f"Written to {out}: report.html, results.json, results.csv and figures.")
 
 

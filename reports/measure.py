@@ -38,6 +38,7 @@ class Plan:
     retrained: bool
     threads: int | None = None
     hardware: Hardware = field(default_factory=Hardware)
+    left_out: tuple[str, ...] = ()
     encoded: dict[Signal, NDArray[np.integer[Any]]] = field(default_factory=dict)
 
     def codes(self, program: Program) -> NDArray[np.integer[Any]]:
@@ -65,7 +66,7 @@ def plan(
     bits : sequence of int
         Word lengths of weights and signals.
     patterns : sequence of str, optional
-        All versions of a zoo network, or `DEFAULT_PATTERNS` for a file.
+        All versions of a zoo network, or `DEFAULT_PATTERNS` for a file, those that it cannot have left out.
     data_dir : str or None
     images : int, optional
         How many test images; all by default.
@@ -81,7 +82,7 @@ def plan(
     """
     for width in bits:
         _ = Widths(width, width)
-    versions, retrained = _versions(network, patterns)
+    versions, retrained, left_out = _versions(network, patterns)
     calibration = calibration_images(network, versions[0].data, data_dir)
     test = load(versions[0].data, "test", data_dir)
     for version in versions:
@@ -89,7 +90,8 @@ def plan(
             shape = version.network.input_shape
             raise EspalierError(f"{network}: takes images of shape {shape}, those of {test.name} have {test.shape}")
     test = test.take(images) if images else test
-    return Plan(versions, tuple(bits), calibration, test, retrained, threads, hardware or Hardware())
+    made_for = hardware or Hardware()
+    return Plan(versions, tuple(bits), calibration, test, retrained, threads, made_for, left_out)
 
 
 def calibration_images(network: str, data: str, data_dir: str | None) -> Dataset:
@@ -131,6 +133,7 @@ def measure(plan: Plan) -> Results:
         points=tuple(found.points),
         designs=() if found.not_on_array else tuple(found.designs),
         break_even=break_evens(found.programs),
+        left_out=plan.left_out,
     )
 
 
@@ -168,19 +171,28 @@ def float_error_rate(pruned: PrunedNetwork, data: Dataset) -> float:
     return float(np.count_nonzero(scores.argmax(axis=1) != data.labels) / len(data))
 
 
-def _versions(network: str, patterns: Sequence[str] | None) -> tuple[tuple[PrunedNetwork, ...], bool]:
+def _versions(network: str, patterns: Sequence[str] | None) -> tuple[tuple[PrunedNetwork, ...], bool, tuple[str, ...]]:
+    """Return the versions, the dense one first, whether they were retrained, and which cannot be had and why."""
     if not zoo.is_file(network):
         dense = zoo.load(network)
         others = _dense_first(patterns or zoo.patterns(network))[1:]
-        return (dense, *(zoo.load(network, label) for label in others)), True
+        return (dense, *(zoo.load(network, label) for label in others)), True, ()
     given = zoo.load(network)
     if given.pattern != zoo.DENSE:
         if patterns and list(patterns) != [given.pattern]:
             raise EspalierError(
                 f"{network}: is pruned already ({given.pattern}); other patterns need the dense version"
             )
-        return (given,), True
-    return tuple(prune(given, label) for label in _dense_first(patterns or DEFAULT_PATTERNS)), False
+        return (given,), True, ()
+    versions, left_out = [], []
+    for label in _dense_first(patterns or DEFAULT_PATTERNS):
+        try:
+            versions.append(prune(given, label))
+        except EspalierError as error:
+            if patterns or label == zoo.DENSE:
+                raise
+            left_out.append(f"{label} ({error})")
+    return tuple(versions), False, tuple(left_out)
 
 
 def _dense_first(patterns: Sequence[str]) -> list[str]:

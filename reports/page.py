@@ -5,7 +5,7 @@ from importlib import resources
 from reports.designs import Design
 from reports.page_layers import summary_of, table_data, tables_of, title_of
 from reports.results import Point, Results
-from reports.tables import kib, recommendation
+from reports.tables import kib, left_out, recommendation
 from reports.template import filled
 
 
@@ -25,6 +25,7 @@ def page(results: Results, figures: dict[str, bytes]) -> bytes:
         figures,
         r=results,
         recommendation=recommendation(results),
+        left_out=left_out(results),
         best=results.recommended,
         detailed=_detailed(results),
         kib=kib,

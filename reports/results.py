@@ -2,7 +2,7 @@
 
 Format history: 1, the first; 2, cycles and utilization on an array; 3, designs at every pair of word lengths (memory
 blocks, where the cycles go, stalls, energy), which layers have their cycles in now, break-even densities, FFT, and the
-technology, clock and DRAM that they are of.
+technology, clock and DRAM that they are of; patterns that were left out, in files that have them.
 """
 
 import csv
@@ -92,6 +92,10 @@ class Results:
     points: tuple[Point, ...]
     designs: tuple[Design, ...]
     break_even: tuple[BreakEven, ...]
+    left_out: tuple[str, ...] = ()  # patterns that nobody named and that the network cannot have, each with the reason
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "left_out", tuple(self.left_out))
 
     def of(self, pattern: str) -> list[Point]:
         """Return the points of one pattern, narrowest words first."""

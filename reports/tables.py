@@ -62,6 +62,11 @@ def recommendation(results: Results) -> str:
     )
 
 
+def left_out(results: Results) -> str:
+    """Return in words which patterns are not in the results and why; nothing if none was left out."""
+    return f"Left out, for the network cannot have them: {'; '.join(results.left_out)}." if results.left_out else ""
+
+
 def size_table(program: Program, cost: ProgramCost) -> Table:
     """Return the per-layer table of one Program; FFT columns are real multiplications of its convolutions."""
     table = Table(title=f"{program.name}, {program.pattern}: bits and MACs of one image")

@@ -13,6 +13,8 @@ from onnx_quantized import Quantized
 from accel.cost import cost_of
 from accel.program import Program
 from accel.pruned import PrunedNetwork
+from reports.measure import DEFAULT_PATTERNS
+from reports.results import Results
 
 
 def for_digits(join: bool = False, bound: float = 0.0, group: int = 4) -> Drawing:
@@ -107,14 +109,28 @@ class TestWhatFollows:
         assert [layer.weight_bits for layer in program.mac_layers] == [4, 4, 4]
 
     def test_report(self, tmp_path: Path) -> None:
-        """The report shows it too; patterns that its depthwise convolution does not allow are refused by name."""
+        """The report shows it too, without the pattern that its depthwise convolution does not allow, and says so."""
         net = brought(for_digits(), tmp_path, "--dataset", "digits")
-        options = "--bits", "4,8", "--images", 40, "--out", tmp_path / "report"
-        line = complaint("report", net, *options)  # feature maps are among the patterns
+        outcome = espalier("report", net, "--bits", 4, "--images", 40, "--out", tmp_path / "report")
+        assert (outcome.status, outcome.err) == (0, "")
+        reason = "conv2: the maps around the grouped convolution conv2 cannot be pruned"
+        note = f"Left out, for the network cannot have them: feature-map ({reason})."
+        assert note in " ".join(outcome.out.split())
+        assert note in (tmp_path / "report" / "report.html").read_text()
+        results = Results.from_json((tmp_path / "report" / "results.json").read_text())
+        assert results.left_out == (f"feature-map ({reason})",)
+        assert results.patterns == [x for x in DEFAULT_PATTERNS if x != "feature-map"]
+
+    def test_a_pattern_that_is_named_is_refused(self, tmp_path: Path) -> None:
+        """What a user names himself is not left out; without it, nothing is said to be."""
+        net = brought(for_digits(), tmp_path, "--dataset", "digits")
+        options = "--bits", 4, "--images", 40, "--out", tmp_path / "report"
+        line = complaint("report", net, "--patterns", "kernel,feature-map", *options)
         assert line == "conv2: the maps around the grouped convolution conv2 cannot be pruned"
+        assert not (tmp_path / "report").exists()
         outcome = espalier("report", net, "--patterns", "dense,kernel", *options)
         assert (outcome.status, outcome.err) == (0, "")
-        assert (tmp_path / "report" / "report.html").is_file()
+        assert "Left out" not in outcome.out + (tmp_path / "report" / "report.html").read_text()
 
     def test_hardware_runs_groups(self, tmp_path: Path) -> None:
         """A depthwise convolution is a layer of kernel lists, which the array runs bit for bit."""
