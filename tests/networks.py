@@ -11,6 +11,8 @@ from accel.network import (
     Add,
     AvgPool,
     BatchNorm,
+    Clip,
+    Concat,
     Conv2d,
     Flatten,
     GlobalAvgPool,
@@ -46,6 +48,20 @@ class Sketch:
         """Add a fully connected layer with random weights and biases."""
         weight, bias = self._weights(outputs, *self.shapes[source or self.last])
         return self.put(Linear(name, (source or self.last,), weight=weight, bias=bias))
+
+    def depthwise(self, name: str, kernel: int = 3, padding: int = 1) -> str:
+        """Add a square convolution of each map by itself with random weights and biases."""
+        maps, window = self.shapes[self.last][0], Window.square(kernel, padding=padding)
+        weight, bias = self._weights(maps, 1, kernel, kernel)
+        return self.put(Conv2d(name, (self.last,), weight=weight, bias=bias, window=window, groups=maps))
+
+    def clip(self, name: str, highest: float = 6.0) -> str:
+        """Add a clip from 0 to `highest`."""
+        return self.put(Clip(name, (self.last,), highest))
+
+    def concat(self, name: str, left: str, right: str) -> str:
+        """Add the maps of one tensor behind those of another."""
+        return self.put(Concat(name, (left, right)))
 
     def norm(self, name: str) -> str:
         """Add a batch norm with random numbers."""
@@ -108,6 +124,28 @@ def chain(seed: int = 0) -> Network:
     sketch.relu("relu3")
     sketch.linear("fc4", 3)
     return sketch.network("chain")
+
+
+def mobile(seed: int = 0) -> Network:
+    """Return what a network from elsewhere has that ours do not: clips, a depthwise convolution, a concatenation.
+
+    One clip bounds what a concatenation gives, the others what a convolution does.
+    """
+    sketch = Sketch(2, 8, 8, seed=seed)
+    sketch.conv("conv1", 4, padding=1)
+    sketch.norm("norm1")
+    trunk = sketch.clip("clip1", 1.5)
+    sketch.depthwise("conv2")
+    sketch.norm("norm2")
+    branch = sketch.clip("clip2", 1.0)
+    sketch.concat("join", trunk, branch)
+    sketch.clip("clip3", 0.9)
+    sketch.max_pool("pool3")
+    sketch.conv("conv4", 5)
+    sketch.clip("clip4", 0.7)
+    sketch.flatten()
+    sketch.linear("fc5", 3)
+    return sketch.network("mobile")
 
 
 def residual(seed: int = 0) -> Network:

@@ -1,7 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch (extra train)")
+
+from networks import mobile  # noqa: E402
 
 from accel.errors import EspalierError  # noqa: E402
 from accel.network import (  # noqa: E402
@@ -9,6 +13,8 @@ from accel.network import (  # noqa: E402
     Add,
     AvgPool,
     BatchNorm,
+    Clip,
+    Concat,
     Conv2d,
     Flatten,
     GlobalAvgPool,
@@ -74,12 +80,17 @@ LAYERS: dict[str, Layer] = {
     "global average pool": GlobalAvgPool("x", (INPUT,)),
     "flatten": Flatten("x", (INPUT,)),
     "sum": Add("x", (INPUT, INPUT)),
+    "clip": Clip("x", (INPUT,), 0.7),
+    "concatenation": Concat("x", (INPUT, INPUT)),
+    "depthwise": Conv2d(
+        "x", (INPUT,), weight=draw(MAPS, 1, 3, 3), bias=draw(MAPS), window=Window.square(3, 1, 1), groups=MAPS
+    ),
 }
 
 
-def agrees(module: torch.nn.Module, network: Network) -> bool:
+def agrees(module: torch.nn.Module, network: Network, images: np.ndarray | None = None) -> bool:
     """Return whether module and network give the same activations, layer by layer."""
-    images = draw(5, *INPUT_SHAPE, seed=9)
+    images = draw(5, *INPUT_SHAPE, seed=9) if images is None else images
     with torch.no_grad():
         got = {name: value.numpy() for name, value in module.activations(torch.tensor(images)).items()}
     expected = network.forward(images)
@@ -93,6 +104,23 @@ def test_a_layer_of_each_kind_computes_what_the_network_computes(layer: Layer) -
     """Every kind of layer, and every window that it accepts, gives the activations of `Network.forward`."""
     network = Network("one layer", INPUT_SHAPE, (layer,))
     assert agrees(to_module(network), network)
+
+
+@pytest.mark.parametrize("name", ["clip1", "clip4", "join", "conv2"])
+def test_a_network_from_elsewhere_agrees(name: str) -> None:
+    """Clips, a concatenation and a depthwise convolution in one network; with one of them changed it does not."""
+    network, images = mobile(), draw(5, 2, 8, 8, seed=9)
+    assert agrees(to_module(network), network, images)
+    layer = network[name]
+    match layer:
+        case Clip():
+            changed: Layer = replace(layer, highest=layer.highest * 1.5)
+        case Concat():
+            changed = replace(layer, inputs=layer.inputs[::-1])
+        case _:
+            changed = replace(layer, bias=np.roll(layer.bias, 1))  # type: ignore[attr-defined]
+    layers = tuple(changed if x is layer else x for x in network.layers)
+    assert not agrees(to_module(network), replace(network, layers=layers), images)
 
 
 def test_linear_and_batch_norm_of_features() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch (extra train)")
 
-from networks import chain, images_for, residual  # noqa: E402
+from networks import chain, images_for, mobile, residual  # noqa: E402
 from retraining import IMAGES, LABELS, WIDTHS, lowered, pruned  # noqa: E402
 
 from accel.fixedpoint import Overflow, Rounding  # noqa: E402
@@ -33,6 +33,7 @@ RULES: dict[str, dict[str, Any]] = {
     "learn": {"rule": StepRule("learn", "learn")},
 }
 RECIPE = Recipe(epochs=3, batch_size=32, learning_rate=0.02, weight_decay=1e-3, shift_pixels=1, seed=3)
+SMALL = {"chain": chain, "residual": residual, "mobile": mobile}
 BATCHES = 3  # of an epoch: 80 images in batches of at most 32
 
 every_rule = pytest.mark.parametrize("how", RULES.values(), ids=RULES.keys())
@@ -77,8 +78,8 @@ def codes_of(module: QuantizedModule, layer: MacLayer) -> Any:
 class TestWhatItComputes:
     def start(self, name: str) -> tuple[PrunedNetwork, Program, Any]:
         """Return a network, the Program with power-of-two steps that it becomes, and images."""
-        if name in ("chain", "residual"):
-            start = PrunedNetwork({"chain": chain, "residual": residual}[name]())
+        if name in SMALL:
+            start = PrunedNetwork(SMALL[name]())
             images = images_for(start.network, 40)
         else:
             start, images = zoo.load("digits", name), load("digits", "test").pixels()[:100]
@@ -92,7 +93,7 @@ class TestWhatItComputes:
         assert found.keys() == expected.keys()
         return all(np.array_equal(found[name].numpy() / of.signals[name].step, expected[name]) for name in expected)
 
-    @pytest.mark.parametrize("name", ["chain", "residual", "dense", "kernel+ikss"])
+    @pytest.mark.parametrize("name", [*SMALL, "dense", "kernel+ikss"])
     def test_with_powers_of_two_every_code_is_the_golden_models(self, name: str) -> None:
         """No sum has 24 bits, so that float32 is exact: training computes what the hardware computes, ties included.
 
@@ -108,7 +109,7 @@ class TestWhatItComputes:
         assert not self.agrees(module, of, images)
 
     @pytest.mark.parametrize("overflow", [Overflow.SAT, Overflow.WRAP])
-    @pytest.mark.parametrize("name", ["chain", "dense", "kernel+ikss"])
+    @pytest.mark.parametrize("name", ["chain", "mobile", "dense", "kernel+ikss"])
     def test_scores_are_those_of_every_tensor_in_turn(self, name: str, overflow: Overflow) -> None:
         """Sums are pooled before they are quantised, except where wrapping makes another code the largest."""
         start, _, images = self.start(name)

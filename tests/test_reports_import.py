@@ -11,10 +11,12 @@ from onnx_graphs import Drawing, images, resnet18
 from onnx_quantized import Quantized
 
 from accel.cost import cost_of
-from accel.program import Program
+from accel.interchange.datasets import load
+from accel.program import ClipLayer, ConcatLayer, Program
 from accel.pruned import PrunedNetwork
-from reports.measure import DEFAULT_PATTERNS
+from reports.measure import DEFAULT_PATTERNS, float_error_rate
 from reports.results import Results
+from sim.engine import compile_program
 
 
 def for_digits(join: bool = False, bound: float = 0.0, group: int = 4) -> Drawing:
@@ -107,6 +109,27 @@ class TestWhatFollows:
             assert (outcome.status, outcome.err) == (0, ""), command
         program = Program.load(tmp_path / "p.espalier")
         assert [layer.weight_bits for layer in program.mac_layers] == [4, 4, 4]
+
+    @pytest.mark.parametrize("steps", [(), ("--power-of-two",)])
+    def test_retrain(self, tmp_path: Path, steps: tuple[str, ...]) -> None:
+        """Clips, a concatenation and a depthwise convolution learn, in float and as the Program computes them.
+
+        Of the quantised training is said on how many images it gives the engine's codes.
+        """
+        pytest.importorskip("torch", reason="training needs PyTorch (extra train)")
+        net, test = brought(for_digits(join=True, bound=1.5), tmp_path, "--dataset", "digits"), load("digits", "test")
+        pruned, program = tmp_path / "pruned.espalier", tmp_path / "p.espalier"
+        options = "--retrain", 3, "--learning-rate", 0.02
+        outcome = espalier("prune", net, "--pattern", "kernel", "--ratio", 0.3, *options, "-o", pruned)
+        assert (outcome.status, outcome.err) == (0, "")
+        before, after = (float_error_rate(PrunedNetwork.load(path), test) for path in (net, pruned))
+        assert after < before - 0.2
+        outcome = espalier("quantize", pruned, *steps, "--weight-bits", 4, *options, "-o", program)
+        assert (outcome.status, outcome.err) == (0, "")
+        assert "it has the engine's scores on all 350 test images" in " ".join(outcome.out.split())
+        of = Program.load(program)
+        assert {ClipLayer, ConcatLayer} <= {type(layer) for layer in of.layers}
+        assert compile_program(of).error_rate(of.input_signal.encode(test.pixels()), test.labels, 1) < before - 0.2
 
     def test_report(self, tmp_path: Path) -> None:
         """The report shows it too, without the pattern that its depthwise convolution does not allow, and says so."""

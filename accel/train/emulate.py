@@ -8,7 +8,7 @@ from torch import Tensor
 from accel.errors import EspalierError
 from accel.fixedpoint import overflow_code, round_shift
 from accel.network import INPUT
-from accel.program import AddLayer, MacLayer, Program
+from accel.program import AddLayer, ClipLayer, MacLayer, Program
 from accel.train.walk import Accumulating, accumulator_steps, activations, check_accumulators
 
 FLOAT_BITS = 53  # float64 rounds to one part in 2**53
@@ -72,6 +72,10 @@ class _Exact:
         outputs, maps, _ = layer.shape
         weight = (layer.matrix * layer.weight_steps[:, None]).reshape(outputs, maps, *_kernel(layer))
         return torch.from_numpy(weight), torch.from_numpy(layer.bias * accumulator_steps(self.program, layer))
+
+    def bound(self, layer: ClipLayer) -> Tensor:
+        """Return the bound as a real."""
+        return torch.tensor(layer.highest * self.program.signals[layer.name].step, dtype=torch.float64)
 
     def finished(self, layer: Accumulating, sums: Tensor) -> Tensor:
         """Find the accumulators, and do with integers what the Program says."""

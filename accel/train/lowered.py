@@ -1,8 +1,39 @@
 """Whether a Program is what a network was lowered to: checked before the one is trained as the other computes."""
 
+import math
+
+import numpy as np
+
 from accel.errors import EspalierError
-from accel.network import Add, AvgPool, Conv2d, Flatten, GlobalAvgPool, Layer, Linear, MaxPool, ReLU, Weighted, Window
-from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
+from accel.grouped import spread_weights
+from accel.network import (
+    Add,
+    AvgPool,
+    Clip,
+    Concat,
+    Conv2d,
+    Flatten,
+    GlobalAvgPool,
+    Layer,
+    Linear,
+    MaxPool,
+    Network,
+    ReLU,
+    Weighted,
+    Window,
+)
+from accel.program import (
+    AddLayer,
+    AvgPoolLayer,
+    ClipLayer,
+    ConcatLayer,
+    FlattenLayer,
+    MacLayer,
+    MaxPoolLayer,
+    Program,
+    ProgramLayer,
+    ReluLayer,
+)
 from accel.pruned import PrunedNetwork
 from accel.train.walk import check_accumulators, origins
 
@@ -15,13 +46,16 @@ _LOWERED: dict[type[Layer], type[ProgramLayer]] = {
     Add: AddLayer,
     ReLU: ReluLayer,
     Flatten: FlattenLayer,
+    Clip: ClipLayer,
+    Concat: ConcatLayer,
 }
 
 
 def check_lowered(pruned: PrunedNetwork, program: Program) -> None:
     """Raise EspalierError unless `program` has the layers, windows and masks of `pruned`, which has no batch norm.
 
-    ReLUs may be part of the requantisation before them. Weights, biases, steps and widths are the Program's own.
+    ReLUs and clips may be part of the requantisation before them, and a concatenation may have layers of the Program's
+    own before it, which bring two steps to one. Weights, biases, steps and widths are the Program's own.
     """
     network, where = pruned.network, f"the Program of {program.name}"
     if program.input_shape != network.input_shape:
@@ -31,15 +65,21 @@ def check_lowered(pruned: PrunedNetwork, program: Program) -> None:
     made_by, moved, absorbing = origins(program), dict[str, str](), set[str]()
     for layer in network.layers:
         sources = tuple(moved.get(source, source) for source in layer.inputs)
-        if isinstance(layer, ReLU) and layer.name not in lowered:
+        if isinstance(layer, ReLU | Clip) and layer.name not in lowered:
             moved[layer.name] = sources[0]
             absorbing.add(made_by[sources[0]])
             continue
+        if isinstance(layer, Clip) and _reads_a_relu(layer, network, program, sources[0]):
+            absorbing.add(made_by[sources[0]])
+        if isinstance(layer, Concat):
+            sources = tuple(_rescaled(lowered, layer, *pair) for pair in zip("ab", sources, strict=True))
         other = lowered.pop(layer.name, None)
         if other is None or _shape_of(other) != _shape_of_lowered(layer, sources, pruned):
             raise EspalierError(f"{layer.name}: {where} has {'another' if other else 'no'} layer of this name")
         if isinstance(other, MacLayer):
             _check_weights(other, pruned, where)
+        if isinstance(other, ClipLayer) and isinstance(layer, Clip):
+            _check_bound(other, layer, program)
     if lowered:
         raise EspalierError(f"{network.name}: has no layer {next(iter(lowered))!r}, {where} does")
     if absorbing != {layer.name for layer in program.layers if getattr(layer, "relu", False)}:
@@ -54,11 +94,37 @@ def _shape_of_lowered(layer: Layer, sources: tuple[str, ...], pruned: PrunedNetw
     window = getattr(layer, "window", None)
     if isinstance(layer, GlobalAvgPool):
         window = Window(pruned.network.shapes[layer.inputs[0]][1:])  # type: ignore[arg-type]  # two sizes
-    return _LOWERED.get(type(layer)), sources, window, layer.lowered_shape if isinstance(layer, Weighted) else None
+    shape = layer.lowered_shape if isinstance(layer, Weighted) else None
+    if isinstance(layer, Conv2d):
+        shape = layer.lowered_shape[0], layer.input_maps, layer.lowered_shape[2]
+    return _LOWERED.get(type(layer)), sources, window, shape
+
+
+def _reads_a_relu(layer: Clip, network: Network, program: Program, source: str) -> bool:
+    """Return whether a clip is not part of the requantisation before it, but its lower bound is."""
+    alone = len(network.consumers(layer.inputs[0])) == 1
+    made_by = origins(program)[source]
+    return alone and any(getattr(other, "relu", False) for other in program.layers if other.name == made_by)
+
+
+def _rescaled(lowered: dict[str, ProgramLayer], layer: Concat, part: str, source: str) -> str:
+    """Return what a concatenation reads in the Program of `source`: a layer that gives it another step, or itself."""
+    name = f"{layer.name}.{part}"
+    other = lowered.get(name)
+    if not isinstance(other, AvgPoolLayer) or other.window != Window((1, 1)) or other.inputs != (source,) or other.relu:
+        return source
+    del lowered[name]
+    return name
+
+
+def _check_bound(layer: ClipLayer, wanted: Clip, program: Program) -> None:
+    if layer.highest != math.floor(wanted.highest / program.signals[layer.name].step + 0.5):
+        raise EspalierError(f"{layer.name}: the Program of {program.name} clips at another bound")
 
 
 def _check_weights(layer: MacLayer, pruned: PrunedNetwork, where: str) -> None:
-    if (layer.kept != pruned.layer_mask(layer.name).kept).any():
+    kept = spread_weights(pruned.layer_mask(layer.name).kept.astype(np.int64), layer.shape)
+    if (layer.kept.reshape(kept.shape) != kept).any():
         raise EspalierError(f"{layer.name}: {where} keeps other weights than the network's mask does")
     if layer.weight_bits < 2:
         raise EspalierError(f"{layer.name}: weights need at least 2 bits, {where} has {layer.weight_bits}")

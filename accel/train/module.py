@@ -15,6 +15,8 @@ from accel.network import (
     Add,
     AvgPool,
     BatchNorm,
+    Clip,
+    Concat,
     Conv2d,
     Flatten,
     GlobalAvgPool,
@@ -150,6 +152,11 @@ def _(layer: ReLU, arrays: Any, values: Tensor) -> Tensor:
 
 
 @compute.register
+def _(layer: Clip, arrays: Any, values: Tensor) -> Tensor:
+    return values.clamp(0, layer.highest)
+
+
+@compute.register
 def _(layer: MaxPool, arrays: Any, maps: Tensor) -> Tensor:
     return F.max_pool2d(filled(maps, layer.window, -float("inf")), layer.window.kernel, layer.window.stride)
 
@@ -172,6 +179,11 @@ def _(layer: Flatten, arrays: Any, maps: Tensor) -> Tensor:
 @compute.register
 def _(layer: Add, arrays: Any, left: Tensor, right: Tensor) -> Tensor:
     return left + right
+
+
+@compute.register
+def _(layer: Concat, arrays: Any, left: Tensor, right: Tensor) -> Tensor:
+    return torch.cat([left, right], dim=1)
 
 
 def padded(maps: Tensor, window: Window) -> tuple[Tensor, tuple[int, int]]:

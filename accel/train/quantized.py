@@ -14,8 +14,9 @@ from torch import Tensor
 
 from accel import archive
 from accel.errors import EspalierError
-from accel.network import INPUT, Network
-from accel.program import KIND, MacLayer, Program
+from accel.grouped import group_weights
+from accel.network import INPUT, Clip, Network
+from accel.program import KIND, ClipLayer, ConcatLayer, MacLayer, Program
 from accel.pruned import PrunedNetwork
 from accel.train.checkpoint import Checkpoint, Fingerprint, fingerprint
 from accel.train.fit import Listener, Run
@@ -25,7 +26,7 @@ from accel.train.quantizer import SATURATING, Levels, quantize
 from accel.train.recipe import Recipe
 from accel.train.samples import Images, Labels, pick_device
 from accel.train.steps import SPREAD, LayerSteps, StepRule
-from accel.train.walk import Accumulating, activations, origins, scores
+from accel.train.walk import Accumulating, activations, bounded, origins, scores
 
 FindStep = Callable[[NDArray[np.float32], int, int], float]
 """From weights, the lowest and the highest code to a step: `accel.quantize.l2_step`, for one."""
@@ -101,7 +102,8 @@ def retrain_quantized(
     run = Run(module, pruned, images, labels, recipe, _precise(pick_device(device)), validation)
     what = fingerprint(pruned, images, labels, recipe) | _fingerprint(program, rule, find_step) if checkpoint else {}
     run.train(Checkpoint(Path(checkpoint), what) if checkpoint else None, progress)
-    signal_steps = {name: float(steps[0]) for name, steps in module.signal_steps.values().items()}
+    steps, known = module.signal_steps.values(), {layer.name for layer in pruned.network.layers}
+    signal_steps = {name: float(steps[name][0]) for name in steps if name in known}
     return Retrained(pruned.with_network(to_network(module)), module.weight_steps.values(), signal_steps)
 
 
@@ -128,7 +130,9 @@ class QuantizedModule(NetworkModule):
         learned = self.rule.weights == "learn"
         self.weight_steps = LayerSteps({x.name: x.weight_steps for x in program.mac_layers}, learned)
         summing = [x for x in program.layers if isinstance(x, Accumulating) and x.requantize is not None]
-        self.signal_steps = LayerSteps({x.name: x.output.step for x in summing}, self.rule.signals == "learn")
+        signal_steps = {x.name: x.output.step for x in summing}
+        self.signal_steps = LayerSteps(signal_steps, self.rule.signals == "learn", _joined(network, program))
+        self.highest = _highest(network, program)
         self.levels = {x.name: Levels.of_signal(x.output.format, x.relu) for x in summing}
         self.weight_levels = {x.name: Levels.of_weights(x.weight_bits, learned) for x in program.mac_layers}
 
@@ -155,8 +159,15 @@ class QuantizedModule(NetworkModule):
         """Quantise a layer's sums, the last one's excepted."""
         if layer.requantize is None:
             return sums
-        levels = self.levels[layer.name]
-        return quantize(sums, self.signal_steps[layer.name], levels, levels.gradient_scale(math.prod(sums.shape[1:])))
+        levels, step = self.levels[layer.name], self.signal_steps[layer.name]
+        values = quantize(sums, step, levels, levels.gradient_scale(math.prod(sums.shape[1:])))
+        return bounded(values, _nearest(self.highest[layer.name], step)) if layer.name in self.highest else values
+
+    def bound(self, layer: ClipLayer) -> Tensor:
+        """Return the bound of the network's clip, rounded to the step as it is now."""
+        clip, step = self.network[layer.name], self._step_of(layer.inputs[0])
+        assert isinstance(clip, Clip)  # as was checked
+        return _nearest(clip.highest, torch.as_tensor(step, dtype=torch.float64))
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """Return also the steps that are learned, which do not decay and have a rate of their own."""
@@ -192,10 +203,39 @@ class QuantizedModule(NetworkModule):
     def _found_steps(self, layer: MacLayer, find_step: FindStep) -> NDArray[np.float64]:
         """Return the steps, one for each that the Program has, of the weights that are kept."""
         weight, highest = self.operation(layer.name).weight.cpu().numpy(), self.weight_levels[layer.name].highest
-        rows, kept = layer.weight_steps.size, layer.kept
+        rows, groups = layer.weight_steps.size, layer.shape[1] // weight.shape[1]
+        kept = group_weights(layer.kept.astype(np.int64), layer.shape, groups) > 0
         parts = [row[keep] for row, keep in zip(weight.reshape(rows, -1), kept.reshape(rows, -1), strict=True)]
         steps = np.array([find_step(part, -highest, highest) if part.any() else 0.0 for part in parts])
         return np.maximum(steps, steps.max() * SPREAD or 1.0)
+
+
+def _joined(network: Network, program: Program) -> set[str]:
+    """Return the layers whose signals a concatenation joins: one step for both, which lowering finds from theirs."""
+    made_by, known = origins(program), {layer.name for layer in network.layers}
+    found = {made_by[x] for layer in program.layers if isinstance(layer, ConcatLayer) for x in layer.inputs}
+    own = [layer for layer in program.layers if layer.name in found - known]
+    return found | {made_by[source] for layer in own for source in layer.inputs}
+
+
+def _highest(network: Network, program: Program) -> dict[str, float]:
+    """Return the bounds of clips that are part of a layer's requantisation, by that layer."""
+    made_by, lowered = origins(program), {layer.name for layer in program.layers}
+    highest, moved = dict[str, float](), dict[str, str]()
+    for layer in network.layers:
+        if layer.name in lowered:
+            continue
+        source = moved[layer.name] = moved.get(layer.inputs[0], layer.inputs[0])
+        if isinstance(layer, Clip):
+            name = made_by[source]
+            highest[name] = min(layer.highest, highest.get(name, math.inf))
+    return highest
+
+
+def _nearest(highest: float, step: Tensor) -> Tensor:
+    """Return a bound as lowering rounds it to whole steps."""
+    whole = step.detach()
+    return (highest / whole + 0.5).floor() * whole
 
 
 def _check_rule(program: Program, rule: StepRule, find_step: FindStep | None) -> None:

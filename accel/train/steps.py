@@ -1,7 +1,7 @@
 """Quantiser steps in training: kept, found anew, or learned."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,14 +60,17 @@ class LayerSteps(nn.Module):
     ----------
     steps : mapping of layer name to float, or float array (M,)
     learned : bool
+    fixed : collection of str
+        Layers whose steps do not learn in any case.
     """
 
-    def __init__(self, steps: Mapping[str, ArrayLike], learned: bool) -> None:
+    def __init__(self, steps: Mapping[str, ArrayLike], learned: bool, fixed: Collection[str] = ()) -> None:
         super().__init__()
         self.learned = learned
         self.places = {name: place for place, name in enumerate(steps)}  # names may hold dots, those of parameters none
         tensors = [torch.tensor(np.atleast_1d(step), dtype=torch.float64) for step in steps.values()]
-        self.tensors = nn.ParameterList([nn.Parameter(tensor, requires_grad=learned) for tensor in tensors])
+        learning = [learned and name not in fixed for name in steps]
+        self.tensors = nn.ParameterList(map(nn.Parameter, tensors, learning))
         for place, tensor in enumerate(tensors):
             self.register_buffer(f"least{place}", tensor * SMALLEST, persistent=False)
 

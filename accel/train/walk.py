@@ -4,13 +4,25 @@ from collections import Counter
 from typing import Protocol
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from accel.errors import EspalierError
 from accel.network import INPUT
-from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
+from accel.program import (
+    AddLayer,
+    AvgPoolLayer,
+    ClipLayer,
+    ConcatLayer,
+    FlattenLayer,
+    MacLayer,
+    MaxPoolLayer,
+    Program,
+    ProgramLayer,
+    ReluLayer,
+)
 from accel.train.module import filled, padded
 from accel.train.quantizer import SATURATING
 
@@ -21,10 +33,16 @@ class Arithmetic(Protocol):
     """What a walk over a Program leaves open."""
 
     def arrays(self, layer: MacLayer) -> tuple[Tensor, Tensor]:
-        """Return the weights, (M, C, height, width) or (M, C) as the layer has a window or not, and the biases (M,)."""
+        """Return the weights, (M, C, height, width) or (M, C) as the layer has a window or not, and the biases (M,).
+
+        Of a grouped convolution C may be the maps of one group.
+        """
 
     def finished(self, layer: Accumulating, sums: Tensor) -> Tensor:
         """Return the output of a layer whose accumulators are worth `sums`, its ReLU not yet applied."""
+
+    def bound(self, layer: ClipLayer) -> Tensor:
+        """Return the real value above which a layer clips."""
 
 
 def activations(program: Program, arithmetic: Arithmetic, images: Tensor) -> dict[str, Tensor]:
@@ -61,7 +79,10 @@ def check_accumulators(program: Program) -> None:
 
 
 def origins(program: Program) -> dict[str, str]:
-    """Return for every tensor which layer, or ``"input"``, made its codes: pools and others only move them."""
+    """Return for every tensor which layer, or ``"input"``, made its codes: pools and others only move them.
+
+    Of a concatenation it is the one that made the first of its codes; those of the other mean the same.
+    """
     found = {INPUT: INPUT}
     for layer in program.layers:
         found[layer.name] = layer.name if isinstance(layer, Accumulating) else found[layer.inputs[0]]
@@ -110,6 +131,10 @@ def _made(program: Program, layer: ProgramLayer, arithmetic: Arithmetic, *inputs
             return F.max_pool2d(filled(x, layer.window, -float("inf")), layer.window.kernel, layer.window.stride)
         case ReluLayer():
             return F.relu(x)
+        case ClipLayer():
+            return bounded(F.relu(x), arithmetic.bound(layer))
+        case ConcatLayer():
+            return torch.cat(inputs, dim=1)
         case FlattenLayer():
             return x.flatten(1)
     raise EspalierError(f"{layer.name}: a {type(layer).__name__} cannot be trained")
@@ -119,7 +144,12 @@ def _multiplied(layer: MacLayer, x: Tensor, weight: Tensor, bias: Tensor) -> Ten
     if layer.window is None:
         return F.linear(x, weight, bias)
     maps, padding = padded(x, layer.window)
-    return F.conv2d(maps, weight, bias, layer.window.stride, padding)
+    return F.conv2d(maps, weight, bias, layer.window.stride, padding, groups=layer.shape[1] // weight.shape[1])
+
+
+def bounded(values: Tensor, highest: Tensor) -> Tensor:
+    """Return values, those above `highest` replaced by it; only they get no gradient."""
+    return torch.where(values > highest, highest.to(values.dtype), values)
 
 
 def _matching(program: Program, layer: AddLayer) -> list[float]:
