@@ -34,6 +34,27 @@ def linear(scale: Any = HALF, zero: Any = ZERO, **settings: Any) -> Quantized:
     return g
 
 
+def integer(op: str) -> Quantized:
+    """Return an operator of integers that reads the codes of the image, and what makes scores of its sums."""
+    g = small()
+    g.nodes.pop()  # the DequantizeLinear, so that the image's integers are read
+    g.last = g.nodes[-1].output[0]
+    if op == "MatMulInteger":
+        g.node("Flatten")
+    shape = (3, 2, 3, 3) if op == "ConvInteger" else (128, 3)
+    g.node(op, "", g.constant(g.rng.integers(-7, 8, shape).astype(np.int8)))
+    g.node("DequantizeLinear", "", g.constant(HALF))
+    return g
+
+
+def dynamic() -> Quantized:
+    """Return a network as it is when onnxruntime quantises each image by its own range."""
+    g = Quantized("batch", 2, 8, 8)
+    g.node("DynamicQuantizeLinear", outputs=["codes", "scale", "zero"], name="dynamic")
+    g.node("ConvInteger", "codes", g.constant(np.ones((3, 2, 3, 3), np.int8)), "zero")
+    return g
+
+
 def behind(*nodes: tuple[str, dict[str, Any]], step: float = 0.5) -> Quantized:
     """Return a quantised convolution with nodes behind it."""
     g = small()
@@ -201,6 +222,9 @@ def weighted(value: float) -> Quantized:
 REFUSED: list[tuple[str, Callable[[], Drawing], str]] = [
     ("a weight that is none", lambda: weighted(np.nan), "'weight_codes': input 0 holds a value that is not finite"),
     ("an infinite weight", lambda: weighted(np.inf), "'weight_codes': input 0 holds a value that is not finite"),
+    ("ConvInteger", lambda: integer("ConvInteger"), "ConvInteger 'convinteger1': gives sums whose scale the file"),
+    ("MatMulInteger", lambda: integer("MatMulInteger"), "MatMulInteger 'matmulinteger2': gives sums whose scale"),
+    ("dynamic", dynamic, "DynamicQuantizeLinear 'dynamic': finds another scale for each image, a Program has one;"),
     ("BipolarQuant", lambda: quant(1, op="BipolarQuant"), "BipolarQuant 'bipolarquant4': has the two codes -1 and 1"),
     ("one bit", lambda: quant(1, 0, 1), "Quant 'quant4': has 1 bit with a sign, the codes -1 and 1 and none for zero"),
     ("CEIL", lambda: quant(1, 0, 4, mode="CEIL"), "Quant 'quant4': attribute rounding_mode is CEIL, expected one of"),

@@ -12,7 +12,7 @@ from accel.interchange.onnx_builder import Builder, Value, whole
 from accel.interchange.onnx_file import DOMAINS, MOST_ELEMENTS, QONNX_DOMAINS, Graph, Node, in_file, read_graph
 from accel.interchange.onnx_nodes import OPERATORS, Function
 from accel.interchange.onnx_program import Making, boundaries, float_notes
-from accel.interchange.onnx_quantizers import QUANTIZED_OPERATORS
+from accel.interchange.onnx_quantizers import NEVER_READ, QUANTIZED_OPERATORS
 from accel.network import INPUT, Flatten, Layer, Network, Shape, Weighted
 from accel.program import Program
 from accel.pruned import PrunedNetwork
@@ -21,7 +21,7 @@ from accel.sparsity import Dense, LayerMask
 TO_FIRST = (0, 3, 1, 2)  # the transposition of channels-last maps that ONNX's convolution reads
 QUANTIZED = {
     "Quant", "IntQuant", "BipolarQuant", "Trunc", "QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul",
-    "ConvInteger", "MatMulInteger",
+    "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear",
 }  # fmt: skip
 
 
@@ -127,7 +127,8 @@ def _layers_of(
     input_shape = start(builder, nodes)
     for node in nodes:
         if node.op not in operators or node.domain not in domains:
-            raise node.refused(f"is no operator that is read here; those are {', '.join(sorted(operators))}")
+            names = ", ".join(sorted(operators.keys() - NEVER_READ))
+            raise node.refused(f"is no operator that is read here; those are {names}")
         try:
             operators[node.op](builder, node)
         except EspalierError as error:

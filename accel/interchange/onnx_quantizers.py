@@ -68,6 +68,19 @@ def bipolar(builder: Builder, node: Node) -> None:
     raise node.refused("has the two codes -1 and 1 and none for zero; expected Quant with 2 bits or more")
 
 
+def unscaled(builder: Builder, node: Node) -> None:
+    """ConvInteger, MatMulInteger: refused, for what their sums are worth stands nowhere in the file."""
+    raise node.refused(
+        "gives sums whose scale the file does not hold; expected QDQ: DequantizeLinear before a Conv or MatMul. "
+        "Of what espalier exported keep the sidecar beside it, or export with --format qcdq"
+    )
+
+
+def dynamic(builder: Builder, node: Node) -> None:
+    """DynamicQuantizeLinear: refused."""
+    raise node.refused("finds another scale for each image, a Program has one; quantise statically, as QDQ")
+
+
 def trunc(builder: Builder, node: Node) -> None:
     """Trunc: low bits dropped from a signal whose codes are whole multiples of its scale."""
     second = len(node.inputs) == 6  # QONNX's second version has a scale of its own behind the truncation
@@ -396,8 +409,11 @@ def _integer(builder: Builder, node: Node, index: int, default: int) -> int:
 QUANTIZED_OPERATORS: dict[str, Function] = OPERATORS | {
     "BipolarQuant": bipolar,
     "Clip": clip_codes,
+    "ConvInteger": unscaled,
     "DequantizeLinear": dequantize_linear,
+    "DynamicQuantizeLinear": dynamic,
     "IntQuant": quant,
+    "MatMulInteger": unscaled,
     "QLinearConv": qlinear_conv,
     "QLinearMatMul": qlinear_matmul,
     "Quant": quant,
@@ -405,3 +421,4 @@ QUANTIZED_OPERATORS: dict[str, Function] = OPERATORS | {
     "Transpose": transpose_constant,
     "Trunc": trunc,
 }
+NEVER_READ = {"BipolarQuant", "ConvInteger", "DynamicQuantizeLinear", "MatMulInteger"}  # known, to say what instead
