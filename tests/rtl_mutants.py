@@ -1,6 +1,6 @@
 """The mutation score of the hardware: how many small errors in it the self-checking testbench notices.
 
-    python tests/rtl_mutants.py --mutants 400 --seed 1
+    python tests/rtl_mutants.py --mutants 320 --seed 1 --jobs 1700
 
 emits a 2x2 array for random jobs (`rtl_layers`), plants a sample of mutants (`reports.mutate`), runs the testbench on
 each, tries to prove each survivor equivalent (`reports.mutate_proof`), and writes mutation.json and README.md into
@@ -11,7 +11,6 @@ another design, other jobs or another sample begin anew.
 import argparse
 import hashlib
 import json
-import re
 import resource
 from collections import Counter
 from collections.abc import Sequence
@@ -45,12 +44,39 @@ ARRAY = MacArray(
     layers=4,
 )
 MOST_CYCLES = 2000  # of an image
-EXPLAINED = (  # what is known of a survivor, by its place; the first that fits
-    (r"SRST|\brst\b", "matters in reset only; the testbench resets once, where all registers have their first values"),
-    (r"memrd|_DATA", "what a memory gives in a cycle in which nobody reads it"),
-    (r"load__payload", "an upper bit of a loaded word: a value that no random job needs"),
-    (r"rounded|\$sshr|\$shl|\$add|\$sub|\$lt|\$gt|\$le|\$ge|\$eq", "arithmetic at values that no random job reaches"),
-)
+FOUND_BY_HAND = {  # why the sample's survivors survive that yosys does not prove equivalent, by error and place
+    "cnot1 $procdff$10623 D[41] = load__payload[41]": (
+        "inverts bit 14 of a loaded word only while bit 112 of it is 1: a word that no job has"
+    ),
+    "const0 core.sequencer.$memrd$layers$espalier.v:9927$6410 DATA[97]": (
+        "bit 5 of a layer's input width, which 0 is right for in maps narrower than 32: no random job has a wider one"
+    ),
+    "cnot1 $auto$ff.cc:337:slice$11220 Q[21] = cycles[22]": (
+        "a bit of the cycle counter beyond 2^21: no image of these jobs takes so long"
+    ),
+    "const0 $add$espalier.v:102$10 A[24] = cycles[24]": (
+        "a bit of the cycle counter beyond 2^23: no image of these jobs takes so long"
+    ),
+    "inv core.drain.column0.$reduce_or$espalier.v:3170$1990 A[1]": (
+        "what falls off in a shift by 32 to 47: counts only if all other bits below are 0 and rounding asks"
+    ),
+    "const1 core.drain.column1.$reduce_or$espalier.v:4363$2457 A[27]": (
+        "what falls off in a shift by 32 to 47: counts only if all other bits below are 0 and rounding asks"
+    ),
+    "const0 $auto$opt_expr.cc:277:group_cell_inputs$10724 Y[8] = core.drain.column1.$66[8]": (
+        "an overflow in which this one bit alone of the bits above differs from the sign"
+    ),
+    "const0 $auto$opt_expr.cc:277:group_cell_inputs$10796 B[0] = core.drain.column0.$134[0]": (
+        "no error with these formats: TRN_ZERO adds 1 to negative values, and the one format that has it, unsigned "
+        "with SAT_ZERO, gives 0 for both"
+    ),
+    "inv core.sequencer.tiles.$procmux$7660 A[9]": (
+        "no error: the sign's bit of a map's origin; addresses are the bits below it in its sums"
+    ),
+    "const1 core.drain.column1.$add$espalier.v:4398$2492 Y[8] = core.drain.column1.$109[8]": (
+        "no error with these formats: RND_MIN_INF's only format wraps to 7 bits, and this is bit 8"
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -73,8 +99,7 @@ class Row:
             return "equivalent, proven: no input and no state makes a difference"
         if self.proof:
             return "equivalent but for reset, proven; the testbench resets once, at the start"
-        known = (reason for pattern, reason in EXPLAINED if re.search(pattern, self.mutant.place))
-        return "not proven: " + next(known, "open")
+        return FOUND_BY_HAND.get(f"{self.mutant.mode} {self.mutant.place}", "open")
 
 
 def draw_jobs(count: int, seed: int) -> list[Job]:
@@ -182,15 +207,20 @@ def page(made: dict[str, object], rows: Sequence[Row]) -> str:
         "| ---: | --- | --- | --- |",
     ]
     lines += [f"| {row.mutant.number} | {row.mutant.mode} | `{row.mutant.place}` | {row.reason} |" for row in survivors]
+    lines += [
+        "",
+        "Proofs are yosys's (`reports.mutate_proof`). The other reasons were found by hand in the netlist, and are not",
+        "proven; the score counts these survivors as missed.",
+    ]
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
     """Measure the score and write it down."""
     parser = argparse.ArgumentParser(description="The mutation score of the hardware.")
-    parser.add_argument("--mutants", type=int, default=400)
+    parser.add_argument("--mutants", type=int, default=320)
     parser.add_argument("--seed", type=int, default=1, help="of the sample and of the jobs")
-    parser.add_argument("--jobs", type=int, default=250)
+    parser.add_argument("--jobs", type=int, default=1700)
     parser.add_argument("--simulator", default="verilator", choices=list(simulators.COMMANDS))
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--work", type=Path, default=Path("build") / "mutation", help="where a stopped run goes on")
