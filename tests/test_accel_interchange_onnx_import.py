@@ -146,6 +146,17 @@ class TestOperators:
             g.node("ReduceMean", "", g.constant(np.array([-1, -2])), keepdims=0)
         self.check(g, tmp_path)
 
+    @pytest.mark.parametrize("name", ["main_graph", "torch_jit", ""])
+    def test_a_name_that_says_nothing(self, name: str, tmp_path: Path) -> None:
+        """Exporters call every graph the same: then the network has the name of its file; else the graph's."""
+        g = small()
+        g.conv(3, 2, 3)
+        model = g.model()
+        assert import_model(g.save(tmp_path / "mine.onnx")).result.network.name == "drawn"
+        model.graph.name = name
+        (tmp_path / "mine.onnx").write_bytes(model.SerializeToString())
+        assert import_model(tmp_path / "mine.onnx").result.network.name == "mine"
+
     def test_a_dead_branch_is_left_out(self, tmp_path: Path) -> None:
         """What no output depends on is not read, whatever it is."""
         g = small()

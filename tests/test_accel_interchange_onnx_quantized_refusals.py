@@ -55,6 +55,23 @@ def dynamic() -> Quantized:
     return g
 
 
+def microsoft() -> Quantized:
+    """Return a network of onnxruntime's own operators, which its quantiser writes as QOperator."""
+    g = small()
+    g.node("QGemm", domain="com.microsoft", name="gemm")
+    return g
+
+
+def softmax() -> Quantized:
+    """Return a network whose softmax was quantised too."""
+    g = small()
+    g.qconv(3, 2)
+    g.quantize(0.5)
+    g.node("Softmax", axis=1)
+    g.quantize(1 / 256, signed=False)
+    return g
+
+
 def behind(*nodes: tuple[str, dict[str, Any]], step: float = 0.5) -> Quantized:
     """Return a quantised convolution with nodes behind it."""
     g = small()
@@ -224,6 +241,8 @@ REFUSED: list[tuple[str, Callable[[], Drawing], str]] = [
     ("an infinite weight", lambda: weighted(np.inf), "'weight_codes': input 0 holds a value that is not finite"),
     ("ConvInteger", lambda: integer("ConvInteger"), "ConvInteger 'convinteger1': gives sums whose scale the file"),
     ("MatMulInteger", lambda: integer("MatMulInteger"), "MatMulInteger 'matmulinteger2': gives sums whose scale"),
+    ("QOperator", microsoft, "QGemm 'gemm': is of the domain 'com.microsoft', expected one of ONNX's or QONNX's own;"),
+    ("a quantised softmax", softmax, "QuantizeLinear 'quantizelinear8': reads what Softmax or ArgMax gives; these may"),
     ("dynamic", dynamic, "DynamicQuantizeLinear 'dynamic': finds another scale for each image, a Program has one;"),
     ("BipolarQuant", lambda: quant(1, op="BipolarQuant"), "BipolarQuant 'bipolarquant4': has the two codes -1 and 1"),
     ("one bit", lambda: quant(1, 0, 1), "Quant 'quant4': has 1 bit with a sign, the codes -1 and 1 and none for zero"),

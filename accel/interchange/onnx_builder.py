@@ -48,8 +48,9 @@ class Value:
 class Builder:
     """Layers so far, and what each tensor of the graph is among them.
 
-    Of a quantised graph also: constants as codes (`coded`), ranges of integers that are narrower than their type, and
-    for each layer the node that it is of and the constants that are its weights and are summed to its biases.
+    `sizes` are those that the graph computes of its tensors' shapes. Of a quantised graph also: constants as codes
+    (`coded`), ranges of integers that are narrower than their type, and for each layer the node that it is of and the
+    constants that are its weights and are summed to its biases.
     """
 
     graph: Graph
@@ -60,6 +61,7 @@ class Builder:
     notes: list[str] = field(default_factory=list)
     coded: dict[str, Coded] = field(default_factory=dict)
     ranges: dict[str, tuple[int, int]] = field(default_factory=dict)
+    sizes: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     nodes: dict[str, Node] = field(default_factory=dict)
     weights: dict[str, str] = field(default_factory=dict)
     biases: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
@@ -74,11 +76,13 @@ class Builder:
         name = self._name(node, index)
         if name in self.constants:
             raise node.refused(f"input {index} ({name!r}) is a constant, expected a signal")
+        if name in self.sizes:
+            raise node.refused(f"reads {name!r}, sizes that a Shape gives; expected only a Reshape to")
         if name not in self.values:
             raise node.refused(f"reads {name!r}, which no earlier node gives: the graph has a cycle or a gap")
         value = self.values[name]
         if value.final:
-            raise node.refused("reads what Softmax or ArgMax gives; these may only stand at the end")
+            raise node.refused("reads what Softmax or ArgMax gives; these may only stand at the end, not quantised")
         if value.pad != NO_PAD and not pad:
             raise node.refused("a Pad stands before it; expected a convolution or pool, which takes the zeros in")
         if value.units is not None and not codes:

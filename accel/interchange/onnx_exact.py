@@ -123,6 +123,7 @@ def needed_scale(sums: Sequence[Sums], form: FixedFormat) -> Requantize:
     if scale is None:
         raise EspalierError(
             f"its scale: no 16-bit multiplier and shift give the codes of the quotient {float(sums[0].ratio):g} "
-            f"for all sums {sums[0].low}..{sums[0].high}; use scales that are powers of two"
+            f"for all sums {sums[0].low}..{sums[0].high}; use scales that are powers of two, "
+            "or import the float network and quantise that (espalier import --data, espalier quantize)"
         )
     return scale

@@ -21,6 +21,7 @@ MOST_ELEMENTS = 1 << 28  # of one tensor
 MOST_DIMENSIONS = 16
 MOST_BYTES = 1 << 31  # of a file, as protobuf has it
 NIBBLES = {21: (0, 15), 22: (-8, 7)}  # UINT4 and INT4: https://onnx.ai/onnx/technical/int4.html
+NO_NAMES = ("", "main_graph", "torch_jit", "torch-jit-export", "tf2onnx")  # exporters' own, of every graph
 QONNX_DOMAINS = ("qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas")
 DOMAINS = ("", "ai.onnx", *QONNX_DOMAINS)
 
@@ -127,7 +128,7 @@ def _graph(model: Any, path: Path) -> Graph:
     constants = {text_of(tensor.name): to_array(tensor, path.parent) for tensor in graph.initializer}
     inputs = tuple((text_of(value.name), _shape(value)) for value in graph.input if value.name not in constants)
     return Graph(
-        text_of(graph.name) or path.stem,
+        path.stem if text_of(graph.name) in NO_NAMES else graph.name,
         opset,
         tuple(_node(node, path.parent) for node in graph.node),
         constants,
@@ -156,7 +157,8 @@ def _node(node: Any, folder: Path) -> Node:
     op, domain, name = map(text_of, (node.op_type, node.domain, node.name))
     found = Node(op, domain, name, tuple(map(text_of, node.input)), tuple(map(text_of, node.output)), attributes)
     if node.domain not in DOMAINS:
-        raise found.refused(f"is of the domain {node.domain!r}, expected one of ONNX's or QONNX's own")
+        hint = "; quantise as QDQ (quant_format=QuantFormat.QDQ)" if node.domain == "com.microsoft" else ""
+        raise found.refused(f"is of the domain {node.domain!r}, expected one of ONNX's or QONNX's own{hint}")
     if not any(node.output):
         raise found.refused("has no output")
     return found

@@ -12,6 +12,16 @@ import numpy as np
 
 from accel.interchange.onnx_builder import NO_PAD, Builder, Value, in_our_order, vector
 from accel.interchange.onnx_file import Constant, Node
+from accel.interchange.onnx_shapes import (
+    cast,
+    gather,
+    joined_sizes,
+    shape,
+    slice_,
+    squeezed_size,
+    unsqueeze,
+    wanted_shape,
+)
 from accel.interchange.onnx_windows import conv_window, pool_window, summed
 from accel.network import (
     Add,
@@ -177,24 +187,27 @@ def flatten(builder: Builder, node: Node) -> None:
 def reshape(builder: Builder, node: Node) -> None:
     """Reshape to (batch, features), or to the shape that there is."""
     value = builder.value(node, codes=True)
-    shape, wanted = builder.graph_shape(value), builder.integers(node, 1, "shape")
-    if not wanted:
+    before, (asked, counted) = builder.graph_shape(value), wanted_shape(builder, node)
+    if not asked:
         raise node.refused("has no constant shape; expected (batch, features)")
     batch = _batch(builder)
-    keeps = wanted[0] in (0, -1, 1, batch) and not (wanted[0] == 0 and node.get("allowzero", 0))
-    free = wanted.count(-1) <= 1
-    features = math.prod(shape)
-    same = [size if size else shape[i] if i < len(shape) else -2 for i, size in enumerate(wanted[1:])]
-    if keeps and free and len(wanted) == len(shape) + 1 and all(a in (b, -1) for a, b in zip(same, shape, strict=True)):
+    keeps = asked[0] in (0, -1, 1, batch) and not (asked[0] == 0 and not counted and node.get("allowzero", 0))
+    free = asked.count(-1) <= 1
+    features = math.prod(before)
+    same = [size if size else before[i] if i < len(before) else -2 for i, size in enumerate(asked[1:])]
+    alike = len(same) == len(before) and all(a in (b, -1) for a, b in zip(same, before, strict=True))
+    if keeps and free and alike:
         builder.alias(node, value)
-    elif keeps and free and len(wanted) == 2 and wanted[1] in (-1, features):
+    elif keeps and free and len(asked) == 2 and asked[1] in (-1, features):
         _flatten(builder, node, value)
     else:
-        raise node.refused(f"gives the shape {wanted} from {shape}, expected (batch, {features}): a flatten")
+        raise node.refused(f"gives the shape {asked} from {before}, expected (batch, {features}): a flatten")
 
 
 def squeeze(builder: Builder, node: Node) -> None:
-    """Squeeze of maps of one pixel."""
+    """Squeeze of maps of one pixel, or of one size."""
+    if squeezed_size(builder, node):
+        return
     value = builder.value(node, codes=True)
     axes, expected = builder.integers(node, 1, "axes"), (1, 2) if value.last else (2, 3)
     pixel = len(builder.shape(value)) == 3 and builder.shape(value)[1:] == (1, 1)
@@ -231,7 +244,9 @@ def pad(builder: Builder, node: Node) -> None:
 
 
 def concat(builder: Builder, node: Node) -> None:
-    """Concat on the maps: of more than two inputs a chain."""
+    """Concat on the maps: of more than two inputs a chain. Or of sizes."""
+    if joined_sizes(builder, node):
+        return
     values = [builder.value(node, index, codes=True) for index in range(max(1, len(node.inputs)))]
     rank = len(builder.shape(values[0])) + 1
     axis = rank - 1 if values[0].last else 1
@@ -373,6 +388,7 @@ OPERATORS: dict[str, Function] = {
     "ArgMax": ending,
     "AveragePool": average_pool,
     "BatchNormalization": batch_normalization,
+    "Cast": cast,
     "Clip": clip,
     "Concat": concat,
     "Constant": constant,
@@ -380,6 +396,7 @@ OPERATORS: dict[str, Function] = {
     "Div": divide,
     "Dropout": identity,
     "Flatten": flatten,
+    "Gather": gather,
     "Gemm": gemm,
     "GlobalAveragePool": global_average_pool,
     "Identity": identity,
@@ -391,8 +408,11 @@ OPERATORS: dict[str, Function] = {
     "ReduceMean": reduce_mean,
     "Relu": relu,
     "Reshape": reshape,
+    "Shape": shape,
+    "Slice": slice_,
     "Softmax": ending,
     "Squeeze": squeeze,
     "Sub": subtract,
     "Transpose": transpose,
+    "Unsqueeze": unsqueeze,
 }
