@@ -121,7 +121,8 @@ def _header_length(data: bytes) -> int:
 
 def _read_header(data: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
     if data[: len(MAGIC)] != MAGIC:
-        raise EspalierError(f"{path}: is not an Espalier file: it starts with {data[:8]!r}, expected {MAGIC!r}")
+        hint = "; espalier import reads ONNX files" if os.fspath(path).endswith(".onnx") else ""
+        raise EspalierError(f"{path}: is not an Espalier file: it starts with {data[:8]!r}, expected {MAGIC!r}{hint}")
     version = int.from_bytes(data[len(MAGIC) : len(MAGIC) + 2], "little")
     whole = len(data) >= _PREFIX + _DIGEST and hashlib.sha256(data[:-_DIGEST]).digest() == data[-_DIGEST:]
     if not whole:

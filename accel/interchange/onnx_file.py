@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from accel import archive
 from accel.errors import EspalierError
 
 OLDEST_OPSET = 13
@@ -88,8 +89,11 @@ def read_graph(path: str | os.PathLike[str]) -> Graph:
     onnx, path = onnx_package(), Path(path)
     if path.stat().st_size > MOST_BYTES:
         raise EspalierError(f"{path}: has more than {MOST_BYTES >> 30} GiB, which no ONNX file has")
+    data = path.read_bytes()
+    if data.startswith(archive.MAGIC):
+        raise EspalierError(f"{path}: is an Espalier file already, no ONNX file")
     try:
-        model = onnx.ModelProto.FromString(path.read_bytes())
+        model = onnx.ModelProto.FromString(data)
     except Exception as error:  # protobuf's own class, of a package that is no dependency of ours
         raise EspalierError(f"{path}: is not an ONNX file, or was cut or changed") from error
     if not model.HasField("graph") or not model.graph.node:
