@@ -149,7 +149,8 @@ def _multiplied(layer: MacLayer, x: Tensor, weight: Tensor, bias: Tensor) -> Ten
 
 def bounded(values: Tensor, highest: Tensor) -> Tensor:
     """Return values, those above `highest` replaced by it; only they get no gradient."""
-    return torch.where(values > highest, highest.to(values.dtype), values)
+    limit = highest.to(values)
+    return torch.where(values > limit, limit, values)
 
 
 def _matching(program: Program, layer: AddLayer) -> list[float]:
