@@ -19,13 +19,14 @@ from accel.network import INPUT
 from accel.program import MacLayer, Program
 from sim import packed
 from sim.instructions import Choice, choose
-from sim.kernels.dots import LANES, LINE_BYTES
+from sim.kernels.dots import LANES
 from sim.packed import Listed
 from sim.plan import Plan, Stores, planes_of
 
 Codes = NDArray[Any]
-FEWEST_BLOCKS, MOST_BLOCKS = 4, 16  # of a chunk: fewer do not fill the tiles of fully connected layers
-CHUNK_BYTES = 1 << 21  # what the tensors of a chunk may take before it is cut smaller: the second-level cache
+FEWEST_BLOCKS, MOST_BLOCKS = 4, 64  # of a chunk: fewer do not fill the tiles of fully connected layers
+CHUNK_BYTES = 1 << 25  # that all tensors of a chunk may take: with less, threads wait for Python too often
+LARGEST_CHUNK = 1 << 27  # for the sake of `FEWEST_BLOCKS`
 PACKED_TYPES = (np.uint8, np.int8, np.int16, np.int64)  # of input codes that are packed as they come
 
 
@@ -61,9 +62,9 @@ class Engine:
         self._stores, self._lock = Stores(program), Lock()
         self._listed: dict[str, Listed] = {}
         self._plans: dict[tuple[int, bool], Plan] = {}
-        lines = sum(store.block_lines for name, store in self._stores.packed.items() if self._stores.key(name) == name)
-        fitting = CHUNK_BYTES // (LINE_BYTES * max(lines, 1))
-        self._most_blocks = max(FEWEST_BLOCKS, min(MOST_BLOCKS, 1 << max(fitting, 1).bit_length() - 1))
+        block_bytes = self._stores.block_bytes
+        fitting = max(CHUNK_BYTES // block_bytes, min(FEWEST_BLOCKS, LARGEST_CHUNK // block_bytes), 1)
+        self._most_blocks = min(MOST_BLOCKS, 1 << fitting.bit_length() - 1)
 
     def run(self, codes: ArrayLike, threads: int | None = None, keep_tensors: bool = False) -> Result:
         """Run the Program on a batch.

@@ -4,6 +4,7 @@ Decided once for a Program (`Stores`): which tensors are packed, in which order 
 of zeros around them is. Then, for a number of blocks and with or without fusing, the steps themselves (`Plan`).
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -28,7 +29,7 @@ from accel.program import (
 )
 from sim import packed, wide
 from sim.kernels import packed_layers
-from sim.kernels.dots import LANES, Kind
+from sim.kernels.dots import LANES, LINE_BYTES, Kind
 from sim.layout import Behind, MacPlan, Place
 from sim.lists import order_by_taps
 from sim.packed import Buffers, Listed, MacStep, Run
@@ -68,6 +69,14 @@ class Stores:
     def key(self, name: str) -> str:
         """Return the tensor whose memory a packed tensor shares: a flatten moves nothing."""
         return self.program.roots[name] if name in self.maps else name
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes that all tensors of a block of 16 images take, those too that fusing leaves out."""
+        lines = sum(store.block_lines for name, store in self.packed.items() if self.key(name) == name)
+        signals = {name: signal for name, signal in self.program.signals.items() if name not in self.maps}
+        words = (math.prod(self.program.shapes[name]) * lane_type(x)().itemsize for name, x in signals.items())
+        return lines * LINE_BYTES + LANES * sum(words)
 
     def reads_packed(self, layer: ProgramLayer) -> bool:
         """Return whether a layer runs on packed tensors."""

@@ -12,6 +12,7 @@ from accel.errors import EspalierError
 from accel.network import INPUT, Window
 from accel.program import FlattenLayer, MaxPoolLayer, Program, ReluLayer
 from accel.signal import Requantize
+from sim import engine as engine_module
 from sim import golden
 from sim.engine import LANES, Engine, compile_program
 from sim.instructions import available
@@ -103,6 +104,29 @@ class TestPredictions:
         for wrong in (0, LANES, count - 1):
             labels = np.where(np.arange(count) == wrong, 0, 2)
             assert scores_of_pixels().error_rate(codes, labels, threads=2) == 1 / count
+
+
+class TestChunks:
+    @pytest.mark.parametrize(("side", "most"), [(8, 64), (128, 16), (512, 4), (704, 2), (2048, 1)])
+    def test_are_as_large_as_memory_allows(self, side: int, most: int) -> None:
+        """32 MiB for the tensors of a chunk, of 4 * LANES images 128 MiB; of less than LANES images there is none."""
+        pool = MaxPoolLayer("pool", (INPUT,), Window.square(2, 2))
+        engine = compile_program(program([pool], (1, side, side)))
+        assert engine.blocks(10**6, threads=1) == most
+        assert engine.blocks(LANES + 1, threads=1) == min(2, most)
+        assert engine.blocks(LANES + 1, threads=2) == 1
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    def test_do_not_show(self, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One block at a time, or all images at once: the same codes, and golden's."""
+        of = every_kind(np.random.default_rng(0))
+        whole = compile_program(of).run(PIXELS[:-3], threads=1).codes
+        monkeypatch.setattr(engine_module, "MOST_BLOCKS", 1)
+        engine = compile_program(of)
+        assert engine.blocks(len(PIXELS), threads) == 1
+        assert np.array_equal(engine.run(PIXELS[:-3], threads).codes, whole)
+        assert np.array_equal(whole[-2:], golden.run(of, PIXELS[-5:-3])[of.output])
+        assert not np.array_equal(whole[0], whole[1])
 
 
 class TestTensors:
