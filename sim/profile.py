@@ -92,7 +92,7 @@ def _fastest(run: Callable[[], Any], rounds: int) -> float:
     return min(found)
 
 
-def peak(kind: Kind, rounds: int = 30) -> float:
+def peak(kind: Kind, rounds: int = 1000) -> float:
     """Return the multiply-accumulates a second, in 10**9, of a kernel's dot products alone on one thread.
 
     Its loop with everything in the first-level cache: no layer can be faster.
