@@ -105,13 +105,13 @@ def test_retraining(tmp_path: Path) -> None:
     """Retrained as the Program computes it, few bits err less; the file is what the library gives for the seed."""
     pytest.importorskip("torch")
     widths = "--weight-bits", 2, "--signal-bits", 3
-    program, record = made(tmp_path, *widths, "--retrain", 8, "--seed", 5)
+    program, record = made(tmp_path, *widths, "--retrain", 4, "--seed", 5)
     rates = record["error_rates"]["test"]
     assert rates["result"] == error_rate(program, "test") < rates["quantized"] - 0.02
     assert record["emulated_images"] == len(datasets.load("digits", "test"))
     for seed in (5, 6):
         bench = Workbench(calibrated(), datasets.load("digits", "validation"))
-        recipe = retraining.recipe("digits", 8, seed=seed)
+        recipe = retraining.recipe("digits", 4, seed=seed)
         after, steps = quantizing.retrained(
             bench, Widths(2, 3), bench.calibration.steps, recipe, datasets.load("digits", "train")
         )
