@@ -50,6 +50,9 @@ class Overflow(IntEnum):
     WRAP_SM = 4  # sign-magnitude wrap (signed formats only)
 
 
+SATURATING = (Overflow.SAT, Overflow.SAT_SYM)  # outside the range is an end of it: the order of values is kept
+
+
 def round_shift(value: Any, shift: Any, mode: int) -> Any:
     """Return `value` / 2**`shift` rounded to an integer.
 

@@ -50,6 +50,11 @@ class Signal:
         return np.asarray(codes) * self.step
 
 
+def nearest_steps(value: Any, step: Any) -> Any:
+    """Return how many whole steps are nearest to a real `value`, ties upwards: of numbers, arrays or tensors."""
+    return (value / step + 0.5) // 1
+
+
 @dataclass(frozen=True, eq=False)
 class Requantize:
     """From accumulators to the next signal: ``accumulator * multiplier / 2**shift``, rounded, then overflow.

@@ -1,15 +1,15 @@
 """The constants of `sim.kernels.finishing`, for layers whose rounding adds a constant and whose overflow saturates."""
 
+from bisect import bisect_left
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.fixedpoint import Overflow, Rounding
+from accel.fixedpoint import SATURATING, Overflow, Rounding, round_shift
 from accel.program import MacLayer
 from sim.kernels.finishing import CONSTANTS
 
-SATURATING = Overflow.SAT, Overflow.SAT_SYM
 ADDED = (Rounding.RND, Rounding.RND_MIN_INF, Rounding.TRN)
 MOST_SHIFT = 52  # so that a stored code (0..255) and its rounding are at most 61 bits in front of the shift
 LEAST, MOST = -(1 << 31), (1 << 31) - 1  # accumulators
@@ -50,6 +50,6 @@ def _usual(layer: Any) -> bool:
 
 
 def _added(rounding: Rounding, shift: int) -> int:
-    """Return what is added before the shift, so that the floor is the rounded number."""
-    half = (1 << shift) >> 1
-    return {Rounding.RND: half, Rounding.RND_MIN_INF: max(half - 1, 0), Rounding.TRN: 0}[rounding]
+    """Return what is added before the shift, so that the floor is the rounded number: from the least that gives 1."""
+    one = 1 << shift
+    return one - bisect_left(range(one + 1), 1, key=lambda value: round_shift(value, shift, rounding))

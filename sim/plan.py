@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.fixedpoint import Overflow
+from accel.fixedpoint import SATURATING
 from accel.network import INPUT, Window
 from accel.program import (
     AddLayer,
@@ -35,7 +35,6 @@ from sim.lists import order_by_taps
 from sim.packed import Buffers, Listed, MacStep, Run
 from sim.storage import Packed, aligned, as_maps, fits_bytes, in_fours, lane_type, zero_of
 
-ORDERED = Overflow.SAT, Overflow.SAT_SYM  # the overflows that keep the order of sums, so that a pool may come first
 HALVES = Window.square(2, 2)
 
 
@@ -220,7 +219,8 @@ class Plan:
             pools = (
                 isinstance(after, MaxPoolLayer) and after.window == HALVES and not (pooled or height % 2 or width % 2)
             )
-            keeps_order = layer.output.format.overflow in ORDERED  # type: ignore[attr-defined]
+            # order is kept, so that a pool may come first
+            keeps_order = layer.output.format.overflow in SATURATING  # type: ignore[attr-defined]
             if not (isinstance(after, ReluLayer) or (pools and keeps_order)):
                 return
             pooled |= pools

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from programs import PIXEL, mac_layer
 
-from accel.fixedpoint import FixedFormat, Overflow, Rounding
+from accel.fixedpoint import SATURATING, FixedFormat, Overflow, Rounding
 from accel.program import MacLayer
 from accel.signal import Requantize, Signal
-from sim.finishing import ADDED, SATURATING, constants_of
+from sim.finishing import ADDED, constants_of
 from sim.kernels.finishing import ADDEND, HIGH, LOW, MULTIPLIER
 
 NO_FLOOR = -(1 << 31)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
-from accel.fixedpoint import FixedFormat, Overflow, Rounding
+from accel.fixedpoint import SATURATING, FixedFormat, Overflow, Rounding
 from accel.program import AddLayer, AvgPoolLayer, MacLayer, Program, ProgramLayer
 from accel.signal import Requantize, Signal
 
@@ -84,7 +84,7 @@ def never_rounds(requantize: Requantize) -> bool:
 
 def check_format(name: str, form: FixedFormat, target: str) -> None:
     """Raise EspalierError unless codes of `form` saturate."""
-    if form.overflow not in (Overflow.SAT, Overflow.SAT_SYM):
+    if form.overflow not in SATURATING:
         raise EspalierError(
             f"{name}: its codes overflow by {form.overflow.name}, {target} saturates; quantise with --overflow SAT"
         )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from accel import encoding
 from accel.errors import EspalierError
-from accel.fixedpoint import FixedFormat, Overflow, Rounding
+from accel.fixedpoint import SATURATING, FixedFormat, Overflow, Rounding
 from accel.grouped import across_groups
 from accel.network import (
     INPUT,
@@ -51,6 +51,7 @@ from accel.signal import (
     Requantize,
     Signal,
     integer_format,
+    nearest_steps,
     proven_accumulator_bits,
     signed_bits,
     sum_bits,
@@ -177,12 +178,12 @@ class _Lowering:
     def _is_bound(self, layer: Layer, source: str) -> bool:
         """Return whether an absorbed activation has an upper bound at which no requantisation saturates."""
         form = self.signals[source].format
-        saturates = form.overflow in (Overflow.SAT, Overflow.SAT_SYM)
+        saturates = form.overflow in SATURATING
         return isinstance(layer, Clip) and not (saturates and self._bound(layer, source) >= form.max_code)
 
     def _bound(self, layer: Clip, source: str) -> int:
         """Return the code of the upper bound: the nearest, the higher one in the middle between two."""
-        return math.floor(layer.highest / self.signals[source].step + 0.5)
+        return int(nearest_steps(layer.highest, self.signals[source].step))
 
     def _output_signal(self, name: str, accumulator_step: float, signed: bool = True) -> Signal:
         """Return the signal of a layer's output.
@@ -263,7 +264,7 @@ class _Lowering:
         if (form := self.formats.weights.get(layer.name)) is not None:
             return np.array([step_of(form)]), form.encode(matrix) * kept
         steps = self.calibration.weight_steps(layer, bits)
-        magnitude = np.minimum(np.floor(np.abs(matrix) / steps[:, None] + 0.5), highest)
+        magnitude = np.minimum(nearest_steps(np.abs(matrix), steps[:, None]), highest)
         return steps, (np.sign(matrix) * magnitude * kept).astype(np.int64)
 
     def _avg_pool(self, layer: Layer, window: Window) -> AvgPoolLayer:

@@ -1,7 +1,5 @@
 """Whether a Program is what a network was lowered to: checked before the one is trained as the other computes."""
 
-import math
-
 import numpy as np
 
 from accel.errors import EspalierError
@@ -35,6 +33,7 @@ from accel.program import (
     ReluLayer,
 )
 from accel.pruned import PrunedNetwork
+from accel.signal import nearest_steps
 from accel.train.walk import check_accumulators, origins
 
 _LOWERED: dict[type[Layer], type[ProgramLayer]] = {
@@ -118,7 +117,7 @@ def _rescaled(lowered: dict[str, ProgramLayer], layer: Concat, part: str, source
 
 
 def _check_bound(layer: ClipLayer, wanted: Clip, program: Program) -> None:
-    if layer.highest != math.floor(wanted.highest / program.signals[layer.name].step + 0.5):
+    if layer.highest != nearest_steps(wanted.highest, program.signals[layer.name].step):
         raise EspalierError(f"{layer.name}: the Program of {program.name} clips at another bound")
 
 

@@ -14,15 +14,17 @@ from torch import Tensor
 
 from accel import archive
 from accel.errors import EspalierError
+from accel.fixedpoint import SATURATING
 from accel.grouped import group_weights
 from accel.network import INPUT, Clip, Network
 from accel.program import KIND, ClipLayer, ConcatLayer, MacLayer, Program
 from accel.pruned import PrunedNetwork
+from accel.signal import nearest_steps
 from accel.train.checkpoint import Checkpoint, Fingerprint, fingerprint
 from accel.train.fit import Listener, Run
 from accel.train.lowered import check_lowered
 from accel.train.module import NetworkModule, to_network
-from accel.train.quantizer import SATURATING, Levels, quantize
+from accel.train.quantizer import Levels, quantize
 from accel.train.recipe import Recipe
 from accel.train.samples import Images, Labels, pick_device
 from accel.train.steps import SPREAD, LayerSteps, StepRule
@@ -235,7 +237,7 @@ def _highest(network: Network, program: Program) -> dict[str, float]:
 def _nearest(highest: float, step: Tensor) -> Tensor:
     """Return a bound as lowering rounds it to whole steps."""
     whole = step.detach()
-    return (highest / whole + 0.5).floor() * whole
+    return nearest_steps(highest, whole) * whole
 
 
 def _check_rule(program: Program, rule: StepRule, find_step: FindStep | None) -> None:

@@ -12,9 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accel.fixedpoint import FixedFormat, Overflow, Rounding, overflow_code
+from accel.fixedpoint import SATURATING, FixedFormat, Overflow, Rounding, overflow_code
 
-SATURATING = (Overflow.SAT, Overflow.SAT_SYM)
 FARTHEST = 2.0**60  # beyond any code; int64 holds it, and what `overflow_code` makes of it
 _TIES: dict[Rounding, Callable[[Tensor], Tensor]] = {  # what a value in the middle between two integers becomes
     Rounding.RND_ZERO: torch.trunc,

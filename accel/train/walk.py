@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from accel.errors import EspalierError
+from accel.fixedpoint import SATURATING
 from accel.network import INPUT
 from accel.program import (
     AddLayer,
@@ -24,7 +25,6 @@ from accel.program import (
     ReluLayer,
 )
 from accel.train.module import filled, padded
-from accel.train.quantizer import SATURATING
 
 Accumulating = MacLayer | AvgPoolLayer | AddLayer  # the layers that have an accumulator
 

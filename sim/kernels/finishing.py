@@ -6,7 +6,7 @@ Where rounding adds a constant before the shift and overflow saturates, a code i
 
 with `low` and `high` the ends of what does not saturate. The addend holds the rounding and what is added to a code to
 store it, so that no sum is negative. Products have 64 bits: those of even and of odd images are worked out apart.
-`sim.finishing` finds the constants, and proves them by `accel.fixedpoint`.
+`sim.finishing` finds the constants.
 """
 
 from collections.abc import Callable
