@@ -1,12 +1,59 @@
-"""The MAC array: how many lanes it has and how large its words and memories are. Sizes the cost model and the RTL."""
+"""The MAC array: how many lanes it has, and its memories word by word. Sizes the cost model and the RTL."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 from accel.errors import EspalierError
+from accel.signal import MULTIPLIER_BITS, PRODUCT_BITS
 
 STRIDES = (1, 2)  # what the address generator can step by
 TILE_CYCLES = 3  # between the last steps of two tiles, at least: what it takes to find where the next one begins
 MULTIPLIER_WIDTH = 18  # bits of a hardware multiplier's operand
+VECTOR_TAPS = 64  # words of a vector that one entry names at most: a fully connected layer reads it run by run
+MOST_TAPS = 64  # of a kernel in one direction; padding is less
+MOST_FORMATS = 8  # of output signals that one build of the hardware knows
+FAR = 3  # `left` of an entry that has this many or more after it
+
+DEPTHS: Mapping[str, str] = {  # which number of an array says how many words a memory has
+    "signals": "signal_words",
+    "weights": "weight_words",
+    "entries": "list_entries",
+    "taps": "taps",
+    "constants": "constants",
+    "layers": "layers",
+}
+
+
+class Field(NamedTuple):
+    """A part of a memory's word."""
+
+    bits: int
+    signed: bool = False
+
+
+@dataclass(frozen=True)
+class MemoryShape:
+    """A memory as it is built.
+
+    Parameters
+    ----------
+    name : str
+    words, width_bits : int
+        Of one bank.
+    banks : int
+        That are read at the same time, at addresses of their own.
+    """
+
+    name: str
+    words: int
+    width_bits: int
+    banks: int
+
+    @property
+    def bits(self) -> int:
+        """Words x width x banks."""
+        return self.words * self.width_bits * self.banks
 
 
 @dataclass(frozen=True)
@@ -39,6 +86,10 @@ class MacArray:
     ------
     EspalierError
         A number is out of its range.
+
+    Notes
+    -----
+    `accel.demand.array_for` makes the array that a Program needs; the depths here serve an array that many share.
     """
 
     output_lanes: int = 8
@@ -74,7 +125,7 @@ class MacArray:
     @property
     def banks(self) -> int:
         """Banks of the activation memory: a row of pixels at stride 2 touches each at most once."""
-        return self.pixel_lanes * max(STRIDES)
+        return banks_of(self.pixel_lanes)
 
     @property
     def bank_words(self) -> int:
@@ -95,3 +146,125 @@ class MacArray:
     def weights_per_multiplier(self) -> int:
         """Output lanes that share a multiplier: the products of two narrow weights fit side by side."""
         return 2 if self.signal_bits + 2 * self.weight_bits <= MULTIPLIER_WIDTH else 1
+
+    @property
+    def entry_fields(self) -> Mapping[str, Field]:
+        """An index entry: `count` taps of the map at `base`, from `offset` in steps of `stride`; `left` more follow."""
+        return {
+            "base": below(self.signal_words),
+            "offset": below(self.taps),
+            "stride": below(self.taps + 1),
+            "count": below(self.taps + 1),
+            "left": below(FAR + 1),
+        }
+
+    @property
+    def tap_fields(self) -> Mapping[str, Field]:
+        """A tap: how far it lies from the window's first one, and whether the codes there are signed."""
+        return {
+            "rows": below(MOST_TAPS),
+            "columns": below(MOST_TAPS),
+            "words": below(self.signal_words),
+            "signed": Field(1),
+        }
+
+    @property
+    def constant_fields(self) -> Mapping[str, Field]:
+        """The bias and the multiplier of one output map."""
+        return {"bias": Field(self.accumulator_bits, signed=True), "multiplier": Field(MULTIPLIER_BITS)}
+
+    @property
+    def layer_fields(self) -> Mapping[str, Field]:
+        """Everything that the sequencer needs for one layer."""
+        address, words, flag = below(self.signal_words), below(self.signal_words + 1), Field(1)
+        return {
+            "single": flag,  # a tile is one output map, on row 0
+            "maximum": flag,  # row 0 keeps the largest, and its codes pass unchanged
+            "final": flag,  # the output goes to the output stream
+            "raw": flag,  # ... as accumulators, not requantised
+            "counter": flag,  # the entries are counted, not listed
+            "shared": flag,  # all groups read the same list
+            "stride": below(max(STRIDES) + 1),
+            "relu": flag,
+            "form": below(MOST_FORMATS),  # which of the output formats that the hardware was made for
+            "shift": below(PRODUCT_BITS),
+            "list": below(max(self.list_entries, 1)),
+            "weight": below(self.weight_words),
+            "tap": below(self.taps),
+            "constant": below(self.constants),
+            "input": address,
+            "input_map": words,  # from one input map to the next
+            "maps_behind": address,  # input maps after the first, for the counter
+            "taps": below(self.taps + 1),  # of each, for the counter
+            "height": words,
+            "width": words,
+            "top": below(MOST_TAPS),
+            "left": below(MOST_TAPS),
+            "origin": Field(address_bits(self.signal_words) + 1, signed=True),  # minus top rows and left columns
+            "row_words": words,  # from one row of windows to the next
+            "input_group": words,  # by which a group's inputs lie after the group before
+            "tiles": words,  # of one group
+            "output": address,
+            "output_map": words,
+            "output_group": below(self.signal_words * 2),  # words from one group of output maps to the next
+            "output_height": words,
+            "output_width": words,
+            "outputs": below(self.constants + 1),
+            "end": flag,  # the network's last layer
+        }
+
+    @property
+    def memories(self) -> tuple[MemoryShape, ...]:
+        """The memories that are built, in the order of `DEPTHS`; an array without lists has no entries.
+
+        Their bits are those of the arrays of registers in the generated Verilog. Registers of the pipeline and the two
+        places for rows behind the core are no memories.
+        """
+        widths = {
+            "signals": self.signal_bits,
+            "weights": self.output_lanes * self.weight_bits,
+            "entries": width_of(self.entry_fields),
+            "taps": width_of(self.tap_fields),
+            "constants": width_of(self.constant_fields),
+            "layers": width_of(self.layer_fields),
+        }
+        shapes = [
+            MemoryShape(name, self.bank_words, width, self.banks)
+            if name == "signals"
+            else MemoryShape(name, getattr(self, DEPTHS[name]), width, 1)
+            for name, width in widths.items()
+        ]
+        return tuple(shape for shape in shapes if shape.words)
+
+    @property
+    def built_bits(self) -> int:
+        """Bits of all memories."""
+        return sum(memory.bits for memory in self.memories)
+
+
+def banks_of(pixel_lanes: int) -> int:
+    """Return the banks of the activation memory of an array with so many pixel lanes."""
+    return pixel_lanes * max(STRIDES)
+
+
+def address_bits(words: int) -> int:
+    """Return the bits of an address of one of `words` words, 1 at least.
+
+    >>> address_bits(1), address_bits(8), address_bits(9)
+    (1, 3, 4)
+    """
+    return max(1, (words - 1).bit_length())
+
+
+def below(count: int) -> Field:
+    """Return the field that holds any of the numbers 0 .. `count` - 1; none at all if there is only 0.
+
+    >>> below(1).bits, below(8).bits, below(9).bits
+    (0, 3, 4)
+    """
+    return Field((count - 1).bit_length())
+
+
+def width_of(word: Mapping[str, Field]) -> int:
+    """Return the bits of a word."""
+    return sum(field.bits for field in word.values())

@@ -358,6 +358,30 @@ class Program:
             now = [name for name in now if last_read.get(name, index) > index]
         return held
 
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The first word of every tensor in the memory of signals that an array has.
+
+        A tensor begins at the first place where it meets none that is held at the same time (`held`), so that those of
+        a chain of layers lie at the two ends in turn, as in a ping-pong buffer. A flatten's output lies where its input
+        does. The network's output leaves as it comes: nothing stores it, and it has no place.
+        """
+        roots, output = self.roots, self.roots[self.output]
+        places = {INPUT: 0}
+        for name, held in self.held.items():
+            if roots[name] != name and roots[name] != output:
+                places[name] = places[roots[name]]
+            elif name != output and roots[name] != output:
+                taken = [(places[x], places[x] + math.prod(self.shapes[x])) for x in held if x not in (name, output)]
+                size, starts = math.prod(self.shapes[name]), sorted([0, *(end for _, end in taken)])
+                places[name] = next(x for x in starts if all(x + size <= low or x >= high for low, high in taken))
+        return places
+
+    @cached_property
+    def signal_words(self) -> int:
+        """Words of the memory of signals, holes between tensors included."""
+        return max(place + math.prod(self.shapes[name]) for name, place in self.places.items())
+
     @property
     def output(self) -> str:
         """The layer whose output is the class scores."""

@@ -19,6 +19,7 @@ from reports import (
     quantize_command,
     size_command,
 )
+from reports.array_options import depth_options
 from reports.bench import command as bench_command
 from reports.bitwidth import run as bitwidth_run
 from reports.explore import command as explore_command
@@ -68,7 +69,7 @@ def app() -> None:
 @_option("--out", "-o", type=click.Path(path_type=Path), default="report", show_default=True, help="Folder to write.")
 @array_option
 @clock_option
-@_option("--dram-bandwidth", help="For weights that are streamed, such as 800MB/s; 1GB/s by default.")
+@_option("--dram-bandwidth", help="Of the DRAM, such as 800MB/s; 1GB/s by default. Streamed weights are a model only.")
 @sram_option
 @technology_option
 @images_option
@@ -93,8 +94,9 @@ def report(**arguments: Any) -> None:
 @_option("--array", help="Output lanes x pixel lanes; 8x8 where another option asks for an array.")
 @_option("--accumulator-bits", type=click.IntRange(2), help="Of the array; as many as the Program needs by default.")
 @clock_option
-@_option("--dram-bandwidth", help="For weights that do not fit, such as 800MB/s; without it they must.")
+@_option("--dram-bandwidth", help="Of the DRAM, such as 800MB/s: what streaming weights would take if they do not fit.")
 @technology_option
+@depth_options
 @json_option
 @data_dir_option
 def size(**arguments: Any) -> None:
@@ -196,7 +198,7 @@ def prune(**arguments: Any) -> None:
 @_option("--dsp", type=click.IntRange(1), help="Multipliers that there may be.")
 @_option("--min-fps", type=click.FloatRange(0, min_open=True), help="Images a second that are wanted.")
 @_option("--clock", default="100MHz", show_default=True, help="Of the array.")
-@_option("--dram-bandwidth", help="For weights that do not fit, such as 800MB/s; without it they must.")
+@_option("--dram-bandwidth", help="Of the DRAM that images come from, such as 800MB/s; weights must fit on the chip.")
 @_option("--technology", default="asic-45nm", show_default=True, help="ecp5-45f, zynq-7020, ... or a TOML file.")
 @_option("--goal", help="Beyond the limits: efficient, cheap (the default with --min-fps), fast, small, accurate.")
 @_option("--patterns", help="Comma-separated; all versions of a zoo network by default.")
@@ -245,6 +247,7 @@ def run(**arguments: Any) -> None:
 @array_option
 @_option("--images", type=click.IntRange(1), default=2, show_default=True, help="Test images in the testbench.")
 @_option("--out", "-o", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@depth_options
 @data_dir_option
 def rtl(**arguments: Any) -> None:
     """Write Verilog for an array, a Program's memory contents, expected outputs and a self-checking testbench.
@@ -261,6 +264,7 @@ def rtl(**arguments: Any) -> None:
 @_option("--simulator", default="amaranth", show_default=True, help="amaranth, verilator or iverilog.")
 @_option("--stall", type=float, default=0.0, show_default=True, help="Share of cycles that hold the output back.")
 @_option("--out", "-o", type=click.Path(path_type=Path), help="Keep the build in this folder.")
+@depth_options
 @data_dir_option
 def verify(**arguments: Any) -> int:
     """Simulate the hardware; compare every output bit with the golden model and the cycles with the closed form.
@@ -273,19 +277,22 @@ def verify(**arguments: Any) -> int:
 
 
 @app.command()
+@click.argument("program", type=FILE, required=False)
 @array_option
-@_option("--weight-bits", type=int, default=8, show_default=True, help="Bits of a weight.")
-@_option("--signal-bits", type=int, default=8, show_default=True, help="Bits of a signal.")
-@_option("--accumulator-bits", type=int, default=24, show_default=True, help="Bits of an accumulator.")
-@_option("--weight-words", type=int, default=1 << 13, show_default=True, help="Words of the weight memory.")
-@_option("--list-entries", type=int, default=1 << 11, show_default=True, help="Index entries.")
+@_option("--weight-bits", type=int, help="Bits of a weight; 8 without a PROGRAM.")
+@_option("--signal-bits", type=int, help="Bits of a signal; 8 without a PROGRAM.")
+@_option("--accumulator-bits", type=int, help="Bits of an accumulator; 24 without a PROGRAM.")
+@depth_options
 @_option("--sparse-only", is_flag=True, help="Do not build the array for dense layers alone beside it.")
 @_option("--out", "-o", type=click.Path(path_type=Path), help="Keep the build in this folder.")
 @json_option
 def synth(**arguments: Any) -> None:
     """Build an array for an ECP5-45F FPGA: look-up tables, flip-flops, multipliers, memories, clock. Takes minutes.
 
+    With a PROGRAM it is the array that `espalier rtl` writes for it.
+
     Example: espalier synth --array 4x4
+    Example: espalier synth digits.espalier --array 4x4
     """
     hardware.synth(**arguments)
 

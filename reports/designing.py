@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from accel.cost import Facts, Limits, Technology, array_for, break_even, estimate_of, load_technology
-from accel.cost.estimate import RESIDENT, Estimate, LayerEstimate
+from accel.cost import Facts, Limits, Technology, break_even, estimate_of, load_technology
+from accel.cost.estimate import Estimate, LayerEstimate
 from accel.cost.fft import layer_fft
 from accel.cost.macros import PlacedMemory
 from accel.program import MacLayer, Program
@@ -31,7 +31,7 @@ class Hardware:
 
 
 def designs_of(program: Program, label: str, widths: tuple[int, int], hardware: Hardware) -> Iterator[Design]:
-    """Yield the design of a Program; at equal word lengths also the one whose weights are streamed, if it is another.
+    """Yield the design of a Program; at equal word lengths also what streaming its weights would cost.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def designs_of(program: Program, label: str, widths: tuple[int, int], hardware: 
     widths : (int, int)
         Bits of a weight, of a signal.
     hardware : Hardware
-        Its words are as wide as the Program needs.
+        Its words are as wide, and its memories as deep, as the Program needs.
 
     Raises
     ------
@@ -49,14 +49,13 @@ def designs_of(program: Program, label: str, widths: tuple[int, int], hardware: 
         The array does not run a layer of the Program.
     """
     facts = Facts(program)
-    array = array_for(facts.words, hardware.output_lanes, hardware.pixel_lanes)
+    array = facts.array(facts.words, hardware.output_lanes, hardware.pixel_lanes)
 
     def designed(limits: Limits) -> Design:
         return _design(estimate_of(facts, facts.words, array, hardware.technology, limits), label, widths)
 
-    first = designed(hardware.limits)
-    yield first
-    if widths[0] == widths[1] and first.weights == RESIDENT and hardware.limits.dram_bytes_per_s is not None:
+    yield designed(hardware.limits)
+    if widths[0] == widths[1] and hardware.limits.dram_bytes_per_s is not None:
         yield designed(replace(hardware.limits, stream=True))
 
 
@@ -107,11 +106,24 @@ def _memory(m: PlacedMemory) -> MemoryDesign:
 
 
 def _layer(x: LayerEstimate) -> LayerDesign:
-    cost, counts = x.cost, x.cost.counts
+    counts = x.cost.counts
     return LayerDesign(
-        *(x.name, x.kind, x.compute_cycles, x.drain_cycles, x.fill_cycles, x.stall_cycles, cost.accumulator_bits),
-        *(counts.weight_memory_bits, counts.index_memory_bits, counts.bias_memory_bits, counts.requantize_memory_bits),
-        *(x.held_bits, x.filling_bits, x.dram_bits, _short(x.energy.total_joules if x.energy else None)),
+        name=x.name,
+        kind=x.kind,
+        compute_cycles=x.compute_cycles,
+        drain_cycles=x.drain_cycles,
+        fill_cycles=x.fill_cycles,
+        stall_cycles=x.stall_cycles,
+        accumulator_bits=x.cost.accumulator_bits,
+        weight_memory_bits=counts.weight_memory_bits,
+        index_memory_bits=counts.index_memory_bits,
+        bias_memory_bits=counts.bias_memory_bits,
+        requantize_memory_bits=counts.requantize_memory_bits,
+        held_bits=x.held_bits,
+        control_bits=x.control_bits,
+        filling_bits=x.filling_bits,
+        dram_bits=x.dram_bits,
+        joules=_short(x.energy.total_joules if x.energy else None),
     )
 
 

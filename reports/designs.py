@@ -7,7 +7,7 @@ from dataclasses import asdict, astuple, dataclass
 from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerDesign:
     """One layer that takes time on the array."""
 
@@ -23,6 +23,7 @@ class LayerDesign:
     bias_memory_bits: int
     requantize_memory_bits: int
     held_bits: int  # signals in the memory while the layer runs
+    control_bits: int  # entries, taps and the word of layers, but for the shift, which counts as requantisation
     filling_bits: int  # of the array's words: lanes that keep nothing, and what extends a narrower number
     dram_bits: int  # for one image
     joules: float | None  # an estimate

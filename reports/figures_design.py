@@ -16,7 +16,7 @@ Part = tuple[str, str, Callable[[LayerDesign, int], float]]
 # of a layer, and the bits of the weights that it keeps
 MEMORY: tuple[Part, ...] = (
     ("weights", "#0072B2", lambda x, kept: kept),
-    ("indices", "#D55E00", lambda x, _: x.index_memory_bits),
+    ("entries, taps, layers", "#D55E00", lambda x, _: x.control_bits),
     ("biases, requantisation", "#7F7F7F", lambda x, _: x.bias_memory_bits + x.requantize_memory_bits),
     ("signals held while it runs", "#E8C547", lambda x, _: x.held_bits),
     ("waste", "#CBCBCB", lambda x, _: x.filling_bits),

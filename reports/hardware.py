@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,12 +12,15 @@ from numpy.typing import NDArray
 
 from accel.array import MacArray
 from accel.cost import total_cycles
+from accel.demand import array_for
 from accel.errors import EspalierError
+from accel.fixedpoint import FixedFormat
 from accel.interchange import datasets
 from accel.program import Program
 from reports import output
 from reports.progress import bar
 from rtl import simulators
+from rtl.assemble import signal_formats
 from rtl.emit import Job, emit
 from rtl.simulate import output_rows, simulate
 from rtl.synthesis import Synthesis, synthesize
@@ -37,46 +41,47 @@ def parse_lanes(text: str, option: str = "--array") -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def parse_array(text: str, program: Program) -> MacArray:
-    """Return the array `text` (output lanes x pixel lanes) with words wide enough for `program`.
+def parse_array(text: str, program: Program, depths: Mapping[str, int] | None = None) -> MacArray:
+    """Return the array `text` (output lanes x pixel lanes) for `program`, with the `depths` that were asked for.
 
     Raises
     ------
     EspalierError
-        `text` is not of that form, or the array cannot be.
+        `text` is not of that form, the array cannot be, or a depth is too small; the line says which.
     """
-    output_lanes, pixel_lanes = parse_lanes(text)
-    accumulators = [layer.accumulator_bits for layer in program.layers if hasattr(layer, "accumulator_bits")]
-    weights = [layer.weight_bits for layer in program.mac_layers]
-    raw = {id(layer.output) for layer in program.mac_layers if layer.requantize is None}  # these leave as they are
-    signal_bits = max(signal.bits for signal in program.signals.values() if id(signal) not in raw)
-    return MacArray(
-        output_lanes=output_lanes,
-        pixel_lanes=pixel_lanes,
-        weight_bits=max([2, *weights]),  # pools and additions have weights of 1
-        signal_bits=signal_bits,
-        accumulator_bits=max([signal_bits + 1, *accumulators]),
+    return array_for(program, *parse_lanes(text), depths)
+
+
+def rtl(
+    program: Path, array: str, out: Path, images: int, data_dir: str | None, depths: Mapping[str, int] | None = None
+) -> None:
+    """Write Verilog, memory contents, expected outputs and the testbench into the folder `out`."""
+    loaded = Program.load(program)
+    mac_array = parse_array(array, loaded, depths)
+    job = _job(loaded, mac_array, images, data_dir)
+    output.write_folder(out, emit([job], mac_array))
+    print(
+        f"{out}: {array} array for {loaded.name}, {loaded.pattern}; {job.cycles:,} cycles an image, "
+        f"{mac_array.built_bits / 8192:.2f} KiB of memories"
     )
 
 
-def rtl(program: Path, array: str, out: Path, images: int, data_dir: str | None) -> None:
-    """Write Verilog, memory contents, expected outputs and the testbench into the folder `out`."""
-    loaded = Program.load(program)
-    mac_array = parse_array(array, loaded)
-    job = _job(loaded, mac_array, images, data_dir)
-    output.write_folder(out, emit([job], mac_array))
-    print(f"{out}: {array} array for {loaded.name}, {loaded.pattern}; {job.cycles:,} cycles an image")
-
-
 def verify(
-    program: Path, array: str, images: int, simulator: str, stall: float, out: Path | None, data_dir: str | None
+    program: Path,
+    array: str,
+    images: int,
+    simulator: str,
+    stall: float,
+    out: Path | None,
+    data_dir: str | None,
+    depths: Mapping[str, int] | None = None,
 ) -> int:
     """Simulate the hardware and compare every bit and the cycles; return 0 if all are equal, else 1."""
     datasets.check_choice("simulator", simulator, SIMULATORS)
     if not 0 <= stall < 1:
         raise EspalierError(f"--stall {stall}: expected a share of cycles, at least 0 and below 1")
     loaded = Program.load(program)
-    mac_array = parse_array(array, loaded)
+    mac_array = parse_array(array, loaded, depths)
     job = _job(loaded, mac_array, images, data_dir)
     start = time.perf_counter()
     if simulator == "amaranth":
@@ -86,42 +91,59 @@ def verify(
     return _verdict(job, outcome, time.perf_counter() - start)
 
 
+WORD_BITS = {"weight_bits": 8, "signal_bits": 8, "accumulator_bits": 24}  # of an array for no Program in particular
+DEPTHS = {"weight_words": 1 << 13, "list_entries": 1 << 11}
+
+
 def synth(
+    program: Path | None,
     array: str,
-    weight_bits: int,
-    signal_bits: int,
-    accumulator_bits: int,
-    weight_words: int,
-    list_entries: int,
     sparse_only: bool,
     out: Path | None,
     json_file: Path | None,
+    depths: Mapping[str, int] | None = None,
+    **word_bits: int | None,
 ) -> None:
     """Print what an array takes on the FPGA: as it is, and the same without lists, for dense layers alone."""
-    output_lanes, pixel_lanes = parse_lanes(array)
-    words = {"weight_words": weight_words, "list_entries": list_entries}
-    mac_array = MacArray(output_lanes, pixel_lanes, weight_bits, signal_bits, accumulator_bits, **words)
+    asked = {name: bits for name, bits in word_bits.items() if bits is not None}
+    if program is None:
+        output_lanes, pixel_lanes = parse_lanes(array)
+        words = WORD_BITS | asked | DEPTHS | dict(depths or {})
+        mac_array = MacArray(output_lanes=output_lanes, pixel_lanes=pixel_lanes, **words)
+        formats: Sequence[FixedFormat] = ()
+    elif asked:
+        option = f"--{next(iter(asked)).replace('_', '-')}"
+        raise EspalierError(f"{option}: the words of {program} say how wide those of its array are")
+    else:
+        loaded = Program.load(program)
+        mac_array, formats = parse_array(array, loaded, depths), signal_formats(loaded)
     with output.working_folder(out) as folder:
         output.write_folder(folder, {})
-        builds = synthesize_both(mac_array, folder, sparse_only)
+        builds = synthesize_both(mac_array, folder, sparse_only, formats)
     if json_file:
         output.write_json(json_file, {"array": asdict(mac_array), **{name: asdict(x) for name, x in builds.items()}})
     for name, result in builds.items():
         print(
-            f"{array}, {weight_bits}-bit weights, {signal_bits}-bit signals, {name}: "
+            f"{array}, {mac_array.weight_bits}-bit weights, {mac_array.signal_bits}-bit signals, {name}: "
             f"{result.lut:,} LUT, {result.ff:,} FF, {result.dsp} DSP, {result.block_ram} block RAM, {result.mhz} MHz"
         )
-    if not sparse_only:
+    if len(builds) == 2:
         print(f"lists cost {builds['sparse'].lut / builds['dense'].lut - 1:.1%} more LUT")
 
 
-def synthesize_both(array: MacArray, folder: Path, sparse_only: bool = False) -> dict[str, Synthesis]:
-    """Build an array, and the same for dense layers alone, side by side in folders of their own."""
-    arrays = {"sparse": array} | ({} if sparse_only else {"dense": replace(array, list_entries=0)})
+def synthesize_both(
+    array: MacArray, folder: Path, sparse_only: bool = False, formats: Sequence[FixedFormat] = ()
+) -> dict[str, Synthesis]:
+    """Build an array, and the same for dense layers alone, side by side in folders of their own.
+
+    One that has no lists is for dense layers alone, and there is nothing beside it.
+    """
+    dense = replace(array, list_entries=0)
+    arrays = {"dense": array} if array == dense else {"sparse": array} | ({} if sparse_only else {"dense": dense})
     for name in arrays:
         (folder / name).mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(len(arrays)) as pool:
-        results = pool.map(lambda name: synthesize(arrays[name], folder / name), arrays)
+        results = pool.map(lambda name: synthesize(arrays[name], folder / name, formats), arrays)
         return dict(zip(arrays, results, strict=True))
 
 

@@ -35,7 +35,7 @@
       macs: (known && known.macs) || null,
       fft_multiplications: known ? known.fft_multiplications : null,
       utilization: known && known.macs ? known.macs / (data.lanes * cycles) : null,
-      memory_bar: [kept, layer.index_memory_bits, constants, layer.held_bits, layer.filling_bits],
+      memory_bar: [kept, layer.control_bits, constants, layer.held_bits, layer.filling_bits],
       cycles_bar: [layer.compute_cycles, layer.drain_cycles, layer.fill_cycles, layer.stall_cycles],
     };
   }

@@ -26,6 +26,7 @@ TABLES: dict[str, list[tuple[str, str, str, bool]]] = {
         ("bias bits", "bias_memory_bits", "count", False),
         ("requant. bits", "requantize_memory_bits", "count", False),
         ("acc. bits", "accumulator_bits", "count", False),
+        ("entries, taps, layer", "control_bits", "count", False),
         ("signals held", "held_bits", "count", False),
         ("waste", "filling_bits", "count", False),
         ("", "memory", "bar", True),
@@ -60,7 +61,7 @@ BARS = {
 }
 SUMS = ("weights", "macs", "weight_memory_bits", "index_memory_bits", "bias_memory_bits", "requantize_memory_bits")
 STORED = SUMS[2:]  # of what holds nothing these stay empty
-MORE_SUMS = ("filling_bits", "compute_cycles", "drain_cycles", "stall_cycles")
+MORE_SUMS = ("control_bits", "filling_bits", "compute_cycles", "drain_cycles", "stall_cycles")
 
 
 @dataclass(frozen=True)

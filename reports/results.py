@@ -2,7 +2,8 @@
 
 Format history: 1, the first; 2, cycles and utilization on an array; 3, designs at every pair of word lengths (memory
 blocks, where the cycles go, stalls, energy), which layers have their cycles in now, break-even densities, FFT, and the
-technology, clock and DRAM that they are of; patterns that were left out, in files that have them.
+technology, clock and DRAM that they are of; patterns that were left out, in files that have them; 4, memories are those
+of the generated hardware: entries, taps and layers instead of an index, and the bits of each layer in them.
 """
 
 import csv
@@ -16,7 +17,7 @@ from accel.interchange.zoo import DENSE
 from reports.designs import BreakEven, Design
 from reports.versioned import Kind, record_of
 
-KIND = Kind("espalier-report", 3, "the results of an espalier report")
+KIND = Kind("espalier-report", 4, "the results of an espalier report")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """`espalier size`: what a network takes on chip, and on an array what it takes in blocks, cycles and joules."""
 
 import sys
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,17 @@ import numpy as np
 
 from accel import archive
 from accel.array import MacArray
-from accel.cost import Estimate, ProgramCost, cost_of, estimate, layer_storages, load_technology, signal_plans
+from accel.cost import (
+    Estimate,
+    Facts,
+    Limits,
+    ProgramCost,
+    cost_of,
+    estimate_of,
+    layer_storages,
+    load_technology,
+    signal_plans,
+)
 from accel.cost.estimate import CLOCK_HZ
 from accel.cost.fft import layer_fft
 from accel.cost.technology import DEFAULT
@@ -26,6 +37,14 @@ from reports.versions import version_of
 ARRAY = "8x8"
 
 
+@dataclass(frozen=True)
+class Sized:
+    """What a network takes on an array, if one was asked for, and where it does not fit what streaming would take."""
+
+    on_array: Estimate | None = None
+    streamed: Estimate | None = None
+
+
 def command(
     network: str,
     weight_bits: int,
@@ -39,22 +58,24 @@ def command(
     technology: str | None,
     json_file: Path | None,
     data_dir: str | None,
+    depths: Mapping[str, int] | None = None,
 ) -> None:
     """Print the per-layer tables, and whether it fits."""
     sram_bits = parse_memory(sram) if sram else None
-    asked: dict[str, Any] = {
-        "technology": load_technology(technology or DEFAULT),
-        "clock_hz": parse_frequency(clock) if clock else CLOCK_HZ,
-        "dram_bytes_per_s": parse_bandwidth(dram_bandwidth) if dram_bandwidth else None,
-        "sram_bits": sram_bits,
-    }
+    dram_bytes_per_s = parse_bandwidth(dram_bandwidth) if dram_bandwidth else None
+    limits = Limits(parse_frequency(clock) if clock else CLOCK_HZ, dram_bytes_per_s, sram_bits)
+    chip = load_technology(technology or DEFAULT)
     program = program_of(network, Widths(weight_bits, signal_bits), pattern, data_dir)
-    cost, on_array = cost_of(program), None
-    if any(option is not None for option in (array, accumulator_bits, clock, dram_bandwidth, technology)):
-        on_array = estimate(program, _array(array or ARRAY, accumulator_bits, program), **asked)
+    cost, sized = cost_of(program), Sized()
+    if depths or any(option is not None for option in (array, accumulator_bits, clock, dram_bandwidth, technology)):
+        made, facts = _array(array or ARRAY, accumulator_bits, program, depths), Facts(program)
+        on_array, streamed = estimate_of(facts, facts.words, made, chip, limits), None
+        if not on_array.fits and dram_bytes_per_s is not None:
+            streamed = estimate_of(facts, facts.words, made, chip, replace(limits, stream=True))
+        sized = Sized(on_array, streamed)
     if json_file:
-        output.write_json(json_file, _record(program, cost, sram_bits, on_array))
-    _show(program, cost, sram_bits, on_array)
+        output.write_json(json_file, _record(program, cost, sram_bits, sized))
+    _show(program, cost, sram_bits, sized)
 
 
 def program_of(network: str, widths: Widths, pattern: str | None, data_dir: str | None) -> Program:
@@ -82,13 +103,13 @@ def program_of(network: str, widths: Widths, pattern: str | None, data_dir: str 
     return lower(pruned, widths, image)
 
 
-def _array(text: str, accumulator_bits: int | None, program: Program) -> MacArray:
-    array = parse_array(text, program)
+def _array(text: str, accumulator_bits: int | None, program: Program, depths: Mapping[str, int] | None) -> MacArray:
+    array = parse_array(text, program, depths)
     return array if accumulator_bits is None else replace(array, accumulator_bits=accumulator_bits)
 
 
-def _show(program: Program, cost: ProgramCost, sram_bits: int | None, on_array: Estimate | None) -> None:
-    console = tables.console()
+def _show(program: Program, cost: ProgramCost, sram_bits: int | None, sized: Sized) -> None:
+    console, on_array = tables.console(), sized.on_array
     console.print(tables.size_table(program, cost))
     if on_array is not None:
         console.print(tables.cycles_table(on_array))
@@ -96,12 +117,12 @@ def _show(program: Program, cost: ProgramCost, sram_bits: int | None, on_array: 
     for line in tables.memory_lines(program, cost, None if on_array else sram_bits):
         console.print(line)
     if on_array is not None:
-        for line in tables.estimate_lines(on_array):
+        for line in tables.estimate_lines(on_array, sized.streamed):
             console.print(line)
 
 
-def _record(program: Program, cost: ProgramCost, sram_bits: int | None, on_array: Estimate | None) -> dict[str, Any]:
-    total, fits = cost.total, None
+def _record(program: Program, cost: ProgramCost, sram_bits: int | None, sized: Sized) -> dict[str, Any]:
+    total, fits, on_array, streamed = cost.total, None, sized.on_array, sized.streamed
     if on_array is not None:
         fits = on_array.fits
     elif sram_bits is not None:
@@ -121,4 +142,5 @@ def _record(program: Program, cost: ProgramCost, sram_bits: int | None, on_array
         "signal_plans": [asdict(plan) for plan in signal_plans(program)],
         "fft": {x.name: asdict(layer_fft(program, x)) for x in program.mac_layers if x.shape[2] > 1},
         "estimate": on_array.record() if on_array else None,
+        "streamed": streamed.record() if streamed else None,
     }

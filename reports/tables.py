@@ -9,6 +9,7 @@ from rich.table import Table
 
 from accel.cost import Counts, Estimate, LayerEstimate, ProgramCost, layer_storages, signal_plans
 from accel.cost.encodings import explain
+from accel.cost.estimate import UNBUILT
 from accel.cost.fft import fft_cost, layer_fft
 from accel.cost.shapes import LayerShape
 from accel.program import MacLayer, Program
@@ -154,8 +155,8 @@ def memory_lines(program: Program, cost: ProgramCost, sram_bits: int | None) -> 
     return lines
 
 
-def estimate_lines(e: Estimate) -> list[str]:
-    """Return multipliers, roofs, what is only estimated, and the verdict as the last line."""
+def estimate_lines(e: Estimate, streamed: Estimate | None = None) -> list[str]:
+    """Return multipliers, roofs, what is only estimated, what streaming would take, and last the verdict."""
     most, roof = e.technology.multipliers, e.roofline
     bandwidth = "" if roof.bandwidth_macs_per_s is None else f", {roof.bandwidth_macs_per_s / 1e9:,.2f} by bandwidth"
     lines = [
@@ -169,6 +170,11 @@ def estimate_lines(e: Estimate) -> list[str]:
         lines.append(f"estimated: {1e9 * e.energy.total_joules:,.1f} nJ an image ({shares})")
     if e.area_mm2 is not None:
         lines.append(f"estimated: {e.area_mm2:.3f} square millimeters of lanes and memories")
+    if streamed:
+        lines.append(
+            f"weights streamed through two buffers would take {kib(streamed.memory_bits)} KiB of memory blocks and "
+            f"{streamed.cycles:,} cycles; {UNBUILT}"
+        )
     return [*lines, e.verdict]
 
 

@@ -1,22 +1,21 @@
 """From a Program to the contents of the memories.
 
-The index of every pattern becomes the same entries {base, offset, stride, count}: the lowered columns that a group of
-output lanes reads, map by map, cut into runs of taps with one stride. Lanes of a group share one list, the union of
-what they keep; a lane that has pruned a column holds a zero weight there.
+The index of every pattern becomes the same entries {base, offset, stride, count}: the runs of `accel.runs`. A lane that
+has pruned a column which another lane of its group keeps holds a zero weight there.
 """
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.array import MULTIPLIER_WIDTH, STRIDES, MacArray
+from accel.array import MOST_FORMATS, MOST_TAPS, MULTIPLIER_WIDTH, STRIDES, MacArray
+from accel.demand import demand_of, maps_of, weight_words
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
-from accel.network import INPUT, Shape, Window
+from accel.network import Window
 from accel.program import (
     AddLayer,
     AvgPoolLayer,
@@ -27,7 +26,7 @@ from accel.program import (
     ProgramLayer,
     ReluLayer,
 )
-from rtl.layout import FAR, MOST_FORMATS, MOST_TAPS
+from accel.runs import Runs, runs_of
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ class _Assembler:
     def __init__(self, program: Program, array: MacArray, formats: Sequence[FixedFormat]) -> None:
         self.program, self.array, self.image = program, array, Image(formats=list(formats))
         self.final = final_layer(program).name
-        self.places = place_signals(program, array)
+        demand_of(program, array.output_lanes, array.pixel_lanes, array.weight_bits).check(array)
 
     def run(self) -> Image:
         for layer in self.program.layers:
@@ -118,10 +117,7 @@ class _Assembler:
                 words |= self._add(layer)
             case MaxPoolLayer() | AvgPoolLayer() | ReluLayer():
                 words |= self._pool(layer, words)
-            case _:
-                raise EspalierError(f"{layer.name}: the array runs no {type(layer).__name__} yet")
         self.image.layers.append(words)
-        self._check_sizes(layer.name)
 
     def _check_limits(self, layer: ProgramLayer) -> None:
         """Raise EspalierError where a layer asks for more than the array's words hold."""
@@ -143,7 +139,6 @@ class _Assembler:
             ("output formats", len(self.image.formats), MOST_FORMATS),
             ("rows or columns of a kernel", max(window.kernel), MOST_TAPS),
             ("rows or columns of padding", max(window.padding), MOST_TAPS - 1),
-            ("rows or columns of output", max(maps_of(self.program.shapes[layer.name])[1:]), array.signal_words),
         )
 
     def _geometry(self, layer: Any) -> dict[str, int]:
@@ -158,7 +153,7 @@ class _Assembler:
         return {
             "single": int(single),
             "stride": stride,
-            "input": self.places[layer.inputs[0]],
+            "input": self.program.places[layer.inputs[0]],
             "input_map": height * width,
             "height": height,
             "width": width,
@@ -166,7 +161,7 @@ class _Assembler:
             "left": left,
             "origin": -(top * width + left),
             "row_words": stride * width,
-            "output": self.places[layer.name],
+            "output": self.program.places.get(layer.name, 0),
             "output_map": place,
             "output_group": place if single else place * self.array.output_lanes,
             "input_group": height * width if single else 0,
@@ -202,11 +197,9 @@ class _Assembler:
         """Two signals by positive weights, each the sum of as many weight words as it takes, on one tap."""
         self._constants(layer, maps_of(self.program.shapes[layer.name])[0])
         for tap, (source, weight) in enumerate(zip(layer.inputs, layer.weights, strict=True)):
-            largest = self.array.largest_weight
-            words = [largest] * (weight // largest) + [weight % largest] * (weight % largest > 0)
-            self._check(layer.name, ("words for one weight", len(words), self.array.taps))
+            words = weight_words(weight, self.array.largest_weight)
             self._lane_0(words)
-            self.image.entries.append(Entry(self.places[source], tap, 0, len(words), 1 - tap))
+            self.image.entries.append(Entry(self.program.places[source], tap, 0, len(words), 1 - tap))
             is_signed = int(self.program.signals[source].format.signed)
             self.image.taps.append({"rows": 0, "columns": 0, "words": 0, "signed": is_signed})
         return {"shared": 1}
@@ -227,25 +220,18 @@ class _Assembler:
         multipliers = layer.requantize.multipliers if layer.requantize else np.ones(1, np.int64)
         for bias, multiplier in zip(layer.bias, np.broadcast_to(multipliers, layer.bias.shape), strict=True):
             self.image.constants.append({"bias": int(bias), "multiplier": int(multiplier)})
-        groups = layer.lane_columns(self.array.output_lanes)
-        counted = all(columns.size == layer.matrix.shape[1] for columns in groups)
-        taps = layer.shape[2]
+        runs = runs_of(layer, self.array.output_lanes)
         if layer.window:
             self._taps(layer.window, words["width"], self._signed(layer))
-        else:  # a vector is one map whose words are its taps, as many at a time as the table holds
-            taps = min(layer.shape[1], max(1, self.array.taps // 8))
-            if counted:
-                taps = max(divisor for divisor in range(1, taps + 1) if layer.shape[1] % divisor == 0)
-            is_signed = self._signed(layer)
-            self.image.taps += [{"rows": 0, "columns": 0, "words": word, "signed": is_signed} for word in range(taps)]
-        lists = [_entries(columns, taps, words["input"], words["input_map"], layer) for columns in groups]
-        shared = not counted and all(entries == lists[0] for entries in lists)
-        if not counted:
-            self.image.entries += lists[0] if shared else [entry for entries in lists for entry in entries]
-        self._weights(layer, groups)
-        step = taps if layer.window is None else words["input_map"]
-        counter = {"input_map": step, "maps_behind": layer.matrix.shape[1] // taps - 1, "taps": taps} if counted else {}
-        return {"counter": int(counted), "shared": int(shared), **counter}
+        else:
+            signs = {"signed": self._signed(layer)}
+            self.image.taps += [{"rows": 0, "columns": 0, "words": word} | signs for word in range(runs.taps)]
+        self._weights(layer, layer.lane_columns(self.array.output_lanes))
+        step = words["input_map"] if layer.window else runs.taps
+        self.image.entries += _entries(runs, words["input"], step)
+        steps = layer.shape[1] * layer.shape[2]
+        counter = {"input_map": step, "maps_behind": steps // runs.taps - 1, "taps": runs.taps} if runs.counted else {}
+        return {"counter": int(runs.counted), "shared": int(runs.shared), **counter}
 
     def _weights(self, layer: MacLayer, groups: Sequence[NDArray[np.int64]]) -> None:
         lanes, array = self.array.output_lanes, self.array
@@ -263,77 +249,17 @@ class _Assembler:
             words = row * width + column
             self.image.taps.append({"rows": row, "columns": column, "words": words, "signed": is_signed})
 
-    def _check_sizes(self, name: str) -> None:
-        image, array = self.image, self.array
-        self._check(
-            name,
-            ("weight words", len(image.weights), array.weight_words),
-            ("index entries", len(image.entries), array.list_entries),
-            ("tap table entries", len(image.taps), array.taps),
-            ("constants", len(image.constants), array.constants),
-            ("layers", len(image.layers), array.layers),
-        )
-
     def _check(self, name: str, *needs: tuple[str, int, int]) -> None:
         for what, need, limit in needs:
             if need > limit:
                 raise EspalierError(f"{name}: needs {need} {what}, the array has {limit}")
 
 
-def place_signals(program: Program, array: MacArray) -> dict[str, int]:
-    """Return the first word of every tensor: first fit among those that are held at the same time.
-
-    In a chain of layers the tensors come to lie at the two ends of the memory in turn, as in a ping-pong buffer.
-    """
-    roots = program.roots
-    places = {INPUT: _first_fit(math.prod(program.input_shape), [], array.signal_words, INPUT)}
-    for layer in program.layers:
-        if roots[layer.name] != layer.name or layer.name == roots[program.output]:
-            places[layer.name] = places.get(roots[layer.name], 0)
-            continue
-        others = [name for name in program.held[layer.name] if name != layer.name]
-        taken = [(places[name], places[name] + math.prod(program.shapes[name])) for name in others]
-        size = math.prod(program.shapes[layer.name])
-        places[layer.name] = _first_fit(size, taken, array.signal_words, layer.name)
-    return places
-
-
-def _first_fit(size: int, taken: Sequence[tuple[int, int]], limit: int, name: str) -> int:
-    starts = [0, *(end for _, end in taken)]
-    for start in sorted(starts):
-        if all(start + size <= low or start >= high for low, high in taken):
-            if start + size > limit:
-                break
-            return start
-    held = sum(high - low for low, high in taken)
-    raise EspalierError(f"{name}: needs {size} signal words beside {held} that are held, the array has {limit}")
-
-
-def _entries(columns: NDArray[np.int64], taps: int, first: int, step: int, layer: MacLayer) -> list[Entry]:
-    """Cut ascending lowered columns into runs of taps of one map with one stride."""
-    width = step if layer.window else taps  # words from one map to the next
-    entries = []
-    maps = columns // taps
-    for index in np.unique(maps):
-        kept = columns[maps == index] - index * taps
-        while kept.size:
-            stride = int(kept[1] - kept[0]) if kept.size > 1 else 1
-            count = _run_length(kept, stride)
-            entries.append(Entry(int(first + index * width), int(kept[0]), stride, count, FAR))
-            kept = kept[count:]
-    return [replace(entry, left=min(FAR, left)) for left, entry in enumerate(entries[::-1])][::-1]
-
-
-def _run_length(kept: NDArray[np.int64], stride: int) -> int:
-    """Return how many of the ascending taps lie `stride` apart from the first on."""
-    breaks = np.flatnonzero(np.diff(kept) != stride)
-    return int(breaks[0]) + 1 if breaks.size else kept.size
+def _entries(runs: Runs, first: int, step: int) -> list[Entry]:
+    """Return the entries of a layer whose first map lies at word `first`, each other one `step` words further on."""
+    fields = first + runs.maps * step, runs.offsets, runs.strides, runs.counts, runs.left
+    return [Entry(*entry) for entry in zip(*(x.tolist() for x in fields), strict=True)]
 
 
 def _window(layer: Any) -> Window:
     return getattr(layer, "window", None) or Window((1, 1))
-
-
-def maps_of(shape: Shape) -> tuple[int, int, int]:
-    """Return a shape as (maps, height, width)."""
-    return shape if len(shape) == 3 else (shape[0], 1, 1)

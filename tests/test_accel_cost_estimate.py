@@ -18,8 +18,6 @@ from accel.cost import (
     Estimate,
     Facts,
     Limits,
-    Words,
-    array_for,
     cost_of,
     estimate,
     estimate_of,
@@ -28,6 +26,7 @@ from accel.cost import (
     total_cycles,
 )
 from accel.cost.estimate import RESIDENT, STREAMED
+from accel.demand import array_for
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.network import INPUT, Network
@@ -37,6 +36,7 @@ from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
 from accel.signal import Requantize
 from accel.window import Window
+from accel.words import Words
 from rtl.assemble import assemble
 
 ASIC = load_technology("asic-45nm")
@@ -57,7 +57,7 @@ def lenet5(pattern: str) -> Program:
 
 def of(it: Program, lanes: tuple[int, int] = (8, 8), **limits: float) -> Estimate:
     """Return the estimate on an array whose words are just wide enough."""
-    return estimate(it, array_for(Words.of(it), *lanes), **limits)  # type: ignore[arg-type]
+    return estimate(it, array_for(it, *lanes), **limits)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module", params=["dense", "kernel", "block-4", "irregular"])
@@ -126,7 +126,7 @@ class TestSums:
         facts = Facts(it)
         for lanes in ((8, 8), (3, 4), (8, 8), (1, 1)):
             for bits in (5, 8):
-                array = replace(array_for(facts.words, *lanes), weight_bits=bits)
+                array = replace(facts.array(facts.words, *lanes), weight_bits=bits)
                 assert estimate_of(facts, facts.words, array, ASIC, FREE) == estimate(it, array)
                 assert estimate(it, array).cycles == total_cycles(it, array)
 
@@ -161,7 +161,7 @@ class TestFits:
 
     def test_streaming_that_is_asked_for(self, lenet: Program) -> None:
         """Weights that fit are streamed where the limits say so: what they are where they do not fit, but for room."""
-        facts, array = Facts(lenet), array_for(Words.of(lenet), 8, 8)
+        facts, array = Facts(lenet), array_for(lenet, 8, 8)
         asked = estimate_of(facts, facts.words, array, ASIC, Limits(dram_bytes_per_s=1e8, stream=True))
         forced = of(lenet, sram_bits=of(lenet).memory_bits - 1, dram_bytes_per_s=1e8)
         assert (asked.weights, asked.layers, asked.memories) == (STREAMED, forced.layers, forced.memories)
@@ -261,7 +261,7 @@ class TestEnergy:
 def at(facts: Facts, weight_bits: int, signal_bits: int, lanes: tuple[int, int] = (8, 8)) -> Estimate:
     """Return the estimate at other word lengths."""
     words = facts.words.scaled(weight_bits, signal_bits)
-    return estimate_of(facts, words, array_for(words, *lanes), ASIC, FREE)
+    return estimate_of(facts, words, facts.array(words, *lanes), ASIC, FREE)
 
 
 FACTS = {name: Facts(programmed(network, "kernel")) for name, network in (("chain", chain()), ("residual", residual()))}
@@ -360,7 +360,7 @@ class TestRefusals:
     )
     def test_an_array_too_small(self, words: dict[str, int], message: str) -> None:
         """An array whose words do not hold the Program's is refused, with the layer, the need and the limit."""
-        array = array_for(Words.of(self.it), 4, 4)
+        array = array_for(self.it, 4, 4)
         assert estimate(self.it, array).fits  # negative control: just wide enough
         with pytest.raises(EspalierError) as refused:
             estimate(self.it, replace(array, **words))  # type: ignore[arg-type]
@@ -377,7 +377,7 @@ class TestRefusals:
 class TestSpeed:
     def test_one_estimate(self, lenet: Program) -> None:
         """A whole-network estimate of LeNet-5 takes less than 5 ms: the fastest of 5 of a Program just loaded."""
-        array = array_for(Words.of(lenet), 8, 8)
+        array = array_for(lenet, 8, 8)
         seconds = []
         for _ in range(5):
             start = time.perf_counter()
@@ -394,7 +394,7 @@ class TestSpeed:
         pruned = zoo.load(*version)
         pixels = np.random.default_rng(0).random((2, *pruned.network.input_shape), np.float32)
         it = lower(pruned, Widths(4, 6), pixels)
-        array, seconds = array_for(Words.of(it), 8, 8), []
+        array, seconds = array_for(it, 8, 8), []
         for _ in range(20):
             start = time.perf_counter()
             _ = estimate(it, array, ASIC).verdict

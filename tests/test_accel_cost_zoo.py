@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from accel import archive
-from accel.cost import Facts, array_for, cost_of, layer_storages, live_signals
+from accel.cost import Facts, cost_of, layer_storages, live_signals
 from accel.cost.encodings import DENSE
+from accel.demand import array_for
 from accel.interchange import zoo
 from accel.program import KIND, Program
 from accel.quantize import Widths, lower
@@ -84,7 +85,7 @@ def test_macs_are_those_of_the_engine(network: str, pattern: str) -> None:
 
 def array_of(of: Program, **words: int) -> Any:
     """Return an 8x8 array whose words fit."""
-    return replace(array_for(Facts(of).words, 8, 8), **words)
+    return replace(array_for(of, 8, 8), **words)
 
 
 @every_version

@@ -30,6 +30,9 @@ NOUNS = (
     "array",
     "pruned",
     "program",
+    "words",
+    "runs",
+    "demand",
 )
 # Every dependency and where it may be imported: there, and in everything below it.
 HOMES = {

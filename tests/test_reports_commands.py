@@ -17,7 +17,8 @@ from commandline import (
     write_mnist,
 )
 
-from accel.cost import Words, array_for, cost_of, estimate
+from accel.cost import cost_of, estimate
+from accel.demand import array_for
 from accel.fixedpoint import Overflow, Rounding
 from accel.interchange import datasets, zoo
 from accel.program import MacLayer, Program
@@ -118,7 +119,7 @@ class TestReport:
         assert {x.key for x in results.designs} == {(p, w, s) for p in results.patterns for w in (2, 4) for s in (2, 4)}
         for key in (("kernel", 2, 4), ("2:4", 4, 4)):
             program, design = lowered(*key), results.design(*key)
-            e = estimate(program, array_for(Words.of(program), 8, 8))
+            e = estimate(program, array_for(program, 8, 8))
             assert design is not None
             found = design.cycles, design.memory_bits, design.stored_bits, design.verdict
             assert found == (e.cycles, e.memory_bits, cost_of(program).memory_bits, e.verdict)
@@ -135,7 +136,7 @@ class TestReport:
         assert espalier("report", "digits", *arguments, *chosen, "--sram", "40KiB").status == 0
         results = Results.from_json((tmp_path / "out" / "results.json").read_text())
         program = lowered("kernel", 4, 4)
-        array = array_for(Words.of(program), 4, 4)
+        array = array_for(program, 4, 4)
         e = estimate(program, array, "ecp5-45f", clock_hz=50e6, dram_bytes_per_s=2e7, sram_bits=40 * 8192)
         design = results.design("kernel", 4, 4)
         assert design is not None

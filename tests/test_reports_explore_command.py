@@ -14,7 +14,8 @@ import pytest
 from commandline import complaint, contents, environment, espalier, program_text, write_mnist
 
 from accel.array import MacArray
-from accel.cost import Words, array_for, estimate, total_cycles
+from accel.cost import estimate, total_cycles
+from accel.demand import array_for
 from accel.interchange import datasets, zoo
 from accel.quantize import Widths, lower
 from reports import measure
@@ -69,7 +70,7 @@ class TestWhatItFinds:
             program = lower(zoo.load("digits", point.version), Widths(*point.setting[1:]), calibration)
             codes = program.input_signal.encode(validation.pixels())
             assert point.error_rate == compile_program(program).error_rate(codes, validation.labels)
-            array = array_for(Words.of(program), *point.lanes)
+            array = array_for(program, *point.lanes)
             assert point.memory_bits == estimate(program, array).memory_bits
             assert point.cycles == total_cycles(program, array)
         assert len({(p.memory_bits, p.cycles) for p in results.points}) > 4  # negative control: they differ

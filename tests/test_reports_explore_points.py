@@ -6,8 +6,8 @@ import time
 import pytest
 
 from accel.array import MacArray
-from accel.cost import Limits, array_for, estimate, load_technology, total_cycles
-from accel.cost.words import Words
+from accel.cost import Limits, estimate, load_technology, total_cycles
+from accel.demand import array_for
 from accel.interchange import zoo
 from accel.interchange.datasets import load
 from accel.program import Program
@@ -52,7 +52,7 @@ class TestPoints:
         assert len(found) == 4
         for point in found:
             program = programs(pattern)[point.weight_bits, point.signal_bits]
-            array = array_for(Words.of(program), *point.lanes)
+            array = array_for(program, *point.lanes)
             expected = estimate(program, array)
             assert (point.memory_bits, point.multipliers) == (expected.memory_bits, expected.multipliers)
             assert point.cycles == expected.cycles == total_cycles(program, array)

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from accel.cost import Words
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.datasets import Dataset, load
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
+from accel.words import Words
 from reports.explore import trials
 from reports.explore.trials import FLOAT, Images, Trial, digest_of, measured, words_of, words_record
 from reports.measure import float_error_rate

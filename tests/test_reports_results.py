@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from commandline import made_design, made_point, made_results
 
-from accel.cost import START_CYCLES, Limits, Words, array_for, break_even, cost_of, estimate
+from accel.cost import START_CYCLES, Limits, break_even, cost_of, estimate
 from accel.cost.fft import layer_fft
+from accel.demand import array_for
 from accel.errors import EspalierError
 from accel.interchange import datasets, zoo
 from accel.quantize import Widths, lower
@@ -254,7 +255,7 @@ class TestDesigning:
     def test_the_estimate(self) -> None:
         """Cycles, bits and blocks are those of the library; of another array they are others."""
         first, streamed = self.designs()
-        array = array_for(Words.of(self.program), 4, 8)
+        array = array_for(self.program, 4, 8)
         e = estimate(self.program, array, dram_bytes_per_s=1e8)
         numbers = (
             "cycles",

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from commandline import Outcome, complaint, contents, espalier
 
-from accel.cost import Words, array_for, estimate, layer_storages
+from accel.cost import estimate, layer_storages
 from accel.cost.fft import layer_fft
+from accel.demand import array_for
 from accel.program import Program
+from accel.words import Words
 from reports import measure
 
 
@@ -48,11 +50,10 @@ class TestOnAnArray:
     def test_the_record_is_the_estimate(self, path: Path, program: Program, tmp_path: Path) -> None:
         """The record holds the estimate of the library, number for number; of another array it is another."""
         done, record = sized(path, tmp_path, "--array", "4x8", "--clock", "50MHz", "--technology", "ecp5-45f")
-        words = Words.of(program)
-        e = estimate(program, array_for(words, 4, 8), "ecp5-45f", clock_hz=50e6)
+        e = estimate(program, array_for(program, 4, 8), "ecp5-45f", clock_hz=50e6)
         assert record["estimate"] == json.loads(json.dumps(e.record()))
         assert record["fits"] is True
-        other = estimate(program, array_for(words, 8, 8), "ecp5-45f", clock_hz=50e6)
+        other = estimate(program, array_for(program, 8, 8), "ecp5-45f", clock_hz=50e6)
         assert record["estimate"] != json.loads(json.dumps(other.record()))  # negative control
         assert done.out.splitlines()[-1] == e.verdict
 

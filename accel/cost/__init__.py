@@ -10,7 +10,6 @@ from accel.cost.facts import Facts
 from accel.cost.macros import Memory, PlacedMemory, place
 from accel.cost.signals import SignalPlan, live_signals, peak_signals, signal_plans
 from accel.cost.technology import Technology, load_technology, technology_names
-from accel.cost.words import Words, array_for
 
 __all__ = [
     "START_CYCLES",
@@ -29,8 +28,6 @@ __all__ = [
     "SignalPlan",
     "Storage",
     "Technology",
-    "Words",
-    "array_for",
     "break_even",
     "break_even_table",
     "cost_of",

@@ -104,7 +104,7 @@ def tiles_of(program: Program, layer: ProgramLayer, array: MacArray) -> list[tup
     elif isinstance(layer, MaxPoolLayer | AvgPoolLayer | ReluLayer):
         steps = layer.window.taps if isinstance(layer, MaxPoolLayer | AvgPoolLayer) else 1
     else:
-        raise EspalierError(f"{layer.name}: the array runs no {type(layer).__name__} yet, so that it has no cycles")
+        raise EspalierError(f"{layer.name}: the array runs no {type(layer).__name__} yet")
     return [(steps, 1)] * (outputs * pixel_tiles)
 
 

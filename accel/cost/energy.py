@@ -49,15 +49,15 @@ class Events:
         Each reads a word of weights and a signal for every pixel lane.
     output_words : int
         Signals that are written.
-    index_words : int
-        Words of the index memory that are read: the whole index of the layer once for each tile of a group.
+    entries : int
+        Index entries that are read: the list of a group once for each of its tiles.
     dram_bits : int
     """
 
     macs: int
     steps: int
     output_words: int
-    index_words: int
+    entries: int
     dram_bits: int
 
 
@@ -83,7 +83,7 @@ def energy_of(
     """
     signals = events.steps * array.pixel_lanes + events.output_words
     sram = events.steps * accesses.get("weights", 0.0) + signals * accesses.get("signals", 0.0)
-    sram += events.index_words * accesses.get("index", 0.0)
+    sram += events.entries * accesses.get("entries", 0.0)
     return Energy(
         events.macs * mac_joules, events.macs * table.register * 1e-12, sram, events.dram_bits * table.dram * 1e-12
     )

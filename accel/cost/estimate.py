@@ -1,8 +1,8 @@
 """What an estimate says: memory in blocks, cycles with stalls, energy, a verdict. `accel.cost.estimating` makes it.
 
-What is exact: counts, stored bits, blocks of given memories, and cycles without stalls (the hardware takes as many);
-`Facts.memories` says which memories. What is modelled: stalls (`accel.cost.schedule`). What is estimated from published
-tables: energy and area, `accel.cost.energy`.
+What is exact: counts, stored bits, the memories (those of the generated hardware, bit for bit) and their blocks, and
+cycles without stalls (the hardware takes as many). What is modelled: weights that are streamed, and their stalls
+(`accel.cost.schedule`). What is estimated from published tables: energy and area, `accel.cost.energy`.
 """
 
 import math
@@ -19,6 +19,7 @@ from accel.errors import EspalierError
 
 CLOCK_HZ = 100e6
 RESIDENT, STREAMED = "resident", "streamed"
+UNBUILT = "the generated hardware holds all weights, streaming them is a model of the costs alone"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Limits:
     sram_bits : int or None
         Of memory blocks in all; None: as many as the technology has.
     stream : bool
-        Weights come from DRAM even if they fit on the chip.
+        Weights come from DRAM, layer group by layer group: a model, which the generated hardware does not follow.
 
     Raises
     ------
@@ -55,7 +56,7 @@ class Limits:
             raise EspalierError("weights can be streamed only from a DRAM of a given bandwidth")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerEstimate:
     """One layer that takes time.
 
@@ -71,6 +72,8 @@ class LayerEstimate:
         Multiply-accumulates that the array could do in a cycle.
     held_bits : int
         Of all tensors that the signal memory holds while the layer runs.
+    control_bits : int
+        Of its entries, its taps and its word of layers, but for the shift, which counts as requantisation.
     filling_bits : int
         Of its words of weights and constants: lanes that keep nothing, and what extends a narrower number.
     dram_bits : int
@@ -87,6 +90,7 @@ class LayerEstimate:
     stall_cycles: int
     lanes: int
     held_bits: int
+    control_bits: int
     filling_bits: int
     dram_bits: int
     energy: Energy | None
@@ -139,7 +143,6 @@ class Estimate:
     ----------
     network, pattern : str
     array : MacArray
-        Its lanes and word lengths.
     technology : Technology
     limits : Limits
     weights : "resident" or "streamed"
@@ -215,6 +218,11 @@ class Estimate:
         return self.macs / (self.array.macs_per_cycle * self.cycles)
 
     @property
+    def built_bits(self) -> int:
+        """Bits of all memories as they are built, before blocks of the technology are counted."""
+        return sum(memory.bits for memory in self.memories)
+
+    @property
     def memory_bits(self) -> int:
         """Bits of all memory blocks."""
         return sum(memory.macro_bits for memory in self.memories)
@@ -258,7 +266,8 @@ class Estimate:
     @property
     def problems(self) -> tuple[str, ...]:
         """Why it does not fit, a line each."""
-        lines = [*self.strange_strides, *shortages(self.memories, self.technology)]
+        lines = [*self.strange_strides, *([UNBUILT] if self.weights == STREAMED else [])]
+        lines += shortages(self.memories, self.technology)
         most, given = self.technology.multipliers, self.limits.sram_bits
         if most is not None and self.multipliers > most:
             lines.append(f"{self.multipliers:,} multipliers are needed, there are {most:,}")
@@ -279,7 +288,8 @@ class Estimate:
     def binding(self) -> str:
         """What binds, in one sentence: what is missing, or else what most of the cycles go to."""
         if self.problems:
-            return f"{'the array' if self.strange_strides else 'room'} binds: {self.problems[0]}"
+            unable = self.strange_strides or self.weights == STREAMED
+            return f"{'the array' if unable else 'room'} binds: {self.problems[0]}"
         shares = {
             "multipliers bind": self.compute_cycles,
             "DRAM bandwidth binds": self.stall_cycles,
@@ -306,10 +316,10 @@ class Estimate:
 
 PLAIN = ("network", "pattern", "weights", "exact", "fits", "problems", "binding", "verdict")
 CYCLES = ("cycles", "compute_cycles", "drain_cycles", "fill_cycles", "stall_cycles")
-NUMBERS = ("seconds", "images_per_s", "macs", "utilization", "memory_bits", "payload_bits", "waste_bits")
-MORE = ("stored_bits", "dram_bits", "multipliers", "area_mm2")
-LANES = ("output_lanes", "pixel_lanes", "weight_bits", "signal_bits", "accumulator_bits")
-LAYER = ("name", "kind", *CYCLES, "utilization", "held_bits", "filling_bits", "dram_bits", "macs_per_dram_byte")
+NUMBERS = ("seconds", "images_per_s", "macs", "utilization", "built_bits", "memory_bits")
+MORE = ("payload_bits", "waste_bits", "stored_bits", "dram_bits", "multipliers", "area_mm2")
+LAYER = ("name", "kind", *CYCLES, "utilization", "held_bits", "control_bits", "filling_bits")
+TRAFFIC = ("dram_bits", "macs_per_dram_byte")
 WORDS = ("pattern", "encoding", "weight_bits", "signal_bits", "accumulator_bits")
 
 
@@ -321,15 +331,24 @@ def _record(e: Estimate) -> dict[str, Any]:
         "roofline": {**asdict(e.roofline), "bound": e.roofline.bound},
         "technology": e.technology.name,
         "limits": asdict(e.limits),
-        "array": {name: getattr(e.array, name) for name in LANES},
-        "memories": [{**asdict(m), "macro_bits": m.macro_bits, "waste_bits": m.waste_bits} for m in e.memories],
+        "array": asdict(e.array),
+        "memories": [_memory_record(memory) for memory in e.memories],
         "layers": [_layer_record(layer) for layer in e.layers],
+    }
+
+
+def _memory_record(memory: PlacedMemory) -> dict[str, Any]:
+    return {
+        **asdict(memory),
+        "built_bits": memory.bits,
+        "macro_bits": memory.macro_bits,
+        "waste_bits": memory.waste_bits,
     }
 
 
 def _layer_record(layer: LayerEstimate) -> dict[str, Any]:
     return {
-        **{name: getattr(layer, name) for name in LAYER},
+        **{name: getattr(layer, name) for name in LAYER + TRAFFIC},
         **{name: getattr(layer.cost, name) for name in WORDS},
         **asdict(layer.cost.counts),
         "energy_joules": layer.energy.total_joules if layer.energy else None,

@@ -1,7 +1,8 @@
 """From a Program, an array and a technology to an estimate.
 
-The memories are as large as the Program needs them, whatever sizes the array was given. The weights stay on the chip if
-all of it fits; else, where there is a DRAM, they are streamed through two buffers.
+The memories are those of the array, which `espalier rtl` builds; `accel.demand.array_for` makes them as large as the
+Program needs. All weights stay on the chip, as in the generated hardware; where the limits ask for it they are streamed
+through two buffers, which is a model of the costs alone.
 """
 
 import os
@@ -10,13 +11,13 @@ from accel.array import MacArray
 from accel.cost.counts import LayerCost
 from accel.cost.energy import Energy, Events, access_joules, energy_of
 from accel.cost.estimate import CLOCK_HZ, RESIDENT, STREAMED, Estimate, LayerEstimate, Limits
-from accel.cost.facts import INDEX_WIDTH_BITS, Facts
+from accel.cost.facts import Facts
 from accel.cost.macros import PlacedMemory, place
 from accel.cost.schedule import Integers, LayerSchedule, load_cycles, unit_stalls
 from accel.cost.technology import DEFAULT, Technology, load_technology
-from accel.cost.words import Words
 from accel.errors import EspalierError
 from accel.program import Program
+from accel.words import Words
 
 BUFFERS = 2  # of weights that are streamed: one loads while the other is read
 
@@ -34,7 +35,7 @@ def estimate(
     Raises
     ------
     EspalierError
-        The technology is unknown, a number is not positive, or the array's words are too narrow for the Program.
+        The technology is unknown, a number is not positive, or the array's words or memories are too small.
     """
     known = technology if isinstance(technology, Technology) else load_technology(technology)
     facts = Facts(program)
@@ -44,43 +45,39 @@ def estimate(
 def estimate_of(facts: Facts, words: Words, array: MacArray, technology: Technology, limits: Limits) -> Estimate:
     """Return what the Program of `facts` costs at the word lengths `words`: `facts.words`, or those scaled.
 
-    Weights are streamed if they do not fit and a bandwidth is given, or if the limits ask for it; if that does not fit
-    either, they are resident in the answer, which says what is missing.
-
     Raises
     ------
     EspalierError
-        The array's words are too narrow.
+        The array's words are too narrow, or its memories too small.
     """
     problem = words.problem(array)
     if problem:
         raise EspalierError(f"{facts.program.name} does not run on this array: {problem}")
-    if limits.stream:
-        return _build(facts, words, array, technology, limits, streamed=True)
-    resident = _build(facts, words, array, technology, limits, streamed=False)
-    if resident.fits or limits.dram_bytes_per_s is None:
-        return resident
-    streamed = _build(facts, words, array, technology, limits, streamed=True)
-    return streamed if streamed.fits else resident
-
-
-def _build(
-    facts: Facts, words: Words, array: MacArray, technology: Technology, limits: Limits, streamed: bool
-) -> Estimate:
-    costs = facts.costs(words)
+    facts.demand(array.output_lanes, array.pixel_lanes, array.weight_bits).check(array)
+    streamed, costs = limits.stream, facts.costs(words)
     rows = facts.timed(costs, array)
     memories = place(facts.memories(array, words, costs, BUFFERS if streamed else 0), technology)
     loads = [x.units * (array.output_lanes * cost.weight_bits if streamed else 0) for x, cost in rows]
     traffic = [int(bits.sum()) for bits in loads]
     waits = _waits([x for x, _ in rows], loads, limits) if streamed else [0] * len(rows)
     energies = _energies(facts, words, rows, array, technology, memories, traffic)
-    held, fillings = facts.held_bits(words), [facts.filling_bits(x, cost, array) for x, cost in rows]
+    held, controls = facts.held_bits(words), facts.control_bits(array, costs)
     layers = tuple(
         LayerEstimate(
-            *(x.kind, cost, x.compute_cycles, x.drain_cycles, x.fill_cycles, wait, x.lanes, held[x.name], filling),
-            *(bits, energy),
+            kind=x.kind,
+            cost=cost,
+            compute_cycles=x.compute_cycles,
+            drain_cycles=x.drain_cycles,
+            fill_cycles=x.fill_cycles,
+            stall_cycles=wait,
+            lanes=x.lanes,
+            held_bits=held[x.name],
+            control_bits=control,
+            filling_bits=facts.filling_bits(x, cost, array),
+            dram_bits=bits,
+            energy=energy,
         )
-        for (x, cost), wait, filling, bits, energy in zip(rows, waits, fillings, traffic, energies, strict=True)
+        for (x, cost), wait, control, bits, energy in zip(rows, waits, controls, traffic, energies, strict=True)
     )
     program = facts.program
     borders = facts.input_bits + facts.tensor_words[program.output] * words.signals[program.output]
@@ -121,10 +118,10 @@ def _energies(
         return [None] * len(rows)
     accesses = access_joules(table, {memory.name: memory for memory in memories})
     energies: list[Energy | None] = []
-    for (x, cost), bits in zip(rows, traffic, strict=True):
-        groups = max(1, x.units.size)
-        index_words = -(-cost.counts.index_memory_bits // INDEX_WIDTH_BITS) * (x.tiles // groups)
-        events = Events(x.macs, x.compute_cycles, facts.tensor_words[x.name], index_words, bits)
+    demand = facts.demand(array.output_lanes, array.pixel_lanes, array.weight_bits)
+    for (x, cost), taken, bits in zip(rows, demand.layers, traffic, strict=True):
+        entries = taken.reads * (x.tiles // max(1, x.units.size))
+        events = Events(x.macs, x.compute_cycles, facts.tensor_words[x.name], entries, bits)
         mac = 0.0
         if x.macs:
             read = max(words.signals[source] for source in words.sources[x.name])

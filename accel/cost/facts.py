@@ -2,7 +2,7 @@
 
     facts = Facts(program)
     words = facts.words.scaled(weight_bits=4, signal_bits=5)
-    estimate = facts.estimate(array_for(words, 8, 8), words)
+    estimate_of(facts, words, facts.array(words, 8, 8), technology, limits)
 
 The first estimate on an array of other lanes walks the layers; those that follow only multiply.
 """
@@ -12,18 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from accel.array import STRIDES, MacArray
-from accel.cost.counts import LayerCost, ProgramCost, cost_of
+from accel.array import STRIDES, MacArray, width_of
+from accel.cost.counts import Counts, LayerCost, ProgramCost, cost_of
 from accel.cost.macros import Memory
 from accel.cost.schedule import LayerSchedule, schedule_of
-from accel.cost.signals import placed_words
-from accel.cost.words import Words
+from accel.demand import Demand, demand_of, fitted
 from accel.encoding import bits_for
 from accel.network import INPUT
 from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program
-from accel.signal import MULTIPLIER_BITS, PRODUCT_BITS
+from accel.signal import PRODUCT_BITS
+from accel.words import Words
 
-INDEX_WIDTH_BITS = 32  # the index of all layers lies packed in words of so many bits
 SHIFT_BITS = bits_for(PRODUCT_BITS - 1)
 
 
@@ -74,15 +73,8 @@ class Facts:
         }
 
     @cached_property
-    def signal_words(self) -> int:
-        """Words of the signal memory, holes included."""
-        return placed_words(self.program)
-
-    @cached_property
-    def constants(self) -> int:
-        """Output maps of all layers: the array has a bias, a multiplier and a shift for each."""
-        program = self.program
-        return sum(program.shapes[x.name][0] for x in program.layers if not isinstance(x, FlattenLayer))
+    def _demands(self) -> dict[tuple[int, int, int], Demand]:
+        return {}
 
     @cached_property
     def _schedules(self) -> dict[tuple[int, int, int], tuple[LayerSchedule, ...]]:
@@ -94,11 +86,28 @@ class Facts:
 
     def schedule(self, array: MacArray) -> tuple[LayerSchedule, ...]:
         """Return `schedule_of` on `array`; found once for each number of lanes, and size of words where it matters."""
-        key = array.output_lanes, array.pixel_lanes, array.weight_bits if self._adds else 8
+        key = self._key(array.output_lanes, array.pixel_lanes, array.weight_bits)
         if key not in self._schedules:
             lanes = MacArray(output_lanes=key[0], pixel_lanes=key[1], weight_bits=key[2], signal_words=key[1] << 10)
             self._schedules[key] = schedule_of(self.program, lanes)
         return self._schedules[key]
+
+    def demand(self, output_lanes: int, pixel_lanes: int, weight_bits: int) -> Demand:
+        """Return `demand_of`; found once, like the schedule."""
+        key = self._key(output_lanes, pixel_lanes, weight_bits)
+        if key not in self._demands:
+            self._demands[key] = demand_of(self.program, *key)
+        return self._demands[key]
+
+    def array(
+        self, words: Words, output_lanes: int, pixel_lanes: int, depths: Mapping[str, int | None] | None = None
+    ) -> MacArray:
+        """Return what `accel.demand.array_for` does, at the word lengths `words`."""
+        demand = self.demand(output_lanes, pixel_lanes, words.weight_bits)
+        return fitted(words, demand, output_lanes, pixel_lanes, depths)
+
+    def _key(self, output_lanes: int, pixel_lanes: int, weight_bits: int) -> tuple[int, int, int]:
+        return output_lanes, pixel_lanes, weight_bits if self._adds else 8
 
     def costs(self, words: Words) -> tuple[LayerCost, ...]:
         """Return what `cost_of` says of each layer, at other word lengths."""
@@ -134,51 +143,60 @@ class Facts:
         return max(sum(self.tensor_words[name] * words.signals[name] for name in names) for names in held)
 
     def memories(self, array: MacArray, words: Words, costs: tuple[LayerCost, ...], buffers: int) -> list[Memory]:
-        """Return the memories of the array, as large as the Program needs them.
+        """Return the memories of the array as they are built, each with what of it the Program uses.
 
-        Weights, signals and constants are as the assembler of `rtl` places them. The index lies packed as the Program's
-        file holds it; the array that `rtl` generates keeps it unpacked, in lists of runs of taps, which may take more
-        or, for n:m, fewer bits.
+        Entries, taps and words of layers are the hardware's own form of index, windows and sizes: all of their bits
+        count as used. Where weights are streamed, which the generated hardware cannot, the memory of weights is what
+        the buffers would take.
 
         Parameters
         ----------
         array : MacArray
-            Its lanes and word lengths; how large its memories are is not asked.
         words : Words
         costs : tuple of LayerCost
             At these word lengths.
         buffers : int
             0: all weights are on the chip. Else so many buffers, each of the largest group of output lanes.
         """
-        counts = [cost.counts for cost in costs]
-        signals = max(self.held_bits(words).values())
-        constants = sum(x.bias_memory_bits + x.requantize_memory_bits for x in counts)
-        width = _constant_bits(array)
-        bank_words = max(1, -(-self.signal_words // array.banks))
-        index = sum(x.index_memory_bits for x in counts)
-        return [
-            self._weight_memory(array, costs, buffers),
-            *([Memory("index", -(-index // INDEX_WIDTH_BITS), INDEX_WIDTH_BITS, 1, index)] if index else []),
-            Memory("signals", bank_words, array.signal_bits, array.banks, signals),
-            Memory("constants", self.constants, width, 1, constants),
-        ]
+        counts, demand = [cost.counts for cost in costs], self._demand(array)
+        used = {"entries": demand.words["entries"], "taps": sum(x.taps for x in demand.layers)}
+        used["layers"] = len(demand.layers)
+        payloads = {
+            "signals": max(self.held_bits(words).values()),
+            "weights": sum(cost.counts.weights * cost.weight_bits for cost in costs),  # no lane has a block's filling
+            "constants": sum(x.bias_memory_bits + _multiplier_bits(x) for x in counts),
+        }
+        found = []
+        for shape in array.memories:
+            payload = payloads[shape.name] if shape.name in payloads else used[shape.name] * shape.width_bits
+            found.append(Memory(shape.name, shape.words, shape.width_bits, shape.banks, payload))
+        return [self._buffers(array, costs, x, buffers) if buffers and x.name == "weights" else x for x in found]
 
-    def _weight_memory(self, array: MacArray, costs: tuple[LayerCost, ...], buffers: int) -> Memory:
-        schedule, width = self.schedule(array), array.output_lanes * array.weight_bits
-        if not buffers:
-            payload = sum(cost.counts.weights * cost.weight_bits for cost in costs)  # no lane has a block's filling
-            return Memory("weights", sum(layer.weight_words for layer in schedule), width, 1, payload)
-        units = [(int(x.units.max()), cost.weight_bits) for x, cost in self.timed(costs, array) if x.units.size]
+    def _demand(self, array: MacArray) -> Demand:
+        return self.demand(array.output_lanes, array.pixel_lanes, array.weight_bits)
+
+    def _buffers(self, array: MacArray, costs: tuple[LayerCost, ...], memory: Memory, buffers: int) -> Memory:
+        timed = self.timed(costs, array)
+        units = [(int(x.units.max()), cost.weight_bits) for x, cost in timed if x.units.size]
         largest, bits = max(units, default=(0, 0))
-        made = sum(layer.weight_words for layer in schedule if not layer.units.size)  # of pools and additions
+        made = sum(x.weight_words for x, _ in timed if not x.units.size)  # of pools and additions
         payload = buffers * largest * array.output_lanes * bits
-        return Memory("weights", max(1, buffers * largest + made), width, 1, payload)
+        return replace(memory, words=max(1, buffers * largest + made), payload_bits=payload)
 
     def filling_bits(self, layer: LayerSchedule, cost: LayerCost, array: MacArray) -> int:
         """Return the bits of a layer's words of weights and constants in the array that hold nothing of the layer."""
         counts, outputs = cost.counts, self.program.shapes[layer.name][0]
-        words = layer.weight_words * array.output_lanes * array.weight_bits + outputs * _constant_bits(array)
-        return words - counts.weights * cost.weight_bits - counts.bias_memory_bits - counts.requantize_memory_bits
+        words = layer.weight_words * array.output_lanes * array.weight_bits + outputs * width_of(array.constant_fields)
+        return words - counts.weights * cost.weight_bits - counts.bias_memory_bits - _multiplier_bits(counts)
+
+    def control_bits(self, array: MacArray, costs: tuple[LayerCost, ...]) -> list[int]:
+        """Return, for each layer that computes, the bits of its entries, its taps and its word of layers.
+
+        The shift in that word is not among them: it counts with the multipliers, as requantisation.
+        """
+        entry, tap, word = map(width_of, (array.entry_fields, array.tap_fields, array.layer_fields))
+        rows = zip(self._demand(array).layers, self.timed(costs, array), strict=True)
+        return [x.entries * entry + x.taps * tap + word - _shift_bits(cost.counts) for x, (_, cost) in rows]
 
     def timed(self, costs: tuple[LayerCost, ...], array: MacArray) -> list[tuple[LayerSchedule, LayerCost]]:
         """Return the layers that take time with what they cost, in running order."""
@@ -202,6 +220,11 @@ class Facts:
         return self.tensor_words[INPUT] * self.words.signals[INPUT]
 
 
-def _constant_bits(array: MacArray) -> int:
-    """Return the bits of a word of constants: a bias, a multiplier and a shift."""
-    return array.accumulator_bits + MULTIPLIER_BITS + SHIFT_BITS
+def _shift_bits(counts: Counts) -> int:
+    """Return the bits of a layer's shift, which lies in its word of layers; 0 where nothing is requantised."""
+    return SHIFT_BITS if counts.requantize_memory_bits else 0
+
+
+def _multiplier_bits(counts: Counts) -> int:
+    """Return the bits of a layer's multipliers, which lie in the memory of constants."""
+    return counts.requantize_memory_bits - _shift_bits(counts)

@@ -4,29 +4,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from accel.array import MemoryShape
 from accel.cost.technology import Macro, Technology
 from accel.errors import EspalierError
 
 
 @dataclass(frozen=True)
-class Memory:
-    """A memory as the array wants it.
+class Memory(MemoryShape):
+    """A memory of the array, and what of it a Program uses.
 
     Parameters
     ----------
-    name : str
-    words, width_bits : int
-        Of one bank.
-    banks : int
-        That are read at the same time, at addresses of their own.
     payload_bits : int
         What the Program stores in it; the rest is filling: lanes that keep nothing, words that are extended.
     """
 
-    name: str
-    words: int
-    width_bits: int
-    banks: int
     payload_bits: int
 
     def __post_init__(self) -> None:
@@ -35,11 +27,6 @@ class Memory:
                 f"memory {self.name}: {self.banks} banks of {self.words} words of {self.width_bits} bits do not hold "
                 f"{self.payload_bits} bits"
             )
-
-    @property
-    def bits(self) -> int:
-        """Words x width x banks."""
-        return self.words * self.width_bits * self.banks
 
 
 @dataclass(frozen=True)

@@ -59,24 +59,6 @@ def signal_plans(program: Program) -> tuple[SignalPlan, ...]:
     return held, _ping_pong(program, live), _in_place(program, live), _line_buffer(program)
 
 
-def placed_words(program: Program) -> int:
-    """Return the words of the array's signal memory, in which every tensor has a place of its own.
-
-    A tensor begins at the first place where it meets none that is held at the same time; the output leaves and has
-    none. The assembler of `rtl` does the same, so that holes between tensors are counted as the hardware has them.
-    """
-    roots, output = program.roots, program.roots[program.output]
-    size = {name: math.prod(program.shapes[name]) for name in program.shapes}
-    places = {INPUT: 0}
-    for name, held in program.held.items():
-        if roots[name] != name or name == output:
-            continue
-        taken = [(places[other], places[other] + size[other]) for other in held if other != name]
-        starts = sorted([0, *(end for _, end in taken)])
-        places[name] = next(x for x in starts if all(x + size[name] <= low or x >= high for low, high in taken))
-    return max((start + size[name] for name, start in places.items() if name != output), default=0)
-
-
 def _ping_pong(program: Program, live: dict[str, dict[str, int]]) -> SignalPlan:
     """Fixed buffers in turn: a tensor takes the first that is free, a buffer is as large as its largest tensor.
 

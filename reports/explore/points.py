@@ -7,10 +7,11 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from accel.cost import Estimate, Facts, Limits, Technology, Words, array_for, estimate_of
+from accel.cost import Estimate, Facts, Limits, Technology, estimate_of
 from accel.interchange.datasets import Dataset
 from accel.pruned import PrunedNetwork
 from accel.quantize import Calibration, Widths, lower_calibrated
+from accel.words import Words
 from reports.explore.space import Lanes, Space
 from reports.explore.trials import words_of
 
@@ -100,8 +101,8 @@ class Costing:
         return facts, words_of(record, facts.words) or facts.words
 
     def estimate(self, facts: Facts, words: Words, lanes: Lanes) -> Estimate:
-        """Return what the words cost on an array just wide enough for them."""
-        return estimate_of(facts, words, array_for(words, *lanes), self.technology, self.limits)
+        """Return what the words cost on the array that is just large enough for them, which holds all weights."""
+        return estimate_of(facts, words, facts.array(words, *lanes), self.technology, self.limits)
 
     def estimate_at(self, point: Point, rates: Rates) -> Estimate:
         """Return what a point of this version costs, in full."""

@@ -17,13 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from accel.cost import Words
-from accel.cost.words import LayerWords
 from accel.errors import EspalierError
 from accel.interchange.datasets import Dataset, load
 from accel.pruned import PrunedNetwork
 from accel.quantize import Calibration, Widths, lower_calibrated
 from accel.signal import Signal
+from accel.words import LayerWords, Words
 from reports.measure import float_error_rate
 from sim.engine import compile_program
 

@@ -124,20 +124,3 @@ class Words:
         if self.signal_bits > array.signal_bits:
             return f"signals need signal_bits of {self.signal_bits}, the array has {array.signal_bits}"
         return None
-
-
-def array_for(words: Words, output_lanes: int, pixel_lanes: int) -> MacArray:
-    """Return an array of these lanes whose words are just wide enough; its memories have the default sizes.
-
-    Raises
-    ------
-    EspalierError
-        No array has these lanes, or words as wide.
-    """
-    return MacArray(
-        output_lanes=output_lanes,
-        pixel_lanes=pixel_lanes,
-        weight_bits=words.weight_bits,
-        signal_bits=words.signal_bits,
-        accumulator_bits=words.accumulator_bits,
-    )

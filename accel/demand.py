@@ -1,0 +1,178 @@
+"""How many words a Program takes of every memory of an array, and the one array that is just large enough for it."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from accel.array import DEPTHS, MacArray, banks_of
+from accel.errors import EspalierError
+from accel.network import Shape
+from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
+from accel.runs import runs_of
+from accel.words import Words
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerDemand:
+    """What one layer takes of the memories, beside one word of layers.
+
+    Parameters
+    ----------
+    name : str
+    weights, entries, taps, constants : int
+        Words of these memories.
+    longest : int
+        Taps that one entry names at most; the tap table must have as many words, for the entry's fields to hold it.
+    reads : int
+        Entries that are read from memory for one tile of every group; counted ones are not.
+    """
+
+    name: str
+    weights: int
+    entries: int
+    taps: int
+    constants: int
+    longest: int
+    reads: int
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What a Program takes of an array's memories.
+
+    Parameters
+    ----------
+    program : str
+        Its name.
+    layers : tuple of LayerDemand
+        Those that compute, in running order.
+    signals : int
+        Words of signals: where tensors end, and as many as the largest number of tiles, rows or pixels of a row that
+        a layer counts.
+    """
+
+    program: str
+    layers: tuple[LayerDemand, ...]
+    signals: int
+
+    @property
+    def words(self) -> dict[str, int]:
+        """The words of each memory by its name, in the order of `DEPTHS`."""
+        taps = sum(layer.taps for layer in self.layers)
+        return {
+            "signals": self.signals,
+            "weights": sum(layer.weights for layer in self.layers),
+            "entries": sum(layer.entries for layer in self.layers),
+            "taps": max([taps, *(layer.longest for layer in self.layers)]),
+            "constants": sum(layer.constants for layer in self.layers),
+            "layers": len(self.layers),
+        }
+
+    def check(self, array: MacArray) -> None:
+        """Raise EspalierError unless the memories of `array` are large enough; the line says which one is not."""
+        for name, needed in self.words.items():
+            given = getattr(array, DEPTHS[name])
+            if needed > given:
+                raise EspalierError(f"{self.program}: needs {needed:,} words of {name}, {DEPTHS[name]} are {given:,}")
+
+
+def demand_of(program: Program, output_lanes: int, pixel_lanes: int, weight_bits: int) -> Demand:
+    """Return what `program` takes on an array of these lanes.
+
+    Parameters
+    ----------
+    program : Program
+    output_lanes, pixel_lanes : int
+    weight_bits : int
+        Of the array's words; an addition whose weight is larger takes several.
+
+    Raises
+    ------
+    EspalierError
+        The array does not run a layer.
+    """
+    computed = [layer for layer in program.layers if not isinstance(layer, FlattenLayer)]
+    shapes = [maps_of(program.shapes[layer.name]) for layer in computed]
+    counted = [max(height * math.ceil(width / pixel_lanes), width) for _, height, width in shapes]
+    layers = [_layer(layer, shape[0], output_lanes, weight_bits) for layer, shape in zip(computed, shapes, strict=True)]
+    return Demand(program.name, tuple(layers), max([program.signal_words, *counted]))
+
+
+def array_for(
+    program: Program, output_lanes: int, pixel_lanes: int, depths: Mapping[str, int | None] | None = None
+) -> MacArray:
+    """Return the array of these lanes for `program`: words as wide, and memories as deep, as it needs them.
+
+    Parameters
+    ----------
+    program : Program
+    output_lanes, pixel_lanes : int
+    depths : mapping, optional
+        Words that a memory must have whatever the Program needs, by `MacArray`'s name of them; None is left out.
+
+    Raises
+    ------
+    EspalierError
+        No array has these lanes, or words as wide; it does not run a layer; or a depth that was asked for is too small.
+    """
+    words = Words.of(program)
+    demand = demand_of(program, *_checked(output_lanes, pixel_lanes), words.weight_bits)
+    return fitted(words, demand, output_lanes, pixel_lanes, depths)
+
+
+def fitted(
+    words: Words, demand: Demand, output_lanes: int, pixel_lanes: int, depths: Mapping[str, int | None] | None = None
+) -> MacArray:
+    """Return what `array_for` does, of the words and the demand of a Program."""
+    needed = demand.words
+    banks = banks_of(pixel_lanes)
+    needed["signals"] = banks * math.ceil(needed["signals"] / banks)
+    asked = {name: depth for name, depth in (depths or {}).items() if depth is not None}
+    array = MacArray(
+        output_lanes=output_lanes,
+        pixel_lanes=pixel_lanes,
+        weight_bits=words.weight_bits,
+        signal_bits=words.signal_bits,
+        accumulator_bits=words.accumulator_bits,
+        **{DEPTHS[name]: depth for name, depth in needed.items()} | asked,
+    )
+    demand.check(array)
+    return array
+
+
+def weight_words(weight: int, largest: int) -> list[int]:
+    """Return the words that sum up to the positive `weight` of an addition: as few as hold it, `largest` at most each.
+
+    >>> weight_words(300, 127)
+    [127, 127, 46]
+    """
+    return [largest] * (weight // largest) + [weight % largest] * (weight % largest > 0)
+
+
+def maps_of(shape: Shape) -> tuple[int, int, int]:
+    """Return a shape as (maps, height, width)."""
+    return shape if len(shape) == 3 else (shape[0], 1, 1)
+
+
+def _checked(output_lanes: int, pixel_lanes: int) -> tuple[int, int]:
+    """Return the lanes, or raise EspalierError if no array has them."""
+    array = MacArray(output_lanes, pixel_lanes, signal_words=banks_of(max(1, pixel_lanes)))
+    return array.output_lanes, array.pixel_lanes
+
+
+def _layer(layer: ProgramLayer, outputs: int, lanes: int, weight_bits: int) -> LayerDemand:
+    match layer:
+        case MacLayer():
+            runs = runs_of(layer, lanes)
+            taken = {"entries": runs.maps.size, "taps": runs.taps, "longest": runs.taps, "reads": runs.reads}
+            taken["weights"] = sum(columns.size for columns in layer.lane_columns(lanes))
+        case AddLayer():  # an operand is an entry that stays on one tap, for as many steps as its weight takes words
+            largest = (1 << (weight_bits - 1)) - 1
+            steps = [math.ceil(weight / largest) for weight in layer.weights]
+            taken = {"entries": 2, "taps": 2, "longest": max(steps), "weights": sum(steps), "reads": 2 * outputs}
+        case MaxPoolLayer() | AvgPoolLayer() | ReluLayer():
+            taps = 1 if isinstance(layer, ReluLayer) else layer.window.taps
+            taken = {"entries": 0, "taps": taps, "longest": taps, "weights": taps, "reads": 0}
+        case _:
+            raise EspalierError(f"{layer.name}: the array runs no {type(layer).__name__} yet")
+    return LayerDemand(name=layer.name, constants=outputs, **taken)

@@ -1,0 +1,100 @@
+"""How an array reads what a layer keeps: runs of taps of one map with one stride, a list for each group of lanes.
+
+The index of every pattern becomes such lists, which the hardware stores as entries. Lanes of a group share one, the
+union of what they keep. Where every group reads everything, a counter makes the entries and nothing is stored.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.array import FAR, VECTOR_TAPS
+from accel.program import MacLayer
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Runs:
+    """The lists of a layer, one after the other.
+
+    Parameters
+    ----------
+    taps : int
+        Of one map: a window's, or how many words of a vector make one.
+    counted : bool
+        Nothing is stored, all groups read every tap of every map.
+    shared : bool
+        One list is stored, which all groups read.
+    maps, offsets, strides, counts : int array (entries,)
+        `counts` taps of a map, from `offsets` in steps of `strides`.
+    left : int array (entries,)
+        Entries that follow in the list, `accel.array.FAR` for so many or more.
+    reads : int
+        Entries that one tile of every group reads in all.
+    """
+
+    taps: int
+    counted: bool
+    shared: bool
+    maps: Integers
+    offsets: Integers
+    strides: Integers
+    counts: Integers
+    left: Integers
+    reads: int
+
+
+def runs_of(layer: MacLayer, lanes: int) -> Runs:
+    """Return the lists of a layer for groups of `lanes` outputs."""
+    groups, width = layer.lane_columns(lanes), layer.shape[1] * layer.shape[2]
+    counted = all(columns.size == width for columns in groups)
+    taps = layer.shape[2]
+    if layer.window is None:  # a vector is one map whose words are its taps, as many at a time as one entry may name
+        taps = min(width, VECTOR_TAPS)
+        if counted:
+            taps = max(divisor for divisor in range(1, taps + 1) if width % divisor == 0)
+    if counted:
+        nothing = np.zeros((5, 0), np.int64)
+        return _runs(taps, nothing, reads=0, counted=True)
+    owners = np.repeat(np.arange(len(groups)), [columns.size for columns in groups])
+    maps, kept = np.divmod(np.concatenate(groups), taps)
+    starts, ends = _cut(owners * (width // taps + 1) + maps, kept)
+    counts = ends - starts + 1
+    strides = np.where(counts > 1, kept[np.minimum(starts + 1, ends)] - kept[starts], 1)
+    lengths = np.bincount(owners[starts], minlength=len(groups))
+    left = np.repeat(np.cumsum(lengths), lengths) - np.arange(starts.size) - 1
+    found = np.stack([maps[starts], kept[starts], strides, counts, np.minimum(left, FAR)])
+    shared = bool((lengths == lengths[0]).all()) and _same(found.reshape(5, len(groups), -1))
+    return _runs(taps, found[:, : lengths[0]] if shared else found, reads=starts.size, shared=shared)
+
+
+def _runs(taps: int, found: Integers, *, reads: int, counted: bool = False, shared: bool = False) -> Runs:
+    maps, offsets, strides, counts, left = found
+    fields = {"maps": maps, "offsets": offsets, "strides": strides, "counts": counts, "left": left}
+    return Runs(taps=taps, counted=counted, shared=shared, reads=reads, **fields)
+
+
+def _cut(segments: Integers, kept: Integers) -> tuple[Integers, Integers]:
+    """Return the first and last place of each run: as long as steps are equal, from the left, within a segment."""
+    size = kept.size
+    heads = np.diff(segments, prepend=-1) != 0
+    lasts = np.append(heads[1:], True)
+    steps = np.diff(kept, append=0)
+    breaks = lasts | (steps != np.concatenate([[0], steps[:-1]]))  # a run that began before ends here at the latest
+    places = np.append(np.flatnonzero(breaks), size)
+    following = places[np.searchsorted(places, np.arange(size), side="right")]
+    ends = np.where(lasts, np.arange(size), np.minimum(following, size - 1))
+    starts = [np.flatnonzero(heads)]
+    while starts[-1].size:  # the next run of every segment at once
+        after = ends[starts[-1]] + 1
+        after = after[after < size]
+        starts.append(after[~heads[after]])
+    first = np.sort(np.concatenate(starts))
+    return first, ends[first]
+
+
+def _same(lists: Integers) -> bool:
+    """Return whether lists of one length (fields, groups, entries) are equal."""
+    return bool((lists == lists[:, :1]).all())

@@ -1,0 +1,33 @@
+"""The options that say how deep the memories of an array are, the same for every command that sizes or builds one."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from accel.array import DEPTHS
+
+WORDS = {  # what the memory holds, in the words of an option's help
+    "signals": "signals",
+    "weights": "weights, one for every output lane each",
+    "entries": "index entries",
+    "taps": "taps",
+    "constants": "constants, a bias and a multiplier each",
+    "layers": "layers",
+}
+
+
+def depth_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add an option for the depth of each memory; `command` gets them as `depths`, by `MacArray`'s names."""
+
+    @functools.wraps(command)
+    def called(**arguments: Any) -> Any:
+        depths = {name: arguments.pop(name) for name in DEPTHS.values()}
+        return command(**arguments, depths={name: depth for name, depth in depths.items() if depth is not None})
+
+    wrapped: Callable[..., Any] = called
+    for memory, name in reversed(list(DEPTHS.items())):
+        text = f"Words of the memory of {WORDS[memory]}; as many as the Program needs by default."
+        wrapped = click.option(f"--{name.replace('_', '-')}", type=click.IntRange(0), help=text)(wrapped)
+    return wrapped
