@@ -165,7 +165,7 @@ def _layer(layer: ProgramLayer, outputs: int, lanes: int, weight_bits: int) -> L
         case MacLayer():
             runs = runs_of(layer, lanes)
             taken = {"entries": runs.maps.size, "taps": runs.taps, "longest": runs.taps, "reads": runs.reads}
-            taken["weights"] = sum(columns.size for columns in layer.lane_columns(lanes))
+            taken["weights"] = runs.steps
         case AddLayer():  # an operand is an entry that stays on one tap, for as many steps as its weight takes words
             largest = (1 << (weight_bits - 1)) - 1
             steps = [math.ceil(weight / largest) for weight in layer.weights]

@@ -31,8 +31,8 @@ class Runs:
         `counts` taps of a map, from `offsets` in steps of `strides`.
     left : int array (entries,)
         Entries that follow in the list, `accel.array.FAR` for so many or more.
-    reads : int
-        Entries that one tile of every group reads in all.
+    reads, steps : int
+        Entries that one tile of every group reads in all, and the columns that these name: a weight word each.
     """
 
     taps: int
@@ -44,12 +44,14 @@ class Runs:
     counts: Integers
     left: Integers
     reads: int
+    steps: int
 
 
 def runs_of(layer: MacLayer, lanes: int) -> Runs:
     """Return the lists of a layer for groups of `lanes` outputs."""
     groups, width = layer.lane_columns(lanes), layer.shape[1] * layer.shape[2]
-    counted = all(columns.size == width for columns in groups)
+    sizes = [columns.size for columns in groups]
+    counted = min(sizes) == width
     taps = layer.shape[2]
     if layer.window is None:  # a vector is one map whose words are its taps, as many at a time as one entry may name
         taps = min(width, VECTOR_TAPS)
@@ -57,8 +59,8 @@ def runs_of(layer: MacLayer, lanes: int) -> Runs:
             taps = max(divisor for divisor in range(1, taps + 1) if width % divisor == 0)
     if counted:
         nothing = np.zeros((5, 0), np.int64)
-        return _runs(taps, nothing, reads=0, counted=True)
-    owners = np.repeat(np.arange(len(groups)), [columns.size for columns in groups])
+        return _runs(taps, nothing, reads=0, steps=sum(sizes), counted=True)
+    owners = np.repeat(np.arange(len(groups)), sizes)
     maps, kept = np.divmod(np.concatenate(groups), taps)
     starts, ends = _cut(owners * (width // taps + 1) + maps, kept)
     counts = ends - starts + 1
@@ -67,13 +69,14 @@ def runs_of(layer: MacLayer, lanes: int) -> Runs:
     left = np.repeat(np.cumsum(lengths), lengths) - np.arange(starts.size) - 1
     found = np.stack([maps[starts], kept[starts], strides, counts, np.minimum(left, FAR)])
     shared = bool((lengths == lengths[0]).all()) and _same(found.reshape(5, len(groups), -1))
-    return _runs(taps, found[:, : lengths[0]] if shared else found, reads=starts.size, shared=shared)
+    stored = found[:, : lengths[0]] if shared else found
+    return _runs(taps, stored, reads=starts.size, steps=sum(sizes), shared=shared)
 
 
-def _runs(taps: int, found: Integers, *, reads: int, counted: bool = False, shared: bool = False) -> Runs:
+def _runs(taps: int, found: Integers, *, reads: int, steps: int, counted: bool = False, shared: bool = False) -> Runs:
     maps, offsets, strides, counts, left = found
     fields = {"maps": maps, "offsets": offsets, "strides": strides, "counts": counts, "left": left}
-    return Runs(taps=taps, counted=counted, shared=shared, reads=reads, **fields)
+    return Runs(taps=taps, counted=counted, shared=shared, reads=reads, steps=steps, **fields)
 
 
 def _cut(segments: Integers, kept: Integers) -> tuple[Integers, Integers]:

@@ -150,10 +150,14 @@ class Sequencer(wiring.Component):
         return turn
 
     def _build_weights(self, m: Module, turn: Signal) -> None:
-        """Weights follow each other; a tile begins where its group does, and single maps share theirs."""
+        """Weights follow each other; a tile begins where its group does, and single maps share theirs.
+
+        The last tile goes back too: the memory may end with its words, and what lies beyond must not be read.
+        """
         step, layer, group = self.step, self.layer, Signal.like(self.step.weight)
         following, advance = Signal.like(group), Signal()
-        m.d.comb += [following.eq(step.weight + 1), advance.eq(self.tiles.group_end & ~layer.single)]
+        m.d.comb += following.eq(step.weight + 1)
+        m.d.comb += advance.eq(self.tiles.group_end & ~self.tiles.tile.end & ~layer.single)
         with m.If(self.prime):
             m.d.sync += [step.weight.eq(layer.weight), group.eq(layer.weight), step.first.eq(1)]
         with m.Elif(self.issue):

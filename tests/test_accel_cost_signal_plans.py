@@ -10,14 +10,13 @@ from networks import Sketch, chain, images_for, residual
 from programs import PIXEL, mac_layer, program, programs, signal
 
 from accel.array import MacArray
-from accel.cost.signals import SignalPlan, overwrites, peak_signals, placed_words, signal_plans
+from accel.cost.signals import SignalPlan, overwrites, peak_signals, signal_plans
 from accel.network import INPUT, Network
 from accel.program import AddLayer, FlattenLayer, MaxPoolLayer, Program, ReluLayer
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
 from accel.signal import Requantize
 from accel.window import Window
-from rtl.assemble import place_signals
 
 CODES = {"requantize": Requantize([1], 4), "output": signal(8)}
 
@@ -163,37 +162,3 @@ class TestInPlace:
             [conv, relu, AddLayer("add", ("conv", "relu"), (1, 1), 12, False, Requantize([1], 3), signal(8))]
         )
         assert [overwrites(later, layer) for layer in later.layers] == [None, None, "conv"]
-
-
-class TestPlaces:
-    @pytest.mark.parametrize("network", [chain(), residual()])
-    def test_they_are_the_assemblers(self, network: Network) -> None:
-        """The words of the memory are those up to which the assembler of the hardware places tensors."""
-        of = programmed(network)
-        assert placed_words(of) == placed_by_rtl(of)
-
-    def test_a_hole(self) -> None:
-        """A tensor that does not fit where the image was comes behind: 8 words of image, 16, then 12."""
-        sketch = Sketch(2, 2, 2)
-        sketch.conv("conv1", 4, kernel=1)
-        sketch.conv("conv2", 3, kernel=1)
-        sketch.conv("conv3", 1, kernel=1)
-        of = programmed(sketch.network())
-        assert placed_words(of) == placed_by_rtl(of) == 8 + 16 + 12 > 16 + 12
-
-    @settings(max_examples=60, deadline=None)
-    @given(programs(), st.data())
-    def test_any_program(self, of: Program, data: st.DataObject) -> None:
-        """Of any Program, residual additions included."""
-        assert placed_words(of) == placed_by_rtl(of)
-
-
-def placed_by_rtl(of: Program) -> int:
-    """Return the end of the last tensor that the assembler places and that stays on the chip."""
-    places = place_signals(of, MacArray(1, 1, signal_words=1 << 20))
-    ends = [
-        start + math.prod(of.shapes[name])
-        for name, start in places.items()
-        if of.roots[name] != of.roots[of.output] and of.roots[name] == name
-    ]
-    return max(ends)

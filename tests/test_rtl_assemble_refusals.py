@@ -25,15 +25,15 @@ NINE = [point(f"a{i}", f"a{i - 1}" if i else INPUT, x, FORMATS[i - 1] if i else 
 FIRST = point("a", INPUT, reads=PIXEL)
 
 REFUSED = {
-    "weight words": (chain(conv()), {"weight_words": 15}, "b: needs 16 weight words, the array has 15"),
+    "weight words": (chain(conv()), {"weight_words": 15}, "test: needs 16 words of weights, weight_words are 15"),
     "entries": (
         chain(layer(np.eye(2)[:, :, None], "irregular", POINT, "b"), shape=(2, 4, 5)),
         {"output_lanes": 1, "list_entries": 1},
-        "b: needs 2 index entries, the array has 1",
+        "test: needs 2 words of entries, list_entries are 1",
     ),
-    "taps": (chain(FIRST, conv("b", "a", SIGNED)), {"taps": 4}, "b: needs 5 tap table entries, the array has 4"),
-    "constants": (chain(FIRST, conv("b", "a", SIGNED)), {"constants": 4}, "b: needs 5 constants, the array has 4"),
-    "layers": (chain(FIRST, conv("b", "a", SIGNED)), {"layers": 1}, "b: needs 2 layers, the array has 1"),
+    "taps": (chain(FIRST, conv("b", "a", SIGNED)), {"taps": 4}, "test: needs 5 words of taps, taps are 4"),
+    "constants": (chain(FIRST, conv("b", "a", SIGNED)), {"constants": 4}, "test: needs 5 words of constants, constants are 4"),
+    "layers": (chain(FIRST, conv("b", "a", SIGNED)), {"layers": 1}, "test: needs 2 words of layers, layers are 1"),
     "accumulator": (
         chain(conv(spare_bits=9)),
         {"accumulator_bits": 22},
@@ -49,12 +49,12 @@ REFUSED = {
     "the image": (
         chain(conv()),
         {"signal_words": 36},
-        "input: needs 40 signal words beside 0 that are held, the array has 36",
+        "test: needs 40 words of signals, signal_words are 36",
     ),
     "signals": (
         chain(FIRST, conv("b", "a", SIGNED)),
         {"signal_words": 76},
-        "a: needs 40 signal words beside 40 that are held, the array has 76",
+        "test: needs 80 words of signals, signal_words are 76",
     ),
     "stride 3": (
         chain(conv(window=Window.square(2, 3))),
@@ -69,17 +69,17 @@ REFUSED = {
     "a list without entries": (
         chain(layer(np.eye(2)[:, :, None], "irregular", POINT, "b"), shape=(2, 4, 5)),
         {"output_lanes": 1, "list_entries": 0},
-        "b: needs 2 index entries, the array has 0",
+        "test: needs 2 words of entries, list_entries are 0",
     ),
     "an addition without entries": (
         chain(addition(1)),
         {"list_entries": 0},
-        "b: needs 2 index entries, the array has 0",
+        "test: needs 2 words of entries, list_entries are 0",
     ),
     "an addition's weight": (
         chain(addition(7 * 16 + 1)),
         {"weight_bits": 4, "taps": 16},
-        "b: needs 17 words for one weight, the array has 16",
+        "test: needs 17 words of taps, taps are 16",
     ),
     "an addition's accumulator": (
         chain(replace(addition(1), accumulator_bits=23)),
@@ -109,8 +109,8 @@ REFUSED = {
     ),
     "output size": (
         chain(conv(window=Window((2, 2), (1, 1), (0, 30, 0, 30)))),
-        {"signal_words": 40},
-        "b: needs 64 rows or columns of output, the array has 40",
+        {"signal_words": 40},  # 3 rows of 32 tiles of 2 pixels are counted
+        "test: needs 96 words of signals, signal_words are 40",
     ),
     "another output": (
         chain(FIRST, conv("b", "a", SIGNED), FlattenLayer("c", ("a",))),
@@ -148,7 +148,7 @@ class TestRefused:
             ("output", {"signal_bits": 9}),
             ("the image", {"signal_words": 40}),
             ("signals", {"signal_words": 80}),
-            ("output size", {"signal_words": 64}),
+            ("output size", {"signal_words": 96}),
             ("a list without entries", {"output_lanes": 1, "list_entries": 2}),
             ("an addition without entries", {"list_entries": 2}),
             ("an addition's weight", {"weight_bits": 4, "taps": 17}),
