@@ -68,7 +68,7 @@ def emit(jobs: Sequence[Job], array: MacArray, room: Mapping[str, int] | None = 
     """
     formats = list(dict.fromkeys(form for job in jobs for form in signal_formats(job.program)))
     images = [assemble(job.program, array, formats) for job in jobs]
-    dut, source = _hardware(array, tuple(formats))
+    dut, source = hardware(array, tuple(formats))
     loads = [load_words(image, dut.layout) for image in images]
     signals = [word for job in jobs for one in job.program.check_codes(job.codes) for word in signal_words(one, array)]
     beats = [[output_beats(job.program, dut, output) for output in job.outputs] for job in jobs]
@@ -96,7 +96,7 @@ def emit(jobs: Sequence[Job], array: MacArray, room: Mapping[str, int] | None = 
 
 
 @lru_cache(maxsize=2)  # takes seconds, and many Programs share it
-def _hardware(array: MacArray, formats: tuple[FixedFormat, ...]) -> tuple[Accelerator, bytes]:
+def hardware(array: MacArray, formats: tuple[FixedFormat, ...]) -> tuple[Accelerator, bytes]:
     """Return the accelerator and its Verilog."""
     dut = Accelerator(array, formats)
     try:
@@ -127,6 +127,7 @@ def manifest(jobs: Sequence[Job], dut: Accelerator, images: Sequence[Image]) -> 
     memories = ("weights", "entries", "taps", "constants", "layers")
     return {
         "array": asdict(dut.array),
+        "built_bits": {memory.name: memory.bits for memory in dut.array.memories},
         "formats": [str(form) for form in dut.formats],
         "ports": ports,
         "jobs": [

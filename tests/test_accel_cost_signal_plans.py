@@ -5,11 +5,9 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
-from networks import Sketch, chain, images_for, residual
+from networks import chain, images_for
 from programs import PIXEL, mac_layer, program, programs, signal
 
-from accel.array import MacArray
 from accel.cost.signals import SignalPlan, overwrites, peak_signals, signal_plans
 from accel.network import INPUT, Network
 from accel.program import AddLayer, FlattenLayer, MaxPoolLayer, Program, ReluLayer

@@ -1,25 +1,26 @@
-"""How much of every memory a Program takes: what the assembler fills, and no word less does."""
+"""How much of every memory a Program takes: what the assembler fills, and not a word less will do."""
 
 import contextlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from programs import PIXEL, mac_layer, program, programs, signal
-from rtl_images import POINT, POOL, SIGNED, chain, conv, layer, point
+from rtl_images import POINT, SIGNED, chain, conv, layer, point
 
 from accel.array import DEPTHS, MacArray
 from accel.demand import array_for, demand_of
 from accel.errors import EspalierError
 from accel.network import INPUT, Window
-from accel.program import AddLayer, ClipLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program
+from accel.program import AddLayer, ClipLayer, FlattenLayer, MaxPoolLayer, Program
+from accel.runs import runs_of
 from accel.signal import Requantize
 from accel.words import Words
 from rtl.assemble import assemble
 
 FIRST = point("a", INPUT, reads=PIXEL)
-LINEAR = [FlattenLayer("flat", (INPUT,)), replace(layer(np.ones((3, 150, 1)), "dense", weight_bits=10), inputs=("flat",))]
 
 
 def addition(weight: int) -> AddLayer:
@@ -27,23 +28,139 @@ def addition(weight: int) -> AddLayer:
     return AddLayer("b", (INPUT, INPUT), (weight, 1), 20, False, Requantize([1], 1), SIGNED)
 
 
-class TestWords:
-    """Signals, weights, entries, taps, constants and layers on 2 x 2 lanes, by hand."""
+def linear(inputs: int) -> Program:
+    """Return a dense linear layer of 3 outputs."""
+    made = replace(layer(np.ones((3, inputs, 1)), "dense", weight_bits=10), inputs=("flat",))
+    return program([FlattenLayer("flat", (INPUT,)), made], (inputs, 1, 1))
 
-    @pytest.mark.parametrize(
-        ("of", "words"),
-        [
-            # 2 maps of 4 x 5 in, one group of 2 outputs: 2 x 4 weight words, no list, the window's taps
-            (chain(conv("b", INPUT), shape=(1, 4, 5)), (20, 4, 0, 4, 3, 1)),
-        ],
-    )
-    def test_a_convolution(self, of: Program, words: tuple[int, ...]) -> None:
-        """A dense convolution of 3 outputs: 2 groups of as many weight words as columns; a tap each, a constant each."""
-        made = of.layers[0]
-        assert isinstance(made, MacLayer)
-        groups = -(-made.shape[0] // 2)
-        columns = made.shape[1] * made.shape[2]
-        expected = (of.signal_words, groups * columns, 0, made.shape[2], made.shape[0], 1)
-        assert tuple(demand_of(of, 2, 2, 8).words.values()) == expected
-        assert list(demand_of(of, 2, 2, 8).words) == [*DEPTHS]
-        assert len(words) == len(expected)
+
+def words_of(of: Program, weight_bits: int = 8) -> list[int]:
+    """Return the words on 2 x 2 lanes: signals, weights, entries, taps, constants, layers."""
+    demand = demand_of(of, 2, 2, weight_bits)
+    assert [*demand.words] == [*DEPTHS]
+    return [*demand.words.values()]
+
+
+class TestWords:
+    def test_a_dense_convolution(self) -> None:
+        """2 maps of 4 x 5 by 3 outputs of 2 x 2 taps: 2 groups of 8 weight words, no list, 4 taps, 3 constants."""
+        assert words_of(chain(conv())) == [40, 16, 0, 4, 3, 1]
+
+    def test_two_layers(self) -> None:
+        """Layers add up; signals lie beside each other, and what leaves takes none."""
+        assert words_of(chain(FIRST, conv("b", "a", SIGNED))) == [40 + 40, 2 + 16, 0, 1 + 4, 2 + 3, 2]
+
+    @pytest.mark.parametrize(("inputs", "taps"), [(150, 50), (64, 64), (67, 1)])
+    def test_a_dense_vector(self, inputs: int, taps: int) -> None:
+        """A dense linear layer counts runs of one length, of 64 words at most: taps of the longest that divides it."""
+        assert words_of(linear(inputs)) == [inputs, 2 * inputs, 0, taps, 3, 1]
+
+    def test_a_list(self) -> None:
+        """A group that keeps one tap of each of two maps has two entries; both groups read the same, stored once."""
+        kept = np.zeros((4, 2, 4))
+        kept[:, :, 1] = 1
+        of = chain(layer(kept, "irregular", Window.square(2)))
+        assert words_of(of) == [40, 4, 2, 4, 4, 1]
+        assert runs_of(of.mac_layers[0], 2).reads == 4  # each group reads both
+
+    def test_a_pool(self) -> None:
+        """A pool has a weight word and a tap for each place of its window, and a constant for each map."""
+        assert words_of(chain(MaxPoolLayer("p", (INPUT,), Window.square(2)))) == [40, 4, 0, 4, 2, 1]
+
+    def test_an_addition(self) -> None:
+        """300 is 127 + 127 + 46, beside a 1: 4 words; two entries on a tap each, and 3 taps for a count of 3."""
+        assert words_of(chain(addition(300))) == [40, 4, 2, 3, 2, 1]
+        assert words_of(chain(addition(300)), weight_bits=10) == [40, 2, 2, 2, 2, 1]
+
+    def test_an_output_that_is_larger_than_the_input(self) -> None:
+        """Nothing stores it, but its rows x tiles of 2 pixels, or the pixels of a row, must be countable: 3 x 33."""
+        of = chain(conv(window=Window((2, 2), (1, 1), (0, 31, 0, 31))))
+        assert words_of(of)[0] == 3 * 33 > of.signal_words
+
+    def test_what_the_array_does_not_run(self) -> None:
+        """A layer of another kind is named."""
+        with pytest.raises(EspalierError, match=r"^c: the array runs no ClipLayer yet$"):
+            demand_of(chain(ClipLayer("c", (INPUT,), 6)), 2, 2, 8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(programs(), st.sampled_from([(1, 1), (2, 4), (3, 2), (8, 8)]))
+def test_it_is_what_the_assembler_fills(of: Program, lanes: tuple[int, int]) -> None:
+    """Of any Program that the hardware runs: as many words as are written; a word less is refused."""
+    try:
+        array = array_for(of, *lanes)
+        image = assemble(of, array)
+    except EspalierError:  # its words or strides are none of the hardware's: `test_rtl_assemble_refusals.py`
+        assume(False)
+    demand = demand_of(of, *lanes, array.weight_bits)
+    longest = max(x.longest for x in demand.layers)
+    written = {name: len(getattr(image, name)) for name in DEPTHS if name != "signals"}
+    assert demand.words == {"signals": demand.signals} | written | {"taps": max(written["taps"], longest)}
+    assert [getattr(array, DEPTHS[name]) for name in written] == [demand.words[name] for name in written]
+    assert 0 <= array.signal_words - demand.signals < array.banks
+    for name, needed in demand.words.items():
+        fewer = needed - 1 if name != "signals" else array.signal_words - array.banks
+        if fewer < (name != "entries"):
+            continue  # no array has as few
+        with pytest.raises(
+            EspalierError, match=f"^test: needs {needed:,} words of {name}, {DEPTHS[name]} are {fewer:,}$"
+        ):
+            assemble(of, replace(array, **{DEPTHS[name]: fewer}))
+
+
+class TestArray:
+    OF = chain(FIRST, conv("b", "a", SIGNED))
+
+    def test_just_large_enough(self) -> None:
+        """Words and memories are the Program's; signals fill whole banks, 2 x 8 of them."""
+        words = Words.of(self.OF)
+        expected = MacArray(4, 8, 8, 8, words.accumulator_bits, 80, 2 + 8, 0, 5, 5, 2)
+        assert array_for(self.OF, 4, 8) == expected
+        assert array_for(self.OF, 4, 16).signal_words == 96  # 80, in 32 banks
+
+    @pytest.mark.parametrize("name", DEPTHS.values())
+    def test_a_depth_that_is_asked_for(self, name: str) -> None:
+        """It is taken as it is, if the Program fits; None is left out."""
+        fitting = array_for(self.OF, 2, 2)
+        assert array_for(self.OF, 2, 2, {name: 4096}) == replace(fitting, **{name: 4096})
+        assert array_for(self.OF, 2, 2, {name: None}) == fitting
+
+    @pytest.mark.parametrize(("memory", "name"), [x for x in DEPTHS.items() if x[0] != "entries"])
+    def test_a_depth_that_is_too_small(self, memory: str, name: str) -> None:
+        """One line: which memory, what is needed, what is given. With exactly as many it fits."""
+        needed = demand_of(self.OF, 2, 2, 8).words[memory]
+        given_words = needed - 4 if memory == "signals" else needed - 1
+        with pytest.raises(EspalierError) as refused:
+            array_for(self.OF, 2, 2, {name: given_words})
+        assert str(refused.value) == f"test: needs {needed} words of {memory}, {name} are {given_words}"
+        assert getattr(array_for(self.OF, 2, 2, {name: needed}), name) == needed
+
+    def test_signals_fill_banks(self) -> None:
+        """A depth of signals that is no multiple of the banks is refused, because no such memory can be."""
+        with pytest.raises(EspalierError, match=r"^signal_words must be a multiple of 4 banks, got 81$"):
+            array_for(self.OF, 2, 2, {"signal_words": 81})
+
+    @pytest.mark.parametrize(("lanes", "line"), [((0, 8), "output_lanes must be"), ((8, 0), "pixel_lanes must be")])
+    def test_no_lanes(self, lanes: tuple[int, int], line: str) -> None:
+        """Lanes that no array has are refused."""
+        with pytest.raises(EspalierError, match=f"^{line} at least 1, got 0$"):
+            array_for(self.OF, *lanes)
+
+    def test_words(self) -> None:
+        """Words are as wide as the widest of each; a pool's weights of 1 take 2 bits; a signal and its sign fit."""
+        pool = chain(MaxPoolLayer("p", (INPUT,), Window.square(2)), reads=signal(5))
+        array = array_for(pool, 1, 1)
+        assert (array.weight_bits, array.signal_bits, array.accumulator_bits) == (2, 5, 6)
+
+    def test_accumulators_that_leave_are_no_signals(self) -> None:
+        """The width of accumulators that leave the chip, flattened or not, does not widen the signal memory."""
+        made = mac_layer("a", INPUT, np.full((1, 1, 4), 127), PIXEL, window=Window.square(2))
+        array = array_for(program([made, FlattenLayer("flat", ("a",))], (1, 3, 3)), 1, 1)
+        assert (array.weight_bits, array.signal_bits, array.accumulator_bits) == (8, 8, 18)  # 4 x 127 x 255 < 2**17
+
+    def test_a_bias_that_is_wider_than_its_accumulator(self) -> None:
+        """The memory of constants holds the bias as it is stored, so that accumulators are as wide."""
+        made = replace(layer(np.ones((1, 2, 1)), "dense", POINT), bias_bits=30)
+        with contextlib.suppress(AttributeError):
+            assert made.accumulator_bits < 30
+        assert array_for(chain(made), 1, 1).accumulator_bits == 30

@@ -2,13 +2,12 @@
 
 import math
 from dataclasses import replace
-from itertools import combinations
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from programs import PIXEL, every_kind, program, programs
-from rtl_images import ARRAY, HALF, POINT, POOL, SIGNED, chain, conv, layer, point
+from programs import PIXEL, program, programs
+from rtl_images import ARRAY, POINT, POOL, SIGNED, chain, conv, layer, point
 
 from accel.array import MacArray
 from accel.network import INPUT, Window

@@ -32,7 +32,11 @@ REFUSED = {
         "test: needs 2 words of entries, list_entries are 1",
     ),
     "taps": (chain(FIRST, conv("b", "a", SIGNED)), {"taps": 4}, "test: needs 5 words of taps, taps are 4"),
-    "constants": (chain(FIRST, conv("b", "a", SIGNED)), {"constants": 4}, "test: needs 5 words of constants, constants are 4"),
+    "constants": (
+        chain(FIRST, conv("b", "a", SIGNED)),
+        {"constants": 4},
+        "test: needs 5 words of constants, constants are 4",
+    ),
     "layers": (chain(FIRST, conv("b", "a", SIGNED)), {"layers": 1}, "test: needs 2 words of layers, layers are 1"),
     "accumulator": (
         chain(conv(spare_bits=9)),

@@ -1,0 +1,145 @@
+"""What is sized is what is built: the memories of an array are those of its Verilog, bit for bit."""
+
+import re
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from amaranth.hdl import Shape
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from programs import every_kind
+from rtl_builds import write
+from rtl_layers import random_job
+
+from accel.array import MacArray
+from accel.cost import Facts, Limits, estimate, total_cycles
+from accel.cost.technology import load_technology
+from accel.demand import array_for
+from accel.interchange import zoo
+from accel.program import Program
+from accel.quantize import Widths, lower
+from rtl import simulators
+from rtl.assemble import signal_formats
+from rtl.emit import hardware
+from rtl.layout import Layout
+from rtl.simulate import simulate
+
+VERSIONS = [(network, pattern) for network in zoo.names() for pattern in zoo.patterns(network)]
+REGISTERS = re.compile(r"^\s*reg \[(\d+):0\] \S+ +\[(\d+):0\];", re.MULTILINE)
+
+
+def programmed(network: str, pattern: str, bits: tuple[int, int] = (4, 6)) -> Program:
+    """Return a version of the zoo as a Program; its steps come from random pixels, because bits alone are counted."""
+    version = zoo.load(network, pattern)
+    pixels = np.random.default_rng(0).random((4, *version.network.input_shape), np.float32)
+    return lower(version, Widths(*bits), pixels)
+
+
+def built(of: Program, array: MacArray) -> list[tuple[int, int]]:
+    """Return (words, bits of one) of every array of registers in the Verilog, sorted."""
+    source = hardware(array, signal_formats(of))[1].decode()
+    return sorted((int(words) + 1, int(bits) + 1) for bits, words in REGISTERS.findall(source))
+
+
+def sized(array: MacArray) -> list[tuple[int, int]]:
+    """Return (words, bits of one) of every bank that the array says it has, sorted."""
+    return sorted((memory.words, memory.width_bits) for memory in array.memories for _ in range(memory.banks))
+
+
+def bits_of(banks: list[tuple[int, int]]) -> int:
+    """Return the bits of all banks."""
+    return sum(words * bits for words, bits in banks)
+
+
+def assert_built_as_sized(of: Program, lanes: tuple[int, int]) -> None:
+    """Raise AssertionError unless the Verilog has the memories that the estimate charges."""
+    array = array_for(of, *lanes)
+    found, record = built(of, array), estimate(of, array).record()
+    assert found == sized(array)
+    assert record["built_bits"] == sum(memory["built_bits"] for memory in record["memories"]) == bits_of(found)
+
+
+@given(
+    st.integers(1, 20),
+    st.sampled_from([1, 2, 4, 8]),
+    st.integers(2, 16),
+    st.integers(1, 16),
+    st.lists(st.integers(1, 5000), min_size=6, max_size=6),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_widths_are_stated_once(
+    outputs: int, pixels: int, weight_bits: int, signal_bits: int, depths: list[int], lists: bool
+) -> None:
+    """The words that the hardware is made of have the widths that the array says its memories have."""
+    signals, weights, entries, taps, constants, layers = depths
+    array = MacArray(
+        *(outputs, pixels, weight_bits, signal_bits, signal_bits + 9),
+        *(2 * pixels * signals, weights, entries * lists, taps, constants, layers),
+    )
+    words = Layout(array).words
+    widths = {memory.name: memory.width_bits for memory in array.memories}
+    assert widths == {name: Shape.cast(words[name]).width for name in widths}
+    assert words.keys() - widths == ({"entries"} if not lists else set())
+
+
+@pytest.mark.parametrize(("version", "lanes"), [(("digits", "kernel+ikss"), (2, 1)), (("digits", "dense"), (1, 2))])
+def test_the_verilog_holds_what_is_sized(version: tuple[str, str], lanes: tuple[int, int]) -> None:
+    """The arrays of registers in the Verilog are the memories of the estimate, word for word, on small arrays."""
+    assert_built_as_sized(programmed(*version), lanes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", VERSIONS, ids=" ".join)
+def test_the_whole_zoo(version: tuple[str, str]) -> None:
+    """So they are of every version of the zoo, on 8 x 8 lanes."""
+    assert_built_as_sized(programmed(*version), (8, 8))
+
+
+def test_a_word_more_is_seen() -> None:
+    """Negative control: an array whose memory of layers has a word more is built with as many bits more."""
+    of = programmed("digits", "kernel")
+    array = array_for(of, 1, 1)
+    deeper = replace(array, layers=array.layers + 1)
+    assert bits_of(built(of, deeper)) - bits_of(sized(array)) == array.memories[-1].width_bits
+    assert built(of, deeper) != sized(array)
+
+
+def test_a_depth_that_is_insisted_on_is_charged() -> None:
+    """The estimate charges the array that it is given: what a Program does not need is built, and holds nothing."""
+    of, chip = programmed("digits", "kernel"), load_technology("asic-45nm")
+    less, more = (estimate(of, array_for(of, 8, 8, {"weight_words": words}), chip) for words in (None, 1 << 14))
+    memories = [{memory.name: memory for memory in e.memories} for e in (less, more)]
+    assert memories[1]["weights"].bits == (1 << 14) * 8 * 4
+    assert memories[1]["weights"].payload_bits == memories[0]["weights"].payload_bits
+    assert (more.built_bits > less.built_bits, more.memory_bits > less.memory_bits) == (True, True)
+    assert Facts(of).array(Facts(of).words, 8, 8) == array_for(of, 8, 8)
+    assert Limits().stream is False
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_just_large_enough_runs(seed: int) -> None:
+    """On an array that has not a word too many every code is golden's, and the cycles are those of the closed form."""
+    lanes = ((1, 1), (2, 2), (3, 4), (5, 2))[seed]
+    job = random_job(np.random.default_rng(seed))
+    array = array_for(job.program, *lanes)
+    for run, codes in zip(simulate(job.program, array, job.codes), job.outputs, strict=True):
+        assert (run.codes == codes).all()
+        assert run.cycles - run.stalls == total_cycles(job.program, array)
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Debian's package iverilog")
+@pytest.mark.parametrize("seed", [21, 34])
+def test_nothing_unknown_is_read(seed: int, tmp_path) -> None:
+    """In Verilog a word beyond a memory's end is unknown: none reaches an output, of the second image either."""
+    job = random_job(np.random.default_rng(seed))
+    array = array_for(job.program, 1, 2)
+    build = write(tmp_path, [replace(job, cycles=total_cycles(job.program, array))], array, "iverilog")
+    assert simulators.run(build.folder, "iverilog") == build.expected
+
+
+def test_every_kind_of_layer_is_sized() -> None:
+    """A Program with each kind of layer, an addition among them, is built as it is sized."""
+    assert_built_as_sized(every_kind(np.random.default_rng(0)), (2, 2))
