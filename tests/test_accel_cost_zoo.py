@@ -5,7 +5,6 @@ That its cycles are the RTL's is tested in `test_rtl_zoo.py`.
 
 import json
 import math
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 
 from accel import archive
+from accel.array import MacArray
 from accel.cost import Facts, cost_of, layer_storages, live_signals
 from accel.cost.encodings import DENSE
 from accel.demand import array_for
@@ -83,25 +83,26 @@ def test_macs_are_those_of_the_engine(network: str, pattern: str) -> None:
     assert (total.macs < total.dense_macs) == (pattern != "dense")  # negative control: pruning is seen
 
 
-def array_of(of: Program, **words: int) -> Any:
-    """Return an 8x8 array whose words fit."""
-    return replace(array_for(of, 8, 8), **words)
+def array_of(of: Program) -> MacArray:
+    """Return the 8x8 array that fits."""
+    return array_for(of, 8, 8)
 
 
 @every_version
 def test_memories_are_those_of_the_assembler(network: str, pattern: str) -> None:
-    """Weight words and constants are as many as the assembler writes for 8x8 lanes."""
+    """Every memory has as many words as the assembler writes for 8x8 lanes."""
     of = programmed(network, pattern)
     facts = Facts(of)
-    array = array_of(
-        of, signal_words=1 << 18, weight_words=1 << 18, list_entries=1 << 18, taps=1 << 12, constants=1 << 12
-    )
+    array = array_of(of)
     image = assemble(of, array)
     memories = {memory.name: memory for memory in facts.memories(array, facts.words, facts.costs(facts.words), 0)}
     assert memories["weights"].words == len(image.weights)
     assert memories["constants"].words == len(image.constants)
-    assert memories["signals"].banks * memories["signals"].words >= facts.signal_words
-    other = replace(array, output_lanes=4)
+    assert memories["taps"].words == len(image.taps)
+    assert memories["layers"].words == len(image.layers)
+    assert (memories["entries"].words if "entries" in memories else 0) == len(image.entries)
+    assert memories["signals"].banks * memories["signals"].words >= of.signal_words
+    other = array_for(of, 4, 8)
     fewer = {memory.name: memory for memory in facts.memories(other, facts.words, facts.costs(facts.words), 0)}
     assert fewer["weights"].words != len(image.weights)  # negative control: another array
 
@@ -113,4 +114,4 @@ def test_the_peak_is_held(network: str, pattern: str) -> None:
     widest = facts.words.signal_bits
     output = facts.program.roots[facts.program.output]
     for held in live_signals(facts.program).values():
-        assert sum(bits for name, bits in held.items() if name != output) <= facts.signal_words * widest
+        assert sum(bits for name, bits in held.items() if name != output) <= facts.program.signal_words * widest

@@ -62,16 +62,14 @@ class TestPoints:
         narrow, wide = found[0], found[2]
         assert (narrow.memory_bits, narrow.setting) != (wide.memory_bits, wide.setting)  # negative control
 
-    def test_streamed(self, pattern: str) -> None:
-        """Where memory is short and there is a DRAM, the stalls are part of the cycles."""
-        plain = {(p.setting, p.lanes): p for p in costing(pattern).points(SPACE, rates_of(pattern))}
+    def test_never_streamed(self, pattern: str) -> None:
+        """A DRAM makes no room, because the generated hardware holds all weights: the designs are the same with it."""
+        rates = rates_of(pattern)
         limits = {"sram_bits": 107_000, "dram_bytes_per_s": DRAM_BYTES_PER_S}
-        streamed = list(costing(pattern, **limits).points(SPACE, rates_of(pattern)))
-        for point in streamed:
-            before = plain[point.setting, point.lanes]
-            assert point.cycles - point.stall_cycles == before.cycles
-            assert (point.stall_cycles > 0) == (point.memory_bits < before.memory_bits)
-        assert {point.stall_cycles > 0 for point in streamed} == {True, False}
+        found = list(costing(pattern, **limits).points(SPACE, rates))
+        assert found == list(costing(pattern).points(SPACE, rates))
+        assert any(point.memory_bits > 107_000 for point in found)
+        assert {point.stall_cycles for point in found} == {0}
 
 
 class TestShort:

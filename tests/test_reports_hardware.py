@@ -13,6 +13,7 @@ from programs import PIXEL, mac_layer, program, signal
 
 from accel.array import MacArray
 from accel.cost import total_cycles
+from accel.demand import array_for
 from accel.network import INPUT, Window
 from accel.program import AddLayer, FlattenLayer, MaxPoolLayer, Program, ReluLayer
 from accel.signal import Requantize
@@ -62,7 +63,8 @@ class TestRtl:
     def test_what_it_says(self, folder: Path) -> None:
         """One line: where, which array, which Program, and the cycles of an image."""
         cycles = total_cycles(small(), MacArray(4, 4))
-        expected = f"{folder}: 4x4 array for small, ikss; {cycles:,} cycles an image\n"
+        kib = array_for(small(), 4, 4).built_bits / 8192
+        expected = f"{folder}: 4x4 array for small, ikss; {cycles:,} cycles an image, {kib:.2f} KiB of memories\n"
         assert (folder.parent / "printed.txt").read_text() == expected
 
     def test_the_files(self, folder: Path) -> None:
@@ -172,20 +174,24 @@ class TestVerify:
 
 
 class TestArray:
-    def test_words_fit_the_program(self) -> None:
-        """The array's words are the widest of the Program's, and its accumulators hold every signal."""
-        of = small()
-        assert hardware.parse_array("2x8", of) == MacArray(
-            2, 8, 8, 8, max(layer.accumulator_bits for layer in of.mac_layers)
-        )
-        narrow = program([MaxPoolLayer("pool", (INPUT,), Window.square(2))], (1, 3, 3))
-        assert hardware.parse_array("1x1", narrow) == MacArray(1, 1, 2, 8, 9)  # 2 bits hold a pool's weight of 1
+    def test_it_is_the_programs(self) -> None:
+        """The array of a command is the one that every other command has for the Program."""
+        assert hardware.parse_array("2x8", small()) == array_for(small(), 2, 8)
 
-    def test_accumulators_that_leave_are_no_signals(self) -> None:
-        """The width of accumulators that leave the chip, flattened or not, does not widen the signal memory."""
-        layer = mac_layer("a", INPUT, np.full((1, 1, 4), 127), PIXEL, window=Window.square(2))
-        of = program([layer, FlattenLayer("flat", ("a",))], (1, 3, 3))
-        assert hardware.parse_array("1x1", of) == MacArray(1, 1, 8, 8, 18)  # 4 x 127 x 255 < 2**17
+    def test_a_depth_that_is_asked_for(self, saved: Path, tmp_path: Path) -> None:
+        """The memory is built as deep; one too shallow is refused by `rtl`, `verify`, `synth` in one line."""
+        done = espalier("rtl", saved, *ARRAY, "--taps", 50, "--out", tmp_path / "build")
+        assert done.status == 0
+        assert json.loads((tmp_path / "build" / "manifest.json").read_text())["array"]["taps"] == 50
+        for command in (("rtl", "--out", tmp_path / "none"), ("verify",), ("synth",)):
+            line = complaint(command[0], saved, *ARRAY, "--taps", 32, *command[1:])
+            assert line == "small: needs 33 words of taps, taps are 32"
+        assert not (tmp_path / "none").exists()
+
+    def test_words_beside_a_program(self, saved: Path) -> None:
+        """Of the array of a Program no word lengths can be asked for."""
+        line = complaint("synth", saved, "--weight-bits", 4)
+        assert line == f"--weight-bits: the words of {saved} say how wide those of its array are"
 
     @pytest.mark.parametrize("array", ["8", "8x", "x8", "8x8x8", "-8x8", "8 x 8", "eight", "8x88888"])
     def test_no_array(self, array: str, saved: Path, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commandline import Outcome, complaint, contents, espalier
 
+from accel.array import DEPTHS
 from accel.cost import estimate, layer_storages
 from accel.cost.fft import layer_fft
 from accel.demand import array_for
@@ -104,7 +106,10 @@ class TestOnAnArray:
             assert sized(path, tmp_path, *option)[1]["estimate"]["array"]["output_lanes"] == 8
 
     def test_memory_to_fit_into(self, path: Path, tmp_path: Path) -> None:
-        """On an array it is blocks that must fit, and the verdict is one line: what is missing, or what is streamed."""
+        """On an array it is blocks that must fit, and the verdict is one line: what is missing.
+
+        Streamed weights make nothing fit, because the generated hardware holds them all: what they would take is told.
+        """
         bits = sized(path, tmp_path, "--array", "8x8")[1]["estimate"]["memory_bits"]
         done, record = sized(path, tmp_path, "--array", "8x8", "--sram", f"{bits}b")
         assert (record["fits"], done.out.splitlines()[-1][:5]) == (True, "fits:")
@@ -113,9 +118,41 @@ class TestOnAnArray:
         assert done.out.splitlines()[-1].startswith("does not fit: ")
         assert "room binds: memory blocks of " in done.out.splitlines()[-1]
         done, record = sized(path, tmp_path, "--sram", f"{bits - 1}b", "--dram-bandwidth", "100MB/s")
-        assert (record["fits"], record["estimate"]["weights"]) == (True, "streamed")
-        assert record["estimate"]["stall_cycles"] > 0
-        assert done.out.count("fits") == 1
+        assert (record["fits"], record["estimate"]["weights"]) == (False, "resident")
+        streamed = record["streamed"]
+        assert (streamed["weights"], streamed["fits"]) == ("streamed", False)
+        assert streamed["stall_cycles"] > record["estimate"]["stall_cycles"] == 0
+        assert streamed["memory_bits"] < bits
+        line, verdict = done.out.splitlines()[-2:]
+        assert line == (
+            f"weights streamed through two buffers would take {streamed['memory_bits'] / 8192:.2f} KiB of memory "
+            f"blocks and {streamed['cycles']:,} cycles; "
+            "the generated hardware holds all weights, streaming them is a model of the costs alone"
+        )
+        assert verdict.startswith("does not fit: ")
+        assert "fits" not in done.out
+        fitting = sized(path, tmp_path, "--sram", f"{bits}b", "--dram-bandwidth", "100MB/s")[1]
+        assert (fitting["fits"], fitting["streamed"]) == (True, None)  # negative control: nothing to tell where it fits
+
+    def test_the_memories_are_built(self, path: Path, program: Program, tmp_path: Path) -> None:
+        """Each memory has its built bits, what of them is used, and its blocks; their sum is the array's."""
+        e = sized(path, tmp_path, "--array", "8x4")[1]["estimate"]
+        array = array_for(program, 8, 4)
+        assert {m["name"]: m["built_bits"] for m in e["memories"]} == {m.name: m.bits for m in array.memories}
+        assert e["built_bits"] == array.built_bits
+        assert all(m["payload_bits"] <= m["built_bits"] <= m["macro_bits"] for m in e["memories"])
+
+    def test_depths_that_are_insisted_on(self, path: Path, program: Program, tmp_path: Path) -> None:
+        """They are those of the array, and are charged; one that is too small is refused in a line."""
+        needed = array_for(program, 8, 8)
+        deeper = {name: 2 * getattr(needed, name) for name in DEPTHS.values()}
+        options = [x for name, words in deeper.items() for x in (f"--{name.replace('_', '-')}", words)]
+        e = sized(path, tmp_path, *options)[1]["estimate"]
+        assert {name: e["array"][name] for name in deeper} == deeper
+        assert e["built_bits"] == replace(needed, **deeper).built_bits > needed.built_bits
+        few = needed.weight_words - 1
+        line = f"digits: needs {needed.weight_words:,} words of weights, weight_words are {few:,}"
+        assert complaint("size", path, "--weight-words", few) == line
 
     def test_a_technology_of_ones_own(self, path: Path, tmp_path: Path) -> None:
         """A TOML file is a technology: its blocks are counted, and what it does not say is left open."""
