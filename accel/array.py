@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import NamedTuple
 
 from accel.errors import EspalierError
@@ -147,7 +148,7 @@ class MacArray:
         """Output lanes that share a multiplier: the products of two narrow weights fit side by side."""
         return 2 if self.signal_bits + 2 * self.weight_bits <= MULTIPLIER_WIDTH else 1
 
-    @property
+    @cached_property
     def entry_fields(self) -> Mapping[str, Field]:
         """An index entry: `count` taps of the map at `base`, from `offset` in steps of `stride`; `left` more follow."""
         return {
@@ -158,7 +159,7 @@ class MacArray:
             "left": below(FAR + 1),
         }
 
-    @property
+    @cached_property
     def tap_fields(self) -> Mapping[str, Field]:
         """A tap: how far it lies from the window's first one, and whether the codes there are signed."""
         return {
@@ -168,12 +169,12 @@ class MacArray:
             "signed": Field(1),
         }
 
-    @property
+    @cached_property
     def constant_fields(self) -> Mapping[str, Field]:
         """The bias and the multiplier of one output map."""
         return {"bias": Field(self.accumulator_bits, signed=True), "multiplier": Field(MULTIPLIER_BITS)}
 
-    @property
+    @cached_property
     def layer_fields(self) -> Mapping[str, Field]:
         """Everything that the sequencer needs for one layer."""
         address, words, flag = below(self.signal_words), below(self.signal_words + 1), Field(1)
@@ -213,7 +214,7 @@ class MacArray:
             "end": flag,  # the network's last layer
         }
 
-    @property
+    @cached_property
     def memories(self) -> tuple[MemoryShape, ...]:
         """The memories that are built, in the order of `DEPTHS`; an array without lists has no entries.
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from accel.array import DEPTHS, MacArray, banks_of
 from accel.errors import EspalierError
@@ -55,8 +56,8 @@ class Demand:
     layers: tuple[LayerDemand, ...]
     signals: int
 
-    @property
-    def words(self) -> dict[str, int]:
+    @cached_property
+    def words(self) -> Mapping[str, int]:
         """The words of each memory by its name, in the order of `DEPTHS`."""
         taps = sum(layer.taps for layer in self.layers)
         return {
@@ -124,7 +125,7 @@ def fitted(
     words: Words, demand: Demand, output_lanes: int, pixel_lanes: int, depths: Mapping[str, int | None] | None = None
 ) -> MacArray:
     """Return what `array_for` does, of the words and the demand of a Program."""
-    needed = demand.words
+    needed = dict(demand.words)
     banks = banks_of(pixel_lanes)
     needed["signals"] = banks * math.ceil(needed["signals"] / banks)
     asked = {name: depth for name, depth in (depths or {}).items() if depth is not None}

@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from accel.array import MacArray
 from accel.cost import Limits, estimate, load_technology, total_cycles
 from accel.demand import array_for
 from accel.interchange import zoo
@@ -98,7 +97,7 @@ def test_quick() -> None:
     program = programs("kernel+ikss")[6, 4]
     seconds = []
     for lanes in (1, 2, 4, 8, 16):
-        array = MacArray(lanes, lanes, accumulator_bits=40, signal_words=lanes << 10)
+        array = array_for(program, lanes, lanes)
         start = time.perf_counter()
         _ = estimate(program, array)
         seconds.append(time.perf_counter() - start)

@@ -38,13 +38,13 @@ def shown(figure: Figure) -> list[Axes]:
 
 class TestLayerMemory:
     def test_stacked(self) -> None:
-        """Weights that are kept, index, constants, signals, waste: end to end, in KiB; one panel a pattern."""
+        """Weights that are kept, entries with taps and layers, constants, signals, waste: end to end, in KiB; one panel a pattern."""
         results = made_results(made_point("dense"), made_point("2:4"))
         panels = shown(layer_memory(results))
         assert [axes.get_title() for axes in panels] == ["dense", "2:4"]
         found = bars(panels[0])
         # conv1 of `made_point` keeps 600 weights of 4 bits
-        sizes = [x / 8192 for x in (2_400, 70, 80 + 22, 8_004, 900)]
+        sizes = [x / 8192 for x in (2_400, 90, 80 + 22, 8_004, 900)]
         assert [found[name][0][1] for name, _, _ in MEMORY] == pytest.approx(sizes)
         starts = [sum(sizes[:place]) for place in range(5)]
         assert [found[name][0][0] for name, _, _ in MEMORY] == pytest.approx(starts)

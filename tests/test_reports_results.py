@@ -54,7 +54,7 @@ class TestJson:
     def test_it_says_what_it_is(self) -> None:
         """The record names its format and version, so that a later release can read it."""
         record = json.loads(made_results().to_json())
-        assert (record["format"], record["version"]) == ("espalier-report", 3) == (KIND.name, KIND.version)
+        assert (record["format"], record["version"]) == ("espalier-report", 4) == (KIND.name, KIND.version)
 
     @pytest.mark.parametrize("field", PROMISED)
     def test_every_point_holds_what_is_promised(self, field: str) -> None:
@@ -72,7 +72,7 @@ class TestJson:
     def test_another_format_is_refused(self, changes: dict[str, Any]) -> None:
         """Another format or version is refused, and the message says which one is read."""
         record = {**json.loads(made_results().to_json()), **changes}
-        with pytest.raises(EspalierError, match="expected espalier-report version 3"):
+        with pytest.raises(EspalierError, match="expected espalier-report version 4"):
             Results.from_json(json.dumps(record))
 
     @pytest.mark.parametrize("field", ["format", "version", "points", "designs", "break_even", "tolerance", "network"])
@@ -279,7 +279,7 @@ class TestDesigning:
         """All blocks: what layers keep and store, what their words waste, the peak of signals, and what is loose."""
         first = self.designs(pattern)[0]
         kept = sum(4 * x.nest.macs_per_pixel for x in self.program.mac_layers)
-        stored = sum(x.index_memory_bits + x.bias_memory_bits + x.requantize_memory_bits for x in first.layers)
+        stored = sum(x.control_bits + x.bias_memory_bits + x.requantize_memory_bits for x in first.layers)
         peak, filling = max(x.held_bits for x in first.layers), sum(x.filling_bits for x in first.layers)
         assert kept + stored + peak == first.payload_bits
         assert first.payload_bits + filling + first.loose_bits == first.memory_bits
@@ -287,9 +287,11 @@ class TestDesigning:
         assert START_CYCLES + sum(layer.cycles for layer in first.layers) == first.cycles
 
     def test_streamed_once(self) -> None:
-        """Where weights do not fit they are streamed as it is, and there is no second design; nor without a DRAM."""
-        bits = self.designs()[0].memory_bits
-        assert [x.weights for x in self.designs(sram_bits=bits - 1)] == ["streamed"]
+        """What streaming costs is told at equal widths and with a DRAM, whether weights fit or not; it never fits."""
+        fitting = self.designs()
+        short = self.designs(sram_bits=fitting[0].memory_bits - 1)
+        assert [(x.weights, x.fits) for x in fitting] == [("resident", True), ("streamed", False)]
+        assert [(x.weights, x.fits) for x in short] == [("resident", False), ("streamed", False)]
         images = datasets.load("digits", "train").take(16).pixels()
         program = lower(zoo.load("digits"), Widths(4, 5), images)
         assert len([*designs_of(program, "dense", (4, 5), Hardware())]) == 1  # unequal widths
