@@ -210,11 +210,11 @@ class TestNumbers:
         memory, cycles, blocks = Document(html).tables[2:5]
         # `made_design("2:4", 4, 4)`: 600 weights of 900 at 4 bits, an index of 70 bits
         assert memory[1] == [
-            *("conv1", "2:4", "600", "66.7 %", "2,400", "70", "flags", "80", "22", "17", "8,004", "900", ""),
+            *("conv1", "2:4", "600", "66.7 %", "2,400", "70", "flags", "80", "22", "17", "90", "8,004", "900", ""),
         ]
-        assert memory[2] == ["pool", *[""] * 9, "4,400", "400", ""]
+        assert memory[2] == ["pool", *[""] * 9, "60", "4,400", "400", ""]
         assert memory[4][:6] == ["all", "", "1,200", "66.7 %", "4,800", "140"]
-        assert memory[4][10:12] == ["8,004", "1,600"]  # the most at a time, and the sum
+        assert memory[4][10:13] == ["235", "8,004", "1,600"]  # sums, and between them the most at a time
         # 60,000 of 64 x 2,993; 45,000 MACs are of the point, its layers have 60,000 each
         assert cycles[1] == [
             "conv1",
