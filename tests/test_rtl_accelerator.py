@@ -11,7 +11,7 @@ from rtl_programs import ARRAY, SIGNED, SIZES, add, avg, check, images_of, mac
 from accel.array import MacArray
 from accel.cost.cycles import LAYER_CYCLES, RAW_CYCLES
 from accel.errors import EspalierError
-from accel.fixedpoint import Overflow, Rounding
+from accel.fixedpoint import Overflow, Rounding, overflow_code, round_shift
 from accel.network import INPUT, Window
 from accel.program import FlattenLayer, MaxPoolLayer, ProgramLayer
 from accel.signal import Requantize, Signal
@@ -183,6 +183,19 @@ class TestNumbers:
         of = program([mac_layer("a", INPUT, [[[1]]], signal(6), **words)], (1, 8, 8), signal(6))
         (run,) = check(of, np.arange(-32, 32).reshape(1, 1, 8, 8))
         assert {int(run.codes.min()), int(run.codes.max())} == {-8, 7}
+
+    @pytest.mark.parametrize("rounding", Rounding, ids=lambda mode: mode.name)
+    def test_carries_out_of_a_sign_magnitude_wrap(self, rounding: Rounding) -> None:
+        """Every code of seven bits, three quarters of it in four bits: WRAP_SM reads its deleted bit before the carry."""
+        output = signal(4, rounding=rounding, overflow=Overflow.WRAP_SM)
+        words = {"window": Window((1, 1)), "output": output, "requantize": Requantize([3], 2)}
+        of = program([mac_layer("a", INPUT, [[[1]]], signal(7), **words)], (1, 8, 16), signal(7))
+        codes = np.arange(-64, 64)
+        check(of, codes.reshape(1, 1, 8, 16))
+        carried, floor = round_shift(3 * codes, 2, rounding), 3 * codes >> 2
+        late = overflow_code(carried, carried, 4, True, Overflow.WRAP_SM, 0)
+        early = overflow_code(carried, floor, 4, True, Overflow.WRAP_SM, 0)
+        assert (late != early).any() == (rounding != Rounding.TRN)  # the control: some code tells the two apart
 
     @pytest.mark.parametrize("reads", [signal(8, signed=False), signal(8)], ids=["unsigned", "signed"])
     @pytest.mark.parametrize("weight", [-128, 127])
