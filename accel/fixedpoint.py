@@ -1,9 +1,9 @@
 """Fixed-point formats: what ``ap_fixed<W,I,Q,O,N>`` means, on integer codes.
 
 A real value is ``code * 2**-fraction_bits``. Assignment to a format rounds first and resolves overflow second, so that
-overflow sees the carry of the rounding, but for one case below. `round_shift` and `overflow_code` are the only statement of both rules: they
-are written with integer operators alone and without branches on data, so that the same lines serve numpy arrays,
-Python integers of any size, numba scalars and (`round_shift`) Amaranth values.
+overflow sees the carry of the rounding, but for one case below. `round_shift` and `overflow_code` are the only
+statement of both rules: they are written with integer operators alone and without branches on data, so that the same
+lines serve numpy arrays, Python integers of any size, numba scalars and (`round_shift`) Amaranth values.
 
 Source: the quantisation and overflow modes of IEEE 1666 (SystemC ``sc_fixed``) as the HLS header ``ap_fixed_base.h``
 implements them, saturated bits included. The two differ in one place, where we follow the header, because it defines

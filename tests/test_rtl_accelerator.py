@@ -186,7 +186,7 @@ class TestNumbers:
 
     @pytest.mark.parametrize("rounding", Rounding, ids=lambda mode: mode.name)
     def test_carries_out_of_a_sign_magnitude_wrap(self, rounding: Rounding) -> None:
-        """Every code of seven bits, three quarters of it in four bits: WRAP_SM reads its deleted bit before the carry."""
+        """Three quarters of every code of seven bits, in four: WRAP_SM reads its deleted bit before the carry."""
         output = signal(4, rounding=rounding, overflow=Overflow.WRAP_SM)
         words = {"window": Window((1, 1)), "output": output, "requantize": Requantize([3], 2)}
         of = program([mac_layer("a", INPUT, [[[1]]], signal(7), **words)], (1, 8, 16), signal(7))
