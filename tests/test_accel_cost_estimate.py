@@ -189,11 +189,25 @@ class TestFits:
         large = of(lenet5("dense"), (8, 64), technology="ecp5-45f")  # type: ignore[arg-type]
         assert large.problems[0] == f"{sum(x.count for x in large.memories)} EBR are needed, there are 108"
 
-    @pytest.mark.parametrize(("stride", "fits"), [((1, 1), True), ((2, 2), True), ((3, 3), False), ((1, 2), False)])
-    def test_strides_of_the_hardware(self, stride: tuple[int, int], fits: bool) -> None:
+    @pytest.mark.parametrize(
+        ("kernel", "stride", "fits"),
+        [
+            ((2, 2), (1, 1), True),
+            ((2, 2), (2, 2), True),
+            ((2, 2), (3, 3), False),
+            ((2, 2), (1, 2), False),
+            ((8, 8), (8, 8), True),  # one pixel: nothing is stepped
+            ((8, 2), (5, 2), True),  # one row
+            ((8, 2), (2, 5), False),
+            ((2, 8), (1, 2), True),  # one column
+            ((2, 8), (3, 1), False),
+        ],
+    )
+    def test_strides_of_the_hardware(self, kernel: tuple[int, int], stride: tuple[int, int], fits: bool) -> None:
         """A stride that the address generator does not know is a problem, whatever room there is; so the assembler."""
         codes = {"requantize": Requantize([1], 4), "output": signal(8)}
-        layer = mac_layer("conv", INPUT, np.ones((2, 1, 4)), PIXEL, window=Window((2, 2), stride), **codes)  # type: ignore[arg-type]
+        ones, window = np.ones((2, 1, int(np.prod(kernel)))), Window(kernel, stride)
+        layer = mac_layer("conv", INPUT, ones, PIXEL, window=window, **codes)  # type: ignore[arg-type]
         it = program([layer], (1, 8, 8))
         e = of(it, (4, 4))
         line = f"conv has a stride of {stride}, the array steps by 1 or 2 both ways"
