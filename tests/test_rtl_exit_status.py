@@ -10,6 +10,8 @@ import pytest
 from rtl_builds import WORD, Build, write
 from rtl_layers import ARRAY, probe
 
+from accel.errors import EspalierError
+from rtl import simulators
 from rtl.layout import Target
 from rtl.simulators import COMMANDS, RUN
 
@@ -103,3 +105,17 @@ def test_the_ports_are_known_from_the_start(build, tmp_path):
     (tmp_path / "espalier.v").write_text(source.replace("\n  initial \\", "\n  // \\"))
     assert said(command, tmp_path).returncode == 0
     assert ("x" in said("vvp ports", tmp_path).stdout) == (standard == "-g2012")
+
+
+@pytest.mark.parametrize(("errors", "status", "right"), [(0, 0, True), (1, 1, True), (1, 0, False), (0, 1, False)])
+def test_lines_and_status_must_agree(errors: int, status: int, right: bool, tmp_path: Path) -> None:
+    """What is read from the lines is held to the exit status, in every simulation that we run."""
+    binary = tmp_path / "obj_dir" / "simulation"
+    binary.parent.mkdir()
+    binary.write_text(f"#!/bin/sh\necho DONE images 1 rows 2 errors {errors} cycles 3 stalls 0\nexit {status}\n")
+    binary.chmod(0o755)
+    if right:
+        assert simulators.run(tmp_path, "verilator").errors == errors
+    else:
+        with pytest.raises(EspalierError, match=f"counts {errors} errors and exits with {status}"):
+            simulators.run(tmp_path, "verilator")
