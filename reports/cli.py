@@ -86,8 +86,8 @@ def report(**arguments: Any) -> None:
 
 @app.command()
 @network_argument
-@weight_bits_option
-@signal_bits_option
+@_option("--weight-bits", type=int, help="Bits of a weight; 8 by default.")
+@_option("--signal-bits", type=int, help="Bits of a signal; 8 by default.")
 @pattern_option
 @sram_option
 @_option("--array", help="Output lanes x pixel lanes; 8x8 where another option asks for an array.")
@@ -97,15 +97,15 @@ def report(**arguments: Any) -> None:
 @technology_option
 @json_option
 @data_dir_option
-def size(**arguments: Any) -> None:
+def size(**arguments: Any) -> int:
     """Count bits and MACs layer by layer; on an array also cycles, memory blocks, energy, and what binds.
 
-    NETWORK may also be a Program, whose word lengths are its own.
+    NETWORK may also be a Program, whose pattern and word lengths are its own. Exit status 1 if it does not fit.
 
     Example: espalier size lenet5 --pattern kernel --weight-bits 4 --signal-bits 6 --sram 64KiB
     Example: espalier size lenet5 --pattern kernel --array 8x8 --technology ecp5-45f --clock 80MHz
     """
-    size_command.command(**arguments)
+    return size_command.command(**arguments)
 
 
 @app.command()

@@ -169,7 +169,27 @@ def estimate_lines(e: Estimate) -> list[str]:
         lines.append(f"estimated: {1e9 * e.energy.total_joules:,.1f} nJ an image ({shares})")
     if e.area_mm2 is not None:
         lines.append(f"estimated: {e.area_mm2:.3f} square millimeters of lanes and memories")
-    return [*lines, e.verdict]
+    highest = e.technology.clock
+    lines.append(clock_line(e.limits.clock_hz, highest.hz if highest else None))
+    return [*filter(None, lines), e.verdict]
+
+
+def clock_line(clock_hz: float, most_hz: float | None) -> str:
+    """Return what is to be said of a clock: a warning above the highest that is known, nothing up to it.
+
+    >>> clock_line(900e6, 118e6)
+    'warning: a clock of 900 MHz; in this technology the array is known to run at 118 MHz at most'
+    >>> clock_line(100e6, None)
+    'clock: 100 MHz as asked; how high the array can go in this technology is not known'
+    >>> clock_line(100e6, 118e6)
+    ''
+    """
+    clock = f"{clock_hz / 1e6:g} MHz"
+    if most_hz is None:
+        return f"clock: {clock} as asked; how high the array can go in this technology is not known"
+    if clock_hz <= most_hz:
+        return ""
+    return f"warning: a clock of {clock}; in this technology the array is known to run at {most_hz / 1e6:g} MHz at most"
 
 
 def _columns(table: Table, words: Sequence[str], numbers: Sequence[str]) -> None:
