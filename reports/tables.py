@@ -12,7 +12,8 @@ from accel.cost.encodings import explain
 from accel.cost.fft import fft_cost, layer_fft
 from accel.cost.shapes import LayerShape
 from accel.program import MacLayer, Program
-from reports.results import Results
+from reports import choosing
+from reports.results import Choice, Results
 
 NARROWEST = 132  # columns in a pipe, where there is no terminal to ask
 
@@ -51,15 +52,47 @@ def summary_table(results: Results) -> Table:
 
 
 def recommendation(results: Results) -> str:
-    """Return in words which point to build."""
-    best = results.recommended
-    within = f"within {results.tolerance:.1%} of the {results.reference} ({results.float_dense_error_rate:.2%} error)"
+    """Return in words which point to build, or that none is good enough and what comes nearest."""
+    rate, best = results.float_dense_validation_error_rate, results.chosen
+    judges = f"{results.validation_images:,} validation images"
+    within = f"within {results.tolerance:.1%} of the {results.reference} ({rate:.2%} error on {judges})"
     if best is None:
-        return f"No point stays {within}."
+        return f"Nothing fits: no point stays {within}{_also(results)}. Nearest: {_miss(results)}."
+    point = best.point
     return (
-        f"Least memory {within}: {best.pattern} at {best.weight_bits} bits, "
-        f"{kib(best.memory_bits)} KiB on chip in all, {best.macs:,} MACs an image, {best.error_rate:.2%} error."
+        f"Least memory {within}{_also(results)}: {point.pattern} at {point.weight_bits} bits, {_costs(results, best)}, "
+        f"{point.macs:,} MACs an image; {best.error_rate:.2%} error on validation images, by which it was chosen, and "
+        f"{point.error_rate:.2%} on {results.test_images:,} test images ({results.reference}: "
+        f"{results.float_dense_error_rate:.2%})."
     )
+
+
+def _also(results: Results) -> str:
+    return f" and in {kib(results.sram_bits)} KiB of memory blocks" if results.sram_bits is not None else ""
+
+
+def _costs(results: Results, choice: Choice) -> str:
+    if not results.designs:
+        return f"{kib(choice.memory_bits)} KiB of parameters and signals"
+    joules = f", {choice.energy_pj / 1e3:,.1f} nJ (estimated)" if choice.energy_pj else ""
+    return f"{kib(choice.memory_bits)} KiB of memory blocks, {choice.cycles:,} cycles{joules}"
+
+
+def _miss(results: Results) -> str:
+    """Return in words what comes nearest, and which limits it does not meet."""
+    near, missed = results.nearest, []
+    for limit in results.limits:
+        if limit.meets(near):
+            continue
+        missed.append(
+            {
+                choosing.ERROR: f"{near.error_rate:.2%} error where at most {limit.most:.2%} is allowed",
+                choosing.MEMORY: f"{kib(near.memory_bits)} KiB of memory blocks where there are {kib(int(limit.most))}",
+                choosing.ROOM: "more than the array or the technology has",
+            }[limit.name]
+        )
+    point = near.point
+    return f"{point.pattern} at {point.weight_bits} bits, which takes {' and '.join(missed)}"
 
 
 def left_out(results: Results) -> str:

@@ -99,7 +99,7 @@ def _build(
         stored_bits=sum(cost.counts.parameter_memory_bits for cost in costs) + facts.signal_bits(words),
         exact=words.exact,
         dram_bits=borders + sum(traffic),
-        load_cycles=_image_cycles(facts, limits),
+        load_cycles=image_load_cycles(facts, limits),
         strange_strides=facts.strange_strides,
     )
 
@@ -111,7 +111,7 @@ def _waits(schedule: list[LayerSchedule], loads: list[Integers], limits: Limits)
     return unit_stalls(schedule, cycles, BUFFERS)
 
 
-def _image_cycles(facts: Facts, limits: Limits) -> int:
+def image_load_cycles(facts: Facts, limits: Limits) -> int:
     """Return the cycles in which an image is loaded: a word a cycle, or as fast as the DRAM gives them."""
     words = facts.tensor_words[INPUT]
     if limits.dram_bytes_per_s is None:

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
+from reports import choosing
 from reports.drawing import look, rendered
-from reports.explore import choosing
 from reports.explore.points import Point
 from reports.explore.results import Results
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from reports.explore import choosing, words
+from reports import choosing
+from reports.explore import words
 from reports.explore.points import Point
 from reports.explore.results import Results
 from reports.tables import kib
