@@ -152,8 +152,8 @@ class TestReport:
         made = reported([(3, 5, 1, 1, 1, False), (5, 5, 1, 1, 1, False)], sram_bits=4_096)
         assert made.recommended is None
         assert tables.recommendation(made) == (
-            "Nothing fits: no point stays within 1.0% of the pruned float network (1.25% error on 250 validation images)"
-            " and in 0.50 KiB of memory blocks. Nearest: p0 at 4 bits, which takes 3.00% error where at most 2.25% is "
+            "Nothing fits: no point stays within 1.0% of the pruned float network (1.25% error on 250 validation "
+            "images) and in 0.50 KiB of memory blocks. Nearest: p0 at 4 bits, which takes 3.00% error where at most 2.25% is "
             "allowed and 0.61 KiB of memory blocks where there are 0.50."
         )
         assert made.nearest == made.choices[0]
