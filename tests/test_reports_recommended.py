@@ -153,8 +153,8 @@ class TestReport:
         assert made.recommended is None
         assert tables.recommendation(made) == (
             "Nothing fits: no point stays within 1.0% of the pruned float network (1.25% error on 250 validation "
-            "images) and in 0.50 KiB of memory blocks. Nearest: p0 at 4 bits, which takes 3.00% error where at most 2.25% is "
-            "allowed and 0.61 KiB of memory blocks where there are 0.50."
+            "images) and in 0.50 KiB of memory blocks. Nearest: p0 at 4 bits, which takes 3.00% error where at most "
+            "2.25% is allowed and 0.61 KiB of memory blocks where there are 0.50."
         )
         assert made.nearest == made.choices[0]
         short = reported([(1, 1, 1, 1, 1, True)])
