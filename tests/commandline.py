@@ -46,6 +46,13 @@ def espalier(*arguments: object) -> Outcome:
     return Outcome(stop.value.code, out.getvalue(), err.getvalue())
 
 
+def reported(*arguments: object) -> Outcome:
+    """Run `espalier report`, which has nothing to complain of and ends with 1 if it says that nothing fits, else 0."""
+    done = espalier("report", *arguments)
+    assert (done.status, done.err) == (int("Nothing fits: " in done.out), "")
+    return done
+
+
 def program_text(before: str = "") -> list[str]:
     """Return the words that start the command in a process of its own; the statements `before` run first."""
     return [sys.executable, "-c", f"import reports.cli\n{before}\nreports.cli.main()"]

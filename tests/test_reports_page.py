@@ -262,8 +262,8 @@ class TestNumbers:
         answer = (
             "Least memory within 1.0% of the dense float network (1.25% error on 250 validation images): "
             "2:4 at 4 bits, 19.00 KiB of memory blocks, 3,456 cycles, 40.0 nJ (estimated), 45,000 MACs an "
-            "image; 0.50% error on validation images, by which it was chosen, and 0.50% on 400 test images (dense float network: "
-            "1.25%)."
+            "image; 0.50% error on validation images, by which it was chosen, and 0.50% on 400 test images "
+            "(dense float network: 1.25%)."
         )
         assert any(answer in text for text in Document(html).texts)
         assert re.findall(r'<td class="best">([^<]*)</td>', html) == ["0.50", "0.50 %", "1.80"]
