@@ -1,13 +1,13 @@
 """Fixed-point formats: what ``ap_fixed<W,I,Q,O,N>`` means, on integer codes.
 
 A real value is ``code * 2**-fraction_bits``. Assignment to a format rounds first and resolves overflow second, so that
-overflow sees the carry of the rounding. `round_shift` and `overflow_code` are the only statement of both rules: they
-are written with integer operators alone and without branches on data, so that the same lines serve numpy arrays,
-Python integers of any size, numba scalars and (`round_shift`) Amaranth values.
+overflow sees the carry of the rounding, but for one case below. `round_shift` and `overflow_code` are the only
+statement of both rules: they are written with integer operators alone and without branches on data, so that the same
+lines serve numpy arrays, Python integers of any size, numba scalars and (`round_shift`) Amaranth values.
 
-Source: the quantisation and overflow modes of IEEE 1666 (SystemC ``sc_fixed``) as the HLS header ``ap_fixed.h``
-implements them, saturated bits included. The two differ in one place, where we follow the standard: the header's
-``AP_WRAP_SM`` with N = 0 reads the lowest deleted bit before the rounding may carry into it.
+Source: the quantisation and overflow modes of IEEE 1666 (SystemC ``sc_fixed``) as the HLS header ``ap_fixed_base.h``
+implements them, saturated bits included. The two differ in one place, where we follow the header, because it defines
+``ap_fixed``: ``AP_WRAP_SM`` with N = 0 reads the lowest deleted bit before the rounding may carry into it.
 """
 
 import re
@@ -89,13 +89,16 @@ def round_shift(value: Any, shift: Any, mode: int) -> Any:
     return floor
 
 
-def overflow_code(value: Any, width: int, signed: bool, mode: int, saturation_bits: int) -> Any:
+def overflow_code(value: Any, floor: Any, width: int, signed: bool, mode: int, saturation_bits: int) -> Any:
     """Return the code of `width` bits that stands for the integer `value`.
 
     Parameters
     ----------
     value : integer or integer array
-        With int64, at most 62 bits.
+        Rounded; with int64, at most 62 bits.
+    floor : integer or integer array
+        What `value` was when its lowest bits were dropped and nothing was added yet; `value` itself where none were.
+        ``WRAP_SM`` without saturated bits reads the lowest deleted bit there.
     width : int
         Bits of the code; with int64, at most 62.
     signed : bool
@@ -105,8 +108,10 @@ def overflow_code(value: Any, width: int, signed: bool, mode: int, saturation_bi
 
     Examples
     --------
-    >>> [overflow_code(value, 4, True, Overflow.WRAP_SM, 0) for value in (-19, -9, -8, 8, 9, 16, 19)]
+    >>> [overflow_code(value, value, 4, True, Overflow.WRAP_SM, 0) for value in (-19, -9, -8, 8, 9, 16, 19)]
     [2, -8, -8, 7, 6, -1, -4]
+    >>> overflow_code(16, 15, 4, True, Overflow.WRAP_SM, 0)  # 15.5, rounded up: the bit above the code was 0
+    0
     """
     sign_bit = (1 << (width - 1)) * (1 if signed else 0)
     high = (1 << (width - (1 if signed else 0))) - 1
@@ -127,7 +132,7 @@ def overflow_code(value: Any, width: int, signed: bool, mode: int, saturation_bi
     inverted = 0 * value
     if mode == Overflow.WRAP_SM:
         if saturation_bits == 0:
-            inverted = ((value >> width) ^ (value >> (width - 1))) & 1
+            inverted = ((floor >> width) ^ (value >> (width - 1))) & 1
         elif saturation_bits == 1:
             inverted = negative ^ ((value >> (width - 1)) & 1)
         else:
@@ -266,7 +271,7 @@ class FixedFormat:
             return self.convert(array.astype(source.dtype), source)
         if array.dtype == object:
             left, right = max(self.fraction_bits, 0), max(-self.fraction_bits, 0)
-            return self._wide(lambda value: round_shift(value << left, right, self.rounding), _integers(array))
+            return self._wide(lambda value: (value << left, right), _integers(array))
         if not np.can_cast(array.dtype, np.float64):  # text, complex, long double
             raise EspalierError(f"expected integers or floats of at most 64 bits, got an array of {array.dtype}")
         array = array.astype(np.float64)
@@ -279,9 +284,9 @@ class FixedFormat:
         if self.width <= FAST_BITS and shift.min(initial=0) >= 54 - FAST_BITS:
             # 60 bits down nothing but the sign and a sticky bit is left of 54: farther away is the same
             dropped = np.clip(shift, 0, 60)
-            return self._overflow(round_shift(mantissa << np.maximum(-shift, 0), dropped, self.rounding))
+            return self._assigned(mantissa << np.maximum(-shift, 0), dropped)
         numerator = mantissa.astype(object)
-        return self._wide(lambda m, s: round_shift(m << max(-s, 0), max(s, 0), self.rounding), numerator, shift)
+        return self._wide(lambda m, s: (m << max(-s, 0), max(s, 0)), numerator, shift)
 
     def decode(self, codes: ArrayLike) -> NDArray[np.float64]:
         """Return the values of `codes` as float64 (exact for codes of up to 53 significant bits).
@@ -310,8 +315,8 @@ class FixedFormat:
         shift = source.fraction_bits - self.fraction_bits
         left, right = max(-shift, 0), max(shift, 0)
         if source.width + left < FAST_BITS and right < FAST_BITS and self.width <= FAST_BITS:
-            return self._overflow(round_shift(array << left, right, self.rounding))
-        return self._wide(lambda code: round_shift(code << left, right, self.rounding), array.astype(object))
+            return self._assigned(array << left, right)
+        return self._wide(lambda code: (code << left, right), array.astype(object))
 
     def check(self, codes: ArrayLike) -> NDArray[Any]:
         """Return `codes` as an array of this format's dtype, or say which code is outside it.
@@ -328,12 +333,17 @@ class FixedFormat:
                     raise EspalierError(f"code {code} is outside {self}: {self.min_code}..{self.max_code}")
         return array.astype(self.dtype)
 
-    def _overflow(self, value: Any) -> Any:
-        return overflow_code(value, self.width, self.signed, self.overflow, self.saturation_bits)
+    def _assigned(self, value: Any, shift: Any) -> Any:
+        """Return the code of `value` / 2**`shift`, in units of the lowest bit."""
+        rounded = round_shift(value, shift, self.rounding)
+        return overflow_code(rounded, value >> shift, self.width, self.signed, self.overflow, self.saturation_bits)
 
-    def _wide(self, rounded: Callable[..., int], *arrays: NDArray[Any]) -> NDArray[Any]:
-        """Apply the same rules to Python integers, one element at a time, where int64 is too short."""
-        wide = np.frompyfunc(lambda *items: self._overflow(rounded(*map(int, items))), len(arrays), 1)
+    def _wide(self, scaled: Callable[..., tuple[int, int]], *arrays: NDArray[Any]) -> NDArray[Any]:
+        """Apply the same rules to Python integers, one element at a time, where int64 is too short.
+
+        `scaled` gives the `value` and `shift` of an element.
+        """
+        wide = np.frompyfunc(lambda *items: self._assigned(*scaled(*map(int, items))), len(arrays), 1)
         return np.asarray(wide(*arrays)).astype(self.dtype)
 
 

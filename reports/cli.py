@@ -75,20 +75,21 @@ def app() -> None:
 @images_option
 @data_dir_option
 @threads_option
-def report(**arguments: Any) -> None:
+def report(**arguments: Any) -> int:
     """Measure accuracy, memory, MACs and cycles against word length, for each pattern.
 
-    Writes report.html, results.json, results.csv and the figures.
+    Writes report.html, results.json, results.csv and the figures. What to build is decided by validation images; test
+    images are for the numbers that are shown. Exit status 1 if no point is good enough.
 
     Example: espalier report lenet5 --data-dir data --patterns dense,kernel,ikss --out build/lenet5
     """
-    commands.report(**arguments)
+    return commands.report(**arguments)
 
 
 @app.command()
 @network_argument
-@weight_bits_option
-@signal_bits_option
+@_option("--weight-bits", type=int, help="Bits of a weight; 8 by default.")
+@_option("--signal-bits", type=int, help="Bits of a signal; 8 by default.")
 @pattern_option
 @sram_option
 @_option("--array", help="Output lanes x pixel lanes; 8x8 where another option asks for an array.")
@@ -99,15 +100,15 @@ def report(**arguments: Any) -> None:
 @depth_options
 @json_option
 @data_dir_option
-def size(**arguments: Any) -> None:
+def size(**arguments: Any) -> int:
     """Count bits and MACs layer by layer; on an array also cycles, memory blocks, energy, and what binds.
 
-    NETWORK may also be a Program, whose word lengths are its own.
+    NETWORK may also be a Program, whose pattern and word lengths are its own. Exit status 1 if it does not fit.
 
     Example: espalier size lenet5 --pattern kernel --weight-bits 4 --signal-bits 6 --sram 64KiB
     Example: espalier size lenet5 --pattern kernel --array 8x8 --technology ecp5-45f --clock 80MHz
     """
-    size_command.command(**arguments)
+    return size_command.command(**arguments)
 
 
 @app.command()
@@ -215,15 +216,15 @@ def prune(**arguments: Any) -> None:
 @_option("--draw", is_flag=True, help="Measure nothing: write the figures and the page of results.json.")
 @json_option
 @data_dir_option
-def explore(**arguments: Any) -> None:
+def explore(**arguments: Any) -> int:
     """Find the design to build: pattern x ratio x word lengths x array within a budget of errors, memory and time.
 
-    Stopped, it goes on where it was. Writes explore.html, results.json and figures.
+    Stopped, it goes on where it was. Writes explore.html, results.json and figures. Exit status 1 if nothing fits.
 
     Example: espalier explore lenet5 --sram 32KiB --max-error +1% --dsp 64 --data-dir data
     Example: espalier explore lenet5 --min-fps 10000 --technology ecp5-45f --ratios 0.5,0.8 --data-dir data
     """
-    explore_command.command(**arguments)
+    return explore_command.command(**arguments)
 
 
 @app.command()

@@ -36,8 +36,8 @@ def report(
     dram_bandwidth: str | None,
     sram: str | None,
     technology: str | None,
-) -> None:
-    """Measure, write the folder `out`, and print the summary."""
+) -> int:
+    """Measure, write the folder `out`, and print the summary; return 0, or 1 if nothing can be recommended."""
     labels = None if patterns is None else parse_patterns(patterns)
     hardware = _hardware(array, clock, dram_bandwidth, sram, technology)
     planned = measure.plan(network, parse_bits(bits), labels, data_dir, images, threads, hardware)
@@ -49,9 +49,13 @@ def report(
     console = tables.console()
     console.print(tables.summary_table(results))
     console.print(tables.recommendation(results))
+    clock = tables.clock_line(results.clock_hz, results.highest_clock_hz)
+    if clock and results.designs:
+        console.print(clock)
     if results.left_out:
         console.print(tables.left_out(results))
     console.print(f"Written to {out}: report.html, results.json, results.csv and figures.")
+    return 0 if results.recommended else 1
 
 
 def _hardware(

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter
 
 from reports.designs import Design, LayerDesign
 from reports.drawing import COLORS, COLUMNS, look, minor_labels, one_legend, panels_of
-from reports.results import Results
+from reports.results import Choice, Results
 
 Part = tuple[str, str, Callable[[LayerDesign, int], float]]
 # of a layer, and the bits of the weights that it keeps
@@ -113,30 +113,41 @@ def roofline(results: Results) -> Figure:
 
 
 def pareto(results: Results) -> Figure:
-    """Return error rate against on-chip memory of every point, the front as a line, the recommended point marked."""
+    """Return error against memory of every point, as they decide: the front as a line, the recommended point ringed."""
     figure = Figure(figsize=(7.2, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    smallest = 50 / results.test_images  # half an image: none at all has no place on a log scale
-    front = results.front
-    spots = [(p.memory_bits / 8192, max(100 * p.error_rate, smallest)) for p in front]
-    axes.step(*zip(*spots, strict=True), where="post", color="black", linewidth=1, label="nothing is better in both")
+    smallest = 50 / results.validation_images  # half an image: none at all has no place on a log scale
+
+    def spot(choice: Choice) -> tuple[float, float]:
+        return choice.memory_bits / 8192, max(100 * choice.error_rate, smallest)
+
+    stair = [spot(choice) for choice in stairs(results.choices)]
+    axes.step(*zip(*stair, strict=True), where="post", color="black", linewidth=1, label="nothing is better in both")
     for index, pattern in enumerate(results.patterns):
-        points = results.of(pattern)
-        rates = [max(100 * p.error_rate, smallest) for p in points]
-        axes.plot([p.memory_bits / 8192 for p in points], rates, linestyle="", label=pattern, **look(index))
-    best = results.recommended
+        spots = [spot(choice) for choice in results.choices if choice.point.pattern == pattern]
+        axes.plot(*zip(*spots, strict=True), linestyle="", label=pattern, **look(index))
+    best = results.chosen
     if best:
-        spot = best.memory_bits / 8192, max(100 * best.error_rate, smallest)
-        label = f"recommended: {best.pattern}, {best.weight_bits} bits"
-        axes.plot(*spot, "o", markersize=13, markerfacecolor="none", markeredgecolor="#D55E00", label=label)
-    limit = 100 * (results.float_dense_error_rate + results.tolerance)
+        label = f"recommended: {best.point.pattern}, {best.point.weight_bits} bits"
+        ring: Any = {"markersize": 13, "markerfacecolor": "none", "markeredgecolor": "#D55E00", "label": label}
+        axes.plot(*spot(best), "o", **ring)
+    limit = 100 * (results.float_dense_validation_error_rate + results.tolerance)
     axes.axhline(limit, color="black", linestyle="--", linewidth=1, label=f"float error + {results.tolerance:.0%}")
     _log_scales(axes)
-    axes.set_xlabel("on-chip memory in KiB: parameters and live signals (log scale)")
-    axes.set_ylabel("error rate in % (log scale)")
+    axes.set_xlabel(f"{'memory blocks' if results.designs else 'parameters and live signals'} in KiB (log scale)")
+    axes.set_ylabel("error rate in %, validation images (log scale)")
     axes.set_title(f"{results.network} on {results.data}: error against memory")
     figure.legend(loc="outside right upper", fontsize=8)
     return figure
+
+
+def stairs(choices: Sequence[Choice]) -> list[Choice]:
+    """Return the choices of which no other has less memory and as few errors; least memory first."""
+    found: list[Choice] = []
+    for choice in sorted(choices, key=lambda x: (x.memory_bits, x.error_rate)):
+        if not found or choice.error_rate < found[-1].error_rate:
+            found.append(choice)
+    return found
 
 
 def _layer_figure(

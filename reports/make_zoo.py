@@ -80,9 +80,7 @@ def _pruned(
         recipe = sparsifying(entry.retrain, lasso.epochs, lasso.strength)
         return _fit(pruned, recipe, splits, checkpoints / f"{stem}-{next(stage)}.pt", groups)
 
-    return prune(
-        dense, label, entry.ratios[label], retrain, spare=entry.spare, sparsify=sparsify if lasso.epochs else None
-    )
+    return prune(dense, label, entry.ratios[label], retrain, sparsify=sparsify if lasso.epochs else None)
 
 
 def _fit(

@@ -34,18 +34,29 @@ class Plan:
     versions: tuple[PrunedNetwork, ...]
     bits: tuple[int, ...]
     calibration: Dataset
+    validation: Dataset
     test: Dataset
     retrained: bool
     threads: int | None = None
     hardware: Hardware = field(default_factory=Hardware)
     left_out: tuple[str, ...] = ()
-    encoded: dict[Signal, NDArray[np.integer[Any]]] = field(default_factory=dict)
+    encoded: dict[tuple[str, Signal], NDArray[np.integer[Any]]] = field(default_factory=dict)
 
-    def codes(self, program: Program) -> NDArray[np.integer[Any]]:
-        """Return the test images as codes of the Program's input, encoded once for all Programs that share it."""
-        if program.input_signal not in self.encoded:
-            self.encoded[program.input_signal] = self.test.codes(program.input_signal)
-        return self.encoded[program.input_signal]
+    def error_rates(self, program: Program) -> tuple[float, float]:
+        """Return the error rates of a Program on the validation and on the test images, 0..1."""
+        engine = compile_program(program)
+        validation, test = (
+            engine.error_rate(self._codes(images, program), images.labels, self.threads)
+            for images in (self.validation, self.test)
+        )
+        return validation, test
+
+    def _codes(self, images: Dataset, program: Program) -> NDArray[np.integer[Any]]:
+        """Return images as codes of the Program's input, encoded once for all Programs that share it."""
+        key = images.split, program.input_signal
+        if key not in self.encoded:
+            self.encoded[key] = images.codes(program.input_signal)
+        return self.encoded[key]
 
 
 def plan(
@@ -69,7 +80,7 @@ def plan(
         All versions of a zoo network, or `DEFAULT_PATTERNS` for a file, those that it cannot have left out.
     data_dir : str or None
     images : int, optional
-        How many test images; all by default.
+        How many test images, and at most how many validation images; all by default.
     threads : int, optional
         Of the engine.
     hardware : Hardware, optional
@@ -84,14 +95,15 @@ def plan(
         _ = Widths(width, width)
     versions, retrained, left_out = _versions(network, patterns)
     calibration = calibration_images(network, versions[0].data, data_dir)
-    test = load(versions[0].data, "test", data_dir)
+    validation, test = (load(versions[0].data, split, data_dir) for split in ("validation", "test"))
     for version in versions:
         if version.network.input_shape != test.shape:
             shape = version.network.input_shape
             raise EspalierError(f"{network}: takes images of shape {shape}, those of {test.name} have {test.shape}")
-    test = test.take(images) if images else test
+    if images:
+        validation, test = validation.take(min(images, len(validation))), test.take(images)
     made_for = hardware or Hardware()
-    return Plan(versions, tuple(bits), calibration, test, retrained, threads, made_for, left_out)
+    return Plan(versions, tuple(bits), calibration, validation, test, retrained, threads, made_for, left_out)
 
 
 def calibration_images(network: str, data: str, data_dir: str | None) -> Dataset:
@@ -119,14 +131,17 @@ def measure(plan: Plan) -> Results:
         dense.network.name,
         plan.test.name,
         len(plan.test),
+        len(plan.validation),
         len(plan.calibration),
-        rates.get(zoo.DENSE, rates[dense.pattern]),
+        rates[dense.pattern],
+        float_error_rate(dense, plan.validation),
         32 * sum(dense.dense_weights.values()),
         TOLERANCE,
         plan.retrained,
         array=hardware.name,
         technology=hardware.technology.about,
         clock_hz=hardware.limits.clock_hz,
+        highest_clock_hz=hardware.technology.clock.hz if hardware.technology.clock else None,
         dram_bytes_per_s=hardware.limits.dram_bytes_per_s,
         sram_bits=hardware.limits.sram_bits,
         not_on_array=found.not_on_array,
@@ -203,13 +218,15 @@ def _dense_first(patterns: Sequence[str]) -> list[str]:
 def _point(program: Program, width: int, float_rate: float, cycles: int | None, plan: Plan) -> Point:
     cost = cost_of(program)
     total = cost.total
+    validation_rate, test_rate = plan.error_rates(program)
     return Point(
         network=program.name,
         pattern=program.pattern,
         sparsity=total.sparsity,
         weight_bits=width,
         signal_bits=width,
-        error_rate=compile_program(program).error_rate(plan.codes(program), plan.test.labels, plan.threads),
+        error_rate=test_rate,
+        validation_error_rate=validation_rate,
         float_error_rate=float_rate,
         macs=total.macs,
         dense_macs=total.dense_macs,

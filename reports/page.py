@@ -5,7 +5,7 @@ from importlib import resources
 from reports.designs import Design
 from reports.page_layers import summary_of, table_data, tables_of, title_of
 from reports.results import Point, Results
-from reports.tables import kib, left_out, recommendation
+from reports.tables import clock_line, kib, left_out, recommendation
 from reports.template import filled
 
 
@@ -25,6 +25,7 @@ def page(results: Results, figures: dict[str, bytes]) -> bytes:
         figures,
         r=results,
         recommendation=recommendation(results),
+        clock=clock_line(results.clock_hz, results.highest_clock_hz),
         left_out=left_out(results),
         best=results.recommended,
         detailed=_detailed(results),

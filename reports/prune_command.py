@@ -14,14 +14,14 @@ from rich.table import Table
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.datasets import SPLITS, Dataset, check_choice, load
-from accel.prune import SEARCHES, SELECTORS, Progress, Ratio, Retrain, Sparsify
+from accel.prune import SEARCHES, SELECTORS, Progress, Ratio, Retrain, Sparsify, default_spare
 from accel.pruned import Groups, PrunedNetwork
 from accel.sparsity import FeatureMap, NOfM, parse_pattern
 from reports import output, retraining, tables
 from reports.measure import float_error_rate
 from reports.progress import Bar, bar
 from reports.pruning import prune, stages
-from reports.selecting import FROM_MAGNITUDE, PARTICLE_FILTER, Selection, default_spare, kept_weights
+from reports.selecting import FROM_MAGNITUDE, PARTICLE_FILTER, Selection, kept_weights
 
 if TYPE_CHECKING:
     from accel.train import Recipe

@@ -74,7 +74,7 @@ def prune(
     steps : {"geometric", "linear"}
         From a round's ratio to the next one's.
     spare : collection of str, optional
-        Layers to leave dense; the first and the last by default.
+        Layers to leave dense; `accel.prune.default_spare` by default.
     sparsify : function, optional
         From a pruned network and groups of its weights to the same with whole groups weaker, before each choice.
 

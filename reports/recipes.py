@@ -37,8 +37,6 @@ class Entry:
         Share of the weights that goes at each stage, of every pruned layer or of each by name.
     lassos : dict of pattern label to Lasso
         Of those that have one.
-    spare : tuple of str, optional
-        Layers that stay dense; by default the first and the last, as `accel.prune.Space` has it.
     """
 
     data: str
@@ -46,7 +44,6 @@ class Entry:
     retrain: Recipe
     ratios: Mapping[str, Mapping[str, Ratio]]
     lassos: Mapping[str, Lasso] = field(default_factory=dict)
-    spare: tuple[str, ...] | None = None
 
 
 RATIOS: dict[str, dict[str, Ratio]] = {
@@ -74,7 +71,7 @@ SPARSE_MATRICES = replace(MATRICES, epochs=12, weight_decay=0.02)
 def _matrices(data: str, lasso: Lasso) -> Entry:
     """Return how a fully connected network is made: its last layer stays dense, blocks are gathered by a lasso."""
     lassos = dict.fromkeys(("block-4", "block-8"), lasso)
-    return Entry(data, MATRICES, SPARSE_MATRICES, MATRIX_RATIOS, lassos, spare=("fc3",))
+    return Entry(data, MATRICES, SPARSE_MATRICES, MATRIX_RATIOS, lassos)
 
 
 ENTRIES = {

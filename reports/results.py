@@ -2,8 +2,9 @@
 
 Format history: 1, the first; 2, cycles and utilization on an array; 3, designs at every pair of word lengths (memory
 blocks, where the cycles go, stalls, energy), which layers have their cycles in now, break-even densities, FFT, and the
-technology, clock and DRAM that they are of; patterns that were left out, in files that have them; 4, memories are those
-of the generated hardware: entries, taps and layers instead of an index, and the bits of each layer in them.
+technology, clock and DRAM that they are of; patterns that were left out, in files that have them; 4, error rates on
+validation images, by which a point is recommended, and the clock that the technology reaches; the memories of the
+generated hardware, entries, taps and layers instead of an index, and the bits of each layer in them.
 """
 
 import csv
@@ -14,6 +15,8 @@ from functools import cached_property
 
 from accel.cost import ProgramCost
 from accel.interchange.zoo import DENSE
+from reports import choosing
+from reports.choosing import Budget, Limit
 from reports.designs import BreakEven, Design
 from reports.versioned import Kind, record_of
 
@@ -50,6 +53,7 @@ class Point:
     weight_bits: int
     signal_bits: int
     error_rate: float  # of the bit-accurate engine on the test images, 0..1
+    validation_error_rate: float  # and on the validation images, which decide what is recommended
     float_error_rate: float  # of the same pruned network in float
     macs: int
     dense_macs: int
@@ -69,24 +73,54 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """A point with what decides whether it is recommended: a `reports.choosing.Candidate`.
+
+    Memory blocks, cycles and energy are those of its design; where no array runs it, memory is what the Program stores.
+    """
+
+    point: Point
+    error_rate: float
+    memory_bits: int
+    cycles: int = 0
+    energy_pj: int = 0
+    multipliers: int = 0
+    short: bool = False
+
+    @classmethod
+    def of(cls, point: Point, design: Design | None, sram_bits: int | None) -> "Choice":
+        """Return the choice of a point with its design, or None; too little of the memory given is no shortage."""
+        if design is None:
+            return cls(point, point.validation_error_rate, point.memory_bits)
+        picojoules = round(1e12 * design.joules) if design.joules else 0
+        too_large = sram_bits is not None and design.memory_bits > sram_bits
+        costs = design.memory_bits, design.cycles, picojoules, design.multipliers, not (design.fits or too_large)
+        return cls(point, point.validation_error_rate, *costs)
+
+
+@dataclass(frozen=True)
 class Results:
     """Everything that a report shows.
 
     `float_dense_error_rate` is the error rate of the float network before pruning, or of the pruned one where there is
-    no other; `tolerance` the rise of the error rate over it that a recommended point may have.
+    no other, on test images, `float_dense_validation_error_rate` on validation images; `tolerance` the rise of the
+    error rate over the latter that a recommended point may have.
     """
 
     network: str
     data: str
     test_images: int
+    validation_images: int
     calibration_images: int
     float_dense_error_rate: float
+    float_dense_validation_error_rate: float
     dense_parameter_bits: int  # weights before pruning as 32-bit words
     tolerance: float
     retrained: bool  # whether the pruned versions were retrained (those of the zoo were)
     array: str  # output lanes x pixel lanes of the designs
     technology: str  # what their memories are made of, in words
     clock_hz: float
+    highest_clock_hz: float | None  # at which the array is known to run; None: nobody has measured it
     dram_bytes_per_s: float | None
     sram_bits: int | None  # that the memory blocks may have
     not_on_array: str  # why there are no designs; empty if there are
@@ -117,20 +151,38 @@ class Results:
         """The word lengths, ascending."""
         return sorted({p.weight_bits for p in self.points})
 
-    @property
-    def recommended(self) -> Point | None:
-        """The point with the least memory whose error rate stays within the tolerance of the dense float network."""
-        good = [p for p in self.points if p.error_rate <= self.float_dense_error_rate + self.tolerance + 1e-12]
-        return min(good, key=lambda p: (p.memory_bits, p.error_rate), default=None)
+    @cached_property
+    def choices(self) -> tuple[Choice, ...]:
+        """The points with what decides, in the order of the points."""
+        return tuple(
+            Choice.of(p, self.design(p.pattern, p.weight_bits, p.signal_bits), self.sram_bits) for p in self.points
+        )
+
+    @cached_property
+    def limits(self) -> tuple[Limit, ...]:
+        """What a recommended point has to meet."""
+        error_rate = min(1.0, self.float_dense_validation_error_rate + self.tolerance)
+        return choosing.limits_of(Budget(error_rate, self.sram_bits, None, None, self.clock_hz))
+
+    @cached_property
+    def chosen(self) -> Choice | None:
+        """The recommended point with what decided: least memory, of those within the limits that none dominates."""
+        return choosing.SMALL.best(choosing.within(self.choices, self.limits))
 
     @property
-    def front(self) -> list[Point]:
-        """The points of which no other has less memory and as few errors; least memory first."""
-        front: list[Point] = []
-        for point in sorted(self.points, key=lambda p: (p.memory_bits, p.error_rate)):
-            if not front or point.error_rate < front[-1].error_rate:
-                front.append(point)
-        return front
+    def recommended(self) -> Point | None:
+        """The point to build, or None if none meets the limits."""
+        return self.chosen.point if self.chosen else None
+
+    @cached_property
+    def nearest(self) -> Choice:
+        """What comes nearest to the limits, for where nothing meets them."""
+        return choosing.nearest(self.choices, self.limits)
+
+    @cached_property
+    def front(self) -> list[Choice]:
+        """The points that no other beats in errors, memory and cycles at once; fewest errors first."""
+        return choosing.front(choice for choice in self.choices if not choice.short)
 
     @property
     def shown_width(self) -> int:

@@ -1,4 +1,4 @@
-"""What `espalier prune` and the study of pruning share: a selector at work, which layers are spared, what was kept."""
+"""What `espalier prune` and the study of pruning share: a selector at work, and what was kept."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.interchange.datasets import Dataset, check_choice
-from accel.network import INPUT, Conv2d, Network
+from accel.network import INPUT, Network
 from accel.progress import Listener
 from accel.prune import SEARCHES, SELECTORS, Choose, Options, Ratio, Space, chooser, particle_filter
 from accel.prune.narrow import kept_maps, map_flags
@@ -113,15 +113,6 @@ class Trace:
             rows, columns = self._places[layer.name], self._places[layer.inputs[0]]
             found[layer.name][np.ix_(rows, columns)] = pruned.layer_mask(layer.name).kept
         return found
-
-
-def default_spare(network: Network) -> tuple[str, ...]:
-    """Return the layers that stay dense where nobody says otherwise: the first if it is a convolution, and the last.
-
-    Source: the first convolution is not pruned in CP. A first layer that is fully connected holds most of the weights.
-    """
-    first, last = network.weighted[0], network.weighted[-1]
-    return (first.name, last.name) if isinstance(first, Conv2d) else (last.name,)
 
 
 def kept_weights(pruned: PrunedNetwork) -> dict[str, tuple[int, int]]:

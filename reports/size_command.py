@@ -35,6 +35,7 @@ from reports.results import layer_rows
 from reports.versions import version_of
 
 ARRAY = "8x8"
+BITS = 8
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class Sized:
 
 def command(
     network: str,
-    weight_bits: int,
-    signal_bits: int,
+    weight_bits: int | None,
+    signal_bits: int | None,
     pattern: str | None,
     sram: str | None,
     array: str | None,
@@ -59,13 +60,13 @@ def command(
     json_file: Path | None,
     data_dir: str | None,
     depths: Mapping[str, int] | None = None,
-) -> None:
-    """Print the per-layer tables, and whether it fits."""
+) -> int:
+    """Print the per-layer tables, and whether it fits; return 0, or 1 if it does not."""
     sram_bits = parse_memory(sram) if sram else None
     dram_bytes_per_s = parse_bandwidth(dram_bandwidth) if dram_bandwidth else None
     limits = Limits(parse_frequency(clock) if clock else CLOCK_HZ, dram_bytes_per_s, sram_bits)
     chip = load_technology(technology or DEFAULT)
-    program = program_of(network, Widths(weight_bits, signal_bits), pattern, data_dir)
+    program = program_of(network, weight_bits, signal_bits, pattern, data_dir)
     cost, sized = cost_of(program), Sized()
     if depths or any(option is not None for option in (array, accumulator_bits, clock, dram_bandwidth, technology)):
         made, facts = _array(array or ARRAY, accumulator_bits, program, depths), Facts(program)
@@ -76,23 +77,30 @@ def command(
     if json_file:
         output.write_json(json_file, _record(program, cost, sram_bits, sized))
     _show(program, cost, sram_bits, sized)
+    return 1 if _fits(cost, sram_bits, sized.on_array) is False else 0
 
 
-def program_of(network: str, widths: Widths, pattern: str | None, data_dir: str | None) -> Program:
-    """Return the Program in a file, or a network lowered at `widths`.
+def program_of(
+    network: str, weight_bits: int | None, signal_bits: int | None, pattern: str | None, data_dir: str | None
+) -> Program:
+    """Return the Program in a file, or a network lowered at the word lengths, 8 bits where none is given.
 
     One from elsewhere may have no data set; a random image gives it steps then, which say nothing of its accuracy.
 
     Raises
     ------
     EspalierError
-        The network is unknown, or is not of that pattern.
+        The network is unknown, or is not of that pattern; or something is asked of a Program that is its own.
     """
     if zoo.is_file(network) and archive.kind_of(network) == KIND:
-        program = Program.load(network)
-        if pattern not in (None, program.pattern):
-            raise EspalierError(f"{network}: holds a Program with the pattern {program.pattern}, not {pattern}")
-        return program
+        asked = {"--weight-bits": weight_bits, "--signal-bits": signal_bits, "--pattern": pattern}
+        given = [f"{option} {value}" for option, value in asked.items() if value is not None]
+        if given:
+            raise EspalierError(
+                f"{network}: is a Program, whose pattern and word lengths are its own; {', '.join(given)} cannot apply"
+            )
+        return Program.load(network)
+    widths = Widths(BITS if weight_bits is None else weight_bits, BITS if signal_bits is None else signal_bits)
     pruned = version_of(network, pattern)
     if pruned.data:
         return lower(pruned, widths, measure.calibration_images(network, pruned.data, data_dir).pixels())
@@ -121,12 +129,15 @@ def _show(program: Program, cost: ProgramCost, sram_bits: int | None, sized: Siz
             console.print(line)
 
 
-def _record(program: Program, cost: ProgramCost, sram_bits: int | None, sized: Sized) -> dict[str, Any]:
-    total, fits, on_array, streamed = cost.total, None, sized.on_array, sized.streamed
+def _fits(cost: ProgramCost, sram_bits: int | None, on_array: Estimate | None) -> bool | None:
+    """Return whether it fits; None where nothing is said that it should fit into."""
     if on_array is not None:
-        fits = on_array.fits
-    elif sram_bits is not None:
-        fits = cost.memory_bits <= sram_bits
+        return on_array.fits
+    return None if sram_bits is None else cost.memory_bits <= sram_bits
+
+
+def _record(program: Program, cost: ProgramCost, sram_bits: int | None, sized: Sized) -> dict[str, Any]:
+    total, on_array, streamed = cost.total, sized.on_array, sized.streamed
     storages = {x.name: {way.name: way.bits(x.weight_bits) for way in layer_storages(x)} for x in program.mac_layers}
     return {
         "network": program.name,
@@ -136,7 +147,7 @@ def _record(program: Program, cost: ProgramCost, sram_bits: int | None, sized: S
         "signal_memory_bits": cost.signal_memory_bits,
         "memory_bits": cost.memory_bits,
         "sram_bits": sram_bits,
-        "fits": fits,
+        "fits": _fits(cost, sram_bits, on_array),
         "layers": [asdict(row) for row in layer_rows(cost)],
         "storage_bits": storages,
         "signal_plans": [asdict(plan) for plan in signal_plans(program)],

@@ -13,7 +13,8 @@ from accel.cost.estimate import UNBUILT
 from accel.cost.fft import fft_cost, layer_fft
 from accel.cost.shapes import LayerShape
 from accel.program import MacLayer, Program
-from reports.results import Results
+from reports import choosing
+from reports.results import Choice, Results
 
 NARROWEST = 132  # columns in a pipe, where there is no terminal to ask
 
@@ -52,15 +53,47 @@ def summary_table(results: Results) -> Table:
 
 
 def recommendation(results: Results) -> str:
-    """Return in words which point to build."""
-    best = results.recommended
-    within = f"within {results.tolerance:.1%} of the {results.reference} ({results.float_dense_error_rate:.2%} error)"
+    """Return in words which point to build, or that none is good enough and what comes nearest."""
+    rate, best = results.float_dense_validation_error_rate, results.chosen
+    judges = f"{results.validation_images:,} validation images"
+    within = f"within {results.tolerance:.1%} of the {results.reference} ({rate:.2%} error on {judges})"
     if best is None:
-        return f"No point stays {within}."
+        return f"Nothing fits: no point stays {within}{_also(results)}. Nearest: {_miss(results)}."
+    point = best.point
     return (
-        f"Least memory {within}: {best.pattern} at {best.weight_bits} bits, "
-        f"{kib(best.memory_bits)} KiB on chip in all, {best.macs:,} MACs an image, {best.error_rate:.2%} error."
+        f"Least memory {within}{_also(results)}: {point.pattern} at {point.weight_bits} bits, {_costs(results, best)}, "
+        f"{point.macs:,} MACs an image; {best.error_rate:.2%} error on validation images, by which it was chosen, and "
+        f"{point.error_rate:.2%} on {results.test_images:,} test images ({results.reference}: "
+        f"{results.float_dense_error_rate:.2%})."
     )
+
+
+def _also(results: Results) -> str:
+    return f" and in {kib(results.sram_bits)} KiB of memory blocks" if results.sram_bits is not None else ""
+
+
+def _costs(results: Results, choice: Choice) -> str:
+    if not results.designs:
+        return f"{kib(choice.memory_bits)} KiB of parameters and signals"
+    joules = f", {choice.energy_pj / 1e3:,.1f} nJ (estimated)" if choice.energy_pj else ""
+    return f"{kib(choice.memory_bits)} KiB of memory blocks, {choice.cycles:,} cycles{joules}"
+
+
+def _miss(results: Results) -> str:
+    """Return in words what comes nearest, and which limits it does not meet."""
+    near, missed = results.nearest, []
+    for limit in results.limits:
+        if limit.meets(near):
+            continue
+        missed.append(
+            {
+                choosing.ERROR: f"{near.error_rate:.2%} error where at most {limit.most:.2%} is allowed",
+                choosing.MEMORY: f"{kib(near.memory_bits)} KiB of memory blocks where there are {kib(int(limit.most))}",
+                choosing.ROOM: "more than the array or the technology has",
+            }[limit.name]
+        )
+    point = near.point
+    return f"{point.pattern} at {point.weight_bits} bits, which takes {' and '.join(missed)}"
 
 
 def left_out(results: Results) -> str:
@@ -170,12 +203,32 @@ def estimate_lines(e: Estimate, streamed: Estimate | None = None) -> list[str]:
         lines.append(f"estimated: {1e9 * e.energy.total_joules:,.1f} nJ an image ({shares})")
     if e.area_mm2 is not None:
         lines.append(f"estimated: {e.area_mm2:.3f} square millimeters of lanes and memories")
+    highest = e.technology.clock
+    lines.append(clock_line(e.limits.clock_hz, highest.hz if highest else None))
     if streamed:
         lines.append(
             f"weights streamed through two buffers would take {kib(streamed.memory_bits)} KiB of memory blocks and "
             f"{streamed.cycles:,} cycles; {UNBUILT}"
         )
-    return [*lines, e.verdict]
+    return [*filter(None, lines), e.verdict]
+
+
+def clock_line(clock_hz: float, most_hz: float | None) -> str:
+    """Return what is to be said of a clock: a warning above the highest that is known, nothing up to it.
+
+    >>> clock_line(900e6, 118e6)
+    'warning: a clock of 900 MHz; in this technology the array is known to run at 118 MHz at most'
+    >>> clock_line(100e6, None)
+    'clock: 100 MHz as asked; how high the array can go in this technology is not known'
+    >>> clock_line(100e6, 118e6)
+    ''
+    """
+    clock = f"{clock_hz / 1e6:g} MHz"
+    if most_hz is None:
+        return f"clock: {clock} as asked; how high the array can go in this technology is not known"
+    if clock_hz <= most_hz:
+        return ""
+    return f"warning: a clock of {clock}; in this technology the array is known to run at {most_hz / 1e6:g} MHz at most"
 
 
 def _columns(table: Table, words: Sequence[str], numbers: Sequence[str]) -> None:

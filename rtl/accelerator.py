@@ -184,9 +184,12 @@ class Accelerator(wiring.Component):
             self.out.valid.eq(buffer.out.valid),
             self.out.payload.eq(buffer.out.payload),
         ]
-        loaded = Signal(self.layout.load, reset_less=True)
-        m.d.sync += [core.load.eq(self.load.valid & self.load.ready), loaded.eq(self.load.payload)]
-        m.d.comb += core.loaded.eq(loaded)
+        load, loaded = (
+            Signal(reset_less=True),
+            Signal(self.layout.load, reset_less=True),
+        )  # taken is taken, reset or not
+        m.d.sync += [load.eq(self.load.valid & self.load.ready), loaded.eq(self.load.payload)]
+        m.d.comb += [core.load.eq(load), core.loaded.eq(loaded)]
         self._build_counters(m, buffer)
         return m
 

@@ -83,7 +83,8 @@ class Activations(wiring.Component):
         words = Signal(self.banks * self.layout.array.signal_bits, reset_less=True)
         turned = Signal.like(words)
         finished = Signal(data.ArrayLayout(self.layout.signal, self.banks), reset_less=True)
-        start, lanes = delayed(m, self.write_address[:low], 1), delayed(m, self.write_lanes, 1, resets=True)
+        # nothing resets: a word that was taken is written, whatever comes behind it
+        start, lanes = delayed(m, self.write_address[:low], 1), delayed(m, self.write_lanes, 1)
         address = delayed(m, self.write_address >> low, 1)
         back = Signal(low, reset_less=True)  # turning up by the start is turning down by what it lacks of a whole turn
         m.d.sync += [words.eq(self.write.as_value()), back.eq(-self.write_address[:low])]
@@ -92,8 +93,8 @@ class Activations(wiring.Component):
         for index, port in enumerate(writes):
             lane = Signal(low, name=f"lane{index}")
             place = Signal(port.addr.shape(), name=f"write_place{index}", reset_less=True)
-            taken = Signal(name=f"taken{index}")
+            taken = Signal(name=f"taken{index}", reset_less=True)
             m.d.comb += lane.eq(index - start)  # the lane whose word this bank takes
             m.d.sync += [taken.eq(lane < lanes), place.eq(address + (start > index))]
             m.d.comb += [port.addr.eq(delayed(m, place, 1)), port.data.eq(finished[index])]
-            m.d.comb += port.en.eq(delayed(m, taken, 1, resets=True))
+            m.d.comb += port.en.eq(delayed(m, taken, 1))

@@ -122,13 +122,14 @@ class _Assembler:
     def _check_limits(self, layer: ProgramLayer) -> None:
         """Raise EspalierError where a layer asks for more than the array's words hold."""
         window, array, signals = _window(layer), self.array, self.program.signals
+        size = maps_of(self.program.shapes[layer.name])[1:]
         raw = isinstance(layer, MacLayer) and layer.requantize is None
         if isinstance(layer, MacLayer) and layer.accumulator_overflow is not None:
             how = f"{layer.accumulator_bits} bits ({layer.accumulator_overflow.name})"
             raise EspalierError(f"{layer.name}: its accumulators overflow at {how}, those of the array hold every sum")
         if raw and layer.name != self.final:
             raise EspalierError(f"{layer.name}: hands out its accumulators, which only the last layer can")
-        if window.stride[0] != window.stride[1] or window.stride[0] not in STRIDES:
+        if window.common_stride(size) not in STRIDES:
             raise EspalierError(f"{layer.name}: stride {window.stride} is not 1 or 2 in both directions")
         self._check(
             layer.name,
@@ -146,7 +147,7 @@ class _Assembler:
         window = _window(layer)
         _, height, width = maps_of(self.program.shapes[layer.inputs[0]])
         outputs, output_height, output_width = maps_of(self.program.shapes[layer.name])
-        stride = window.stride[0]
+        stride = window.common_stride((output_height, output_width))
         top, left = window.padding[:2]
         place = output_height * output_width
         single = not isinstance(layer, MacLayer)

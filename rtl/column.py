@@ -25,7 +25,7 @@ from accel.array import MULTIPLIER_WIDTH
 from accel.fixedpoint import FixedFormat, Rounding, round_shift
 from rtl.layout import Layout
 from rtl.memory import delayed
-from rtl.requantize import overflow
+from rtl.requantize import overflow, reads_floor
 
 RECTIFIED, CODES = 4, 13  # cycles after which a row has these
 LOW_BITS = MULTIPLIER_WIDTH  # of an accumulator that meet the multiplier in hardware
@@ -66,8 +66,8 @@ class Column(wiring.Component):
         positive = ~(layer["relu"] & total[-1]).replicate(len(total))  # a mask: a reset keeps out of a multiplier
         rectified = delayed(m, (total.as_unsigned() & positive).as_signed(), 1)
         product = self._product(m, rectified, delayed(m, self.constant.multiplier, RECTIFIED - 2))
-        rounded = self._rounded(m, product, layer["shift"])
-        m.d.comb += self.code.eq(self._kept(m, rounded, layer))
+        rounded, floor = self._rounded(m, product, layer["shift"])
+        m.d.comb += self.code.eq(self._kept(m, rounded, floor, layer))
         m.d.comb += self.out.eq(delayed(m, Mux(layer["raw"], rectified, self.code), 1))
         return m
 
@@ -91,8 +91,8 @@ class Column(wiring.Component):
             terms = [delayed(m, reduce(add, terms[first : first + width]), 1) for first in range(0, len(terms), width)]
         return terms[0]
 
-    def _rounded(self, m: Module, product: Signal, places: Value) -> dict[Rounding, Signal]:
-        """Shift right by `places` and round, by each rounding that a format has.
+    def _rounded(self, m: Module, product: Signal, places: Value) -> tuple[dict[Rounding, Signal], Value]:
+        """Shift right by `places` and round, by each rounding that a format has; beside it the floor, if one reads it.
 
         Above what a format can ask for no bits are kept, only whether all of them are the sign: a value is outside all
         formats, on its side, with the same bits below, if the bit above them is not the sign.
@@ -109,7 +109,8 @@ class Column(wiring.Component):
             mode: Signal(signed(len(shifted) - 1), name=f"rounded_{mode.name}", reset_less=True) for mode in modes
         }
         m.d.sync += [rounded[mode].eq(round_shift(shifted, 2, mode)) for mode in modes]
-        return rounded
+        floor = delayed(m, shifted >> 2, 1) if any(map(reads_floor, self.formats)) else Const(0)
+        return rounded, floor
 
     def _shifted(
         self, m: Module, value: Value, rest: Value, far: Value, places: Value, low: int
@@ -132,12 +133,12 @@ class Column(wiring.Component):
             delayed(m, far | above[places], 1),
         )
 
-    def _kept(self, m: Module, rounded: dict[Rounding, Signal], layer: dict[str, Signal]) -> Signal:
+    def _kept(self, m: Module, rounded: dict[Rounding, Signal], floor: Value, layer: dict[str, Signal]) -> Signal:
         """Return the code of the layer's format; a maximum is a code already, and was not shifted."""
         choices = []
         for index, form in enumerate(self.formats):
             choice = Signal(self.layout.operand, name=f"code_{index}")
-            m.d.comb += choice.eq(overflow(rounded[form.rounding], form))
+            m.d.comb += choice.eq(overflow(rounded[form.rounding], floor, form))
             choices.append(choice)
         code, kept = Signal(self.layout.operand, reset_less=True), next(iter(rounded.values()))
         m.d.sync += code.eq(Mux(layer["maximum"], kept, Array(choices)[layer["form"]]) if choices else kept)

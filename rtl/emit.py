@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -25,6 +26,7 @@ from rtl.assemble import Image, assemble, signal_formats
 from rtl.simulate import load_words, output_rows, signal_words
 
 TOP = "espalier"
+_TRIGGER = re.compile(r"^(  reg (\\\$auto\$verilog_backend\S+ )) = 0;$", re.MULTILINE)
 COCOTB = {"test_espalier.py": "test_espalier.cocotb", "Makefile": "cocotb.mk"}  # what a build calls our files
 
 
@@ -100,9 +102,19 @@ def hardware(array: MacArray, formats: tuple[FixedFormat, ...]) -> tuple[Acceler
     """Return the accelerator and its Verilog."""
     dut = Accelerator(array, formats)
     try:
-        return dut, verilog.convert(dut, name=TOP, strip_internal_attrs=True).encode()
+        return dut, _started(verilog.convert(dut, name=TOP, strip_internal_attrs=True)).encode()
     except YosysError as error:
         raise EspalierError(f"Verilog needs Yosys: pip install 'espalier-hw[verilog]' ({error})") from error
+
+
+def _started(source: str) -> str:
+    """Return Verilog whose ``always @*`` blocks all run at time 0, whichever standard it is compiled by.
+
+    Yosys lets each of them wait for a register that is initialised for this purpose. In Verilog-2005 that is an event;
+    in SystemVerilog it happens before any block waits, so that what depends on constants alone would stay unknown. An
+    assignment that does not block comes when all of them wait, in both.
+    """
+    return _TRIGGER.sub(r"\1;\n  initial \2<= 0;", source)
 
 
 def output_beats(program: Program, dut: Accelerator, output: NDArray[np.int64]) -> list[int]:

@@ -8,8 +8,11 @@ from amaranth.hdl import Cat, Const, Mux, Signal, Value, signed
 from accel.fixedpoint import FixedFormat, Overflow
 
 
-def overflow(value: Value, form: FixedFormat) -> Value:
-    """Return the code of `form` that stands for the integer `value`, as multiplexers."""
+def overflow(value: Value, floor: Value, form: FixedFormat) -> Value:
+    """Return the code of `form` that stands for the integer `value`, as multiplexers.
+
+    `floor` is what `value` was before it was rounded; it counts where `reads_floor` of the format.
+    """
     width, mode = form.width, form.overflow
     low = form.min_code + (1 if mode == Overflow.SAT_SYM and form.signed and width > 1 else 0)
     over, under = value > form.max_code, value < low
@@ -18,20 +21,25 @@ def overflow(value: Value, form: FixedFormat) -> Value:
             return Mux(over, form.max_code, Mux(under, low, value))
         case Overflow.SAT_ZERO:
             return Mux(over | under, 0, value)
-    bits = _wrapped(_extended(value, width), value < 0, form)
+    bits = _wrapped(_extended(value, width), _extended(floor, width), value < 0, form)
     code = bits.as_signed() if form.signed else bits
     return Mux(over | under, code, value)
 
 
-def _wrapped(value: Value, negative: Value, form: FixedFormat) -> Value:
+def reads_floor(form: FixedFormat) -> bool:
+    """Return whether the overflow of `form` depends on what a value was before it was rounded."""
+    return form.overflow == Overflow.WRAP_SM and form.saturation_bits == 0
+
+
+def _wrapped(value: Value, floor: Value, negative: Value, form: FixedFormat) -> Value:
     """Return the bits of a value outside the range under the two wrapping modes."""
     width, saturated = form.width, form.saturation_bits
     free = width - saturated
     inverted: Value = Const(0)
-    if form.overflow == Overflow.WRAP_SM:
-        if saturated == 0:
-            inverted = value[width] ^ value[width - 1]
-        elif saturated == 1:
+    if reads_floor(form):
+        inverted = floor[width] ^ value[width - 1]
+    elif form.overflow == Overflow.WRAP_SM:
+        if saturated == 1:
             inverted = negative ^ value[width - 1]
         else:
             inverted = ~(negative ^ value[free])

@@ -67,7 +67,7 @@ def run(folder: Path, simulator: str, stall: int = 0) -> Outcome:
     Raises
     ------
     EspalierError
-        The simulation ended without a verdict.
+        The simulation ended without a verdict, or with one that its exit status contradicts.
     """
     command = [*RUN[simulator], f"+stall={stall}"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
@@ -75,6 +75,8 @@ def run(folder: Path, simulator: str, stall: int = 0) -> Outcome:
     verdict = _DONE.search(done.stdout)
     if verdict:
         images, rows, errors, cycles, stalls = map(int, verdict.groups())
+        if bool(errors) != bool(done.returncode):
+            raise EspalierError(f"the simulation in {folder} counts {errors} errors and exits with {done.returncode}")
         return Outcome(images, rows, errors, cycles, stalls, complaints)
     if complaints:
         return Outcome(0, 0, len(complaints), 0, 0, complaints)

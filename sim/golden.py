@@ -73,13 +73,13 @@ def narrow_accumulators(layer: MacLayer, x: Codes, overflow: Overflow) -> Codes:
     pixels = signals.shape[2:]
     weights = layer.matrix.reshape(outputs, maps * taps, *(1 for _ in pixels))
     biases = layer.bias.reshape(outputs, *(1 for _ in pixels))
-    accumulators = np.tile(overflow_code(biases, *rule), (len(x), 1, *pixels))
+    accumulators = np.tile(overflow_code(biases, biases, *rule), (len(x), 1, *pixels))
     lists = layer.nest.row_columns
     for step in range(max(map(len, lists))):
         rows = [row for row in range(outputs) if step < len(lists[row])]
         columns = [lists[row][step] for row in rows]
         sums = accumulators[:, rows] + weights[rows, columns] * signals[:, columns]
-        accumulators[:, rows] = overflow_code(sums, *rule)
+        accumulators[:, rows] = overflow_code(sums, sums, *rule)
     return accumulators
 
 

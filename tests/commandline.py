@@ -47,6 +47,13 @@ def espalier(*arguments: object) -> Outcome:
     return Outcome(stop.value.code, out.getvalue(), err.getvalue())
 
 
+def reported(*arguments: object) -> Outcome:
+    """Run `espalier report`, which has nothing to complain of and ends with 1 if it says that nothing fits, else 0."""
+    done = espalier("report", *arguments)
+    assert (done.status, done.err) == (int("Nothing fits: " in done.out), "")
+    return done
+
+
 def program_text(before: str = "") -> list[str]:
     """Return the words that start the command in a process of its own; the statements `before` run first."""
     return [sys.executable, "-c", f"import reports.cli\n{before}\nreports.cli.main()"]
@@ -143,6 +150,7 @@ def made_point(pattern: str = "dense", bits: int = 4, **values: Any) -> Point:
         weight_bits=bits,
         signal_bits=bits,
         error_rate=0.0325,
+        validation_error_rate=values.get("error_rate", 0.0325),  # as on test images, unless it is said otherwise
         float_error_rate=0.0215,
         macs=120_000,
         dense_macs=180_000,
@@ -171,7 +179,7 @@ def made_design(
     )
     layers = tuple(LayerDesign(**dict(zip(fields, row, strict=True))) for row in rows)
     memories = (
-        MemoryDesign("weights", 1, 300, 8 * weight_bits, "BLOCK", 3, 24_576, 2 * bits),
+        MemoryDesign("weights", 1, 300, 8 * weight_bits, "BLOCK", weight_bits - 1, 8_192 * (weight_bits - 1), 2 * bits),
         MemoryDesign("signals", 16, 64, 8, "BLOCK", 16, 131_072, 8_000 + signal_bits),
     )
     design = Design(
@@ -184,7 +192,7 @@ def made_design(
         cycles=3_456 + stall,
         multipliers=72,
         stored_bits=13_000 + 600 * weight_bits + signal_bits,
-        memory_bits=155_648,
+        memory_bits=131_072 + 8_192 * (weight_bits - 1),
         payload_bits=2 * bits + 8_000 + signal_bits,
         dram_bits=6_272 + stall,
         joules=4e-8,
@@ -225,14 +233,17 @@ def made_results(*points: Point, **values: Any) -> Results:
         network="made",
         data="digits",
         test_images=400,
+        validation_images=250,
         calibration_images=512,
         float_dense_error_rate=0.0125,
+        float_dense_validation_error_rate=0.0125,
         dense_parameter_bits=32 * 1_800,
         tolerance=0.01,
         retrained=True,
         array="8x8",
         technology="some chip",
         clock_hz=100e6,
+        highest_clock_hz=120e6,
         dram_bytes_per_s=1e9,
         sram_bits=None,
         not_on_array="",

@@ -3,13 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
+from reports.choosing import Budget
 from reports.explore.choosing import Means
 from reports.explore.points import Point
 from reports.explore.results import Results, VersionRow
-from reports.explore.space import Budget, Space
+from reports.explore.space import Space
 
-MEANS = Means("made-up", "a made-up process", None, None, area=True)
-DEVICE = Means("made-up", "a made-up device", 100_000, 50, area=False)
+MEANS = Means("made-up", "a made-up process", None, None, area=True, clock_hz=1e9)
+DEVICE = Means("made-up", "a made-up device", 100_000, 50, area=False, clock_hz=1e9)
 
 
 def point(**values: Any) -> Point:
@@ -45,6 +46,7 @@ def results(**values: Any) -> Results:
             multipliers=lanes[1] + 16 * weight_bits,
             cycles=(4000 if version == "dense" else 2000) + lanes[0],
             area_um2=(2_000 if version == "dense" else 1_000) * weight_bits,
+            energy_pj=(7_000 if version == "dense" else 3_000) * weight_bits,
         )
         for version in ("dense", "kernel")
         for weight_bits in (3, 4)
@@ -64,6 +66,7 @@ def results(**values: Any) -> Results:
         budget=budget(error_rate=0.015),
         goal="efficient",
         dram_bytes_per_s=None,
+        load_cycles=0,
         means=MEANS,
         space=space,
         versions=rows,

@@ -89,7 +89,7 @@ def accumulators(of: Program, image: Codes) -> dict[tuple[int, ...], int]:
         )
 
     def narrow(value: int) -> int:
-        return value if mode is None else resolve_overflow(value, bits, True, mode.name, 0)
+        return value if mode is None else resolve_overflow(value, value, bits, True, mode.name, 0)
 
     for y, x in np.ndindex(height, width):
         for group, outer in enumerate(nest.outer):

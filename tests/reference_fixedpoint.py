@@ -30,8 +30,11 @@ def round_to_integer(value: Fraction, rounding: str) -> int:
     return TIES[rounding](below, above)
 
 
-def resolve_overflow(value: int, width: int, signed: bool, overflow: str, saturated: int) -> int:
-    """Return the code of `width` bits that the rounded integer `value` becomes."""
+def resolve_overflow(value: int, dropped: int, width: int, signed: bool, overflow: str, saturated: int) -> int:
+    """Return the code of `width` bits that the rounded integer `value` becomes.
+
+    `dropped` is what the exact value is when its fraction is dropped and nothing is added: before the carry.
+    """
     lowest = -(2 ** (width - 1)) if signed else 0
     highest = lowest + 2**width - 1
     if overflow == "SAT_SYM" and signed and width > 1:
@@ -43,9 +46,9 @@ def resolve_overflow(value: int, width: int, signed: bool, overflow: str, satura
     if overflow in ("SAT", "SAT_SYM"):
         return lowest if value < lowest else highest
 
-    deleted, *bits = (value // 2**position % 2 for position in range(width, -1, -1))
+    bits = [value // 2**position % 2 for position in range(width - 1, -1, -1)]
     if overflow == "WRAP_SM":
-        bits = sign_magnitude_wrap(bits, deleted, int(value < 0), saturated)
+        bits = sign_magnitude_wrap(bits, dropped // 2**width % 2, int(value < 0), saturated)
     elif signed:
         bits[:saturated] = saturated_bits(int(value < 0), saturated)
     else:
@@ -54,7 +57,10 @@ def resolve_overflow(value: int, width: int, signed: bool, overflow: str, satura
 
 
 def sign_magnitude_wrap(bits: list[int], deleted: int, sign: int, saturated: int) -> list[int]:
-    """Return `bits` as ``WRAP_SM`` leaves them; `deleted` is the bit above them, `sign` the value's own sign."""
+    """Return `bits` as ``WRAP_SM`` leaves them; `sign` is the value's own.
+
+    `deleted` is the bit above them, of the source: the header reads its ``lD`` there, where no carry has been added.
+    """
     inverse = [1 - bit for bit in bits]
     if saturated == 0:
         return inverse if bits[0] != deleted else bits
@@ -80,5 +86,5 @@ def assign(
     value: Fraction, width: int, fraction_bits: int, signed: bool, rounding: str, overflow: str, saturated: int
 ) -> int:
     """Return the code that the real `value` becomes: rounding first, overflow second."""
-    rounded = round_to_integer(value * Fraction(2) ** fraction_bits, rounding)
-    return resolve_overflow(rounded, width, signed, overflow, saturated)
+    exact = value * Fraction(2) ** fraction_bits
+    return resolve_overflow(round_to_integer(exact, rounding), floor(exact), width, signed, overflow, saturated)

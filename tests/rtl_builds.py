@@ -51,15 +51,16 @@ class Build:
         return next(place for place in range(first, len(lines)) if int(lines[place], 16) & 7 == target)
 
 
-def write(folder: Path, jobs: Sequence[Job], array: MacArray, simulator: str) -> Build:
-    """Emit and compile."""
+def write(folder: Path, jobs: Sequence[Job], array: MacArray, simulator: str | None) -> Build:
+    """Emit, and compile if it is said by what."""
     for name, content in emit(jobs, array).items():
         (folder / name).write_bytes(content)
     return compiled(folder, simulator)
 
 
-def compiled(folder: Path, simulator: str) -> Build:
-    """Compile the files in `folder`."""
-    simulators.build(folder, simulator)
+def compiled(folder: Path, simulator: str | None) -> Build:
+    """Compile the files in `folder`, or leave that to the caller."""
+    if simulator:
+        simulators.build(folder, simulator)
     numbers = [int(line, 16) for line in (folder / "jobs.hex").read_text().split()]
     return Build(folder, np.array(numbers).reshape(-1, 5))

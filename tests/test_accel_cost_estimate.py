@@ -200,11 +200,25 @@ class TestFits:
         large = of(lenet5("dense"), (8, 64), technology="ecp5-45f")  # type: ignore[arg-type]
         assert large.problems[0] == f"{sum(x.count for x in large.memories)} EBR are needed, there are 108"
 
-    @pytest.mark.parametrize(("stride", "fits"), [((1, 1), True), ((2, 2), True), ((3, 3), False), ((1, 2), False)])
-    def test_strides_of_the_hardware(self, stride: tuple[int, int], fits: bool) -> None:
+    @pytest.mark.parametrize(
+        ("kernel", "stride", "fits"),
+        [
+            ((2, 2), (1, 1), True),
+            ((2, 2), (2, 2), True),
+            ((2, 2), (3, 3), False),
+            ((2, 2), (1, 2), False),
+            ((8, 8), (8, 8), True),  # one pixel: nothing is stepped
+            ((8, 2), (5, 2), True),  # one row
+            ((8, 2), (2, 5), False),
+            ((2, 8), (1, 2), True),  # one column
+            ((2, 8), (3, 1), False),
+        ],
+    )
+    def test_strides_of_the_hardware(self, kernel: tuple[int, int], stride: tuple[int, int], fits: bool) -> None:
         """A stride that the address generator does not know is a problem, whatever room there is; so the assembler."""
         codes = {"requantize": Requantize([1], 4), "output": signal(8)}
-        layer = mac_layer("conv", INPUT, np.ones((2, 1, 4)), PIXEL, window=Window((2, 2), stride), **codes)  # type: ignore[arg-type]
+        ones, window = np.ones((2, 1, int(np.prod(kernel)))), Window(kernel, stride)
+        layer = mac_layer("conv", INPUT, ones, PIXEL, window=window, **codes)  # type: ignore[arg-type]
         it = program([layer], (1, 8, 8))
         e = of(it, (4, 4))
         line = f"conv has a stride of {stride}, the array steps by 1 or 2 both ways"
@@ -234,8 +248,8 @@ class TestEnergy:
         assert (row.cost.counts.macs, row.compute_cycles) == (24, 4)  # one tile, 4 steps
         mac = 0.2e-12 + table.add.at(layer.accumulator_bits) * 1e-12  # 8 x 8 bits
         weights, signals = memory(e, "weights"), memory(e, "signals")
-        reads = 4 * table.sram_joules(weights.block_bits, 16)
-        reads += (4 * 4 + 6) * table.sram_joules(signals.block_bits, 8)  # 4 signals a step, 6 outputs
+        reads = 4 * table.sram_joules(weights.macro_bits, 16)
+        reads += (4 * 4 + 6) * table.sram_joules(signals.macro_bits // 8, 8)  # 4 signals a step, 6 outputs; 8 banks
         assert row.energy is not None
         assert row.energy.mac_joules == pytest.approx(24 * mac)
         assert row.energy.sram_joules == pytest.approx(reads)

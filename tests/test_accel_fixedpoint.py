@@ -131,8 +131,16 @@ def test_overflow_sees_the_carry_of_the_rounding() -> None:
     assert FixedFormat(4, 4, rounding=Rounding.RND).encode(7.5) == -8
     assert FixedFormat(4, 4, rounding=Rounding.RND, overflow=Overflow.SAT_ZERO).encode(7.5) == 0
     assert FixedFormat(4, 4, rounding=Rounding.TRN, overflow=Overflow.SAT_ZERO).encode(7.5) == 7
-    # 15.5 rounds to 16, whose lowest deleted bit is 1: IEEE 1666 (ap_fixed.h looks at 15.5 and gives 0)
-    assert FixedFormat(4, 4, rounding=Rounding.RND, overflow=Overflow.WRAP_SM).encode(15.5) == -1
+
+
+def test_a_deleted_bit_is_read_before_the_carry() -> None:
+    """WRAP_SM with N = 0 looks at 15.5 = 01111.1, whose lowest deleted bit is 0, though 16 = 10000 is what it wraps.
+
+    So does ap_fixed_base.h; IEEE 1666 looks at 16 and gives -1. Likewise 31.5 = 011111.1 has a 1 there, 32 has none.
+    """
+    form = FixedFormat(4, 4, rounding=Rounding.RND, overflow=Overflow.WRAP_SM)
+    assert form.encode([15.5, 16, 31.5, 32, -16.5, -17]).tolist() == [0, -1, -1, 0, 0, 0]
+    assert form.convert([31, 32, 63, 64, -33, -34], FixedFormat(8, 7)).tolist() == [0, -1, -1, 0, 0, 0]
 
 
 # Text

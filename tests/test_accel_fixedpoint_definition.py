@@ -5,7 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from itertools import cycle, product
-from math import ldexp
+from math import floor, ldexp
 
 import numpy as np
 import pytest
@@ -57,12 +57,13 @@ def compare_with_reference(
         source = FixedFormat(width, width - next(fraction_bits), signed)
         codes = np.arange(source.min_code, source.max_code + 1)
         scale = Fraction(2) ** -shift
-        rounded = [round_to_integer(code * scale, rounding.name) for code in codes.tolist()]
+        exact = [code * scale for code in codes.tolist()]
+        rounded = [(round_to_integer(value, rounding.name), floor(value)) for value in exact]
         for target_width, target_signed, saturation_bits in small_targets(overflow):
             integer_bits = target_width - source.fraction_bits + shift
             target = FixedFormat(target_width, integer_bits, target_signed, rounding, overflow, saturation_bits)
             expected = [
-                resolve(value, target_width, target_signed, overflow.name, saturation_bits) for value in rounded
+                resolve(*values, target_width, target_signed, overflow.name, saturation_bits) for values in rounded
             ]
             assert target.convert(codes, source).tolist() == expected, f"{source} to {target}"
 
@@ -94,16 +95,30 @@ def test_the_comparison_fails_on_another_overflow(overflow: str, other: str) -> 
     """Negative control: against a definition with another overflow mode the comparison fails."""
     with pytest.raises(AssertionError, match="ap_"):
         compare_with_reference(
-            Rounding.TRN, Overflow[overflow], resolve=lambda v, w, s, _, n: resolve_overflow(v, w, s, other, n)
+            Rounding.TRN, Overflow[overflow], resolve=lambda v, d, w, s, _, n: resolve_overflow(v, d, w, s, other, n)
         )
+
+
+@pytest.mark.parametrize("rounding", Rounding, ids=lambda mode: mode.name)
+def test_the_comparison_fails_on_a_deleted_bit_that_has_seen_the_carry(rounding: Rounding) -> None:
+    """Negative control: the standard reads it after the rounding; every mode that can carry tells the two apart."""
+
+    def standard(value: int, _: int, *format_: object) -> int:
+        return resolve_overflow(value, value, *format_)
+
+    if rounding == Rounding.TRN:
+        compare_with_reference(rounding, Overflow.WRAP_SM, resolve=standard)
+        return
+    with pytest.raises(AssertionError, match=rf"AP_{rounding.name},AP_WRAP_SM>"):
+        compare_with_reference(rounding, Overflow.WRAP_SM, resolve=standard)
 
 
 @pytest.mark.parametrize("overflow", Overflow, ids=lambda mode: mode.name)
 def test_the_comparison_fails_on_one_corrupt_code(overflow: Overflow) -> None:
     """Negative control: one wrong code, of one value in one width, makes the comparison fail."""
 
-    def corrupt(value: int, width: int, *format_: object) -> int:
-        return resolve_overflow(value, width, *format_) + (value == 11 and width == 4)
+    def corrupt(value: int, dropped: int, width: int, *format_: object) -> int:
+        return resolve_overflow(value, dropped, width, *format_) + (value == 11 and width == 4)
 
     with pytest.raises(AssertionError, match="ap_fixed<4,"):
         compare_with_reference(Rounding.TRN, overflow, resolve=corrupt)
@@ -209,11 +224,12 @@ def test_int64_and_wider_integers_agree(rounding: Rounding, overflow: Overflow) 
     for width, signed, shift in product((8, *range(60, 65)), (True, False), (-1, 0, 1, *range(59, 64))):
         source = FixedFormat(width, width, signed)
         codes = edge_codes(source)
-        rounded = [reference.round_to_integer(code / Fraction(2) ** shift, rounding.name) for code in codes]
+        exact = [code / Fraction(2) ** shift for code in codes]
+        rounded = [(reference.round_to_integer(value, rounding.name), floor(value)) for value in exact]
         to_signed = signed or overflow == Overflow.WRAP_SM
         for to_width in (3, 62, 63, 64):
             target = FixedFormat(to_width, to_width + shift, to_signed, rounding, overflow, modes[1])
-            expected = [reference.resolve_overflow(value, to_width, to_signed, *modes) for value in rounded]
+            expected = [reference.resolve_overflow(*values, to_width, to_signed, *modes) for values in rounded]
             assert target.convert(np.array(codes, source.dtype), source).tolist() == expected, f"{source} to {target}"
 
 

@@ -80,11 +80,10 @@ class TestReferee:
         assert judged(made, codes, tmp_path) == []
 
     def test_every_mode(self, tmp_path: Path) -> None:
-        """Each rounding with each overflow that both kinds of types have, on every code of 8 bits."""
-        overflows = [Overflow.SAT, Overflow.SAT_ZERO, Overflow.SAT_SYM, Overflow.WRAP]
+        """Each rounding with each overflow, on every code of 8 bits; WRAP_SM reads its deleted bit before the carry."""
         layers = []
         for rounding in Rounding:
-            for overflow in overflows:
+            for overflow in Overflow:
                 form = FixedFormat(4, 4, rounding=rounding, overflow=overflow)
                 layer = mac_layer(
                     f"{rounding.name}_{overflow.name}",
@@ -102,6 +101,8 @@ class TestReferee:
         assert judged(made, TIES, tmp_path) == []
         wrong = header(made).replace("ap_fixed<4,6,AP_RND_CONV,AP_SAT>", "ap_fixed<4,6,AP_RND,AP_SAT>")
         assert judged(made, TIES, tmp_path, wrong) == ["RND_CONV_SAT"]
+        wrong = header(made).replace("ap_fixed<4,6,AP_RND_CONV,AP_WRAP_SM>", "ap_fixed<4,6,AP_RND,AP_WRAP_SM>")
+        assert judged(made, TIES, tmp_path, wrong) == ["RND_CONV_WRAP_SM"]
 
     def test_algorithmic_c(self, tmp_path: Path) -> None:
         """The same of ac_fixed; what it does not have stops the compiler with the layer's type."""

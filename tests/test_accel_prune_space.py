@@ -4,7 +4,7 @@ from networks import Sketch, chain, residual
 
 from accel.errors import EspalierError
 from accel.network import Network
-from accel.prune import Space
+from accel.prune import Space, default_spare
 from accel.sparsity import Block, Kernel, parse_pattern
 
 TAPS = ("kernel", "ikss", "ikss-rest", "kernel+ikss", "kernel+ikss-rest")
@@ -26,6 +26,18 @@ class TestSpare:
         expected = ["conv2"] if pattern in TAPS else ["conv2", "fc3"]
         space = Space.of(chain(), pattern)
         assert {name: str(kind) for name, kind in space.patterns.items()} == dict.fromkeys(expected, pattern)
+
+    def test_a_first_layer_that_is_fully_connected_is_pruned(self) -> None:
+        """It holds most of the weights: only a first convolution is spared, and the last layer whatever it is."""
+        assert default_spare(perceptron()) == ("fc2",)
+        assert [*Space.of(perceptron(), "irregular").patterns] == ["fc1"]
+        assert default_spare(chain()) == ("conv1", "fc4")
+
+    def test_one_layer_is_both(self) -> None:
+        """A network of one layer with weights has nothing to prune, and it is named once."""
+        sketch = Sketch(1, 4, 4)
+        sketch.conv("conv1", 2)
+        assert default_spare(sketch.network()) == ("conv1",)
 
     def test_nothing_spared(self) -> None:
         """Whoever spares nothing gets every layer that can have the pattern."""
@@ -80,7 +92,7 @@ class TestKinds:
         (chain(), "dense/kernel", None, "chain: no layer can have the pattern dense/kernel; spared: conv1, fc4$"),
         (chain(), "kernel", ["conv2", "conv1"], "chain: no layer can have the pattern kernel; spared: conv1, conv2$"),
         (perceptron(), "ikss", (), "perceptron: no layer can have the pattern ikss; spared: none$"),
-        (perceptron(), "irregular", None, "perceptron: no layer can have the pattern irregular; spared: fc1, fc2$"),
+        (perceptron(), "block-2/dense", None, "perceptron: no layer can have the pattern block-2/dense; spared: fc2$"),
     ],
 )
 def test_no_space(network: Network, pattern: str, spare: list[str] | None, message: str) -> None:

@@ -112,7 +112,7 @@ class Terminal(io.StringIO):
 class TestProgress:
     def test_quiet_in_a_pipe(self, tmp_path: Path) -> None:
         """A real process whose streams are pipes writes nothing on the error stream, even if colours are forced."""
-        arguments = ("--bits", 4, "--patterns", "dense", "--images", 5, "--out", tmp_path)
+        arguments = ("--bits", 8, "--patterns", "dense", "--images", 5, "--out", tmp_path)
         done = espalier_process("report", "digits", *arguments, FORCE_COLOR="1", TTY_COMPATIBLE="1")
         assert (done.status, done.err) == (0, "")
         assert "Written to" in done.out

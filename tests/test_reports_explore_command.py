@@ -156,9 +156,10 @@ class TestAgain:
         assert "feature-map 0.99 is left out" in (tmp_path / "explore.html").read_text()
 
     def test_nothing_fits(self, folder: Path, tmp_path: Path) -> None:
-        """Then it is told what it would take; nothing is looked up on test images. This is an answer, not an error."""
+        """Then it is told what it would take; nothing is looked up on test images; all is written, the status is 1."""
         done = espalier(*SMALL, "--sram", "1KiB", "--jobs", 1, "--out", tmp_path)
-        assert (done.status, done.err) == (0, "")
+        assert (done.status, done.err) == (1, "")
+        assert set(contents(tmp_path)) >= FILES
         assert done.out.startswith("Nothing fits.\nIt would take ")
         assert f"{TRIALS} were made" in done.out
 

@@ -9,7 +9,7 @@ import pytest
 from explorations import budget, point, results
 
 from accel.errors import EspalierError
-from reports.explore import choosing
+from reports import choosing
 from reports.explore.results import Results, Verified
 
 VERIFIED = Verified(0.018, 0.006, {"binding": "multipliers bind", "layers": []})
@@ -112,7 +112,7 @@ class TestJson:
     def test_for_other_programs(self) -> None:
         """The answer stands in the file as plain numbers: nobody has to know the rules to read it."""
         record = json.loads(results().to_json())
-        assert (record["format"], record["version"]) == ("espalier-exploration", 1)
+        assert (record["format"], record["version"]) == ("espalier-exploration", 2)
         answer = record["answer"]
         assert answer["recommended"]["version"] == "kernel"
         assert answer["recommended"] in answer["front"]
@@ -127,7 +127,8 @@ class TestJson:
             "[]",
             "{}",
             '{"format": "espalier-report", "version": 1}',
-            '{"format": "espalier-exploration", "version": 2}',
+            '{"format": "espalier-exploration", "version": 1}',
+            '{"format": "espalier-exploration", "version": 3}',
         ],
     )
     def test_something_else(self, text: str) -> None:

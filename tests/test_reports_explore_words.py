@@ -23,9 +23,29 @@ class TestRecommended:
         assert (
             "What to build: made pruned by kernel (zoo), 50% of its weights gone, 4-bit weights and 5-bit signals, on "
             "an array of 4x4 lanes (output maps x pixels): 4.88 KiB of memory blocks, 68 multipliers for 16 lanes, "
-            "2,004 cycles an image, which is 49,900 images/s at 100 MHz. Estimated area 0.004 square millimeters."
+            "2,004 cycles an image and 0 before them to load it, which is 49,900 images/s at 100 MHz. Estimated area "
+            "0.004 square millimeters. Estimated energy 12.0 nJ an image.\n"
         ) in text
         assert "nothing fits" not in text.lower()
+
+    def test_loading(self) -> None:
+        """An image is loaded before the array starts: 784 cycles beside 11,910 make 7,878 images of 8,396."""
+        chosen = point(cycles=11_910)
+        for load_cycles, rate in ((784, "7,878"), (0, "8,396")):
+            text = told(results(points=(chosen,), load_cycles=load_cycles, budget=budget()))
+            assert f"11,910 cycles an image and {load_cycles} before them to load it, which is {rate} images/s" in text
+        made = results(points=(chosen,), load_cycles=784, budget=budget(images_per_s=7_877.0))
+        assert made.recommended == chosen
+        short = replace(made, budget=budget(images_per_s=7_878.0))
+        assert short.recommended is None
+        assert "It would take 7,878 images/s (or a clock of 100 MHz)" in told(short)
+
+    def test_clocks(self) -> None:
+        """A clock above the highest that is known is a warning; where nothing is known that is said."""
+        assert "clock" not in told(results()).lower()
+        known = replace(results().means, clock_hz=99e6)
+        assert "\nWarning: a clock of 100 MHz; in this technology" in told(results(means=known))
+        assert "technology is not known.\n" in told(results(means=replace(known, clock_hz=None)))
 
     def test_its_error(self) -> None:
         """On validation images, which chose it, and on test images, against the float network's."""

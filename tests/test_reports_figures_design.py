@@ -23,6 +23,7 @@ from reports.figures_design import (
     layer_memory,
     pareto,
     roofline,
+    stairs,
 )
 
 
@@ -38,7 +39,7 @@ def shown(figure: Figure) -> list[Axes]:
 
 class TestLayerMemory:
     def test_stacked(self) -> None:
-        """Weights that are kept, entries with taps and layers, constants, signals, waste: end to end, in KiB; one panel a pattern."""
+        """Weights kept, entries with taps and layers, constants, signals, waste: end to end, in KiB; a panel a pattern."""
         results = made_results(made_point("dense"), made_point("2:4"))
         panels = shown(layer_memory(results))
         assert [axes.get_title() for axes in panels] == ["dense", "2:4"]
@@ -140,14 +141,23 @@ class TestPareto:
         axes = pareto(results).axes[0]
         lines = {str(line.get_label()): [*zip(*line.get_data(), strict=True)] for line in axes.lines}  # type: ignore[arg-type]
         for pattern in results.patterns:
-            assert lines[pattern] == [(p.memory_bits / 8192, 100 * p.error_rate) for p in results.of(pattern)]
-        front = [(p.memory_bits / 8192, 100 * p.error_rate) for p in results.front]
+            of = [x for x in results.choices if x.point.pattern == pattern]
+            assert lines[pattern] == [(x.memory_bits / 8192, 100 * x.error_rate) for x in of]
+        front = [(x.memory_bits / 8192, 100 * x.error_rate) for x in stairs(results.choices)]
         assert lines["nothing is better in both"] == front
         assert len(front) < len(results.points)
-        best = results.recommended
+        best = results.chosen
         assert best is not None
         assert lines["recommended: 2:4, 4 bits"] == [(best.memory_bits / 8192, 100 * best.error_rate)]
+        assert best.memory_bits != best.point.memory_bits  # blocks, not what the Program stores
         assert [y for _, y in lines["float error + 1%"]] == pytest.approx([2.25, 2.25])
+
+    def test_stairs(self) -> None:
+        """Points of which no other has less memory and as few errors; a tie in memory is won by fewer errors."""
+        found = [(0.1, 7_000), (0.05, 8_000), (0.04, 8_000), (0.06, 9_000), (0.04, 9_500), (0.01, 9_900)]
+        made = [made_point(error_rate=rate, signal_memory_bits=bits - 5_144) for rate, bits in found]
+        kept = stairs(made_results(*made, designs=()).choices)
+        assert [(x.error_rate, x.memory_bits) for x in kept] == [found[0], found[2], found[5]]
 
     def test_nothing_recommended(self) -> None:
         """Where no point is within the tolerance none is ringed."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commandline import complaint, espalier
+from commandline import complaint, espalier, reported
 from onnx_graphs import Drawing, images, resnet18
 from onnx_quantized import Quantized
 
@@ -143,8 +143,7 @@ class TestWhatFollows:
     def test_report(self, tmp_path: Path) -> None:
         """The report shows it too, without the pattern that its depthwise convolution does not allow, and says so."""
         net = brought(for_digits(), tmp_path, "--dataset", "digits")
-        outcome = espalier("report", net, "--bits", 4, "--images", 40, "--out", tmp_path / "report")
-        assert (outcome.status, outcome.err) == (0, "")
+        outcome = reported(net, "--bits", 4, "--images", 40, "--out", tmp_path / "report")
         reason = "conv2: the maps around the grouped convolution conv2 cannot be pruned"
         note = f"Left out, for the network cannot have them: feature-map ({reason})."
         assert note in " ".join(outcome.out.split())
@@ -160,8 +159,7 @@ class TestWhatFollows:
         line = complaint("report", net, "--patterns", "kernel,feature-map", *options)
         assert line == "conv2: the maps around the grouped convolution conv2 cannot be pruned"
         assert not (tmp_path / "report").exists()
-        outcome = espalier("report", net, "--patterns", "dense,kernel", *options)
-        assert (outcome.status, outcome.err) == (0, "")
+        outcome = reported(net, "--patterns", "dense,kernel", *options)
         assert "Left out" not in outcome.out + (tmp_path / "report" / "report.html").read_text()
 
     def test_hardware_runs_groups(self, tmp_path: Path) -> None:

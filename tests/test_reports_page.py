@@ -185,10 +185,10 @@ class TestNumbers:
         ]
 
     def test_memory(self, html: str) -> None:
-        """The second holds the memory of each point in KiB, and what the parameters save at the narrowest width."""
+        """The third holds the memory of each point in KiB, and what the parameters save at the narrowest width."""
         # 344 bits of index, biases and constants, (2,400 x share + 3,001) x bits of weights and signals; KiB = 8,192 b
         # 32 x 1,800 = 57,600 bits over the parameters: 9,944, 5,144 and 2,744 at 4 bits
-        assert Document(html).tables[1] == [
+        assert Document(html).tables[2] == [
             ["memory in KiB", "4 bit", "8 bit", "dense 32-bit weights / smallest parameters"],
             ["dense", "2.68", "5.32", "5.8 x"],
             ["kernel+ikss", "2.09", "4.14", "11.2 x"],
@@ -197,7 +197,7 @@ class TestNumbers:
 
     def test_layers(self, html: str) -> None:
         """Each pattern has a table of its layers at the recommended width, and of their sum."""
-        tables = Document(html).tables[6:]
+        tables = Document(html).tables[7:]
         assert len(tables) == 3
         row = ["600", "66.7 %", "60,000", "2,400", "70", "flags", "80", "22", "17 bits"]
         # the recommended pattern comes first
@@ -207,7 +207,7 @@ class TestNumbers:
 
     def test_the_design_that_is_shown(self, html: str) -> None:
         """The recommended one: where memory goes, where cycles go, which blocks; with a verdict above."""
-        memory, cycles, blocks = Document(html).tables[2:5]
+        memory, cycles, blocks = Document(html).tables[3:6]
         # `made_design("2:4", 4, 4)`: 600 weights of 900 at 4 bits, an index of 70 bits
         assert memory[1] == [
             *("conv1", "2:4", "600", "66.7 %", "2,400", "70", "flags", "80", "22", "17", "90", "8,004", "900", ""),
@@ -243,7 +243,7 @@ class TestNumbers:
 
     def test_break_even(self, html: str) -> None:
         """A row for each encoding, with the density below which it pays at each width; 0 is never."""
-        assert Document(html).tables[5] == [
+        assert Document(html).tables[6] == [
             ["break-even density", "layer", "encoding", "kept", "2 bit", "8 bit"],
             ["2:4", "fc2, 30 x 30 x 1", "bitmap", "66.7 %", "50.0 %", "87.5 %"],
             ["", "", "csr", "", "never", "25.0 %"],
@@ -255,19 +255,41 @@ class TestNumbers:
         assert "No cycles and no memory blocks: clip1: the array runs no ClipLayer yet." in text
         assert "<script" not in text
         assert Document(text).faults == []
-        assert len(Document(text).tables) == 2 + 1 + 3
+        assert len(Document(text).tables) == 3 + 1 + 3
 
     def test_the_answer(self, html: str) -> None:
         """What to build stands in words at the top, and its cells are marked in both tables."""
-        answer = "Least memory within 1.0% of the dense float network (1.25% error): 2:4 at 4 bits, 1.80 KiB on chip"
+        answer = (
+            "Least memory within 1.0% of the dense float network (1.25% error on 250 validation images): "
+            "2:4 at 4 bits, 19.00 KiB of memory blocks, 3,456 cycles, 40.0 nJ (estimated), 45,000 MACs an "
+            "image; 0.50% error on validation images, by which it was chosen, and 0.50% on 400 test images "
+            "(dense float network: 1.25%)."
+        )
         assert any(answer in text for text in Document(html).texts)
-        assert re.findall(r'<td class="best">([^<]*)</td>', html) == ["0.50", "1.80"]
+        assert re.findall(r'<td class="best">([^<]*)</td>', html) == ["0.50", "0.50 %", "1.80"]
+
+    def test_the_front(self, html: str) -> None:
+        """Points that no other beats in all that decides, the recommended one among them."""
+        table = Document(html).tables[1]
+        assert table[0][2:] == ["error, validation", "error, test", "memory KiB", "cycles", "nJ (est.)"]
+        # at 8 bits 2:4 errs least of all and takes more memory; whatever else there is, one of the two beats
+        assert table[1:] == [
+            ["2:4", "8", "0.25 %", "0.25 %", "23.00", "3,456", "40.0"],
+            ["2:4", "4", "0.50 %", "0.50 %", "19.00", "3,456", "40.0"],
+        ]
+
+    def test_the_clock(self) -> None:
+        """Above the highest clock that is known the answer warns; up to it there is nothing to say."""
+        assert "A clock of" not in made(made_results())
+        assert "Warning: a clock of 130 MHz; in this technology" in made(made_results(clock_hz=130e6))
+        assert "is not known." in made(made_results(highest_clock_hz=None))
 
     def test_no_answer(self) -> None:
         """Where no point stays within the tolerance, that is said, no cell is marked, and the widest are shown."""
         results = made_results(*(made_point(bits=bits, error_rate=0.9) for bits in (4, 8)))
         text = made(results)
-        assert "No point stays within 1.0% of the dense float network" in text
+        assert "Nothing fits: no point stays within 1.0% of the dense float network" in text
+        assert "Nearest: dense at 4 bits, which takes 90.00% error where at most 2.25% is allowed." in text
         assert 'class="best"' not in text
         assert "dense, 8 bits" in text
 

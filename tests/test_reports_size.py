@@ -42,10 +42,11 @@ def program(path: Path) -> Program:
 
 
 def sized(path: Path, out: Path, *arguments: object) -> tuple[Outcome, dict[str, Any]]:
-    """Return what `size` printed and wrote."""
+    """Return what `size` printed and wrote; its exit status is 1 if it does not fit, and only then."""
     done = espalier("size", path, *arguments, "--json", out / "size.json")
-    assert (done.status, done.err) == (0, "")
-    return done, json.loads((out / "size.json").read_text())
+    record = json.loads((out / "size.json").read_text())
+    assert (done.status, done.err) == (1 if record["fits"] is False else 0, "")
+    return done, record
 
 
 class TestOnAnArray:
@@ -165,7 +166,46 @@ class TestOnAnArray:
         assert "my chip: memory blocks" in done.out
 
 
+class TestClock:
+    @pytest.mark.parametrize(
+        ("clock", "technology", "reached", "words"),
+        [
+            ("118MHz", "ecp5-45f", True, ""),
+            ("119MHz", "ecp5-45f", False, "warning: a clock of 119 MHz; in this technology the array is known to run"),
+            ("900MHz", "ecp5-45f", False, "warning: a clock of 900 MHz"),
+            ("900MHz", "zu7ev", None, "clock: 900 MHz as asked; how high the array can go in this technology is not"),
+        ],
+    )
+    def test_what_the_technology_reaches(
+        self, path: Path, tmp_path: Path, clock: str, technology: str, reached: bool | None, words: str
+    ) -> None:
+        """A clock above what was measured is a warning, above the verdict; what nobody measured is said to be so."""
+        done, record = sized(path, tmp_path, "--clock", clock, "--technology", technology)
+        assert record["estimate"]["clock_reached"] is reached
+        line = done.out.splitlines()[-2]
+        assert line.startswith(words) if words else "clock" not in line
+
+    def test_an_image_is_loaded_first(self, path: Path, program: Program, tmp_path: Path) -> None:
+        """64 pixels, a word a cycle, before the array starts: the images a second count these cycles too."""
+        e = sized(path, tmp_path, "--clock", "100MHz")[1]["estimate"]
+        assert e["load_cycles"] == 64
+        assert e["images_per_s"] == pytest.approx(100e6 / (64 + e["cycles"]))
+        assert f"{e['cycles']:,} cycles behind 64 of loading, {e['images_per_s']:,.0f} images/s" in e["verdict"]
+        assert round(e["images_per_s"]) != round(100e6 / e["cycles"])  # negative control
+
+
 class TestRefusals:
+    @pytest.mark.parametrize(
+        "option", [("--weight-bits", "4"), ("--signal-bits", "6"), ("--pattern", "kernel"), ("--weight-bits", "3")]
+    )
+    def test_what_is_a_programs_own(self, path: Path, tmp_path: Path, option: tuple[str, str]) -> None:
+        """Options that cannot change a Program are refused, whether it is so by chance or not; the network has them."""
+        line = complaint("size", path, *option)
+        words = "is a Program, whose pattern and word lengths are its own"
+        assert line == f"{path}: {words}; {' '.join(option)} cannot apply"
+        assert sized(path, tmp_path)[1]["estimate"] is None  # negative control: without the option it is counted
+        assert espalier("size", "digits", *option).status == 0
+
     @pytest.mark.parametrize(
         ("arguments", "words"),
         [

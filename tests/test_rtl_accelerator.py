@@ -1,22 +1,29 @@
 """Whole Programs on the hardware: golden's codes on every bit, and the closed form's cycles without a tolerance."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from programs import PIXEL, mac_layer, program, signal
+from rtl_builds import WORD, write
 from rtl_programs import ARRAY, SIGNED, SIZES, add, avg, check, images_of, mac
 
 from accel.array import MacArray
+from accel.cost import total_cycles
 from accel.cost.cycles import LAYER_CYCLES, RAW_CYCLES
 from accel.errors import EspalierError
-from accel.fixedpoint import Overflow, Rounding
+from accel.fixedpoint import Overflow, Rounding, overflow_code, round_shift
 from accel.network import INPUT, Window
-from accel.program import FlattenLayer, MaxPoolLayer, ProgramLayer
+from accel.program import FlattenLayer, MaxPoolLayer, Program, ProgramLayer
 from accel.signal import Requantize, Signal
-from rtl import accelerator, drain
+from rtl import accelerator, drain, simulators
+from rtl.emit import Job
+from rtl.layout import Layout, Target
 from rtl.simulate import simulate
+from sim import golden
 
 PATTERNS = ("dense", "kernel", "ikss", "ikss-rest", "kernel+ikss", "irregular", "block-2", "block-3", "2:4")
 
@@ -184,6 +191,19 @@ class TestNumbers:
         (run,) = check(of, np.arange(-32, 32).reshape(1, 1, 8, 8))
         assert {int(run.codes.min()), int(run.codes.max())} == {-8, 7}
 
+    @pytest.mark.parametrize("rounding", Rounding, ids=lambda mode: mode.name)
+    def test_carries_out_of_a_sign_magnitude_wrap(self, rounding: Rounding) -> None:
+        """Three quarters of every code of seven bits, in four: WRAP_SM reads its deleted bit before the carry."""
+        output = signal(4, rounding=rounding, overflow=Overflow.WRAP_SM)
+        words = {"window": Window((1, 1)), "output": output, "requantize": Requantize([3], 2)}
+        of = program([mac_layer("a", INPUT, [[[1]]], signal(7), **words)], (1, 8, 16), signal(7))
+        codes = np.arange(-64, 64)
+        check(of, codes.reshape(1, 1, 8, 16))
+        carried, floor = round_shift(3 * codes, 2, rounding), 3 * codes >> 2
+        late = overflow_code(carried, carried, 4, True, Overflow.WRAP_SM, 0)
+        early = overflow_code(carried, floor, 4, True, Overflow.WRAP_SM, 0)
+        assert (late != early).any() == (rounding != Rounding.TRN)  # the control: some code tells the two apart
+
     @pytest.mark.parametrize("reads", [signal(8, signed=False), signal(8)], ids=["unsigned", "signed"])
     @pytest.mark.parametrize("weight", [-128, 127])
     def test_extremes(self, weight: int, reads: Signal) -> None:
@@ -200,6 +220,59 @@ class TestNumbers:
         layer = mac_layer("a", INPUT, rng.integers(-(1 << 15), 1 << 15, (3, 2, 4)), wide, **words)
         of = program([layer], (2, 3, 4), wide)
         check(of, images_of(rng, of), replace(ARRAY, weight_bits=16, signal_bits=16, accumulator_bits=40))
+
+
+def global_average(rng: np.random.Generator) -> Program:
+    """Return a convolution, an average over the whole of its 8 x 8 maps with a stride of 8, and scores."""
+    layers = [
+        mac(rng, "conv", INPUT, (3, 2, 1), PIXEL, window=Window((1, 1)), output=SIGNED),
+        avg("mean", "conv", Window.square(8, 8), SIGNED, SIGNED),
+        FlattenLayer("flat", ("mean",)),
+        mac(rng, "scores", "flat", (5, 3, 1), SIGNED),
+    ]
+    return program(layers, (2, 8, 8))
+
+
+class TestStridesOfOnePixel:
+    """Where the output is one pixel in a direction, the stride in that direction steps nowhere, whatever it is."""
+
+    def test_a_global_average(self, rng: np.random.Generator) -> None:
+        """All of an 8 x 8 map, stride 8."""
+        of = global_average(rng)
+        check(of, images_of(rng, of))
+
+    @pytest.mark.parametrize(
+        ("window", "shape"),
+        [
+            (Window((4, 2), (7, 2)), (2, 4, 12)),  # one row of 6 pixels, two tiles
+            (Window((4, 2), (2, 1)), (2, 5, 9)),
+            (Window((2, 4), (2, 5), (0, 1, 1, 0)), (2, 7, 5)),  # a column of 4 pixels
+            (Window((5, 3), (3, 7), (1, 1, 1, 1)), (2, 4, 3)),  # one pixel, two strides
+        ],
+    )
+    @pytest.mark.parametrize("kind", ["conv", "max"])
+    def test_windows(self, kind: str, window: Window, shape: tuple[int, int, int], rng: np.random.Generator) -> None:
+        """Convolutions and pools whose output is a row, a column or a pixel, with padding."""
+        layers: list[ProgramLayer] = [MaxPoolLayer("a", (INPUT,), window)]
+        if kind == "conv":
+            layers = [mac(rng, "a", INPUT, (5, 2, window.taps), PIXEL, window=window, output=SIGNED)]
+        of = program(layers, shape)
+        assert 1 in of.shapes["a"][1:]
+        check(of, images_of(rng, of, 1))
+
+    @pytest.mark.skipif(shutil.which("verilator") is None, reason="needs Debian's package verilator")
+    def test_in_verilator(self, rng: np.random.Generator, tmp_path: Path) -> None:
+        """The emitted Verilog gives the same codes in the same cycles; a bit of a tap's place, and it does not."""
+        of = global_average(rng)
+        codes = images_of(rng, of)
+        job = Job(of, codes, golden.run(of, codes)[of.output], total_cycles(of, ARRAY))
+        build = write(tmp_path, [job], ARRAY, "verilator")
+        assert simulators.run(tmp_path, "verilator") == build.expected
+        (tmp_path / "wrong").mkdir()
+        place = Layout(ARRAY).tap["words"].offset
+        line = build.line_of_word(0, Target.TAPS) + 1  # the average's first
+        build.edit(tmp_path / "wrong", "load.hex", line, lambda word: word ^ 1 << WORD + place)
+        assert simulators.run(tmp_path / "wrong", "verilator").errors
 
 
 class TestEdges:

@@ -1,20 +1,56 @@
-"""A reset in the middle of a run: registers of data keep what they hold, and the next run must not see it."""
+"""A reset in the middle of a run, which the next run must not see, and behind a loaded word, which must not be lost."""
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
+from numpy.typing import NDArray
 from programs import program, signal
 from rtl_programs import ARRAY, images_of, mac
 
 from accel.cost import total_cycles
 from accel.network import INPUT, Window
+from accel.program import Program
 from rtl import simulate
 from rtl.accelerator import Accelerator
 from rtl.assemble import assemble
+from rtl.layout import Layout, Target
 from sim import golden
 
+WRITE_CYCLES = 5  # from a loaded signal to its bank: 1 to the core, 4 in the activation memory
+WRONG = {  # what is wrong with a word, by memory
+    Target.SIGNALS: 1,
+    Target.WEIGHTS: 1,
+    Target.ENTRIES: 1,  # the base
+    Target.TAPS: 1 << Layout(ARRAY).tap["words"].offset,
+    Target.CONSTANTS: 1,  # the bias
+    Target.LAYERS: 1,
+}
 FIRST_PRODUCT = 16  # cycles from `start` until a reset finds operands in the lanes: 2 + 5 to the first step, 8, 1
+
+
+async def pulse(ctx, wire: Signal) -> None:
+    """Raise a wire for a cycle."""
+    ctx.set(wire, 1)
+    await ctx.tick()
+    ctx.set(wire, 0)
+
+
+def run(dut: Accelerator, reset: Signal, bench: Callable[[Any], Any]) -> None:
+    """Simulate."""
+    simulator = Simulator(ResetInserter(reset)(dut))
+    simulator.add_clock(1e-8)
+    simulator.add_testbench(bench)
+    simulator.run()
+
+
+def wanted(made: Program, codes: NDArray[np.int64]) -> list[int]:
+    """Return golden's codes of one image in the order in which they leave."""
+    output = golden.run(made, codes)[made.output].reshape(-1)
+    return [int(output[place]) for row in simulate.output_rows(made, ARRAY) for place in row]
 
 
 @pytest.mark.parametrize("after", [1, 9, *range(16, 24), 40])
@@ -30,15 +66,9 @@ def test_a_reset_of_one_cycle(after: int) -> None:
     rows: list[int] = []
     leftovers: list[bool] = []
 
-    async def pulse(ctx, wire: Signal) -> None:
-        ctx.set(wire, 1)
-        await ctx.tick()
-        ctx.set(wire, 0)
-
     async def bench(ctx) -> None:
         words = simulate.load_words(image, dut.layout) + simulate.signal_words(codes[0], ARRAY)
         await simulate._load(ctx, dut, words)
-        await ctx.tick().repeat(4)  # the last word is in its bank
         ctx.set(dut.out.ready, 1)
         await pulse(ctx, dut.start)
         await ctx.tick().repeat(after)
@@ -51,10 +81,51 @@ def test_a_reset_of_one_cycle(after: int) -> None:
         rows.extend(await simulate._collect(ctx, dut, 1, None))
         assert (ctx.get(dut.cycles), ctx.get(dut.stalls)) == (total_cycles(made, ARRAY), 0)
 
-    simulator = Simulator(ResetInserter(reset)(dut))
-    simulator.add_clock(1e-8)
-    simulator.add_testbench(bench)
-    simulator.run()
-    wanted = golden.run(made, codes)[made.output].reshape(-1)
-    assert rows == [wanted[place] for row in simulate.output_rows(made, ARRAY) for place in row]
+    run(dut, reset, bench)
+    assert rows == wanted(made, codes)
     assert any(leftovers) == (after >= FIRST_PRODUCT)  # the control: there was something to see
+
+
+def test_a_loaded_word_outlives_a_reset() -> None:
+    """Whichever memory it is for, whether the reset comes with the word, or behind it until it is where it belongs.
+
+    Before each case the word's place holds another one, whose result is another: a word that is lost is noticed.
+    """
+    rng, reads = np.random.default_rng(1), signal(8, signed=False)
+    kept = np.ones((3, 3, 1), bool)
+    kept[:, 0] = False  # so that the entries are listed
+    layer = mac(rng, "conv", INPUT, kept.shape, reads, window=Window((1, 1)), pattern="irregular", kept=kept)
+    made = program([layer], (3, 1, 3), reads)
+    codes, image, reset, quiet = images_of(rng, made, 1), assemble(made, ARRAY), Signal(), Signal()
+    dut = Accelerator(ARRAY, image.formats)
+    words = simulate.load_words(image, dut.layout) + simulate.signal_words(codes[0], ARRAY)
+    last = {target: [word for word in words if word[0] == target][-1] for target in Target}
+    cases = [(target, after) for target in Target for after in range(WRITE_CYCLES + 2)]
+    came: dict[tuple[Target, int], list[int]] = {}
+    without: dict[Target, list[int]] = {}
+
+    async def image_of(ctx) -> list[int]:
+        await pulse(ctx, dut.start)
+        rows = await simulate._collect(ctx, dut, 1, None)
+        assert not ctx.get(dut.busy)
+        return rows
+
+    async def bench(ctx) -> None:
+        await simulate._load(ctx, dut, words)
+        ctx.set(dut.out.ready, 1)
+        for target, after in cases:
+            *place, word = last[target]
+            await simulate._load(ctx, dut, [(*place, word ^ WRONG[target])])
+            if after == 0 and target != Target.LAYERS:  # a wrong word there may have no end
+                without[target] = await image_of(ctx)
+            ctx.set(reset, after == 0)
+            await simulate._load(ctx, dut, [(*place, word)])
+            ctx.set(reset, 0)
+            for cycle in range(1, after + 1):
+                await pulse(ctx, reset if cycle == after else quiet)
+            came[target, after] = await image_of(ctx)
+
+    run(dut, reset, bench)
+    right = wanted(made, codes)
+    assert came == dict.fromkeys(cases, right)
+    assert all(rows != right for rows in without.values())  # the control

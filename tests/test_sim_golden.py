@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from programs import Codes, batches, every_kind, mac_layer, program, programs, signal
-from reference_fixedpoint import resolve_overflow, round_to_integer
+from reference_fixedpoint import assign
 
 from accel.errors import EspalierError
 from accel.fixedpoint import Overflow, Rounding
@@ -86,8 +86,8 @@ def finish(layer: Any, accumulators: dict[tuple[int, ...], tuple[int, int]]) -> 
         if layer.requantize is not None:
             multipliers, form = layer.requantize.multipliers.tolist(), layer.output.format
             quotient = Fraction(value * multipliers[output % len(multipliers)], 2**layer.requantize.shift)
-            value = round_to_integer(quotient, form.rounding.name)
-            value = resolve_overflow(value, form.width, form.signed, form.overflow.name, form.saturation_bits)
+            modes = form.rounding.name, form.overflow.name, form.saturation_bits
+            value = assign(quotient, form.width, 0, form.signed, *modes)
         codes[place] = value
     return codes
 

@@ -5,7 +5,7 @@ from accel.cost.cycles import START_CYCLES, LayerCycles, cycles_of, total_cycles
 from accel.cost.encodings import Storage, break_even, break_even_table, layer_storages, storages
 from accel.cost.energy import Energy
 from accel.cost.estimate import Estimate, LayerEstimate, Limits, Roofline
-from accel.cost.estimating import estimate, estimate_of
+from accel.cost.estimating import estimate, estimate_of, image_load_cycles
 from accel.cost.facts import Facts
 from accel.cost.macros import Memory, PlacedMemory, place
 from accel.cost.signals import SignalPlan, live_signals, peak_signals, signal_plans
@@ -34,6 +34,7 @@ __all__ = [
     "cycles_of",
     "estimate",
     "estimate_of",
+    "image_load_cycles",
     "layer_storages",
     "live_signals",
     "load_technology",

@@ -62,8 +62,15 @@ class Events:
 
 
 def access_joules(table: EnergyTable, memories: Mapping[str, PlacedMemory]) -> dict[str, float]:
-    """Return the energy to read or write one word of one bank of each memory: its block's size, its own width."""
-    return {name: table.sram_joules(memory.block_bits, memory.width_bits) for name, memory in memories.items()}
+    """Return the energy to read or write one word of each memory: its own width, from all blocks of one bank.
+
+    A bank of many blocks costs what one memory of their capacity does: the address goes to all of them and the word
+    comes back from the farthest.
+    """
+    return {
+        name: table.sram_joules(memory.macro_bits // memory.banks, memory.width_bits)
+        for name, memory in memories.items()
+    }
 
 
 def energy_of(

@@ -155,6 +155,8 @@ class Estimate:
         Whether the word lengths are a Program's own (`Words.exact`).
     dram_bits : int
         For one image: weights that are streamed, the image, the scores.
+    load_cycles : int
+        Until the image is in the signal memory, before the array starts.
     strange_strides : tuple of str
         A line for each layer that the hardware does not step to, whatever room there is.
     """
@@ -170,6 +172,7 @@ class Estimate:
     stored_bits: int
     exact: bool
     dram_bits: int
+    load_cycles: int
     strange_strides: tuple[str, ...] = ()
 
     @property
@@ -194,13 +197,18 @@ class Estimate:
 
     @property
     def cycles(self) -> int:
-        """Of one image; `total_cycles` and the stalls."""
+        """Of one image, from start to the last row; `total_cycles` and the stalls."""
         return self.compute_cycles + self.drain_cycles + self.fill_cycles + self.stall_cycles
 
     @property
     def seconds(self) -> float:
-        """For one image."""
-        return self.cycles / self.limits.clock_hz
+        """For one image, its load included: the array takes words while it is idle alone."""
+        return (self.load_cycles + self.cycles) / self.limits.clock_hz
+
+    @property
+    def clock_reached(self) -> bool | None:
+        """Whether the array is known to run at the clock; None where nothing is known of the technology's."""
+        return self.technology.reaches(self.limits.clock_hz)
 
     @property
     def images_per_s(self) -> float:
@@ -295,17 +303,19 @@ class Estimate:
             "DRAM bandwidth binds": self.stall_cycles,
             "the drain binds, one row a cycle": self.drain_cycles,
             "the pipeline between layers binds": self.fill_cycles,
+            "the load of the image binds": self.load_cycles,
         }
         what = max(shares, key=lambda name: shares[name])
         longest = max(self.layers, key=lambda layer: layer.cycles)
         useful = f"{longest.name} is the longest layer, {longest.utilization:.0%} of its multiply slots useful"
-        return f"{what}: {shares[what] / self.cycles:.0%} of the cycles; {useful}"
+        return f"{what}: {shares[what] / sum(shares.values()):.0%} of the cycles; {useful}"
 
     @property
     def verdict(self) -> str:
         """One line: whether it fits, what it does, and what binds."""
         size = f"{_kib(self.memory_bits)} KiB of memory blocks ({_kib(self.waste_bits)} KiB of them empty)"
-        speed = f"{self.cycles:,} cycles, {self.images_per_s:,.0f} images/s at {self.limits.clock_hz / 1e6:g} MHz"
+        cycles = f"{self.cycles:,} cycles behind {self.load_cycles:,} of loading"
+        speed = f"{cycles}, {self.images_per_s:,.0f} images/s at {self.limits.clock_hz / 1e6:g} MHz"
         answer = "fits" if self.fits else "does not fit"
         return f"{answer}: {size}, weights {self.weights}, {speed}; {self.binding}"
 
@@ -314,10 +324,10 @@ class Estimate:
         return _record(self)
 
 
-PLAIN = ("network", "pattern", "weights", "exact", "fits", "problems", "binding", "verdict")
+PLAIN = ("network", "pattern", "weights", "exact", "fits", "problems", "binding", "verdict", "clock_reached")
 CYCLES = ("cycles", "compute_cycles", "drain_cycles", "fill_cycles", "stall_cycles")
-NUMBERS = ("seconds", "images_per_s", "macs", "utilization", "built_bits", "memory_bits")
-MORE = ("payload_bits", "waste_bits", "stored_bits", "dram_bits", "multipliers", "area_mm2")
+NUMBERS = ("load_cycles", "seconds", "images_per_s", "macs", "utilization", "built_bits", "memory_bits", "payload_bits")
+MORE = ("waste_bits", "stored_bits", "dram_bits", "multipliers", "area_mm2")
 LAYER = ("name", "kind", *CYCLES, "utilization", "held_bits", "control_bits", "filling_bits")
 TRAFFIC = ("dram_bits", "macs_per_dram_byte")
 WORDS = ("pattern", "encoding", "weight_bits", "signal_bits", "accumulator_bits")

@@ -7,6 +7,8 @@ through two buffers, which is a model of the costs alone.
 
 import os
 
+import numpy as np
+
 from accel.array import MacArray
 from accel.cost.counts import LayerCost
 from accel.cost.energy import Energy, Events, access_joules, energy_of
@@ -16,6 +18,7 @@ from accel.cost.macros import PlacedMemory, place
 from accel.cost.schedule import Integers, LayerSchedule, load_cycles, unit_stalls
 from accel.cost.technology import DEFAULT, Technology, load_technology
 from accel.errors import EspalierError
+from accel.network import INPUT
 from accel.program import Program
 from accel.words import Words
 
@@ -93,6 +96,7 @@ def estimate_of(facts: Facts, words: Words, array: MacArray, technology: Technol
         stored_bits=sum(cost.counts.parameter_memory_bits for cost in costs) + facts.signal_bits(words),
         exact=words.exact,
         dram_bits=borders + sum(traffic),
+        load_cycles=image_load_cycles(facts, limits),
         strange_strides=facts.strange_strides,
     )
 
@@ -102,6 +106,14 @@ def _waits(schedule: list[LayerSchedule], loads: list[Integers], limits: Limits)
         raise EspalierError("weights can be streamed only from a DRAM of a given bandwidth")
     cycles = [load_cycles(bits, limits.dram_bytes_per_s, limits.clock_hz) for bits in loads]
     return unit_stalls(schedule, cycles, BUFFERS)
+
+
+def image_load_cycles(facts: Facts, limits: Limits) -> int:
+    """Return the cycles in which an image is loaded: a word a cycle, or as fast as the DRAM gives them."""
+    words = facts.tensor_words[INPUT]
+    if limits.dram_bytes_per_s is None:
+        return words
+    return max(words, int(load_cycles(np.array(facts.input_bits), limits.dram_bytes_per_s, limits.clock_hz)))
 
 
 def _energies(

@@ -209,7 +209,7 @@ class Facts:
         lines = []
         for layer in self.program.layers:
             window = layer.window if isinstance(layer, MacLayer | MaxPoolLayer | AvgPoolLayer) else None
-            if window and (window.stride[0] != window.stride[1] or window.stride[0] not in STRIDES):
+            if window and window.common_stride(self.program.shapes[layer.name][1:]) not in STRIDES:
                 known = " or ".join(map(str, STRIDES))
                 lines.append(f"{layer.name} has a stride of {window.stride}, the array steps by {known} both ways")
         return tuple(lines)

@@ -19,6 +19,9 @@ from accel.errors import EspalierError
 
 DEFAULT = "asic-45nm"
 SUFFIX = ".toml"
+# A large memory is wires: they run along its sides, which grow as the square root of what it holds (Muralimanohar et
+# al., CACTI 6.0, HPL-2009-85, section 3). Horowitz's 10 pJ at 8 KiB and 20 pJ at 32 KiB are this law as well.
+WIRES = 0.5
 
 
 @dataclass(frozen=True)
@@ -62,10 +65,13 @@ class PowerLaw:
         Sizes ascending; both positive. Outside, the law of the outermost two goes on.
     exponent : float
         Of a law that has one point alone.
+    beyond : float or None
+        Exponent above the last of several points; None: the law of the last two goes on.
     """
 
     points: tuple[tuple[float, float], ...]
     exponent: float = 1.0
+    beyond: float | None = None
 
     def __post_init__(self) -> None:
         sizes = [size for size, _ in self.points]
@@ -81,6 +87,9 @@ class PowerLaw:
         if len(self.points) == 1:
             ((known, cost),) = self.points
             return cost * (size / known) ** self.exponent
+        if self.beyond is not None and size > self.points[-1][0]:
+            known, cost = self.points[-1]
+            return cost * (size / known) ** self.beyond
         above = next((i for i, (known, _) in enumerate(self.points[1:-1], 1) if size <= known), len(self.points) - 1)
         (low, low_cost), (high, high_cost) = self.points[above - 1 : above + 1]
         return low_cost * (size / low) ** (math.log(high_cost / low_cost) / math.log(high / low))
@@ -93,7 +102,7 @@ class EnergyTable:
     source: str
     multiply: PowerLaw  # of the bits of an operand; two different ones count as their geometric mean
     add: PowerLaw  # of the bits of the sum
-    sram: PowerLaw  # of the KiB of the block, for an access of `sram_access_bits`
+    sram: PowerLaw  # of the KiB of the bank, for an access of `sram_access_bits`
     sram_access_bits: int
     register: float  # an accumulator read and written
     dram: float  # a bit
@@ -106,9 +115,9 @@ class EnergyTable:
         """Return the energy of one multiply with its add."""
         return 1e-12 * (self.multiply.at(math.sqrt(weight_bits * signal_bits)) + self.add.at(accumulator_bits))
 
-    def sram_joules(self, block_bits: int, access_bits: int) -> float:
-        """Return the energy of an access of `access_bits` to a block of `block_bits`."""
-        return 1e-12 * self.sram.at(block_bits / 8192) * access_bits / self.sram_access_bits
+    def sram_joules(self, bank_bits: int, access_bits: int) -> float:
+        """Return the energy of an access of `access_bits` to a bank of `bank_bits`, all its blocks together."""
+        return 1e-12 * self.sram.at(bank_bits / 8192) * access_bits / self.sram_access_bits
 
 
 @dataclass(frozen=True)
@@ -126,6 +135,18 @@ class AreaTable:
 
 
 @dataclass(frozen=True)
+class ClockLimit:
+    """The highest clock at which the array is known to run."""
+
+    source: str
+    hz: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.hz) and self.hz > 0):
+            raise EspalierError(f"clock: mhz must be a positive number, got {self.hz / 1e6:g}")
+
+
+@dataclass(frozen=True)
 class Technology:
     """A chip, or a process to make one in.
 
@@ -137,6 +158,8 @@ class Technology:
         How many there are; None: as many as one likes.
     energy, area : tables or None
         None: nothing is known, and nothing is estimated.
+    clock : ClockLimit or None
+        None: nobody has measured it.
     """
 
     name: str
@@ -145,12 +168,17 @@ class Technology:
     multipliers: int | None = None
     energy: EnergyTable | None = None
     area: AreaTable | None = None
+    clock: ClockLimit | None = None
 
     def __post_init__(self) -> None:
         if not self.macros:
             raise EspalierError("has no [[macro]]: expected at least one size of memory")
         if self.multipliers is not None and self.multipliers < 0:
             raise EspalierError(f"multipliers must be at least 0, got {self.multipliers}")
+
+    def reaches(self, clock_hz: float) -> bool | None:
+        """Return whether the array is known to run at a clock; None where nothing is known of its clocks."""
+        return None if self.clock is None else clock_hz <= self.clock.hz
 
 
 def technology_names() -> list[str]:
@@ -194,7 +222,7 @@ def _shipped() -> dict[str, Any]:
 def _technology(where: str, name: str, table: Any) -> Technology:
     """Return the technology that a TOML table says; what is wrong with it is told with `where` it stands."""
     try:
-        _check_keys(table, {"about"}, {"multipliers", "macro", "energy", "area"})
+        _check_keys(table, {"about"}, {"multipliers", "macro", "energy", "area", "clock"})
         return Technology(
             name,
             str(table["about"]),
@@ -202,6 +230,7 @@ def _technology(where: str, name: str, table: Any) -> Technology:
             _count(table.get("multipliers")),
             _energy(table["energy"]) if "energy" in table else None,
             _area(table["area"]) if "area" in table else None,
+            _clock(table["clock"]) if "clock" in table else None,
         )
     except EspalierError as error:
         raise EspalierError(f"{where}: technology {name}: {error}") from error
@@ -221,7 +250,7 @@ def _energy(table: Mapping[str, Any]) -> EnergyTable:
         table["source"],
         _law(table["multiply"], 2),
         _law(table["add"], 1),
-        _law(table["sram"], 0),
+        _law(table["sram"], 0, WIRES),
         _whole(table["sram_access_bits"]),
         float(table["register"]),
         float(table["dram"]),
@@ -233,8 +262,13 @@ def _area(table: Mapping[str, Any]) -> AreaTable:
     return AreaTable(table["source"], _law(table["multiply"], 2), _law(table["add"], 1), float(table["sram"]))
 
 
-def _law(points: Any, exponent: float) -> PowerLaw:
-    return PowerLaw(tuple((float(size), float(cost)) for size, cost in points), exponent)
+def _clock(table: Mapping[str, Any]) -> ClockLimit:
+    _check_keys(table, {"source", "mhz"}, set())
+    return ClockLimit(table["source"], 1e6 * float(table["mhz"]))
+
+
+def _law(points: Any, exponent: float, beyond: float | None = None) -> PowerLaw:
+    return PowerLaw(tuple((float(size), float(cost)) for size, cost in points), exponent, beyond)
 
 
 def _whole(number: Any) -> int:

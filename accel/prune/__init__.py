@@ -11,7 +11,7 @@ from accel.prune.particle_filter import Options
 from accel.prune.schedule import Retrain, Sparsify, prune_in_rounds
 from accel.prune.search import DEFAULT_BUDGET, ErrorRate
 from accel.prune.selectors import SEARCHES, SELECTORS, Choose, chooser, selector
-from accel.prune.space import Ratio, Space
+from accel.prune.space import Ratio, Space, default_spare
 
 __all__ = [
     "DEFAULT_BUDGET",
@@ -29,6 +29,7 @@ __all__ = [
     "Sparsify",
     "chooser",
     "cluster",
+    "default_spare",
     "groups_of",
     "map_groups",
     "narrow",

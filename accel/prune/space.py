@@ -60,8 +60,7 @@ class Space:
             ``CONV/FC`` gives convolutions and fully connected layers patterns of their own, of which one may be
             ``dense``: ``kernel/block-4``.
         spare : collection of str, optional
-            Layers to leave dense; by default the first and the last that hold weights, which are small and whose loss
-            hurts most (CP does not prune the first convolution; the classifier's outputs are the classes).
+            Layers to leave dense; `default_spare` by default.
         within : mapping of layer name to LayerMask, optional
             What earlier rounds left.
 
@@ -70,15 +69,14 @@ class Space:
         EspalierError
             A layer to spare does not exist, or no layer is left.
         """
-        weighted = network.weighted
-        spared = {x.name for x in weighted[:1] + weighted[-1:]} if spare is None else set(spare)
+        spared = set(default_spare(network) if spare is None else spare)
         for name in spared:
             _ = network[name]
         groups = map_groups(network)
         tied = spared.union(*(groups.get(name, ()) for name in spared))
         kinds = _kinds(pattern)
         patterns = {}
-        for layer in weighted:
+        for layer in network.weighted:
             kind = next((kinds[x] for x in kinds if isinstance(layer, x)), None)
             # a map that a residual addition ties to a spared one stays with it
             stays = tied if isinstance(kind, FeatureMap) else spared
@@ -120,6 +118,17 @@ class Space:
         mapped = [name for name, pattern in self.patterns.items() if isinstance(pattern, FeatureMap)]
         groups = map_groups(self.network) if mapped else {}
         return {name: tuple(member for member in mapped if member in groups[name]) for name in mapped}
+
+
+def default_spare(network: Network) -> tuple[str, ...]:
+    """Return the layers that stay dense where nobody says otherwise: the first if it is a convolution, and the last.
+
+    Both are small and their loss hurts most: CP does not prune the first convolution, and the classifier's outputs are
+    the classes. A first layer that is fully connected holds most of the weights, and is pruned.
+    """
+    weighted = network.weighted
+    first = [layer.name for layer in weighted[:1] if isinstance(layer, Conv2d)]
+    return tuple(dict.fromkeys([*first, *(layer.name for layer in weighted[-1:])]))
 
 
 def _kinds(pattern: str | Pattern) -> dict[type[Weighted], Pattern]:

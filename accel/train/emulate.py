@@ -86,8 +86,9 @@ class _Exact:
         if layer.requantize is not None:
             form = layer.output.format
             multipliers = torch.from_numpy(layer.requantize.multipliers.astype(np.int64))
-            codes = round_shift(codes * _by_output(multipliers, sums), layer.requantize.shift, form.rounding)
-            codes = overflow_code(codes, form.width, form.signed, form.overflow, form.saturation_bits)
+            products, shift = codes * _by_output(multipliers, sums), layer.requantize.shift
+            modes = form.width, form.signed, form.overflow, form.saturation_bits
+            codes = overflow_code(round_shift(products, shift, form.rounding), products >> shift, *modes)
         return codes.to(torch.float64) * layer.output.step
 
 

@@ -50,7 +50,7 @@ class Levels:
     @classmethod
     def of_signal(cls, form: FixedFormat, relu: bool = False) -> "Levels":
         """Return the codes that a signal's format has for what comes out of an accumulator, through a ReLU or not."""
-        levels = cls(lowest_code(form), form.max_code, lambda x: overflowed(rounded(x, form.rounding), form))
+        levels = cls(lowest_code(form), form.max_code, lambda x: assigned(x, form))
         needless = not form.signed and form.overflow in SATURATING  # clipping at zero is the ReLU
         return levels.after_relu() if relu and not needless else levels
 
@@ -99,12 +99,13 @@ def lowest_code(form: FixedFormat) -> int:
     return form.min_code + (form.signed and form.overflow == Overflow.SAT_SYM)
 
 
-def overflowed(codes: Tensor, form: FixedFormat) -> Tensor:
-    """Return what a format makes of integers that it may not hold."""
+def assigned(values: Tensor, form: FixedFormat) -> Tensor:
+    """Return the codes that values in units of the lowest bit become, as `FixedFormat.encode` gives them."""
+    codes = rounded(values, form.rounding)
     if form.overflow in SATURATING:
         return codes.clamp(lowest_code(form), form.max_code)
-    whole = codes.clamp(-FARTHEST, FARTHEST).to(torch.int64)
-    return overflow_code(whole, form.width, form.signed, form.overflow, form.saturation_bits).to(codes.dtype)
+    whole, floor = (part.clamp(-FARTHEST, FARTHEST).to(torch.int64) for part in (codes, values.floor()))
+    return overflow_code(whole, floor, form.width, form.signed, form.overflow, form.saturation_bits).to(codes.dtype)
 
 
 class _Quantize(torch.autograd.Function):

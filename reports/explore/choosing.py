@@ -1,53 +1,9 @@
-"""Which design to build: limits, what is wanted beyond them, and what follows from both by stated rules."""
+"""What is wanted of a design beyond its limits, and what the cost of one is told in; `reports.choosing` chooses."""
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from reports.choosing import SMALL, Goal
 from reports.explore.points import Point
-from reports.explore.space import Budget
-
-ERROR, MEMORY, MULTIPLIERS, SPEED, ROOM = "error", "memory", "multipliers", "speed", "room"
-LOOSER = 2.0  # times a limit, to see whether it binds: without any limit on errors a network may as well guess
-Use = Callable[[Point], float]
-
-
-@dataclass(frozen=True)
-class Limit:
-    """One limit of a budget.
-
-    Parameters
-    ----------
-    name : str
-    most : float
-        Of what `use` says of a point.
-    use : function
-        From a point to a number; so many times `most` is how far a point is off.
-    """
-
-    name: str
-    most: float
-    use: Use
-
-    def meets(self, point: Point) -> bool:
-        """Return whether a point is within the limit."""
-        return self.use(point) <= self.most * (1 + 1e-12)
-
-    def share(self, point: Point) -> float:
-        """Return what a point uses, 1 being all that there is."""
-        return self.use(point) / self.most if self.most else float("inf")
-
-
-def limits_of(budget: Budget) -> tuple[Limit, ...]:
-    """Return the limits of a budget; that the technology has blocks and multipliers enough is always one."""
-    found = [Limit(ERROR, budget.error_rate, lambda p: p.error_rate)]
-    if budget.memory_bits is not None:
-        found.append(Limit(MEMORY, budget.memory_bits, lambda p: p.memory_bits))
-    if budget.multipliers is not None:
-        found.append(Limit(MULTIPLIERS, budget.multipliers, lambda p: p.multipliers))
-    if budget.images_per_s is not None:
-        found.append(Limit(SPEED, budget.clock_hz / budget.images_per_s, lambda p: p.cycles))
-    return (*found, Limit(ROOM, 1, lambda p: 2.0 if p.short else 1.0))
 
 
 @dataclass(frozen=True)
@@ -61,6 +17,8 @@ class Means:
         In all; None: as many as one likes.
     area : bool
         Whether areas are known.
+    clock_hz : float or None
+        The highest at which the array is known to run; None: nobody has measured it.
     """
 
     name: str
@@ -68,6 +26,7 @@ class Means:
     memory_bits: int | None
     multipliers: int | None
     area: bool
+    clock_hz: float | None = None
 
     @property
     def cost_name(self) -> str:
@@ -85,29 +44,6 @@ class Means:
         return float(point.memory_bits)
 
 
-@dataclass(frozen=True)
-class Goal:
-    """What is wanted of the designs that meet all limits.
-
-    Parameters
-    ----------
-    name, about : str
-    value : function
-        The least is best.
-    """
-
-    name: str
-    about: str
-    value: Use
-
-    def best(self, points: Iterable[Point]) -> Point | None:
-        """Return the best of the points, None if there are none; ties go to less error, memory, multipliers, time."""
-        return min(points, key=self._order, default=None)
-
-    def _order(self, p: Point) -> tuple[float, ...]:
-        return self.value(p), p.error_rate, p.memory_bits, p.multipliers, p.cycles
-
-
 GOALS = ("efficient", "cheap", "fast", "small", "accurate")
 
 
@@ -118,81 +54,7 @@ def goal_of(name: str, means: Means) -> Goal:
         "efficient": Goal(name, f"least {means.cost_name} x cycles", lambda p: cost(p) * p.cycles),
         "cheap": Goal(name, f"least {means.cost_name}", cost),
         "fast": Goal(name, "fewest cycles", lambda p: p.cycles),
-        "small": Goal(name, "least memory", lambda p: p.memory_bits),
+        "small": SMALL,
         "accurate": Goal(name, "fewest errors", lambda p: p.error_rate),
     }
     return goals[name]
-
-
-@dataclass(frozen=True)
-class Instead:
-    """What would be if one limit were another.
-
-    Parameters
-    ----------
-    limit : str
-        Its name.
-    point : Point
-        The best with twice as much of it, or what comes nearest to it.
-    factor : float
-        How many times the limit that is; of a limit that binds, how many times better by the goal.
-    """
-
-    limit: str
-    point: Point
-    factor: float
-
-
-def within(points: Iterable[Point], limits: Sequence[Limit], but: str = "") -> list[Point]:
-    """Return the points that meet all limits, or all `but` one."""
-    others = [limit for limit in limits if limit.name != but]
-    return [point for point in points if all(limit.meets(point) for limit in others)]
-
-
-def binding(points: Sequence[Point], limits: Sequence[Limit], goal: Goal, chosen: Point) -> list[Instead]:
-    """Return the limits of which twice as much would give a better design, that which binds most first."""
-    found = []
-    for limit in limits:
-        looser = [replace(x, most=LOOSER * x.most) if x is limit else x for x in limits]
-        best = goal.best(within(points, looser))
-        if best is not None and goal.value(best) < goal.value(chosen):
-            gain = goal.value(chosen) / goal.value(best) if goal.value(best) else float("inf")
-            found.append(Instead(limit.name, best, gain))
-    return sorted(found, key=lambda x: -x.factor)
-
-
-def relaxed(points: Sequence[Point], limits: Sequence[Limit]) -> list[Instead]:
-    """Return what one limit would have to be if all others stay, for each with which something fits."""
-    found = []
-    for limit in limits:
-        others = within(points, limits, but=limit.name)
-        if others:
-            point = min(others, key=lambda p: (limit.share(p), p.error_rate, p.memory_bits, p.cycles))
-            found.append(Instead(limit.name, point, limit.share(point)))
-    return sorted(found, key=lambda x: x.factor)
-
-
-def nearest(points: Sequence[Point], limits: Sequence[Limit]) -> Point:
-    """Return the point whose worst overshoot of a limit is the least."""
-    return min(points, key=lambda p: (max(x.share(p) for x in limits), sum(x.share(p) for x in limits)))
-
-
-def front(points: Iterable[Point]) -> list[Point]:
-    """Return the points that no other one beats or equals in error, memory and cycles at once, least error first.
-
-    Of points that are equal in all three the one with the fewest multipliers stays.
-    """
-    memories: list[int] = []  # a stair of what is there already: memory rises, cycles fall
-    cycles: list[int] = []
-    found = []
-    for point in sorted(points, key=lambda p: (p.error_rate, p.memory_bits, p.cycles, p.multipliers)):
-        at = bisect_right(memories, point.memory_bits)
-        if at and cycles[at - 1] <= point.cycles:
-            continue
-        found.append(point)
-        at = bisect_left(memories, point.memory_bits)
-        end = at
-        while end < len(cycles) and cycles[end] >= point.cycles:
-            end += 1
-        memories[at:end], cycles[at:end] = [point.memory_bits], [point.cycles]
-    return found

@@ -59,8 +59,8 @@ class Request:
     data_dir: str | None
 
 
-def command(**arguments: Any) -> None:
-    """Explore, write the folder, and print the answer."""
+def command(**arguments: Any) -> int:
+    """Explore, write the folder, and print the answer; return 0, or 1 if nothing fits."""
     request = Request(**arguments)
     folder = request.out or Path("explore", Path(request.network).stem)
     if request.draw:
@@ -77,6 +77,7 @@ def command(**arguments: Any) -> None:
     for line in filter(None, [*words.answer(results), effort]):
         console.print(line)
     console.print(f"Written to {folder}: {PAGE}, {RESULTS} and figures.")
+    return 0 if results.recommended else 1
 
 
 def _saved(path: Path) -> Results:

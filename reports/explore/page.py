@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from reports.explore import choosing, words
+from reports import choosing
+from reports.explore import words
 from reports.explore.points import Point
 from reports.explore.results import Results
 from reports.tables import kib
@@ -34,6 +35,7 @@ def contents(results: Results) -> dict[str, Any]:
         "patterns": [_pattern(results, name, point) for name, point in results.best_by_version().items()],
         "lanes": list(results.best_by_lanes().items()),
         "memory": thinned(results.by_memory(), STEPS),
+        "energies": any(p.energy_pj for p in results.points),
         "allowed": {x.name: x for x in results.limits},
         "left_out": [row for row in results.versions if row.left_out],
         "estimate": results.verified.estimate if results.verified else None,

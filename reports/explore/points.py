@@ -37,6 +37,8 @@ class Point:
         Of one image, stalls included; waiting for DRAM.
     area_um2 : int
         Of lanes and memories, an estimate; 0 where the technology says nothing of it.
+    energy_pj : int
+        Of one image, an estimate; 0 where the technology says nothing of it.
     short : bool
         Whether the technology has too few blocks or multipliers.
     """
@@ -52,6 +54,7 @@ class Point:
     cycles: int
     stall_cycles: int = 0
     area_um2: int = 0
+    energy_pj: int = 0
     short: bool = False
 
     @property
@@ -128,7 +131,7 @@ class Costing:
 
 
 def _point(design: tuple[str, int, int, int, int], rate: float, estimate: Estimate) -> Point:
-    given, memory_bits = estimate.limits.sram_bits, estimate.memory_bits
+    given, memory_bits, energy = estimate.limits.sram_bits, estimate.memory_bits, estimate.energy
     too_large = given is not None and memory_bits > given
     return Point(
         *design,
@@ -138,5 +141,6 @@ def _point(design: tuple[str, int, int, int, int], rate: float, estimate: Estima
         cycles=estimate.cycles,
         stall_cycles=estimate.stall_cycles,
         area_um2=round(1e6 * (estimate.area_mm2 or 0)),
+        energy_pj=round(1e12 * energy.total_joules) if energy else 0,
         short=len(estimate.problems) > too_large,
     )

@@ -1,6 +1,6 @@
 """What an exploration found: plain numbers, versioned JSON, and what follows from them by the rules of `choosing`.
 
-Format history: 1, the first.
+Format history: 1, the first; 2, energies, the cycles of an image's load, the clock that the technology reaches.
 """
 
 from collections import defaultdict
@@ -10,14 +10,21 @@ from functools import cached_property
 from typing import Any
 
 from accel.errors import EspalierError
-from reports.explore import choosing
-from reports.explore.choosing import Goal, Instead, Limit, Means
+from reports import choosing
+from reports.choosing import Budget, Goal, Instead, Limit
+from reports.explore.choosing import Means, goal_of
 from reports.explore.points import Point
-from reports.explore.space import Budget, Lanes, Space
+from reports.explore.space import Lanes, Space
 from reports.versioned import Kind, record_of
 
-KIND = Kind("espalier-exploration", 1, "the results of an exploration")
-LISTED = ("memory_bits", "multipliers", "cycles", "area_um2")  # one number for each array, in the arrays' order
+KIND = Kind("espalier-exploration", 2, "the results of an exploration")
+LISTED = (
+    "memory_bits",
+    "multipliers",
+    "cycles",
+    "area_um2",
+    "energy_pj",
+)  # one number for each array, in the arrays' order
 RARE = ("stall_cycles", "short")  # as well, where any is not 0
 
 
@@ -84,8 +91,10 @@ class Results:
         As it was asked for.
     budget : Budget
     goal : str
-        One of `choosing.GOALS`.
+        One of `reports.explore.choosing.GOALS`.
     dram_bytes_per_s : float or None
+    load_cycles : int
+        Of an image, before the array starts.
     means : Means
     space : Space
     versions : tuple of VersionRow
@@ -104,6 +113,7 @@ class Results:
     budget: Budget
     goal: str
     dram_bytes_per_s: float | None
+    load_cycles: int
     means: Means
     space: Space
     versions: tuple[VersionRow, ...]
@@ -118,12 +128,12 @@ class Results:
     @cached_property
     def limits(self) -> tuple[Limit, ...]:
         """What a design has to meet."""
-        return choosing.limits_of(self.budget)
+        return choosing.limits_of(self.budget, self.load_cycles)
 
     @cached_property
     def wanted(self) -> Goal:
         """What decides between those that do."""
-        return choosing.goal_of(self.goal, self.means)
+        return goal_of(self.goal, self.means)
 
     @cached_property
     def fitting(self) -> list[Point]:
@@ -132,17 +142,17 @@ class Results:
 
     @cached_property
     def recommended(self) -> Point | None:
-        """The best of them by the goal."""
+        """The best of them by the goal, of those that no other dominates."""
         return self.wanted.best(self.fitting)
 
     @cached_property
-    def binding(self) -> list[Instead]:
+    def binding(self) -> list[Instead[Point]]:
         """Which limits keep the recommended point from being better; none if there is no such point."""
         chosen = self.recommended
         return choosing.binding(self.points, self.limits, self.wanted, chosen) if chosen else []
 
     @cached_property
-    def relaxed(self) -> list[Instead]:
+    def relaxed(self) -> list[Instead[Point]]:
         """What one limit would have to be, if nothing fits."""
         return [] if self.fitting else choosing.relaxed(self.points, self.limits)
 
@@ -162,8 +172,8 @@ class Results:
         return next(row for row in self.versions if row.name == point.version)
 
     def images_per_s(self, point: Point) -> float:
-        """Return how many images a design takes a second, one after another."""
-        return self.budget.clock_hz / point.cycles
+        """Return how many images a design takes a second, one after another, each loaded before the array starts."""
+        return self.budget.clock_hz / (self.load_cycles + point.cycles)
 
     def best_by_version(self) -> dict[str, Point | None]:
         """Return for each version that there is the best point that meets all limits, the best version first."""
@@ -171,10 +181,13 @@ class Results:
         for point in self.fitting:
             by_name[point.version].append(point)
         best = {name: self.wanted.best(points) for name, points in by_name.items()}
-        order = sorted(best, key=lambda name: self._merit(best[name]))
+        chosen = self.recommended
+        if chosen:
+            best[chosen.version] = chosen  # what another version's best dominates is not told beside it
+        order = sorted(best, key=lambda name: (best[name] is not chosen, self._merit(best[name])))
         return {name: best[name] for name in order}
 
-    def short_of(self, version: str) -> list[Instead]:
+    def short_of(self, version: str) -> list[Instead[Point]]:
         """Return what a version of which nothing fits would take: of one limit, if all others can be met."""
         points = [p for p in self.points if p.version == version]
         found = choosing.relaxed(points, self.limits)[:1]
@@ -270,6 +283,7 @@ class _Setting:
     multipliers: tuple[int, ...]
     cycles: tuple[int, ...]
     area_um2: tuple[int, ...]
+    energy_pj: tuple[int, ...]
     stall_cycles: tuple[int, ...] = ()
     short: tuple[int, ...] = ()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from accel.cost import Limits, Technology
+from accel.cost import Limits, Technology, image_load_cycles
 from accel.interchange import zoo
 from accel.interchange.datasets import Dataset
 from accel.pruned import PrunedNetwork
@@ -63,7 +63,15 @@ class Plan:
         macros, area = self.technology.macros, self.technology.area is not None
         limited = [macro.bits * macro.available for macro in macros if macro.available is not None]
         memory_bits = sum(limited) if len(limited) == len(macros) else None
-        return Means(self.technology.name, self.technology.about, memory_bits, self.technology.multipliers, area)
+        known = self.technology.clock
+        return Means(
+            self.technology.name,
+            self.technology.about,
+            memory_bits,
+            self.technology.multipliers,
+            area,
+            known.hz if known else None,
+        )
 
     @cached_property
     def named(self) -> dict[str, Images]:
@@ -101,6 +109,7 @@ def explore(plan: Plan, kept: Kept) -> tuple[Results, float]:
         budget=question.budget(rows[0].float_rate),
         goal=question.goal,
         dram_bytes_per_s=plan.limits.dram_bytes_per_s,
+        load_cycles=image_load_cycles(costings[plan.versions[0]].facts, plan.limits),
         means=plan.means,
         space=plan.space,
         versions=rows,

@@ -1,6 +1,5 @@
-"""What is explored and what it must live with: word lengths, arrays, a budget; and how each is written."""
+"""What is explored and what it must live with: word lengths, arrays, a question; and how each is written."""
 
-import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from itertools import product
 from accel.array import MacArray
 from accel.errors import EspalierError
 from accel.quantize import Widths
+from reports.choosing import Budget
 from reports.hardware import parse_lanes
 
 Lanes = tuple[int, int]  # output lanes, pixel lanes
@@ -48,43 +48,6 @@ class Space:
     def widths(self) -> Iterator[tuple[int, int]]:
         """Yield the pairs of word lengths."""
         yield from product(self.weight_bits, self.signal_bits)
-
-
-@dataclass(frozen=True)
-class Budget:
-    """The limits that a design has to meet; None is no limit.
-
-    Parameters
-    ----------
-    error_rate : float
-        The most on validation images, 0..1.
-    memory_bits : int or None
-        The most bits of memory blocks.
-    multipliers : int or None
-    images_per_s : float or None
-        The fewest.
-    clock_hz : float
-
-    Raises
-    ------
-    EspalierError
-        A limit is not positive, or a rate none.
-    """
-
-    error_rate: float
-    memory_bits: int | None
-    multipliers: int | None
-    images_per_s: float | None
-    clock_hz: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.error_rate <= 1:
-            raise EspalierError(f"the most errors must be 0..100 % of the images, got {self.error_rate:.2%}")
-        options = {"memory_bits": "--sram", "multipliers": "--dsp", "images_per_s": "--min-fps", "clock_hz": "--clock"}
-        for name, option in options.items():
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise EspalierError(f"{option}: {name} must be above 0, got {value}")
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """The answer in words, from saved results alone: what to build, what binds, what it would take if nothing fits."""
 
-from reports.explore import choosing
-from reports.explore.choosing import Instead
+from reports import choosing
+from reports.choosing import Instead
 from reports.explore.points import Point
 from reports.explore.results import Results, Verified, VersionRow
-from reports.tables import kib
+from reports.tables import clock_line, kib
 
 MOST = 3  # limits that are told
 
@@ -12,9 +12,11 @@ MOST = 3  # limits that are told
 def answer(results: Results) -> list[str]:
     """Return the answer, a sentence or a few a line."""
     chosen = results.recommended
+    clock = clock_line(results.budget.clock_hz, results.means.clock_hz)
+    clocks = [f"{clock[0].upper()}{clock[1:]}."] if clock else []
     if chosen is None:
-        return [*_refused(results), _asked(results)]
-    return [*_built(results, chosen), _binds(results, chosen), *_index(results, chosen), _asked(results)]
+        return [*_refused(results), *clocks, _asked(results)]
+    return [*_built(results, chosen), *clocks, _binds(results, chosen), *_index(results, chosen), _asked(results)]
 
 
 def design(point: Point) -> str:
@@ -66,7 +68,8 @@ def _asked(results: Results) -> str:
         f"What was asked: {results.network} on {results.data}, in {room}: {limits}. {len(results.fitting):,} of "
         f"{len(results.points):,} designs meet that ({len(there)} versions, weights of "
         f"{_span(results.space.weight_bits)} and signals of {_span(results.space.signal_bits)} bits, "
-        f"{len(results.space.arrays)} arrays); of these the one with the {results.wanted.about} is recommended."
+        f"{len(results.space.arrays)} arrays); of those that no other beats in errors, memory and cycles at once "
+        f"the one with the {results.wanted.about} is recommended."
     )
 
 
@@ -82,9 +85,10 @@ def _built(results: Results, chosen: Point) -> list[str]:
         f"What to build: {results.network} {pattern if row.sparsity else 'dense'}, {chosen.weight_bits}-bit weights "
         f"and {chosen.signal_bits}-bit signals, on an array of {chosen.output_lanes}x{chosen.pixel_lanes} lanes "
         f"(output maps x pixels): {kib(chosen.memory_bits)} KiB of memory blocks, {chosen.multipliers:,} multipliers "
-        f"for {lanes:,} lanes, {chosen.cycles:,} cycles an image, which is {results.images_per_s(chosen):,.0f} "
-        f"images/s at {results.budget.clock_hz / 1e6:g} MHz."
+        f"for {lanes:,} lanes, {chosen.cycles:,} cycles an image and {results.load_cycles:,} before them to load it, "
+        f"which is {results.images_per_s(chosen):,.0f} images/s at {results.budget.clock_hz / 1e6:g} MHz."
         + (f" Estimated area {chosen.area_um2 / 1e6:.3f} square millimeters." if results.means.area else "")
+        + (f" Estimated energy {chosen.energy_pj / 1e3:,.1f} nJ an image." if chosen.energy_pj else "")
     ]
     return [*lines, *([_errs(results, chosen, results.verified)] if results.verified else [])]
 
@@ -116,7 +120,7 @@ def _binds(results: Results, chosen: Point) -> str:
     return f"What binds: {'; '.join(told)}.{cycles}"
 
 
-def _bind(results: Results, chosen: Point, instead: Instead) -> str:
+def _bind(results: Results, chosen: Point, instead: Instead[Point]) -> str:
     names = {
         choosing.ERROR: "the errors",
         choosing.MEMORY: "the memory",
@@ -147,11 +151,11 @@ def _has(results: Results, limit: str, point: Point) -> str:
     }[limit]
 
 
-def needs(results: Results, instead: Instead) -> str:
+def needs(results: Results, instead: Instead[Point]) -> str:
     """Return how much of what a limit is about a design would need, in words."""
     text = _has(results, instead.limit, instead.point)
     if instead.limit == choosing.SPEED and results.budget.images_per_s:
-        clock_hz = results.budget.images_per_s * instead.point.cycles
+        clock_hz = results.budget.images_per_s * (results.load_cycles + instead.point.cycles)
         text += f" (or a clock of {clock_hz / 1e6:,.4g} MHz)"
     return text
 

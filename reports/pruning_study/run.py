@@ -12,7 +12,7 @@ import numpy as np
 from accel.interchange import zoo
 from accel.interchange.datasets import Dataset, check_choice, load
 from accel.network import Conv2d
-from accel.prune import Evaluator
+from accel.prune import Evaluator, default_spare
 from accel.pruned import PrunedNetwork
 from accel.sparsity import LayerMask, Mask
 from reports import output, retraining
@@ -23,7 +23,7 @@ from reports.pruning_study import figures
 from reports.pruning_study.definition import MAGNITUDE, QUICK, STUDIES, Study, Task
 from reports.pruning_study.page import page
 from reports.pruning_study.results import Point, Results, packed
-from reports.selecting import Selection, Trace, default_spare, kept_weights
+from reports.selecting import Selection, Trace, kept_weights
 from reports.study import POINTS, RESULTS, folder_of
 from reports.versioned import record_of
 

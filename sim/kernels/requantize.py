@@ -51,4 +51,4 @@ def _codes(
     for lane in range(len(out)):
         value = max(np.int64(accumulators[lane]), lowest) * multiplier
         rounded = round_shift(value, shift, rounding)
-        out[lane] = overflow_code(rounded, width, signed, overflow, saturation_bits)
+        out[lane] = overflow_code(rounded, value >> shift, width, signed, overflow, saturation_bits)

@@ -1,12 +1,14 @@
 // Fixed-point numbers by ap_fixed's rules, on plain integers: what the header of `espalier export --format hls` is
-// compiled with here. The rules are stated after the tables of IEEE 1666; nothing is taken from a vendor's header.
+// compiled with here. The rules are stated after the tables of IEEE 1666, but for the
+// one place where the vendor's header differs: its WRAP_SM reads the deleted bit before the carry. Nothing is taken
+// from that header.
 #ifndef FIXED_H
 #define FIXED_H
 
 typedef __int128 wide;
 
 enum Rounding { RND, RND_ZERO, RND_MIN_INF, RND_INF, RND_CONV, TRN, TRN_ZERO };
-enum Overflow { SAT, SAT_ZERO, SAT_SYM, WRAP };
+enum Overflow { SAT, SAT_ZERO, SAT_SYM, WRAP, WRAP_SM };
 
 // An exact value, code / 2**fraction: what sums and products of fixed-point numbers are before they are assigned.
 struct Exact {
@@ -50,7 +52,8 @@ constexpr wide rounded(wide value, int shift, Rounding mode) {
   }
 }
 
-constexpr wide fitted(wide value, int width, bool is_signed, Overflow mode) {
+// `floor` is what the value was before anything was added to round it.
+constexpr wide fitted(wide value, wide floor, int width, bool is_signed, Overflow mode) {
   wide one = 1;
   wide high = is_signed ? (one << (width - 1)) - 1 : (one << width) - 1;
   wide low = is_signed ? (mode == SAT_SYM ? -high : -high - 1) : 0;
@@ -61,7 +64,8 @@ constexpr wide fitted(wide value, int width, bool is_signed, Overflow mode) {
     case SAT_ZERO: return 0;
     default: break;
   }
-  wide word = value & ((one << width) - 1);
+  wide mask = (one << width) - 1, word = value & mask;
+  if (mode == WRAP_SM && (floor >> width & 1) != word >> (width - 1)) word ^= mask;
   return is_signed && (word >> (width - 1)) ? word - (one << width) : word;
 }
 
@@ -70,7 +74,9 @@ struct Fixed {
   long long code = 0;
 
   constexpr Fixed() {}
-  constexpr Fixed(Exact value) : code((long long)fitted(rounded(value.code, value.fraction - (W - I), Q), W, S, O)) {}
+  constexpr Fixed(Exact value) : Fixed(value, value.fraction - (W - I)) {}
+  constexpr Fixed(Exact value, int shift)
+      : code((long long)fitted(rounded(value.code, shift, Q), rounded(value.code, shift, TRN), W, S, O)) {}
   constexpr Fixed(double value) : Fixed(exact(value)) {}
   constexpr operator Exact() const { return {code, W - I}; }
 };

@@ -1,0 +1,48 @@
+"""What an image costs beside its computing: its load, and reads of memories that are made of many blocks."""
+
+import math
+
+import numpy as np
+import pytest
+from networks import chain, residual
+from test_accel_cost_estimate import ASIC, lenet5, of, programmed
+
+from accel.cost import PlacedMemory
+from accel.cost.energy import access_joules
+from accel.network import Network
+from rtl.simulate import signal_words
+
+
+class TestLoad:
+    @pytest.mark.parametrize("network", [chain(), residual()])
+    def test_a_word_a_cycle(self, network: Network) -> None:
+        """An image takes as many cycles to load as the host sends words; the array starts behind the last of them."""
+        it = programmed(network)
+        e, codes = of(it), np.zeros((1, *it.input_shape), np.int64)
+        assert e.load_cycles == len(signal_words(codes[0], e.array)) == math.prod(it.input_shape)
+        assert e.seconds == (e.load_cycles + e.cycles) / 100e6 == 1 / e.images_per_s
+        assert e.images_per_s < 100e6 / e.cycles  # negative control: without the load there were more
+        assert e.roofline.attained_macs_per_s == e.macs / e.seconds
+
+    def test_a_slow_dram(self) -> None:
+        """784 bytes at 10 MB/s take 7,840 cycles of 100 MHz; at 100 MB/s a byte comes in each, and the port binds."""
+        it = lenet5("feature-map")
+        assert [of(it, dram_bytes_per_s=rate).load_cycles for rate in (1e7, 1e8, 1e9)] == [7840, 784, 784]
+        assert of(it).load_cycles == 784
+        assert of(it, dram_bytes_per_s=1e6).binding.startswith("the load of the image binds: 9")
+
+
+class TestBanks:
+    def test_a_bank_is_read_not_a_block(self) -> None:
+        """1,024 blocks of 1 KiB beside 8 banks of one: a word comes from 1 MiB for 100 pJ, another from 1 KiB.
+
+        Negative control: by its block the large memory would take as much as the small one, bit for bit.
+        """
+        assert ASIC.energy is not None
+        large = PlacedMemory("weights", 1 << 17, 64, 1, 0, "SRAM 8 Kbit", (128, 64), 1024, 8192)
+        small = PlacedMemory("signals", 1 << 10, 8, 8, 0, "SRAM 8 Kbit", (1024, 8), 8, 8192)
+        found = access_joules(ASIC.energy, {"weights": large, "signals": small})
+        one_kib = 10e-12 / math.sqrt(8)  # for 64 bits
+        assert found == {"weights": pytest.approx(100e-12), "signals": pytest.approx(one_kib / 8)}
+        assert found["weights"] / 64 > 28 * found["signals"] / 8
+        assert ASIC.energy.sram_joules(large.block_bits, 64) == pytest.approx(8 * found["signals"])

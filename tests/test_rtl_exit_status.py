@@ -1,0 +1,121 @@
+"""What a shell learns of a testbench: exit status 0 if everything agrees, another one if anything differs."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rtl_builds import WORD, Build, write
+from rtl_layers import ARRAY, probe
+
+from accel.errors import EspalierError
+from rtl import simulators
+from rtl.layout import Target
+from rtl.simulators import COMMANDS, RUN
+
+MISSING = [tool for tool in ("verilator", "iverilog") if shutil.which(tool) is None]
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs Debian's packages {', '.join(MISSING)}")
+
+SMALL = replace(ARRAY, signal_words=64, weight_words=32, list_entries=8, taps=8, constants=8, layers=2)
+COMPILERS = {
+    "verilator": COMMANDS["verilator"],
+    "verilog": COMMANDS["iverilog"],
+    "systemverilog": COMMANDS["iverilog"].replace("-g2005", "-g2012"),
+}
+PORTS = """
+module ports;
+  reg clk = 0;
+  wire busy, ready, valid;
+  wire [31:0] cycles, stalls;
+  espalier dut (.clk(clk), .rst(1'b0), .start(1'b0), .busy(busy), .cycles(cycles), .stalls(stalls), .load__valid(1'b0),
+                .load__ready(ready), .out__valid(valid), .out__ready(1'b0));
+  initial begin
+    #1 $display("%b %b %b %0d %0d", busy, ready, valid, cycles, stalls);
+    #1 clk = 1;
+    #1 $display("%b %b %b %0d %0d", busy, ready, valid, cycles, stalls);
+  end
+endmodule
+"""
+
+
+def said(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder."""
+    return subprocess.run(command.split(), cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module", params=COMPILERS)
+def build(request, tmp_path_factory) -> Build:
+    """One Program and two images, compiled by each simulator, and by Icarus in both languages."""
+    folder = tmp_path_factory.mktemp(request.param)
+    made = write(folder, [probe()], SMALL, None)
+    done = said(COMPILERS[request.param], folder)
+    assert done.returncode == 0, done.stderr
+    return made
+
+
+def simulated(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run what was compiled, half of the rows held back."""
+    run = RUN["verilator" if (folder / "obj_dir").exists() else "iverilog"]
+    return said(" ".join([*run, "+stall=128"]), folder)
+
+
+def test_agreement_is_status_0(build):
+    """Every image and row was compared, nothing differs, and the simulator ends with 0."""
+    done = simulated(build.folder)
+    assert done.returncode == 0, done.stdout
+    assert f"DONE images {build.expected.images} rows {build.expected.rows} errors 0" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "change"),
+    [
+        ("expected.hex", lambda build: build.line_of_row(0, 1, 2), lambda row: row ^ 1),
+        ("load.hex", lambda build: build.line_of_word(0, Target.WEIGHTS), lambda word: word ^ 1 << WORD),
+        ("jobs.hex", lambda _: 4, lambda cycles: cycles + 1),
+        ("jobs.hex", lambda _: 3, lambda rows: rows + 2),
+    ],
+    ids=["an output bit", "a weight's bit", "a cycle", "a row that never comes"],
+)
+def test_a_difference_is_another_status(
+    build: Build, tmp_path: Path, name: str, line: Callable[[Build], int], change: Callable[[int], int]
+) -> None:
+    """One thing that is wrong, and the simulator does not end with 0; its lines say what it was."""
+    build.edit(tmp_path, name, line(build), change)
+    done = simulated(tmp_path)
+    assert done.returncode not in (0, None)
+    assert done.stdout.startswith("FAIL job 0 image ")
+
+
+def test_the_ports_are_known_from_the_start(build, tmp_path):
+    """Before anything moves the accelerator is idle, in Verilog and in SystemVerilog, and not unknown.
+
+    The negative control: in SystemVerilog they are without the event that `rtl.emit` puts at time 0.
+    """
+    if (build.folder / "obj_dir").exists():
+        return  # two states: nothing is unknown
+    standard = "-g2012" if "systemverilog" in build.folder.name else "-g2005"
+    (tmp_path / "ports.v").write_text(PORTS)
+    source = (build.folder / "espalier.v").read_text()
+    (tmp_path / "espalier.v").write_text(source)
+    command = f"iverilog {standard} -o ports -s ports ports.v espalier.v"
+    assert said(command, tmp_path).returncode == 0
+    assert said("vvp ports", tmp_path).stdout == "0 1 0 0 0\n" * 2
+    (tmp_path / "espalier.v").write_text(source.replace("\n  initial \\", "\n  // \\"))
+    assert said(command, tmp_path).returncode == 0
+    assert ("x" in said("vvp ports", tmp_path).stdout) == (standard == "-g2012")
+
+
+@pytest.mark.parametrize(("errors", "status", "right"), [(0, 0, True), (1, 1, True), (1, 0, False), (0, 1, False)])
+def test_lines_and_status_must_agree(errors: int, status: int, right: bool, tmp_path: Path) -> None:
+    """What is read from the lines is held to the exit status, in every simulation that we run."""
+    binary = tmp_path / "obj_dir" / "simulation"
+    binary.parent.mkdir()
+    binary.write_text(f"#!/bin/sh\necho DONE images 1 rows 2 errors {errors} cycles 3 stalls 0\nexit {status}\n")
+    binary.chmod(0o755)
+    if right:
+        assert simulators.run(tmp_path, "verilator").errors == errors
+    else:
+        with pytest.raises(EspalierError, match=f"counts {errors} errors and exits with {status}"):
+            simulators.run(tmp_path, "verilator")
