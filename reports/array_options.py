@@ -1,4 +1,4 @@
-"""The options that say how deep the memories of an array are, the same for every command that sizes or builds one."""
+"""The options that say how deep and how wide the memories of an array are, the same for every command that has them."""
 
 import functools
 from collections.abc import Callable
@@ -31,3 +31,12 @@ def depth_options(command: Callable[..., Any]) -> Callable[..., Any]:
         text = f"Words of the memory of {WORDS[memory]}; as many as the Program needs by default."
         wrapped = click.option(f"--{name.replace('_', '-')}", type=click.IntRange(0), help=text)(wrapped)
     return wrapped
+
+
+def word_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the word lengths of an array, which a Program says itself where there is one."""
+    for name, bits in (("accumulator", 24), ("signal", 8), ("weight", 8)):
+        article = "an" if name == "accumulator" else "a"
+        text = f"Bits of {article} {name}; {bits} without a PROGRAM."
+        command = click.option(f"--{name}-bits", type=int, help=text)(command)
+    return command

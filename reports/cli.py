@@ -19,7 +19,7 @@ from reports import (
     quantize_command,
     size_command,
 )
-from reports.array_options import depth_options
+from reports.array_options import depth_options, word_options
 from reports.bench import command as bench_command
 from reports.bitwidth import run as bitwidth_run
 from reports.explore import command as explore_command
@@ -280,9 +280,7 @@ def verify(**arguments: Any) -> int:
 @app.command()
 @click.argument("program", type=FILE, required=False)
 @array_option
-@_option("--weight-bits", type=int, help="Bits of a weight; 8 without a PROGRAM.")
-@_option("--signal-bits", type=int, help="Bits of a signal; 8 without a PROGRAM.")
-@_option("--accumulator-bits", type=int, help="Bits of an accumulator; 24 without a PROGRAM.")
+@word_options
 @depth_options
 @_option("--sparse-only", is_flag=True, help="Do not build the array for dense layers alone beside it.")
 @_option("--out", "-o", type=click.Path(path_type=Path), help="Keep the build in this folder.")
