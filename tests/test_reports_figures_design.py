@@ -39,7 +39,7 @@ def shown(figure: Figure) -> list[Axes]:
 
 class TestLayerMemory:
     def test_stacked(self) -> None:
-        """Weights kept, entries and taps and layers, constants, signals, waste: end to end in KiB; a panel a pattern."""
+        """Weights kept, entries and taps, constants, signals, waste: end to end in KiB; one panel a pattern."""
         results = made_results(made_point("dense"), made_point("2:4"))
         panels = shown(layer_memory(results))
         assert [axes.get_title() for axes in panels] == ["dense", "2:4"]

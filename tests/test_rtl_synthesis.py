@@ -93,13 +93,13 @@ def test_an_array_and_its_dense_half(monkeypatch, capsys, tmp_path):
     """Both builds are printed, the dense one without lists, and how many more look-up tables lists take."""
     made = []
 
-    def fake(array, folder):
+    def fake(array, folder, formats):
         made.append(array.list_entries)
         return synthesis.Synthesis(1100 if array.list_entries else 1000, 2, 3, 4, 50.0)
 
     monkeypatch.setattr(hardware, "synthesize", fake)
     file = tmp_path / "synth.json"
-    hardware.synth("2x2", 8, 8, 24, 64, 32, False, None, file)
+    hardware.synth(None, "2x2", False, None, file, {"weight_words": 64, "list_entries": 32})
     printed = capsys.readouterr().out
     assert sorted(made) == [0, 32]
     assert "2x2, 8-bit weights, 8-bit signals, sparse: 1,100 LUT" in printed
