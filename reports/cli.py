@@ -37,6 +37,13 @@ network_argument = click.argument("network")
 data_dir_option = _option(
     "--data-dir", envvar="ESPALIER_DATA", help="Folder that holds mnist/, fashion-mnist/, cifar-10-batches-bin/."
 )
+train_threads_option = _option(
+    "--train-threads",
+    type=click.IntRange(1, 1024),
+    default=1,
+    show_default=True,
+    help="Of retraining, which other numbers round otherwise; the fastest for small networks is 1.",
+)
 threads_option = _option("--threads", type=click.IntRange(1), help="Threads of the engine; all processors by default.")
 images_option = _option("--images", type=click.IntRange(1), help="How many images; all by default.")
 json_option = _option("--json", "json_file", type=FILE, help="Also write the numbers to this file.")
@@ -139,6 +146,7 @@ def size(**arguments: Any) -> int:
 @json_option
 @data_dir_option
 @threads_option
+@train_threads_option
 def quantize(**arguments: Any) -> None:
     """Turn a network into a Program: integers, indices, requantisation.
 
@@ -176,7 +184,8 @@ def quantize(**arguments: Any) -> None:
 @_option("--batch-size", type=int, help="Of retraining; the zoo's by default.")
 @_option("--checkpoint", type=click.Path(path_type=Path, file_okay=False), help="Folder to stop and resume with.")
 @_option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the search and of retraining.")
-@_option("--threads", type=click.IntRange(1), help="Threads of PyTorch; all processors by default.")
+@train_threads_option
+@_option("--threads", type=click.IntRange(1, 1024), help="Of what chooses and judges; all processors by default.")
 @_option("--out", "-o", type=FILE, required=True, help="The pruned network to write.")
 @json_option
 @data_dir_option

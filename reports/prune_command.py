@@ -1,6 +1,5 @@
 """What `espalier prune` does: dense network in, pruned network out, with what it cost in error rate."""
 
-import json
 import re
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -10,18 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.table import Table
+from threadpoolctl import threadpool_limits
 
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.datasets import SPLITS, Dataset, check_choice, load
 from accel.prune import SEARCHES, SELECTORS, Progress, Ratio, Retrain, Sparsify, default_spare
 from accel.pruned import Groups, PrunedNetwork
+from accel.records import parse_json, sealed, unsealed
 from accel.sparsity import FeatureMap, NOfM, parse_pattern
 from reports import output, retraining, tables
 from reports.measure import float_error_rate
 from reports.progress import Bar, bar
 from reports.pruning import prune, stages
 from reports.selecting import FROM_MAGNITUDE, PARTICLE_FILTER, Selection, kept_weights
+from reports.versioned import saved
 
 if TYPE_CHECKING:
     from accel.train import Recipe
@@ -51,6 +53,7 @@ class Request:
     batch_size: int | None
     checkpoint: Path | None
     seed: int
+    train_threads: int
     threads: int | None
     data_dir: str | None
     json_file: Path | None
@@ -74,9 +77,10 @@ class Work:
 def command(**arguments: Any) -> None:
     """Prune, retrain, write the file, and print what came of it."""
     request = Request(**arguments)
-    work = _checked(request)
-    pruned = _pruned(work)
-    record = _record(work, pruned)
+    with threadpool_limits(request.threads):  # a training has those of its recipe
+        work = _checked(request)
+        pruned = _pruned(work)
+        record = _record(work, pruned)
     with output.writing(request.out):
         pruned.save(request.out)
     if request.json_file:
@@ -243,18 +247,14 @@ def _open(folder: Path, request: Request, images: dict[str, Dataset]) -> None:
     path = folder / RUN
     with output.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        text = path.read_text() if path.exists() else json.dumps(run)
-    try:
-        known = dict(json.loads(text))
-    except (TypeError, ValueError) as error:
-        raise EspalierError(f"checkpoint {path} cannot be read: it is cut, changed or something else") from error
+    known = saved(path, lambda text: unsealed(parse_json(text))) if path.exists() else run
     differing = [name for name in run if known.get(name) != run[name]]
     if differing:
         raise EspalierError(
             f"checkpoint {folder} is of another run (other {', '.join(differing)}): "
             "delete it to start anew, or name another folder"
         )
-    output.write_json(path, run)
+    output.write_json(path, sealed(run))
 
 
 def _advance(line: Bar, at: Progress) -> None:
@@ -265,7 +265,8 @@ def _recipe(work: Work) -> "Recipe":
     """Return the way to train: the zoo's recipe, changed as the request says."""
     request = work.request
     changes = {"learning_rate": request.learning_rate, "batch_size": request.batch_size, "seed": request.seed}
-    return retraining.recipe(work.dense.network.name, max(1, request.retrain), request.threads, **changes)
+    changes["threads"] = request.train_threads
+    return retraining.recipe(work.dense.network.name, max(1, request.retrain), **changes)
 
 
 def _record(work: Work, pruned: PrunedNetwork) -> dict[str, Any]:

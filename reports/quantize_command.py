@@ -53,6 +53,7 @@ class Request:
     cluster_lanes: int | None
     seed: int
     threads: int | None
+    train_threads: int
     data_dir: str | None
     json_file: Path | None
 
@@ -136,7 +137,8 @@ def _widths(request: Request, bench: Workbench, memory_bits: int | None) -> tupl
 def _retrained(request: Request, bench: Workbench, widths: Widths, steps: Steps) -> tuple[Workbench, Steps]:
     name = bench.pruned.network.name
     changes = {"learning_rate": request.learning_rate, "batch_size": request.batch_size, "seed": request.seed}
-    recipe = retraining.recipe(name, request.retrain, request.threads, **changes)
+    changes["threads"] = request.train_threads
+    recipe = retraining.recipe(name, request.retrain, **changes)
     images = datasets.load(bench.pruned.data, "train", request.data_dir)
     return quantizing.retrained(bench, widths, steps, recipe, images, request.checkpoint)
 

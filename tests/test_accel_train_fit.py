@@ -12,11 +12,13 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch (extra train
 
 from torch.optim.optimizer import register_optimizer_step_post_hook  # noqa: E402
 
+from accel import archive  # noqa: E402
 from accel.errors import EspalierError  # noqa: E402
 from accel.network import INPUT, BatchNorm, Conv2d, Flatten, Linear, MaxPool, Network, ReLU, Window  # noqa: E402
 from accel.pruned import PrunedNetwork  # noqa: E402
 from accel.sparsity import LayerMask  # noqa: E402
 from accel.train import NetworkModule, Progress, Recipe, error_rate, fit, initialize  # noqa: E402
+from accel.train.checkpoint import KIND, State  # noqa: E402
 from accel.train.samples import Samples, flipped, shifted  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -202,9 +204,8 @@ def test_the_comparison_sees_a_lost_optimizer_state(recipe: Recipe, tmp_path: Pa
     path = tmp_path / "run.checkpoint"
     with pytest.raises(StopTrainingError):
         fit(pruned(), IMAGES, LABELS, recipe, checkpoint=path, progress=stop_at(STEPS))
-    state = torch.load(path, weights_only=True)
-    state["optimizer"]["state"] = {}
-    torch.save(state, path)
+    state = archive.load(path, KIND, (State,))
+    archive.save(path, KIND, replace(state, averages=({},) * len(state.averages)))
     assert parts(fit(pruned(), IMAGES, LABELS, recipe, checkpoint=path).network) != expected
 
 
@@ -243,6 +244,65 @@ def test_a_file_that_is_no_checkpoint_is_refused(damage: str, tmp_path: Path) ->
         path.write_bytes({"cut": path.read_bytes()[:-100], "empty": b"", "text": b"hello\n"}[damage])
     with pytest.raises(EspalierError, match=r"checkpoint .*run\.checkpoint cannot be read: [^\n]*$"):
         fit(pruned(), IMAGES, LABELS, RECIPE, checkpoint=path)
+
+
+def test_every_byte_of_a_checkpoint_counts(tmp_path: Path) -> None:
+    """Another bit anywhere, or an end that is missing, is refused in one line; the file itself is not."""
+    path, rng = tmp_path / "run.checkpoint", np.random.default_rng(0)
+    short = replace(RECIPE, epochs=1)
+    fit(pruned(), IMAGES, LABELS, short, checkpoint=path)
+    whole = path.read_bytes()
+    for index in rng.integers(len(whole), size=100):
+        flipped_bit = whole[index] ^ 1 << int(rng.integers(8))
+        for damaged in (whole[:index], whole[:index] + bytes([flipped_bit]) + whole[index + 1 :]):
+            path.write_bytes(damaged)
+            with pytest.raises(EspalierError, match=r"checkpoint .*run\.checkpoint cannot be read: [^\n]*$"):
+                fit(pruned(), IMAGES, LABELS, short, checkpoint=path)
+    path.write_bytes(whole)
+    fit(pruned(), IMAGES, LABELS, short, checkpoint=path)
+
+
+def test_a_checkpoint_that_does_not_fit(tmp_path: Path) -> None:
+    """A right digest over arrays of another shape or number is one line too, and not PyTorch's list of them."""
+    path, short = tmp_path / "run.checkpoint", replace(RECIPE, epochs=1)
+    fit(pruned(), IMAGES, LABELS, short, checkpoint=path)
+    state = archive.load(path, KIND, (State,))
+    name, array = next(iter(state.module.items()))
+    for wrong in (
+        replace(state, module={**state.module, name: array[:1]}),
+        replace(state, module={**state.module, name: array.astype(np.float64)}),
+        replace(state, module={"other": array}),
+        replace(state, averages=state.averages[1:]),
+        replace(state, averages=({"momentum_buffer": np.zeros(1, np.float32)}, *state.averages[1:])),
+    ):
+        archive.save(path, KIND, wrong)
+        with pytest.raises(EspalierError, match="does not fit the training: delete it to start anew"):
+            fit(pruned(), IMAGES, LABELS, short, checkpoint=path)
+
+
+def test_the_number_of_threads_is_part_of_the_recipe(recipe: Recipe, tmp_path: Path) -> None:
+    """Whatever PyTorch is set to, before and after, the bytes are the same; another recipe's checkpoint is refused."""
+    path, found = tmp_path / "run.checkpoint", []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(parts(fit(pruned(), IMAGES, LABELS, recipe).network))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(1)
+    assert found == found[:1] * 3
+    fit(pruned(), IMAGES, LABELS, recipe, checkpoint=path)
+    with pytest.raises(EspalierError, match=r"is of another training \(other threads\): delete it to start anew"):
+        fit(pruned(), IMAGES, LABELS, replace(recipe, threads=2), checkpoint=path)
+
+
+def test_a_training_runs_on_the_threads_of_its_recipe() -> None:
+    """Negative control of the above: what PyTorch computes with while it trains is what the recipe says."""
+    seen: list[int] = []
+    for threads in (1, 2):
+        recipe = replace(RECIPE, epochs=1, threads=threads)
+        fit(pruned(), IMAGES, LABELS, recipe, progress=lambda at: seen.append(torch.get_num_threads()))
+    assert seen == [1] * STEPS + [2] * STEPS
 
 
 def test_a_checkpoint_needs_a_folder(tmp_path: Path) -> None:
@@ -322,6 +382,8 @@ def test_schedules_take_their_values() -> None:
         ({"epochs": 0}, "epochs must be an integer of at least 1, got 0"),
         ({"batch_size": 2.5}, "batch_size must be an integer of at least 1, got 2.5"),
         ({"seed": -1}, "seed must be an integer of at least 0, got -1"),
+        ({"threads": 0}, "threads must be an integer of at least 1, got 0"),
+        ({"threads": 1025}, "threads must be at most 1024, got 1025"),
         ({"shift_pixels": -1}, "shift_pixels must be an integer of at least 0, got -1"),
         ({"learning_rate": 0}, "learning_rate must be above 0, got 0"),
         ({"learning_rate": float("nan")}, "learning_rate must be above 0, got nan"),

@@ -17,6 +17,7 @@ MOST_LINES = 450
 NOUNS = (
     "errors",
     "files",
+    "records",
     "archive",
     "progress",
     "fixedpoint",
@@ -36,6 +37,7 @@ HOMES = {
     "numpy": HOUSE,
     "numba": ("sim",),
     "llvmlite": ("sim.kernels",),
+    "msgspec": ("accel.records",),
     "amaranth": ("rtl",),
     "torch": ("accel.train",),
     "pooch": ("accel.interchange",),

@@ -86,7 +86,7 @@ class TestResults:
         """What is written reads the same; another version or something else is refused."""
         text = results.to_json()
         assert Results.from_json(text) == results
-        for wrong in (text.replace('"version": 1', '"version": 2', 1), "[]", "{"):
+        for wrong in (text.replace('"version": 2', '"version": 3', 1), "[]", "{"):
             with pytest.raises(EspalierError):
                 Results.from_json(wrong)
 

@@ -15,6 +15,7 @@ from accel.interchange.datasets import Dataset, check_choice, load
 from accel.program import Program
 from accel.pruned import KIND
 from accel.quantize import Calibration, Steps, Widths, bits_of, groups_of, highest_bits, widths_with
+from accel.records import record_of
 from reports import output, quantizing, retraining
 from reports.bitwidth import figures
 from reports.bitwidth.definition import (
@@ -36,15 +37,14 @@ from reports.measure import calibration_images, float_error_rate
 from reports.progress import bar
 from reports.quantizing import Workbench
 from reports.study import POINTS, RESULTS, folder_of
-from reports.versioned import record_of
+from reports.versioned import saved
 
 
 def command(network: str, data_dir: str | None, out: Path | None, quick: bool, draw: bool, threads: int | None) -> None:
     """Run a study, or go on with it; then write results.json, the figures and the page, and say where."""
     folder = folder_of(network, out)
     if draw:
-        with output.writing(folder / RESULTS):
-            found = Results.from_json((folder / RESULTS).read_text())
+        found = saved(folder / RESULTS, Results.from_json)
     else:
         found = _ran(network, data_dir, folder, quick, threads)
     drawn = figures.render(found)

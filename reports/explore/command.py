@@ -24,6 +24,7 @@ from reports.explore.versions import Version, versions_of
 from reports.explore.workers import workers
 from reports.measure import calibration_images
 from reports.parsing import parse_bandwidth, parse_bits, parse_frequency, parse_memory, parse_patterns
+from reports.versioned import saved
 
 RESULTS, PAGE = "results.json", "explore.html"
 STORE = Path("checkpoints", "rates.sqlite")
@@ -64,7 +65,7 @@ def command(**arguments: Any) -> int:
     request = Request(**arguments)
     folder = request.out or Path("explore", Path(request.network).stem)
     if request.draw:
-        results, effort = _saved(folder / RESULTS), ""
+        results, effort = saved(folder / RESULTS, Results.from_json), ""
     else:
         results, effort = _explored(request, folder)
     output.check_place(request.json_file)
@@ -78,13 +79,6 @@ def command(**arguments: Any) -> int:
         console.print(line)
     console.print(f"Written to {folder}: {PAGE}, {RESULTS} and figures.")
     return 0 if results.recommended else 1
-
-
-def _saved(path: Path) -> Results:
-    try:
-        return Results.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise EspalierError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _explored(request: Request, folder: Path) -> tuple[Results, str]:

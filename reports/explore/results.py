@@ -1,6 +1,6 @@
 """What an exploration found: plain numbers, versioned JSON, and what follows from them by the rules of `choosing`.
 
-Format history: 1, the first; 2, energies, the cycles of an image's load, the clock that the technology reaches.
+Format history: 1, the first; 2, energies, the cycles of an image's load, the clock that the technology reaches, a digest.
 """
 
 from collections import defaultdict
@@ -10,12 +10,13 @@ from functools import cached_property
 from typing import Any
 
 from accel.errors import EspalierError
+from accel.records import record_of
 from reports import choosing
 from reports.choosing import Budget, Goal, Instead, Limit
 from reports.explore.choosing import Means, goal_of
 from reports.explore.points import Point
 from reports.explore.space import Lanes, Space
-from reports.versioned import Kind, record_of
+from reports.versioned import Kind
 
 KIND = Kind("espalier-exploration", 2, "the results of an exploration")
 LISTED = (
@@ -265,9 +266,8 @@ def _results(record: dict[str, Any]) -> Results:
     del record["answer"]
     space = record_of(Space, record["space"], "space")
     points: list[Point] = []
-    for index, row in enumerate(record.pop("settings")):
-        where = f"settings[{index}]"
-        points += record_of(_Setting, row, where).points(space.arrays, where)
+    for index, setting in enumerate(record_of(tuple[_Setting, ...], record.pop("settings"), "settings")):
+        points += setting.points(space.arrays, f"settings[{index}]")
     return record_of(Results, record | {"space": space, "points": points})
 
 

@@ -138,7 +138,7 @@ def made(making: Making, dense: bytes, data_dir: str | None) -> bytes:
     with threadpool_limits(1):
         network, retrain = PrunedNetwork.from_bytes(dense), None
         if making.training is not None:
-            recipe = retraining.recipe(network.network.name, making.epochs, threads=1)
+            recipe = retraining.recipe(network.network.name, making.epochs)
             retrain = retraining.trainer(recipe, making.training.load(data_dir), quiet=True)
         ratios = parse_ratios(None if making.ratio is None else f"{making.ratio:g}", making.pattern)
         try:

@@ -14,6 +14,7 @@ from accel.interchange.datasets import Dataset, check_choice, load
 from accel.network import Conv2d
 from accel.prune import Evaluator, default_spare
 from accel.pruned import PrunedNetwork
+from accel.records import record_of
 from accel.sparsity import LayerMask, Mask
 from reports import output, retraining
 from reports.journal import Journal
@@ -25,21 +26,19 @@ from reports.pruning_study.page import page
 from reports.pruning_study.results import Point, Results, packed
 from reports.selecting import Selection, Trace, kept_weights
 from reports.study import POINTS, RESULTS, folder_of
-from reports.versioned import record_of
+from reports.versioned import saved
 
 
 def command(network: str, data_dir: str | None, out: Path | None, seeds: int, quick: bool, draw: bool) -> None:
     """Run a study, or go on with it; then write results.json, the figures and the page, and say where."""
     folder = folder_of(network, out)
     if draw and not (folder / POINTS).exists():
-        with output.writing(folder / RESULTS):
-            text = (folder / RESULTS).read_text()
+        found = saved(folder / RESULTS, Results.from_json)
     else:
-        text = _ran(network, data_dir, folder, seeds, quick, draw).to_json()
-    found = Results.from_json(text)
+        found = Results.from_json(_ran(network, data_dir, folder, seeds, quick, draw).to_json())
     drawn = figures.render(found)
     readme = page(found, [*drawn])
-    output.write_folder(folder, {**drawn, RESULTS: text.encode(), "README.md": readme.encode()})
+    output.write_folder(folder, {**drawn, RESULTS: found.to_json().encode(), "README.md": readme.encode()})
     done = f"{len(found.points)} of {found.planned} points"
     print(f"Written to {folder}: README.md, results.json and {len(drawn)} figures; {done}.")
 
