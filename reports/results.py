@@ -6,8 +6,6 @@ technology, clock and DRAM that they are of; patterns that were left out, in fil
 validation images, by which a point is recommended, and the clock that the technology reaches, a digest.
 """
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -18,6 +16,7 @@ from accel.records import record_of
 from reports import choosing
 from reports.choosing import Budget, Limit
 from reports.designs import BreakEven, Design, named
+from reports.spreadsheet import csv_text
 from reports.versioned import Kind
 
 KIND = Kind("espalier-report", 4, "the results of an espalier report")
@@ -229,11 +228,7 @@ class Results:
     def to_csv(self) -> str:
         """Return one line a point, without the layers."""
         names = [field.name for field in fields(Point) if field.name != "layers"]
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([getattr(point, name) for name in names] for point in self.points)
-        return text.getvalue()
+        return csv_text(names, ([getattr(point, name) for name in names] for point in self.points))
 
 
 def layer_rows(cost: ProgramCost, ffts: Mapping[str, int] | None = None) -> tuple[LayerRow, ...]:

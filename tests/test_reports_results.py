@@ -144,6 +144,15 @@ class TestCsv:
         assert self.rows(other)[0] != self.rows(made_results())[0]
         assert self.rows(other)[1:] == self.rows(made_results())[1:]
 
+    @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", '-x,"y'])
+    def test_a_name_is_no_formula(self, name: str) -> None:
+        """A spreadsheet computes no cell that a name fills: an apostrophe stands before it; numbers are left alone."""
+        point = replace(made_results().points[0], network=name, error_rate=-1.0)
+        (row,) = self.rows(made_results(point))
+        assert (row["network"], row["error_rate"]) == (f"'{name}", "-1.0")
+        (plain,) = self.rows(made_results(replace(point, network="a=1+1")))
+        assert plain["network"] == "a=1+1"
+
     def test_awkward_names(self) -> None:
         """A name with a comma, a quote or a line break stays one field."""
         name = 'a,"b"\nc'

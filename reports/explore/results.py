@@ -3,6 +3,7 @@
 Format history: 1, the first; 2, energies, the cycles of an image's load, the clock that the technology reaches, a digest.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -235,8 +236,8 @@ class Results:
         """Return what was found out, as plain numbers."""
         return {
             "recommended": asdict(self.recommended) if self.recommended else None,
-            "binding": [asdict(x) for x in self.binding],
-            "relaxed": [asdict(x) for x in self.relaxed],
+            "binding": [_plain(x) for x in self.binding],
+            "relaxed": [_plain(x) for x in self.relaxed],
             "fitting": len(self.fitting),
             "designs": len(self.points),
             "front": [asdict(point) for point in self.front],
@@ -260,6 +261,11 @@ class Results:
     def from_json(cls, text: str) -> "Results":
         """Return the results that `to_json` wrote; raises EspalierError if they are something else."""
         return KIND.read(text, _results)
+
+
+def _plain(instead: Instead) -> dict[str, Any]:
+    """Return plain numbers; None for a factor that no number is, as JSON has no infinity."""
+    return asdict(instead) | {"factor": instead.factor if math.isfinite(instead.factor) else None}
 
 
 def _results(record: dict[str, Any]) -> Results:

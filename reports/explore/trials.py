@@ -23,6 +23,7 @@ from accel.errors import EspalierError
 from accel.interchange.datasets import Dataset, load
 from accel.pruned import PrunedNetwork
 from accel.quantize import Calibration, Widths, lower_calibrated
+from accel.records import json_text
 from accel.signal import Signal
 from reports.measure import float_error_rate
 from sim.engine import compile_program
@@ -124,7 +125,7 @@ def measured(trial: Trial, network: bytes, data_dir: str | None) -> bytes:
         found = (
             _floating(trial, network, data_dir) if trial.weight_bits == FLOAT else _lowered(trial, network, data_dir)
         )
-    return json.dumps(found).encode()
+    return json_text(found).encode()
 
 
 def _floating(trial: Trial, network: bytes, data_dir: str | None) -> dict[str, Any]:
