@@ -23,6 +23,7 @@ from accel.errors import EspalierError
 
 Made = TypeVar("Made")
 MOST_BYTES = 256 << 20  # of a file of text; the largest study takes 1 MiB
+MOST_CHARACTERS = 400  # of what is wrong with a file
 SEAL = "sha256"
 # what text makes of a parser, and values of the wrong kind of whoever takes them
 DAMAGE = (ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
@@ -59,6 +60,8 @@ def reading(where: str | os.PathLike[str]) -> Iterator[None]:
 def _reason(error: Exception) -> str:
     """Return in one line what an error means of a file."""
     text = " ".join(str(error).split())
+    if len(text) > MOST_CHARACTERS:  # somebody's value of thousands of digits, in the middle
+        text = f"{text[: MOST_CHARACTERS // 2]} ... {text[-MOST_CHARACTERS // 2 :]}"
     if isinstance(error, RecursionError):
         return "is nested too deeply"
     if isinstance(error, MemoryError):
