@@ -59,7 +59,7 @@ def reading(where: str | os.PathLike[str]) -> Iterator[None]:
 
 def _reason(error: Exception) -> str:
     """Return in one line what an error means of a file."""
-    text = " ".join(str(error).split())
+    text = _shown(str(error))
     if len(text) > MOST_CHARACTERS:  # somebody's value of thousands of digits, in the middle
         text = f"{text[: MOST_CHARACTERS // 2]} ... {text[-MOST_CHARACTERS // 2 :]}"
     if isinstance(error, RecursionError):
@@ -75,9 +75,14 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {text}"
 
 
+def _shown(text: str) -> str:
+    """Return a text in one line, and what a terminal would obey as the escape that Python writes."""
+    return "".join(x if x.isprintable() else x.encode("unicode_escape").decode() for x in " ".join(text.split()))
+
+
 def _parts(error: msgspec.ValidationError) -> tuple[str, str]:
     """Return the place that msgspec names, such as ``.points[3].rate``, and what is wrong there."""
-    text = " ".join(str(error).split())
+    text = _shown(str(error))
     what, _, place = text.rpartition(" - at `$")
     return (place.rstrip("`"), what.replace("`", "")) if what else ("", text.replace("`", ""))
 

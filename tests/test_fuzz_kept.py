@@ -1,7 +1,6 @@
 """Hundreds of damaged files of those that Espalier reads again: refused in a line, made again, or as they were."""
 
 import importlib.util
-import re
 from collections import Counter
 from itertools import islice
 from pathlib import Path
@@ -25,7 +24,8 @@ def outcome(case: Case, folder: Path) -> str:
         told = str(error)
     else:
         return "read"
-    assert re.fullmatch(r"[^\n]{5,1000}", told)
+    assert told.isprintable()
+    assert len(told) < 1000
     assert str(folder) in told
     return "refused"
 

@@ -121,6 +121,10 @@ def test_without_a_digest() -> None:
         (json.dumps(sealed({"format": "espalier-fruit", "version": 2})), "Object missing required field year"),
         (changed(apples=[{"grams": 9}]), "apples[0]: Object missing required field share"),
         (
+            changed(**{"\x1b[31m\n": 0}),
+            "has no field \\x1b[31m ; its fields are year, best, apples, by_tree, place, notes",
+        ),
+        (
             changed(apples=[{"grams": 9, "share": 1, "pips": 3}]),
             "apples[0]: has no field pips; its fields are grams, share, name, ripe",
         ),
