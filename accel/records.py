@@ -22,7 +22,7 @@ import msgspec
 from accel.errors import EspalierError
 
 Made = TypeVar("Made")
-MOST_BYTES = 256 << 20  # of a file of text; the largest study takes 1 MiB
+MOST_BYTES = 16 << 20  # of a file of text: the largest study takes 1 MiB, and a parser may take 25 times as much
 MOST_CHARACTERS = 400  # of what is wrong with a file
 SEAL = "sha256"
 # what text makes of a parser, and values of the wrong kind of whoever takes them

@@ -38,11 +38,7 @@ data_dir_option = _option(
     "--data-dir", envvar="ESPALIER_DATA", help="Folder that holds mnist/, fashion-mnist/, cifar-10-batches-bin/."
 )
 train_threads_option = _option(
-    "--train-threads",
-    type=click.IntRange(1, 1024),
-    default=1,
-    show_default=True,
-    help="Of retraining, which other numbers round otherwise; the fastest for small networks is 1.",
+    "--train-threads", type=click.IntRange(1, 1024), default=1, help="Of retraining: part of it."
 )
 threads_option = _option("--threads", type=click.IntRange(1), help="Threads of the engine; all processors by default.")
 images_option = _option("--images", type=click.IntRange(1), help="How many images; all by default.")

@@ -15,7 +15,8 @@ from accel.files import write_whole
 from accel.records import parse_json, reading, sealed, unsealed
 
 Record = dict[str, Any]
-MOST_BYTES = 1 << 30  # of a file; a line takes 200 to 20,000
+MOST_BYTES = 1 << 27  # of a file; a line takes 200 to 20,000
+MOST_LINE_BYTES = 1 << 24
 
 
 class Journal:
@@ -46,6 +47,8 @@ class Journal:
         for number, line in enumerate(lines, start=1):
             try:
                 with reading(f"{path}: line {number}"):
+                    if len(line) > MOST_LINE_BYTES:
+                        raise EspalierError(f"has more than {MOST_LINE_BYTES:,} bytes")
                     self._records[number] = unsealed(parse_json(line))
             except EspalierError as error:
                 print(f"note: {error}; what it said is measured again", file=sys.stderr)

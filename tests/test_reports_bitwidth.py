@@ -191,5 +191,5 @@ def test_bad_input(tmp_path: Path) -> None:
     """A network without a study, and a folder without results, are told in one line; nothing is written."""
     line = complaint("study", "bitwidth", "digts", "--out", tmp_path / "o")
     assert line.startswith("unknown study 'digts': did you mean 'digits'?")
-    assert complaint("study", "bitwidth", "digits", "--draw", "--out", tmp_path / "o").startswith("cannot write to ")
+    assert complaint("study", "bitwidth", "digits", "--draw", "--out", tmp_path / "o").startswith("cannot read ")
     assert contents(tmp_path) == {}

@@ -95,3 +95,14 @@ def test_not_finite(journal: Path) -> None:
     with pytest.raises(EspalierError, match="rate is nan"):
         Journal(journal, "measurement").add({"rate": math.nan})
     assert taken(journal) == RECORDS
+
+
+def test_too_large(journal: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A line that is larger than any of ours is not parsed; a file that is larger is refused."""
+    size = len(journal.read_bytes().splitlines()[0])
+    monkeypatch.setattr("reports.journal.MOST_LINE_BYTES", size)
+    assert taken(journal, repair=False) == [x for x in RECORDS if x["task"] != "\u2028" and x["rate"] == 0.5]
+    assert "line 3: has more than " in capsys.readouterr().err
+    monkeypatch.setattr("reports.journal.MOST_BYTES", size)
+    with pytest.raises(EspalierError, match=r"points.jsonl: has more than .* delete it to start anew"):
+        taken(journal)
