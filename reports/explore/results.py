@@ -1,6 +1,6 @@
 """What an exploration found: plain numbers, versioned JSON, and what follows from them by the rules of `choosing`.
 
-Format history: 1, the first; 2, energies, the cycles of an image's load, the clock that the technology reaches, a digest.
+Format history: 1, the first; 2, energies, cycles of an image's load, the clock that the technology reaches; a digest.
 """
 
 import math
@@ -263,7 +263,7 @@ class Results:
         return KIND.read(text, _results)
 
 
-def _plain(instead: Instead) -> dict[str, Any]:
+def _plain(instead: Instead[Point]) -> dict[str, Any]:
     """Return plain numbers; None for a factor that no number is, as JSON has no infinity."""
     return asdict(instead) | {"factor": instead.factor if math.isfinite(instead.factor) else None}
 
