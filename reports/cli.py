@@ -341,9 +341,8 @@ def study_bitwidth(**arguments: Any) -> None:
 
 @app.command("import")
 @click.argument("model", type=FILE)
-@_option("--data", help="Quantise a float network with these images: a known data set, an .npz file, a folder.")
 @_option("--dataset", hidden=True, help="Known data set that later commands use without --data.")
-@data_dir_option
+@data_options
 @weight_bits_option
 @signal_bits_option
 @_option("--input-bits", type=int, default=8, show_default=True, help="Bits of a pixel.")
@@ -355,6 +354,8 @@ def study_bitwidth(**arguments: Any) -> None:
 @_option("--out", "-o", type=FILE, required=True, help="The network or Program to write.")
 def import_(**arguments: Any) -> None:
     """Read an ONNX file: a float network, or a Program if it is quantised (QONNX, QDQ) or --data are given.
+
+    These images are calibrated with, and what later commands ask for: `--data` there says where they are.
 
     What cannot be represented exactly is refused, with the node, the attribute and the reason.
 

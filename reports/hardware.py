@@ -139,7 +139,7 @@ def _codes(name: str, program: Program, images: int, data: str | None, data_dir:
     source = source_if_any(name, program, data, data_dir)
     if source is None:
         signal = program.input_signal.format
-        print(f"note: {name}: without images (--data) runs {images} random ones (seed 0)", file=sys.stderr)
+        print(f"note: {name}: without images (--data) random ones are run (seed 0)", file=sys.stderr)
         shape = (images, *program.input_shape)
         return np.random.default_rng(0).integers(signal.min_code, signal.max_code, shape, endpoint=True)
     found = source.load("test", labelled=False)
