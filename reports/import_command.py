@@ -7,7 +7,7 @@ from typing import Any
 from accel.cost import cost_of
 from accel.errors import EspalierError
 from accel.fixedpoint import Rounding
-from accel.interchange.datasets import NAMES, check_choice
+from accel.interchange.datasets import NAMES, Dataset, check_choice
 from accel.interchange.onnx_import import import_model
 from accel.program import Program
 from accel.pruned import PrunedNetwork
@@ -15,7 +15,7 @@ from accel.quantize import FOUND, RULES, Calibration, Steps, Widths, lower_calib
 from reports import output, tables
 from reports.formats_file import read_formats
 from reports.parsing import parse_mode
-from reports.sources import Source, check_range, source_of
+from reports.sources import check_range, source_of
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,13 @@ def command(**arguments: Any) -> None:
         raise EspalierError("--formats: nothing is quantised here; images to calibrate with go with --data")
     if request.data is not None:
         source = source_of(str(request.model), made, request.data, request.data_dir, last=found.last)
+        images = source.calibration()
+        check_range(images, made, request.model.name)
         made = replace(made, data=request.dataset or source.name)
         if isinstance(made, PrunedNetwork):
-            made = _quantized(request, made, source)
+            made = _quantized(request, made, images)
         else:
             print("note: is quantised already; --data says which images it is for, and changes no step")
-            check_range(source.load("train", labelled=False), made, request.model.name)
     with output.writing(request.out):
         made.save(request.out)
     for note in found.notes:
@@ -67,9 +68,7 @@ def command(**arguments: Any) -> None:
         print(f"{request.out}: network {made.network.name}, {len(made.network.layers)} layers, {made.pattern}")
 
 
-def _quantized(request: Request, network: PrunedNetwork, source: Source) -> Program:
-    images = source.calibration()
-    check_range(images, network, request.model.name)
+def _quantized(request: Request, network: PrunedNetwork, images: Dataset) -> Program:
     widths = Widths(request.weight_bits, request.signal_bits, request.input_bits)
     steps = Steps(request.rule, power_of_two=request.power_of_two, per_output=request.per_output)
     calibration = Calibration(network, images.pixels(), steps)

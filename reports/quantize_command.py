@@ -118,9 +118,9 @@ def _bench(request: Request) -> tuple[Workbench, Source]:
     pruned = version_of(request.network, request.pattern)
     pruned = cluster(pruned, request.cluster_lanes) if request.cluster_lanes else pruned
     source = source_of(request.network, pruned, request.data, request.data_dir)
-    pruned = replace(pruned, data=source.name)
     calibration = source.calibration()
     check_range(calibration, pruned, request.network)
+    pruned = replace(pruned, data=source.name)
     judged = calibration
     if request.measures:
         judged = source.load("validation")

@@ -115,7 +115,7 @@ def source_of(
             raise EspalierError(f"{name}: does not say which data set it was {how}; name one with --data ({HOW})")
         if made.data not in NAMES:
             raise EspalierError(
-                f"{name}: was made with {made.data}, which is no data set known by name: say where it lies with --data, "
+                f"{name}: was made with {made.data}, no data set known by name: say where it is with --data, "
                 f"such as --data path/to/{made.data}"
             )
     source = Source(_taker(name, made, last), _checked(made.data if data is None else data), data_dir)

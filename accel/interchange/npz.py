@@ -32,7 +32,7 @@ def read_npz(path: str | os.PathLike[str], names: Sequence[str] | None = None) -
         The file cannot be read.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise EspalierError(f"{path}: is no .npz file")
             return {name: archive[name] for name in archive.files if names is None or name in names}

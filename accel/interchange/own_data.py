@@ -22,6 +22,7 @@ from accel.errors import EspalierError
 from accel.interchange.datasets import SPLITS, Dataset, check_labels
 from accel.interchange.npz import read_npz
 from accel.interchange.pictures import class_folders, folders, listed, read_pictures
+from accel.signal import freeze
 
 TRAIN = SPLITS[0]
 SHARES = {"validation": 0.15, "test": 0.15}
@@ -68,6 +69,9 @@ class Part:
     items: NDArray[Any]
     labels: NDArray[np.int64]
     kinds: int
+
+    def __post_init__(self) -> None:
+        freeze(self, items=self.items, labels=self.labels)
 
     @property
     def labelled(self) -> bool:

@@ -94,7 +94,9 @@ def read_pictures(files: Sequence[Path], shape: tuple[int, int, int], network: s
     images = np.empty((len(files), height, width, channels), np.uint8)
     for place, path in enumerate(files):
         images[place] = _read(path, shape, network).reshape(height, width, channels)
-    return np.ascontiguousarray(np.moveaxis(images, -1, 1))
+    images = np.ascontiguousarray(np.moveaxis(images, -1, 1))
+    images.setflags(write=False)
+    return images
 
 
 def _read(path: Path, shape: tuple[int, int, int], network: str) -> NDArray[np.uint8]:
