@@ -15,7 +15,7 @@ from accel.interchange.datasets import NAMES, load
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
-from reports.explore import command
+from reports.explore import command as explore_command
 from reports.measure import float_error_rate
 from reports.results import Results
 from reports.sources import Source, far, range_of, source_if_any, source_of
@@ -123,8 +123,8 @@ class TestExplore:
     @pytest.fixture(autouse=True)
     def undrawn(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Draw nothing, which takes seconds and is no matter here."""
-        monkeypatch.setattr(command.figures, "render", lambda results: {})
-        monkeypatch.setattr(command, "page", lambda results, drawn: b"")
+        monkeypatch.setattr(explore_command.figures, "render", lambda results: {})
+        monkeypatch.setattr(explore_command, "page", lambda results, drawn: b"")
 
     def explored(self, work: Path, out: Path, data: Path) -> str:
         """Explore one version at one pair of word lengths and return what is said."""
