@@ -14,9 +14,12 @@ from accel.interchange import zoo
 from accel.interchange.datasets import NAMES, load
 from accel.program import Program
 from accel.pruned import PrunedNetwork
-from accel.quantize import Widths, lower
+from accel.quantize import Calibration, Widths, lower
+from reports.bitwidth import run as bitwidth_run
 from reports.explore import command as explore_command
 from reports.measure import float_error_rate
+from reports.pruning_study import run as pruning_run
+from reports.quantizing import Workbench
 from reports.results import Results
 from reports.sources import Source, far, range_of, source_if_any, source_of
 
@@ -289,3 +292,17 @@ def test_a_source_goes_to_another_folder(work: Path, tmp_path: Path, monkeypatch
     with pytest.raises(FileNotFoundError):
         source.load("test")
     assert Source(source.taker, "digits", None).anywhere().data == "digits"
+
+
+def test_points_of_studies_are_of_their_images(work: Path) -> None:
+    """A study of own data keeps its points by the images' content, one of a known data set by the network alone."""
+    source = source_of("net", PrunedNetwork.load(work / "net.espalier"), str(work / "bars.npz"), None)
+    images = {split: source.load(split) for split in ("train", "validation", "test")}
+    others = {**images, "test": images["validation"]}
+    network = PrunedNetwork.load(work / "net.espalier")
+    assert len({pruning_run._digest(network, x) for x in (images, others, {})}) == 3
+    calibration = Calibration(replace(network, data="bars.npz"), images["train"].pixels())
+    versions = [bitwidth_run.Version(Workbench(calibration, images["validation"]), x) for x in (images, others)]
+    assert len({bitwidth_run._digest(version) for version in versions}) == 2
+    known = Workbench(replace(calibration, pruned=replace(network, data="digits")), images["validation"])
+    assert len({bitwidth_run._digest(bitwidth_run.Version(known, x)) for x in (images, others)}) == 1
