@@ -355,7 +355,7 @@ def study_bitwidth(**arguments: Any) -> None:
 def import_(**arguments: Any) -> None:
     """Read an ONNX file: a float network, or a Program if it is quantised (QONNX, QDQ) or --data are given.
 
-    These images are calibrated with, and what later commands ask for: `--data` there says where they are.
+    Without --data nothing is quantised; with them steps are found from the training images.
 
     What cannot be represented exactly is refused, with the node, the attribute and the reason.
 
