@@ -199,7 +199,7 @@ class TestRefusals:
         sound = path.read_bytes()
         for damaged in (sound[:200], b"", b"PK" + sound[9:], b"\x93NUMPY", sound[:500] + b"x" + sound[501:]):
             path.write_bytes(damaged)
-            with pytest.raises(EspalierError, match="own.npz: "):
+            with pytest.raises(EspalierError, match=r"own\.npz: "):
                 open_own(path, TAKER)
 
     def refused(self, folder: Path, words: str, taker: Taker = TAKER) -> None:
