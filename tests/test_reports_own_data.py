@@ -249,7 +249,7 @@ class TestBadData:
         ("command", "arrays", "words"),
         [
             ("run", {"images": IMAGES}, "own.npz: its test images have no labels, which error rates need"),
-            ("report", {"images": IMAGES}, "own.npz: its test images have no labels, which error rates need"),
+            ("report", {"images": IMAGES}, "own.npz: its validation images have no labels, which error rates need"),
             ("run", {"images": IMAGES[:, :4], "labels": LABELS}, "takes images of shape (1, 6, 6), those of "),
             ("run", {"images": IMAGES, "labels": LABELS * 0}, "own.npz: all test labels are 0; images of at least two"),
             ("quantize", {"images": IMAGES, "labels": LABELS[1:]}, "own.npz: 120 images but 119 of 'labels'; counts"),
