@@ -34,12 +34,8 @@ def _option(*names: str, help: str, **settings: Any) -> Decorator:
 
 
 network_argument = click.argument("network")
-data_dir_option = _option(
-    "--data-dir", envvar="ESPALIER_DATA", help="Folder that holds mnist/, fashion-mnist/, cifar-10-batches-bin/."
-)
-train_threads_option = _option(
-    "--train-threads", type=click.IntRange(1, 1024), default=1, help="Of retraining: part of it."
-)
+data_dir_option = _option("--data-dir", envvar="ESPALIER_DATA", help="Folder with mnist/, fashion-mnist/, ...")
+train_threads_option = _option("--train-threads", type=click.IntRange(1, 1024), default=1, help="Of retraining.")
 data_option = _option("--data", help="A known data set, an .npz or a folder of class folders; its own by default.")
 threads_option = _option("--threads", type=click.IntRange(1), help="Threads of the engine; all processors by default.")
 images_option = _option("--images", type=click.IntRange(1), help="How many images; all by default.")
@@ -354,8 +350,6 @@ def study_bitwidth(**arguments: Any) -> None:
 @_option("--out", "-o", type=FILE, required=True, help="The network or Program to write.")
 def import_(**arguments: Any) -> None:
     """Read an ONNX file: a float network, or a Program if it is quantised (QONNX, QDQ) or --data are given.
-
-    Without --data nothing is quantised; with them steps are found from the training images.
 
     What cannot be represented exactly is refused, with the node, the attribute and the reason.
 
