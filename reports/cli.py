@@ -35,9 +35,9 @@ def _option(*names: str, help: str, **settings: Any) -> Decorator:
 
 
 network_argument = click.argument("network")
-data_dir_option = _option(
-    "--data-dir", envvar="ESPALIER_DATA", help="Folder that holds mnist/, fashion-mnist/, cifar-10-batches-bin/."
-)
+data_dir_option = _option("--data-dir", envvar="ESPALIER_DATA", help="Folder with mnist/, fashion-mnist/, ...")
+train_threads_option = _option("--train-threads", type=click.IntRange(1, 1024), default=1, help="Of retraining.")
+data_option = _option("--data", help="A known data set, an .npz or a folder of class folders; its own by default.")
 threads_option = _option("--threads", type=click.IntRange(1), help="Threads of the engine; all processors by default.")
 images_option = _option("--images", type=click.IntRange(1), help="How many images; all by default.")
 json_option = _option("--json", "json_file", type=FILE, help="Also write the numbers to this file.")
@@ -51,6 +51,11 @@ formats_option = _option(
     "--formats", type=FILE, help="TOML: ap_fixed formats layer by layer; `espalier quantize --help` shows one."
 )
 pattern_option = _option("--pattern", help="Which version of a zoo network, or how to prune a dense file.")
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say where its images are."""
+    return data_option(data_dir_option(command))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -73,7 +78,7 @@ def app() -> None:
 @sram_option
 @technology_option
 @images_option
-@data_dir_option
+@data_options
 @threads_option
 def report(**arguments: Any) -> int:
     """Measure accuracy, memory, MACs and cycles against word length, for each pattern.
@@ -99,7 +104,7 @@ def report(**arguments: Any) -> int:
 @technology_option
 @depth_options
 @json_option
-@data_dir_option
+@data_options
 def size(**arguments: Any) -> int:
     """Count bits and MACs layer by layer; on an array also cycles, memory blocks, energy, and what binds.
 
@@ -139,8 +144,9 @@ def size(**arguments: Any) -> int:
 @_option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of retraining.")
 @_option("--out", "-o", type=FILE, required=True, help="The Program to write.")
 @json_option
-@data_dir_option
+@data_options
 @threads_option
+@train_threads_option
 def quantize(**arguments: Any) -> None:
     """Turn a network into a Program: integers, indices, requantisation.
 
@@ -166,7 +172,6 @@ def quantize(**arguments: Any) -> None:
 @_option("--select", default="magnitude", show_default=True, help="particle-filter, best-of-n, activation-sum, random.")
 @_option("--start", type=click.Choice(STARTS), default="random", show_default=True, help="Of a particle filter.")
 @_option("--budget", type=click.IntRange(1), default=100, show_default=True, help="Evaluations of a search.")
-@_option("--data", help="Data set; the one that the network was trained on by default.")
 @_option("--validation-images", type=click.IntRange(1), default=1000, show_default=True, help="That a search sees.")
 @_option("--spare", multiple=True, help="Layer to leave dense, repeatable; the first convolution and the last layer.")
 @_option("--rounds", type=click.IntRange(1), default=1, show_default=True, help="Prune and retrain so many times.")
@@ -178,10 +183,11 @@ def quantize(**arguments: Any) -> None:
 @_option("--batch-size", type=int, help="Of retraining; the zoo's by default.")
 @_option("--checkpoint", type=click.Path(path_type=Path, file_okay=False), help="Folder to stop and resume with.")
 @_option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the search and of retraining.")
-@_option("--threads", type=click.IntRange(1), help="Threads of PyTorch; all processors by default.")
+@train_threads_option
+@_option("--threads", type=click.IntRange(1, 1024), help="Of what chooses and judges; all processors by default.")
 @_option("--out", "-o", type=FILE, required=True, help="The pruned network to write.")
 @json_option
-@data_dir_option
+@data_options
 def prune(**arguments: Any) -> None:
     """Prune a dense network, retrain it, and say what that did to its error rate.
 
@@ -215,7 +221,7 @@ def prune(**arguments: Any) -> None:
 @_option("--out", "-o", type=click.Path(path_type=Path, file_okay=False), help="Folder; explore/NETWORK by default.")
 @_option("--draw", is_flag=True, help="Measure nothing: write the figures and the page of results.json.")
 @json_option
-@data_dir_option
+@data_options
 def explore(**arguments: Any) -> int:
     """Find the design to build: pattern x ratio x word lengths x array within a budget of errors, memory and time.
 
@@ -229,11 +235,10 @@ def explore(**arguments: Any) -> int:
 
 @app.command()
 @click.argument("program", type=FILE)
-@_option("--data", help="Data set; the one that the Program was made for by default.")
 @_option("--split", default="test", show_default=True, help="train, validation or test.")
 @images_option
 @json_option
-@data_dir_option
+@data_options
 @threads_option
 def run(**arguments: Any) -> None:
     """Run a Program bit for bit: error rate and images per second.
@@ -249,7 +254,7 @@ def run(**arguments: Any) -> None:
 @_option("--images", type=click.IntRange(1), default=2, show_default=True, help="Test images in the testbench.")
 @_option("--out", "-o", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 @depth_options
-@data_dir_option
+@data_options
 def rtl(**arguments: Any) -> None:
     """Write Verilog for an array, a Program's memory contents, expected outputs and a self-checking testbench.
 
@@ -266,7 +271,7 @@ def rtl(**arguments: Any) -> None:
 @_option("--stall", type=float, default=0.0, show_default=True, help="Share of cycles that hold the output back.")
 @_option("--out", "-o", type=click.Path(path_type=Path), help="Keep the build in this folder.")
 @depth_options
-@data_dir_option
+@data_options
 def verify(**arguments: Any) -> int:
     """Simulate the hardware; compare every output bit with the golden model and the cycles with the closed form.
 
@@ -307,7 +312,7 @@ def study() -> None:
 @_option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Seeds of each point.")
 @_option("--quick", is_flag=True, help="A few points only, of any network, to see that all of it works.")
 @_option("--draw", is_flag=True, help="Measure nothing more: write the figures and the page of what is there.")
-@data_dir_option
+@data_options
 def study_pruning(**arguments: Any) -> None:
     """Sweep granularity x selector x ratio, before and after retraining (PyTorch), for a network of the zoo.
 
@@ -323,7 +328,7 @@ def study_pruning(**arguments: Any) -> None:
 @_option("--out", "-o", type=click.Path(path_type=Path, file_okay=False), help="Folder; study/NETWORK by default.")
 @_option("--quick", is_flag=True, help="A few points only, of any network, to see that all of it works.")
 @_option("--draw", is_flag=True, help="Measure nothing: write the figures and the page of results.json.")
-@data_dir_option
+@data_options
 @threads_option
 def study_bitwidth(**arguments: Any) -> None:
     """Measure error against word length by every method, group by group, allocated, retrained (PyTorch).
@@ -337,8 +342,8 @@ def study_bitwidth(**arguments: Any) -> None:
 
 @app.command("import")
 @click.argument("model", type=FILE)
-@_option("--data", type=FILE, help="Images (.npz) as the model takes them: quantise a float network with these.")
-@_option("--dataset", help="Data set that the network was trained on, for later commands.")
+@_option("--dataset", hidden=True, help="Known data set that later commands use without --data.")
+@data_options
 @weight_bits_option
 @signal_bits_option
 @_option("--input-bits", type=int, default=8, show_default=True, help="Bits of a pixel.")

@@ -3,7 +3,7 @@
 A design is what `accel.cost.Estimate` says; here it has no objects left, so that figures and pages need nothing else.
 """
 
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, fields
 from typing import Any
 
 
@@ -89,6 +89,16 @@ class Design:
             "memories": [astuple(memory) for memory in self.memories],
             "layers": [astuple(layer) for layer in self.layers],
         }
+
+
+def named(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what `Design.record` gave with the names of its rows' values."""
+    kinds: tuple[tuple[str, type[Any]], ...] = (("memories", MemoryDesign), ("layers", LayerDesign))
+    rows = {
+        name: [dict(zip((x.name for x in fields(kind)), row, strict=True)) for row in record[name]]
+        for name, kind in kinds
+    }
+    return record | rows
 
 
 @dataclass(frozen=True)

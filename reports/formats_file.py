@@ -1,13 +1,14 @@
 """The file of `--formats`: TOML, a table for each layer, formats as HLS writes them."""
 
-import tomllib
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Any
 
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.network import INPUT
 from accel.quantize import Formats
+from accel.records import parse_toml, reading, text_of
 
 KEYS = ("weight", "output")
 
@@ -22,14 +23,9 @@ def read_formats(path: Path) -> Formats:
     OSError
         The file cannot be read.
     """
-    try:
-        record = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise EspalierError(f"{path}: is no TOML: {error}") from error
-    try:
-        return _formats(record)
-    except EspalierError as error:
-        raise EspalierError(f"{path}: {error}") from error
+    text = text_of(path)
+    with reading(path):
+        return _formats(parse_toml(text))
 
 
 def _formats(record: dict[str, Any]) -> Formats:
@@ -40,7 +36,7 @@ def _formats(record: dict[str, Any]) -> Formats:
             continue
         if not isinstance(given, dict):
             raise EspalierError(
-                f'{name}: expected a table [{name}] with weight = "ap_fixed<...>" or output, got {given!r}'
+                f'{name}: expected a table [{name}] with weight = "ap_fixed<...>" or output, got {shortened(given)}'
             )
         for key, text in given.items():
             if key not in KEYS:
@@ -51,8 +47,8 @@ def _formats(record: dict[str, Any]) -> Formats:
 
 def _format(where: str, text: Any) -> FixedFormat:
     if not isinstance(text, str):
-        raise EspalierError(f'{where}: expected a text such as "ap_fixed<8,3,AP_RND_CONV,AP_SAT>", got {text!r}')
-    try:
+        raise EspalierError(
+            f'{where}: expected a text such as "ap_fixed<8,3,AP_RND_CONV,AP_SAT>", got {shortened(text)}'
+        )
+    with reading(where):
         return FixedFormat.parse(text)
-    except EspalierError as error:
-        raise EspalierError(f"{where}: {error}") from error

@@ -1,6 +1,7 @@
 """The commands that concern hardware: make it, and prove it against the golden model."""
 
 import re
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ from accel.interchange import datasets
 from accel.program import Program
 from reports import output
 from reports.progress import bar
+from reports.sources import check_range, source_if_any
 from rtl import simulators
 from rtl.assemble import signal_formats
 from rtl.emit import Job, emit
@@ -53,12 +55,18 @@ def parse_array(text: str, program: Program, depths: Mapping[str, int] | None = 
 
 
 def rtl(
-    program: Path, array: str, out: Path, images: int, data_dir: str | None, depths: Mapping[str, int] | None = None
+    program: Path,
+    array: str,
+    out: Path,
+    images: int,
+    data: str | None,
+    data_dir: str | None,
+    depths: Mapping[str, int] | None = None,
 ) -> None:
     """Write Verilog, memory contents, expected outputs and the testbench into the folder `out`."""
     loaded = Program.load(program)
     mac_array = parse_array(array, loaded, depths)
-    job = _job(loaded, mac_array, images, data_dir)
+    job = _job(loaded, mac_array, _codes(str(program), loaded, images, data, data_dir))
     output.write_folder(out, emit([job], mac_array))
     print(
         f"{out}: {array} array for {loaded.name}, {loaded.pattern}; {job.cycles:,} cycles an image, "
@@ -73,6 +81,7 @@ def verify(
     simulator: str,
     stall: float,
     out: Path | None,
+    data: str | None,
     data_dir: str | None,
     depths: Mapping[str, int] | None = None,
 ) -> int:
@@ -82,7 +91,7 @@ def verify(
         raise EspalierError(f"--stall {stall}: expected a share of cycles, at least 0 and below 1")
     loaded = Program.load(program)
     mac_array = parse_array(array, loaded, depths)
-    job = _job(loaded, mac_array, images, data_dir)
+    job = _job(loaded, mac_array, _codes(str(program), loaded, images, data, data_dir))
     start = time.perf_counter()
     if simulator == "amaranth":
         outcome = _in_amaranth(job, mac_array, stall)
@@ -147,9 +156,20 @@ def synthesize_both(
         return dict(zip(arrays, results, strict=True))
 
 
-def _job(program: Program, array: MacArray, images: int, data_dir: str | None) -> Job:
-    data = datasets.load(program.data, "test", data_dir).take(images)
-    codes = program.input_signal.encode(data.pixels())
+def _codes(name: str, program: Program, images: int, data: str | None, data_dir: str | None) -> NDArray[np.int64]:
+    """Return the codes (images, C, H, W) of the first test images; random ones, said so, where there are none."""
+    source = source_if_any(name, program, data, data_dir)
+    if source is None:
+        signal = program.input_signal.format
+        print(f"note: {name}: without images (--data) random ones are run (seed 0)", file=sys.stderr)
+        shape = (images, *program.input_shape)
+        return np.random.default_rng(0).integers(signal.min_code, signal.max_code, shape, endpoint=True)
+    found = source.load("test", labelled=False)
+    check_range(found, program, program.name)
+    return program.input_signal.encode(found.take(images).pixels())
+
+
+def _job(program: Program, array: MacArray, codes: NDArray[np.int64]) -> Job:
     return Job(program, codes, golden.run(program, codes)[program.output], total_cycles(program, array))
 
 

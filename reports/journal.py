@@ -1,19 +1,26 @@
-"""Results on the disk as they come: one JSON object a line, so that a study that was stopped goes on where it was."""
+"""Results on the disk as they come: one JSON object a line, so that a study that was stopped goes on where it was.
+
+Each line carries its own digest. One that was changed is noted and forgotten: what it said is measured again.
+"""
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from accel.errors import EspalierError
 from accel.files import write_whole
+from accel.records import parse_json, reading, sealed, unsealed
 
 Record = dict[str, Any]
+MOST_BYTES = 1 << 27  # of a file; a line takes 200 to 20,000
+MOST_LINE_BYTES = 1 << 24
 
 
 class Journal:
-    """A file of records; a last line that was cut short does not count.
+    """A file of records; lines whose digest is not that of what they say do not count.
 
     Parameters
     ----------
@@ -22,15 +29,31 @@ class Journal:
     what : str
         What a record is, for errors.
     repair : bool
-        Whether a line that was cut short is taken off the file too; not while somebody else may be writing it.
+        Whether such lines are taken off the file too; not while somebody else may be writing it.
+
+    Raises
+    ------
+    EspalierError
+        The file has more than `MOST_BYTES`.
     """
 
     def __init__(self, path: Path, what: str, repair: bool = True) -> None:
         self.path, self.what = path, what
+        if path.exists() and path.stat().st_size > MOST_BYTES:
+            raise EspalierError(f"{path}: has more than {MOST_BYTES:,} bytes; delete it to start anew")
         whole = path.read_bytes() if path.exists() else b""
-        self._sound = whole[: whole.rfind(b"\n") + 1]
-        if self._sound != whole and repair:
-            write_whole(path, self._sound)
+        *lines, rest = whole.split(b"\n")  # behind the last line end is what was cut short, or nothing
+        self._records: dict[int, Record] = {}
+        for number, line in enumerate(lines, start=1):
+            try:
+                with reading(f"{path}: line {number}"):
+                    if len(line) > MOST_LINE_BYTES:
+                        raise EspalierError(f"has more than {MOST_LINE_BYTES:,} bytes")
+                    self._records[number] = unsealed(parse_json(line))
+            except EspalierError as error:
+                print(f"note: {error}; what it said is measured again", file=sys.stderr)
+        if repair and (rest or len(self._records) < len(lines)):
+            write_whole(path, b"".join(lines[number - 1] + b"\n" for number in self._records))
 
     def read(self, take: Callable[[Record], None]) -> None:
         """Give `take` each record that the file held when it was opened.
@@ -38,19 +61,23 @@ class Journal:
         Raises
         ------
         EspalierError
-            A line is no record, or `take` stumbles over it.
+            `take` stumbles over a record.
         """
-        for number, line in enumerate(self._sound.splitlines(), start=1):
-            try:
-                take(json.loads(line))
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
-                raise EspalierError(f"{self.path}: line {number} is no {self.what}: {error}") from error
+        for number, record in self._records.items():
+            with reading(f"{self.path}: line {number} is no {self.what}"):
+                take(record)
 
     def add(self, record: Record) -> Record:
-        """Put a record on the disk before returning it, as it will be read."""
-        text = json.dumps(record)
+        """Put a record on the disk before returning it, as it will be read.
+
+        Raises
+        ------
+        EspalierError
+            A number is not finite.
+        """
+        text = json.dumps(sealed(record))
         with self.path.open("ab") as file:
             file.write(text.encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        return dict(json.loads(text))
+        return unsealed(json.loads(text))

@@ -17,8 +17,10 @@ import click
 
 from accel.array import MacArray
 from accel.files import write_whole
+from accel.records import parse_json, sealed, unsealed
 from reports import output
 from reports.progress import bar
+from reports.versioned import saved
 from rtl.synthesis import fingerprint, synthesize
 
 STUDY = Path(__file__).parent / "studies" / "synthesis"
@@ -51,7 +53,7 @@ def make(out: Path) -> None:
     path = out / "results.json"
     with output.writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        found = json.loads(path.read_text())["builds"] if path.exists() else {}
+        found = saved(path, lambda text: unsealed(parse_json(text)))["builds"] if path.exists() else {}
     wanted = {_name(array): array for both in ARRAYS for array in (both, replace(both, list_entries=0))}
     prints = {name: fingerprint(array) for name, array in wanted.items()}
     done = {name: found[name] for name in wanted if found.get(name, {}).get("fingerprint") == prints[name]}
@@ -76,7 +78,7 @@ def _built(array: MacArray) -> dict[str, Any]:
 
 
 def _write(out: Path, builds: Mapping[str, Mapping[str, Any]]) -> None:
-    write_whole(out / "results.json", (json.dumps({"builds": builds}, indent=1) + "\n").encode())
+    write_whole(out / "results.json", (json.dumps(sealed({"builds": builds}), indent=1) + "\n").encode())
     lines = [_row(name, build, builds.get(name.replace("sparse", "dense"))) for name, build in builds.items()]
     write_whole(out / "README.md", (HEAD + "".join(lines)).encode())
 

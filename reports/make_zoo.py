@@ -6,6 +6,9 @@
 needs PyTorch (the extra ``train``). Networks are initialised from seed 0 and trained on the training split; the error
 rates of ``zoo.json`` are those of the float networks on the test split, at which no decision was made. Stopped runs
 go on where they were: trainings keep checkpoints, finished versions stay.
+
+The networks that are shipped were trained when the number of threads was still PyTorch's own choice and not part of a
+recipe: what is made today is repeatable to the bit on one machine, but not those bits.
 """
 
 import json
@@ -64,7 +67,7 @@ def make(name: str, data_dir: str | None, out: Path, only: Collection[str] = ())
 
 def _trained(name: str, entry: Entry, splits: dict[str, Dataset], checkpoints: Path) -> PrunedNetwork:
     start = train.initialize(ARCHITECTURES[name](), np.random.default_rng(SEED))
-    return _fit(PrunedNetwork(start, data=entry.data), entry.dense, splits, checkpoints / "dense.pt")
+    return _fit(PrunedNetwork(start, data=entry.data), entry.dense, splits, checkpoints / "dense.checkpoint")
 
 
 def _pruned(
@@ -74,11 +77,11 @@ def _pruned(
     lasso = entry.lassos.get(label, Lasso(0))
 
     def retrain(pruned: PrunedNetwork) -> PrunedNetwork:
-        return _fit(pruned, entry.retrain, splits, checkpoints / f"{stem}-{next(stage)}.pt")
+        return _fit(pruned, entry.retrain, splits, checkpoints / f"{stem}-{next(stage)}.checkpoint")
 
     def sparsify(pruned: PrunedNetwork, groups: Groups) -> PrunedNetwork:
         recipe = sparsifying(entry.retrain, lasso.epochs, lasso.strength)
-        return _fit(pruned, recipe, splits, checkpoints / f"{stem}-{next(stage)}.pt", groups)
+        return _fit(pruned, recipe, splits, checkpoints / f"{stem}-{next(stage)}.checkpoint", groups)
 
     return prune(dense, label, entry.ratios[label], retrain, sparsify=sparsify if lasso.epochs else None)
 

@@ -1,7 +1,6 @@
 """Writing results: everything is made first, then put in place, so that nothing stays half-written."""
 
 import contextlib
-import json
 import os
 import shutil
 import tempfile
@@ -11,6 +10,7 @@ from typing import Any
 
 from accel.errors import EspalierError
 from accel.files import write_whole
+from accel.records import json_text
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -75,6 +75,6 @@ def working_folder(folder: Path | None) -> Iterator[Path]:
 
 
 def write_json(path: Path, record: Any) -> None:
-    """Write `record` as JSON, whole or not at all."""
+    """Write `record` as JSON, whole or not at all; raise EspalierError if a number in it is not finite."""
     with writing(path):
-        write_whole(path, (json.dumps(record, indent=1) + "\n").encode())
+        write_whole(path, (json_text(record, indent=1) + "\n").encode())

@@ -3,22 +3,22 @@
 Format history: 1, the first; 2, cycles and utilization on an array; 3, designs at every pair of word lengths (memory
 blocks, where the cycles go, stalls, energy), which layers have their cycles in now, break-even densities, FFT, and the
 technology, clock and DRAM that they are of; patterns that were left out, in files that have them; 4, error rates on
-validation images, by which a point is recommended, and the clock that the technology reaches; the memories of the
-generated hardware, entries, taps and layers instead of an index, and the bits of each layer in them.
+validation images, by which a point is recommended, the clock that the technology reaches, and a digest; the memories of
+the generated hardware, entries, taps and layers instead of an index, and the bits of each layer in them.
 """
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 
 from accel.cost import ProgramCost
 from accel.interchange.zoo import DENSE
+from accel.records import record_of
 from reports import choosing
 from reports.choosing import Budget, Limit
-from reports.designs import BreakEven, Design
-from reports.versioned import Kind, record_of
+from reports.designs import BreakEven, Design, named
+from reports.spreadsheet import csv_text
+from reports.versioned import Kind
 
 KIND = Kind("espalier-report", 4, "the results of an espalier report")
 
@@ -224,16 +224,12 @@ class Results:
     @classmethod
     def from_json(cls, text: str) -> "Results":
         """Return the results that `to_json` wrote; raises EspalierError if they are something else."""
-        return KIND.read(text, lambda record: record_of(cls, record))
+        return KIND.read(text, lambda record: record_of(cls, record | {"designs": [*map(named, record["designs"])]}))
 
     def to_csv(self) -> str:
         """Return one line a point, without the layers."""
         names = [field.name for field in fields(Point) if field.name != "layers"]
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows([getattr(point, name) for name in names] for point in self.points)
-        return text.getvalue()
+        return csv_text(names, ([getattr(point, name) for name in names] for point in self.points))
 
 
 def layer_rows(cost: ProgramCost, ffts: Mapping[str, int] | None = None) -> tuple[LayerRow, ...]:

@@ -1,6 +1,5 @@
 """Retraining as commands do it: the zoo's recipe for a network, with a progress bar. PyTorch is loaded only here."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,7 +20,7 @@ class Trainer(Protocol):
     def __call__(self, pruned: PrunedNetwork, groups: Groups | None = None) -> PrunedNetwork: ...
 
 
-def recipe(network: str, epochs: int, threads: int | None = None, **changes: Any) -> "Recipe":
+def recipe(network: str, epochs: int, **changes: Any) -> "Recipe":
     """Return the zoo's way to retrain `network`, or the usual one for networks that it does not have.
 
     Parameters
@@ -29,8 +28,6 @@ def recipe(network: str, epochs: int, threads: int | None = None, **changes: Any
     network : str
     epochs : int
         At least 1.
-    threads : int, optional
-        Of PyTorch; works if PyTorch was not loaded before.
     changes
         Other fields of the recipe; None stands for what the zoo has.
 
@@ -39,8 +36,6 @@ def recipe(network: str, epochs: int, threads: int | None = None, **changes: Any
     EspalierError
         PyTorch is not there, or a field is out of its range.
     """
-    if threads:
-        os.environ["OMP_NUM_THREADS"] = str(threads)
     from accel.train import Recipe
     from reports.recipes import ENTRIES
 
@@ -69,7 +64,7 @@ def trainer(recipe: "Recipe", images: Dataset, checkpoints: Path | None = None, 
         nonlocal calls
         calls += 1
         what = "sparsifying" if groups is not None else "retraining"
-        path = checkpoints / f"{what}-{calls}.pt" if checkpoints else None
+        path = checkpoints / f"{what}-{calls}.checkpoint" if checkpoints else None
         with training_bar(f"{pruned.network.name}, {what}", recipe, images, quiet) as report:
             return train.fit(pruned, pixels, images.labels, recipe, groups=groups, checkpoint=path, progress=report)
 

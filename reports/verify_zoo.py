@@ -24,8 +24,10 @@ from accel.cost import total_cycles
 from accel.files import write_whole
 from accel.interchange import datasets, zoo
 from accel.quantize import Widths, lower
+from accel.records import parse_json, sealed, unsealed
 from reports import output
 from reports.progress import bar
+from reports.versioned import saved
 from rtl import simulators
 from rtl.emit import TOP, Job, emit
 from rtl.simulate import output_rows, simulate
@@ -86,7 +88,7 @@ def make(data_dir: str | None, images: int, simulated: int, out: Path) -> int:
     path = out / "results.json"
     with output.writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        done = json.loads(path.read_text())["programs"] if path.exists() else {}
+        done = saved(path, lambda text: unsealed(parse_json(text)))["programs"] if path.exists() else {}
     cases = [case for network in NETWORKS for case in _cases(network, data_dir, images)]
     done = {case.name: _kept(case, done.get(case.name, {})) for case in cases}
     _in_verilator(cases, done, out)
@@ -164,7 +166,7 @@ def _simulated(job: Job) -> dict[str, int]:
 
 def _write(out: Path, done: Mapping[str, Mapping[str, Any]]) -> None:
     record = {"array": asdict(ARRAY), "weight_bits": WEIGHT_BITS, "signal_bits": SIGNAL_BITS, "programs": done}
-    write_whole(out / "results.json", (json.dumps(record, indent=1) + "\n").encode())
+    write_whole(out / "results.json", (json.dumps(sealed(record), indent=1) + "\n").encode())
     head = HEAD.format(networks=" and ".join(NETWORKS), widths=", ".join(map(str, WEIGHT_BITS)))
     lines = [_line(run, [runs[run] for runs in done.values() if run in runs]) for run in (*RUNS, SIMULATED)]
     write_whole(out / "README.md", (head + "".join(lines)).encode())

@@ -249,6 +249,6 @@ def made_results(*points: Point, **values: Any) -> Results:
         not_on_array="",
         points=points,
         designs=made_designs(points),
-        break_even=(BreakEven("2:4", "fc2", (30, 30, 1), 2 / 3, (2, 8), {"bitmap": [0.5, 0.875], "csr": [0, 0.25]}),),
+        break_even=(BreakEven("2:4", "fc2", (30, 30, 1), 2 / 3, (2, 8), {"bitmap": [0.5, 0.875], "csr": [0.0, 0.25]}),),
     )
     return replace(results, **values)

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch (extra train
 from networks import chain, residual  # noqa: E402
 from retraining import IMAGES, LABELS, lowered, parts, pruned  # noqa: E402
 
+from accel import archive  # noqa: E402
 from accel.errors import EspalierError  # noqa: E402
 from accel.fixedpoint import Overflow  # noqa: E402
 from accel.network import Linear, Network, ReLU, Window  # noqa: E402
@@ -18,6 +19,7 @@ from accel.program import MacLayer, MaxPoolLayer, Program  # noqa: E402
 from accel.pruned import PrunedNetwork  # noqa: E402
 from accel.quantize import Steps, Widths, l2_step, lower, power_of_two_step  # noqa: E402
 from accel.train import Progress, Recipe, Retrained, StepRule, fit, quantized, retrain_quantized  # noqa: E402
+from accel.train.checkpoint import KIND, State  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -69,9 +71,8 @@ class TestRepeating:
         path, how = tmp_path / "run.checkpoint", RULES["learn"]
         with pytest.raises(StopTrainingError):
             retrain(**how, checkpoint=path, progress=stop_at(BATCHES))
-        state = torch.load(path, weights_only=True)
-        state["module"]["signal_steps.tensors.0"] *= 1.5
-        torch.save(state, path)
+        state, step = archive.load(path, KIND, (State,)), "signal_steps.tensors.0"
+        archive.save(path, KIND, replace(state, module={**state.module, step: 1.5 * state.module[step]}))
         assert parts(retrain(**how, checkpoint=path)) != parts(retrain(**how))
 
     def test_a_checkpoint_of_another_quantisation_is_refused(self, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commandline import espalier
+from sealing import resealed
 
 from accel.errors import EspalierError
 from accel.network import Conv2d, Linear
@@ -80,17 +81,16 @@ class TestFormat:
     @pytest.mark.parametrize(
         ("change", "said"),
         [
-            ({"version": 2}, "expected espalier-bench version 1, got espalier-bench version 2"),
-            ({"format": "x"}, "expected espalier-bench version 1, got x version 1"),
-            ({"networks": [{}]}, r"networks\[0\]: the field network is missing"),
-            ({"roof": "high"}, "roof: expected a number, got 'high'"),
+            ({"version": 1}, "expected espalier-bench version 2, got espalier-bench version 1"),
+            ({"format": "x"}, "expected espalier-bench version 2, got x version 2"),
+            ({"networks": [{}]}, r"networks\[0\]: Object missing required field network"),
+            ({"roof": "high"}, "roof: Expected float, got str"),
         ],
     )
     def test_something_else_is_refused(self, change: dict[str, Any], said: str) -> None:
         """Another version, another file, a part missing or of another type: one line."""
-        record = {**json.loads(results().to_json()), **change}
         with pytest.raises(EspalierError, match=said):
-            Results.from_json(json.dumps(record))
+            Results.from_json(resealed(json.loads(results().to_json()), **change))
 
 
 class TestPage:

@@ -16,12 +16,12 @@ from accel.cost import cost_of
 from accel.errors import EspalierError
 from accel.interchange import datasets, zoo
 from accel.quantize import Calibration, Widths, groups_of
-from reports import measure
 from reports.bitwidth import run
 from reports.bitwidth.definition import ALLOCATION, L2, RETRAINED, SEARCHED, Study, Target, Task
 from reports.bitwidth.index import index, main
 from reports.bitwidth.results import Point, Results
 from reports.quantizing import Workbench
+from reports.sources import source_of
 from reports.study import POINTS
 
 COMMAND = ("study", "bitwidth", "digits", "--quick", "--out")
@@ -49,7 +49,7 @@ class TestResults:
 
     def test_a_point_is_what_the_engine_says(self, results: Results) -> None:
         """Error rate and memory of uniform widths are those of the Program that the library lowers."""
-        images = measure.calibration_images("digits", "digits", None).pixels()
+        images = source_of("digits", zoo.load("digits"), None, None).calibration().pixels()
         test = datasets.load("digits", "test")
         bench = Workbench(Calibration(zoo.load("digits"), images), test)
         for bits in (2, 5):
@@ -86,7 +86,7 @@ class TestResults:
         """What is written reads the same; another version or something else is refused."""
         text = results.to_json()
         assert Results.from_json(text) == results
-        for wrong in (text.replace('"version": 1', '"version": 2', 1), "[]", "{"):
+        for wrong in (text.replace('"version": 2', '"version": 3', 1), "[]", "{"):
             with pytest.raises(EspalierError):
                 Results.from_json(wrong)
 
@@ -191,5 +191,5 @@ def test_bad_input(tmp_path: Path) -> None:
     """A network without a study, and a folder without results, are told in one line; nothing is written."""
     line = complaint("study", "bitwidth", "digts", "--out", tmp_path / "o")
     assert line.startswith("unknown study 'digts': did you mean 'digits'?")
-    assert complaint("study", "bitwidth", "digits", "--draw", "--out", tmp_path / "o").startswith("cannot write to ")
+    assert complaint("study", "bitwidth", "digits", "--draw", "--out", tmp_path / "o").startswith("cannot read ")
     assert contents(tmp_path) == {}

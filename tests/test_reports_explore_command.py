@@ -20,6 +20,8 @@ from accel.interchange import datasets, zoo
 from accel.quantize import Widths, lower
 from reports import measure
 from reports.explore.results import Results
+from reports.explore.store import opened
+from reports.sources import source_of
 from sim.engine import compile_program
 
 NETWORK = ("explore", "digits")
@@ -65,7 +67,7 @@ class TestWhatItFinds:
     def test_measured_and_counted(self, results: Results) -> None:
         """Errors are those of the engine on all validation images, memory and cycles those of the Program."""
         validation = datasets.load("digits", "validation")
-        calibration = measure.calibration_images("digits", "digits", None).pixels()
+        calibration = source_of("digits", zoo.load("digits"), None, None).calibration().pixels()
         for point in results.points[::3]:
             program = lower(zoo.load("digits", point.version), Widths(*point.setting[1:]), calibration)
             codes = program.input_signal.encode(validation.pixels())
@@ -80,7 +82,7 @@ class TestWhatItFinds:
         chosen, test = results.recommended, datasets.load("digits", "test")
         assert chosen is not None
         assert results.verified is not None
-        calibration = measure.calibration_images("digits", "digits", None).pixels()
+        calibration = source_of("digits", zoo.load("digits"), None, None).calibration().pixels()
         program = lower(zoo.load("digits", chosen.version), Widths(*chosen.setting[1:]), calibration)
         codes = program.input_signal.encode(test.pixels())
         assert results.verified.test_rate == compile_program(program).error_rate(codes, test.labels)
@@ -213,7 +215,7 @@ class TestKilled:
         assert contents(killed).keys() == contents(whole).keys()
 
     def test_a_row_matters(self, folder: Path, tmp_path: Path) -> None:
-        """Negative control: what the store says is believed, so that another error rate makes other results."""
+        """A changed error rate is measured again, with a note; negative control: sealed anew it makes other results."""
         store = tmp_path / STORE
         store.parent.mkdir()
         store.write_bytes((folder / STORE).read_bytes())
@@ -221,7 +223,17 @@ class TestKilled:
             found: list[tuple[str, bytes]] = connection.execute("SELECT key, value FROM results").fetchall()
             key, value = next(row for row in found if b'"words"' in row[1])
             changed: dict[str, Any] = json.loads(value) | {"rate": 0.987}
-            connection.execute("UPDATE results SET value = ? WHERE key = ?", (json.dumps(changed).encode(), key))
+            other = json.dumps(changed).encode()
+            connection.execute("UPDATE results SET value = ? WHERE key = ?", (other, key))
+        connection.close()
+        again = espalier(*SMALL, "--max-error", "+3%", "--jobs", 1, "--out", tmp_path)
+        assert (again.status, again.err.count("note: "), again.err.count("\n")) == (0, 1, 1)
+        assert f"{store}: 1 of " in again.err
+        assert (tmp_path / "results.json").read_bytes() == (folder / "results.json").read_bytes()
+        with opened(store) as believed, sqlite3.connect(store) as connection:
+            connection.execute("DELETE FROM results WHERE key = ?", (key,))
+            connection.commit()
+            believed.add(key, other)
         connection.close()
         assert espalier(*SMALL, "--max-error", "+3%", "--jobs", 1, "--out", tmp_path).status == 0
         assert (tmp_path / "results.json").read_bytes() != (folder / "results.json").read_bytes()
@@ -295,7 +307,8 @@ class TestBadInput:
         """No results, or those of something else."""
         assert complaint(*NETWORK, "--draw", "--out", tmp_path).startswith(f"cannot read {tmp_path / 'results.json'}: ")
         (tmp_path / "results.json").write_text("{}")
-        assert complaint(*NETWORK, "--draw", "--out", tmp_path).startswith("not the results of an exploration: ")
+        line = complaint(*NETWORK, "--draw", "--out", tmp_path)
+        assert line.startswith(f"{tmp_path / 'results.json'}: not the results of an exploration: ")
 
     def test_other_images(self, tmp_path: Path) -> None:
         """A network whose images are of another shape."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from explorations import budget, point, results
+from sealing import resealed
 
 from accel.errors import EspalierError
 from reports import choosing
@@ -139,12 +140,12 @@ class TestJson:
     @pytest.mark.parametrize(
         ("change", "told"),
         [
-            (lambda row: row.pop("cycles"), r"settings\[0\]: the field cycles is missing"),
+            (lambda row: row.pop("cycles"), r"settings\[0\]: Object missing required field cycles"),
             (lambda row: row["cycles"].pop(), r"settings\[0\].cycles: expected 2 numbers, got 1"),
             (lambda row: row["cycles"].clear(), r"settings\[0\].cycles: expected 2 numbers, got 0"),
             (lambda row: row.update(short=[1]), r"settings\[0\].short: expected 2 numbers, got 1"),
-            (lambda row: row["cycles"].append("x"), r"settings\[0\].cycles\[2\]: expected an integer, got 'x'"),
-            (lambda row: row.update(error_rate=None), r"settings\[0\].error_rate: expected a number, got None"),
+            (lambda row: row["cycles"].append("x"), r"settings\[0\].cycles\[2\]: Expected int, got str"),
+            (lambda row: row.update(error_rate=None), r"settings\[0\].error_rate: Expected float, got null"),
         ],
     )
     def test_a_setting_of_which_a_part_is_gone(self, change: Callable[[dict[str, Any]], Any], told: str) -> None:
@@ -152,4 +153,4 @@ class TestJson:
         record = json.loads(results().to_json())
         change(record["settings"][0])
         with pytest.raises(EspalierError, match=f"^not the results of an exploration: {told}$"):
-            Results.from_json(json.dumps(record))
+            Results.from_json(resealed(record))

@@ -7,7 +7,7 @@ import pytest
 
 from accel.errors import EspalierError
 from reports.explore.kept import Kept
-from reports.explore.store import opened
+from reports.explore.store import SCHEMA, opened
 from reports.explore.workers import workers
 
 
@@ -56,7 +56,49 @@ class TestStore:
         with sqlite3.connect(tmp_path / "x") as connection:
             connection.execute("PRAGMA user_version = 99")
         connection.close()
-        with pytest.raises(EspalierError, match="is no store of error rates of version 1"), opened(tmp_path / "x"):
+        with pytest.raises(EspalierError, match="is no store of error rates of version 2"), opened(tmp_path / "x"):
+            pass
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            "value = CAST('3' AS BLOB)",
+            "value = '1'",  # a text where bytes were
+            "value = 1000000000000",
+            "digest = x'00'",
+            "digest = NULL",
+            "key = 'b'",  # the result of another key
+        ],
+    )
+    def test_a_changed_row_is_not_there(self, tmp_path: Path, change: str) -> None:
+        """A row that does not match its digest is as if it had never been, and can be written again."""
+        path, schema = tmp_path / "x", SCHEMA.replace(" NOT NULL", "")
+        with opened(path) as store:
+            store.add("a", b"1")
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE copy AS SELECT * FROM results")
+            connection.execute("DROP TABLE results")
+            connection.execute(schema)
+            connection.execute("INSERT INTO results SELECT * FROM copy")
+            connection.execute(f"UPDATE results SET {change}")
+            connection.execute("DROP TABLE copy")
+            connection.execute("PRAGMA writable_schema = 1")
+            connection.execute("UPDATE sqlite_master SET sql = ?", (SCHEMA,))
+        connection.close()
+        with opened(path) as store:
+            assert (store.get("a"), store.get("b"), store.damaged) == (None, None, 1)
+            store.add("a", b"2")
+            assert (store.get("a"), store.damaged) == (b"2", 1)
+
+    @pytest.mark.parametrize("more", ["TRIGGER t AFTER INSERT ON results BEGIN SELECT 1; END", "TABLE more (x)"])
+    def test_another_schema(self, tmp_path: Path, more: str) -> None:
+        """A database that would do more than hold results is refused."""
+        with opened(tmp_path / "x"):
+            pass
+        with sqlite3.connect(tmp_path / "x") as connection:
+            connection.execute(f"CREATE {more}")
+        connection.close()
+        with pytest.raises(EspalierError, match="is no store of error rates"), opened(tmp_path / "x"):
             pass
 
     def test_no_folder(self, tmp_path: Path) -> None:
@@ -76,6 +118,22 @@ class TestKept:
             assert (kept.found, kept.done) == (1, 2)
             assert kept.results("numbers", doubled, {"three": (3,)}) == {"three": b"6"}
             assert (kept.found, kept.done) == (2, 2)
+
+    def test_made_again(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        """What does not match its digest is made again, with a note; what does is not, without one."""
+        with opened(tmp_path / "x") as store, workers("loky", 1, None) as run:
+            store.add("one", b"kept")
+            calls = {"one": (1,), "two": (2,)}
+            assert Kept(store, run).results("numbers", doubled, calls) == {"one": b"kept", "two": b"4"}
+            assert capsys.readouterr().err == ""
+            with sqlite3.connect(tmp_path / "x") as connection:
+                connection.execute("UPDATE results SET value = x'37' WHERE key = 'two'")
+            connection.close()
+            kept = Kept(store, run)
+            assert kept.results("numbers", doubled, calls) == {"one": b"kept", "two": b"4"}
+            assert (kept.found, kept.done) == (1, 1)
+            (note,) = capsys.readouterr().err.splitlines()
+            assert note.startswith(f"note: {tmp_path / 'x'}: 1 of 2 results were changed")
 
     def test_stopped(self, tmp_path: Path) -> None:
         """What was done before something went wrong stays."""

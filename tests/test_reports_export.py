@@ -192,7 +192,7 @@ class TestFormats:
     @pytest.mark.parametrize(
         ("text", "line"),
         [
-            ("[conv1", "is no TOML: "),
+            ("[conv1", "is not TOML: "),
             ('conv1 = "ap_fixed<8,3>"', "conv1: expected a table [conv1] with weight = "),
             ('[conv1]\nbias = "ap_fixed<8,3>"', "conv1: has no 'bias'; expected weight or output"),
             ("[conv1]\nweight = 8", "conv1: weight: expected a text such as "),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from commandline import made_design, made_point, made_results
+from sealing import resealed
 
 from accel.cost import START_CYCLES, Limits, break_even, cost_of, estimate
 from accel.cost.fft import layer_fft
@@ -75,7 +76,7 @@ class TestJson:
         """Another format or version is refused, and the message says which one is read."""
         record = {**json.loads(made_results().to_json()), **changes}
         with pytest.raises(EspalierError, match="expected espalier-report version 4"):
-            Results.from_json(json.dumps(record))
+            Results.from_json(resealed(record))
 
     @pytest.mark.parametrize("field", ["format", "version", "points", "designs", "break_even", "tolerance", "network"])
     def test_a_missing_field_is_refused(self, field: str) -> None:
@@ -83,7 +84,7 @@ class TestJson:
         record = json.loads(made_results().to_json())
         del record[field]
         with pytest.raises(EspalierError, match="not the results of an espalier report"):
-            Results.from_json(json.dumps(record))
+            Results.from_json(resealed(record))
 
     @pytest.mark.parametrize("field", [*PROMISED, "layers"])
     def test_a_point_that_lacks_a_field_is_refused(self, field: str) -> None:
@@ -91,7 +92,7 @@ class TestJson:
         record = json.loads(made_results().to_json())
         del record["points"][0][field]
         with pytest.raises(EspalierError, match=field):
-            Results.from_json(json.dumps(record))
+            Results.from_json(resealed(record))
 
     def test_designs_are_rows(self) -> None:
         """A design is a line whose layers have no names, and a row that is too short or too long is refused."""
@@ -103,7 +104,7 @@ class TestJson:
             again = json.loads(text)
             change(again["designs"][-1]["layers"][0])
             with pytest.raises(EspalierError, match="not the results of an espalier report"):
-                Results.from_json(json.dumps(again))
+                Results.from_json(resealed(again))
 
     @pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", '{"points": 3}', made_results().to_json()[:-20]])
     def test_something_else_is_refused(self, text: str) -> None:
@@ -115,7 +116,7 @@ class TestJson:
         """A field that this version does not know is not dropped in silence."""
         record = {**json.loads(made_results().to_json()), "weather": "fine"}
         with pytest.raises(EspalierError, match="weather"):
-            Results.from_json(json.dumps(record))
+            Results.from_json(resealed(record))
 
 
 class TestCsv:
@@ -143,6 +144,15 @@ class TestCsv:
         other = made_results(replace(first, macs=first.macs + 1), *others)
         assert self.rows(other)[0] != self.rows(made_results())[0]
         assert self.rows(other)[1:] == self.rows(made_results())[1:]
+
+    @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", " =1", '-x,"y'])
+    def test_a_name_is_no_formula(self, name: str) -> None:
+        """A spreadsheet computes no cell that a name fills: an apostrophe stands before it; numbers are left alone."""
+        point = replace(made_results().points[0], network=name, error_rate=-1.0)
+        (row,) = self.rows(made_results(point))
+        assert (row["network"], row["error_rate"]) == (f"'{name}", "-1.0")
+        (plain,) = self.rows(made_results(replace(point, network="a=1+1")))
+        assert plain["network"] == "a=1+1"
 
     def test_awkward_names(self) -> None:
         """A name with a comma, a quote or a line break stays one field."""

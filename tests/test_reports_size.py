@@ -15,14 +15,14 @@ from accel.cost.fft import layer_fft
 from accel.demand import array_for
 from accel.program import Program
 from accel.words import Words
-from reports import measure
+from reports import sources
 
 
 @pytest.fixture(scope="module", autouse=True)
 def calibration() -> Iterator[None]:
     """Let the commands find step sizes from fewer images."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measure, "CALIBRATION_IMAGES", 64)
+        patch.setattr(sources, "CALIBRATION_IMAGES", 64)
         yield
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sealing import resealed
 
 from accel.array import MacArray
 from reports import verify_zoo
@@ -76,7 +77,7 @@ def test_a_stopped_run_goes_on(tmp_path: Path, ran: list[int]) -> None:
     verify_zoo.make(None, 2, 1, tmp_path)
     record = json.loads((tmp_path / "results.json").read_text())
     del record["programs"][NAMES[1]][list(RUNS)[1]]
-    (tmp_path / "results.json").write_text(json.dumps(record))
+    (tmp_path / "results.json").write_text(resealed(record))
     verify_zoo.make(None, 2, 1, tmp_path)
     assert ran[4:] == [128]
 

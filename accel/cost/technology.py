@@ -7,21 +7,26 @@ write one's own.
 import difflib
 import math
 import os
-import tomllib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from pathlib import Path
+from itertools import pairwise
+from reprlib import repr as shortened
 from typing import Any
 
 from accel.errors import EspalierError
+from accel.records import parse_toml, reading, record_of, text_of
 
 DEFAULT = "asic-45nm"
 SUFFIX = ".toml"
 # A large memory is wires: they run along its sides, which grow as the square root of what it holds (Muralimanohar et
 # al., CACTI 6.0, HPL-2009-85, section 3). Horowitz's 10 pJ at 8 KiB and 20 pJ at 32 KiB are this law as well.
 WIRES = 0.5
+# So far from everything that is real that no total of a network leaves the numbers of a computer.
+MOST_COUNT = 1 << 40  # of blocks, words, bits, multipliers
+LEAST_SIZE, MOST_SIZE = 1e-6, 1e12  # of bits or KiB
+LEAST_COST, MOST_COST = 1e-9, 1e12  # pJ or um2 of one event or bit
+MOST_EXPONENT = 8.0  # of a power law: a multiplier takes 2
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,12 @@ class Macro:
 
     def __post_init__(self) -> None:
         if not self.shapes or any(len(shape) != 2 or min(shape) < 1 for shape in self.shapes):
-            raise EspalierError(f"macro {self.name}: shapes must be [words, width] of at least 1, got {self.shapes}")
-        if self.available is not None and self.available < 0:
-            raise EspalierError(f"macro {self.name}: available must be at least 0, got {self.available}")
+            raise EspalierError(
+                f"macro {self.name}: shapes must be [words, width] of at least 1, got {shortened(self.shapes)}"
+            )
+        for words, width in self.shapes:
+            _check_count(f"macro {self.name}: words x width", words * width)
+        _check_count(f"macro {self.name}: available", self.available)
 
     @property
     def bits(self) -> int:
@@ -75,8 +83,20 @@ class PowerLaw:
 
     def __post_init__(self) -> None:
         sizes = [size for size, _ in self.points]
-        if not sizes or sizes != sorted(set(sizes)) or any(min(point) <= 0 for point in self.points):
-            raise EspalierError(f"expected ascending [size, cost] points, all positive, got {self.points}")
+        if not sizes or sizes != sorted(set(sizes)) or any(not min(point) > 0 for point in self.points):
+            raise EspalierError(f"expected ascending [size, cost] points, all positive, got {shortened(self.points)}")
+        for size, cost in self.points:
+            if not (LEAST_SIZE <= size <= MOST_SIZE and LEAST_COST <= cost <= MOST_COST):
+                raise EspalierError(
+                    f"sizes must be {LEAST_SIZE:g}..{MOST_SIZE:g} and costs {LEAST_COST:g}..{MOST_COST:g}, "
+                    f"got [{size:g}, {cost:g}]"
+                )
+        for (low, low_cost), (high, high_cost) in pairwise(self.points):
+            if abs(math.log(high_cost / low_cost)) > MOST_EXPONENT * math.log(high / low):
+                raise EspalierError(
+                    f"a cost may change with a power of {MOST_EXPONENT:g} at most, "
+                    f"not from {low_cost:g} at {low:g} to {high_cost:g} at {high:g}"
+                )
 
     def at(self, size: float) -> float:
         """Return the cost at `size` > 0.
@@ -108,8 +128,12 @@ class EnergyTable:
     dram: float  # a bit
 
     def __post_init__(self) -> None:
-        if self.sram_access_bits < 1 or self.register < 0 or self.dram < 0:
-            raise EspalierError("energy: sram_access_bits must be at least 1, register and dram at least 0")
+        if not 1 <= self.sram_access_bits <= MOST_COUNT:
+            raise EspalierError(
+                f"energy: sram_access_bits must be 1..{MOST_COUNT}, got {shortened(self.sram_access_bits)}"
+            )
+        for name in ("register", "dram"):
+            _check_cost(f"energy: {name}", getattr(self, name))
 
     def mac_joules(self, weight_bits: int, signal_bits: int, accumulator_bits: int) -> float:
         """Return the energy of one multiply with its add."""
@@ -130,8 +154,7 @@ class AreaTable:
     sram: float  # a bit
 
     def __post_init__(self) -> None:
-        if self.sram < 0:
-            raise EspalierError(f"area: sram must be at least 0, got {self.sram}")
+        _check_cost("area: sram", self.sram)
 
 
 @dataclass(frozen=True)
@@ -173,12 +196,21 @@ class Technology:
     def __post_init__(self) -> None:
         if not self.macros:
             raise EspalierError("has no [[macro]]: expected at least one size of memory")
-        if self.multipliers is not None and self.multipliers < 0:
-            raise EspalierError(f"multipliers must be at least 0, got {self.multipliers}")
+        _check_count("multipliers", self.multipliers)
 
     def reaches(self, clock_hz: float) -> bool | None:
         """Return whether the array is known to run at a clock; None where nothing is known of its clocks."""
         return None if self.clock is None else clock_hz <= self.clock.hz
+
+
+def _check_count(what: str, count: int | None) -> None:
+    if count is not None and not 0 <= count <= MOST_COUNT:
+        raise EspalierError(f"{what} must be 0..{MOST_COUNT}, got {shortened(count)}")
+
+
+def _check_cost(what: str, cost: float) -> None:
+    if not 0 <= cost <= MOST_COST:  # which a NaN is not either
+        raise EspalierError(f"{what} must be 0..{MOST_COST:g}, got {cost:g}")
 
 
 def technology_names() -> list[str]:
@@ -204,87 +236,90 @@ def load_technology(name: str | os.PathLike[str] = DEFAULT) -> Technology:
         hint = f"did you mean {near[0]!r}? " if near else ""
         known = ", ".join(technology_names())
         raise EspalierError(f"unknown technology {text!r}: {hint}(known: {known}, or a file that ends in {SUFFIX})")
-    try:
-        tables = tomllib.loads(Path(text).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise EspalierError(f"{text}: is not TOML: {error}") from error
-    if len(tables) != 1:
-        raise EspalierError(f"{text}: must hold one technology, one table at the top, got {len(tables)}")
+    content = text_of(text)
+    with reading(text):
+        tables = parse_toml(content)
+        if len(tables) != 1:
+            raise EspalierError(f"must hold one technology, one table at the top, got {len(tables)}")
     ((own, table),) = tables.items()
     return _technology(text, own, table)
 
 
 @cache
 def _shipped() -> dict[str, Any]:
-    return tomllib.loads((resources.files("accel.cost") / "technologies.toml").read_text(encoding="utf-8"))
+    return parse_toml((resources.files("accel.cost") / "technologies.toml").read_text(encoding="utf-8"))
+
+
+# The tables of a file as they are written there, which `record_of` checks them against.
+
+_Points = tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class _Macro:
+    name: str
+    shapes: tuple[tuple[int, int], ...]
+    source: str
+    available: int | None = None
+
+
+@dataclass(frozen=True)
+class _Area:
+    source: str
+    multiply: _Points
+    add: _Points
+    sram: float
+
+
+@dataclass(frozen=True)
+class _Energy:
+    source: str
+    multiply: _Points
+    add: _Points
+    sram: _Points
+    sram_access_bits: int
+    register: float
+    dram: float
+
+
+@dataclass(frozen=True)
+class _Clock:
+    source: str
+    mhz: float
+
+
+@dataclass(frozen=True)
+class _Table:
+    about: str
+    multipliers: int | None = None
+    macro: tuple[_Macro, ...] = ()
+    energy: _Energy | None = None
+    area: _Area | None = None
+    clock: _Clock | None = None
 
 
 def _technology(where: str, name: str, table: Any) -> Technology:
     """Return the technology that a TOML table says; what is wrong with it is told with `where` it stands."""
-    try:
-        _check_keys(table, {"about"}, {"multipliers", "macro", "energy", "area", "clock"})
-        return Technology(
-            name,
-            str(table["about"]),
-            tuple(_macro(macro) for macro in table.get("macro", ())),
-            _count(table.get("multipliers")),
-            _energy(table["energy"]) if "energy" in table else None,
-            _area(table["area"]) if "area" in table else None,
-            _clock(table["clock"]) if "clock" in table else None,
-        )
-    except EspalierError as error:
-        raise EspalierError(f"{where}: technology {name}: {error}") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise EspalierError(f"{where}: technology {name}: {type(error).__name__}: {error}") from error
+    with reading(f"{where}: technology {name}"):
+        found = record_of(_Table, table)
+        macros = tuple(Macro(x.name, x.shapes, x.available, x.source) for x in found.macro)
+        energy = None if found.energy is None else _energy(found.energy)
+        area = None if found.area is None else _area(found.area)
+        clock = None if found.clock is None else ClockLimit(found.clock.source, 1e6 * found.clock.mhz)
+        return Technology(name, found.about, macros, found.multipliers, energy, area, clock)
 
 
-def _macro(table: Mapping[str, Any]) -> Macro:
-    _check_keys(table, {"name", "shapes", "source"}, {"available"})
-    shapes = tuple(tuple(map(_whole, shape)) for shape in table["shapes"])
-    return Macro(table["name"], shapes, _count(table.get("available")), table["source"])  # type: ignore[arg-type]
+def _energy(table: _Energy) -> EnergyTable:
+    laws = _law("energy.multiply", table.multiply, 2), _law("energy.add", table.add, 1)
+    sram = _law("energy.sram", table.sram, 0, WIRES)
+    return EnergyTable(table.source, *laws, sram, table.sram_access_bits, table.register, table.dram)
 
 
-def _energy(table: Mapping[str, Any]) -> EnergyTable:
-    _check_keys(table, {"source", "multiply", "add", "sram", "sram_access_bits", "register", "dram"}, set())
-    return EnergyTable(
-        table["source"],
-        _law(table["multiply"], 2),
-        _law(table["add"], 1),
-        _law(table["sram"], 0, WIRES),
-        _whole(table["sram_access_bits"]),
-        float(table["register"]),
-        float(table["dram"]),
-    )
+def _area(table: _Area) -> AreaTable:
+    laws = _law("area.multiply", table.multiply, 2), _law("area.add", table.add, 1)
+    return AreaTable(table.source, *laws, table.sram)
 
 
-def _area(table: Mapping[str, Any]) -> AreaTable:
-    _check_keys(table, {"source", "multiply", "add", "sram"}, set())
-    return AreaTable(table["source"], _law(table["multiply"], 2), _law(table["add"], 1), float(table["sram"]))
-
-
-def _clock(table: Mapping[str, Any]) -> ClockLimit:
-    _check_keys(table, {"source", "mhz"}, set())
-    return ClockLimit(table["source"], 1e6 * float(table["mhz"]))
-
-
-def _law(points: Any, exponent: float, beyond: float | None = None) -> PowerLaw:
-    return PowerLaw(tuple((float(size), float(cost)) for size, cost in points), exponent, beyond)
-
-
-def _whole(number: Any) -> int:
-    if type(number) is not int:
-        raise EspalierError(f"expected a whole number, got {number!r}")
-    return number
-
-
-def _count(number: Any) -> int | None:
-    return None if number is None else _whole(number)
-
-
-def _check_keys(table: Any, needed: set[str], allowed: set[str]) -> None:
-    if not isinstance(table, dict):
-        raise EspalierError(f"expected a table, got {table!r}")
-    wrong = sorted((needed - table.keys()) | (table.keys() - needed - allowed))
-    if wrong:
-        what = "lacks" if wrong[0] in needed else "has an unknown"
-        raise EspalierError(f"{what} key {wrong[0]!r}; the keys are {', '.join(sorted(needed | allowed))}")
+def _law(where: str, points: _Points, exponent: float, beyond: float | None = None) -> PowerLaw:
+    with reading(where):
+        return PowerLaw(points, exponent, beyond)

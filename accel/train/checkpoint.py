@@ -1,6 +1,10 @@
-"""A training run on disk: written whole after each epoch, continued only by the same run."""
+"""A training run on disk: written whole after each epoch, continued only by the same run.
 
-import io
+The file is one of `accel.archive`: arrays and a digest of it all. Nothing in it is ever run, and what was cut or
+changed is not believed.
+"""
+
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,13 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from accel import archive
 from accel.digest import digest_of, network_parts
 from accel.errors import EspalierError
-from accel.files import write_whole
 from accel.pruned import Groups, PrunedNetwork
 from accel.train.recipe import Recipe
 
 Fingerprint = dict[str, str]
+Arrays = Mapping[str, np.ndarray]
+KIND = "training"
 
 
 def fingerprint(
@@ -32,6 +38,28 @@ def fingerprint(
         "groups": digest_of(*(part for item in sorted((groups or {}).items()) for part in item)),
         "data": digest_of(images, labels),
     }
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What a checkpoint holds.
+
+    Parameters
+    ----------
+    run : mapping of str to str
+        The `fingerprint` of the training.
+    epochs : int
+        That are done.
+    module : mapping of str to array
+        The state of the network that learns.
+    averages : tuple of mapping of str to array
+        What the optimizer knows of each parameter, in the parameters' order.
+    """
+
+    run: Mapping[str, str]
+    epochs: int
+    module: Arrays
+    averages: tuple[Arrays, ...]
 
 
 @dataclass(frozen=True)
@@ -59,10 +87,9 @@ class Checkpoint:
         What an epoch draws and its learning rates follow from the recipe and the epoch's number, so neither a random
         state nor a schedule is part of it.
         """
-        state = {"run": self.run, "epochs": epochs, "module": module.state_dict(), "optimizer": optimizer.state_dict()}
-        data = io.BytesIO()
-        torch.save(state, data)
-        write_whole(self.path, data.getvalue())
+        averages = optimizer.state_dict()["state"]
+        known = tuple(_arrays(averages.get(index, {})) for index in range(len(_parameters(optimizer))))
+        archive.save(self.path, KIND, State(self.run, epochs, _arrays(module.state_dict()), known))
 
     def restore(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
         """Load what is in the file, if it is there, and return the epochs done by then.
@@ -70,31 +97,57 @@ class Checkpoint:
         Raises
         ------
         EspalierError
-            The file is no checkpoint, or of another training.
+            The file is no checkpoint, was cut or changed, or is of another training.
         """
         if not self.path.exists():
             return 0
         state = self._read()
-        names = {**self.run, **state["run"]}  # a training of another kind may be said in words that this one has not
-        differing = [name for name in names if state["run"].get(name) != self.run.get(name)]
+        names = {**self.run, **state.run}  # a training of another kind may be said in words that this one has not
+        differing = [name for name in names if state.run.get(name) != self.run.get(name)]
         if differing:
             raise EspalierError(
                 f"checkpoint {self.path} is of another training (other {', '.join(differing)}): "
                 "delete it to start anew, or name another file"
             )
-        module.load_state_dict(state["module"])
-        optimizer.load_state_dict(state["optimizer"])
-        return state["epochs"]
+        if _shapes(state.module) != _shapes(_arrays(module.state_dict())) or not self._fits(state, optimizer):
+            raise EspalierError(f"checkpoint {self.path} does not fit the training: delete it to start anew")
+        module.load_state_dict(_tensors(state.module))
+        averages = {index: _tensors(arrays) for index, arrays in enumerate(state.averages) if arrays}
+        optimizer.load_state_dict(optimizer.state_dict() | {"state": averages})
+        return state.epochs
 
-    def _read(self) -> dict[str, Any]:
+    def _fits(self, state: State, optimizer: torch.optim.Optimizer) -> bool:
+        shapes = [tuple(parameter.shape) for parameter in _parameters(optimizer)]
+        return len(shapes) == len(state.averages) and all(
+            array.shape in ((), shape)
+            for shape, arrays in zip(shapes, state.averages, strict=True)
+            for array in arrays.values()
+        )
+
+    def _read(self) -> State:
         try:
-            data = self.path.read_bytes()
+            return archive.load(self.path, KIND, (State,))
         except OSError as error:
             raise EspalierError(f"checkpoint {self.path} cannot be read: {error.strerror}") from error
-        try:
-            state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-            return {name: state[name] for name in ("epochs", "module", "optimizer")} | {"run": dict(state["run"])}
-        except Exception as error:  # whatever a file that is cut, changed or of another program makes of the reader
+        except EspalierError as error:
+            reason = str(error).removeprefix(f"{self.path}: ")
             raise EspalierError(
-                f"checkpoint {self.path} cannot be read: it is cut, changed or something else"
+                f"checkpoint {self.path} cannot be read: {reason}; delete it to start anew, or name another file"
             ) from error
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[torch.Tensor]:
+    """Return what an optimizer changes, in the order in which it numbers them."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _arrays(state: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    return {name: value.detach().cpu().numpy() for name, value in state.items() if value is not None}
+
+
+def _tensors(arrays: Arrays) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+
+
+def _shapes(arrays: Arrays) -> dict[str, tuple[tuple[int, ...], str]]:
+    return {name: (array.shape, array.dtype.str) for name, array in arrays.items()}

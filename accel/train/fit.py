@@ -1,6 +1,7 @@
 """Fitting a network, pruned or not, to labeled images; what is pruned stays exactly zero."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,8 +65,8 @@ def fit(
 ) -> PrunedNetwork:
     """Return `pruned` with weights trained by `recipe` from those that it has; its masks hold after every step.
 
-    On a CPU the same input and the same number of threads give the same bytes, also when the run was interrupted and
-    continued from its checkpoint.
+    On a CPU the same input gives the same bytes, whatever number of threads PyTorch has been set to use, also when the
+    run was interrupted and continued from its checkpoint.
 
     Parameters
     ----------
@@ -144,12 +145,13 @@ class Run:
     def train(self, store: Checkpoint | None, progress: Listener | None) -> None:
         """Train for the epochs that are left, those that `store` has being done, and write each there."""
         done = store.restore(self.module, self.optimizer) if store else 0
-        for epoch in range(done, self.recipe.epochs):
-            last = self.epoch(epoch, progress)
-            if store:
-                store.write(epoch + 1, self.module, self.optimizer)
-            if progress:
-                progress(last)
+        with threads(self.recipe.threads):
+            for epoch in range(done, self.recipe.epochs):
+                last = self.epoch(epoch, progress)
+                if store:
+                    store.write(epoch + 1, self.module, self.optimizer)
+                if progress:
+                    progress(last)
 
     def epoch(self, epoch: int, progress: Listener | None) -> Progress:
         """Train for one epoch, counted from 0; return the report of its last step, and give `progress` the others."""
@@ -194,6 +196,17 @@ class Run:
             )
         epochs = self.recipe.epochs
         return Progress(epoch + 1, epochs, epoch * self.steps + step, epochs * self.steps, loss, errors, validation)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Have PyTorch compute on so many threads while the block runs, whatever the environment or the caller set."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _optimizer(module: NetworkModule, recipe: Recipe) -> torch.optim.Optimizer:

@@ -1,16 +1,17 @@
 """What a benchmark found: plain numbers, versioned JSON, and the ratios that follow from them.
 
-Format history: 1, the first.
+Format history: 1, the first; 2, with a digest.
 """
 
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+from accel.records import record_of
 from reports.bench.networks import DENSE_TARGETS, PRUNED_TARGETS, PRUNINGS
-from reports.versioned import Kind, record_of
+from reports.versioned import Kind
 
-KIND = Kind("espalier-bench", 1, "the results of espalier bench")
+KIND = Kind("espalier-bench", 2, "the results of espalier bench")
 ENGINE, RIVAL, DENSE = "espalier", "onnxruntime", "dense"
 
 

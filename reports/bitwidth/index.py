@@ -12,11 +12,12 @@ from statistics import fmean
 import click
 
 from accel.files import write_whole
+from accel.records import record_of
 from reports import output
 from reports.bitwidth.definition import BY_MAPS, METHODS, RETRAINED, STUDIES, Target
 from reports.bitwidth.results import Results
 from reports.study import RESULTS, percent
-from reports.versioned import record_of
+from reports.versioned import saved
 
 FOLDER = Path(__file__).parents[1] / "studies" / "bitwidth"
 SHOWN = (3, 4)  # bits of weights and signals at which methods are compared
@@ -111,7 +112,7 @@ def main(folder: Path) -> None:
     """Write the page over the studies in FOLDER."""
     with output.writing(folder):
         paths = [folder / name / RESULTS for name in STUDIES if (folder / name / RESULTS).exists()]
-        studies = [Results.from_json(path.read_text()) for path in paths]
+        studies = [saved(path, Results.from_json) for path in paths]
         write_whole(folder / "README.md", index(studies).encode())
 
 

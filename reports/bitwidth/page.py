@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from statistics import fmean
 
+from accel.records import record_of
 from reports.bitwidth.definition import METHODS, WIDTHS, Target
 from reports.bitwidth.results import Results
 from reports.study import percent, picture
-from reports.versioned import record_of
 
 CAPTIONS = {
     "widths": "Error rate against the bits of weights and signals, by method.",

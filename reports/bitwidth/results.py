@@ -1,6 +1,6 @@
 """What a study of word lengths found: plain numbers, versioned JSON, and what follows from them by stated rules.
 
-Format history: 1, the first.
+Format history: 1, the first; 2, with a digest.
 """
 
 from dataclasses import asdict, dataclass, fields
@@ -8,10 +8,11 @@ from statistics import fmean
 from typing import Any
 
 from accel.interchange.zoo import DENSE
+from accel.records import record_of
 from reports.bitwidth.definition import ALLOCATION, L2, SENSITIVITY, UNIFORM, Target, Task
-from reports.versioned import Kind, record_of
+from reports.versioned import Kind
 
-KIND = Kind("espalier-bitwidth-study", 1, "the results of a study of word lengths")
+KIND = Kind("espalier-bitwidth-study", 2, "the results of a study of word lengths")
 
 
 @dataclass(frozen=True)

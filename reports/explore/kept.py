@@ -1,5 +1,6 @@
 """Work whose results are kept: what the store has is not done again, what is new goes there as it comes."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -43,7 +44,15 @@ class Kept:
         calls : mapping of key to tuple of arguments
             The key says everything that decides the result.
         """
+        damaged = self.store.damaged
         values = {key: self.store.get(key) for key in calls}
+        if self.store.damaged > damaged:
+            count = self.store.damaged - damaged
+            print(
+                f"note: {self.store.path}: {count} of {len(calls)} results were changed after they were written: "
+                "their SHA-256 does not match; they are made again",
+                file=sys.stderr,
+            )
         missing = [key for key, value in values.items() if value is None]
         self.found += len(calls) - len(missing)
         if missing:

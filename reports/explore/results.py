@@ -1,8 +1,9 @@
 """What an exploration found: plain numbers, versioned JSON, and what follows from them by the rules of `choosing`.
 
-Format history: 1, the first; 2, energies, the cycles of an image's load, the clock that the technology reaches.
+Format history: 1, the first; 2, energies, cycles of an image's load, the clock that the technology reaches; a digest.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -10,12 +11,13 @@ from functools import cached_property
 from typing import Any
 
 from accel.errors import EspalierError
+from accel.records import record_of
 from reports import choosing
 from reports.choosing import Budget, Goal, Instead, Limit
 from reports.explore.choosing import Means, goal_of
 from reports.explore.points import Point
 from reports.explore.space import Lanes, Space
-from reports.versioned import Kind, record_of
+from reports.versioned import Kind
 
 KIND = Kind("espalier-exploration", 2, "the results of an exploration")
 LISTED = (
@@ -234,8 +236,8 @@ class Results:
         """Return what was found out, as plain numbers."""
         return {
             "recommended": asdict(self.recommended) if self.recommended else None,
-            "binding": [asdict(x) for x in self.binding],
-            "relaxed": [asdict(x) for x in self.relaxed],
+            "binding": [_plain(x) for x in self.binding],
+            "relaxed": [_plain(x) for x in self.relaxed],
             "fitting": len(self.fitting),
             "designs": len(self.points),
             "front": [asdict(point) for point in self.front],
@@ -261,13 +263,17 @@ class Results:
         return KIND.read(text, _results)
 
 
+def _plain(instead: Instead[Point]) -> dict[str, Any]:
+    """Return plain numbers; None for a factor that no number is, as JSON has no infinity."""
+    return asdict(instead) | {"factor": instead.factor if math.isfinite(instead.factor) else None}
+
+
 def _results(record: dict[str, Any]) -> Results:
     del record["answer"]
     space = record_of(Space, record["space"], "space")
     points: list[Point] = []
-    for index, row in enumerate(record.pop("settings")):
-        where = f"settings[{index}]"
-        points += record_of(_Setting, row, where).points(space.arrays, where)
+    for index, setting in enumerate(record_of(tuple[_Setting, ...], record.pop("settings"), "settings")):
+        points += setting.points(space.arrays, f"settings[{index}]")
     return record_of(Results, record | {"space": space, "points": points})
 
 

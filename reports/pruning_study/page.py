@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
 from accel.prune import SEARCHES
+from accel.records import record_of
 from reports.pruning_study.definition import (
     BEST_OF_N,
     DRAW_NOTHING,
@@ -16,7 +17,6 @@ from reports.pruning_study.definition import (
 )
 from reports.pruning_study.results import Group, Results
 from reports.study import percent, picture
-from reports.versioned import record_of
 
 EXPECTED = (PARTICLE_FILTER, BEST_OF_N, MAGNITUDE, RANDOM)  # lowest error first
 CAPTIONS = {

@@ -1,6 +1,6 @@
 """What a study of pruning found: plain numbers, versioned JSON, and what follows from them by stated rules.
 
-Format history: 1, the first.
+Format history: 1, the first; 2, with a digest.
 """
 
 import base64
@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from accel.records import record_of
 from accel.sparsity import Mask
 from reports.pruning_study.definition import DRAW_NOTHING, Target, Task
-from reports.versioned import Kind, record_of
+from reports.versioned import Kind
 
-KIND = Kind("espalier-pruning-study", 1, "the results of a study of pruning")
+KIND = Kind("espalier-pruning-study", 2, "the results of a study of pruning")
 _SLACK = 1e-12  # error rates are counts over counts; sums of floats may be off by their last bit
 
 

@@ -1,0 +1,42 @@
+"""Names come from files and may hold anything: none ends up as Verilog or as a command of a shell.
+
+HTML: tests/test_reports_page.py; C++: tests/test_accel_interchange_hls.py; CSV: tests/test_reports_results.py.
+"""
+
+import json
+import shlex
+from dataclasses import replace
+from inspect import signature
+
+import pytest
+from rtl_proofs import ARRAY, tiny
+
+from reports.explore import command
+from rtl import emit
+
+HOSTILE = 'x"; $system("touch evil"); // */ \n`include "y" \\ $(touch evil) `touch evil`'
+
+
+def test_verilog(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is emitted has the name of a Program as a string of the manifest and nowhere else."""
+    monkeypatch.setattr(emit.verilog, "convert", lambda dut, **settings: "module espalier; endmodule")
+    emit._hardware.cache_clear()
+    job = tiny(requantized=True)
+    named = replace(job, program=replace(job.program, name=HOSTILE, pattern=HOSTILE, data=HOSTILE))
+    try:
+        plain, files = (emit.emit([one], ARRAY) for one in (job, named))
+    finally:
+        emit._hardware.cache_clear()
+    differing = [name for name, content in files.items() if content != plain[name]]
+    assert differing == ["manifest.json"]
+    (told,) = json.loads(files["manifest.json"])["jobs"]
+    assert told["program"] == HOSTILE
+
+
+def test_shell() -> None:
+    """The command that a report tells to repeat is one command, whatever the network and its patterns are called."""
+    usual = dict.fromkeys(signature(command.Request).parameters)
+    request = command.Request(**usual | {"network": HOSTILE, "max_error": "+1%", "patterns": "$(touch evil)"})  # type: ignore[arg-type]
+    words = shlex.split(command._command(request), posix=True)
+    assert words[:3] == ["espalier", "explore", HOSTILE]
+    assert words[words.index("--patterns") + 1] == "$(touch evil)"
