@@ -1,4 +1,4 @@
-"""The options that say how deep and how wide the memories of an array are, the same for every command that has them."""
+"""The options that concern an array, above all how deep and how wide its memories are: the same for every command."""
 
 import functools
 from collections.abc import Callable
@@ -16,6 +16,13 @@ WORDS = {  # what the memory holds, in the words of an option's help
     "constants": "constants, a bias and a multiplier each",
     "layers": "layers",
 }
+
+array_option = click.option("--array", default="8x8", show_default=True, help="Output lanes x pixel lanes.")
+clock_option = click.option("--clock", help="Of the array, such as 200MHz; 100MHz by default.")
+sram_option = click.option("--sram", help="On-chip memory to fit into, such as 64KiB.")
+technology_option = click.option(
+    "--technology", help="asic-45nm (default), ecp5-45f, zynq-7020, zu7ev, or your TOML file."
+)
 
 
 def depth_options(command: Callable[..., Any]) -> Callable[..., Any]:

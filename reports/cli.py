@@ -19,7 +19,14 @@ from reports import (
     quantize_command,
     size_command,
 )
-from reports.array_options import depth_options, word_options
+from reports.array_options import (
+    array_option,
+    clock_option,
+    depth_options,
+    sram_option,
+    technology_option,
+    word_options,
+)
 from reports.bench import command as bench_command
 from reports.bitwidth import run as bitwidth_run
 from reports.explore import command as explore_command
@@ -43,10 +50,6 @@ images_option = _option("--images", type=click.IntRange(1), help="How many image
 json_option = _option("--json", "json_file", type=FILE, help="Also write the numbers to this file.")
 weight_bits_option = _option("--weight-bits", type=int, default=8, show_default=True, help="Bits of a weight.")
 signal_bits_option = _option("--signal-bits", type=int, default=8, show_default=True, help="Bits of a signal.")
-array_option = _option("--array", default="8x8", show_default=True, help="Output lanes x pixel lanes.")
-clock_option = _option("--clock", help="Of the array, such as 200MHz; 100MHz by default.")
-sram_option = _option("--sram", help="On-chip memory to fit into, such as 64KiB.")
-technology_option = _option("--technology", help="asic-45nm (default), ecp5-45f, zynq-7020, zu7ev, or your TOML file.")
 formats_option = _option(
     "--formats", type=FILE, help="TOML: ap_fixed formats layer by layer; `espalier quantize --help` shows one."
 )
