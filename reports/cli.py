@@ -10,6 +10,7 @@ import click
 from accel.errors import EspalierError
 from accel.prune.particle_filter import STARTS
 from reports import (
+    array_options,
     commands,
     export_command,
     hardware,
@@ -18,14 +19,6 @@ from reports import (
     prune_command,
     quantize_command,
     size_command,
-)
-from reports.array_options import (
-    array_option,
-    clock_option,
-    depth_options,
-    sram_option,
-    technology_option,
-    word_options,
 )
 from reports.bench import command as bench_command
 from reports.bitwidth import run as bitwidth_run
@@ -75,11 +68,11 @@ def app() -> None:
 @_option("--bits", default="3..8", show_default=True, help="Word lengths: 3..8, or a list such as 3,4,8.")
 @_option("--patterns", help="Comma-separated; all versions of a zoo network by default.")
 @_option("--out", "-o", type=click.Path(path_type=Path), default="report", show_default=True, help="Folder to write.")
-@array_option
-@clock_option
+@array_options.array_option
+@array_options.clock_option
 @_option("--dram-bandwidth", help="Of the DRAM, such as 800MB/s; 1GB/s by default. Streamed weights are a model only.")
-@sram_option
-@technology_option
+@array_options.sram_option
+@array_options.technology_option
 @images_option
 @data_options
 @threads_option
@@ -99,13 +92,13 @@ def report(**arguments: Any) -> int:
 @_option("--weight-bits", type=int, help="Bits of a weight; 8 by default.")
 @_option("--signal-bits", type=int, help="Bits of a signal; 8 by default.")
 @pattern_option
-@sram_option
+@array_options.sram_option
 @_option("--array", help="Output lanes x pixel lanes; 8x8 where another option asks for an array.")
 @_option("--accumulator-bits", type=click.IntRange(2), help="Of the array; as many as the Program needs by default.")
-@clock_option
+@array_options.clock_option
 @_option("--dram-bandwidth", help="Of the DRAM, such as 800MB/s: what streaming weights would take if they do not fit.")
-@technology_option
-@depth_options
+@array_options.technology_option
+@array_options.depth_options
 @json_option
 @data_options
 def size(**arguments: Any) -> int:
@@ -253,10 +246,10 @@ def run(**arguments: Any) -> None:
 
 @app.command()
 @click.argument("program", type=FILE)
-@array_option
+@array_options.array_option
 @_option("--images", type=click.IntRange(1), default=2, show_default=True, help="Test images in the testbench.")
 @_option("--out", "-o", type=click.Path(path_type=Path), required=True, help="Folder to write.")
-@depth_options
+@array_options.depth_options
 @data_options
 def rtl(**arguments: Any) -> None:
     """Write Verilog for an array, a Program's memory contents, expected outputs and a self-checking testbench.
@@ -268,12 +261,12 @@ def rtl(**arguments: Any) -> None:
 
 @app.command()
 @click.argument("program", type=FILE)
-@array_option
+@array_options.array_option
 @_option("--images", type=click.IntRange(1), default=2, show_default=True, help="Test images to run.")
 @_option("--simulator", default="amaranth", show_default=True, help="amaranth, verilator or iverilog.")
 @_option("--stall", type=float, default=0.0, show_default=True, help="Share of cycles that hold the output back.")
 @_option("--out", "-o", type=click.Path(path_type=Path), help="Keep the build in this folder.")
-@depth_options
+@array_options.depth_options
 @data_options
 def verify(**arguments: Any) -> int:
     """Simulate the hardware; compare every output bit with the golden model and the cycles with the closed form.
@@ -287,9 +280,9 @@ def verify(**arguments: Any) -> int:
 
 @app.command()
 @click.argument("program", type=FILE, required=False)
-@array_option
-@word_options
-@depth_options
+@array_options.array_option
+@array_options.word_options
+@array_options.depth_options
 @_option("--sparse-only", is_flag=True, help="Do not build the array for dense layers alone beside it.")
 @_option("--out", "-o", type=click.Path(path_type=Path), help="Keep the build in this folder.")
 @json_option
