@@ -1,5 +1,6 @@
 """A network together with what was pruned from it: the input of quantisation, and what a network file holds."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -51,6 +52,9 @@ class PrunedNetwork:
         The data set that the network was trained on.
     dense_weights, dense_macs : mapping of layer name to int
         Weights, and multiply-accumulates for one image, before pruning; of this network by default.
+    input_range : tuple of float, optional
+        The lowest and the highest pixel of the images that it was last trained or judged with, where they were a
+        user's own.
 
     Raises
     ------
@@ -64,6 +68,7 @@ class PrunedNetwork:
     data: str = ""
     dense_weights: Mapping[str, int] = field(default_factory=dict)
     dense_macs: Mapping[str, int] = field(default_factory=dict)
+    input_range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         weights = {}
@@ -75,6 +80,9 @@ class PrunedNetwork:
         self._set(network=self.network.with_weights(weights), masks=MappingProxyType(dict(self.masks)))
         self._set_dense("dense_weights", {layer.name: layer.weight.size for layer in self.network.weighted})
         self._set_dense("dense_macs", self.network.dense_macs())
+        low, high = self.input_range or (0.0, 0.0)
+        if not -math.inf < low <= high < math.inf:
+            raise EspalierError(f"{self.network.name}: input_range must be two numbers, got {self.input_range}")
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():

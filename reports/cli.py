@@ -20,6 +20,7 @@ from reports.options import (
     array_option,
     clock_option,
     data_dir_option,
+    data_options,
     formats_option,
     images_option,
     json_option,
@@ -61,7 +62,7 @@ def app() -> None:
 @sram_option
 @technology_option
 @images_option
-@data_dir_option
+@data_options
 @threads_option
 def report(**arguments: Any) -> int:
     """Measure accuracy, memory, MACs and cycles against word length, for each pattern.
@@ -86,7 +87,7 @@ def report(**arguments: Any) -> int:
 @option("--dram-bandwidth", help="For weights that do not fit, such as 800MB/s; without it they must.")
 @technology_option
 @json_option
-@data_dir_option
+@data_options
 def size(**arguments: Any) -> int:
     """Count bits and MACs layer by layer; on an array also cycles, memory blocks, energy, and what binds.
 
@@ -126,7 +127,7 @@ def size(**arguments: Any) -> int:
 @option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of retraining.")
 @option("--out", "-o", type=OUT, required=True, help="The Program to write.")
 @json_option
-@data_dir_option
+@data_options
 @threads_option
 @train_threads_option
 def quantize(**arguments: Any) -> None:
@@ -154,7 +155,6 @@ def quantize(**arguments: Any) -> None:
 @option("--select", default="magnitude", show_default=True, help="particle-filter, best-of-n, activation-sum, random.")
 @option("--start", default="random", show_default=True, help="Of a particle filter: random or magnitude.")
 @option("--budget", type=click.IntRange(1), default=100, show_default=True, help="Evaluations of a search.")
-@option("--data", type=NAME_OR_FILE, help="Data set; the one that the network was trained on by default.")
 @option("--validation-images", type=click.IntRange(1), default=1000, show_default=True, help="That a search sees.")
 @option("--spare", multiple=True, help="Layer to leave dense, repeatable; the first convolution and the last layer.")
 @option("--rounds", type=click.IntRange(1), default=1, show_default=True, help="Prune and retrain so many times.")
@@ -170,7 +170,7 @@ def quantize(**arguments: Any) -> None:
 @option("--threads", type=COUNT, help="Of what chooses and judges; all processors by default.")
 @option("--out", "-o", type=OUT, required=True, help="The pruned network to write.")
 @json_option
-@data_dir_option
+@data_options
 def prune(**arguments: Any) -> None:
     """Prune a dense network, retrain it, and say what that did to its error rate.
 
@@ -210,7 +210,7 @@ def prune(**arguments: Any) -> None:
 @option("--out", "-o", type=EXPLORATION, help="Folder; explore/NETWORK by default.")
 @option("--draw", is_flag=True, help="Measure nothing: write the figures and the page of results.json.")
 @json_option
-@data_dir_option
+@data_options
 def explore(**arguments: Any) -> int:
     """Find the design to build: pattern x ratio x word lengths x array within a budget of errors, memory and time.
 
@@ -224,11 +224,10 @@ def explore(**arguments: Any) -> int:
 
 @app.command()
 @click.argument("program", type=IN)
-@option("--data", type=NAME_OR_FILE, help="Data set; the one that the Program was made for by default.")
 @option("--split", default="test", show_default=True, help="train, validation or test.")
 @images_option
 @json_option
-@data_dir_option
+@data_options
 @threads_option
 def run(**arguments: Any) -> None:
     """Run a Program bit for bit: error rate and images per second.
@@ -243,7 +242,7 @@ def run(**arguments: Any) -> None:
 @array_option
 @option("--images", type=click.IntRange(1), default=2, show_default=True, help="Test images in the testbench.")
 @option("--out", "-o", type=BUILD, required=True, help="Folder to write.")
-@data_dir_option
+@data_options
 def rtl(**arguments: Any) -> None:
     """Write Verilog for an array, a Program's memory contents, expected outputs and a self-checking testbench.
 
@@ -259,7 +258,7 @@ def rtl(**arguments: Any) -> None:
 @option("--simulator", default="amaranth", show_default=True, help="amaranth, verilator or iverilog.")
 @option("--stall", type=float, default=0.0, show_default=True, help="Share of cycles that hold the output back.")
 @option("--out", "-o", type=BUILD, help="Keep the build in this folder.")
-@data_dir_option
+@data_options
 def verify(**arguments: Any) -> int:
     """Simulate the hardware; compare every output bit with the golden model and the cycles with the closed form.
 
@@ -305,7 +304,7 @@ def study() -> None:
 @option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Seeds of each point.")
 @option("--quick", is_flag=True, help="A few points only, of any network, to see that all of it works.")
 @option("--draw", is_flag=True, help="Measure nothing more: write the figures and the page of what is there.")
-@data_dir_option
+@data_options
 def study_pruning(**arguments: Any) -> None:
     """Sweep granularity x selector x ratio, before and after retraining (PyTorch), for a network of the zoo.
 
@@ -321,7 +320,7 @@ def study_pruning(**arguments: Any) -> None:
 @option("--out", "-o", type=STUDY, help="Folder; study/NETWORK by default.")
 @option("--quick", is_flag=True, help="A few points only, of any network, to see that all of it works.")
 @option("--draw", is_flag=True, help="Measure nothing: write the figures and the page of results.json.")
-@data_dir_option
+@data_options
 @threads_option
 def study_bitwidth(**arguments: Any) -> None:
     """Measure error against word length by every method, group by group, allocated, retrained (PyTorch).
@@ -335,8 +334,8 @@ def study_bitwidth(**arguments: Any) -> None:
 
 @app.command("import")
 @click.argument("model", type=MODEL)
-@option("--data", type=IN, help="Images (.npz) as the model takes them: quantise a float network with these.")
-@option("--dataset", help="Data set that the network was trained on, for later commands.")
+@option("--dataset", hidden=True, help="Known data set that later commands use without --data.")
+@data_options
 @weight_bits_option
 @signal_bits_option
 @option("--input-bits", type=int, default=8, show_default=True, help="Bits of a pixel.")

@@ -11,7 +11,6 @@ from accel.array import MacArray
 from accel.cost import Limits, load_technology
 from accel.cost.estimate import CLOCK_HZ
 from accel.cost.technology import DEFAULT
-from accel.errors import EspalierError
 from accel.interchange import datasets, fetch, zoo
 from accel.program import Program
 from reports import figures, measure, output, tables
@@ -19,6 +18,7 @@ from reports.designing import DRAM_BYTES_PER_S, Hardware
 from reports.hardware import parse_lanes
 from reports.page import page
 from reports.parsing import parse_bandwidth, parse_bits, parse_frequency, parse_memory, parse_patterns
+from reports.sources import check_range, source_of
 from sim import instructions
 from sim.engine import compile_program
 
@@ -36,11 +36,12 @@ def report(
     dram_bandwidth: str | None,
     sram: str | None,
     technology: str | None,
+    data: str | None,
 ) -> int:
     """Measure, write the folder `out`, and print the summary; return 0, or 1 if nothing can be recommended."""
     labels = None if patterns is None else parse_patterns(patterns)
     hardware = _hardware(array, clock, dram_bandwidth, sram, technology)
-    planned = measure.plan(network, parse_bits(bits), labels, data_dir, images, threads, hardware)
+    planned = measure.plan(network, parse_bits(bits), labels, data_dir, images, threads, hardware, data)
     output.write_folder(out, {})  # an unwritable folder is known before the work, not after it
     results = measure.measure(planned)
     drawn = figures.render(results)
@@ -82,9 +83,8 @@ def run(
 ) -> None:
     """Run a Program over a split and print error rate and speed."""
     loaded = Program.load(program)
-    if not (data or loaded.data):
-        raise EspalierError(f"{program}: does not say which data set it was made for; name one with --data")
-    images_of = datasets.load(data or loaded.data, split, data_dir)
+    images_of = source_of(str(program), loaded, data, data_dir).load(split)
+    check_range(images_of, loaded, loaded.name)
     images_of = images_of.take(images) if images else images_of
     codes = images_of.codes(loaded.input_signal)
     engine = compile_program(loaded)

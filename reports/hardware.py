@@ -1,6 +1,7 @@
 """The commands that concern hardware: make it, and prove it against the golden model."""
 
 import re
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
@@ -16,6 +17,7 @@ from accel.interchange import datasets
 from accel.program import Program
 from reports import output
 from reports.progress import bar
+from reports.sources import check_range, source_if_any
 from rtl import simulators
 from rtl.emit import Job, emit
 from rtl.simulate import output_rows, simulate
@@ -59,17 +61,24 @@ def parse_array(text: str, program: Program) -> MacArray:
     )
 
 
-def rtl(program: Path, array: str, out: Path, images: int, data_dir: str | None) -> None:
+def rtl(program: Path, array: str, out: Path, images: int, data: str | None, data_dir: str | None) -> None:
     """Write Verilog, memory contents, expected outputs and the testbench into the folder `out`."""
     loaded = Program.load(program)
     mac_array = parse_array(array, loaded)
-    job = _job(loaded, mac_array, images, data_dir)
+    job = _job(loaded, mac_array, _codes(str(program), loaded, images, data, data_dir))
     output.write_folder(out, emit([job], mac_array))
     print(f"{out}: {array} array for {loaded.name}, {loaded.pattern}; {job.cycles:,} cycles an image")
 
 
 def verify(
-    program: Path, array: str, images: int, simulator: str, stall: float, out: Path | None, data_dir: str | None
+    program: Path,
+    array: str,
+    images: int,
+    simulator: str,
+    stall: float,
+    out: Path | None,
+    data: str | None,
+    data_dir: str | None,
 ) -> int:
     """Simulate the hardware and compare every bit and the cycles; return 0 if all are equal, else 1."""
     datasets.check_choice("simulator", simulator, SIMULATORS)
@@ -77,7 +86,7 @@ def verify(
         raise EspalierError(f"--stall {stall}: expected a share of cycles, at least 0 and below 1")
     loaded = Program.load(program)
     mac_array = parse_array(array, loaded)
-    job = _job(loaded, mac_array, images, data_dir)
+    job = _job(loaded, mac_array, _codes(str(program), loaded, images, data, data_dir))
     start = time.perf_counter()
     if simulator == "amaranth":
         outcome = _in_amaranth(job, mac_array, stall)
@@ -125,9 +134,20 @@ def synthesize_both(array: MacArray, folder: Path, sparse_only: bool = False) ->
         return dict(zip(arrays, results, strict=True))
 
 
-def _job(program: Program, array: MacArray, images: int, data_dir: str | None) -> Job:
-    data = datasets.load(program.data, "test", data_dir).take(images)
-    codes = program.input_signal.encode(data.pixels())
+def _codes(name: str, program: Program, images: int, data: str | None, data_dir: str | None) -> NDArray[np.int64]:
+    """Return the codes (images, C, H, W) of the first test images; random ones, said so, where there are none."""
+    source = source_if_any(name, program, data, data_dir)
+    if source is None:
+        signal = program.input_signal.format
+        print(f"note: {name}: without images (--data) random ones are run (seed 0)", file=sys.stderr)
+        shape = (images, *program.input_shape)
+        return np.random.default_rng(0).integers(signal.min_code, signal.max_code, shape, endpoint=True)
+    found = source.load("test", labelled=False)
+    check_range(found, program, program.name)
+    return program.input_signal.encode(found.take(images).pixels())
+
+
+def _job(program: Program, array: MacArray, codes: NDArray[np.int64]) -> Job:
     return Job(program, codes, golden.run(program, codes)[program.output], total_cycles(program, array))
 
 

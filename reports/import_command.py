@@ -1,26 +1,21 @@
 """What `espalier import` does: an ONNX file in, a network or a Program out."""
 
-import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from accel.cost import cost_of
 from accel.errors import EspalierError
 from accel.fixedpoint import Rounding
-from accel.interchange.datasets import NAMES, check_choice
-from accel.interchange.onnx_import import ImportedNetwork, import_model
+from accel.interchange.datasets import NAMES, Dataset, check_choice
+from accel.interchange.onnx_import import import_model
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import FOUND, RULES, Calibration, Steps, Widths, lower_calibrated
 from reports import output, tables
 from reports.formats_file import read_formats
 from reports.parsing import parse_mode
-
-IMAGES = "images"  # the array of a calibration file, if it holds several
+from reports.sources import check_range, source_of
 
 
 @dataclass(frozen=True)
@@ -28,7 +23,8 @@ class Request:
     """What the command line asks for, as words and numbers; see `espalier import --help`."""
 
     model: Path
-    data: Path | None
+    data: str | None
+    data_dir: str | None
     dataset: str | None
     weight_bits: int
     signal_bits: int
@@ -50,12 +46,17 @@ def command(**arguments: Any) -> None:
     output.check_place(request.out)
     found = import_model(request.model, request.dataset or "")
     made: PrunedNetwork | Program = found.result
-    if isinstance(found, ImportedNetwork) and request.data is not None:
-        made = _quantized(request, found)
-    elif request.data is not None:
-        raise EspalierError(f"{request.model}: is quantised already and needs no --data")
-    elif request.formats is not None:
+    if request.formats is not None and (request.data is None or isinstance(made, Program)):
         raise EspalierError("--formats: nothing is quantised here; images to calibrate with go with --data")
+    if request.data is not None:
+        source = source_of(str(request.model), made, request.data, request.data_dir, last=found.last)
+        images = source.calibration()
+        check_range(images, made, request.model.name)
+        made = replace(made, data=request.dataset or source.name)
+        if isinstance(made, PrunedNetwork):
+            made = _quantized(request, made, images)
+        else:
+            print("note: is quantised already; --data says which images it is for, and changes no step")
     with output.writing(request.out):
         made.save(request.out)
     for note in found.notes:
@@ -67,50 +68,9 @@ def command(**arguments: Any) -> None:
         print(f"{request.out}: network {made.network.name}, {len(made.network.layers)} layers, {made.pattern}")
 
 
-def _quantized(request: Request, found: ImportedNetwork) -> Program:
-    assert request.data is not None  # the caller's case
-    images = calibration_images(request.data, found.last)
+def _quantized(request: Request, network: PrunedNetwork, images: Dataset) -> Program:
     widths = Widths(request.weight_bits, request.signal_bits, request.input_bits)
     steps = Steps(request.rule, power_of_two=request.power_of_two, per_output=request.per_output)
-    calibration = Calibration(found.result, images, steps)
+    calibration = Calibration(network, images.pixels(), steps)
     formats = read_formats(request.formats) if request.formats else FOUND
     return lower_calibrated(calibration, widths, rounding=parse_mode(Rounding, request.rounding), formats=formats)
-
-
-def calibration_images(path: Path, last: bool) -> NDArray[np.float32]:
-    """Return the images (N, maps, height, width) of a ``.npz`` file, as the model takes them: scaled, normalised.
-
-    Parameters
-    ----------
-    path : Path
-        Holds the array ``images``, or one array of any name.
-    last : bool
-        The images are channels-last, as the model's input is.
-
-    Raises
-    ------
-    EspalierError
-        The file is no ``.npz``, or holds no such array of floats.
-    OSError
-        The file cannot be read.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise EspalierError(f"{path}: is no .npz file")
-            names = [IMAGES] if IMAGES in archive.files else archive.files
-            if len(names) != 1:
-                raise EspalierError(f"{path}: holds {', '.join(names) or 'nothing'}, expected one array, {IMAGES!r}")
-            images = archive[names[0]]
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, MemoryError) as error:
-        if isinstance(error, EspalierError):
-            raise
-        raise EspalierError(f"{path}: is no .npz file, or was cut or changed") from error
-    if images.dtype.kind != "f" or images.ndim not in (2, 4):
-        raise EspalierError(
-            f"{path}: holds {images.dtype} {images.shape}, expected floats (images, maps, height, width) "
-            "as the model takes them"
-        )
-    if images.ndim == 2:
-        images = images[:, :, None, None]
-    return np.ascontiguousarray(np.moveaxis(images, -1, 1) if last else images, np.float32)

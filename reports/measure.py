@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from accel.cost import cost_of
 from accel.errors import EspalierError
 from accel.interchange import zoo
-from accel.interchange.datasets import Dataset, load
+from accel.interchange.datasets import Dataset
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import Calibration, Widths, lower_calibrated
@@ -20,9 +20,9 @@ from reports.designs import Design
 from reports.progress import bar
 from reports.pruning import prune
 from reports.results import Point, Results, layer_rows
+from reports.sources import check_range, source_of
 from sim.engine import compile_program
 
-CALIBRATION_IMAGES = 512
 TOLERANCE = 0.01  # the rise of the error rate that the sources tolerate (CP)
 DEFAULT_PATTERNS = ("dense", "feature-map", "kernel", "ikss", "kernel+ikss", "block-4", "irregular")
 
@@ -67,6 +67,7 @@ def plan(
     images: int | None = None,
     threads: int | None = None,
     hardware: Hardware | None = None,
+    data: str | None = None,
 ) -> Plan:
     """Return what `espalier report` measures, everything loaded and checked.
 
@@ -85,6 +86,8 @@ def plan(
         Of the engine.
     hardware : Hardware, optional
         What designs are made for.
+    data : str, optional
+        A data set, as `--data` names it; the one that the network was trained on by default.
 
     Raises
     ------
@@ -94,24 +97,13 @@ def plan(
     for width in bits:
         _ = Widths(width, width)
     versions, retrained, left_out = _versions(network, patterns)
-    calibration = calibration_images(network, versions[0].data, data_dir)
-    validation, test = (load(versions[0].data, split, data_dir) for split in ("validation", "test"))
-    for version in versions:
-        if version.network.input_shape != test.shape:
-            shape = version.network.input_shape
-            raise EspalierError(f"{network}: takes images of shape {shape}, those of {test.name} have {test.shape}")
+    source = source_of(network, versions[0], data, data_dir)
+    calibration, validation, test = source.calibration(), source.load("validation"), source.load("test")
+    check_range(calibration, versions[0], network)
     if images:
         validation, test = validation.take(min(images, len(validation))), test.take(images)
     made_for = hardware or Hardware()
     return Plan(versions, tuple(bits), calibration, validation, test, retrained, threads, made_for, left_out)
-
-
-def calibration_images(network: str, data: str, data_dir: str | None) -> Dataset:
-    """Return the training images from which step sizes are found; `network` is named if its `data` set is not known."""
-    if not data:
-        raise EspalierError(f"{network}: does not say which data set it was trained on")
-    images = load(data, "train", data_dir)
-    return images.take(min(CALIBRATION_IMAGES, len(images)))
 
 
 def measure(plan: Plan) -> Results:

@@ -17,6 +17,7 @@ EXPLORATION = Place(writes=True, holds=("explore.html", "results.json", "checkpo
 BUILD = Place(writes=True, holds=("*.v", "*.hex", "manifest.json", "test_espalier.py", "Makefile", "simulation"))
 CHECKPOINTS = Place(writes=True, holds=("run.json", "search-*", "*.pt"), file_okay=False)
 DATA = Place(holds=DATA_SETS, may_be_name=True)
+IMAGES = Place(holds=("*/*", "*/*/*"), may_be_name=True)  # a name, an .npz, or class folders, below splits or not
 COUNT = click.IntRange(1, 10_000)  # of processes or threads
 
 
@@ -31,6 +32,9 @@ data_dir_option = option(
     type=DATA,
     envvar="ESPALIER_DATA",
     help="Folder that holds mnist/, fashion-mnist/, cifar-10-batches-bin/.",
+)
+data_option = option(
+    "--data", type=IMAGES, help="A known data set, an .npz or a folder of class folders; its own by default."
 )
 train_threads_option = option(
     "--train-threads", type=click.IntRange(1, 1024), default=1, help="Of retraining: part of it."
@@ -50,3 +54,8 @@ formats_option = option(
     "--formats", type=IN, help="TOML: ap_fixed formats layer by layer; `espalier quantize --help` shows one."
 )
 pattern_option = option("--pattern", help="Which version of a zoo network, or how to prune a dense file.")
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say where its images are."""
+    return data_option(data_dir_option(command))

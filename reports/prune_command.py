@@ -1,9 +1,10 @@
 """What `espalier prune` does: dense network in, pruned network out, with what it cost in error rate."""
 
 import re
+import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,11 @@ import numpy as np
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
+from accel.digest import digest_of
 from accel.errors import EspalierError
 from accel.interchange import zoo
-from accel.interchange.datasets import SPLITS, Dataset, check_choice, load
-from accel.prune import SEARCHES, SELECTORS, Progress, Ratio, Retrain, Sparsify, default_spare
+from accel.interchange.datasets import SPLITS, Dataset, check_choice
+from accel.prune import SEARCHES, SELECTORS, Progress, Ratio, Retrain, Sparsify, default_spare, select_by_magnitude
 from accel.prune.particle_filter import STARTS
 from accel.pruned import Groups, PrunedNetwork
 from accel.records import parse_json, sealed, unsealed
@@ -24,6 +26,7 @@ from reports.measure import float_error_rate
 from reports.progress import Bar, bar
 from reports.pruning import prune, stages
 from reports.selecting import FROM_MAGNITUDE, PARTICLE_FILTER, Selection, kept_weights
+from reports.sources import Source, check_range, source_if_any, source_of
 from reports.versioned import saved
 
 if TYPE_CHECKING:
@@ -59,6 +62,11 @@ class Request:
     data_dir: str | None
     json_file: Path | None
     out: Path
+
+    @property
+    def training(self) -> int:
+        """Epochs of training, of whatever kind."""
+        return self.retrain + self.sparsify
 
 
 @dataclass
@@ -158,7 +166,11 @@ def _checked(request: Request) -> Work:
             check_choice(f"layer of {dense.network.name}", name, names)
     for name in request.spare:
         check_choice(f"layer of {dense.network.name}", name, names)
-    images = _images(request, dense)
+    source = _source(request, dense)
+    images = {} if source is None else _images(request, source)
+    if source is not None:
+        check_range(images["validation"], dense, request.network)
+        dense = replace(dense, data=source.name, input_range=images["validation"].range if source.own else None)
     output.check_place(request.out, request.json_file)
     spare = request.spare or default_spare(dense.network)
     work = Work(request, dense, images, ratios, spare, None, None)
@@ -173,7 +185,7 @@ def _checked(request: Request) -> Work:
 def _check_options(request: Request) -> None:
     """Refuse options that say nothing about what was asked for."""
     for name, value in (("--learning-rate", request.learning_rate), ("--batch-size", request.batch_size)):
-        if value is not None and not request.retrain + request.sparsify:
+        if value is not None and not request.training:
             raise EspalierError(f"{name} {value:g}: nothing is retrained; --retrain says for how many epochs")
     if request.start != "random" and request.select != PARTICLE_FILTER:
         raise EspalierError(f"--start {request.start}: is for {PARTICLE_FILTER}, not for {request.select}")
@@ -185,20 +197,19 @@ def _check_options(request: Request) -> None:
         )
 
 
-def _images(request: Request, dense: PrunedNetwork) -> dict[str, Dataset]:
-    name = request.data or dense.data
-    if not name:
-        raise EspalierError(f"{request.network}: does not say which data set it was trained on; name one with --data")
-    training = request.retrain or request.sparsify
-    images = {split: load(name, split, request.data_dir) for split in SPLITS if split != "train" or training}
-    shape = dense.network.input_shape
-    if images["test"].shape != shape:
-        raise EspalierError(
-            f"{request.network}: takes images of shape {shape}, those of {name} have {images['test'].shape}"
-        )
-    classes = dense.network.shapes[dense.network.output][0]
-    if images["test"].classes != classes:
-        raise EspalierError(f"{request.network}: knows {classes} classes, {name} has {images['test'].classes}")
+def _source(request: Request, dense: PrunedNetwork) -> Source | None:
+    """Return where the images are; None where there are none and magnitude, which needs none, prunes alone."""
+    where = request.network, dense, request.data, request.data_dir
+    if SELECTORS[request.select] is not select_by_magnitude or request.training:
+        return source_of(*where)
+    source = source_if_any(*where)
+    if source is None:
+        print(f"note: {request.network}: without images (--data) no error rate is measured", file=sys.stderr)
+    return source
+
+
+def _images(request: Request, source: Source) -> dict[str, Dataset]:
+    images = {split: source.load(split) for split in SPLITS if split != "train" or request.training}
     images["search"] = images["validation"].take(min(request.validation_images, len(images["validation"])))
     return images
 
@@ -209,13 +220,15 @@ def _pruned(work: Work) -> PrunedNetwork:
         _open(request.checkpoint, request, work.images)
     name = FROM_MAGNITUDE if request.start == "magnitude" else request.select
     rng = np.random.default_rng(request.seed)
-    selection = Selection(name, work.images["search"], rng, request.budget, request.checkpoint)
+    selection = None
+    if work.images:
+        selection = Selection(name, work.images["search"], rng, request.budget, request.checkpoint)
 
     with ExitStack() as shown:  # the bar of one search is gone when the next one, or a training, begins
 
         def listener() -> Any:
             shown.close()
-            if not selection.searches:
+            if selection is None or not selection.searches:
                 return None
             line = shown.enter_context(bar(f"{work.dense.network.name}, {name}", request.budget))
             return lambda at: _advance(line, at)
@@ -229,7 +242,7 @@ def _pruned(work: Work) -> PrunedNetwork:
             shown.close()
             return work.sparsify(pruned, groups) if work.sparsify else pruned
 
-        choose = selection.chooser(listener)
+        choose = select_by_magnitude if selection is None else selection.chooser(listener)
         schedule: dict[str, Any] = {"rounds": request.rounds, "steps": request.steps, "spare": work.spare}
         schedule["sparsify"] = sparsify if work.sparsify else None
         return prune(work.dense, request.pattern, work.ratios, retrain, choose=choose, **schedule)
@@ -245,7 +258,9 @@ def _open(folder: Path, request: Request, images: dict[str, Dataset]) -> None:
     """
     free = ("out", "json_file", "checkpoint", "threads", "data_dir")
     run = {name: str(value) for name, value in vars(request).items() if name not in free}
-    run["data"] = images["search"].name
+    run["data"] = digest_of(
+        *(part for split in sorted(images) for part in (images[split].images, images[split].labels))
+    )
     path = folder / RUN
     with output.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -279,12 +294,12 @@ def _record(work: Work, pruned: PrunedNetwork) -> dict[str, Any]:
         versions["retrained"] = pruned
     return {
         "network": pruned.network.name,
-        "data": images["test"].name,
+        "data": work.dense.data,
         "pattern": pruned.pattern,
         "selector": request.select,
         "seed": request.seed,
         "budget": request.budget if request.select in SEARCHES else 0,
-        "selection_images": len(images["search"]),
+        "selection_images": len(images["search"]) if images else 0,
         "retrained_epochs": request.retrain,
         "sparsified_epochs": request.sparsify,
         "sparsity": pruned.sparsity,
@@ -292,6 +307,7 @@ def _record(work: Work, pruned: PrunedNetwork) -> dict[str, Any]:
         "error_rates": {
             split: {name: float_error_rate(version, images[split]) for name, version in versions.items()}
             for split in ("validation", "test")
+            if images
         },
         "out": str(request.out),
     }

@@ -1,6 +1,6 @@
 """What `espalier quantize` does: network in, Program out, at the widths and with the steps that were asked for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from reports import measure, output, quantizing, retraining, tables
 from reports.formats_file import read_formats
 from reports.parsing import parse_memory, parse_mode
 from reports.quantizing import Workbench
+from reports.sources import Source, check_range, source_of
 from reports.versions import version_of
 
 ACCUMULATORS = {"wrap": Overflow.WRAP, "saturate": Overflow.SAT}
@@ -54,6 +55,7 @@ class Request:
     seed: int
     threads: int | None
     train_threads: int
+    data: str | None
     data_dir: str | None
     json_file: Path | None
 
@@ -68,16 +70,15 @@ def command(**arguments: Any) -> None:
     """Quantise, write the Program, and print what came of it."""
     request = Request(**arguments)
     budget = _checked(request)
-    bench = _bench(request)
+    bench, source = _bench(request)
     widths, found = _widths(request, bench, budget)
     steps = quantizing.searched(bench, widths, request.search) if request.search else bench.calibration.steps
     direct = bench.lowered(widths, steps)
     after, program, emulated = bench, direct, 0
     if request.retrain:
-        after, steps = _retrained(request, bench, widths, steps)
+        after, steps = _retrained(request, bench, widths, steps, source)
         program = after.lowered(widths, steps)
-        test = datasets.load(bench.pruned.data, "test", request.data_dir)
-        emulated = quantizing.check_emulation(after, program, test)
+        emulated = quantizing.check_emulation(after, program, source.load("test"))
     if request.accumulator_bits is not None:
         program = narrowed(program, request.accumulator_bits, ACCUMULATORS[request.accumulator_overflow])
     if budget is not None and (taken := cost_of(program).memory_bits) > budget:  # steps decide on bits of the biases
@@ -85,7 +86,7 @@ def command(**arguments: Any) -> None:
             f"--budget-memory {request.budget_memory}: with the steps that were found in the end these widths take "
             f"{taken} bits, {taken - budget} too many; give a little less"
         )
-    record = _record(request, bench, widths, {"quantized": direct, "result": program}, found)
+    record = _record(request, bench, widths, {"quantized": direct, "result": program}, found, source)
     record["emulated_images"] = emulated
     with output.writing(request.out):
         program.save(request.out)
@@ -110,19 +111,22 @@ def _checked(request: Request) -> int | None:
     return parse_memory(request.budget_memory, "--budget-memory") if request.budget_memory else None
 
 
-def _bench(request: Request) -> Workbench:
+def _bench(request: Request) -> tuple[Workbench, Source]:
     modes = {"rounding": parse_mode(Rounding, request.rounding), "overflow": parse_mode(Overflow, request.overflow)}
     if request.formats is not None:
         modes["formats"] = read_formats(request.formats)
     pruned = version_of(request.network, request.pattern)
     pruned = cluster(pruned, request.cluster_lanes) if request.cluster_lanes else pruned
-    calibration = measure.calibration_images(request.network, pruned.data, request.data_dir)
+    source = source_of(request.network, pruned, request.data, request.data_dir)
+    calibration = source.calibration()
+    check_range(calibration, pruned, request.network)
+    pruned = replace(pruned, data=source.name)
     judged = calibration
     if request.measures:
-        judged = datasets.load(pruned.data, "validation", request.data_dir)
+        judged = source.load("validation")
         judged = judged.take(min(request.validation_images, len(judged)))
     steps = Steps(request.rule, request.percentile, request.power_of_two, request.per_output)
-    return Workbench(Calibration(pruned, calibration.pixels(), steps), judged, modes, request.threads)
+    return Workbench(Calibration(pruned, calibration.pixels(), steps), judged, modes, request.threads), source
 
 
 def _widths(request: Request, bench: Workbench, memory_bits: int | None) -> tuple[Widths, Allocation | None]:
@@ -134,17 +138,23 @@ def _widths(request: Request, bench: Workbench, memory_bits: int | None) -> tupl
     return found.widths, found
 
 
-def _retrained(request: Request, bench: Workbench, widths: Widths, steps: Steps) -> tuple[Workbench, Steps]:
+def _retrained(
+    request: Request, bench: Workbench, widths: Widths, steps: Steps, source: Source
+) -> tuple[Workbench, Steps]:
     name = bench.pruned.network.name
     changes = {"learning_rate": request.learning_rate, "batch_size": request.batch_size, "seed": request.seed}
     changes["threads"] = request.train_threads
     recipe = retraining.recipe(name, request.retrain, **changes)
-    images = datasets.load(bench.pruned.data, "train", request.data_dir)
-    return quantizing.retrained(bench, widths, steps, recipe, images, request.checkpoint)
+    return quantizing.retrained(bench, widths, steps, recipe, source.load("train"), request.checkpoint)
 
 
 def _record(
-    request: Request, bench: Workbench, widths: Widths, programs: dict[str, Program], found: Allocation | None
+    request: Request,
+    bench: Workbench,
+    widths: Widths,
+    programs: dict[str, Program],
+    found: Allocation | None,
+    source: Source,
 ) -> dict[str, Any]:
     """Return what there is to say, as plain numbers; error rates only where images for them were asked for."""
     result = programs["result"]
@@ -159,8 +169,7 @@ def _record(
         "out": str(request.out),
     }
     if request.measures:
-        test = datasets.load(bench.pruned.data, "test", request.data_dir)
-        splits = {"validation": bench.judged, "test": test}
+        splits = {"validation": bench.judged, "test": source.load("test")}
         record["images"] = {split: len(images) for split, images in splits.items()}
         record["error_rates"] = {
             split: {"float": measure.float_error_rate(bench.pruned, images)}

@@ -5,8 +5,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from accel import archive
 from accel.array import MacArray
 from accel.cost import Estimate, ProgramCost, cost_of, estimate, layer_storages, load_technology, signal_plans
@@ -17,10 +15,11 @@ from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.program import KIND, Program
 from accel.quantize import Widths, lower
-from reports import measure, output, tables
+from reports import output, tables
 from reports.hardware import parse_array
 from reports.parsing import parse_bandwidth, parse_frequency, parse_memory
 from reports.results import layer_rows
+from reports.sources import check_range, random_images, source_if_any
 from reports.versions import version_of
 
 ARRAY = "8x8"
@@ -39,6 +38,7 @@ def command(
     dram_bandwidth: str | None,
     technology: str | None,
     json_file: Path | None,
+    data: str | None,
     data_dir: str | None,
 ) -> int:
     """Print the per-layer tables, and whether it fits; return 0, or 1 if it does not."""
@@ -49,7 +49,7 @@ def command(
         "dram_bytes_per_s": parse_bandwidth(dram_bandwidth) if dram_bandwidth else None,
         "sram_bits": sram_bits,
     }
-    program = program_of(network, weight_bits, signal_bits, pattern, data_dir)
+    program = program_of(network, weight_bits, signal_bits, pattern, data, data_dir)
     cost, on_array = cost_of(program), None
     if any(option is not None for option in (array, accumulator_bits, clock, dram_bandwidth, technology)):
         on_array = estimate(program, _array(array or ARRAY, accumulator_bits, program), **asked)
@@ -60,11 +60,16 @@ def command(
 
 
 def program_of(
-    network: str, weight_bits: int | None, signal_bits: int | None, pattern: str | None, data_dir: str | None
+    network: str,
+    weight_bits: int | None,
+    signal_bits: int | None,
+    pattern: str | None,
+    data: str | None,
+    data_dir: str | None,
 ) -> Program:
     """Return the Program in a file, or a network lowered at the word lengths, 8 bits where none is given.
 
-    One from elsewhere may have no data set; a random image gives it steps then, which say nothing of its accuracy.
+    Where nothing says where images are, a random one gives it steps, which say nothing of its accuracy.
 
     Raises
     ------
@@ -81,13 +86,17 @@ def program_of(
         return Program.load(network)
     widths = Widths(BITS if weight_bits is None else weight_bits, BITS if signal_bits is None else signal_bits)
     pruned = version_of(network, pattern)
-    if pruned.data:
-        return lower(pruned, widths, measure.calibration_images(network, pruned.data, data_dir).pixels())
-    print(
-        f"note: {network} has no data set: steps are from a random image, biases may have other bits", file=sys.stderr
-    )
-    image = np.random.default_rng(0).random((1, *pruned.network.input_shape), np.float32)
-    return lower(pruned, widths, image)
+    source = source_if_any(network, pruned, data, data_dir)
+    if source is None:
+        print(
+            f"note: {network}: without images (--data, --data-dir) steps are from a random one, biases may have other "
+            "bits",
+            file=sys.stderr,
+        )
+        return lower(pruned, widths, random_images(pruned.network.input_shape, 1))
+    images = source.calibration()
+    check_range(images, pruned, network)
+    return lower(pruned, widths, images.pixels())
 
 
 def _array(text: str, accumulator_bits: int | None, program: Program) -> MacArray:

@@ -101,6 +101,23 @@ class TestDataset:
         assert codes.tolist() == signal.encode(some().pixels()).tolist()
         assert codes.tolist() != Signal(form, 0.09).encode(some().pixels()).tolist()
 
+    @pytest.mark.parametrize("form", [FixedFormat(4, 4, overflow=Overflow.SAT), FixedFormat(16, 16, signed=False)])
+    def test_floats_are_taken_as_they_are(self, form: FixedFormat) -> None:
+        """Images of float32 are their own pixels, and their codes the signal's, in parts or not."""
+        images = np.random.default_rng(0).normal(0, 1, (2500, 1, 2, 1)).astype(np.float32)
+        data = Dataset("a", "test", images, np.zeros(2500, np.int64), classes=1, full_scale=1)
+        assert np.array_equal(data.pixels(), images)
+        assert data.range == (images.min(), images.max())
+        assert np.array_equal(data.codes(Signal(form, 0.25)), Signal(form, 0.25).encode(images))
+        assert not np.array_equal(data.codes(Signal(form, 0.25)), Signal(form, 0.5).encode(images))
+
+    def test_images_without_labels(self) -> None:
+        """They have no classes and no labels, whatever part is taken of them."""
+        data = some(labels=np.zeros(0, np.int64), classes=0)
+        assert (data.labelled, some().labelled) == (False, True)
+        assert (len(data.take(2)), len(data.take(2).labels)) == (2, 0)
+        assert data.range == (0, some().images.max() / 8)
+
     def test_take_gives_the_first(self) -> None:
         """take(n) keeps the first n images with their labels and changes nothing else."""
         first = some().take(2)
@@ -130,7 +147,8 @@ class TestDataset:
     @pytest.mark.parametrize(
         ("changes", "says"),
         [
-            ({"images": np.zeros((3, 1, 2, 2), np.float32)}, "images must be uint8 .* got float32"),
+            ({"images": np.zeros((3, 1, 2, 2), np.float64)}, "images must be uint8 or float32 .* got float64"),
+            ({"images": np.full((3, 1, 2, 2), np.nan, np.float32)}, "hold a value that is not finite"),
             ({"images": np.zeros((3, 2, 2), np.uint8)}, r"\(N, C, H, W\).* got uint8 of shape \(3, 2, 2\)"),
             ({"images": np.zeros((3, 1, 0, 2), np.uint8)}, "no size 0"),
             ({"images": np.zeros((0, 1, 2, 2), np.uint8), "labels": np.zeros(0, np.int64)}, "no size 0"),

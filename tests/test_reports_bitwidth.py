@@ -16,12 +16,12 @@ from accel.cost import cost_of
 from accel.errors import EspalierError
 from accel.interchange import datasets, zoo
 from accel.quantize import Calibration, Widths, groups_of
-from reports import measure
 from reports.bitwidth import run
 from reports.bitwidth.definition import ALLOCATION, L2, RETRAINED, SEARCHED, Study, Target, Task
 from reports.bitwidth.index import index, main
 from reports.bitwidth.results import Point, Results
 from reports.quantizing import Workbench
+from reports.sources import source_of
 from reports.study import POINTS
 
 COMMAND = ("study", "bitwidth", "digits", "--quick", "--out")
@@ -49,7 +49,7 @@ class TestResults:
 
     def test_a_point_is_what_the_engine_says(self, results: Results) -> None:
         """Error rate and memory of uniform widths are those of the Program that the library lowers."""
-        images = measure.calibration_images("digits", "digits", None).pixels()
+        images = source_of("digits", zoo.load("digits"), None, None).calibration().pixels()
         test = datasets.load("digits", "test")
         bench = Workbench(Calibration(zoo.load("digits"), images), test)
         for bits in (2, 5):

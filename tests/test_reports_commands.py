@@ -23,7 +23,7 @@ from accel.fixedpoint import Overflow, Rounding
 from accel.interchange import datasets, zoo
 from accel.program import MacLayer, Program
 from accel.quantize import Widths, lower
-from reports import figures, measure, tables
+from reports import figures, sources, tables
 from reports.page import page
 from reports.results import Results
 
@@ -35,7 +35,7 @@ CALIBRATION_IMAGES = 64  # instead of 512, to be quick
 def calibration() -> Iterator[None]:
     """Let the commands find step sizes from fewer images."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measure, "CALIBRATION_IMAGES", CALIBRATION_IMAGES)
+        patch.setattr(sources, "CALIBRATION_IMAGES", CALIBRATION_IMAGES)
         yield
 
 

@@ -20,6 +20,7 @@ from accel.quantize import Widths, lower
 from reports import measure
 from reports.explore.results import Results
 from reports.explore.store import opened
+from reports.sources import source_of
 from sim.engine import compile_program
 
 NETWORK = ("explore", "digits")
@@ -65,7 +66,7 @@ class TestWhatItFinds:
     def test_measured_and_counted(self, results: Results) -> None:
         """Errors are those of the engine on all validation images, memory and cycles those of the Program."""
         validation = datasets.load("digits", "validation")
-        calibration = measure.calibration_images("digits", "digits", None).pixels()
+        calibration = source_of("digits", zoo.load("digits"), None, None).calibration().pixels()
         for point in results.points[::3]:
             program = lower(zoo.load("digits", point.version), Widths(*point.setting[1:]), calibration)
             codes = program.input_signal.encode(validation.pixels())
@@ -80,7 +81,7 @@ class TestWhatItFinds:
         chosen, test = results.recommended, datasets.load("digits", "test")
         assert chosen is not None
         assert results.verified is not None
-        calibration = measure.calibration_images("digits", "digits", None).pixels()
+        calibration = source_of("digits", zoo.load("digits"), None, None).calibration().pixels()
         program = lower(zoo.load("digits", chosen.version), Widths(*chosen.setting[1:]), calibration)
         codes = program.input_signal.encode(test.pixels())
         assert results.verified.test_rate == compile_program(program).error_rate(codes, test.labels)

@@ -15,11 +15,13 @@ from accel.quantize import Widths, lower
 from reports.explore.points import Costing, Point, Rates
 from reports.explore.space import Space
 from reports.explore.trials import Images, Trial, digest_of, measured
+from reports.sources import source_of
 
 PATTERNS = ("kernel+ikss", "block-4")
 SPACE = Space((3, 6), (4,), ((4, 4), (8, 2)))
 CALIBRATION = load("digits", "train").take(64)
 DRAM_BYTES_PER_S = 50e6
+SOURCE = source_of("digits", zoo.load("digits"), None, None)
 
 
 def rates_of(pattern: str) -> Rates:
@@ -27,7 +29,7 @@ def rates_of(pattern: str) -> Rates:
     network, images = zoo.load("digits", pattern).to_bytes(), load("digits", "validation").take(20)
     named = Images.of(CALIBRATION), Images.of(images)
     return {
-        pair: json.loads(measured(Trial(digest_of(network), *named, *pair, input_bits=8), network, None))
+        pair: json.loads(measured(Trial(digest_of(network), *named, *pair, input_bits=8), network, SOURCE))
         for pair in SPACE.widths()
     }
 

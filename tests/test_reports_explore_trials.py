@@ -16,9 +16,11 @@ from accel.quantize import Widths, lower
 from reports.explore import trials
 from reports.explore.trials import FLOAT, Images, Trial, digest_of, measured, words_of, words_record
 from reports.measure import float_error_rate
+from reports.sources import source_of
 from sim.engine import compile_program
 
 PATTERN = "kernel"
+SOURCE = source_of("digits", zoo.load("digits"), None, None)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def program(pruned: PrunedNetwork, calibration: Dataset) -> Program:
 @pytest.fixture(scope="module")
 def result(pruned: PrunedNetwork, calibration: Dataset, judged: Dataset) -> dict[str, Any]:
     """Return what the trial at the same word lengths gave."""
-    return dict(json.loads(measured(trial_of(pruned, calibration, judged, 3, 4), pruned.to_bytes(), None)))
+    return dict(json.loads(measured(trial_of(pruned, calibration, judged, 3, 4), pruned.to_bytes(), SOURCE)))
 
 
 class TestMeasured:
@@ -81,7 +83,7 @@ class TestMeasured:
         """No word lengths: the float network's rate, and no words."""
         trial = trial_of(pruned, calibration, judged, FLOAT, FLOAT)
         rate = float_error_rate(pruned, judged)
-        assert json.loads(measured(trial, pruned.to_bytes(), None)) == {"rate": rate}
+        assert json.loads(measured(trial, pruned.to_bytes(), SOURCE)) == {"rate": rate}
 
     def test_no_program(
         self, pruned: PrunedNetwork, calibration: Dataset, judged: Dataset, monkeypatch: pytest.MonkeyPatch
@@ -93,13 +95,13 @@ class TestMeasured:
 
         monkeypatch.setattr(trials, "lower_calibrated", refuse)
         trial = trial_of(pruned, calibration, judged, 3, 4)
-        assert json.loads(measured(trial, pruned.to_bytes(), None)) == {"problem": "conv1: too wide"}
+        assert json.loads(measured(trial, pruned.to_bytes(), SOURCE)) == {"problem": "conv1: too wide"}
 
 
 class TestImages:
     def test_found_again(self, judged: Dataset) -> None:
         """A worker loads by name the very images that the command meant."""
-        again = Images.of(judged).load(None)
+        again = Images.of(judged).load(SOURCE)
         assert (again.images == judged.images).all()
         assert (again.labels == judged.labels).all()
 
@@ -107,7 +109,7 @@ class TestImages:
     def test_others(self, judged: Dataset, changes: dict[str, Any]) -> None:
         """Other images than those are refused, however they came about."""
         with pytest.raises(EspalierError, match="a worker found other images than the command"):
-            replace(Images.of(judged), **changes).load(None)
+            replace(Images.of(judged), **changes).load(SOURCE)
 
     def test_digest(self, judged: Dataset) -> None:
         """A pixel, a label or the scale makes another digest."""

@@ -16,6 +16,9 @@ from reports.explore.trials import Images, digest_of
 from reports.explore.versions import Making, Version, made, problem_of, versions_of
 from reports.measure import DEFAULT_PATTERNS
 from reports.pruning import prune
+from reports.sources import source_of
+
+SOURCE = source_of("digits", zoo.load("digits"), None, None)
 
 
 def making(**values: Any) -> Making:
@@ -63,7 +66,7 @@ class TestMade:
     def test_as_pruned_by_hand(self) -> None:
         """What is made is what `prune` gives, and errs as often."""
         dense = zoo.load("digits")
-        found = made(making(), dense.to_bytes(), None)
+        found = made(making(), dense.to_bytes(), SOURCE)
         assert problem_of(found) is None
         assert found == prune(dense, "kernel", {"kernel": 0.5}).to_bytes()
         assert found != prune(dense, "kernel", {"kernel": 0.6}).to_bytes()  # negative control
@@ -74,16 +77,16 @@ class TestMade:
             pytest.skip("retraining needs PyTorch (extra train)")
         dense, images = zoo.load("digits"), Images.of(load("digits", "train").take(100))
         how = making(epochs=1, recipe=str(retraining.recipe("digits", 1)), training=images)
-        found = made(how, dense.to_bytes(), None)
-        assert found == made(how, dense.to_bytes(), None)
+        found = made(how, dense.to_bytes(), SOURCE)
+        assert found == made(how, dense.to_bytes(), SOURCE)
         kept = PrunedNetwork.from_bytes(found)
-        plain = PrunedNetwork.from_bytes(made(making(), dense.to_bytes(), None))
+        plain = PrunedNetwork.from_bytes(made(making(), dense.to_bytes(), SOURCE))
         assert (kept.masks["conv2"].kept == plain.masks["conv2"].kept).all()
         assert (kept.network["conv2"].weight != plain.network["conv2"].weight).any()  # type: ignore[union-attr]
 
     def test_nothing_left(self) -> None:
         """A version that cannot be is a result too: the others are explored without it."""
-        found = made(making(pattern="feature-map", ratio=0.99), zoo.load("digits").to_bytes(), None)
+        found = made(making(pattern="feature-map", ratio=0.99), zoo.load("digits").to_bytes(), SOURCE)
         problem = problem_of(found)
         assert problem is not None
         assert "\n" not in problem
@@ -94,7 +97,7 @@ class TestMade:
         images = replace(Images.of(load("digits", "train").take(100)), digest="0" * 16)
         pytest.importorskip("torch", reason="retraining needs PyTorch (extra train)")
         with pytest.raises(EspalierError, match="other images"):
-            made(making(epochs=1, training=images), zoo.load("digits").to_bytes(), None)
+            made(making(epochs=1, training=images), zoo.load("digits").to_bytes(), SOURCE)
 
     def test_key(self) -> None:
         """Every field is part of the key."""

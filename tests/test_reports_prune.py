@@ -250,13 +250,14 @@ class TestBadInput:
         assert line == "digits: takes images of shape (1, 8, 8), those of mnist have (1, 28, 28)"
 
     def test_files(self, tmp_path: Path) -> None:
-        """What is pruned already, names no data set, or cannot be written is refused before the work."""
+        """What is pruned already, has no images to search with, or cannot be written is refused before the work."""
         path = tmp_path / "n.espalier"
         zoo.load("digits", "kernel").save(path)
         words = ("--pattern", "kernel", "-o", tmp_path / "o")
         assert "is pruned already (kernel)" in complaint("prune", path, *words)
         untrained_lenet5(data="").save(path)
-        assert complaint("prune", path, *words).startswith(f"{path}: does not say which data set it was trained on")
+        line = complaint("prune", path, *words, "--select", "best-of-n")
+        assert line.startswith(f"{path}: does not say which data set it was trained on; name one with --data")
         line = complaint(*KERNEL, "-o", tmp_path / "no" / "o")
         assert line == f"cannot write to {tmp_path / 'no' / 'o'}: No such file or directory"
         assert set(contents(tmp_path)) == {"n.espalier"}

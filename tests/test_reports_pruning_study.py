@@ -12,6 +12,7 @@ from sealing import resealed
 
 from accel.errors import EspalierError
 from accel.interchange import zoo
+from accel.interchange.datasets import load
 from accel.prune import select_by_magnitude
 from reports.journal import Journal
 from reports.pruning import prune
@@ -90,7 +91,7 @@ class TestStudy:
         """Sparsities, and error rates before retraining, are those of the network that the library prunes."""
         point = next(p for p in results.points if p.task.selector == "magnitude" and p.after is None)
         pruned = prune(zoo.load("digits"), "feature-map", {"feature-map": 0.5})
-        images = run.load("digits", "test")
+        images = load("digits", "test")
         wrong = pruned.network.scores(images.pixels()).argmax(axis=1) != images.labels
         assert point.before["test"] == wrong.mean()
         assert point.sparsity() == pytest.approx(pruned.sparsity)

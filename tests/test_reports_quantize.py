@@ -13,8 +13,9 @@ from accel.fixedpoint import Overflow
 from accel.interchange import datasets, zoo
 from accel.program import Program
 from accel.quantize import Calibration, Steps, Widths
-from reports import measure, quantizing, retraining
+from reports import quantizing, retraining
 from reports.quantizing import Workbench
+from reports.sources import source_of
 from sim.engine import compile_program
 
 KERNEL = ("quantize", "digits", "--pattern", "kernel")
@@ -37,7 +38,7 @@ def error_rate(program: Program, split: str) -> float:
 def calibrated(steps: Steps = Steps()) -> Calibration:  # noqa: B008 - frozen
     """Return the kernel-pruned digits with the images that the command calibrates with."""
     return Calibration(
-        zoo.load("digits", "kernel"), measure.calibration_images("digits", "digits", None).pixels(), steps
+        zoo.load("digits", "kernel"), source_of("digits", zoo.load("digits"), None, None).calibration().pixels(), steps
     )
 
 

@@ -11,14 +11,14 @@ from commandline import Outcome, complaint, contents, espalier
 from accel.cost import Words, array_for, estimate, layer_storages
 from accel.cost.fft import layer_fft
 from accel.program import Program
-from reports import measure
+from reports import sources
 
 
 @pytest.fixture(scope="module", autouse=True)
 def calibration() -> Iterator[None]:
     """Let the commands find step sizes from fewer images."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(measure, "CALIBRATION_IMAGES", 64)
+        patch.setattr(sources, "CALIBRATION_IMAGES", 64)
         yield
 
 

@@ -80,6 +80,8 @@ def test_the_makefile_runs_it(build, tmp_path):
     results = tmp_path / "results.xml"
     results.write_text(results.read_text().replace("</testsuite>", "<failure /></testsuite>"))
     assert make(tmp_path, "-o", "sim").returncode == 2  # no new run, the verdict of the planted failure
+    results.write_text("<testsuites />")
+    assert make(tmp_path, "-o", "sim").returncode == 2  # nor is it a success that nothing ran
 
 
 def test_a_wrong_expected_bit_fails(build, run, tmp_path):

@@ -24,6 +24,7 @@ DATA_DIR_VARIABLE = "ESPALIER_DATA"
 
 DIGITS_SPLITS = {"train": slice(0, 1197), "validation": slice(1197, 1447), "test": slice(1447, 1797)}
 DIGITS_FULL_SCALE = 16
+PART = 1000  # images that are encoded at once
 
 IDX_HELD_OUT = 10_000  # the last training images of MNIST and Fashion-MNIST are the validation split
 IDX_IMAGE_SHAPE = (28, 28)
@@ -50,13 +51,13 @@ class Dataset:
     name, split
         What it is, for messages and reports.
     images
-        uint8, (N, C, H, W), pixels 0..full_scale; N at least 1.
+        uint8, (N, C, H, W), pixels 0..full_scale; or float32, finite, as a network takes them. N at least 1.
     labels
-        int64, (N,), values 0..classes-1.
+        int64, (N,), values 0..classes-1; (0,) where images have none.
     classes
-        How many classes there are, at least 1.
+        How many classes there are, at least 1; 0 where images have no labels.
     full_scale
-        The pixel value that stands for 1.0, 1..255: 16 for digits, 255 for the others.
+        The pixel value that stands for 1.0, 1..255: 16 for digits, 255 for the others; 1 for floats.
 
     Raises
     ------
@@ -66,21 +67,23 @@ class Dataset:
 
     name: str
     split: str
-    images: npt.NDArray[np.uint8]
+    images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
     classes: int
     full_scale: int
 
     def __post_init__(self) -> None:
         self._check_arrays()
-        if self.classes < 1:
+        if self.labels.size and self.classes < 1:
             raise EspalierError(f"{self._title}: classes must be at least 1, got {self.classes}")
         if not 1 <= self.full_scale <= 255:
             raise EspalierError(f"{self._title}: full_scale must be 1..255, got {self.full_scale}")
-        _check_labels(self.labels, self.classes, self._title)
-        brightest = int(self.images.max())
-        if brightest > self.full_scale:
-            raise EspalierError(f"{self._title}: pixels must be 0..{self.full_scale}, got {brightest}")
+        check_labels(self.labels, self.classes, self._title)
+        lowest, highest = self.images.min(), self.images.max()
+        if self._whole and highest > self.full_scale:
+            raise EspalierError(f"{self._title}: pixels must be 0..{self.full_scale}, got {highest}")
+        if not np.isfinite([lowest, highest]).all():  # the minimum of anything with a NaN is NaN
+            raise EspalierError(f"{self._title}: images hold a value that is not finite")
         object.__setattr__(self, "images", _frozen(self.images))
         object.__setattr__(self, "labels", _frozen(self.labels))
 
@@ -93,19 +96,34 @@ class Dataset:
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
+    @property
+    def labelled(self) -> bool:
+        """Whether the images have labels."""
+        return self.classes > 0
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The lowest and the highest pixel that `pixels` gives."""
+        return float(self.images.min()) / self.full_scale, float(self.images.max()) / self.full_scale
+
     def pixels(self) -> npt.NDArray[np.float32]:
-        """Return the images as float32 of shape (N, C, H, W), scaled to 0..1."""
+        """Return the images as float32 of shape (N, C, H, W): scaled to 0..1, or the floats that they are."""
+        if not self._whole:
+            return self.images  # type: ignore[return-value]
         return np.divide(self.images, np.float32(self.full_scale), dtype=np.float32)
 
     def codes(self, signal: Signal) -> npt.NDArray[np.integer[Any]]:
         """Return the images' codes as `signal`, (N, C, H, W), in the narrowest of int8, uint8, int16 and int64.
 
-        What `signal` makes of `pixels()`; each of the at most 256 values is encoded once.
+        What `signal` makes of `pixels()`; each of the at most 256 values of whole pixels is encoded once.
         """
-        table = signal.encode(np.divide(np.arange(self.full_scale + 1), np.float32(self.full_scale), dtype=np.float32))
         kinds = (np.iinfo(kind) for kind in (np.int8, np.uint8, np.int16))
         fitting = (x.dtype for x in kinds if x.min <= signal.format.min_code and signal.format.max_code <= x.max)
-        return table.astype(next(fitting, table.dtype))[self.images]
+        narrow = next(fitting, np.dtype(np.int64))
+        if not self._whole:
+            return np.concatenate([signal.encode(part).astype(narrow) for part in _parts(self.images)])
+        table = signal.encode(np.divide(np.arange(self.full_scale + 1), np.float32(self.full_scale), dtype=np.float32))
+        return table.astype(narrow)[self.images]
 
     def take(self, count: int) -> "Dataset":
         """Return the first `count` images with their labels.
@@ -120,21 +138,25 @@ class Dataset:
         return replace(self, images=self.images[:count], labels=self.labels[:count])
 
     @property
+    def _whole(self) -> bool:
+        return self.images.dtype == np.uint8
+
+    @property
     def _title(self) -> str:
         return f"{self.name} ({self.split})"
 
     def _check_arrays(self) -> None:
         images, labels = self.images, self.labels
-        if images.dtype != np.uint8 or images.ndim != 4 or 0 in images.shape:
+        if images.dtype not in (np.uint8, np.float32) or images.ndim != 4 or 0 in images.shape:
             raise EspalierError(
-                f"{self._title}: images must be uint8 of shape (N, C, H, W) with no size 0, "
+                f"{self._title}: images must be uint8 or float32 of shape (N, C, H, W) with no size 0, "
                 f"got {images.dtype} of shape {images.shape}"
             )
         if labels.dtype != np.int64 or labels.ndim != 1:
             raise EspalierError(
                 f"{self._title}: labels must be int64 of shape (N,), got {labels.dtype} of shape {labels.shape}"
             )
-        if len(images) != len(labels):
+        if len(images) != len(labels) and not (self.classes == 0 == len(labels)):
             raise EspalierError(f"{self._title}: {len(images)} images but {len(labels)} labels; counts must be equal")
 
 
@@ -230,7 +252,7 @@ def _load_idx(name: str, split: str, folder: Path) -> tuple[npt.NDArray[np.uint8
         raise EspalierError(
             f"{image_file} holds {len(images)} images but {label_file} holds {len(labels)} labels; counts must be equal"
         )
-    _check_labels(labels, 10, str(label_file))
+    check_labels(labels, 10, str(label_file))
     least = 1 if split == "test" else IDX_HELD_OUT + 1
     if len(images) < least:
         raise EspalierError(f"{image_file}: holds {len(images)} images, expected at least {least}")
@@ -254,11 +276,17 @@ def _existing(name: str, folder: Path, file: str, alternatives: Sequence[str]) -
     raise EspalierError(f"{folder / file}: no such file{ending}; `espalier data fetch {name}` downloads it")
 
 
-def _check_labels(labels: npt.NDArray[Any], classes: int, where: str) -> None:
+def check_labels(labels: npt.NDArray[Any], classes: int, where: str) -> None:
+    """Raise an EspalierError, which names `where`, the image and its label, unless all are 0..classes-1."""
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if wrong.size:
         at = int(wrong[0])
         raise EspalierError(f"{where}: label of image {at} is {labels[at]}, expected 0..{classes - 1}")
+
+
+def _parts(images: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    """Return the images in parts that are small as codes of 64 bits."""
+    return [images[first : first + PART] for first in range(0, len(images), PART)]
 
 
 def _frozen(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -11,7 +11,7 @@ from typing import Any
 from accel import archive
 from accel.cost import cost_of
 from accel.interchange import zoo
-from accel.interchange.datasets import Dataset, check_choice, load
+from accel.interchange.datasets import NAMES, Dataset, check_choice
 from accel.program import Program
 from accel.pruned import KIND
 from accel.quantize import Calibration, Steps, Widths, bits_of, groups_of, highest_bits, widths_with
@@ -33,20 +33,31 @@ from reports.bitwidth.definition import (
 from reports.bitwidth.page import page
 from reports.bitwidth.results import Point, Results
 from reports.journal import Journal
-from reports.measure import calibration_images, float_error_rate
+from reports.measure import float_error_rate
 from reports.progress import bar
 from reports.quantizing import Workbench
+from reports.sources import source_of
 from reports.study import POINTS, RESULTS, folder_of
 from reports.versioned import saved
 
+Where = tuple[str | None, str | None]  # what --data and --data-dir say
 
-def command(network: str, data_dir: str | None, out: Path | None, quick: bool, draw: bool, threads: int | None) -> None:
+
+def command(
+    network: str,
+    data: str | None,
+    data_dir: str | None,
+    out: Path | None,
+    quick: bool,
+    draw: bool,
+    threads: int | None,
+) -> None:
     """Run a study, or go on with it; then write results.json, the figures and the page, and say where."""
     folder = folder_of(network, out)
     if draw:
         found = saved(folder / RESULTS, Results.from_json)
     else:
-        found = _ran(network, data_dir, folder, quick, threads)
+        found = _ran(network, (data, data_dir), folder, quick, threads)
     drawn = figures.render(found)
     text = page(found, [*drawn])
     output.write_folder(folder, {**drawn, RESULTS: found.to_json().encode(), "README.md": text.encode()})
@@ -83,9 +94,9 @@ class Version:
         return {split: bench.error_rate(program, self.splits[split]) for split in ("validation", "test")}
 
 
-def _ran(network: str, data_dir: str | None, folder: Path, quick: bool, threads: int | None) -> Results:
+def _ran(network: str, where: Where, folder: Path, quick: bool, threads: int | None) -> Results:
     study = study_of(network, quick)
-    versions = {pattern: _version(study, pattern, data_dir, threads) for pattern in study.patterns}
+    versions = {pattern: _version(study, pattern, where, threads) for pattern in study.patterns}
     groups = {pattern: groups_of(version.bench.pruned) for pattern, version in versions.items()}
     digests = {pattern: _digest(version) for pattern, version in versions.items()}
     tasks = study.tasks(groups, digests)
@@ -116,12 +127,14 @@ def _ran(network: str, data_dir: str | None, folder: Path, quick: bool, threads:
     )
 
 
-def _version(study: Study, pattern: str, data_dir: str | None, threads: int | None) -> Version:
+def _version(study: Study, pattern: str, where: Where, threads: int | None) -> Version:
     pruned = zoo.load(study.network, pattern)
-    splits = {split: load(pruned.data, split, data_dir) for split in ("train", "validation", "test")}
+    source = source_of(study.network, pruned, *where)
+    splits = {split: source.load(split) for split in ("train", "validation", "test")}
     judged = splits["validation"].take(min(study.images, len(splits["validation"])))
-    calibration = calibration_images(study.network, pruned.data, data_dir)
-    bench = Workbench(Calibration(pruned, calibration.pixels()), judged, threads=threads)
+    bench = Workbench(
+        Calibration(replace(pruned, data=source.name), source.calibration().pixels()), judged, threads=threads
+    )
     return Version(bench, splits)
 
 
@@ -175,4 +188,8 @@ def _costs(version: Version, bench: Workbench, program: Program) -> dict[str, An
 
 
 def _digest(version: Version) -> str:
-    return hashlib.sha256(archive.dump(KIND, version.bench.pruned)).hexdigest()[:16]
+    """Return a digest of a network, and of images whose name does not say what they are."""
+    digest = hashlib.sha256(archive.dump(KIND, version.bench.pruned))
+    for images in version.splits.values() if version.bench.pruned.data not in NAMES else ():
+        digest.update(images.images.tobytes() + images.labels.tobytes())
+    return digest.hexdigest()[:16]

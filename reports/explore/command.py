@@ -10,7 +10,7 @@ from accel.cost import Limits, Technology, load_technology
 from accel.cost.technology import DEFAULT
 from accel.errors import EspalierError
 from accel.interchange import zoo
-from accel.interchange.datasets import check_choice, load
+from accel.interchange.datasets import check_choice
 from reports import output, retraining, tables
 from reports.explore import figures, words
 from reports.explore.choosing import GOALS
@@ -22,8 +22,8 @@ from reports.explore.space import Question, Space, parse_arrays, parse_shares
 from reports.explore.store import opened
 from reports.explore.versions import Version, versions_of
 from reports.explore.workers import BACKENDS, workers
-from reports.measure import calibration_images
 from reports.parsing import parse_bandwidth, parse_bits, parse_frequency, parse_memory, parse_patterns
+from reports.sources import check_range, named, source_of
 from reports.versioned import saved
 
 RESULTS, PAGE = "results.json", "explore.html"
@@ -57,6 +57,7 @@ class Request:
     out: Path | None
     draw: bool
     json_file: Path | None
+    data: str | None
     data_dir: str | None
 
 
@@ -107,21 +108,17 @@ def _plan(request: Request) -> Plan:
     patterns = None if request.patterns is None else parse_patterns(request.patterns)
     versions = versions_of(request.network, patterns, parse_shares(request.ratios))
     first = zoo.load(request.network)
-    calibration = calibration_images(request.network, first.data, request.data_dir)
-    splits = {split: load(first.data, split, request.data_dir) for split in ("validation", "test")}
-    for images in splits.values():
-        if images.shape != first.network.input_shape:
-            raise EspalierError(
-                f"{request.network}: takes images of shape {first.network.input_shape}, those of {images.name} have "
-                f"{images.shape}"
-            )
+    source = source_of(request.network, first, request.data, request.data_dir)
+    calibration = source.calibration()
+    check_range(calibration, first, request.network)
+    splits = {split: source.load(split) for split in ("validation", "test")}
     if request.images is not None:
         splits["validation"] = splits["validation"].take(request.images)
     epochs, recipe = _retraining(request, versions, first.network.name)
-    training = load(first.data, "train", request.data_dir) if epochs else None
+    training = source.load("train") if epochs else None
     images_of = calibration, splits["validation"], splits["test"], training
     made = epochs, recipe, technology, limits
-    return Plan(request.network, versions, space, question, *images_of, *made, request.data_dir)
+    return Plan(request.network, versions, space, question, *images_of, *made, source.anywhere())
 
 
 def _asked(request: Request) -> tuple[Question, Limits, Technology]:
@@ -158,4 +155,6 @@ def _command(request: Request) -> str:
         if value is not None and (value != usual.get(name) or name == "max_error"):
             text = f"{value:g}" if isinstance(value, float) else str(value)
             parts += [f"--{name.replace('_', '-')}", text]
+    if request.data is not None:
+        parts += ["--data", named(request.data)]
     return shlex.join(["espalier", "explore", *parts])

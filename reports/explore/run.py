@@ -18,6 +18,7 @@ from reports.explore.space import Question, Space
 from reports.explore.trials import FLOAT, Images, Trial, digest_of, measured
 from reports.explore.versions import Making, Version, made, problem_of
 from reports.progress import bar
+from reports.sources import Source
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +41,8 @@ class Plan:
         How they are retrained.
     technology : Technology
     limits : Limits
-    data_dir : str or None
+    source : Source
+        Where workers find the images.
     """
 
     network: str
@@ -55,7 +57,7 @@ class Plan:
     recipe: str
     technology: Technology
     limits: Limits
-    data_dir: str | None
+    source: Source
 
     @cached_property
     def means(self) -> Means:
@@ -129,7 +131,7 @@ def _networks(plan: Plan, kept: Kept) -> dict[Version, bytes]:
     first = plan.versions[0]
     dense = zoo.load(plan.network).to_bytes()
     makings = {version: plan.making(version, dense) for version in plan.versions if version.made}
-    calls = {making.key: (making, dense, plan.data_dir) for making in makings.values()}
+    calls = {making.key: (making, dense, plan.source) for making in makings.values()}
     new = kept.results(f"{plan.network}: versions", made, calls) if calls else {}
     found = {}
     for version in plan.versions:
@@ -148,7 +150,7 @@ def _rates(plan: Plan, kept: Kept, networks: Mapping[Version, bytes]) -> dict[Ve
         for version, network in networks.items()
         for pair in pairs
     }
-    calls = {trial.key: (trial, networks[version], plan.data_dir) for (version, _), trial in trials.items()}
+    calls = {trial.key: (trial, networks[version], plan.source) for (version, _), trial in trials.items()}
     values = kept.results(f"{plan.network}: error rates", measured, calls)
     return {version: {pair: json.loads(values[trials[version, pair].key]) for pair in pairs} for version in networks}
 
@@ -187,7 +189,7 @@ def _tested(
     split = plan.test.split
     asked = [(networks[version], (point.weight_bits, point.signal_bits)), (networks[plan.versions[0]], (FLOAT, FLOAT))]
     trials = [(network, plan.trial(network, split, *pair)) for network, pair in asked]
-    calls = {trial.key: (trial, network, plan.data_dir) for network, trial in trials}
+    calls = {trial.key: (trial, network, plan.source) for network, trial in trials}
     values = kept.results(f"{plan.network}: test images", measured, calls)
     mine, reference = (float(json.loads(values[trial.key])["rate"]) for _, trial in trials)
     return mine, reference

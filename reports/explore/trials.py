@@ -20,12 +20,13 @@ from threadpoolctl import threadpool_limits
 from accel.cost import Words
 from accel.cost.words import LayerWords
 from accel.errors import EspalierError
-from accel.interchange.datasets import Dataset, load
+from accel.interchange.datasets import Dataset
 from accel.pruned import PrunedNetwork
 from accel.quantize import Calibration, Widths, lower_calibrated
 from accel.records import json_text
 from accel.signal import Signal
 from reports.measure import float_error_rate
+from reports.sources import Source
 from sim.engine import compile_program
 
 METHOD = 1  # to be raised when a trial comes to mean something else: steps by l2, rounding RND, overflow SAT
@@ -55,9 +56,9 @@ class Images:
         """Return what `load` finds again as `images`."""
         return cls(images.name, images.split, len(images), digest_of(images))
 
-    def load(self, data_dir: str | None) -> Dataset:
+    def load(self, source: Source) -> Dataset:
         """Return the images; raise EspalierError if those that are there are others."""
-        found = load(self.data, self.split, data_dir)
+        found = source.load(self.split, labelled=False)
         if len(found) < self.count or digest_of(images := found.take(self.count)) != self.digest:
             raise EspalierError(
                 f"{self.data} ({self.split}): a worker found other images than the command: one data set?"
@@ -104,7 +105,7 @@ def digest_of(thing: bytes | Dataset) -> str:
     return digest_of(shape + thing.images.tobytes() + thing.labels.tobytes())
 
 
-def measured(trial: Trial, network: bytes, data_dir: str | None) -> bytes:
+def measured(trial: Trial, network: bytes, source: Source) -> bytes:
     """Return what a trial gives, as JSON.
 
     Parameters
@@ -112,8 +113,8 @@ def measured(trial: Trial, network: bytes, data_dir: str | None) -> bytes:
     trial : Trial
     network : bytes
         `PrunedNetwork.to_bytes`.
-    data_dir : str or None
-        Where this machine has its data sets.
+    source : Source
+        Where the images are, on this machine too.
 
     Returns
     -------
@@ -122,24 +123,22 @@ def measured(trial: Trial, network: bytes, data_dir: str | None) -> bytes:
         why no Program has these word lengths.
     """
     with threadpool_limits(1):
-        found = (
-            _floating(trial, network, data_dir) if trial.weight_bits == FLOAT else _lowered(trial, network, data_dir)
-        )
+        found = _floating(trial, network, source) if trial.weight_bits == FLOAT else _lowered(trial, network, source)
     return json_text(found).encode()
 
 
-def _floating(trial: Trial, network: bytes, data_dir: str | None) -> dict[str, Any]:
-    return {"rate": float_error_rate(PrunedNetwork.from_bytes(network), _images(trial.judged, data_dir))}
+def _floating(trial: Trial, network: bytes, source: Source) -> dict[str, Any]:
+    return {"rate": float_error_rate(PrunedNetwork.from_bytes(network), _images(trial.judged, source))}
 
 
-def _lowered(trial: Trial, network: bytes, data_dir: str | None) -> dict[str, Any]:
+def _lowered(trial: Trial, network: bytes, source: Source) -> dict[str, Any]:
     widths = Widths(trial.weight_bits, trial.signal_bits, trial.input_bits)
-    calibration = _calibration(network, trial.calibration, data_dir)
+    calibration = _calibration(network, trial.calibration, source)
     try:
         program = lower_calibrated(calibration, widths)
     except EspalierError as error:
         return {"problem": str(error)}
-    codes, labels = _codes(program.input_signal, trial.judged, data_dir), _images(trial.judged, data_dir).labels
+    codes, labels = _codes(program.input_signal, trial.judged, source), _images(trial.judged, source).labels
     rate = compile_program(program).error_rate(codes, labels, threads=1)
     return {"rate": rate, "words": words_record(Words.of(program))}
 
@@ -173,15 +172,15 @@ def words_of(record: Mapping[str, Any], like: Words) -> Words | None:
 
 
 @lru_cache(maxsize=4)
-def _images(images: Images, data_dir: str | None) -> Dataset:
-    return images.load(data_dir)
+def _images(images: Images, source: Source) -> Dataset:
+    return images.load(source)
 
 
 @lru_cache(maxsize=2)
-def _calibration(network: bytes, images: Images, data_dir: str | None) -> Calibration:
-    return Calibration(PrunedNetwork.from_bytes(network), _images(images, data_dir).pixels())
+def _calibration(network: bytes, images: Images, source: Source) -> Calibration:
+    return Calibration(PrunedNetwork.from_bytes(network), _images(images, source).pixels())
 
 
 @lru_cache(maxsize=2)
-def _codes(signal: Signal, images: Images, data_dir: str | None) -> NDArray[np.integer[Any]]:
-    return _images(images, data_dir).codes(signal)
+def _codes(signal: Signal, images: Images, source: Source) -> NDArray[np.integer[Any]]:
+    return _images(images, source).codes(signal)

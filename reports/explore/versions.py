@@ -16,6 +16,7 @@ from reports.explore.trials import Images
 from reports.measure import DEFAULT_PATTERNS
 from reports.prune_command import parse_ratios
 from reports.pruning import prune, stages
+from reports.sources import Source
 
 METHOD = 2  # to be raised when pruning by magnitude or retraining comes to mean something else
 PROBLEM = b"problem: "  # a network's bytes begin otherwise
@@ -127,7 +128,7 @@ def _made(label: str, ratios: Sequence[float], known: bool) -> list[Version]:
     return [] if known else [Version(label, made=True)]
 
 
-def made(making: Making, dense: bytes, data_dir: str | None) -> bytes:
+def made(making: Making, dense: bytes, source: Source) -> bytes:
     """Return a version, as `PrunedNetwork.to_bytes` gives it; or why there is none, which `problem_of` reads.
 
     Raises
@@ -139,7 +140,7 @@ def made(making: Making, dense: bytes, data_dir: str | None) -> bytes:
         network, retrain = PrunedNetwork.from_bytes(dense), None
         if making.training is not None:
             recipe = retraining.recipe(network.network.name, making.epochs)
-            retrain = retraining.trainer(recipe, making.training.load(data_dir), quiet=True)
+            retrain = retraining.trainer(recipe, making.training.load(source), quiet=True)
         ratios = parse_ratios(None if making.ratio is None else f"{making.ratio:g}", making.pattern)
         try:
             return prune(network, making.pattern, ratios, retrain).to_bytes()

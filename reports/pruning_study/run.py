@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from accel.interchange import zoo
-from accel.interchange.datasets import Dataset, check_choice, load
+from accel.interchange.datasets import Dataset, check_choice
 from accel.network import Conv2d
 from accel.prune import Evaluator, default_spare
 from accel.pruned import PrunedNetwork
@@ -25,17 +25,28 @@ from reports.pruning_study.definition import MAGNITUDE, QUICK, STUDIES, Study, T
 from reports.pruning_study.page import page
 from reports.pruning_study.results import Point, Results, packed
 from reports.selecting import Selection, Trace, kept_weights
+from reports.sources import source_of
 from reports.study import POINTS, RESULTS, folder_of
 from reports.versioned import saved
 
+Where = tuple[str | None, str | None]  # what --data and --data-dir say
 
-def command(network: str, data_dir: str | None, out: Path | None, seeds: int, quick: bool, draw: bool) -> None:
+
+def command(
+    network: str,
+    data: str | None,
+    data_dir: str | None,
+    out: Path | None,
+    seeds: int,
+    quick: bool,
+    draw: bool,
+) -> None:
     """Run a study, or go on with it; then write results.json, the figures and the page, and say where."""
     folder = folder_of(network, out)
     if draw and not (folder / POINTS).exists():
         found = saved(folder / RESULTS, Results.from_json)
     else:
-        found = Results.from_json(_ran(network, data_dir, folder, seeds, quick, draw).to_json())
+        found = Results.from_json(_ran(network, (data, data_dir), folder, seeds, quick, draw).to_json())
     drawn = figures.render(found)
     readme = page(found, [*drawn])
     output.write_folder(folder, {**drawn, RESULTS: found.to_json().encode(), "README.md": readme.encode()})
@@ -111,16 +122,18 @@ class Bench:
         return found
 
 
-def _ran(network: str, data_dir: str | None, folder: Path, seeds: int, quick: bool, draw: bool) -> Results:
+def _ran(network: str, where: Where, folder: Path, seeds: int, quick: bool, draw: bool) -> Results:
     """Return the results of a study, of which every point that is not there yet is measured, unless it is to `draw`."""
     study = study_of(network, quick)
     dense = zoo.load(network)
-    images = {split: load(dense.data, split, data_dir) for split in ("train", "validation", "test")}
+    source = source_of(network, dense, *where)
+    dense = replace(dense, data=source.name)
+    images = {split: source.load(split) for split in ("train", "validation", "test")}
     images["selection"] = images["validation"].take(min(study.selection_images, len(images["validation"])))
     recipe = retraining.recipe(dense.network.name, study.epochs, **study.changes)
     spare = default_spare(dense.network)
     lasso = replace(recipe, epochs=1, seed=0, group_lasso=study.group_lasso)  # how anything is trained, in one text
-    tasks = study.tasks(seeds, spare, _digest(dense), repr(lasso))
+    tasks = study.tasks(seeds, spare, _digest(dense, images if source.own else {}), repr(lasso))
     with output.writing(folder):
         (folder / POINTS).parent.mkdir(parents=True, exist_ok=True)
     store = Store(folder / POINTS, repair=not draw)
@@ -186,9 +199,12 @@ def results(study: Study, tasks: list[Task], store: Store, bench: Bench, seeds: 
     )
 
 
-def _digest(dense: PrunedNetwork) -> str:
+def _digest(dense: PrunedNetwork, images: dict[str, Dataset]) -> str:
+    """Return a digest of a network, and of images whose name does not say what they are."""
     digest = hashlib.sha256()
     for layer in dense.network.layers:
         arrays = (getattr(layer, item.name) for item in fields(layer))
         digest.update(b"".join(x.tobytes() for x in arrays if isinstance(x, np.ndarray)))
+    for split in images.values():
+        digest.update(split.images.tobytes() + split.labels.tobytes())
     return digest.hexdigest()[:16]
