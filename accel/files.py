@@ -5,6 +5,8 @@ import os
 import tempfile
 from pathlib import Path
 
+PART = ".part"  # how the name of a file ends that is not whole yet
+
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """Write `data` to `path`, whole or not at all.
@@ -22,9 +24,11 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     if path.exists() and not path.is_file():
         path.write_bytes(data)
         return
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    _remove_leftovers(path)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
+            _lock(handle)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -36,3 +40,24 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what processes that were killed have left of `path`; those that write it now hold a lock."""
+    with os.scandir(path.parent) as entries:
+        parts = [entry for entry in entries if entry.name.startswith(f".{path.name}.") and entry.name.endswith(PART)]
+    for part in parts:
+        with contextlib.suppress(OSError), open(part, "rb") as file:
+            if _lock(file.fileno()):
+                os.unlink(part)
+
+
+def _lock(handle: int) -> bool:
+    """Return whether this process has the lock of an open file, which ends with it at the latest."""
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (ImportError, OSError):
+        return False
+    return True

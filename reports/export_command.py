@@ -1,10 +1,12 @@
 """What `espalier export` does: a Program in, an ONNX file with its sidecar out, or a C++ header for HLS."""
 
+import os
 from pathlib import Path
 
 from accel.errors import EspalierError
 from accel.files import write_whole
 from accel.interchange import sidecar
+from accel.interchange.datasets import check_choice
 from accel.interchange.hls import header
 from accel.interchange.onnx_formats import WRITERS, export_model
 from accel.program import Program
@@ -16,6 +18,7 @@ FORMATS = (*WRITERS, HLS)
 
 def command(program: Path, form: str, out: Path) -> None:
     """Export the Program, and say what was written."""
+    check_choice("format", form, FORMATS)
     output.check_place(out)
     loaded = Program.load(program)
     if form == HLS:
@@ -34,7 +37,9 @@ def _write_header(program: Program, out: Path) -> None:
 def _write_model(program: Program, form: str, out: Path) -> None:
     if out.suffix != ONNX or (out.exists() and not out.is_file()):
         raise EspalierError(f"{out}: expected a file whose name ends in {ONNX}, beside which its sidecar has a place")
-    model, side = export_model(program, form)
     beside = sidecar.place(out)
-    output.write_folder(out.parent, {out.name: model, beside.name: side})
+    if os.path.lexists(beside) and not sidecar.is_one(beside):
+        raise EspalierError(f"{beside}: is no sidecar of ours, and the one of {out} has its place; name another --out")
+    model, side = export_model(program, form)
+    output.write_folder(out.parent, {out.name: model, beside.name: side}, own=False)
     print(f"{out}: {program.name}, {len(program.layers)} layers, {form}; masks, formats and widths in {beside.name}")

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,13 +10,20 @@ from typing import Any
 from accel.errors import EspalierError
 from accel.files import write_whole
 from accel.records import json_text
+from reports.replacing import replace_together
 
 
-def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write `files` (name to content) into `folder`, all of them or none.
+def write_folder(folder: Path, files: Mapping[str, bytes], own: bool = True) -> None:
+    """Write `files` (name to content) into `folder`, all of them or none; others that are there are left alone.
 
-    They are written to a temporary folder inside it first; files that are there under other names are left alone. A
-    folder that had to be made stays only if something is in it, so that writing no files is a check without a trace.
+    A folder that had to be made stays only if something is in it, so that writing no files is a check without a trace.
+
+    Parameters
+    ----------
+    folder : Path
+    files : mapping
+    own : bool
+        Whether the folder was named for these files; else it is somebody's, and they only go into it.
 
     Raises
     ------
@@ -28,24 +34,11 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> None:
     try:
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            staging = Path(tempfile.mkdtemp(prefix=".espalier-", dir=folder))
-            try:
-                _fill(folder, staging, files)
-            finally:
-                shutil.rmtree(staging, ignore_errors=True)
+            replace_together(folder, files, own)
     finally:
         with contextlib.suppress(OSError):
             for path in made:
                 path.rmdir()
-
-
-def _fill(folder: Path, staging: Path, files: Mapping[str, bytes]) -> None:
-    for name, content in files.items():
-        (staging / name).write_bytes(content)
-        if (folder / name).is_dir():
-            raise EspalierError(f"{folder / name}: is a folder; expected a file, or nothing, to replace")
-    for name in files:
-        os.replace(staging / name, folder / name)
 
 
 def check_place(*paths: Path | None) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from reports.terminal import clean, raw
+
 
 class Bar:
     """One line: what runs, how far it is, how long it still takes, and what is known so far."""
@@ -18,7 +20,7 @@ class Bar:
 
     def advance(self, note: str = "") -> None:
         """Count one step, with a short note about it."""
-        self._progress.update(self._task, advance=1, note=note)
+        self._progress.update(self._task, advance=1, note=clean(note))
 
 
 @contextmanager
@@ -27,5 +29,5 @@ def bar(what: str, total: int) -> Iterator[Bar]:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     note = TextColumn("{task.fields[note]}", markup=False)
     quiet = not sys.stderr.isatty()  # rich would draw in a pipe too where FORCE_COLOR is set
-    with Progress(*columns, note, console=Console(stderr=True), disable=quiet, transient=True) as progress:
-        yield Bar(progress, progress.add_task(what, total=total, note=""))
+    with Progress(*columns, note, console=Console(file=raw(sys.stderr)), disable=quiet, transient=True) as progress:
+        yield Bar(progress, progress.add_task(clean(what), total=total, note=""))

@@ -17,6 +17,7 @@ from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.datasets import SPLITS, Dataset, check_choice
 from accel.prune import SEARCHES, SELECTORS, Progress, Ratio, Retrain, Sparsify, default_spare, select_by_magnitude
+from accel.prune.particle_filter import STARTS
 from accel.pruned import Groups, PrunedNetwork
 from accel.records import parse_json, sealed, unsealed
 from accel.sparsity import FeatureMap, NOfM, parse_pattern
@@ -153,6 +154,7 @@ def _share(number: str, text: str) -> float:
 def _checked(request: Request) -> Work:
     """Return the work that a request means; everything that can be wrong with it is found here, if it can be."""
     check_choice("selector", request.select, [*SELECTORS])
+    check_choice("start of a particle filter", request.start, STARTS)
     ratios = parse_ratios(request.ratio, request.pattern)
     if not stages(request.pattern):
         raise EspalierError(f"--pattern {request.pattern}: prunes nothing")

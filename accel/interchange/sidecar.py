@@ -53,6 +53,14 @@ def place(model: str | os.PathLike[str]) -> Path:
     return Path(model).with_suffix(".json")
 
 
+def is_one(path: Path) -> bool:
+    """Return whether the file is there and begins as a sidecar does, even if it was cut or changed later."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return json.dumps(FORMAT).encode() in file.read(64)
+
+
 def dump(program: Program, target: str, model: bytes) -> bytes:
     """Return the sidecar of the `model` that was written of `program` as `target`."""
     record: dict[str, Any] = {

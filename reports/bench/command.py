@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from accel.errors import EspalierError
+from accel.files import write_whole
 from reports import output
 from reports.bench import figures, tables
 from reports.bench.measuring import machine, measure
@@ -43,7 +44,8 @@ def command(
         found = [*results.networks, measure(name, counts, peers, rounds)]
         results = replace(results, roof=max(roof, peak(kernel.kernel)), networks=found)
         if json_file:
-            output.write_folder(json_file.parent, {json_file.name: results.to_json().encode()})
+            with output.writing(json_file):
+                write_whole(json_file, results.to_json().encode())
         if out:
             output.write_folder(out, files(results))
         _print(results)

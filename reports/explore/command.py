@@ -21,7 +21,7 @@ from reports.explore.run import Plan, explore
 from reports.explore.space import Question, Space, parse_arrays, parse_shares
 from reports.explore.store import opened
 from reports.explore.versions import Version, versions_of
-from reports.explore.workers import workers
+from reports.explore.workers import BACKENDS, workers
 from reports.parsing import parse_bandwidth, parse_bits, parse_frequency, parse_memory, parse_patterns
 from reports.sources import check_range, named, source_of
 from reports.versioned import saved
@@ -83,6 +83,7 @@ def command(**arguments: Any) -> int:
 
 
 def _explored(request: Request, folder: Path) -> tuple[Results, str]:
+    check_choice("backend", request.backend, BACKENDS)
     plan = _plan(request)
     output.check_place(request.json_file)
     with output.writing(folder):

@@ -3,11 +3,11 @@
 import asyncio
 import importlib.metadata
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import cache
 from typing import Any
 
 from joblib import Parallel, delayed, parallel_config
@@ -33,7 +33,8 @@ def workers(backend: str, jobs: int | None, scheduler: str | None) -> Iterator[R
     backend : {"loky", "dask"}
         Processes of this machine, or of a cluster.
     jobs : int or None
-        How many at a time; all processors, or all workers of the cluster, by default. 1 of loky is this process.
+        How many at a time; all processors, or all workers of the cluster, by default, and never more processes than
+        processors. 1 of loky is this process.
     scheduler : str or None
         The address of a cluster, such as ``tcp://10.0.0.1:8786``.
 
@@ -49,17 +50,19 @@ def workers(backend: str, jobs: int | None, scheduler: str | None) -> Iterator[R
     lost: tuple[type[BaseException], ...] = ()  # what is raised where a worker is gone
     with ExitStack() as stack:
         if scheduler is None:
-            settings: dict[str, Any] = {"backend": LOKY, "n_jobs": jobs or _processors(), "inner_max_num_threads": 1}
-            watched = os.getpid()
+            settings: dict[str, Any] = {"backend": LOKY, "n_jobs": _at_once(jobs), "inner_max_num_threads": 1}
+            settings |= {"initializer": _end_with, "initargs": (os.getpid(),)}
         else:
             lost = stack.enter_context(_cluster(scheduler))
-            settings, watched = {"backend": DASK, "n_jobs": jobs or -1}, None
+            settings = {"backend": DASK, "n_jobs": jobs or -1}
 
         def run(function: Callable[..., Any], calls: Calls) -> Iterator[tuple[int, Any]]:
-            tasks = (delayed(_numbered)(number, function, call, watched) for number, call in enumerate(calls))
+            tasks = (delayed(_numbered)(number, function, call) for number, call in enumerate(calls))
             try:
                 with parallel_config(**settings):
-                    yield from Parallel(return_as="generator_unordered", batch_size=1)(tasks)
+                    with _without_interrupts():
+                        results = Parallel(return_as="generator_unordered", batch_size=1)(tasks)
+                    yield from results
             except (BrokenProcessPool, *lost) as error:
                 raise EspalierError(
                     "a worker was lost, perhaps for want of memory; what it had not finished is done when the same "
@@ -69,13 +72,10 @@ def workers(backend: str, jobs: int | None, scheduler: str | None) -> Iterator[R
         yield run
 
 
-def _numbered(number: int, function: Callable[..., Any], call: tuple[Any, ...], command: int | None) -> tuple[int, Any]:
-    if command is not None and command != os.getpid():
-        _end_with(command)
+def _numbered(number: int, function: Callable[..., Any], call: tuple[Any, ...]) -> tuple[int, Any]:
     return number, function(*call)
 
 
-@cache
 def _end_with(command: int) -> None:
     """See to it that this worker ends soon after the command: loky's would wait for minutes if that was killed."""
 
@@ -85,6 +85,21 @@ def _end_with(command: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Let processes that are started in the block not hear Ctrl-C, which is for the command: it ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _at_once(jobs: int | None) -> int:
+    """Return how many processes work: more than there are processors would only take each other's memory."""
+    return min(jobs or _processors(), _processors())
 
 
 def _processors() -> int:

@@ -1,0 +1,24 @@
+"""Builds lie wherever a user wants them, also in folders whose names have spaces."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rtl_builds import write
+from rtl_layers import ARRAY, probe
+
+from rtl import simulators
+
+SMALL = replace(ARRAY, signal_words=64, weight_words=32, list_entries=8, taps=8, constants=8, layers=2)
+
+
+@pytest.mark.parametrize("simulator", ["iverilog", pytest.param("verilator", marks=pytest.mark.slow)])
+def test_spaces(tmp_path: Path, simulator: str) -> None:
+    """A build in a folder with spaces in its name runs as any other, and stays there, to run again."""
+    if shutil.which(simulator) is None:
+        pytest.skip(f"needs Debian's package {simulator}")
+    folder = tmp_path / "a folder of mine"
+    folder.mkdir()
+    build = write(folder, [probe()], SMALL, simulator)
+    assert simulators.run(folder, simulator) == simulators.run(folder, simulator) == build.expected
