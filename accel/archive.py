@@ -12,7 +12,8 @@ Layout, little endian::
 A dataclass field with the metadata ``{"packed": "NAME"}`` is an integer array of which exactly as many bits a word are
 stored as the attribute NAME says, so that a file holds the bits that the cost model counts. A field that came later has
 the default None, or the metadata `LATER`; where it has its default it is not written, so that such a file is what
-earlier releases write and read.
+earlier releases write and read. A field with the metadata `CLAIM` is a shape of which the class makes an array; it
+counts among the bytes that a file unpacks to, which `accel.limits` bounds before any is unpacked.
 """
 
 import hashlib
@@ -20,28 +21,31 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import IntEnum
-from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import NDArray
 
-from accel.errors import EspalierError
-from accel.files import write_whole
+from accel.errors import EspalierError, decoding, one_line
+from accel.files import opened, write_whole
+from accel.limits import MOST_DIMENSIONS, MOST_FILE_BYTES, MOST_HEADER_BYTES, check_limit, check_unpacked
 
 MAGIC = b"ESPALIER"
 VERSION = 1
 LATER = {"later": True}
+CLAIM = {"claim": True}
 _PREFIX = len(MAGIC) + 2 + 4
 _DIGEST = hashlib.sha256().digest_size
 _WORD_BITS = range(64)  # of a packed word; two's complement or unsigned, it fits int64
 _DTYPES = ("|b1", "|i1", "|u1", "<i2", "<i4", "<i8", "<u2", "<u4", "<u8", "<f4", "<f8")
-# what a record makes that has a right digest and yet is none that `dump` wrote
-_DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError, zlib.error)
+_CLAIM_BYTES = 2  # of a mask and of what is made of it on the way
+_WORDS_AT_ONCE = 1 << 16  # that are packed and unpacked: a multiple of 8, so that each piece begins at a byte
+_CHUNK_BYTES = 1 << 20
 
 
 def save(path: str | os.PathLike[str], kind: str, thing: Any) -> None:
@@ -76,63 +80,100 @@ def load(path: str | os.PathLike[str], kind: str, classes: tuple[type, ...]) -> 
     OSError
         The file cannot be read.
     """
-    return loads(Path(path).read_bytes(), kind, classes, path)
+    return _loads(_read_file(path), kind, classes, path)
 
 
 def loads(data: bytes, kind: str, classes: tuple[type, ...], path: str | os.PathLike[str] = "bytes") -> Any:
     """Return the dataclass of which `dump` made `data`; as `load`, where `path` is what errors call it."""
-    header = _read_header(data, path)
-    payload = data[_PREFIX + _header_length(data) : -_DIGEST]
-    try:
-        if header["kind"] != kind:
-            raise EspalierError(f"holds a {header['kind']}, expected a {kind}")
-        thing = _decode(header["record"], header["arrays"], payload, {cls.__name__: cls for cls in classes})
-        _check_type(thing, classes[0], "its record")
-        return thing
-    except EspalierError as error:
-        raise EspalierError(f"{path}: {' '.join(str(error).splitlines())}") from error  # names may hold anything
-    except _DAMAGE as error:
-        raise EspalierError(f"{path}: is damaged: {type(error).__name__} in its record") from error
+    _check_digest(data[:_PREFIX], hashlib.sha256(memoryview(data)[:-_DIGEST]).digest(), data[-_DIGEST:], path)
+    return _loads(data, kind, classes, path)
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:
     """Return what the file at `path` says it holds; raises as `load` does."""
-    return str(_read_header(Path(path).read_bytes(), path)["kind"])
+    return str(_read_header(_read_file(path), path)["kind"])
+
+
+def _loads(data: bytes, kind: str, classes: tuple[type, ...], path: str | os.PathLike[str]) -> Any:
+    header = _read_header(data, path)
+    if header["kind"] != kind:
+        raise EspalierError(f"{path}: holds a {one_line(header['kind'])}, expected a {kind}")
+    payload = memoryview(data)[_PREFIX + _header_length(data) : -_DIGEST]
+    try:
+        with decoding("is damaged", "its record is none that was written"):
+            arrays = _Stored(header["arrays"], payload, len(data))
+            thing = _decode(header["record"], arrays, {cls.__name__: cls for cls in classes})
+            _check_type(thing, classes[0], "its record")
+            return thing
+    except EspalierError as error:
+        raise EspalierError(f"{path}: {one_line(error)}") from error  # names may hold anything
 
 
 def pack(codes: NDArray[Any], bits: int) -> bytes:
     """Return `codes` as a stream of two's complement words of `bits` bits each, lowest bit first."""
-    words = (np.asarray(codes, np.int64).reshape(-1, 1) >> np.arange(bits)) & 1
-    return np.packbits(words.astype(np.uint8).ravel(), bitorder="little").tobytes()
+    words = np.asarray(codes, np.int64).ravel()
+    return b"".join(_pack(words[i : i + _WORDS_AT_ONCE], bits) for i in range(0, words.size, _WORDS_AT_ONCE))
 
 
-def unpack(data: bytes, count: int, bits: int, signed: bool) -> NDArray[np.int64]:
-    """Return the `count` words that `pack` wrote."""
-    stream = np.unpackbits(np.frombuffer(data, np.uint8), count=count * bits, bitorder="little")
+def _pack(words: NDArray[np.int64], bits: int) -> bytes:
+    stream = (words[:, None] >> np.arange(bits)) & 1
+    return np.packbits(stream.astype(np.uint8).ravel(), bitorder="little").tobytes()
+
+
+def unpack(
+    data: bytes | memoryview, count: int, bits: int, signed: bool, dtype: npt.DTypeLike = np.int64
+) -> NDArray[Any]:
+    """Return the `count` words that `pack` wrote, as `dtype`."""
+    stream, words = np.frombuffer(data, np.uint8), np.zeros(count, dtype)
     weights = 1 << np.arange(bits, dtype=np.int64)
     if signed and bits:
         weights[-1] = -weights[-1]
-    return stream.reshape(count, bits).astype(np.int64) @ weights
+    for start in range(0, count if bits else 0, _WORDS_AT_ONCE):
+        many = min(_WORDS_AT_ONCE, count - start)
+        piece = np.unpackbits(stream[start * bits // 8 :], count=many * bits, bitorder="little")
+        words[start : start + many] = piece.reshape(many, bits).astype(np.int64) @ weights
+    return words
 
 
 def _header_length(data: bytes) -> int:
     return int.from_bytes(data[_PREFIX - 4 : _PREFIX], "little")
 
 
-def _read_header(data: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
-    if data[: len(MAGIC)] != MAGIC:
+def _read_file(path: str | os.PathLike[str]) -> bytes:
+    """Return the bytes of a file of ours; one that is not is refused before it is in memory."""
+    with opened(path, MOST_FILE_BYTES) as file:
+        size = os.fstat(file.fileno()).st_size
+        start = file.read(_PREFIX)
+        _check_magic(start, path)
+        file.seek(0)
+        digest, left = hashlib.sha256(), size - _DIGEST
+        while left > 0 and (chunk := file.read(min(_CHUNK_BYTES, left))):
+            digest.update(chunk)
+            left -= len(chunk)
+        _check_digest(start, digest.digest(), file.read(_DIGEST + 1), path)
+        file.seek(0)
+        return file.read(size)
+
+
+def _check_magic(start: bytes, path: str | os.PathLike[str]) -> None:
+    if start[: len(MAGIC)] != MAGIC:
         hint = "; espalier import reads ONNX files" if os.fspath(path).endswith(".onnx") else ""
-        raise EspalierError(f"{path}: is not an Espalier file: it starts with {data[:8]!r}, expected {MAGIC!r}{hint}")
-    version = int.from_bytes(data[len(MAGIC) : len(MAGIC) + 2], "little")
-    whole = len(data) >= _PREFIX + _DIGEST and hashlib.sha256(data[:-_DIGEST]).digest() == data[-_DIGEST:]
-    if not whole:
+        raise EspalierError(f"{path}: is not an Espalier file: it starts with {start[:8]!r}, expected {MAGIC!r}{hint}")
+
+
+def _check_digest(start: bytes, digest: bytes, stored: bytes, path: str | os.PathLike[str]) -> None:
+    _check_magic(start, path)
+    if len(start) < _PREFIX or digest != stored:
         raise EspalierError(f"{path}: was cut or changed after it was written: its SHA-256 does not match")
+
+
+def _read_header(data: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
+    version = int.from_bytes(data[len(MAGIC) : len(MAGIC) + 2], "little")
     if version != VERSION:
         raise EspalierError(f"{path}: has format version {version}, this release reads version {VERSION}")
-    try:
+    check_limit(f"{path}: is damaged", "bytes of its header", _header_length(data), MOST_HEADER_BYTES)
+    with decoding(path, "is damaged: its header is not JSON"):
         header = json.loads(data[_PREFIX : _PREFIX + _header_length(data)])
-    except (RecursionError, ValueError) as error:
-        raise EspalierError(f"{path}: is damaged: its header is not JSON") from error
     if not isinstance(header, dict) or not {"kind", "record", "arrays"} <= header.keys():
         raise EspalierError(f"{path}: is damaged: its header names no kind, record and arrays")
     return header
@@ -186,22 +227,26 @@ def _encode(item: Any, arrays: _Arrays, bits: int | None = None) -> Any:
     raise TypeError(f"cannot store a {type(item).__name__}")
 
 
-def _decode(item: Any, entries: list[dict[str, Any]], payload: bytes, classes: dict[str, type]) -> Any:
+def _decode(item: Any, arrays: "_Stored", classes: dict[str, type]) -> Any:
     if isinstance(item, list):
-        return tuple(_decode(value, entries, payload, classes) for value in item)
+        return tuple(_decode(value, arrays, classes) for value in item)
     if not isinstance(item, dict):
         return item
     if "array" in item:
-        return _read_array(entries[item["array"]], payload)
+        return arrays.take(item["array"])
     if "enum" in item:
         return classes[item["enum"]][item["name"]]  # type: ignore[index]  # an enumeration is indexed by name
     if "map" in item:
-        return {key: _decode(value, entries, payload, classes) for key, value in item["map"].items()}
-    content = {name: _decode(value, entries, payload, classes) for name, value in item["fields"].items()}
-    hints = get_type_hints(classes[item["class"]])
+        return {key: _decode(value, arrays, classes) for key, value in item["map"].items()}
+    content = {name: _decode(value, arrays, classes) for name, value in item["fields"].items()}
+    cls = classes[item["class"]]
+    hints = get_type_hints(cls)
     for name, value in content.items():
         _check_type(value, hints[name], f"{item['class']}.{name}")
-    return classes[item["class"]](**content)
+    for field in fields(cls):
+        if "claim" in field.metadata and field.name in content:
+            arrays.spend(_CLAIM_BYTES * math.prod(content[field.name]), f"{item['class']} {content.get('name', '')!r}")
+    return cls(**content)
 
 
 def _check_type(value: Any, hint: Any, what: str) -> None:
@@ -224,18 +269,46 @@ def _fits(value: Any, hint: Any) -> bool:
     return isinstance(value, origin)
 
 
-def _read_array(entry: dict[str, Any], payload: bytes) -> NDArray[Any]:
-    shape, dtype, bits = tuple(entry["shape"]), entry["dtype"], entry.get("bits")
-    data = payload[entry["offset"] : entry["offset"] + entry["bytes"]]
-    count = math.prod(shape)
-    if dtype not in _DTYPES or min(shape, default=0) < 0:
-        raise EspalierError(f"is damaged: an array of {dtype!r} {shape}")
-    if bits is None:
-        if entry.get("zlib"):  # no more than expected, so that a small file cannot fill the memory
-            data = zlib.decompressobj().decompress(data, count * np.dtype(dtype).itemsize + 1)
-        raw = "|u1" if dtype == "|b1" else dtype  # a stored byte of a boolean may be neither 0 nor 1
-        return np.frombuffer(data, raw).astype(dtype).reshape(shape)
-    # words of no bits take no room in the file, but they stand beside stored ones that do
-    if bits not in _WORD_BITS or len(data) != (count * bits + 7) // 8 or count > 8 * len(payload):
-        raise EspalierError(f"is damaged: {len(data)} bytes do not hold {count} words of {bits} bits")
-    return unpack(data, count, bits, signed=np.dtype(dtype).kind == "i").astype(dtype).reshape(shape)
+class _Stored:
+    """The arrays of a file, each of which is unpacked once, and how much the file has unpacked to so far."""
+
+    def __init__(self, entries: Sequence[dict[str, Any]], payload: memoryview, file_bytes: int) -> None:
+        self.entries, self.payload, self.file_bytes = entries, payload, file_bytes
+        self.unpacked = 0
+        self.taken: set[int] = set()
+
+    def spend(self, unpacked_bytes: int, what: str) -> None:
+        """Count what is about to be unpacked; raise EspalierError if that is too much for such a file."""
+        self.unpacked += unpacked_bytes
+        check_unpacked(self.unpacked, self.file_bytes, f"is damaged: with {what}")
+
+    def take(self, index: int) -> NDArray[Any]:
+        """Return an array, read-only."""
+        index = range(len(self.entries))[index]
+        entry = self.entries[index]
+        shape, dtype = tuple(entry["shape"]), entry["dtype"]
+        if dtype not in _DTYPES or min(shape, default=0) < 0 or len(shape) > MOST_DIMENSIONS:
+            raise EspalierError(f"is damaged: an array of {str(dtype)[:9]!r} {shape[:MOST_DIMENSIONS]}")
+        if index in self.taken:
+            raise EspalierError(f"is damaged: array {index} stands in two places")
+        self.taken.add(index)
+        count = math.prod(shape)
+        self.spend(count * np.dtype(dtype).itemsize, f"an array of {dtype} {shape}")
+        array = self._read(entry, count, np.dtype(dtype))
+        array.setflags(write=False)
+        return array.reshape(shape)
+
+    def _read(self, entry: dict[str, Any], count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+        data: Any = self.payload[entry["offset"] : entry["offset"] + entry["bytes"]]
+        bits = entry.get("bits")
+        if bits is None:
+            if entry.get("zlib"):  # no more than expected, so that a small file cannot fill the memory
+                data = zlib.decompressobj().decompress(data, count * dtype.itemsize + 1)
+            raw = np.dtype("|u1") if dtype.kind == "b" else dtype  # a stored byte of a boolean may be neither 0 nor 1
+            if len(data) != count * dtype.itemsize:
+                raise EspalierError(f"is damaged: {len(data)} bytes do not hold {count} elements of {dtype}")
+            return np.frombuffer(data, raw).astype(dtype)
+        # words of no bits take no room in the file, but they stand beside stored ones that do
+        if bits not in _WORD_BITS or len(data) != (count * bits + 7) // 8 or count > 8 * len(self.payload):
+            raise EspalierError(f"is damaged: {len(data)} bytes do not hold {count} words of {bits} bits")
+        return unpack(data, count, bits, dtype.kind == "i", dtype)

@@ -12,10 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
-from accel.sparsity import Block, Dense, FeatureMap, Irregular, Kernel, KernelStrided, Mask, NOfM, Pattern, Strided
+from accel.sparsity import (
+    Block,
+    Dense,
+    FeatureMap,
+    Irregular,
+    Kernel,
+    KernelStrided,
+    Mask,
+    NOfM,
+    Pattern,
+    Strided,
+    check_shape,
+)
 
 Shape = tuple[int, int, int]
-MOST_WEIGHTS = 1 << 28  # of a layer before pruning; a file that claims more is damaged
 
 
 def bits_for(highest: int) -> int:
@@ -230,8 +241,7 @@ def decode(pattern: Pattern, name: str, index: Index, shape: Shape) -> Mask:
         The pattern has no such encoding, or the words are not exactly those that `encode` makes of the mask: hardware
         that reads them must find the order in which the weights are stored.
     """
-    if math.prod(shape) > MOST_WEIGHTS:
-        raise EspalierError(f"a layer of shape {shape} has more than {MOST_WEIGHTS} weights")
+    check_shape(shape, "a layer")
     for encoding in encodings(pattern):
         if encoding.name == name:
             kept = encoding.decode(index, shape)

@@ -1,9 +1,71 @@
-"""Writing a file so that its name never holds a part of it."""
+"""Reading a file that may be anything, and writing one so that its name never holds a part of it."""
 
 import contextlib
+import errno
 import os
+import stat
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
+
+from accel.errors import EspalierError
+from accel.limits import ALWAYS_UNPACKED_BYTES, MOST_FILE_BYTES, check_unpacked
+
+
+@contextlib.contextmanager
+def opened(path: str | os.PathLike[str], most_bytes: int = MOST_FILE_BYTES) -> Iterator[BinaryIO]:
+    """Open an ordinary file of at most `most_bytes` for reading: no device that never ends, no pipe that never begins.
+
+    Raises
+    ------
+    EspalierError
+        `path` is a folder, a pipe or a device, holds a NUL, or the file is larger, or all but all of it are holes.
+    OSError
+        The file cannot be opened.
+    """
+    if "\0" in os.fsdecode(path):
+        raise EspalierError(f"{os.fsdecode(path)!r}: no file has a NUL in its name")
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # or a pipe would wait for its writer
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise EspalierError(f"{os.fsdecode(path)}: is a folder, a pipe or a device, expected a file")
+        if status.st_size > most_bytes:
+            raise EspalierError(f"{os.fsdecode(path)}: has {status.st_size} bytes, expected at most {most_bytes}")
+        if status.st_size > ALWAYS_UNPACKED_BYTES:
+            check_unpacked(status.st_size, _stored_bytes(handle, status.st_size), os.fsdecode(path))
+    except BaseException:
+        os.close(handle)
+        raise
+    with os.fdopen(handle, "rb") as file:
+        yield file
+
+
+def _stored_bytes(handle: int, size: int) -> int:
+    """Return the bytes of an open file that are no holes; where the system does not tell, all are."""
+    stored = at = 0
+    while at < size:
+        try:
+            begin = os.lseek(handle, at, os.SEEK_DATA)
+            at = os.lseek(handle, begin, os.SEEK_HOLE)
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # which says that there is a hole to the end
+                stored = size
+            break
+        stored += at - begin
+    os.lseek(handle, 0, os.SEEK_SET)
+    return stored
+
+
+def read_whole(path: str | os.PathLike[str], most_bytes: int = MOST_FILE_BYTES) -> bytes:
+    """Return the bytes of an ordinary file; raises as `opened` does."""
+    with opened(path, most_bytes) as file:
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise EspalierError(f"{os.fsdecode(path)}: has more than {most_bytes} bytes")
+    return data
+
 
 PART = ".part"  # how the name of a file ends that is not whole yet
 

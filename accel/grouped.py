@@ -5,8 +5,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.encoding import MOST_WEIGHTS
 from accel.errors import EspalierError
+from accel.limits import MOST_WEIGHTS
 from accel.sparsity import (
     Dense,
     FeatureMap,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from accel.archive import LATER
 from accel.errors import EspalierError
+from accel.limits import check_tensors
 from accel.window import Window
 
 Array = NDArray[np.float32]
@@ -302,6 +303,7 @@ class Network:
                 if source not in shapes:
                     raise EspalierError(f"{layer.name}: its input {source!r} is no earlier layer")
             shapes[layer.name] = layer.output_shape(*(shapes[source] for source in layer.inputs))
+        check_tensors(self.name, self.layers, shapes)
         return shapes
 
     @property
@@ -383,16 +385,25 @@ class Network:
 
 
 def _float_arrays(layer: Any) -> None:
-    """Make the arrays of a layer float32, finite and read-only."""
+    """Make the arrays of a layer float32, finite and read-only; one that is already is taken as it is."""
     for item in fields(layer):
         value = getattr(layer, item.name)
         if isinstance(value, np.ndarray | Sequence) and not isinstance(value, str | tuple):
             with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused below
-                array = np.array(value, np.float32)
+                array = np.asarray(value, np.float32)
+            if not _is_frozen(array):
+                array = array.copy() if array is value or array.base is not None else array
             if not np.isfinite(array).all():
                 raise EspalierError(f"{layer.name}: {item.name} holds a value that is not finite")
             array.setflags(write=False)
             object.__setattr__(layer, item.name, array)
+
+
+def _is_frozen(array: Any) -> bool:
+    """Return whether nobody can write to an array: neither it, nor one that it is a view of."""
+    if isinstance(array, np.ndarray):
+        return not array.flags.writeable and _is_frozen(array.base)
+    return array is None or isinstance(array, bytes)
 
 
 def _maps(layer: Layer, shapes: tuple[Shape, ...]) -> tuple[int, int, int]:

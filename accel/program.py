@@ -28,9 +28,10 @@ from accel import archive, encoding
 from accel.encoding import IndexWords
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat, Overflow, Rounding
+from accel.limits import MOST_HELD, check_limit, check_tensors
 from accel.network import INPUT, Shape, Window
-from accel.signal import PRODUCT_BITS, Requantize, Signal, freeze, proven_accumulator_bits, signed_bits, sum_bits
-from accel.sparsity import LoopNest, Mask, parse_pattern
+from accel.signal import PRODUCT_BITS, Requantize, Signal, freeze, range_bits, signed_bits, sum_bits
+from accel.sparsity import LoopNest, Mask, check_shape, parse_pattern
 
 KIND = "program"
 WORD_BITS = 16  # the widest weight or signal
@@ -87,7 +88,7 @@ class MacLayer(ProgramLayer):
         What becomes of a sum that `accumulator_bits` do not hold; None: they hold every sum, which is checked.
     """
 
-    shape: tuple[int, int, int]
+    shape: tuple[int, int, int] = field(metadata=archive.CLAIM)
     window: Window | None
     pattern: str
     encoding: str
@@ -110,6 +111,7 @@ class MacLayer(ProgramLayer):
         steps = np.array(self.weight_steps, np.float64)
         if len(self.shape) != 3 or min(self.shape) < 1:
             raise EspalierError(f"{self.name}: shape must be (outputs, maps, taps), got {self.shape}")
+        check_shape(self.shape, self.name)
         if self.window is not None and self.window.taps != self.shape[2]:
             raise EspalierError(f"{self.name}: {self.shape[2]} taps do not fit the window {self.window}")
         stored = ("weight", weights, self.weight_bits, WORD_BITS), ("bias", bias, self.bias_bits, PRODUCT_BITS)
@@ -123,7 +125,8 @@ class MacLayer(ProgramLayer):
                 f"{self.name}: expected {self.shape[0]} biases and {self.nest.stored_words} weights, "
                 f"got {bias.shape} and {weights.shape}"
             )
-        if self.nest.gather(self.nest.scatter(weights)).tobytes() != weights.tobytes():
+        rows, columns = self.nest.positions
+        if weights[(rows >= self.shape[0]) | (columns >= self.shape[1] * self.shape[2])].any():
             raise EspalierError(f"{self.name}: the filling of a block that reaches past the edge must be zeros")
         if steps.shape not in ((1,), self.shape[:1]) or not (np.isfinite(steps) & (steps > 0)).all():
             raise EspalierError(f"{self.name}: weight_steps must be one or {self.shape[0]} positive numbers")
@@ -149,6 +152,14 @@ class MacLayer(ProgramLayer):
         """The weights as the lowered matrix (M, C*T), zeros where pruned."""
         return self.nest.scatter(self.weights.astype(np.int64))
 
+    @property
+    def _sums(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """For each output the sum of its weights above zero, and of those below; 2**53 is far away."""
+        rows, words = self.nest.positions[0], self.weights
+        sums = (np.bincount(rows, side(words, 0), minlength=self.shape[0]) for side in (np.maximum, np.minimum))
+        positive, negative = (side[: self.shape[0]].astype(np.int64) for side in sums)
+        return positive, negative
+
     def lane_columns(self, lanes: int) -> tuple[NDArray[np.int64], ...]:
         """Return the lowered columns that each group of `lanes` outputs reads: the union of what they keep.
 
@@ -172,7 +183,7 @@ class MacLayer(ProgramLayer):
 
     def output_signal(self, *signals: Signal) -> Signal:
         if self.accumulator_overflow is None:
-            needed = proven_accumulator_bits(self.matrix, self.bias, signals[0].format)
+            needed = range_bits(*self._sums, self.bias, signals[0].format)
         elif self.weight_bits + signals[0].bits > PRODUCT_BITS:  # no sum proves that each product fits
             raise EspalierError(f"{self.name}: a weight times a signal needs more than {PRODUCT_BITS} bits")
         else:
@@ -309,7 +320,7 @@ class Program:
     def __post_init__(self) -> None:
         if not self.layers or len(self.input_shape) != 3 or min(self.input_shape) < 1:
             raise EspalierError(f"{self.name}: needs layers and maps of a height and width, got {self.input_shape}")
-        _ = self.shapes, self.signals
+        _ = self.shapes, self.signals, self.held
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:
@@ -322,6 +333,7 @@ class Program:
                 if source not in shapes or layer.name in shapes:
                     raise EspalierError(f"{layer.name}: its input {source!r} is no earlier layer, or its name is taken")
             shapes[layer.name] = layer.output_shape(*(shapes[source] for source in layer.inputs))
+        check_tensors(self.name, self.layers, shapes)
         return shapes
 
     @cached_property
@@ -354,6 +366,7 @@ class Program:
         now = [INPUT]
         for index, layer in enumerate(self.layers):
             now += [layer.name] if roots[layer.name] == layer.name else []
+            check_limit(layer.name, "tensors that are held while it runs", len(now), MOST_HELD)
             held[layer.name] = tuple(now)
             now = [name for name in now if last_read.get(name, index) > index]
         return held

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from accel import encoding
-from accel.errors import EspalierError
+from accel.errors import EspalierError, one_line
 from accel.fixedpoint import FixedFormat, Overflow, Rounding
 
 PRODUCT_BITS = 61  # an accumulator times its multiplier must fit here, so that int64 holds every intermediate
@@ -74,7 +74,9 @@ class Requantize:
         multipliers = np.array(self.multipliers, np.int64)
         highest = (1 << MULTIPLIER_BITS) - 1
         if multipliers.ndim != 1 or not multipliers.size or not 1 <= multipliers.min() <= multipliers.max() <= highest:
-            raise EspalierError(f"multipliers must be 1..{highest} in one dimension, got {multipliers.tolist()}")
+            raise EspalierError(
+                f"multipliers must be 1..{highest} in one dimension, got {one_line(multipliers.tolist())}"
+            )
         if not 0 <= self.shift < PRODUCT_BITS:
             raise EspalierError(f"shift must be 0..{PRODUCT_BITS - 1}, got {self.shift}")
         freeze(self, multipliers=multipliers.astype(np.uint32))
@@ -117,8 +119,15 @@ def proven_accumulator_bits(matrix: NDArray[np.int64], bias: NDArray[np.int64], 
         The input's codes; each product ranges over all of them, zero included, so that no partial sum leaves the
         range of the whole sum.
     """
-    # as Python's integers, which no signal is too wide for
-    positive, negative = (side(matrix, 0).sum(axis=1).astype(object) for side in (np.maximum, np.minimum))
+    positive, negative = (side(matrix, 0).sum(axis=1) for side in (np.maximum, np.minimum))
+    return range_bits(positive, negative, bias, signal)
+
+
+def range_bits(
+    positive: NDArray[np.int64], negative: NDArray[np.int64], bias: NDArray[np.int64], signal: FixedFormat
+) -> int:
+    """Return the same from the sums (M,) of the weights that are above zero, and of those below."""
+    positive, negative = positive.astype(object), negative.astype(object)  # Python's, which no signal is too wide for
     high = bias + positive * signal.max_code + negative * signal.min_code
     low = bias + positive * signal.min_code + negative * signal.max_code
     return max(signed_bits(high.max()), signed_bits(low.min()))

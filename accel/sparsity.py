@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
+from accel.limits import MOST_COLUMNS, MOST_ROWS, MOST_TAPS, MOST_WEIGHTS, check_limit
 
 Mask = NDArray[np.bool_]
 Integers = NDArray[np.int64]
@@ -55,9 +56,11 @@ class LoopNest:
     @cached_property
     def group_columns(self) -> tuple[Integers, ...]:
         """For each group, the lowered columns it reads, in issue order; of a last unit possibly past the edge."""
-        columns = [unit * self.unit_columns + taps for unit, taps in enumerate(self.inner)]
-        empty = np.zeros(0, np.int64)
-        return tuple(np.concatenate([empty, *(columns[unit] for unit in units)]) for units in self.outer)
+        sizes = np.array([taps.size for taps in self.inner], np.int64)
+        starts = np.cumsum(sizes) - sizes
+        columns = np.concatenate([np.zeros(0, np.int64), *self.inner])
+        columns += np.repeat(np.arange(sizes.size) * self.unit_columns, sizes)
+        return tuple(columns[_runs(starts[units], sizes[units])] for units in self.outer)
 
     @cached_property
     def row_columns(self) -> tuple[Integers, ...]:
@@ -116,6 +119,7 @@ class Pattern(ABC):
         """Raise EspalierError, naming the layer `where`, unless `kept` is a legal mask of this pattern."""
         if kept.ndim != 3 or 0 in kept.shape or kept.dtype != np.bool_:
             raise EspalierError(f"{where}: a mask is boolean (outputs, maps, taps), got {kept.dtype} {kept.shape}")
+        check_shape(kept.shape, where)
         problem = self.problem(kept)
         if problem:
             raise EspalierError(f"{where}: mask breaks the pattern {self}: {problem}")
@@ -222,8 +226,9 @@ class Strided(Pattern):
         differs = np.flatnonzero((kept != kept[:1]).any(axis=(0, 2)))
         if differs.size:
             return f"the kernels that leave input map {differs[0]} keep different taps"
-        for index, taps in enumerate(kept[0]):
+        for taps in np.unique(kept[0], axis=0):
             if self.choice(taps) is None:
+                index = int(np.flatnonzero((kept[0] == taps).all(axis=1))[0])
                 return f"the taps {np.flatnonzero(taps).tolist()} of input map {index} have no (stride, offset)"
         return None
 
@@ -341,11 +346,17 @@ class NOfM(Pattern):
 
     def problem(self, kept: Mask) -> str | None:
         lowered = kept.reshape(len(kept), -1)
-        for first in range(0, lowered.shape[1], self.m):
-            run = lowered[:, first : first + self.m]
-            wrong = np.flatnonzero(run.sum(axis=1) != min(self.n, run.shape[1]))
-            if wrong.size:
-                return f"row {wrong[0]} keeps {run[wrong[0]].sum()} of the columns {first}..{first + run.shape[1] - 1}"
+        whole = lowered.shape[1] // self.m * self.m
+        runs = lowered[:, :whole].reshape(len(lowered), -1, self.m).sum(axis=2, dtype=np.uint16)
+        last = lowered[:, whole:].sum(axis=1, dtype=np.uint16)
+        fewer = min(self.n, lowered.shape[1] - whole)
+        for counts, expected, begin in ((runs.T, self.n, 0), (last[None], fewer, whole)):
+            wrong = np.argwhere(counts != expected)
+            if len(wrong):
+                run, row = wrong[0]
+                first = begin + run * self.m
+                end = min(first + self.m, lowered.shape[1]) - 1
+                return f"row {row} keeps {counts[run, row]} of the columns {first}..{end}"
         return None
 
     def nest(self, kept: Mask) -> LoopNest:
@@ -403,6 +414,24 @@ _NAMED: dict[str, Pattern] = {
         Irregular(),
     )
 }
+
+
+def check_shape(shape: tuple[int, ...], where: str) -> None:
+    """Raise EspalierError, naming the layer `where`, unless a layer may have the shape (outputs, maps, taps)."""
+    check_limit(where, "outputs", shape[0], MOST_ROWS)
+    check_limit(where, "taps of a kernel", shape[2], MOST_TAPS)
+    check_limit(where, "weights of an output", math.prod(shape[1:]), MOST_COLUMNS)
+    check_limit(where, "weights", math.prod(shape), MOST_WEIGHTS)
+
+
+def _runs(starts: Integers, sizes: Integers) -> Integers:
+    """Return start, start + 1, ... of each run, one run behind the other.
+
+    >>> _runs(np.array([5, 0]), np.array([2, 3])).tolist()
+    [5, 6, 0, 1, 2]
+    """
+    before = np.cumsum(sizes) - sizes
+    return np.repeat(starts - before, sizes) + np.arange(sizes.sum())
 
 
 def _nest(

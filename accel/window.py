@@ -9,6 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
+from accel.limits import MOST_SIDE, MOST_TAPS, check_limit
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class Window:
             raise EspalierError(f"a window has 2 kernel sizes, 2 strides and 4 paddings, got {self}")
         if min(self.kernel) < 1 or min(self.stride) < 1 or min(self.padding) < 0:
             raise EspalierError(f"kernel and stride must be at least 1, padding at least 0, got {self}")
+        sizes = (*self.kernel, *self.stride, *self.padding)
+        check_limit("a window", "its kernel, stride and padding", max(sizes), MOST_SIDE)
+        check_limit("a window", "taps", self.taps, MOST_TAPS)
 
     @classmethod
     def square(cls, kernel: int, stride: int = 1, padding: int = 0) -> "Window":

@@ -335,7 +335,7 @@ class TestRefusals:
             ),
             ("2:4", "n:m positions", (1, 1, 4), [("positions", 2, [1, 1])], "is not the one"),
             ("2:4", "n:m positions", (1, 1, 4), [("positions", 2, [1])], "the index has 1 positions, expected 2"),
-            ("dense", "none", (1 << 20, 1 << 20, 9), [], "has more than 268435456 weights"),
+            ("dense", "none", (1 << 20, 1 << 20, 9), [], "outputs must be at most 262144, got 1048576"),
         ],
     )
     def test_words_that_are_no_index(

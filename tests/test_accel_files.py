@@ -11,7 +11,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from accel.files import write_whole
+from accel.errors import EspalierError
+from accel.files import read_whole, write_whole
 
 OLD, NEW = b"what was there before", b"what is written now"
 
@@ -110,7 +111,8 @@ def test_an_interrupt_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.
 
 LIMITED = """
 import resource, signal, sys
-from accel.files import write_whole
+from accel.errors import EspalierError
+from accel.files import read_whole, write_whole
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (65536, resource.RLIM_INFINITY))
 try:
@@ -211,3 +213,37 @@ def test_what_a_kill_left_is_removed(tmp_path: Path) -> None:
         assert {entry.name for entry in tmp_path.iterdir()} == {"file", ".other.x.part", ".file.x.part"}
     write_whole(path, NEW)
     assert {entry.name for entry in tmp_path.iterdir()} == {"file", ".other.x.part"}
+
+
+class TestReading:
+    def test_a_file_is_read(self, tmp_path: Path) -> None:
+        """An ordinary file of as many bytes as are allowed, and no other, is read; a link to one is one."""
+        (tmp_path / "file").write_bytes(OLD)
+        (tmp_path / "link").symlink_to("file")
+        assert read_whole(tmp_path / "link", len(OLD)) == OLD
+        with pytest.raises(EspalierError, match=f"has {len(OLD)} bytes, expected at most {len(OLD) - 1}"):
+            read_whole(tmp_path / "file", len(OLD) - 1)
+
+    @pytest.mark.parametrize("path", ["/dev/zero", "/dev/null", "/", "pipe"])
+    def test_what_is_no_file(self, tmp_path: Path, path: str) -> None:
+        """What never ends, or waits for a writer that never comes, is told at once."""
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(EspalierError, match="is a folder, a pipe or a device, expected a file"):
+            read_whole(tmp_path / path)
+
+    def test_no_file_has_a_nul_in_its_name(self) -> None:
+        """A name that no system takes is told in words."""
+        with pytest.raises(EspalierError, match="no file has a NUL in its name"):
+            read_whole("a\0b")
+
+    @pytest.mark.parametrize("size", [1 << 30, 1 << 40])
+    def test_a_file_of_holes(self, tmp_path: Path, size: int) -> None:
+        """A file that says that it is large and takes no room on the disk is not read."""
+        with (tmp_path / "file").open("wb") as file:
+            file.write(OLD)
+            file.truncate(size)
+        with pytest.raises(EspalierError, match="at most"):
+            read_whole(tmp_path / "file")
+        with (tmp_path / "file").open("r+b") as file:
+            file.truncate(1 << 20)
+        assert read_whole(tmp_path / "file") == OLD + bytes((1 << 20) - len(OLD))

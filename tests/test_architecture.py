@@ -18,6 +18,7 @@ IMPORTED_AS = {"pillow": "PIL"}  # where a distribution is not called as what it
 # The files directly in accel/: each may import those before it.
 NOUNS = (
     "errors",
+    "limits",
     "files",
     "records",
     "archive",

@@ -4,6 +4,7 @@
 another kind could take: fixed buffers in turn, writing in place, and lines instead of whole maps.
 """
 
+import heapq
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from accel.program import (
     ReluLayer,
 )
 from accel.window import Window
+
+_POINT = Window((1, 1))
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ def live_signals(program: Program) -> dict[str, dict[str, int]]:
 
     `Program.held` says which; a tensor's bits are its words times the bits of its signal.
     """
-    return {layer: {name: _tensor_bits(program, name) for name in held} for layer, held in program.held.items()}
+    bits = {name: _tensor_bits(program, name) for name in program.shapes}
+    return {layer: {name: bits[name] for name in held} for layer, held in program.held.items()}
 
 
 def peak_signals(program: Program) -> tuple[str, int]:
@@ -70,7 +74,8 @@ def _ping_pong(program: Program, live: dict[str, dict[str, int]]) -> SignalPlan:
         places = {name: places[name] for name in held if name in places}
         for name in held:
             if name not in places:
-                free = next(i for i in range(len(live) + 2) if i not in places.values())
+                taken = set(places.values())
+                free = next(i for i in range(len(live) + 2) if i not in taken)
                 buffers += [0] * (free + 1 - len(buffers))
                 places[name] = free
             buffers[places[name]] = max(buffers[places[name]], held[name])
@@ -119,51 +124,75 @@ def _line_buffer(program: Program) -> SignalPlan:
     weights must be on the chip, because every row meets them again; an array for each layer is what this takes. A
     fully connected layer needs its input whole. The output leaves as it comes.
     """
+    peak, _ = max(enumerate(_Stream(program).run()), key=lambda at: at[1])
     stream = _Stream(program)
-    parts = max(stream.run(), key=lambda held: sum(held.values()))
-    parts = {name: bits for name, bits in parts.items() if bits}
+    for _ in zip(range(peak + 1), stream.run(), strict=False):
+        pass
+    parts = {name: bits for name, bits in stream.held.items() if bits}
     return SignalPlan("line buffer", sum(parts.values()), parts, "all layers at once, row by row; all weights resident")
 
 
 class _Stream:
-    """Rows of every tensor: how many there are by now, and which is the first that somebody still needs."""
+    """Rows of every tensor: how many there are by now, and the bits of those that somebody still needs."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
         self.layers = [layer for layer in program.layers if not isinstance(layer, FlattenLayer)]
+        self.index = {layer.name: index for index, layer in enumerate(self.layers)}
+        self.sources = [tuple(dict.fromkeys(program.roots[source] for source in x.inputs)) for x in self.layers]
         self.rows = {INPUT: 0} | {layer.name: 0 for layer in self.layers}
         self.height = {name: _height(program.shapes[name]) for name in self.rows}
         self.row_bits = {name: _tensor_bits(program, name) // self.height[name] for name in self.rows}
         self.readers: dict[str, list[ProgramLayer]] = {name: [] for name in self.rows}
         for layer in self.layers:
-            for source in dict.fromkeys(program.roots[source] for source in layer.inputs):
+            for source in self.sources[self.index[layer.name]]:
                 self.readers[source].append(layer)
+        self.held = dict.fromkeys(self.rows, 0)
+        self.bits = 0  # of all that is held
 
-    def run(self) -> Iterator[dict[str, int]]:
-        """Yield the bits of every tensor when a row of the image has come, and while each other row is made."""
+    def run(self) -> Iterator[int]:
+        """Yield the bits of all tensors when a row of the image has come, and while each other row is made."""
+        waiting: list[int] = []  # a heap: layers that may be ready, the one furthest behind first
         for _ in range(self.height[INPUT]):
-            self.rows[INPUT] += 1
-            yield self._held()
-            while layer := next((x for x in reversed(self.layers) if self._ready(x)), None):
-                held = self._held()  # the row is written while all that it needs is read
-                held[layer.name] += self.row_bits[layer.name] if self.readers[layer.name] else 0
-                yield held
-                self.rows[layer.name] += 1
+            self._grow(INPUT, waiting)
+            yield self.bits
+            while waiting:
+                index = -heapq.heappop(waiting)
+                layer = self.layers[index]
+                if not self._ready(index):
+                    continue
+                if self.readers[layer.name]:  # the row is written while all that it needs is read
+                    self._hold(layer.name, self.held[layer.name] + self.row_bits[layer.name])
+                yield self.bits
+                self._grow(layer.name, waiting)
+                heapq.heappush(waiting, -index)
+                for source in self.sources[index]:
+                    self._release(source)
 
-    def _ready(self, layer: ProgramLayer) -> bool:
+    def _ready(self, index: int) -> bool:
         """Whether the next row of a layer can be computed: there is one, and its inputs have come."""
+        layer = self.layers[index]
         row = self.rows[layer.name]
-        roots = [self.program.roots[source] for source in layer.inputs]
         return row < self.height[layer.name] and all(
-            self.rows[root] >= min(self.height[root], _span(layer, row, self.height[root])[1]) for root in roots
+            self.rows[root] >= min(self.height[root], _span(layer, row, self.height[root])[1])
+            for root in self.sources[index]
         )
 
-    def _held(self) -> dict[str, int]:
-        held = {}
-        for name, rows in self.rows.items():
-            needed = [self._first(layer, name) for layer in self.readers[name]]
-            held[name] = max(0, rows - min([rows, *needed])) * self.row_bits[name] if needed else 0
-        return held
+    def _grow(self, name: str, waiting: list[int]) -> None:
+        """Count one more row of a tensor; those that read it may be ready now."""
+        self.rows[name] += 1
+        self._release(name)
+        for reader in self.readers[name]:
+            heapq.heappush(waiting, -self.index[reader.name])
+
+    def _release(self, name: str) -> None:
+        """Hold the rows of a tensor that somebody still needs, and no other."""
+        rows, needed = self.rows[name], [self._first(layer, name) for layer in self.readers[name]]
+        self._hold(name, max(0, rows - min([rows, *needed])) * self.row_bits[name] if needed else 0)
+
+    def _hold(self, name: str, bits: int) -> None:
+        self.bits += bits - self.held[name]
+        self.held[name] = bits
 
     def _first(self, layer: ProgramLayer, name: str) -> int:
         """Return the first row of a tensor that `layer` still needs."""
@@ -175,8 +204,7 @@ def _span(layer: ProgramLayer, row: int, height: int) -> tuple[int, int]:
     """Return which rows of an input (from, to) an output row needs; padding included, so possibly outside."""
     if isinstance(layer, MacLayer) and layer.window is None:
         return 0, height
-    window = layer.window if isinstance(layer, MacLayer | MaxPoolLayer | AvgPoolLayer) else None
-    window = window or Window((1, 1))
+    window = (layer.window if isinstance(layer, MacLayer | MaxPoolLayer | AvgPoolLayer) else None) or _POINT
     first = row * window.stride[0] - window.padding[0]
     return first, first + window.kernel[0]
 

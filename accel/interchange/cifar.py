@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accel.errors import EspalierError
+from accel.files import read_whole
 
 IMAGE_SHAPE = (3, 32, 32)  # red, green and blue planes of 32 rows of 32 pixels
 PIXEL_BYTES = 3 * 32 * 32
@@ -40,7 +41,7 @@ def read_cifar10(path: str | os.PathLike[str]) -> tuple[npt.NDArray[np.uint8], n
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        data = read_whole(path)
     except OSError as error:
         raise EspalierError(f"{path}: cannot be read: {error.strerror or error}") from error
     if not data or len(data) % RECORD_BYTES:

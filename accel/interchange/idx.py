@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from accel.errors import EspalierError
+from accel.files import opened
+from accel.limits import check_unpacked
 
 GZIP_MAGIC = b"\x1f\x8b"
 UNSIGNED_BYTE = 0x08
@@ -52,6 +54,7 @@ def read_idx(path: str | os.PathLike[str], dimensions: int | None = None) -> npt
     with _opened(path) as stream:
         shape = _read_header(stream, path, dimensions)
         size = math.prod(shape)
+        check_unpacked(size, path.stat().st_size, path)
         payload = _read_at_most(stream, size + 1)
     if len(payload) != size:
         fault = "the file is cut short" if len(payload) < size else "bytes follow the last element"
@@ -63,7 +66,7 @@ def read_idx(path: str | os.PathLike[str], dimensions: int | None = None) -> npt
 def _opened(path: Path) -> Iterator[BinaryIO]:
     """Open `path`, unzipped on the way if it is gzipped, and turn every failure to read it into an EspalierError."""
     try:
-        with path.open("rb") as raw:
+        with opened(path) as raw:
             zipped = raw.read(len(GZIP_MAGIC)) == GZIP_MAGIC
             raw.seek(0)
             if zipped:

@@ -1,6 +1,5 @@
 """A network as it grows while the nodes of an ONNX graph are read one after another."""
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,8 +9,9 @@ from numpy.typing import NDArray
 
 from accel.errors import EspalierError
 from accel.interchange.onnx_coded import Coded, Units
-from accel.interchange.onnx_file import MOST_ELEMENTS, Constant, Graph, Node, NodeError
-from accel.network import INPUT, Layer, Shape, Window
+from accel.interchange.onnx_file import Constant, Graph, Node, NodeError
+from accel.limits import MOST_LAYERS, check_limit, check_unpacked, check_words
+from accel.network import INPUT, Layer, Shape, Weighted, Window
 
 NO_PAD = (0, 0, 0, 0)
 
@@ -68,6 +68,7 @@ class Builder:
 
     def __post_init__(self) -> None:
         self.constants, self.ranges = dict(self.graph.constants), dict(self.graph.ranges)
+        self.unpacked = 0
         read = Counter(source for node in self.graph.nodes for source in node.inputs)
         self.readers = read + Counter(self.graph.outputs)
 
@@ -151,20 +152,27 @@ class Builder:
         """Add a layer whose output no tensor of the graph is yet."""
         shape = layer.output_shape(*(self.shapes[source] for source in layer.inputs))
         window = getattr(layer, "window", None)
-        sizes = [math.prod(shape)]
+        check_words("its output", shape)
         if isinstance(window, Window):
             before = self.shapes[layer.inputs[0]]
-            sizes.append(before[0] * math.prod(window.padded_size(*before[1:])))
-        if max(sizes) > MOST_ELEMENTS:
-            raise node.refused(f"gives a tensor of more than {MOST_ELEMENTS} elements")
+            check_words("its input", (before[0], *window.padded_size(*before[1:])))
+        check_limit("the network", "layers", len(self.layers) + 1, MOST_LAYERS)
+        if isinstance(layer, Weighted):
+            self.spend(layer.weight)
         self.layers.append(layer)
         self.shapes[layer.name] = shape
         self.nodes[layer.name] = node
 
     def code(self, node: Node, coded: Coded) -> None:
         """Let the output of `node` be a constant that is known as codes too."""
+        self.spend(coded.codes)
         self.coded[node.outputs[0]] = coded
         self.constants[node.outputs[0]] = coded.values
+
+    def spend(self, array: Constant) -> None:
+        """Count an array that is made of the file's; many of a few are no network, but fill the memory."""
+        self.unpacked += array.nbytes
+        check_unpacked(self.unpacked, self.graph.file_bytes, "its constants")
 
     def note_readers(self, names: Iterable[str]) -> None:
         """Note that each of these tensors, which the graph does not name, is read once."""

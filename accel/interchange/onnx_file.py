@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel import archive
-from accel.errors import EspalierError
+from accel.errors import EspalierError, one_line
+from accel.files import opened, read_whole
+from accel.limits import MOST_DIMENSIONS, MOST_NODES, MOST_WEIGHTS, check_limit, check_unpacked
 
 OLDEST_OPSET = 13
-MOST_ELEMENTS = 1 << 28  # of one tensor
-MOST_DIMENSIONS = 16
-MOST_BYTES = 1 << 31  # of a file, as protobuf has it
 NIBBLES = {21: (0, 15), 22: (-8, 7)}  # UINT4 and INT4: https://onnx.ai/onnx/technical/int4.html
 NO_NAMES = ("", "main_graph", "torch_jit", "torch-jit-export", "tf2onnx")  # exporters' own, of every graph
 QONNX_DOMAINS = ("qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas")
@@ -64,7 +63,7 @@ class Graph:
     """A model: nodes in the file's order, the constants they read, inputs (name, shape) and outputs.
 
     A size of a shape is None where the file leaves it open. `ranges` are those of constants whose words are narrower
-    than the type of their array.
+    than the type of their array. `file_bytes` are those of the file and of the data beside it.
     """
 
     name: str
@@ -74,6 +73,90 @@ class Graph:
     inputs: tuple[tuple[str, tuple[int | None, ...]], ...]
     outputs: tuple[str, ...]
     ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    file_bytes: int = 0
+
+
+class Constants:
+    """Tensors of a file as arrays: data outside of it are read once, and all of it is counted.
+
+    Parameters
+    ----------
+    folder : Path
+        That of the model, in which data outside of it must lie.
+    file_bytes : int
+        Of the model.
+    """
+
+    def __init__(self, folder: Path, file_bytes: int) -> None:
+        self.folder, self.file_bytes = folder, file_bytes
+        self.unpacked = 0
+        self.beside: dict[Path, int] = {}  # files with data, and the bytes of them that are read
+        self.ranges: dict[tuple[Path, int, int], bytes] = {}
+
+    def array(self, tensor: Any) -> Constant:
+        """Return a protobuf tensor as an array, read-only.
+
+        Raises
+        ------
+        EspalierError
+            Its type is none that networks have, its data do not fit its shape, lie outside the folder, or are too many.
+        """
+        where, shape = f"tensor {tensor.name!r}", tuple(tensor.dims)
+        count = math.prod(shape)
+        if min(shape, default=0) < 0 or count > MOST_WEIGHTS or len(shape) > MOST_DIMENSIONS:
+            few = f"{MOST_WEIGHTS} elements in {MOST_DIMENSIONS} dimensions"
+            raise EspalierError(f"{where}: has the shape {shape[:9]}, expected at most {few}")
+        dtype, nibbles, fields = _storage(tensor.data_type, where)
+        self.unpacked += count * dtype.itemsize
+        needed = (count + 1) // 2 if nibbles else count * dtype.itemsize
+        if tensor.data_location == tensor.EXTERNAL:
+            data = self._external(tensor, needed, where)
+        elif tensor.HasField("raw_data"):
+            data = tensor.raw_data
+        else:
+            return _from_fields(tensor, fields, count, dtype, where).reshape(shape)
+        if len(data) != needed:
+            raise EspalierError(f"{where}: {len(data)} bytes are no {shape} of {dtype}, expected {needed}")
+        check_unpacked(self.unpacked, self.file_bytes, where)
+        if nibbles:
+            return _unpacked(np.frombuffer(data, np.uint8), count, signed=nibbles < 0).reshape(shape)
+        return np.frombuffer(data, dtype).reshape(shape)
+
+    def _external(self, tensor: Any, needed: int, where: str) -> bytes:
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        location = text_of(entries.get("location", ""))
+        root = Path(os.path.realpath(self.folder))
+        path = None if not location or "\0" in location else Path(os.path.realpath(root / location))
+        if path is None or os.path.isabs(location) or not path.is_relative_to(root):
+            raise EspalierError(f"{where}: its data lie in {location!r}, expected a file in the model's folder")
+        if not path.is_file():
+            raise EspalierError(f"{where}: its data lie in {location!r}, which is no file")
+        try:
+            offset = int(entries.get("offset", "0"))
+            length = int(entries.get("length", str(needed)))
+        except ValueError as error:
+            raise EspalierError(f"{where}: offset and length of its data must be numbers") from error
+        return self._range(path, offset, length, needed, f"{where}: {location!r}")
+
+    def _range(self, path: Path, offset: int, length: int, needed: int, where: str) -> bytes:
+        """Return a part of a file beside the model; parts that are not the same may not overlap."""
+        if (path, offset, length) in self.ranges:
+            if length != needed:
+                raise EspalierError(f"{where} does not hold {needed} bytes from {offset} on")
+            return self.ranges[path, offset, length]
+        with opened(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if offset < 0 or length != needed or offset + length > size:
+                raise EspalierError(f"{where} does not hold {needed} bytes from {offset} on")
+            if path not in self.beside:
+                self.beside[path] = 0
+                self.file_bytes += size
+            self.beside[path] += length
+            if self.beside[path] > size:
+                raise EspalierError(f"{where} has {size} bytes, and tensors that overlap in it")
+            file.seek(offset)
+            self.ranges[path, offset, length] = file.read(length)
+        return self.ranges[path, offset, length]
 
 
 def read_graph(path: str | os.PathLike[str]) -> Graph:
@@ -87,9 +170,7 @@ def read_graph(path: str | os.PathLike[str]) -> Graph:
         The file cannot be read.
     """
     onnx, path = onnx_package(), Path(path)
-    if path.stat().st_size > MOST_BYTES:
-        raise EspalierError(f"{path}: has more than {MOST_BYTES >> 30} GiB, which no ONNX file has")
-    data = path.read_bytes()
+    data = read_whole(path)
     if data.startswith(archive.MAGIC):
         raise EspalierError(f"{path}: is an Espalier file already, no ONNX file")
     try:
@@ -99,14 +180,14 @@ def read_graph(path: str | os.PathLike[str]) -> Graph:
     if not model.HasField("graph") or not model.graph.node:
         raise EspalierError(f"{path}: is not an ONNX model: it has no graph with nodes")
     try:
-        return _graph(model, path)
+        return _graph(model, path, len(data))
     except EspalierError as error:
         raise in_file(path, error) from error
 
 
 def in_file(path: str | os.PathLike[str], error: EspalierError) -> EspalierError:
     """Return an error that names the file, in one line whatever names the file has in it."""
-    return EspalierError(f"{path}: {' '.join(str(error).split())}")
+    return EspalierError(f"{path}: {one_line(error)}")
 
 
 def onnx_package() -> Any:
@@ -120,7 +201,7 @@ def onnx_package() -> Any:
     return onnx
 
 
-def _graph(model: Any, path: Path) -> Graph:
+def _graph(model: Any, path: Path, file_bytes: int) -> Graph:
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
     if opset < OLDEST_OPSET:
         raise EspalierError(f"is of ONNX opset {opset}, expected {OLDEST_OPSET} or later")
@@ -129,16 +210,21 @@ def _graph(model: Any, path: Path) -> Graph:
     graph = model.graph
     if len(graph.sparse_initializer):
         raise EspalierError("has sparse initializers; store them as ordinary tensors")
-    constants = {text_of(tensor.name): to_array(tensor, path.parent) for tensor in graph.initializer}
+    check_limit("the graph", "nodes", len(graph.node), MOST_NODES)
+    check_limit("the graph", "constants", len(graph.initializer), MOST_NODES)
+    tensors = Constants(path.parent, file_bytes)
+    constants = {text_of(tensor.name): tensors.array(tensor) for tensor in graph.initializer}
+    nodes = tuple(_node(node, tensors) for node in graph.node)
     inputs = tuple((text_of(value.name), _shape(value)) for value in graph.input if value.name not in constants)
     return Graph(
         path.stem if text_of(graph.name) in NO_NAMES else graph.name,
         opset,
-        tuple(_node(node, path.parent) for node in graph.node),
+        nodes,
         constants,
         inputs,
         tuple(text_of(value.name) for value in graph.output),
         {tensor.name: NIBBLES[tensor.data_type] for tensor in graph.initializer if tensor.data_type in NIBBLES},
+        tensors.file_bytes,
     )
 
 
@@ -156,8 +242,8 @@ def _shape(value: Any) -> tuple[int | None, ...]:
     return tuple(d.dim_value if d.HasField("dim_value") else None for d in dimensions)
 
 
-def _node(node: Any, folder: Path) -> Node:
-    attributes = {text_of(attribute.name): _attribute(attribute, folder) for attribute in node.attribute}
+def _node(node: Any, tensors: Constants) -> Node:
+    attributes = {text_of(attribute.name): _attribute(attribute, tensors) for attribute in node.attribute}
     op, domain, name = map(text_of, (node.op_type, node.domain, node.name))
     found = Node(op, domain, name, tuple(map(text_of, node.input)), tuple(map(text_of, node.output)), attributes)
     if node.domain not in DOMAINS:
@@ -168,7 +254,7 @@ def _node(node: Any, folder: Path) -> Node:
     return found
 
 
-def _attribute(attribute: Any, folder: Path) -> Any:
+def _attribute(attribute: Any, tensors: Constants) -> Any:
     """Return an attribute's value; None for graphs and others that no operator of ours has."""
     kinds = onnx_package().AttributeProto
     match attribute.type:
@@ -179,7 +265,7 @@ def _attribute(attribute: Any, folder: Path) -> Any:
         case kinds.STRING:
             return attribute.s.decode(errors="replace")
         case kinds.TENSOR:
-            return to_array(attribute.t, folder)
+            return tensors.array(attribute.t)
         case kinds.INTS:
             return tuple(attribute.ints)
         case kinds.FLOATS:
@@ -187,34 +273,6 @@ def _attribute(attribute: Any, folder: Path) -> Any:
         case kinds.STRINGS:
             return tuple(text.decode(errors="replace") for text in attribute.strings)
     return None
-
-
-def to_array(tensor: Any, folder: Path) -> Constant:
-    """Return a protobuf tensor as an array; `folder` is that of the model.
-
-    Raises
-    ------
-    EspalierError
-        Its type is none that networks have, its data do not fit its shape, or they lie outside `folder`.
-    """
-    where, shape = f"tensor {tensor.name!r}", tuple(tensor.dims)
-    count = math.prod(shape)
-    if min(shape, default=0) < 0 or count > MOST_ELEMENTS or len(shape) > MOST_DIMENSIONS:
-        few = f"{MOST_ELEMENTS} elements in {MOST_DIMENSIONS} dimensions"
-        raise EspalierError(f"{where}: has the shape {shape[:9]}, expected at most {few}")
-    dtype, nibbles, fields = _storage(tensor.data_type, where)
-    needed = (count + 1) // 2 if nibbles else count * dtype.itemsize
-    if tensor.data_location == tensor.EXTERNAL:
-        data = _external(tensor, folder, needed, where)
-    elif tensor.HasField("raw_data"):
-        data = tensor.raw_data
-    else:
-        return _from_fields(tensor, fields, count, dtype, where).reshape(shape)
-    if len(data) != needed:
-        raise EspalierError(f"{where}: {len(data)} bytes are no {shape} of {dtype}, expected {needed}")
-    if nibbles:
-        return _unpacked(np.frombuffer(data, np.uint8), count, signed=nibbles < 0).reshape(shape)
-    return np.frombuffer(data, dtype).reshape(shape)
 
 
 def _storage(data_type: int, where: str) -> tuple[np.dtype[Any], int, str]:
@@ -259,24 +317,3 @@ def _unpacked(data: NDArray[np.uint8], count: int, signed: bool) -> Constant:
     """Return the `count` words of 4 bits, the first in the low half of its byte."""
     words = np.stack([data & 15, data >> 4], axis=-1).ravel()[:count].astype(np.int8)
     return np.where(words > 7, words - 16, words).astype(np.int8) if signed else words.astype(np.uint8)
-
-
-def _external(tensor: Any, folder: Path, needed: int, where: str) -> bytes:
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    location = text_of(entries.get("location", ""))
-    root = Path(os.path.realpath(folder))
-    path = None if not location or "\0" in location else Path(os.path.realpath(root / location))
-    if path is None or os.path.isabs(location) or not path.is_relative_to(root):
-        raise EspalierError(f"{where}: its data lie in {location!r}, expected a file in the model's folder")
-    if not path.is_file():
-        raise EspalierError(f"{where}: its data lie in {location!r}, which is no file")
-    try:
-        offset = int(entries.get("offset", "0"))
-        length = int(entries.get("length", str(needed)))
-    except ValueError as error:
-        raise EspalierError(f"{where}: offset and length of its data must be numbers") from error
-    if offset < 0 or length != needed or offset + length > path.stat().st_size:
-        raise EspalierError(f"{where}: {location!r} does not hold {needed} bytes from {offset} on")
-    with path.open("rb") as file:
-        file.seek(offset)
-        return file.read(length)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from accel.interchange.onnx_coded import Quantized
+from accel.limits import MOST_MOVES, check_limit
 from accel.network import Clip, Concat, Flatten, Layer, MaxPool, ReLU
 
 MOVING = MaxPool | Flatten
@@ -33,10 +34,13 @@ def hoisted(layers: Sequence[Layer]) -> Hoisted:
     """
     now = list(layers)
     moved: dict[str, str] = {}
+    moves = 0
     for layer in layers:
         if not isinstance(layer, KEEPING_ORDER):
             continue
         while (pool := _pool_before(now, layer.name)) is not None:
+            moves += 1
+            check_limit(layer.name, "moves of quantisers before pools", moves, MOST_MOVES)
             now = _swapped(now, pool, layer.name)
             moved = {name: "" if place == pool.name and name != layer.name else place for name, place in moved.items()}
             moved = {layer.name: pool.name} | moved | {pool.name: ""}

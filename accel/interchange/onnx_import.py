@@ -1,6 +1,5 @@
 """From the graph of an ONNX file to a float network, or to a Program if it is quantised."""
 
-import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,10 +8,11 @@ from accel.errors import EspalierError
 from accel.interchange import sidecar
 from accel.interchange.found_patterns import mask_of_zeros
 from accel.interchange.onnx_builder import Builder, Value, whole
-from accel.interchange.onnx_file import DOMAINS, MOST_ELEMENTS, QONNX_DOMAINS, Graph, Node, in_file, read_graph
+from accel.interchange.onnx_file import DOMAINS, QONNX_DOMAINS, Graph, Node, in_file, read_graph
 from accel.interchange.onnx_nodes import OPERATORS, Function
 from accel.interchange.onnx_program import Making, boundaries, float_notes
 from accel.interchange.onnx_quantizers import NEVER_READ, QUANTIZED_OPERATORS
+from accel.limits import check_words
 from accel.network import INPUT, Flatten, Layer, Network, Shape, Weighted
 from accel.program import Program
 from accel.pruned import PrunedNetwork
@@ -162,8 +162,7 @@ def start(builder: Builder, nodes: Iterable[Node]) -> tuple[int, int, int]:
     if len(shape) not in (2, 4) or not all(size and size > 0 for size in sizes):
         raise EspalierError(f"input {name!r} has the shape {shape}, expected (batch, maps, height, width), sizes fixed")
     fixed: Shape = tuple(size for size in sizes if size)
-    if math.prod(fixed) > MOST_ELEMENTS:
-        raise EspalierError(f"input {name!r} has more than {MOST_ELEMENTS} elements")
+    check_words(f"input {name!r}", fixed)
     readers = [node for node in nodes if name in node.inputs]
     last = bool(readers) and all(x.op == "Transpose" and x.get("perm") == TO_FIRST for x in readers)
     if len(fixed) == 1:

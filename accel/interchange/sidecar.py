@@ -16,6 +16,7 @@ model. Version 1 is the first.
 
 import hashlib
 import json
+import math
 import os
 import re
 from dataclasses import fields, is_dataclass
@@ -28,11 +29,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel import encoding
-from accel.errors import EspalierError
+from accel.errors import EspalierError, decoding, one_line
+from accel.files import read_whole
 from accel.fixedpoint import FixedFormat
 from accel.grouped import spread_weights
 from accel.interchange.onnx_file import onnx_package, read_graph
 from accel.interchange.onnx_writer import OFFSET, PRODUCER, per_output
+from accel.limits import MOST_BESIDE_BYTES, check_unpacked
 from accel.network import INPUT
 from accel.program import LAYERS, MacLayer, Program
 from accel.signal import Signal
@@ -45,7 +48,6 @@ TRANSPOSED = "QLinear"  # the target whose fully connected layers are (inputs, o
 Constants = dict[str, NDArray[Any]]
 _NUMBERS = re.compile(r"\[\n[-+.e\d,\s]+\]")
 # what a record makes that has a right digest and yet is none that `dump` wrote
-_DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
 
 
 def place(model: str | os.PathLike[str]) -> Path:
@@ -87,7 +89,7 @@ def read(model: str | os.PathLike[str]) -> Program | None:
     model, path = Path(model), place(model)
     if not path.is_file() or path.resolve() == model.resolve():
         return None
-    data = model.read_bytes()
+    data = read_whole(model)
     record = _record(path, data)
     if record is None:
         return None
@@ -98,18 +100,19 @@ def read(model: str | os.PathLike[str]) -> Program | None:
     if record.get("model_sha256") != hashlib.sha256(data).hexdigest():
         raise EspalierError(f"{path}: is the sidecar of another model than {model.name}; export again or remove it")
     try:
-        return _program(record, read_graph(model).constants)
+        with decoding("is damaged", "its record is none that was written"):
+            graph = read_graph(model)
+            return _program(record, graph.constants, graph.file_bytes)
     except EspalierError as error:
-        raise EspalierError(f"{path}: {' '.join(str(error).splitlines())}") from error
-    except _DAMAGE as error:
-        raise EspalierError(f"{path}: is damaged: {type(error).__name__} in its record") from error
+        raise EspalierError(f"{path}: {one_line(error)}") from error
 
 
 def _record(path: Path, model: bytes) -> dict[str, Any] | None:
     """Return what the file holds; None if it is of somebody else's, beside a model of somebody else's."""
     try:
-        record = json.loads(path.read_bytes())
-    except (RecursionError, ValueError):
+        with decoding(path):
+            record = json.loads(read_whole(path, MOST_BESIDE_BYTES))
+    except EspalierError:
         record = None
     if isinstance(record, dict) and record.get("format") == FORMAT:
         return record
@@ -149,9 +152,11 @@ def _encode(item: Any) -> Any:
     return item
 
 
-def _program(record: dict[str, Any], constants: Constants) -> Program:
+def _program(record: dict[str, Any], constants: Constants, file_bytes: int) -> Program:
     content = dict(record["program"])
     made = [*content.pop("layers")]
+    weights = sum(math.prod(layer["shape"]) for layer in made if layer["kind"] == MacLayer.__name__)
+    check_unpacked(2 * weights, file_bytes, "its layers")  # masks, and what is made of them on the way
     found = _decoded(Program, content)
     signals, layers = {INPUT: found["input_signal"]}, []
     for layer in made:
