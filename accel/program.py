@@ -28,6 +28,7 @@ from accel import archive, encoding
 from accel.encoding import IndexWords
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat, Overflow, Rounding
+from accel.lanes import LaneColumns
 from accel.limits import MOST_HELD, check_limit, check_tensors
 from accel.network import INPUT, Shape, Window
 from accel.signal import PRODUCT_BITS, Requantize, Signal, freeze, range_bits, signed_bits, sum_bits
@@ -160,14 +161,10 @@ class MacLayer(ProgramLayer):
         positive, negative = (side[: self.shape[0]].astype(np.int64) for side in sums)
         return positive, negative
 
-    def lane_columns(self, lanes: int) -> tuple[NDArray[np.int64], ...]:
-        """Return the lowered columns that each group of `lanes` outputs reads: the union of what they keep.
-
-        An array issues one step for each; a group that keeps nothing has one column, because a tile has a step.
-        """
-        kept = self.kept.reshape(self.shape[0], -1)
-        unions = (np.flatnonzero(kept[row : row + lanes].any(axis=0)) for row in range(0, len(kept), lanes))
-        return tuple(columns if columns.size else np.zeros(1, np.int64) for columns in unions)
+    @cached_property
+    def lane_columns(self) -> LaneColumns:
+        """For a number of lanes the lowered columns that each group of as many outputs reads."""
+        return LaneColumns(self.kept)
 
     @property
     def index_bits(self) -> int:

@@ -49,7 +49,7 @@ class Runs:
 
 def runs_of(layer: MacLayer, lanes: int) -> Runs:
     """Return the lists of a layer for groups of `lanes` outputs."""
-    groups, width = layer.lane_columns(lanes), layer.shape[1] * layer.shape[2]
+    groups, width = layer.lane_columns[lanes], layer.shape[1] * layer.shape[2]
     sizes = [columns.size for columns in groups]
     counted = min(sizes) == width
     taps = layer.shape[2]
@@ -61,7 +61,9 @@ def runs_of(layer: MacLayer, lanes: int) -> Runs:
         nothing = np.zeros((5, 0), np.int64)
         return _runs(taps, nothing, reads=0, steps=sum(sizes), counted=True)
     owners = np.repeat(np.arange(len(groups)), sizes)
-    maps, kept = np.divmod(np.concatenate(groups), taps)
+    columns = np.concatenate(groups)
+    maps = columns // taps
+    kept = columns - maps * taps
     starts, ends = _cut(owners * (width // taps + 1) + maps, kept)
     counts = ends - starts + 1
     strides = np.where(counts > 1, kept[np.minimum(starts + 1, ends)] - kept[starts], 1)
@@ -81,21 +83,20 @@ def _runs(taps: int, found: Integers, *, reads: int, steps: int, counted: bool =
 
 def _cut(segments: Integers, kept: Integers) -> tuple[Integers, Integers]:
     """Return the first and last place of each run: as long as steps are equal, from the left, within a segment."""
-    size = kept.size
-    heads = np.diff(segments, prepend=-1) != 0
-    lasts = np.append(heads[1:], True)
-    steps = np.diff(kept, append=0)
-    breaks = lasts | (steps != np.concatenate([[0], steps[:-1]]))  # a run that began before ends here at the latest
-    places = np.append(np.flatnonzero(breaks), size)
-    following = places[np.searchsorted(places, np.arange(size), side="right")]
-    ends = np.where(lasts, np.arange(size), np.minimum(following, size - 1))
-    starts = [np.flatnonzero(heads)]
-    while starts[-1].size:  # the next run of every segment at once
-        after = ends[starts[-1]] + 1
-        after = after[after < size]
-        starts.append(after[~heads[after]])
-    first = np.sort(np.concatenate(starts))
-    return first, ends[first]
+    lasts = np.append(segments[1:] != segments[:-1], True)
+    heads = np.append(True, lasts[:-1])
+    steps = kept[1:] - kept[:-1]
+    breaks = lasts.copy()
+    breaks[1:-1] |= steps[1:] != steps[:-1]  # a run that began before ends here at the latest
+    places, passed = np.flatnonzero(breaks), np.cumsum(breaks)
+    first = np.flatnonzero(heads)
+    starts, ends = [], []
+    while first.size:  # the next run of every segment at once
+        last = np.where(lasts[first], first, places[np.minimum(passed[first], places.size - 1)])
+        starts.append(first)
+        ends.append(last)
+        first = last[~lasts[last]] + 1
+    return np.sort(np.concatenate(starts)), np.sort(np.concatenate(ends))
 
 
 def _same(lists: Integers) -> bool:

@@ -88,11 +88,11 @@ class Words:
                 continue
             wider = max(signals[source] - self.signals[source] for source in sources)
             wider += weight_bits - old.weight_bits if old.weight_bits else 0
-            layers[name] = replace(
-                old,
+            layers[name] = LayerWords(
                 weight_bits=weight_bits if old.weight_bits else 0,
                 bias_bits=max(1, old.bias_bits + wider) if old.bias_bits else 0,
                 accumulator_bits=max(2, old.accumulator_bits + wider),
+                requantize_bits=old.requantize_bits,
             )
             if name in self.raw:
                 signals[name] = layers[name].accumulator_bits

@@ -227,7 +227,7 @@ class _Assembler:
         else:
             signs = {"signed": self._signed(layer)}
             self.image.taps += [{"rows": 0, "columns": 0, "words": word} | signs for word in range(runs.taps)]
-        self._weights(layer, layer.lane_columns(self.array.output_lanes))
+        self._weights(layer, layer.lane_columns[self.array.output_lanes])
         step = words["input_map"] if layer.window else runs.taps
         self.image.entries += _entries(runs, words["input"], step)
         steps = layer.shape[1] * layer.shape[2]

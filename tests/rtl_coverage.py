@@ -132,13 +132,13 @@ class Coverage:
 
     def _tiles(self, of: Program, layer: ProgramLayer, array: MacArray) -> None:
         tiles, width = tiles_of(of, layer, array), (*of.shapes[layer.name], 1, 1)[2]
-        steps, rows = zip(*tiles, strict=True)
+        steps, rows = tiles.T.tolist()
         several, window = width > array.pixel_lanes, getattr(layer, "window", None)
         pairs = list(zip(steps[1:], rows, strict=False))
         self._count(
             {
                 "K < drain rows": any(k < d for k, d in pairs),
-                "K = 1 and all lanes drain": (1, array.output_lanes) in tiles[:-1],
+                "K = 1 and all lanes drain": [1, array.output_lanes] in tiles[:-1].tolist(),
                 "tile shorter than the walk": any(max(k, d) < TILE_CYCLES for k, d in pairs),
                 "partial tile": width % array.pixel_lanes,
                 "several tiles in a row": several,

@@ -42,7 +42,9 @@ class TestByHand:
         # groups of 4 and 2 outputs; 5 rows of 2 tiles (4 and 2 pixels) each: 2 x 10 tiles of K = 2 x 9 = 18 steps
         # the last tile's 2 rows drain after it
         (row,) = cycles_of(of_one(conv(**CODES)), ARRAY)
-        expected = LayerCycles("conv", 20 * 18, 20 * 18 + 2 + LAYER_CYCLES, 6 * 18 * 5 * 6, 16)
+        expected = LayerCycles(
+            name="conv", steps=20 * 18, cycles=20 * 18 + 2 + LAYER_CYCLES, macs=6 * 18 * 5 * 6, lanes=16
+        )
         assert row == expected
         assert row.utilization == 6 * 18 * 30 / (16 * (362 + LAYER_CYCLES))
         assert row != replace(expected, cycles=expected.cycles + 1)  # negative control
@@ -91,7 +93,7 @@ class TestByHand:
         window = Window.square(3, 2, 1)  # 3 x 3 pixels: one tile a row
         average = AvgPoolLayer("pool", (INPUT,), window, 13, False, Requantize([1], 3), signal(8))
         (row,) = cycles_of(of_one(average if kind == "avg" else MaxPoolLayer("pool", (INPUT,), window)), ARRAY)
-        assert row == LayerCycles("pool", 2 * 3 * 9, 2 * 3 * 9 + 1 + LAYER_CYCLES, 0, 16)
+        assert row == LayerCycles(name="pool", steps=2 * 3 * 9, cycles=2 * 3 * 9 + 1 + LAYER_CYCLES, macs=0, lanes=16)
         assert row.utilization == 0
 
     @pytest.mark.parametrize(("weights", "steps"), [((1, 1), 2), ((127, 3), 2), ((128, 3), 3), ((300, 127 * 4), 7)])
@@ -99,29 +101,31 @@ class TestByHand:
         """An addition takes a map at a time: a step for each word of 127 or less that a weight is the sum of."""
         add = AddLayer("add", (INPUT, INPUT), weights, 24, False, Requantize([1], 3), signal(8))
         (row,) = cycles_of(of_one(add), ARRAY)  # 2 maps, 5 rows, 2 tiles
-        assert row == LayerCycles("add", 20 * steps, 20 * max(3, steps) + 1 + LAYER_CYCLES, 0, 16)
+        assert row == LayerCycles(
+            name="add", steps=20 * steps, cycles=20 * max(3, steps) + 1 + LAYER_CYCLES, macs=0, lanes=16
+        )
 
     def test_narrow_words_for_an_addition(self) -> None:
         """On an array of 4-bit weights, a weight of 15 is 7 + 7 + 1."""
         add = AddLayer("add", (INPUT, INPUT), (15, 7), 24, False, Requantize([1], 3), signal(8))
-        assert tiles_of(of_one(add), add, MacArray(4, 4, weight_bits=4)) == [(3 + 1, 1)] * 20
+        assert tiles_of(of_one(add), add, MacArray(4, 4, weight_bits=4)).tolist() == [[3 + 1, 1]] * 20
 
     def test_relu(self) -> None:
         """A ReLU that no layer takes in is one step a tile, a map at a time: the walk's three cycles."""
         (row,) = cycles_of(of_one(ReluLayer("relu", (INPUT,))), ARRAY)
-        assert row == LayerCycles("relu", 20, 20 * 3 + 1 + LAYER_CYCLES, 0, 16)
+        assert row == LayerCycles(name="relu", steps=20, cycles=20 * 3 + 1 + LAYER_CYCLES, macs=0, lanes=16)
 
     def test_linear(self) -> None:
         """A vector is one pixel: a tile for each group of outputs."""
         layer = mac_layer("fc", "flat", np.ones((10, 60, 1)), PIXEL)
         of = program([FlattenLayer("flat", (INPUT,)), layer], (2, 5, 6))
         (row,) = cycles_of(of, ARRAY)  # groups of 4, 4 and 2; the flatten takes no time
-        assert row == LayerCycles("fc", 180, 3 * 60 + 2 + RAW_CYCLES, 600, 16)
+        assert row == LayerCycles(name="fc", steps=180, cycles=3 * 60 + 2 + RAW_CYCLES, macs=600, lanes=16)
 
     def test_lanes(self) -> None:
         """An array of other lanes has other tiles: 3 outputs at a time, 8 pixels of a row."""
         # 2 groups of 3, 5 rows of 1 tile
-        assert tiles_of(of_one(conv()), conv(), MacArray(3, 8)) == [(18, 3)] * 10
+        assert tiles_of(of_one(conv()), conv(), MacArray(3, 8)).tolist() == [[18, 3]] * 10
 
 
 @settings(max_examples=60, deadline=None)

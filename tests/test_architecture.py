@@ -28,6 +28,7 @@ NOUNS = (
     "network",
     "digest",
     "sparsity",
+    "lanes",
     "encoding",
     "grouped",
     "signal",

@@ -206,6 +206,8 @@ class TestCommand:
         assert (network.network, network.macs) == ("lenet5", 416_520)
         assert {len(entry.seconds) for entry in network.entries} == {2}
         assert found.roof > 0
+        assert "Cost model: " in done.out
+        assert " for each image of the golden model" in done.out
         assert 0 < network.start.cached < network.start.first
         assert network.start.megabytes
         assert 0 < network.start.megabytes < 1000

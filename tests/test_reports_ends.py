@@ -76,13 +76,11 @@ class TestInterrupted:
         ) as run:
             assert run.stdout
             assert run.stdout.readline() == "here\n"
-            start = time.monotonic()
             for _ in range(times):
                 run.send_signal(signal.SIGINT)
                 time.sleep(0.2)
-            _, errors = run.communicate(timeout=60)
+            _, errors = run.communicate(timeout=30)
         assert (run.returncode, errors) == (130, INTERRUPTED)
-        assert time.monotonic() - start < 30
 
     def test_what_was_ignored_stays_so(self) -> None:
         """A process that was told to ignore Ctrl-C, as jobs in the background are, ignores it."""

@@ -130,7 +130,7 @@ class TestEntries:
     def test_every_kept_column_once(self, of: Program) -> None:
         """The entries of a group name exactly the columns that its lanes keep, ascending, with their weights."""
         for made in of.mac_layers:
-            matrix, groups = made.matrix, made.lane_columns(ARRAY.output_lanes)
+            matrix, groups = made.matrix, made.lane_columns[ARRAY.output_lanes]
             only = replace(made, inputs=(INPUT,))
             size = of.shapes[made.inputs[0]]
             if len(size) == 1:

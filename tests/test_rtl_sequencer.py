@@ -78,7 +78,7 @@ class TestShortTiles:
         layer = mac(rng, "a", INPUT, (outputs, columns, 1), PIXEL, window=Window((1, 1)))
         of = program([layer], (columns, 3, 5))
         array = MacArray(4, 2, **SIZES)
-        assert tiles_of(of, layer, array) == [(columns, outputs)] * 9
+        assert tiles_of(of, layer, array).tolist() == [[columns, outputs]] * 9
         (run,) = check(of, images_of(rng, of, 1), array)
         # nine tiles of max(steps, rows before it, 3); then the last rows drain
         assert run.cycles == START_CYCLES + 9 * max(columns, outputs, TILE_CYCLES) + outputs + RAW_CYCLES

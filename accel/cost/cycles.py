@@ -19,7 +19,11 @@ accumulators earlier. `tests/test_rtl_accelerator.py` holds the hardware to this
 import math
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from accel.array import TILE_CYCLES, MacArray
+from accel.demand import maps_of
 from accel.errors import EspalierError
 from accel.program import (
     AddLayer,
@@ -35,10 +39,11 @@ from accel.program import (
 START_CYCLES = 2  # 1 from start to the first layer, 1 for the last row to reach the output stream
 # 2 to read the layer's words, 5 for its first entry, 8 from the last step to the lanes, 5 through them, 13 to drain
 LAYER_CYCLES = 33
+Tiles = NDArray[np.int64]  # (tiles, 2): steps and rows of each
 RAW_CYCLES = 24  # the same for accumulators, which leave 9 cycles before codes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerCycles:
     """Cycles of one layer.
 
@@ -69,19 +74,27 @@ class LayerCycles:
 
 def cycles_of(program: Program, array: MacArray) -> tuple[LayerCycles, ...]:
     """Return the cycles of every layer; START_CYCLES and their sum are those of one image, from start to last row."""
-    rows = []
-    for layer in program.layers:
-        if isinstance(layer, FlattenLayer):
-            continue
-        tiles = tiles_of(program, layer, array)
-        before = [0, *(rows for _, rows in tiles)]
-        issue = sum(max(steps, before[j], TILE_CYCLES) for j, (steps, _) in enumerate(tiles))
-        raw = isinstance(layer, MacLayer) and layer.requantize is None
-        cycles = issue + tiles[-1][1] + (RAW_CYCLES if raw else LAYER_CYCLES)
-        rows.append(
-            LayerCycles(layer.name, sum(k for k, _ in tiles), cycles, _macs(program, layer), array.macs_per_cycle)
-        )
-    return tuple(rows)
+    layers = computing(program)
+    return tuple(layer_cycles(program, layer, array, tiles_of(program, layer, array)) for layer in layers)
+
+
+def computing(program: Program) -> tuple[ProgramLayer, ...]:
+    """Return the layers that take time, in running order: a flatten moves nothing."""
+    return tuple(layer for layer in program.layers if not isinstance(layer, FlattenLayer))
+
+
+def layer_cycles(program: Program, layer: ProgramLayer, array: MacArray, tiles: Tiles) -> LayerCycles:
+    """Return the cycles of a layer whose `tiles` are known."""
+    steps, rows = tiles[:, 0], tiles[:, 1]
+    issue = np.maximum(np.maximum(steps, TILE_CYCLES), np.concatenate([[0], rows[:-1]]))
+    raw = isinstance(layer, MacLayer) and layer.requantize is None
+    return LayerCycles(
+        name=layer.name,
+        steps=int(steps.sum()),
+        cycles=int(issue.sum() + rows[-1]) + (RAW_CYCLES if raw else LAYER_CYCLES),
+        macs=_macs(program, layer),
+        lanes=array.macs_per_cycle,
+    )
 
 
 def total_cycles(program: Program, array: MacArray) -> int:
@@ -89,23 +102,22 @@ def total_cycles(program: Program, array: MacArray) -> int:
     return START_CYCLES + sum(layer.cycles for layer in cycles_of(program, array))
 
 
-def tiles_of(program: Program, layer: ProgramLayer, array: MacArray) -> list[tuple[int, int]]:
-    """Return (steps, rows) of every tile of a layer in running order."""
-    shape = program.shapes[layer.name]
-    outputs, height, width = shape if len(shape) == 3 else (shape[0], 1, 1)
+def tiles_of(program: Program, layer: ProgramLayer, array: MacArray) -> Tiles:
+    """Return steps and rows of every tile of a layer (tiles, 2), in running order."""
+    outputs, height, width = maps_of(program.shapes[layer.name])
     pixel_tiles = height * math.ceil(width / array.pixel_lanes)
     if isinstance(layer, MacLayer):
         lanes = array.output_lanes
-        columns = layer.lane_columns(lanes)
+        columns = [columns.size for columns in layer.lane_columns[lanes]]
         rows = [min(lanes, outputs - first) for first in range(0, outputs, lanes)]
-        return [(c.size, d) for c, d in zip(columns, rows, strict=True) for _ in range(pixel_tiles)]
+        return np.repeat(np.array([columns, rows], np.int64).T, pixel_tiles, axis=0)
     if isinstance(layer, AddLayer):  # as many steps for a weight as it takes words of the array
         steps = sum(math.ceil(weight / array.largest_weight) for weight in layer.weights)
     elif isinstance(layer, MaxPoolLayer | AvgPoolLayer | ReluLayer):
         steps = layer.window.taps if isinstance(layer, MaxPoolLayer | AvgPoolLayer) else 1
     else:
         raise EspalierError(f"{layer.name}: the array runs no {type(layer).__name__} yet")
-    return [(steps, 1)] * (outputs * pixel_tiles)
+    return np.tile(np.array([steps, 1], np.int64), (outputs * pixel_tiles, 1))
 
 
 def _macs(program: Program, layer: ProgramLayer) -> int:

@@ -15,7 +15,7 @@ from accel.cost.energy import Energy, Events, access_joules, energy_of
 from accel.cost.estimate import CLOCK_HZ, RESIDENT, STREAMED, Estimate, LayerEstimate, Limits
 from accel.cost.facts import Facts
 from accel.cost.macros import PlacedMemory, place
-from accel.cost.schedule import Integers, LayerSchedule, load_cycles, unit_stalls
+from accel.cost.schedule import LayerSchedule, load_cycles, unit_stalls
 from accel.cost.technology import DEFAULT, Technology, load_technology
 from accel.errors import EspalierError
 from accel.network import INPUT
@@ -60,11 +60,9 @@ def estimate_of(facts: Facts, words: Words, array: MacArray, technology: Technol
     streamed, costs = limits.stream, facts.costs(words)
     rows = facts.timed(costs, array)
     memories = place(facts.memories(array, words, costs, BUFFERS if streamed else 0), technology)
-    loads = [x.units * (array.output_lanes * cost.weight_bits if streamed else 0) for x, cost in rows]
-    traffic = [int(bits.sum()) for bits in loads]
-    waits = _waits([x for x, _ in rows], loads, limits) if streamed else [0] * len(rows)
+    traffic, waits = _streaming(rows, array, limits) if streamed else ([0] * len(rows), [0] * len(rows))
     energies = _energies(facts, words, rows, array, technology, memories, traffic)
-    held, controls = facts.held_bits(words), facts.control_bits(array, costs)
+    held, controls = facts.held_bits(words), facts.control_bits(array, rows)
     layers = tuple(
         LayerEstimate(
             kind=x.kind,
@@ -101,11 +99,14 @@ def estimate_of(facts: Facts, words: Words, array: MacArray, technology: Technol
     )
 
 
-def _waits(schedule: list[LayerSchedule], loads: list[Integers], limits: Limits) -> list[int]:
-    if limits.dram_bytes_per_s is None:
-        raise EspalierError("weights can be streamed only from a DRAM of a given bandwidth")
+def _streaming(
+    rows: list[tuple[LayerSchedule, LayerCost]], array: MacArray, limits: Limits
+) -> tuple[list[int], list[int]]:
+    """Return the bits of weights that come from DRAM for each layer, and the cycles that it waits for them."""
+    assert limits.dram_bytes_per_s is not None, "`Limits` streams from a DRAM alone"
+    loads = [x.units * array.output_lanes * cost.weight_bits for x, cost in rows]
     cycles = [load_cycles(bits, limits.dram_bytes_per_s, limits.clock_hz) for bits in loads]
-    return unit_stalls(schedule, cycles, BUFFERS)
+    return [int(bits.sum()) for bits in loads], unit_stalls([x for x, _ in rows], cycles, BUFFERS)
 
 
 def image_load_cycles(facts: Facts, limits: Limits) -> int:

@@ -8,7 +8,7 @@ The first estimate on an array of other lanes walks the layers; those that follo
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -121,9 +121,13 @@ class Facts:
             return replace(old, signal_bits=words.signals[old.name])
         stored = self.stored_words.get(old.name, 0)
         outputs = self.program.shapes[old.name][0] if old.pattern else 0
-        counts = replace(
-            old.counts,
+        counts = Counts(
+            dense_weights=old.counts.dense_weights,
+            weights=old.counts.weights,
+            dense_macs=old.counts.dense_macs,
+            macs=old.counts.macs,
             weight_memory_bits=stored * mine.weight_bits,
+            index_memory_bits=old.counts.index_memory_bits,
             bias_memory_bits=outputs * mine.bias_bits,
             requantize_memory_bits=mine.requantize_bits,
         )
@@ -189,13 +193,13 @@ class Facts:
         words = layer.weight_words * array.output_lanes * array.weight_bits + outputs * width_of(array.constant_fields)
         return words - counts.weights * cost.weight_bits - counts.bias_memory_bits - _multiplier_bits(counts)
 
-    def control_bits(self, array: MacArray, costs: tuple[LayerCost, ...]) -> list[int]:
+    def control_bits(self, array: MacArray, timed: Sequence[tuple[LayerSchedule, LayerCost]]) -> list[int]:
         """Return, for each layer that computes, the bits of its entries, its taps and its word of layers.
 
         The shift in that word is not among them: it counts with the multipliers, as requantisation.
         """
         entry, tap, word = map(width_of, (array.entry_fields, array.tap_fields, array.layer_fields))
-        rows = zip(self._demand(array).layers, self.timed(costs, array), strict=True)
+        rows = zip(self._demand(array).layers, timed, strict=True)
         return [x.entries * entry + x.taps * tap + word - _shift_bits(cost.counts) for x, (_, cost) in rows]
 
     def timed(self, costs: tuple[LayerCost, ...], array: MacArray) -> list[tuple[LayerSchedule, LayerCost]]:

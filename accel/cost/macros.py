@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from accel.array import MemoryShape
 from accel.cost.technology import Macro, Technology
@@ -54,7 +55,12 @@ def blocks(macro: Macro, words: int, width_bits: int) -> tuple[int, tuple[int, i
 
     All blocks of a memory have one shape: ceil(words / depth) x ceil(width / block width).
     """
-    counts = [(-(-words // depth) * -(-width_bits // width), (depth, width)) for depth, width in macro.shapes]
+    return _blocks(macro.shapes, words, width_bits)
+
+
+@lru_cache(4096)  # an exploration asks for the same few memories again and again
+def _blocks(shapes: tuple[tuple[int, int], ...], words: int, width_bits: int) -> tuple[int, tuple[int, int]]:
+    counts = [(-(-words // depth) * -(-width_bits // width), (depth, width)) for depth, width in shapes]
     return min(counts, key=lambda choice: choice[0])
 
 

@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.array import MacArray
-from accel.cost.cycles import cycles_of, tiles_of
+from accel.cost.cycles import computing, layer_cycles, tiles_of
 from accel.program import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
 
 Integers = NDArray[np.int64]
 KINDS = {MacLayer: "mac", AddLayer: "add", AvgPoolLayer: "avg-pool", MaxPoolLayer: "max-pool", ReluLayer: "relu"}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class LayerSchedule:
     """One layer on an array, whatever its word lengths.
 
@@ -72,21 +72,29 @@ class LayerSchedule:
 
 def schedule_of(program: Program, array: MacArray) -> tuple[LayerSchedule, ...]:
     """Return the schedule of every layer that takes time, in running order."""
-    layers = {layer.name: layer for layer in program.layers}
-    rows = []
-    for row in cycles_of(program, array):
-        layer = layers[row.name]
-        tiles = np.array(tiles_of(program, layer, array), np.int64)
-        steps, outputs = tiles[:, 0], tiles[:, 1]
-        waits = np.maximum(np.concatenate([[0], outputs[:-1]]) - steps, 0)
-        drain = int(waits.sum() + outputs[-1])
-        units, unit_cycles = _units(layer, array, steps, waits, row.cycles)
-        words = int(units.sum()) if units.size else int(steps[0])
-        fill = row.cycles - row.steps - drain
-        kind = KINDS.get(type(layer), type(layer).__name__)
-        parts = row.name, kind, row.steps, drain, fill, row.lanes, row.macs, len(tiles), words
-        rows.append(LayerSchedule(*parts, units, unit_cycles))
-    return tuple(rows)
+    return tuple(_layer(program, layer, array) for layer in computing(program))
+
+
+def _layer(program: Program, layer: ProgramLayer, array: MacArray) -> LayerSchedule:
+    tiles = tiles_of(program, layer, array)
+    row = layer_cycles(program, layer, array, tiles)
+    steps, outputs = tiles[:, 0], tiles[:, 1]
+    waits = np.maximum(np.concatenate([[0], outputs[:-1]]) - steps, 0)
+    drain = int(waits.sum() + outputs[-1])
+    units, unit_cycles = _units(layer, array, steps, waits, row.cycles)
+    return LayerSchedule(
+        name=layer.name,
+        kind=KINDS[type(layer)],
+        compute_cycles=row.steps,
+        drain_cycles=drain,
+        fill_cycles=row.cycles - row.steps - drain,
+        lanes=row.lanes,
+        macs=row.macs,
+        tiles=len(tiles),
+        weight_words=int(units.sum()) if units.size else int(steps[0]),
+        units=units,
+        unit_cycles=unit_cycles,
+    )
 
 
 def load_cycles(bits: Integers, dram_bytes_per_s: float, clock_hz: float) -> Integers:

@@ -8,7 +8,7 @@ import difflib
 import math
 import os
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from itertools import pairwise
 from reprlib import repr as shortened
@@ -57,7 +57,7 @@ class Macro:
             _check_count(f"macro {self.name}: words x width", words * width)
         _check_count(f"macro {self.name}: available", self.available)
 
-    @property
+    @cached_property
     def bits(self) -> int:
         """Bits of the block, set to the shape that holds most."""
         return max(words * width for words, width in self.shapes)

@@ -9,10 +9,11 @@ from accel.errors import EspalierError
 from accel.files import write_whole
 from reports import output
 from reports.bench import figures, tables
-from reports.bench.measuring import machine, measure
-from reports.bench.networks import NETWORKS
+from reports.bench.estimates import estimates_line, estimates_per_second
+from reports.bench.measuring import GOLDEN, machine, measure
+from reports.bench.networks import CALIBRATION_IMAGES, NETWORKS, lowered, random_images, random_network
 from reports.bench.page import page
-from reports.bench.results import Results
+from reports.bench.results import DENSE, Results
 from reports.drawing import rendered
 from reports.tables import console
 from sim.instructions import choose
@@ -57,6 +58,11 @@ def _print(results: Results) -> None:
     found = [tables.rates_table(network), *(tables.times_table(results, network, x) for x in network.profiles)]
     for table in [*found, tables.start_table([network])]:
         console().print(table)
+    golden = network.find(GOLDEN, DENSE, 1)
+    if golden:
+        dense = random_network(network.network)
+        program = lowered(dense, random_images(dense.network.input_shape, CALIBRATION_IMAGES))
+        console().print(estimates_line(estimates_per_second(program), golden.images_per_second))
 
 
 def files(results: Results) -> dict[str, bytes]:

@@ -27,6 +27,7 @@ from sim.profile import profile
 
 Run = Callable[[], Any]
 IMAGES = {"lenet5": 8192, "cifar-quick": 2048, "cnn-small": 256}
+GOLDEN = "numpy golden"
 GOLDEN_IMAGES = {"lenet5": 64, "cifar-quick": 16, "cnn-small": 2}  # it takes seconds for an image
 BATCHES = (16, 64, 256, 1024)
 TRIES = 3  # of each batch size
@@ -91,7 +92,7 @@ def _engines(
 
 def _golden(program: Program, images: NDArray[np.uint8]) -> Contender:
     """Return the golden model on a few images."""
-    return Contender("numpy golden", DENSE, 1.0, 1, len(images), len(images), lambda: golden.run(program, images))
+    return Contender(GOLDEN, DENSE, 1.0, 1, len(images), len(images), lambda: golden.run(program, images))
 
 
 def _peers(network: Network, label: str, density: float, images: NDArray[np.uint8], threads: int) -> list[Contender]:
