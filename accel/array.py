@@ -33,7 +33,7 @@ class Field(NamedTuple):
     signed: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MemoryShape:
     """A memory as it is built.
 
@@ -230,9 +230,9 @@ class MacArray:
             "layers": width_of(self.layer_fields),
         }
         shapes = [
-            MemoryShape(name, self.bank_words, width, self.banks)
+            MemoryShape(name=name, words=self.bank_words, width_bits=width, banks=self.banks)
             if name == "signals"
-            else MemoryShape(name, getattr(self, DEPTHS[name]), width, 1)
+            else MemoryShape(name=name, words=getattr(self, DEPTHS[name]), width_bits=width, banks=1)
             for name, width in widths.items()
         ]
         return tuple(shape for shape in shapes if shape.words)

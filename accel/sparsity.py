@@ -303,7 +303,9 @@ class Block(Pattern):
     def flags(self, kept: Mask) -> Mask:
         """Return which blocks (block rows, block columns) keep anything."""
         tiles = self.tiles(kept.reshape(len(kept), -1), False)
-        return np.any(np.any(tiles, axis=2), axis=2)  # rows first, which lie in one piece: eight times as fast as both at once
+        return np.any(
+            np.any(tiles, axis=2), axis=2
+        )  # rows first, which lie in one piece: eight times as fast as both at once
 
     def problem(self, kept: Mask) -> str | None:
         mixed = np.argwhere(self.flags(kept) & ~self.tiles(kept.reshape(len(kept), -1), True).all(axis=(2, 3)))

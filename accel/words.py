@@ -10,7 +10,7 @@ from accel.network import INPUT
 from accel.program import WORD_BITS, AddLayer, AvgPoolLayer, MacLayer, Program
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerWords:
     """Bits of one layer's words; 0 where it has none."""
 
@@ -53,8 +53,12 @@ class Words:
             match layer:
                 case MacLayer():
                     constants = layer.requantize.bits if layer.requantize else 0
-                    accumulator_bits = max(layer.accumulator_bits, layer.bias_bits)
-                    layers[layer.name] = LayerWords(layer.weight_bits, layer.bias_bits, accumulator_bits, constants)
+                    layers[layer.name] = LayerWords(
+                        weight_bits=layer.weight_bits,
+                        bias_bits=layer.bias_bits,
+                        accumulator_bits=max(layer.accumulator_bits, layer.bias_bits),
+                        requantize_bits=constants,
+                    )
                 case AvgPoolLayer() | AddLayer():
                     bits = {"accumulator_bits": layer.accumulator_bits, "requantize_bits": layer.requantize.bits}
                     layers[layer.name] = LayerWords(**bits)

@@ -63,9 +63,9 @@ def _hardware(
     array: str, clock: str | None, dram_bandwidth: str | None, sram: str | None, technology: str | None
 ) -> Hardware:
     limits = Limits(
-        parse_frequency(clock) if clock else CLOCK_HZ,
-        parse_bandwidth(dram_bandwidth) if dram_bandwidth else DRAM_BYTES_PER_S,
-        parse_memory(sram) if sram else None,
+        clock_hz=parse_frequency(clock) if clock else CLOCK_HZ,
+        dram_bytes_per_s=parse_bandwidth(dram_bandwidth) if dram_bandwidth else DRAM_BYTES_PER_S,
+        sram_bits=parse_memory(sram) if sram else None,
     )
     lanes = parse_lanes(array)
     _ = MacArray(*lanes)  # an array that cannot be is known before the work

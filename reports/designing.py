@@ -1,7 +1,7 @@
 """From Programs to the designs of a report: the same array, technology and limits for all of them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from accel.cost import Facts, Limits, Technology, break_even, estimate_of, load_technology
 from accel.cost.estimate import Estimate, LayerEstimate
@@ -78,13 +78,21 @@ def _break_even(layer: MacLayer) -> BreakEven:
     rule, density = parse_pattern(layer.pattern), layer.nest.macs_per_pixel / layer.dense_weights
     found = [break_even(rule, layer.shape, bits) for bits in BREAK_EVEN_BITS]
     densities = {name: [by_name[name] for by_name in found] for name in found[0]}
-    return BreakEven(layer.pattern, layer.name, layer.shape, density, BREAK_EVEN_BITS, densities)
+    return BreakEven(
+        pattern=layer.pattern,
+        layer=layer.name,
+        shape=layer.shape,
+        density=density,
+        bits=BREAK_EVEN_BITS,
+        densities=densities,
+    )
 
 
 def _design(e: Estimate, label: str, widths: tuple[int, int]) -> Design:
     return Design(
-        label,
-        *widths,
+        pattern=label,
+        weight_bits=widths[0],
+        signal_bits=widths[1],
         weights=e.weights,
         fits=e.fits,
         verdict=e.verdict,
@@ -102,7 +110,7 @@ def _design(e: Estimate, label: str, widths: tuple[int, int]) -> Design:
 
 
 def _memory(m: PlacedMemory) -> MemoryDesign:
-    return MemoryDesign(m.name, m.banks, m.words, m.width_bits, m.macro, m.count, m.macro_bits, m.payload_bits)
+    return MemoryDesign(**{x.name: getattr(m, x.name) for x in fields(MemoryDesign)})
 
 
 def _layer(x: LayerEstimate) -> LayerDesign:

@@ -34,7 +34,7 @@ class LayerDesign:
         return self.compute_cycles + self.drain_cycles + self.fill_cycles + self.stall_cycles
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MemoryDesign:
     """One memory as blocks of the technology."""
 
@@ -48,7 +48,7 @@ class MemoryDesign:
     payload_bits: int  # what of the Program lies in it
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Design:
     """One Program on the report's array."""
 
@@ -101,7 +101,7 @@ def named(record: dict[str, Any]) -> dict[str, Any]:
     return record | rows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class BreakEven:
     """Below which density each way to store a layer takes fewer bits than its dense weights, by bits of a weight.
 

@@ -23,7 +23,7 @@ from reports.versioned import Kind
 KIND = Kind("espalier-report", 4, "the results of an espalier report")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerRow:
     """One layer of a Program, as the per-layer table shows it."""
 
@@ -43,7 +43,7 @@ class LayerRow:
     fft_multiplications: int | None = None  # real ones, of a convolution by FFT with the same kernels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Point:
     """One Program: a network, a pattern and word lengths, with what was measured and what was counted."""
 
@@ -236,20 +236,13 @@ def layer_rows(cost: ProgramCost, ffts: Mapping[str, int] | None = None) -> tupl
     """Return the rows of the layers that hold weights or constants; `ffts` are multiplications by FFT, by layer."""
     return tuple(
         LayerRow(
-            layer.name,
-            layer.pattern,
-            layer.counts.dense_weights,
-            layer.counts.weights,
-            layer.counts.dense_macs,
-            layer.counts.macs,
-            layer.counts.weight_memory_bits,
-            layer.counts.index_memory_bits,
-            layer.encoding,
-            layer.encoding_reason,
-            layer.counts.bias_memory_bits,
-            layer.counts.requantize_memory_bits,
-            layer.accumulator_bits,
-            (ffts or {}).get(layer.name),
+            name=layer.name,
+            pattern=layer.pattern,
+            **asdict(layer.counts),
+            encoding=layer.encoding,
+            encoding_reason=layer.encoding_reason,
+            accumulator_bits=layer.accumulator_bits,
+            fft_multiplications=(ffts or {}).get(layer.name),
         )
         for layer in cost.layers
         if layer.accumulator_bits

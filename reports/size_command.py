@@ -64,7 +64,11 @@ def command(
     """Print the per-layer tables, and whether it fits; return 0, or 1 if it does not."""
     sram_bits = parse_memory(sram) if sram else None
     dram_bytes_per_s = parse_bandwidth(dram_bandwidth) if dram_bandwidth else None
-    limits = Limits(parse_frequency(clock) if clock else CLOCK_HZ, dram_bytes_per_s, sram_bits)
+    limits = Limits(
+        clock_hz=parse_frequency(clock) if clock else CLOCK_HZ,
+        dram_bytes_per_s=dram_bytes_per_s,
+        sram_bits=sram_bits,
+    )
     chip = load_technology(technology or DEFAULT)
     program = program_of(network, weight_bits, signal_bits, pattern, data, data_dir)
     cost, sized = cost_of(program), Sized()

@@ -125,20 +125,20 @@ def made_point(pattern: str = "dense", bits: int = 4, **values: Any) -> Point:
     """Return a point whose numbers all differ; its memory is 20,000 bits in all."""
     layers = tuple(
         LayerRow(
-            name,
-            pattern,
-            900,
-            600,
-            90_000,
-            60_000,
-            2_400,
-            70,
-            "flags",
-            "a list would take 99 bits",
-            80,
-            22,
-            17,
-            multiplications,
+            name=name,
+            pattern=pattern,
+            dense_weights=900,
+            weights=600,
+            dense_macs=90_000,
+            macs=60_000,
+            weight_memory_bits=2_400,
+            index_memory_bits=70,
+            bias_memory_bits=80,
+            requantize_memory_bits=22,
+            encoding="flags",
+            encoding_reason="a list would take 99 bits",
+            accumulator_bits=17,
+            fft_multiplications=multiplications,
         )
         for name, multiplications in (("conv1", 70_000), ("fc2", None))
     )
@@ -177,10 +177,12 @@ def made_design(
         ("fc2", "mac", 120, 9, 24, 0, 16, bits, 70, 81, 0, 50 * signal_bits, 85, 300, stall // 2, 2.5e-9),
     )
     layers = tuple(LayerDesign(**dict(zip(fields, row, strict=True))) for row in rows)
-    memories = (
-        MemoryDesign("weights", 1, 300, 8 * weight_bits, "BLOCK", weight_bits - 1, 8_192 * (weight_bits - 1), 2 * bits),
-        MemoryDesign("signals", 16, 64, 8, "BLOCK", 16, 131_072, 8_000 + signal_bits),
+    names = [field.name for field in dataclasses.fields(MemoryDesign)]
+    placed = (
+        ("weights", 1, 300, 8 * weight_bits, "BLOCK", weight_bits - 1, 8_192 * (weight_bits - 1), 2 * bits),
+        ("signals", 16, 64, 8, "BLOCK", 16, 131_072, 8_000 + signal_bits),
     )
+    memories = tuple(MemoryDesign(**dict(zip(names, row, strict=True))) for row in placed)
     design = Design(
         pattern=pattern,
         weight_bits=weight_bits,
@@ -248,6 +250,15 @@ def made_results(*points: Point, **values: Any) -> Results:
         not_on_array="",
         points=points,
         designs=made_designs(points),
-        break_even=(BreakEven("2:4", "fc2", (30, 30, 1), 2 / 3, (2, 8), {"bitmap": [0.5, 0.875], "csr": [0.0, 0.25]}),),
+        break_even=(
+            BreakEven(
+                pattern="2:4",
+                layer="fc2",
+                shape=(30, 30, 1),
+                density=2 / 3,
+                bits=(2, 8),
+                densities={"bitmap": [0.5, 0.875], "csr": [0.0, 0.25]},
+            ),
+        ),
     )
     return replace(results, **values)

@@ -13,6 +13,12 @@ from accel.network import Network
 from rtl.simulate import signal_words
 
 
+def placed(name: str, words: int, width_bits: int, banks: int, shape: tuple[int, int], count: int) -> PlacedMemory:
+    """Return an empty memory of so many blocks of 1 KiB."""
+    sizes = {"words": words, "width_bits": width_bits, "banks": banks, "count": count}
+    return PlacedMemory(name=name, payload_bits=0, macro="SRAM 8 Kbit", shape=shape, block_bits=8192, **sizes)
+
+
 class TestLoad:
     @pytest.mark.parametrize("network", [chain(), residual()])
     def test_a_word_a_cycle(self, network: Network) -> None:
@@ -39,8 +45,8 @@ class TestBanks:
         Negative control: by its block the large memory would take as much as the small one, bit for bit.
         """
         assert ASIC.energy is not None
-        large = PlacedMemory("weights", 1 << 17, 64, 1, 0, "SRAM 8 Kbit", (128, 64), 1024, 8192)
-        small = PlacedMemory("signals", 1 << 10, 8, 8, 0, "SRAM 8 Kbit", (1024, 8), 8, 8192)
+        large = placed("weights", 1 << 17, 64, 1, (128, 64), 1024)
+        small = placed("signals", 1 << 10, 8, 8, (1024, 8), 8)
         found = access_joules(ASIC.energy, {"weights": large, "signals": small})
         one_kib = 10e-12 / math.sqrt(8)  # for 64 bits
         assert found == {"weights": pytest.approx(100e-12), "signals": pytest.approx(one_kib / 8)}

@@ -102,7 +102,19 @@ class TestStalls:
     def test_what_has_no_weights_hides_loads(self) -> None:
         """Two units of 10 and 20 cycles, a pool of 7 behind them: the next layer's load of 30 waits 30 - 27."""
         words = np.array([1, 1])
-        conv = LayerSchedule("conv", "mac", 20, 5, 5, 16, 9, 2, 2, words, np.array([10, 20]))
+        conv = LayerSchedule(
+            name="conv",
+            kind="mac",
+            compute_cycles=20,
+            drain_cycles=5,
+            fill_cycles=5,
+            lanes=16,
+            macs=9,
+            tiles=2,
+            weight_words=2,
+            units=words,
+            unit_cycles=np.array([10, 20]),
+        )
         pool = replace(conv, name="pool", kind="max-pool", units=words[:0], unit_cycles=words[:0], compute_cycles=2)
         pool = replace(pool, drain_cycles=1, fill_cycles=4)
         fc = replace(conv, name="fc", units=words[:1], unit_cycles=np.array([30]))

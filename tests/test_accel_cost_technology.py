@@ -54,6 +54,11 @@ def _rows(record: Any) -> list[dict[str, Any]]:
     return [*([record] if isinstance(record, dict) else []), *(row for item in inside for row in _rows(item))]
 
 
+def memory(name: str, words: int, width_bits: int, banks: int, payload_bits: int) -> Memory:
+    """Return a memory."""
+    return Memory(name=name, words=words, width_bits=width_bits, banks=banks, payload_bits=payload_bits)
+
+
 class TestShipped:
     @pytest.mark.parametrize("name", technology_names())
     def test_every_number_has_a_source(self, name: str) -> None:
@@ -249,11 +254,11 @@ class TestBlocks:
         array = MacArray(8, 8, 8, 8, 24, weight_words=8 << 10, list_entries=2 << 10)
         layout = Layout(array)
         memories = [
-            Memory("weights", array.weight_words, Shape.cast(layout.weights).width, 1, 0),
-            Memory("signals", array.bank_words, array.signal_bits, array.banks, 0),
-            Memory("entries", array.list_entries, Shape.cast(layout.entry).width, 1, 0),
-            Memory("taps", array.taps, Shape.cast(layout.tap).width, 1, 0),
-            Memory("constants", array.constants, Shape.cast(layout.constant).width, 1, 0),
+            memory("weights", array.weight_words, Shape.cast(layout.weights).width, 1, 0),
+            memory("signals", array.bank_words, array.signal_bits, array.banks, 0),
+            memory("entries", array.list_entries, Shape.cast(layout.entry).width, 1, 0),
+            memory("taps", array.taps, Shape.cast(layout.tap).width, 1, 0),
+            memory("constants", array.constants, Shape.cast(layout.constant).width, 1, 0),
         ]
         placed = place(memories, load_technology("ecp5-45f"))
         assert [memory.count for memory in placed] == [32, 16, 5, 1, 3]
@@ -263,21 +268,21 @@ class TestBlocks:
     @given(st.integers(1, 70_000), st.integers(1, 300), st.integers(1, 8), st.sampled_from(technology_names()))
     def test_blocks_hold_what_is_wanted(self, words: int, width: int, banks: int, name: str) -> None:
         """There are enough blocks in both directions, none to spare, and what is empty is the difference."""
-        wanted = Memory("m", words, width, banks, 1)
-        (memory,) = place([wanted], load_technology(name))
-        depth, block_width = memory.shape
+        wanted = memory("m", words, width, banks, 1)
+        (found,) = place([wanted], load_technology(name))
+        depth, block_width = found.shape
         deep, wide = -(-words // depth), -(-width // block_width)
-        assert memory.count == banks * deep * wide
+        assert found.count == banks * deep * wide
         assert (deep - 1) * depth < words <= deep * depth
         assert (wide - 1) * block_width < width <= wide * block_width
-        assert memory.macro_bits >= wanted.bits
-        assert memory.waste_bits == memory.macro_bits - 1
+        assert found.macro_bits >= wanted.bits
+        assert found.waste_bits == found.macro_bits - 1
 
     def test_two_kinds(self) -> None:
         """Of two kinds the one that wastes less; where too few of it are left, the other; where of both, none fits."""
         small, large = Macro("small", ((64, 8),), 2, ""), Macro("large", ((1024, 8),), 2, "")
         chip = Technology("chip", "", (small, large))
-        memories = [Memory("a", 64, 8, 1, 0), Memory("b", 128, 8, 1, 0), Memory("c", 64, 8, 1, 0)]
+        memories = [memory("a", 64, 8, 1, 0), memory("b", 128, 8, 1, 0), memory("c", 64, 8, 1, 0)]
         assert [memory.macro for memory in place(memories, chip)] == ["large", "small", "large"]  # b chose first
         assert shortages(place(memories, chip), chip) == []
         four = place([*memories, memories[0]], chip)
@@ -287,4 +292,4 @@ class TestBlocks:
     def test_a_memory_holds_its_bits(self, words: tuple[int, int, int, int]) -> None:
         """A memory of nothing, or of less than it is to hold, is refused."""
         with pytest.raises(EspalierError, match="memory m: "):
-            Memory("m", *words)
+            memory("m", *words)

@@ -113,7 +113,9 @@ class TestRender:
     def test_awkward_names(self) -> None:
         """Names are text, never formulas or markup: dollars, backslashes, brackets, less-than and ampersands stay."""
         name = r"$\foo$ <script>&amp; [/b]"
-        found = BreakEven(name, name, (1, 2, 3), 0.5, (2, 3), {name: [0.1, 0.2]})
+        found = BreakEven(
+            pattern=name, layer=name, shape=(1, 2, 3), density=0.5, bits=(2, 3), densities={name: [0.1, 0.2]}
+        )
         result = render(made_results(made_point(name, error_rate=0.0), network=name, break_even=(found,)))
         for figure in FIGURES:
             assert any(name in text for text in texts(result[f"{figure}.svg"]))

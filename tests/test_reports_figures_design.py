@@ -124,7 +124,14 @@ class TestRoofline:
 class TestBreakEven:
     def test_lines(self) -> None:
         """One panel a pattern, one line an encoding, and what the layer keeps dotted."""
-        other = BreakEven("kernel", "conv1", (3, 4, 9), 0.3, (2, 8), {"kernel flags": [0.9, 0.95], "csr": [0, 0.25]})
+        other = BreakEven(
+            pattern="kernel",
+            layer="conv1",
+            shape=(3, 4, 9),
+            density=0.3,
+            bits=(2, 8),
+            densities={"kernel flags": [0.9, 0.95], "csr": [0, 0.25]},
+        )
         panels = shown(break_even(made_results(break_even=(*made_results().break_even, other))))
         assert [axes.get_title() for axes in panels] == ["2:4: fc2", "kernel: conv1"]
         lines = {str(line.get_label()): [*zip(*line.get_data(), strict=True)] for line in panels[0].lines}  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from accel.program import AddLayer, AvgPoolLayer, MacLayer, Program, ProgramLaye
 from accel.sparsity import parse_pattern
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Counts:
     """Work and parameter memory; ``+`` and ``sum()`` add layers up."""
 
@@ -25,7 +25,7 @@ class Counts:
     requantize_memory_bits: int = 0  # multipliers and shifts
 
     def __add__(self, other: "Counts") -> "Counts":
-        return Counts(*(getattr(self, x.name) + getattr(other, x.name) for x in fields(self)))
+        return Counts(**{x.name: getattr(self, x.name) + getattr(other, x.name) for x in fields(self)})
 
     def __radd__(self, other: Any) -> "Counts":
         return self if other == 0 else NotImplemented
@@ -46,7 +46,7 @@ class Counts:
         return 1 - self.density
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerCost:
     """One layer's counts, and the words that they are made of."""
 
@@ -68,7 +68,7 @@ class LayerCost:
         return "; ".join(f"{name} would take {bits:,} bits" for name, bits in others.items())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ProgramCost:
     """The whole Program: its layers in running order, their sum, and the peak of live signals."""
 
@@ -90,7 +90,8 @@ class ProgramCost:
 def cost_of(program: Program) -> ProgramCost:
     """Return what `program` costs."""
     peak_layer, signal_memory_bits = peak_signals(program)
-    return ProgramCost(tuple(_layer_cost(program, x) for x in program.layers), signal_memory_bits, peak_layer)
+    layers = tuple(_layer_cost(program, x) for x in program.layers)
+    return ProgramCost(layers=layers, signal_memory_bits=signal_memory_bits, peak_layer=peak_layer)
 
 
 def _layer_cost(program: Program, layer: ProgramLayer) -> LayerCost:
@@ -99,8 +100,9 @@ def _layer_cost(program: Program, layer: ProgramLayer) -> LayerCost:
         return _mac_cost(layer, signal_bits, math.prod(program.shapes[layer.name][1:]))
     if isinstance(layer, AvgPoolLayer | AddLayer):
         counts = Counts(requantize_memory_bits=layer.requantize.bits)
-        return LayerCost(layer.name, counts, signal_bits=signal_bits, accumulator_bits=layer.accumulator_bits)
-    return LayerCost(layer.name, Counts(), signal_bits=signal_bits)
+        accumulator_bits = layer.accumulator_bits
+        return LayerCost(name=layer.name, counts=counts, signal_bits=signal_bits, accumulator_bits=accumulator_bits)
+    return LayerCost(name=layer.name, counts=Counts(), signal_bits=signal_bits)
 
 
 def _mac_cost(layer: MacLayer, signal_bits: int, pixels: int) -> LayerCost:
@@ -116,8 +118,8 @@ def _mac_cost(layer: MacLayer, signal_bits: int, pixels: int) -> LayerCost:
         requantize_memory_bits=layer.requantize.bits if layer.requantize else 0,
     )
     return LayerCost(
-        layer.name,
-        counts,
+        name=layer.name,
+        counts=counts,
         pattern=layer.pattern,
         encoding=layer.encoding,
         encoding_bits=stored_index_bits(parse_pattern(layer.pattern), layer.kept),

@@ -49,7 +49,7 @@ DENSE = "dense"
 SCALAR = ("bitmap", "csr", "csc")  # of single weights: they store any mask
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Storage:
     """One way to store a layer.
 
@@ -142,10 +142,11 @@ def _own_forms(pattern: Pattern, shape: Shape) -> Iterator[Form]:
 def storages(pattern: Pattern, kept: Mask, run_bits: int = RUN_BITS) -> tuple[Storage, ...]:
     """Return every sensible way to store a legal mask (M, C, T): dense, the pattern's own, those of single weights."""
     weights, held = int(np.count_nonzero(kept)), {encoding.name for encoding in encodings(pattern)}
-    found = [Storage(DENSE, kept.size, 0, isinstance(pattern, Dense))]
+    found = [Storage(name=DENSE, words=kept.size, index_bits=0, stored=isinstance(pattern, Dense))]
     for form in forms(pattern, kept.shape):
         words, units = _units(form, pattern, kept, weights)
-        found.append(Storage(form.name, words, form.index_bits(units), form.name in held))
+        index_bits, stored = form.index_bits(units), form.name in held
+        found.append(Storage(name=form.name, words=words, index_bits=index_bits, stored=stored))
     return (*found, run_length(kept, run_bits))
 
 
@@ -188,7 +189,8 @@ def run_length(kept: Mask, run_bits: int = RUN_BITS) -> Storage:
     zeros = rows - np.where(first, -1, before) - 1
     words = rows.size + int((zeros >> run_bits).sum())
     name = "run-length" if run_bits == RUN_BITS else f"run-length {run_bits}"
-    return Storage(name, words, matrix.shape[1] * bits_for(matrix.size) + words * run_bits, False)
+    index_bits = matrix.shape[1] * bits_for(matrix.size) + words * run_bits
+    return Storage(name=name, words=words, index_bits=index_bits, stored=False)
 
 
 def layer_storages(layer: MacLayer) -> tuple[Storage, ...]:

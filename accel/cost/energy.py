@@ -7,7 +7,7 @@ past the edge of a map, is taken to spend nothing in its multiplier.
 
 import math
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from accel.array import MacArray
@@ -16,7 +16,7 @@ from accel.cost.technology import AreaTable, EnergyTable
 from accel.signal import MULTIPLIER_BITS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Energy:
     """Joules by where they go; ``+`` and ``sum()`` add layers up."""
 
@@ -26,7 +26,7 @@ class Energy:
     dram_joules: float = 0.0
 
     def __add__(self, other: "Energy") -> "Energy":
-        return Energy(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+        return Energy(**{x.name: getattr(self, x.name) + getattr(other, x.name) for x in fields(self)})
 
     def __radd__(self, other: Any) -> "Energy":
         return self if other == 0 else NotImplemented
@@ -37,7 +37,7 @@ class Energy:
         return self.mac_joules + self.register_joules + self.sram_joules + self.dram_joules
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Events:
     """What one layer does for one image.
 
@@ -92,7 +92,10 @@ def energy_of(
     sram = events.steps * accesses.get("weights", 0.0) + signals * accesses.get("signals", 0.0)
     sram += events.entries * accesses.get("entries", 0.0)
     return Energy(
-        events.macs * mac_joules, events.macs * table.register * 1e-12, sram, events.dram_bits * table.dram * 1e-12
+        mac_joules=events.macs * mac_joules,
+        register_joules=events.macs * table.register * 1e-12,
+        sram_joules=sram,
+        dram_joules=events.dram_bits * table.dram * 1e-12,
     )
 
 

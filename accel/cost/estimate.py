@@ -22,7 +22,7 @@ RESIDENT, STREAMED = "resident", "streamed"
 UNBUILT = "the generated hardware holds all weights, streaming them is a model of the costs alone"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Limits:
     """What a design has to live with.
 
@@ -116,7 +116,7 @@ class LayerEstimate:
         return self.cost.counts.macs / (self.dram_bits / 8) if self.dram_bits else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Roofline:
     """The roofs over a design, in multiply-accumulates a second (Williams et al., CACM 2009).
 
@@ -135,7 +135,7 @@ class Roofline:
         return "bandwidth" if lower else "compute"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """What a Program costs on an array in a technology.
 
@@ -269,7 +269,12 @@ class Estimate:
         """Peak and bandwidth against what is attained."""
         intensity, bandwidth = self.macs / (self.dram_bits / 8), self.limits.dram_bytes_per_s
         peak = self.array.macs_per_cycle * self.limits.clock_hz
-        return Roofline(peak, intensity, intensity * bandwidth if bandwidth else None, self.macs / self.seconds)
+        return Roofline(
+            peak_macs_per_s=peak,
+            macs_per_dram_byte=intensity,
+            bandwidth_macs_per_s=intensity * bandwidth if bandwidth else None,
+            attained_macs_per_s=self.macs / self.seconds,
+        )
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -42,7 +42,8 @@ def estimate(
     """
     known = technology if isinstance(technology, Technology) else load_technology(technology)
     facts = Facts(program)
-    return estimate_of(facts, facts.words, array, known, Limits(clock_hz, dram_bytes_per_s, sram_bits))
+    limits = Limits(clock_hz=clock_hz, dram_bytes_per_s=dram_bytes_per_s, sram_bits=sram_bits)
+    return estimate_of(facts, facts.words, array, known, limits)
 
 
 def estimate_of(facts: Facts, words: Words, array: MacArray, technology: Technology, limits: Limits) -> Estimate:
@@ -134,7 +135,13 @@ def _energies(
     demand = facts.demand(array.output_lanes, array.pixel_lanes, array.weight_bits)
     for (x, cost), taken, bits in zip(rows, demand.layers, traffic, strict=True):
         entries = taken.reads * (x.tiles // max(1, x.units.size))
-        events = Events(x.macs, x.compute_cycles, facts.tensor_words[x.name], entries, bits)
+        events = Events(
+            macs=x.macs,
+            steps=x.compute_cycles,
+            output_words=facts.tensor_words[x.name],
+            entries=entries,
+            dram_bits=bits,
+        )
         mac = 0.0
         if x.macs:
             read = max(words.signals[source] for source in words.sources[x.name])

@@ -173,7 +173,8 @@ class Facts:
         found = []
         for shape in array.memories:
             payload = payloads[shape.name] if shape.name in payloads else used[shape.name] * shape.width_bits
-            found.append(Memory(shape.name, shape.words, shape.width_bits, shape.banks, payload))
+            sizes = {"words": shape.words, "width_bits": shape.width_bits, "banks": shape.banks}
+            found.append(Memory(name=shape.name, payload_bits=payload, **sizes))
         return [self._buffers(array, costs, x, buffers) if buffers and x.name == "weights" else x for x in found]
 
     def _demand(self, array: MacArray) -> Demand:

@@ -10,7 +10,7 @@ from accel.cost.technology import Macro, Technology
 from accel.errors import EspalierError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Memory(MemoryShape):
     """A memory of the array, and what of it a Program uses.
 
@@ -30,7 +30,7 @@ class Memory(MemoryShape):
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PlacedMemory(Memory):
     """A memory made of `count` blocks of the kind `macro`, each set to `shape` (words, width)."""
 
@@ -81,8 +81,17 @@ def place(memories: Sequence[Memory], technology: Technology) -> tuple[PlacedMem
         _, _, count, kind, shape = min(choices)
         left[kind] -= count
         macro = technology.macros[kind]
-        wanted = memory.name, memory.words, memory.width_bits, memory.banks, memory.payload_bits
-        placed[index] = PlacedMemory(*wanted, macro.name, shape, count, macro.bits)
+        placed[index] = PlacedMemory(
+            name=memory.name,
+            words=memory.words,
+            width_bits=memory.width_bits,
+            banks=memory.banks,
+            payload_bits=memory.payload_bits,
+            macro=macro.name,
+            shape=shape,
+            count=count,
+            block_bits=macro.bits,
+        )
     return tuple(placed[index] for index in range(len(memories)))
 
 

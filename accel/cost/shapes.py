@@ -9,7 +9,7 @@ from accel.errors import EspalierError
 from accel.program import MacLayer, Program
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LayerShape:
     """The shape of a layer of multiply-accumulates.
 
@@ -46,15 +46,30 @@ class LayerShape:
         size = program.shapes[layer.name][1:] or (1, 1)
         kernel, stride = (layer.window.kernel, layer.window.stride) if layer.window else ((1, 1), (1, 1))
         pairs = int(np.count_nonzero(layer.kept.any(axis=2)))
-        return cls(layer.name, layer.shape[0], layer.shape[1], kernel, (size[0], size[1]), pairs, stride)
+        return cls(
+            name=layer.name,
+            outputs=layer.shape[0],
+            maps=layer.shape[1],
+            kernel=kernel,
+            size=(size[0], size[1]),
+            pairs=pairs,
+            stride=stride,
+        )
 
     @classmethod
     def square(
         cls, name: str, outputs: int, maps: int, kernel: int, size: int, groups: int = 1, stride: int = 1
     ) -> "LayerShape":
         """Return the shape of a square convolution whose outputs and maps fall into `groups`."""
-        pairs = outputs * maps // groups
-        return cls(name, outputs, maps, (kernel, kernel), (size, size), pairs, (stride, stride))
+        return cls(
+            name=name,
+            outputs=outputs,
+            maps=maps,
+            kernel=(kernel, kernel),
+            size=(size, size),
+            pairs=outputs * maps // groups,
+            stride=(stride, stride),
+        )
 
     @property
     def weights(self) -> int:

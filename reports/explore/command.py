@@ -130,7 +130,7 @@ def _asked(request: Request) -> tuple[Question, Limits, Technology]:
     question = Question(_command(request), request.max_error, memory_bits, request.dsp, request.min_fps, clock_hz, goal)
     _ = question.budget(reference=0.0)  # what is wrong with it is known before the work, not after it
     technology = load_technology(request.technology)
-    return question, Limits(clock_hz, bandwidth, memory_bits), technology
+    return question, Limits(clock_hz=clock_hz, dram_bytes_per_s=bandwidth, sram_bits=memory_bits), technology
 
 
 def _retraining(request: Request, versions: tuple[Version, ...], network: str) -> tuple[int, str]:

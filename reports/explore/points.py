@@ -20,7 +20,7 @@ FACT_IMAGES = 64  # for Programs whose masks alone are looked at
 FACT_BITS = 8
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Point:
     """One design: a version, word lengths, an array; what errs, and what it takes.
 
@@ -121,7 +121,8 @@ class Costing:
             facts, words = self.words(found["words"], weight_bits, signal_bits)
             for lanes in space.arrays:
                 estimate = self.estimate(facts, words, lanes)
-                yield _point((self.name, weight_bits, signal_bits, *lanes), found["rate"], estimate)
+                widths = {"weight_bits": weight_bits, "signal_bits": signal_bits}
+                yield _point(self.name, widths, lanes, found["rate"], estimate)
 
     def _facts(self, weight_bits: int, signal_bits: int) -> Facts:
         images = self.images.take(min(FACT_IMAGES, len(self.images)))
@@ -130,11 +131,14 @@ class Costing:
             return Facts(lower_calibrated(calibration, Widths(weight_bits, signal_bits, self.input_bits)))
 
 
-def _point(design: tuple[str, int, int, int, int], rate: float, estimate: Estimate) -> Point:
+def _point(version: str, widths: dict[str, int], lanes: Lanes, rate: float, estimate: Estimate) -> Point:
     given, memory_bits, energy = estimate.limits.sram_bits, estimate.memory_bits, estimate.energy
     too_large = given is not None and memory_bits > given
     return Point(
-        *design,
+        version=version,
+        **widths,
+        output_lanes=lanes[0],
+        pixel_lanes=lanes[1],
         error_rate=rate,
         memory_bits=memory_bits,
         multipliers=estimate.multipliers,

@@ -295,7 +295,6 @@ class _Setting:
 
     def points(self, arrays: Sequence[Lanes], where: str) -> Iterator[Point]:
         """Yield the designs; `where` is the place of the setting in the file."""
-        setting = self.version, self.weight_bits, self.signal_bits
         lists = {name: getattr(self, name) for name in LISTED + RARE if name in LISTED or getattr(self, name)}
         for name, numbers in lists.items():
             if len(numbers) != len(arrays):
@@ -303,4 +302,12 @@ class _Setting:
         for index, lanes in enumerate(arrays):
             values = {name: numbers[index] for name, numbers in lists.items()}
             values["short"] = bool(values.get("short", False))
-            yield Point(*setting, *lanes, error_rate=self.error_rate, **values)
+            yield Point(
+                version=self.version,
+                weight_bits=self.weight_bits,
+                signal_bits=self.signal_bits,
+                output_lanes=lanes[0],
+                pixel_lanes=lanes[1],
+                error_rate=self.error_rate,
+                **values,
+            )

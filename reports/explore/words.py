@@ -22,7 +22,8 @@ def answer(results: Results) -> list[str]:
 def design(point: Point) -> str:
     """Return a design in short: version, bits of weights and signals, lanes.
 
-    >>> design(Point("kernel", 4, 5, 8, 8, 0.01, 80_000, 40, 9_000))
+    >>> setting = {"version": "kernel", "weight_bits": 4, "signal_bits": 5, "output_lanes": 8, "pixel_lanes": 8}
+    >>> design(Point(**setting, error_rate=0.01, memory_bits=80_000, multipliers=40, cycles=9_000))
     'kernel, 4-bit weights, 5-bit signals, 8x8 lanes'
     """
     lanes = f"{point.output_lanes}x{point.pixel_lanes}"

@@ -1,0 +1,54 @@
+"""Records of many numbers are made by name alone: no two of them can change places unnoticed."""
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from accel import array, demand, runs, words
+from accel.cost import counts, cycles, encodings, energy, estimate, macros, schedule, shapes
+from reports import designs, results
+from reports.explore import points
+
+RECORDS: list[type[Any]] = [
+    array.MemoryShape,
+    counts.Counts,
+    counts.LayerCost,
+    counts.ProgramCost,
+    cycles.LayerCycles,
+    demand.LayerDemand,
+    designs.BreakEven,
+    designs.Design,
+    designs.LayerDesign,
+    designs.MemoryDesign,
+    encodings.Storage,
+    energy.Energy,
+    energy.Events,
+    estimate.Estimate,
+    estimate.LayerEstimate,
+    estimate.Limits,
+    estimate.Roofline,
+    macros.Memory,
+    macros.PlacedMemory,
+    points.Point,
+    results.LayerRow,
+    results.Point,
+    runs.Runs,
+    schedule.LayerSchedule,
+    shapes.LayerShape,
+    words.LayerWords,
+]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: f"{record.__module__}.{record.__name__}")
+def test_every_field_is_named(record: type[Any]) -> None:
+    """None is taken by its position; where all have defaults, nothing but the position is wrong."""
+    assert all(field.kw_only for field in fields(record))
+    with pytest.raises(TypeError, match="positional argument"):
+        record(1, 2)
+
+
+def test_the_rule_can_fail() -> None:
+    """Negative control: an array's numbers, which have names and defaults, may be given by position."""
+    assert not all(field.kw_only for field in fields(array.MacArray))
+    assert array.MacArray(4, 8).pixel_lanes == 8
