@@ -10,6 +10,7 @@ from accel.cost.macros import PlacedMemory
 from accel.program import MacLayer, Program
 from accel.sparsity import parse_pattern
 from reports.designs import BreakEven, Design, LayerDesign, MemoryDesign
+from reports.verdicts import verdict
 
 BREAK_EVEN_BITS = tuple(range(2, 9))
 DRAM_BYTES_PER_S = 1e9
@@ -95,7 +96,7 @@ def _design(e: Estimate, label: str, widths: tuple[int, int]) -> Design:
         signal_bits=widths[1],
         weights=e.weights,
         fits=e.fits,
-        verdict=e.verdict,
+        verdict=verdict(e),
         cycles=e.cycles,
         multipliers=e.multipliers,
         stored_bits=e.stored_bits,

@@ -31,6 +31,7 @@ from reports.hardware import parse_array
 from reports.parsing import parse_bandwidth, parse_frequency, parse_memory
 from reports.results import layer_rows
 from reports.sources import check_range, random_images, source_if_any
+from reports.verdicts import record
 from reports.versions import version_of
 
 ARRAY = "8x8"
@@ -165,6 +166,6 @@ def _record(program: Program, cost: ProgramCost, sram_bits: int | None, sized: S
         "storage_bits": storages,
         "signal_plans": [asdict(plan) for plan in signal_plans(program)],
         "fft": {x.name: asdict(layer_fft(program, x)) for x in program.mac_layers if x.shape[2] > 1},
-        "estimate": on_array.record() if on_array else None,
-        "streamed": streamed.record() if streamed else None,
+        "estimate": record(on_array) if on_array else None,
+        "streamed": record(streamed) if streamed else None,
     }

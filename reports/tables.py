@@ -11,13 +11,13 @@ from rich.text import Text
 
 from accel.cost import Counts, Estimate, LayerEstimate, ProgramCost, layer_storages, signal_plans
 from accel.cost.encodings import explain
-from accel.cost.estimate import UNBUILT
 from accel.cost.fft import fft_cost, layer_fft
 from accel.cost.shapes import LayerShape
 from accel.program import MacLayer, Program
 from reports import choosing
 from reports.results import Choice, Results
 from reports.terminal import clean, raw
+from reports.verdicts import UNBUILT, verdict
 
 NARROWEST = 132  # columns in a pipe, where there is no terminal to ask
 
@@ -221,7 +221,7 @@ def estimate_lines(e: Estimate, streamed: Estimate | None = None) -> list[str]:
             f"weights streamed through two buffers would take {kib(streamed.memory_bits)} KiB of memory blocks and "
             f"{streamed.cycles:,} cycles; {UNBUILT}"
         )
-    return [*filter(None, lines), e.verdict]
+    return [*filter(None, lines), verdict(e)]
 
 
 def clock_line(clock_hz: float, most_hz: float | None) -> str:

@@ -24,7 +24,7 @@ from accel.cost import (
     technology_names,
     total_cycles,
 )
-from accel.cost.estimate import RESIDENT, STREAMED, UNBUILT
+from accel.cost.estimate import RESIDENT, STREAMED
 from accel.cost.macros import PlacedMemory
 from accel.demand import array_for
 from accel.errors import EspalierError
@@ -37,6 +37,7 @@ from accel.quantize import Widths, lower
 from accel.signal import Requantize
 from accel.window import Window
 from accel.words import Words
+from reports.verdicts import UNBUILT, binding, problems, record, verdict
 from rtl.assemble import assemble
 
 ASIC = load_technology("asic-45nm")
@@ -112,12 +113,12 @@ class TestSums:
 
     def test_a_record_is_json(self, lenet: Program) -> None:
         """Plain numbers: what is written is read back equal, with a row for each layer and memory."""
-        record = of(lenet).record()
-        assert json.loads(json.dumps(record)) == {**record, "problems": list(record["problems"])} | {
-            "memories": [{**m, "shape": list(m["shape"])} for m in record["memories"]]
+        found = record(of(lenet))
+        assert json.loads(json.dumps(found)) == {**found, "problems": list(found["problems"])} | {
+            "memories": [{**m, "shape": list(m["shape"])} for m in found["memories"]]
         }
-        assert [row["name"] for row in record["layers"]] == [x.name for x in lenet.layers if "flat" not in x.name]
-        assert sum(row["cycles"] for row in record["layers"]) + 2 == record["cycles"]
+        assert [row["name"] for row in found["layers"]] == [x.name for x in lenet.layers if "flat" not in x.name]
+        assert sum(row["cycles"] for row in found["layers"]) + 2 == found["cycles"]
 
     @pytest.mark.parametrize("network", [chain(), residual()])
     def test_what_layers_leave_empty(self, network: Network) -> None:
@@ -152,9 +153,9 @@ class TestFits:
         assert of(lenet, sram_bits=bits).fits
         short = of(lenet, sram_bits=bits - 1)
         assert not short.fits
-        assert short.problems[0].startswith(f"memory blocks of {bits / 8192:.1f} KiB are needed, ")
-        assert short.verdict.startswith("does not fit: ")
-        assert short.binding.startswith("room binds: memory blocks of")
+        assert problems(short)[0].startswith(f"memory blocks of {bits / 8192:.1f} KiB are needed, ")
+        assert verdict(short).startswith("does not fit: ")
+        assert binding(short).startswith("room binds: memory blocks of")
 
     def test_streaming(self) -> None:
         """Were weights streamed, there would be room for two groups of them, and the array would wait."""
@@ -173,8 +174,8 @@ class TestFits:
     def test_streaming_is_a_model(self, lenet: Program) -> None:
         """The generated hardware holds all weights: none are streamed unasked, and a design that does so never fits."""
         stalled = stream(lenet, 1e8)
-        assert (stalled.weights, stalled.fits, stalled.problems) == (STREAMED, False, (UNBUILT,))
-        assert stalled.binding == f"the array binds: {UNBUILT}"
+        assert (stalled.weights, stalled.fits, problems(stalled)) == (STREAMED, False, (UNBUILT,))
+        assert binding(stalled) == f"the array binds: {UNBUILT}"
         short = of(lenet, sram_bits=of(lenet).memory_bits - 1, dram_bytes_per_s=1e8)
         assert (short.weights, short.fits, short.stall_cycles) == (RESIDENT, False, 0)
         assert of(lenet, dram_bytes_per_s=1e8).fits  # negative control
@@ -194,10 +195,10 @@ class TestFits:
         """An FPGA has so many multipliers and blocks: 16 x 8 lanes at 8 bits are 128 and 8 to requantise, of 72."""
         it = lower(zoo.load("digits"), Widths(8, 8), np.random.default_rng(0).random((8, 1, 8, 8), np.float32))
         wide = of(it, (16, 8), technology="ecp5-45f")  # type: ignore[arg-type]
-        assert wide.problems == ("136 multipliers are needed, there are 72",)
+        assert problems(wide) == ("136 multipliers are needed, there are 72",)
         assert of(it, (8, 8), technology="ecp5-45f").fits  # type: ignore[arg-type]
         large = of(lenet5("dense"), (8, 64), technology="ecp5-45f")  # type: ignore[arg-type]
-        assert large.problems[0] == f"{sum(x.count for x in large.memories)} EBR are needed, there are 108"
+        assert problems(large)[0] == f"{sum(x.count for x in large.memories)} EBR are needed, there are 108"
 
     @pytest.mark.parametrize(
         ("kernel", "stride", "fits"),
@@ -221,8 +222,8 @@ class TestFits:
         it = program([layer], (1, 8, 8))
         e = of(it, (4, 4))
         line = f"conv has a stride of {stride}, the array steps by 1 or 2 both ways"
-        assert (e.fits, e.problems) == (fits, () if fits else (line,))
-        assert e.binding.startswith("the array binds: conv has") != fits
+        assert (e.fits, problems(e)) == (fits, () if fits else (line,))
+        assert binding(e).startswith("the array binds: conv has") != fits
         with (
             contextlib.nullcontext() if fits else pytest.raises(EspalierError, match="is not 1 or 2 in both directions")
         ):
@@ -230,10 +231,10 @@ class TestFits:
 
     def test_what_binds(self) -> None:
         """Where it fits, what most cycles go to: steps; rows that a tile of few steps leaves; the pipeline."""
-        assert of(lenet5("dense")).binding.startswith("multipliers bind: 9")
+        assert binding(of(lenet5("dense"))).startswith("multipliers bind: 9")
         one, many = (mac_layer("conv", INPUT, np.ones((n, 1, 1)), PIXEL, window=Window((1, 1))) for n in (1, 64))
-        assert of(program([one])).binding.startswith("the pipeline between layers binds: 9")
-        assert of(program([many], (1, 9, 1)), (64, 1)).binding.startswith("the drain binds, one row a cycle: 9")
+        assert binding(of(program([one]))).startswith("the pipeline between layers binds: 9")
+        assert binding(of(program([many], (1, 9, 1)), (64, 1))).startswith("the drain binds, one row a cycle: 9")
 
 
 class TestEnergy:

@@ -10,6 +10,7 @@ from test_accel_cost_estimate import ASIC, lenet5, of, programmed
 from accel.cost import PlacedMemory
 from accel.cost.energy import access_joules
 from accel.network import Network
+from reports.verdicts import binding
 from rtl.simulate import signal_words
 
 
@@ -35,7 +36,7 @@ class TestLoad:
         it = lenet5("feature-map")
         assert [of(it, dram_bytes_per_s=rate).load_cycles for rate in (1e7, 1e8, 1e9)] == [7840, 784, 784]
         assert of(it).load_cycles == 784
-        assert of(it, dram_bytes_per_s=1e6).binding.startswith("the load of the image binds: 9")
+        assert binding(of(it, dram_bytes_per_s=1e6)).startswith("the load of the image binds: 9")
 
 
 class TestBanks:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from accel.array import MacArray
 from accel.cost import Memory, load_technology, place, technology_names
 from accel.cost.macros import blocks, shortages
+from accel.cost.shortage import Resource, Shortage
 from accel.cost.technology import Macro, PowerLaw, Technology
 from accel.errors import EspalierError
 from rtl.layout import Layout
@@ -286,7 +287,8 @@ class TestBlocks:
         assert [memory.macro for memory in place(memories, chip)] == ["large", "small", "large"]  # b chose first
         assert shortages(place(memories, chip), chip) == []
         four = place([*memories, memories[0]], chip)
-        assert shortages(four, chip) == ["3 small are needed, there are 2"]
+        short = Shortage(resource=Resource.BLOCKS, needed=3, available=2, block="small")
+        assert shortages(four, chip) == [short]
 
     @pytest.mark.parametrize("words", [(0, 8, 1, 0), (8, 0, 1, 0), (8, 8, 0, 0), (8, 8, 1, 65), (8, 8, 1, -1)])
     def test_a_memory_holds_its_bits(self, words: tuple[int, int, int, int]) -> None:

@@ -15,7 +15,7 @@ from accel.cost.fft import layer_fft
 from accel.demand import array_for
 from accel.program import Program
 from accel.words import Words
-from reports import sources
+from reports import sources, verdicts
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,11 +54,11 @@ class TestOnAnArray:
         """The record holds the estimate of the library, number for number; of another array it is another."""
         done, record = sized(path, tmp_path, "--array", "4x8", "--clock", "50MHz", "--technology", "ecp5-45f")
         e = estimate(program, array_for(program, 4, 8), "ecp5-45f", clock_hz=50e6)
-        assert record["estimate"] == json.loads(json.dumps(e.record()))
+        assert record["estimate"] == json.loads(json.dumps(verdicts.record(e)))
         assert record["fits"] is True
         other = estimate(program, array_for(program, 8, 8), "ecp5-45f", clock_hz=50e6)
-        assert record["estimate"] != json.loads(json.dumps(other.record()))  # negative control
-        assert done.out.splitlines()[-1] == e.verdict
+        assert record["estimate"] != json.loads(json.dumps(verdicts.record(other)))  # negative control
+        assert done.out.splitlines()[-1] == verdicts.verdict(e)
 
     def test_the_tables(self, path: Path, program: Program, tmp_path: Path) -> None:
         """Each layer has a line of cycles, each memory one of blocks, and both have a total."""

@@ -20,6 +20,7 @@ from accel.demand import array_for
 from accel.interchange import zoo
 from accel.program import Program
 from accel.quantize import Widths, lower
+from reports import verdicts
 from rtl import simulators
 from rtl.assemble import signal_formats
 from rtl.emit import hardware
@@ -56,7 +57,7 @@ def bits_of(banks: list[tuple[int, int]]) -> int:
 def assert_built_as_sized(of: Program, lanes: tuple[int, int]) -> None:
     """Raise AssertionError unless the Verilog has the memories that the estimate charges."""
     array = array_for(of, *lanes)
-    found, record = built(of, array), estimate(of, array).record()
+    found, record = built(of, array), verdicts.record(estimate(of, array))
     assert found == sized(array)
     assert record["built_bits"] == sum(memory["built_bits"] for memory in record["memories"]) == bits_of(found)
 

@@ -8,6 +8,7 @@ from accel.cost.estimate import Estimate, LayerEstimate, Limits, Roofline
 from accel.cost.estimating import estimate, estimate_of, image_load_cycles
 from accel.cost.facts import Facts
 from accel.cost.macros import Memory, PlacedMemory, place
+from accel.cost.shortage import Resource, Shortage, StrangeStride
 from accel.cost.signals import SignalPlan, live_signals, peak_signals, signal_plans
 from accel.cost.technology import Technology, load_technology, technology_names
 
@@ -24,9 +25,12 @@ __all__ = [
     "Memory",
     "PlacedMemory",
     "ProgramCost",
+    "Resource",
     "Roofline",
+    "Shortage",
     "SignalPlan",
     "Storage",
+    "StrangeStride",
     "Technology",
     "break_even",
     "break_even_table",

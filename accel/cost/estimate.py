@@ -1,4 +1,4 @@
-"""What an estimate says: memory in blocks, cycles with stalls, energy, a verdict. `accel.cost.estimating` makes it.
+"""What an estimate says: memory in blocks, cycles with stalls, energy, what is missing. `accel.cost.estimating` makes it.
 
 What is exact: counts, stored bits, the memories (those of the generated hardware, bit for bit) and their blocks, and
 cycles without stalls (the hardware takes as many). What is modelled: weights that are streamed, and their stalls
@@ -6,20 +6,19 @@ cycles without stalls (the hardware takes as many). What is modelled: weights th
 """
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from accel.array import MacArray
 from accel.cost.counts import LayerCost
 from accel.cost.cycles import START_CYCLES
 from accel.cost.energy import Energy, area_mm2, multipliers_of
 from accel.cost.macros import PlacedMemory, shortages
+from accel.cost.shortage import Resource, Shortage, StrangeStride
 from accel.cost.technology import Technology
 from accel.errors import EspalierError
 
 CLOCK_HZ = 100e6
 RESIDENT, STREAMED = "resident", "streamed"
-UNBUILT = "the generated hardware holds all weights, streaming them is a model of the costs alone"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,8 +156,8 @@ class Estimate:
         For one image: weights that are streamed, the image, the scores.
     load_cycles : int
         Until the image is in the signal memory, before the array starts.
-    strange_strides : tuple of str
-        A line for each layer that the hardware does not step to, whatever room there is.
+    strange_strides : tuple of StrangeStride
+        Layers that the hardware does not step to, whatever room there is.
     """
 
     network: str
@@ -173,7 +172,7 @@ class Estimate:
     exact: bool
     dram_bits: int
     load_cycles: int
-    strange_strides: tuple[str, ...] = ()
+    strange_strides: tuple[StrangeStride, ...] = ()
 
     @property
     def compute_cycles(self) -> int:
@@ -277,98 +276,28 @@ class Estimate:
         )
 
     @property
-    def problems(self) -> tuple[str, ...]:
-        """Why it does not fit, a line each."""
-        lines = [*self.strange_strides, *([UNBUILT] if self.weights == STREAMED else [])]
-        lines += shortages(self.memories, self.technology)
-        most, given = self.technology.multipliers, self.limits.sram_bits
-        if most is not None and self.multipliers > most:
-            lines.append(f"{self.multipliers:,} multipliers are needed, there are {most:,}")
-        if given is not None and self.memory_bits > given:
-            largest = max(self.memories, key=lambda memory: memory.macro_bits)
-            lines.append(
-                f"memory blocks of {_kib(self.memory_bits)} KiB are needed, {_kib(given)} KiB are given; "
-                f"{_kib(largest.macro_bits)} KiB are for {largest.name}"
-            )
-        return tuple(lines)
+    def streamed(self) -> bool:
+        """Whether weights come from DRAM, which the generated hardware cannot: it holds all of them."""
+        return self.weights == STREAMED
+
+    @property
+    def shortages(self) -> tuple[Shortage, ...]:
+        """What there is too little of: kinds of blocks, multipliers, the memory that was given."""
+        found = shortages(self.memories, self.technology)
+        for resource, needed, available in (
+            (Resource.MULTIPLIERS, self.multipliers, self.technology.multipliers),
+            (Resource.MEMORY, self.memory_bits, self.limits.sram_bits),
+        ):
+            if available is not None and needed > available:
+                found.append(Shortage(resource=resource, needed=needed, available=available))
+        return tuple(found)
+
+    @property
+    def runs(self) -> bool:
+        """Whether the generated hardware runs it, whatever room there is."""
+        return not (self.strange_strides or self.streamed)
 
     @property
     def fits(self) -> bool:
         """Whether the array runs it and there is enough of everything."""
-        return not self.problems
-
-    @property
-    def binding(self) -> str:
-        """What binds, in one sentence: what is missing, or else what most of the cycles go to."""
-        if self.problems:
-            unable = self.strange_strides or self.weights == STREAMED
-            return f"{'the array' if unable else 'room'} binds: {self.problems[0]}"
-        shares = {
-            "multipliers bind": self.compute_cycles,
-            "DRAM bandwidth binds": self.stall_cycles,
-            "the drain binds, one row a cycle": self.drain_cycles,
-            "the pipeline between layers binds": self.fill_cycles,
-            "the load of the image binds": self.load_cycles,
-        }
-        what = max(shares, key=lambda name: shares[name])
-        longest = max(self.layers, key=lambda layer: layer.cycles)
-        useful = f"{longest.name} is the longest layer, {longest.utilization:.0%} of its multiply slots useful"
-        return f"{what}: {shares[what] / sum(shares.values()):.0%} of the cycles; {useful}"
-
-    @property
-    def verdict(self) -> str:
-        """One line: whether it fits, what it does, and what binds."""
-        size = f"{_kib(self.memory_bits)} KiB of memory blocks ({_kib(self.waste_bits)} KiB of them empty)"
-        cycles = f"{self.cycles:,} cycles behind {self.load_cycles:,} of loading"
-        speed = f"{cycles}, {self.images_per_s:,.0f} images/s at {self.limits.clock_hz / 1e6:g} MHz"
-        answer = "fits" if self.fits else "does not fit"
-        return f"{answer}: {size}, weights {self.weights}, {speed}; {self.binding}"
-
-    def record(self) -> dict[str, Any]:
-        """Return plain numbers and words, as JSON takes them."""
-        return _record(self)
-
-
-PLAIN = ("network", "pattern", "weights", "exact", "fits", "problems", "binding", "verdict", "clock_reached")
-CYCLES = ("cycles", "compute_cycles", "drain_cycles", "fill_cycles", "stall_cycles")
-NUMBERS = ("load_cycles", "seconds", "images_per_s", "macs", "utilization", "built_bits", "memory_bits", "payload_bits")
-MORE = ("waste_bits", "stored_bits", "dram_bits", "multipliers", "area_mm2")
-LAYER = ("name", "kind", *CYCLES, "utilization", "held_bits", "control_bits", "filling_bits")
-TRAFFIC = ("dram_bits", "macs_per_dram_byte")
-WORDS = ("pattern", "encoding", "weight_bits", "signal_bits", "accumulator_bits")
-
-
-def _record(e: Estimate) -> dict[str, Any]:
-    energy = e.energy
-    return {
-        **{name: getattr(e, name) for name in PLAIN + CYCLES + NUMBERS + MORE},
-        "energy": None if energy is None else {**asdict(energy), "total_joules": energy.total_joules},
-        "roofline": {**asdict(e.roofline), "bound": e.roofline.bound},
-        "technology": e.technology.name,
-        "limits": asdict(e.limits),
-        "array": asdict(e.array),
-        "memories": [_memory_record(memory) for memory in e.memories],
-        "layers": [_layer_record(layer) for layer in e.layers],
-    }
-
-
-def _memory_record(memory: PlacedMemory) -> dict[str, Any]:
-    return {
-        **asdict(memory),
-        "built_bits": memory.bits,
-        "macro_bits": memory.macro_bits,
-        "waste_bits": memory.waste_bits,
-    }
-
-
-def _layer_record(layer: LayerEstimate) -> dict[str, Any]:
-    return {
-        **{name: getattr(layer, name) for name in LAYER + TRAFFIC},
-        **{name: getattr(layer.cost, name) for name in WORDS},
-        **asdict(layer.cost.counts),
-        "energy_joules": layer.energy.total_joules if layer.energy else None,
-    }
-
-
-def _kib(bits: int) -> str:
-    return f"{bits / 8192:.1f}"
+        return self.runs and not self.shortages

@@ -1,8 +1,15 @@
 """What a Program's masks say once for all word lengths, arrays and technologies: the quick way to cost many points.
 
-    facts = Facts(program)
-    words = facts.words.scaled(weight_bits=4, signal_bits=5)
-    estimate_of(facts, words, facts.array(words, 8, 8), technology, limits)
+>>> import numpy as np
+>>> from accel.cost import Limits, estimate_of, load_technology
+>>> from accel.interchange import zoo
+>>> from accel.quantize import Widths, lower
+>>> pixels = np.linspace(0, 1, 28 * 28, dtype=np.float32).reshape(1, 1, 28, 28)
+>>> facts = Facts(lower(zoo.load("lenet5", "dense"), Widths(8, 8), pixels))
+>>> words = facts.words.scaled(weight_bits=4, signal_bits=5)
+>>> found = estimate_of(facts, words, facts.array(words, 8, 8), load_technology(), Limits())
+>>> found.macs, found.multipliers, found.fits
+(416520, 40, True)
 
 The first estimate on an array of other lanes walks the layers; those that follow only multiply.
 """
@@ -16,6 +23,7 @@ from accel.array import STRIDES, MacArray, width_of
 from accel.cost.counts import Counts, LayerCost, ProgramCost, cost_of
 from accel.cost.macros import Memory
 from accel.cost.schedule import LayerSchedule, schedule_of
+from accel.cost.shortage import StrangeStride
 from accel.demand import Demand, demand_of, fitted
 from accel.encoding import bits_for
 from accel.network import INPUT
@@ -209,15 +217,14 @@ class Facts:
         return list(zip(self.schedule(array), rows, strict=True))
 
     @cached_property
-    def strange_strides(self) -> tuple[str, ...]:
-        """A line for each layer whose windows the address generator of the hardware does not step to."""
-        lines = []
+    def strange_strides(self) -> tuple[StrangeStride, ...]:
+        """The layers to whose windows the address generator of the hardware does not step."""
+        found = []
         for layer in self.program.layers:
             window = layer.window if isinstance(layer, MacLayer | MaxPoolLayer | AvgPoolLayer) else None
             if window and window.common_stride(self.program.shapes[layer.name][1:]) not in STRIDES:
-                known = " or ".join(map(str, STRIDES))
-                lines.append(f"{layer.name} has a stride of {window.stride}, the array steps by {known} both ways")
-        return tuple(lines)
+                found.append(StrangeStride(layer=layer.name, stride=window.stride))
+        return tuple(found)
 
     @cached_property
     def input_bits(self) -> int:

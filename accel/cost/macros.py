@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from accel.array import MemoryShape
+from accel.cost.shortage import Resource, Shortage
 from accel.cost.technology import Macro, Technology
 from accel.errors import EspalierError
 
@@ -95,11 +96,11 @@ def place(memories: Sequence[Memory], technology: Technology) -> tuple[PlacedMem
     return tuple(placed[index] for index in range(len(memories)))
 
 
-def shortages(placed: Sequence[PlacedMemory], technology: Technology) -> list[str]:
-    """Return a line for each kind of block of which there are not enough."""
-    lines = []
+def shortages(placed: Sequence[PlacedMemory], technology: Technology) -> list[Shortage]:
+    """Return each kind of block of which there are not enough."""
+    found = []
     for macro in technology.macros:
-        taken = sum(memory.count for memory in placed if memory.macro == macro.name)
-        if macro.available is not None and taken > macro.available:
-            lines.append(f"{taken:,} {macro.name} are needed, there are {macro.available:,}")
-    return lines
+        needed, available = sum(memory.count for memory in placed if memory.macro == macro.name), macro.available
+        if available is not None and needed > available:
+            found.append(Shortage(resource=Resource.BLOCKS, needed=needed, available=available, block=macro.name))
+    return found

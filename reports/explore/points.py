@@ -8,6 +8,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from accel.cost import Estimate, Facts, Limits, Technology, estimate_of
+from accel.cost.shortage import Resource
 from accel.interchange.datasets import Dataset
 from accel.pruned import PrunedNetwork
 from accel.quantize import Calibration, Widths, lower_calibrated
@@ -132,19 +133,19 @@ class Costing:
 
 
 def _point(version: str, widths: dict[str, int], lanes: Lanes, rate: float, estimate: Estimate) -> Point:
-    given, memory_bits, energy = estimate.limits.sram_bits, estimate.memory_bits, estimate.energy
-    too_large = given is not None and memory_bits > given
+    energy = estimate.energy
+    missing = {shortage.resource for shortage in estimate.shortages} - {Resource.MEMORY}  # a limit of `choosing`
     return Point(
         version=version,
         **widths,
         output_lanes=lanes[0],
         pixel_lanes=lanes[1],
         error_rate=rate,
-        memory_bits=memory_bits,
+        memory_bits=estimate.memory_bits,
         multipliers=estimate.multipliers,
         cycles=estimate.cycles,
         stall_cycles=estimate.stall_cycles,
         area_um2=round(1e6 * (estimate.area_mm2 or 0)),
         energy_pj=round(1e12 * energy.total_joules) if energy else 0,
-        short=len(estimate.problems) > too_large,
+        short=bool(missing) or not estimate.runs,
     )

@@ -19,6 +19,7 @@ from reports.explore.trials import FLOAT, Images, Trial, digest_of, measured
 from reports.explore.versions import Making, Version, made, problem_of
 from reports.progress import bar
 from reports.sources import Source
+from reports.verdicts import record
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +123,7 @@ def explore(plan: Plan, kept: Kept) -> tuple[Results, float]:
         return results, seconds
     version = next(version for version in there if version.name == chosen.version)
     test_rate, reference_rate = _tested(plan, kept, there, version, chosen)
-    estimate = costings[version].estimate_at(chosen, rates[version]).record()
+    estimate = record(costings[version].estimate_at(chosen, rates[version]))
     return replace(results, verified=Verified(test_rate, reference_rate, estimate)), seconds
 
 

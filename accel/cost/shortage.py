@@ -1,0 +1,39 @@
+"""What keeps a Program from an array or a technology: facts with their numbers, of which `reports` makes sentences."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Resource(Enum):
+    """What there can be too little of."""
+
+    BLOCKS = "blocks"  # of memory, of one kind that the technology has
+    MULTIPLIERS = "multipliers"
+    MEMORY = "memory"  # bits of all blocks, where a limit was given
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shortage:
+    """More of a resource is needed than there is.
+
+    Parameters
+    ----------
+    resource : Resource
+    needed, available : int
+        Blocks, multipliers, or bits.
+    block : str
+        The kind of block; of other resources nothing.
+    """
+
+    resource: Resource
+    needed: int
+    available: int
+    block: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrangeStride:
+    """A layer to whose windows the address generator of the hardware does not step (`accel.array.STRIDES`)."""
+
+    layer: str
+    stride: tuple[int, int]
