@@ -1,4 +1,4 @@
-"""What the two studies share: where their files lie, and how their pages write rates and show figures."""
+"""What studies share: where their files lie, how pages and figures write rates, and how pages show figures."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What an estimate says: memory in blocks, cycles with stalls, energy, what is missing. `accel.cost.estimating` makes it.
+"""What an estimate says: memory in blocks, cycles with stalls, energy, shortages. `accel.cost.estimating` makes it.
 
 What is exact: counts, stored bits, the memories (those of the generated hardware, bit for bit) and their blocks, and
 cycles without stalls (the hardware takes as many). What is modelled: weights that are streamed, and their stalls
@@ -7,6 +7,7 @@ cycles without stalls (the hardware takes as many). What is modelled: weights th
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 from accel.array import MacArray
 from accel.cost.counts import LayerCost
@@ -280,7 +281,7 @@ class Estimate:
         """Whether weights come from DRAM, which the generated hardware cannot: it holds all of them."""
         return self.weights == STREAMED
 
-    @property
+    @cached_property
     def shortages(self) -> tuple[Shortage, ...]:
         """What there is too little of: kinds of blocks, multipliers, the memory that was given."""
         found = shortages(self.memories, self.technology)

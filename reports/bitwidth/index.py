@@ -55,7 +55,7 @@ def _targets(studies: list[Results]) -> Iterator[str]:
         for target in (record_of(Target, record) for record in results.definition["targets"]):
             rise, low, high, smaller = results.outcome(target)
             points = results.uniform(target.pattern, target.method)[target.weight_bits, target.signal_bits]
-            missed = [] if rise <= target.rise + 1e-12 else [f"missed by {100 * (rise - target.rise):.2f} %"]
+            missed = [] if rise <= target.rise + 1e-12 else [f"missed by {percent(rise - target.rise)}"]
             missed += [] if smaller >= target.smaller else ["too large"]
             cells = [
                 f"[{results.network}]({results.network}/README.md)",

@@ -69,7 +69,7 @@ def _targets(results: Results, targets: list[Target]) -> str:
             f"{target.signal_bits}-bit signals: at most +{100 * target.rise:g} %, {target.smaller:g} times smaller "
             f"({target.method}, {target.epochs} epochs{_fit(target)})"
         )
-        missed = [] if rise <= target.rise + 1e-12 else [f"missed by {100 * (rise - target.rise):.2f} %"]
+        missed = [] if rise <= target.rise + 1e-12 else [f"missed by {percent(rise - target.rise)}"]
         missed += [] if smaller >= target.smaller else [f"{target.smaller - smaller:.1f} times too large"]
         told = f"{100 * rise:+.2f} % ({100 * low:+.2f} to {100 * high:+.2f}), {smaller:.1f} times smaller"
         floating = results.float_rates[target.pattern]["test"] - results.dense_rate

@@ -13,6 +13,7 @@ from reports import choosing
 from reports.drawing import look, rendered
 from reports.explore.points import Point
 from reports.explore.results import Results
+from reports.study import percent
 
 STAR: Any = {"marker": "*", "markersize": 15, "color": "#E8C547", "markeredgecolor": "black", "zorder": 5}
 LIMIT: Any = {"color": "#D55E00", "linestyle": "--", "linewidth": 1}
@@ -104,7 +105,7 @@ def widths(results: Results) -> Figure:
     for (w, s), point in found.items():
         y, x = weight_bits.index(w), signal_bits.index(s)
         good = point.error_rate <= results.budget.error_rate + 1e-12
-        mark = f"{100 * point.error_rate:.2f} %{'' if good else ' ✗'}\n{point.memory_bits / 8192:.1f} KiB"
+        mark = f"{percent(point.error_rate)}{'' if good else ' ✗'}\n{point.memory_bits / 8192:.1f} KiB"
         color = "white" if rates[y, x] > middle else "black"
         axes.text(x, y, mark, ha="center", va="center", fontsize=7, color=color)
     if results.recommended:

@@ -4,6 +4,7 @@ from reports import choosing
 from reports.choosing import Instead
 from reports.explore.points import Point
 from reports.explore.results import Results, Verified, VersionRow
+from reports.study import percent
 from reports.tables import clock_line, kib
 
 MOST = 3  # limits that are told
@@ -28,15 +29,6 @@ def design(point: Point) -> str:
     """
     lanes = f"{point.output_lanes}x{point.pixel_lanes}"
     return f"{point.version}, {point.weight_bits}-bit weights, {point.signal_bits}-bit signals, {lanes} lanes"
-
-
-def percent(rate: float) -> str:
-    """Return a rate in percent, two decimals.
-
-    >>> percent(0.0125)
-    '1.25 %'
-    """
-    return f"{100 * rate:.2f} %"
 
 
 def limits_in_words(results: Results) -> dict[str, str]:

@@ -106,7 +106,7 @@ def _outcome(results: Results, target: Target) -> str:
     if group is None:
         return "no setting that sparse was retrained"
     rise = results.rise(group)
-    verdict = "met" if rise <= target.rise + 1e-12 else f"missed by {100 * (rise - target.rise):.2f} %"
+    verdict = "met" if rise <= target.rise + 1e-12 else f"missed by {percent(rise - target.rise)}"
     low, high = (100 * (rate - results.dense["test"]) for rate in group.span())
     return (
         f"{verdict}: {group.task.granularity} ({_training(group)}), "
