@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from accel import array, demand, runs, words
-from accel.cost import counts, cycles, encodings, energy, estimate, macros, schedule, shapes
+from accel.cost import counts, cycles, encodings, energy, macros, schedule, shapes
+from accel.cost.estimate import Estimate, LayerEstimate, Limits, Roofline
 from reports import designs, results
 from reports.explore import points
 
@@ -24,10 +25,10 @@ RECORDS: list[type[Any]] = [
     encodings.Storage,
     energy.Energy,
     energy.Events,
-    estimate.Estimate,
-    estimate.LayerEstimate,
-    estimate.Limits,
-    estimate.Roofline,
+    Estimate,
+    LayerEstimate,
+    Limits,
+    Roofline,
     macros.Memory,
     macros.PlacedMemory,
     points.Point,
