@@ -18,6 +18,7 @@ from accel.sparsity import parse_pattern
 from reports.designing import Hardware, break_evens, designs_of, fft_multiplications
 from reports.designs import Design
 from reports.results import KIND, Results, layer_rows
+from reports.verdicts import verdict
 
 PROMISED = (
     "network",
@@ -283,9 +284,9 @@ class TestDesigning:
             "multipliers",
             "dram_bits",
             "fits",
-            "verdict",
         )
         assert {name: getattr(first, name) for name in numbers} == {name: getattr(e, name) for name in numbers}
+        assert first.verdict == verdict(e)
         assert first.joules == pytest.approx(e.energy.total_joules, rel=1e-5)  # type: ignore[union-attr]
         assert (first.weights, streamed.weights) == ("resident", "streamed")
         assert streamed.cycles == first.cycles + sum(layer.stall_cycles for layer in streamed.layers) > first.cycles
