@@ -16,7 +16,17 @@ from accel.digest import digest_of
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.datasets import SPLITS, Dataset, check_choice
-from accel.prune import SEARCHES, SELECTORS, Progress, Ratio, Retrain, Sparsify, default_spare, select_by_magnitude
+from accel.prune import (
+    Magnitude,
+    Progress,
+    Ratio,
+    Retrain,
+    Sparsify,
+    default_spare,
+    select_by_magnitude,
+    selector,
+    selector_names,
+)
 from accel.prune.particle_filter import STARTS
 from accel.pruned import Groups, PrunedNetwork
 from accel.records import parse_json, sealed, unsealed
@@ -153,7 +163,7 @@ def _share(number: str, text: str) -> float:
 
 def _checked(request: Request) -> Work:
     """Return the work that a request means; everything that can be wrong with it is found here, if it can be."""
-    check_choice("selector", request.select, [*SELECTORS])
+    check_choice("selector", request.select, selector_names())
     check_choice("start of a particle filter", request.start, STARTS)
     ratios = parse_ratios(request.ratio, request.pattern)
     if not stages(request.pattern):
@@ -200,7 +210,7 @@ def _check_options(request: Request) -> None:
 def _source(request: Request, dense: PrunedNetwork) -> Source | None:
     """Return where the images are; None where there are none and magnitude, which needs none, prunes alone."""
     where = request.network, dense, request.data, request.data_dir
-    if SELECTORS[request.select] is not select_by_magnitude or request.training:
+    if request.select != Magnitude.name or request.training:
         return source_of(*where)
     source = source_if_any(*where)
     if source is None:
@@ -298,7 +308,7 @@ def _record(work: Work, pruned: PrunedNetwork) -> dict[str, Any]:
         "pattern": pruned.pattern,
         "selector": request.select,
         "seed": request.seed,
-        "budget": request.budget if request.select in SEARCHES else 0,
+        "budget": request.budget if selector(request.select).searches else 0,
         "selection_images": len(images["search"]) if images else 0,
         "retrained_epochs": request.retrain,
         "sparsified_epochs": request.sparsify,

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +10,12 @@ from numpy.typing import NDArray
 from accel.interchange.datasets import Dataset, check_choice
 from accel.network import INPUT, Network
 from accel.progress import Listener
-from accel.prune import SEARCHES, SELECTORS, Choose, Options, Ratio, Space, chooser, particle_filter
+from accel.prune import Choose, ParticleFilter, Ratio, Selector, Space, chooser, selector, selector_names
 from accel.prune.narrow import kept_maps, map_flags
-from accel.prune.selectors import Select
 from accel.pruned import PrunedNetwork
 from accel.sparsity import FeatureMap, LayerMask, Mask
 
-PARTICLE_FILTER = particle_filter.NAME
+PARTICLE_FILTER = ParticleFilter.name
 FROM_MAGNITUDE = f"{PARTICLE_FILTER}, from magnitude"
 
 
@@ -28,8 +26,8 @@ class Selection:
     Parameters
     ----------
     name : str
-        One of `SELECTORS`, or `FROM_MAGNITUDE`: the particle filter of which one first particle is what magnitude
-        selects.
+        One of `accel.prune.selector_names`, or `FROM_MAGNITUDE`: the particle filter of which one first particle is
+        what magnitude selects.
     images : Dataset
         The validation images that candidates are judged by.
     rng : numpy Generator
@@ -51,32 +49,29 @@ class Selection:
     checkpoints: Path | None = None
 
     def __post_init__(self) -> None:
-        check_choice("selector", self.name, [*SELECTORS, FROM_MAGNITUDE])
+        check_choice("selector", self.name, [*selector_names(), FROM_MAGNITUDE])
+
+    @property
+    def selector(self) -> Selector:
+        """What the name stands for."""
+        return ParticleFilter(start="magnitude") if self.name == FROM_MAGNITUDE else selector(self.name)
 
     @property
     def searches(self) -> bool:
         """Whether the selector spends the budget."""
-        return self.name in (*SEARCHES, FROM_MAGNITUDE)
-
-    @property
-    def _select(self) -> str | Select:
-        if self.name == FROM_MAGNITUDE:
-            return partial(particle_filter.select, options=Options(start="magnitude"))
-        return self.name
+        return self.selector.searches
 
     def chooser(self, listener: Callable[[], Listener | None] = lambda: None) -> Choose:
         """Return the selector as `reports.pruning.prune` takes it; `listener` gives each search its own."""
-        pixels, labels = self.images.pixels(), self.images.labels
-        calls = 0
-
-        def choose(space: Space, ratio: Ratio) -> dict[str, LayerMask]:
-            nonlocal calls
-            calls += 1
-            path = self.checkpoints / f"search-{calls}" if self.checkpoints and self.searches else None
-            settings = {"budget": self.budget, "checkpoint": path, "progress": listener()}
-            return chooser(self._select, pixels, labels, self.rng, **settings)(space, ratio)  # type: ignore[arg-type]
-
-        return choose
+        return chooser(
+            self.selector,
+            self.images.pixels(),
+            self.images.labels,
+            self.rng,
+            budget=self.budget,
+            checkpoints=self.checkpoints,
+            listener=listener,
+        )
 
 
 class Trace:

@@ -9,7 +9,7 @@ from masks import few, is_legal
 from networks import chain, images_for, residual
 
 from accel.errors import EspalierError
-from accel.prune import SELECTORS, Choose, Ratio, Space, narrow, prune_in_rounds, select_by_magnitude
+from accel.prune import SELECTORS, Choose, Ratio, Space, Trial, narrow, prune_in_rounds, select_by_magnitude
 from accel.prune.schedule import shares
 from accel.pruned import PrunedNetwork
 from accel.sparsity import LayerMask
@@ -18,7 +18,7 @@ from accel.sparsity import LayerMask
 def bound(name: str, seed: int = 0) -> Choose:
     """Return a selector that needs no error rate."""
     rng, network = np.random.default_rng(seed), chain()
-    return lambda space, ratio: SELECTORS[name](space, ratio, rng=rng, images=images_for(network))
+    return lambda space, ratio: SELECTORS[name](space, ratio, Trial(generator=rng, images=images_for(network)))
 
 
 class Trainer:
@@ -125,7 +125,7 @@ class TestRounds:
         trainer = Trainer()
         choose = bound(name)
         if name == "activation-sum":
-            choose = lambda space, ratio: SELECTORS[name](space, ratio, images=images_for(space.network))  # noqa: E731
+            choose = lambda space, ratio: SELECTORS[name](space, ratio, Trial(images=images_for(space.network)))  # noqa: E731
         prune_in_rounds(PrunedNetwork(chain()), "feature-map", 0.6, choose, trainer, rounds=3)
         widths = [(x.network.shapes["conv2"][0], x.network.shapes["fc3"][0]) for x in trainer.seen]
         # 1 - 0.4 ** (1/3) = 26 %, 46 %, 60 %: round(1.3), round(2.3), round(3.0) of 5; round(1.8), (3.2), (4.2) of 7

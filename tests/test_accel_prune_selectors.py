@@ -1,5 +1,4 @@
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,12 @@ from accel.prune import (
     SELECTORS,
     Evaluator,
     Genome,
-    Options,
+    Magnitude,
+    ParticleFilter,
     Progress,
     Space,
+    Trial,
     chooser,
-    particle_filter,
     selector,
 )
 from accel.prune.activation_sum import activation_sums
@@ -83,8 +83,10 @@ class TestPlanted:
         error_rate = Evaluator(network, images, labels)
         assert error_rate(planted) == 0
         rng = np.random.default_rng(1)
-        found = SELECTORS["particle-filter"](space, PLANTED[pattern], error_rate=error_rate, rng=rng, budget=400)
-        other = SELECTORS["random"](space, PLANTED[pattern], rng=np.random.default_rng(5))
+        found = SELECTORS["particle-filter"](
+            space, PLANTED[pattern], Trial(error_rate=error_rate, generator=rng, budget=400)
+        )
+        other = SELECTORS["random"](space, PLANTED[pattern], Trial(generator=np.random.default_rng(5)))
         assert error_rate(found) <= 0.01 < error_rate(other)
         if pattern not in ("kernel", "2:4"):  # there, masks that differ in what no class depends on are as good
             assert same(found, planted)
@@ -96,7 +98,11 @@ class TestPlanted:
         genome = Genome.of(space, 0.5)
         error_rate = distance(genome.masks(genome.draw(np.random.default_rng(8))))
         near, far = (
-            error_rate(SELECTORS[name](space, 0.5, error_rate=error_rate, rng=np.random.default_rng(1), budget=300))
+            error_rate(
+                SELECTORS[name](
+                    space, 0.5, Trial(error_rate=error_rate, generator=np.random.default_rng(1), budget=300)
+                )
+            )
             for name in SEARCHES
         )
         assert near <= far / 2
@@ -109,7 +115,7 @@ class TestPlanted:
         for seed in range(6):
             planted = genome.masks(genome.draw(np.random.default_rng(seed)))
             rng = np.random.default_rng(1)
-            found = SELECTORS["best-of-n"](space, 0.5, error_rate=distance(planted), rng=rng, budget=100)
+            found = SELECTORS["best-of-n"](space, 0.5, Trial(error_rate=distance(planted), generator=rng, budget=100))
             assert same(found, planted)
 
     @pytest.mark.parametrize("name", ["magnitude", "activation-sum"])
@@ -124,7 +130,7 @@ class TestPlanted:
         ]
         network = Network("planted", network.input_shape, tuple(layers))
         space = Space.of(network, "feature-map")
-        masks = SELECTORS[name](space, 0.5, images=images_for(network))
+        masks = SELECTORS[name](space, 0.5, Trial(images=images_for(network)))
         assert masks["conv2"].kept[:, 0, 0].tolist() == [True, False, False, True]
 
 
@@ -136,12 +142,13 @@ class TestSearches:
         images = images_for(network, 60)
         evaluator = Evaluator(network, images, network.scores(images).argmax(axis=1))
         space = Space.of(network, "feature-map")
-        first, again, other = (
-            SELECTORS[name](space, 0.5, error_rate=evaluator, rng=np.random.default_rng(s), budget=9, images=images)
-            for s in (1, 1, 7)
-        )
+
+        def trial(generator: np.random.Generator) -> Trial:
+            return Trial(error_rate=evaluator, generator=generator, budget=9, images=images)
+
+        first, again, other = (SELECTORS[name](space, 0.5, trial(np.random.default_rng(s))) for s in (1, 1, 7))
         assert same(first, again)
-        assert same(first, other) == (name in ("magnitude", "activation-sum"))
+        assert same(first, other) != SELECTORS[name].draws
 
     def test_better_than_random(self) -> None:
         """At 100 evaluations each, on average over four seeds: filter < best of N < random, before any retraining."""
@@ -149,7 +156,9 @@ class TestSearches:
 
         def rate(name: str) -> float:
             rngs = map(np.random.default_rng, range(4))
-            found = (SELECTORS[name](space, 0.5, error_rate=evaluator, rng=rng, budget=100) for rng in rngs)
+            found = (
+                SELECTORS[name](space, 0.5, Trial(error_rate=evaluator, generator=rng, budget=100)) for rng in rngs
+            )
             return float(np.mean([evaluator(masks) for masks in found]))
 
         filtered, best, drawn = rate("particle-filter"), rate("best-of-n"), rate("random")
@@ -168,7 +177,8 @@ class TestSearches:
             return judged[-1][0]
 
         rng = np.random.default_rng(0)
-        masks = SELECTORS[name](space, 0.5, error_rate=error_rate, rng=rng, budget=budget, progress=told.append)
+        trial = Trial(error_rate=error_rate, generator=rng, budget=budget, progress=told.append)
+        masks = SELECTORS[name](space, 0.5, trial)
         assert len(judged) == budget
         assert same(masks, min(judged, key=lambda pair: pair[0])[1])
         bests = np.minimum.accumulate([rate for rate, _ in judged])
@@ -177,10 +187,8 @@ class TestSearches:
     def test_magnitude_may_be_a_particle(self) -> None:
         """With that start the filter is never worse than magnitude."""
         space, evaluator = problem()
-        options = Options(start="magnitude")
-        masks = SELECTORS["particle-filter"](  # type: ignore[call-arg]
-            space, 0.7, error_rate=evaluator, rng=np.random.default_rng(0), budget=1, options=options
-        )
+        trial = Trial(error_rate=evaluator, generator=np.random.default_rng(0), budget=1)
+        masks = ParticleFilter(start="magnitude")(space, 0.7, trial)
         assert same(masks, SELECTORS["magnitude"](space, 0.7))
 
 
@@ -220,7 +228,7 @@ class TestResume:
                     raise StopError
                 return evaluator(masks)
 
-            masks = SELECTORS[name](space, 0.5, error_rate=error_rate, rng=rng, budget=30, checkpoint=path)
+            masks = SELECTORS[name](space, 0.5, Trial(error_rate=error_rate, generator=rng, budget=30, checkpoint=path))
             return masks, rng.random(), calls
 
         expected = search(30, None)
@@ -253,7 +261,8 @@ class TestResume:
         def search(name: str, space: Space, ratio: float, budget: int, seed: int) -> Masks:
             rng = np.random.default_rng(seed)
             path = tmp_path / "a.search"
-            return SELECTORS[name](space, ratio, error_rate=lambda _: 0.5, rng=rng, budget=budget, checkpoint=path)
+            trial = Trial(error_rate=lambda _: 0.5, generator=rng, budget=budget, checkpoint=path)
+            return SELECTORS[name](space, ratio, trial)
 
         search(**asked)  # type: ignore[arg-type]
         with pytest.raises(EspalierError, match=rf"a\.search is of another search \(other {what}\): delete it"):
@@ -267,12 +276,14 @@ class TestResume:
         path.write_bytes(content)
         with pytest.raises(EspalierError, match=r"x\.search"):
             SELECTORS["best-of-n"](
-                space, 0.5, error_rate=evaluator, rng=np.random.default_rng(0), budget=2, checkpoint=path
+                space, 0.5, Trial(error_rate=evaluator, generator=np.random.default_rng(0), budget=2, checkpoint=path)
             )
         assert path.read_bytes() == content
         with pytest.raises(EspalierError, match="there is no folder"):
             SELECTORS["best-of-n"](
-                space, 0.5, error_rate=evaluator, rng=np.random.default_rng(0), checkpoint=tmp_path / "no" / "x"
+                space,
+                0.5,
+                Trial(error_rate=evaluator, generator=np.random.default_rng(0), checkpoint=tmp_path / "no" / "x"),
             )
 
 
@@ -297,9 +308,9 @@ class TestVotes:
         network = Network("votes", network.input_shape, tuple(layers))
         images: Array = np.float32([[0, 0.1], [0, 0.1], [1, 0.1]]).reshape(3, 2, 1, 1)
         space = Space.of(network, "feature-map", spare=["fc2"])
-        masks = SELECTORS["activation-sum"](space, 0.5, images=images)
+        masks = SELECTORS["activation-sum"](space, 0.5, Trial(images=images))
         assert masks["conv1"].kept[:, 0, 0].tolist() == [False, True]
-        flipped = SELECTORS["activation-sum"](space, 0.5, images=images[:, ::-1])
+        flipped = SELECTORS["activation-sum"](space, 0.5, Trial(images=images[:, ::-1]))
         assert flipped["conv1"].kept[:, 0, 0].tolist() == [True, False]
 
 
@@ -308,13 +319,13 @@ def bad_input() -> Iterator[tuple[str, dict[str, Any], str]]:
     space, _ = problem()
     rng = np.random.default_rng(0)
     for name in SEARCHES:
-        usual = {"space": space, "ratio": 0.5, "error_rate": lambda _: 0.5, "rng": rng, "budget": 3}
-        yield name, usual | {"budget": 0}, f"{name}: budget must be at least 1 evaluation, got 0"
-        yield name, usual | {"budget": 2.5}, f"{name}: budget must be at least 1 evaluation, got 2.5"
+        usual = {"space": space, "ratio": 0.5, "error_rate": lambda _: 0.5, "generator": rng, "budget": 3}
+        yield name, usual | {"budget": 0}, "budget must be at least 1 evaluation, got 0"
+        yield name, usual | {"budget": 2.5}, "budget must be at least 1 evaluation, got 2.5"
         yield name, usual | {"error_rate": None}, f"{name}: needs an error rate to judge masks by"
-        yield name, usual | {"rng": None}, f"{name}: needs a random generator"
-        yield name, usual | {"error_rate": lambda _: 1.5}, r"the error rate of masks must be 0\.\.1, got 1\.5"
-        yield name, usual | {"error_rate": lambda _: float("nan")}, r"the error rate of masks must be 0\.\.1, got nan"
+        yield name, usual | {"generator": None}, f"{name}: needs a random generator"
+        yield name, usual | {"error_rate": lambda _: 1.5}, r"an error rate must be 0\.\.1, got 1\.5"
+        yield name, usual | {"error_rate": lambda _: float("nan")}, r"an error rate must be 0\.\.1, got nan"
     yield "random", {"space": space, "ratio": 0.5}, "random: needs a random generator"
     maps = Space.of(chain(), "feature-map")
     small = np.zeros((3, 1, 4, 4), np.float32)
@@ -326,9 +337,8 @@ def bad_input() -> Iterator[tuple[str, dict[str, Any], str]]:
         {"space": space, "ratio": 0.5},
         votes + "chooses feature maps only, and conv2 has the pattern",
     )
-    yield "magnitude", {"space": space, "ratio": 0.5, "score": "max"}, "score must be one of sum, mean, got 'max'"
     for name in SELECTORS:
-        given = {"space": maps, "error_rate": lambda _: 0.5, "rng": rng, "images": images_for(chain())}
+        given = {"space": maps, "error_rate": lambda _: 0.5, "generator": rng, "images": images_for(chain())}
         for ratio in (-0.1, 1.0, float("nan")):
             yield name, given | {"ratio": ratio}, "conv2: ratio must be at least 0 and less than 1, got"
         yield name, given | {"ratio": 0.95}, "conv2: pruning 95% as feature-map would remove the whole layer"
@@ -338,8 +348,9 @@ def bad_input() -> Iterator[tuple[str, dict[str, Any], str]]:
 @pytest.mark.parametrize(("name", "given", "message"), [*bad_input()])
 def test_bad_input(name: str, given: dict[str, Any], message: str) -> None:
     """What cannot be asked for is said in one line."""
+    space, ratio = given.pop("space"), given.pop("ratio")
     with pytest.raises(EspalierError, match=f"^{message}"):
-        SELECTORS[name](**given)
+        SELECTORS[name](space, ratio, Trial(**given))
 
 
 @pytest.mark.parametrize(
@@ -351,10 +362,16 @@ def test_bad_input(name: str, given: dict[str, Any], message: str) -> None:
         ({"start": "best"}, "start must be one of random, magnitude, got 'best'"),
     ],
 )
-def test_bad_options(options: dict[str, Any], message: str) -> None:
-    """Options of the filter outside their range are refused."""
+def test_bad_parameters(options: dict[str, Any], message: str) -> None:
+    """Parameters of the filter outside their range are refused."""
     with pytest.raises(EspalierError, match=f"^{message}$"):
-        Options(**options)
+        ParticleFilter(**options)
+
+
+def test_a_score_that_is_none() -> None:
+    """Magnitude says which scores there are."""
+    with pytest.raises(EspalierError, match=r"^score must be one of sum, mean, got 'max'$"):
+        Magnitude(score="max")
 
 
 def test_an_unknown_selector() -> None:
@@ -380,20 +397,18 @@ def test_a_chooser_has_what_a_selector_needs(tmp_path: Path) -> None:
     network = residual()
     images = images_for(network, 50)
     labels = network.scores(images).argmax(axis=1)
-    path = tmp_path / "run"
-    choose = chooser("best-of-n", images, labels, np.random.default_rng(0), budget=4, checkpoint=path)
+    choose = chooser("best-of-n", images, labels, np.random.default_rng(0), budget=4, checkpoints=tmp_path)
     rng = np.random.default_rng(0)
     for space in (Space.of(network, "kernel"), Space.of(residual(1), "irregular")):
         evaluator = Evaluator(space.network, images, labels)
-        expected = SELECTORS["best-of-n"](space, 0.4, error_rate=evaluator, rng=rng, budget=4)
+        expected = SELECTORS["best-of-n"](space, 0.4, Trial(error_rate=evaluator, generator=rng, budget=4))
         assert same(choose(space, 0.4), expected)
-    assert sorted(x.name for x in tmp_path.iterdir()) == ["run", "run-2"]
+    assert sorted(x.name for x in tmp_path.iterdir()) == ["search-1", "search-2"]
 
 
 def test_a_chooser_takes_a_selector_with_settings() -> None:
-    """Options are bound to a selector before: one that starts from magnitude and may judge once gives magnitude."""
+    """A selector may have parameters of its own: one that starts from magnitude and may judge once gives magnitude."""
     space, _ = problem()
     images = images_for(space.network, 50)
-    select = partial(particle_filter.select, options=Options(start="magnitude"))
-    choose = chooser(select, images, np.zeros(50, int), np.random.default_rng(0), budget=1)
+    choose = chooser(ParticleFilter(start="magnitude"), images, np.zeros(50, int), np.random.default_rng(0), budget=1)
     assert same(choose(space, 0.6), SELECTORS["magnitude"](space, 0.6))

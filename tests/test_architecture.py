@@ -23,6 +23,8 @@ NOUNS = (
     "records",
     "archive",
     "progress",
+    "budget",
+    "plugins",
     "fixedpoint",
     "window",
     "network",

@@ -7,75 +7,50 @@ that follow read: behind the batch norm and the ReLU of its layer, and by its ab
 Maps that an addition ties together are summed together.
 """
 
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
 from accel.network import Array, BatchNorm, Network, ReLU
-from accel.progress import Listener
 from accel.prune.evaluate import problem_of_images
 from accel.prune.genome import Genome
 from accel.prune.locus import UnitLocus
 from accel.prune.narrow import map_groups
-from accel.prune.search import DEFAULT_BUDGET, ErrorRate
 from accel.prune.space import Ratio, Space
+from accel.prune.trial import NOTHING, Selector, Trial
 from accel.sparsity import FeatureMap, LayerMask
 
-NAME = "activation-sum"
 _BATCH = 256
 
 
-def select(
-    space: Space,
-    ratio: Ratio,
-    *,
-    error_rate: ErrorRate | None = None,
-    rng: np.random.Generator | None = None,
-    budget: int = DEFAULT_BUDGET,
-    images: Array | None = None,
-    checkpoint: Path | None = None,
-    progress: Listener | None = None,
-) -> dict[str, LayerMask]:
-    """Return feature-map masks without the maps that most images vote out.
+@dataclass(frozen=True)
+class ActivationSum(Selector):
+    """The feature maps go that most images vote out; the trial needs images, the voters, without labels.
 
-    Parameters
-    ----------
-    space : Space
-        Its only pattern is feature-map.
-    ratio : float or mapping of layer name to float
-        Share of the maps to prune of each layer, met to within half a map.
-    images : float32 array (N, maps, height, width)
-        The voters: a validation set, without labels.
-    error_rate, rng, budget, checkpoint, progress
-        What other selectors need; nothing is drawn or evaluated here.
-
-    Returns
-    -------
-    dict of layer name to LayerMask
-
-    Raises
-    ------
-    EspalierError
-        Another pattern is asked for, images are missing or do not fit the network, a ratio is missing or outside 0..1,
-        or would remove a whole layer.
+    The only pattern of a space may be feature-map.
     """
-    for name, pattern in space.patterns.items():
-        if not isinstance(pattern, FeatureMap):
-            raise EspalierError(f"{NAME}: chooses feature maps only, and {name} has the pattern {pattern}")
-    genome = Genome.of(space, ratio)
-    if images is None:
-        raise EspalierError(f"{NAME}: needs images to sum the activations of")
-    problem = problem_of_images(space.network, np.asarray(images))
-    if problem:
-        raise EspalierError(f"{NAME}: {problem}")
-    genes = {}
-    sums = activation_sums(space.network, images, list(genome.loci))
-    for name, locus in genome.loci.items():
-        assert isinstance(locus, UnitLocus)  # as feature maps are
-        genes[name] = locus.best(_standing(sums[name], sums[name].shape[1] - locus.stay).reshape(locus.alive.shape))
-    return genome.masks(genes)
+
+    name = "activation-sum"
+    draws = False
+
+    def __call__(self, space: Space, ratio: Ratio, trial: Trial = NOTHING) -> dict[str, LayerMask]:
+        for name, pattern in space.patterns.items():
+            if not isinstance(pattern, FeatureMap):
+                raise EspalierError(f"{self.name}: chooses feature maps only, and {name} has the pattern {pattern}")
+        genome = Genome.of(space, ratio)
+        if trial.images is None:
+            raise EspalierError(f"{self.name}: needs images to sum the activations of")
+        problem = problem_of_images(space.network, np.asarray(trial.images))
+        if problem:
+            raise EspalierError(f"{self.name}: {problem}")
+        genes, sums = {}, activation_sums(space.network, trial.images, list(genome.loci))
+        for name, locus in genome.loci.items():
+            assert isinstance(locus, UnitLocus)  # as feature maps are
+            standing = _standing(sums[name], sums[name].shape[1] - locus.stay)
+            genes[name] = locus.best(standing.reshape(locus.alive.shape))
+        return genome.masks(genes)
 
 
 def activation_sums(network: Network, images: Array, names: list[str]) -> dict[str, NDArray[np.float64]]:

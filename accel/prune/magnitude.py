@@ -5,56 +5,44 @@ blocks are scored is Huang et al.'s, who do not state the score. Ours: that each
 strides are chosen by an exact knapsack, that maps tied by an addition are scored together, and both scores of a unit.
 """
 
-from pathlib import Path
-
-import numpy as np
+from dataclasses import dataclass
 
 from accel.errors import EspalierError
-from accel.network import Array
-from accel.progress import Listener
 from accel.prune.genome import Genome
-from accel.prune.search import DEFAULT_BUDGET, ErrorRate
 from accel.prune.space import Ratio, Space
+from accel.prune.trial import NOTHING, Selector, Trial
 from accel.sparsity import LayerMask
 
 SCORES = ("sum", "mean")
 
 
-def select(
-    space: Space,
-    ratio: Ratio,
-    *,
-    error_rate: ErrorRate | None = None,
-    rng: np.random.Generator | None = None,
-    budget: int = DEFAULT_BUDGET,
-    images: Array | None = None,
-    checkpoint: Path | None = None,
-    progress: Listener | None = None,
-    score: str = "sum",
-) -> dict[str, LayerMask]:
-    """Return masks that prune the given share of each layer of `space`, by the smallest absolute weights.
+@dataclass(frozen=True)
+class Magnitude(Selector):
+    """The smallest absolute weights go; nothing is drawn or evaluated.
 
     Parameters
     ----------
-    space : Space
-    ratio : float or mapping of layer name to float
-        Share to prune of the units of the pattern (maps, kernels, blocks, weights), at least 0 and less than 1, met
-        to within half a unit. Strided patterns prune as little more as strides allow; N:M have their own ratio.
-    error_rate, rng, budget, images, checkpoint, progress
-        What other selectors need; nothing is drawn or evaluated here.
     score : {"sum", "mean"}
         What a unit weighs. They differ for blocks that reach past an edge: the mean is over weights that are there.
-
-    Returns
-    -------
-    dict of layer name to LayerMask
 
     Raises
     ------
     EspalierError
-        A ratio is missing or outside 0..1, or would remove a whole layer; or there is no such score.
+        There is no such score.
     """
-    if score not in SCORES:
-        raise EspalierError(f"score must be one of {', '.join(SCORES)}, got {score!r}")
-    genome = Genome.of(space, ratio)
-    return genome.masks(genome.strongest(score))
+
+    name = "magnitude"
+    draws = False
+
+    score: str = "sum"
+
+    def __post_init__(self) -> None:
+        if self.score not in SCORES:
+            raise EspalierError(f"score must be one of {', '.join(SCORES)}, got {self.score!r}")
+
+    def __call__(self, space: Space, ratio: Ratio, trial: Trial = NOTHING) -> dict[str, LayerMask]:
+        genome = Genome.of(space, ratio)
+        return genome.masks(genome.strongest(self.score))
+
+
+select_by_magnitude = Magnitude()

@@ -10,26 +10,25 @@ particle always survives.
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
-from accel.network import Array
-from accel.progress import Listener
 from accel.prune.genome import Genes, Genome
-from accel.prune.search import DEFAULT_BUDGET, ErrorRate, Search
 from accel.prune.space import Ratio, Space
+from accel.prune.trial import NOTHING, Search, Selector, Trial
 from accel.sparsity import LayerMask
 
-NAME = "particle-filter"
 STARTS = ("random", "magnitude")
 
 
 @dataclass(frozen=True)
-class Options:
-    """How the filter works; all numbers are ours.
+class ParticleFilter(Selector):
+    """The best masks that an evolutionary particle filter meets; all numbers are ours.
+
+    The trial needs an error rate and a generator; a checkpoint is written after each generation, of which the last may
+    be a part of one.
 
     Parameters
     ----------
@@ -42,13 +41,16 @@ class Options:
     mutation : float
         The probability of each swap that there can be in a child; at least one swap happens.
     start : {"random", "magnitude"}
-        Whether all first particles are random, or one of them is what `magnitude` selects.
+        Whether all first particles are random, or one of them is what `Magnitude` selects.
 
     Raises
     ------
     EspalierError
         A number is out of its range.
     """
+
+    name = "particle-filter"
+    searches = True
 
     particles: int = 20
     beta: float = 100.0
@@ -67,59 +69,30 @@ class Options:
         if self.start not in STARTS:
             raise EspalierError(f"start must be one of {', '.join(STARTS)}, got {self.start!r}")
 
+    def __call__(self, space: Space, ratio: Ratio, trial: Trial = NOTHING) -> dict[str, LayerMask]:
+        genome = Genome.of(space, ratio)
+        search = Search(self.name, genome, ratio, trial, repr(self))
+        if not search.particles:
+            _judge_all(search, self._first(genome, search.generator))
+        while search.left:
+            children = self._children(genome, search)
+            _judge_all(search, children, elite=(search.best, search.best_rate))
+        return genome.masks(search.best)
 
-def select(
-    space: Space,
-    ratio: Ratio,
-    *,
-    error_rate: ErrorRate | None = None,
-    rng: np.random.Generator | None = None,
-    budget: int = DEFAULT_BUDGET,
-    images: Array | None = None,
-    checkpoint: Path | None = None,
-    progress: Listener | None = None,
-    options: Options | None = None,
-) -> dict[str, LayerMask]:
-    """Return the best masks that an evolutionary particle filter meets.
+    def _first(self, genome: Genome, generator: np.random.Generator) -> list[Genes]:
+        chosen = [genome.strongest()] if self.start == "magnitude" else []
+        return chosen + [genome.draw(generator) for _ in range(self.particles - len(chosen))]
 
-    Parameters
-    ----------
-    space : Space
-    ratio : float or mapping of layer name to float
-        Share to prune of each layer, met as `magnitude` meets it.
-    error_rate : function
-        From masks to an error rate (0..1), on a validation set: `accel.prune.Evaluator`.
-    rng : numpy Generator
-    budget : int
-        Evaluations in all, at least 1. The last generation may be a part of one.
-    images
-        What other selectors need.
-    checkpoint : Path, optional
-        Written after each generation; a search that was stopped goes on from there, with the same result.
-    progress : function, optional
-        Called with a `Progress` after each evaluation.
-    options : Options, optional
-
-    Returns
-    -------
-    dict of layer name to LayerMask
-
-    Raises
-    ------
-    EspalierError
-        A ratio is missing or outside 0..1, or would remove a whole layer; something is missing; the budget is less than
-        1; or the checkpoint is of another search.
-    """
-    options = options or Options()
-    genome = Genome.of(space, ratio)
-    search = Search(NAME, genome, ratio, error_rate, rng, budget, checkpoint, progress, repr(options))
-    if not search.particles:
-        _judge_all(search, _first(genome, options, search.rng))
-    while search.left:
-        parents = resample(importance(np.array(search.rates), options.beta), len(search.rates), search.rng)
-        children = _children(genome, search.particles, parents, options, search.rng)
-        _judge_all(search, children, elite=(search.best, search.best_rate))
-    return genome.masks(search.best)
+    def _children(self, genome: Genome, search: Search) -> list[Genes]:
+        """Return a child of each resampled particle but the first, whose place the best particle takes."""
+        generator, children = search.generator, []
+        parents = resample(importance(np.array(search.rates), self.beta), len(search.rates), generator)
+        for parent in generator.permutation(parents)[1:]:
+            child = search.particles[parent]
+            if generator.random() < self.crossover:
+                child = genome.cross(child, search.particles[generator.choice(parents)], generator)
+            children.append(genome.mutate(child, self.mutation, generator))
+        return children
 
 
 def importance(rates: NDArray[np.float64], beta: float) -> NDArray[np.float64]:
@@ -141,24 +114,6 @@ def resample(weights: NDArray[np.float64], count: int, rng: np.random.Generator)
     """
     teeth = (rng.random() + np.arange(count)) / count
     return np.minimum(np.searchsorted(np.cumsum(weights), teeth, side="right"), len(weights) - 1)
-
-
-def _first(genome: Genome, options: Options, rng: np.random.Generator) -> list[Genes]:
-    chosen = [genome.strongest()] if options.start == "magnitude" else []
-    return chosen + [genome.draw(rng) for _ in range(options.particles - len(chosen))]
-
-
-def _children(
-    genome: Genome, particles: list[Genes], parents: NDArray[np.intp], options: Options, rng: np.random.Generator
-) -> list[Genes]:
-    """Return a child of each parent but the first, whose place the best particle takes."""
-    children = []
-    for parent in rng.permutation(parents)[1:]:
-        child = particles[parent]
-        if rng.random() < options.crossover:
-            child = genome.cross(child, particles[rng.choice(parents)], rng)
-        children.append(genome.mutate(child, options.mutation, rng))
-    return children
 
 
 def _judge_all(search: Search, candidates: list[Genes], elite: tuple[Genes, float] | None = None) -> None:

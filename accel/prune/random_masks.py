@@ -5,51 +5,21 @@ meet the ratio, all are equally likely (for kernels with strides together: the t
 random order).
 """
 
-from pathlib import Path
+from dataclasses import dataclass
 
-import numpy as np
-
-from accel.errors import EspalierError
-from accel.network import Array
-from accel.progress import Listener
 from accel.prune.genome import Genome
-from accel.prune.search import DEFAULT_BUDGET, ErrorRate
 from accel.prune.space import Ratio, Space
+from accel.prune.trial import NOTHING, Selector, Trial
 from accel.sparsity import LayerMask
 
 
-def select(
-    space: Space,
-    ratio: Ratio,
-    *,
-    error_rate: ErrorRate | None = None,
-    rng: np.random.Generator | None = None,
-    budget: int = DEFAULT_BUDGET,
-    images: Array | None = None,
-    checkpoint: Path | None = None,
-    progress: Listener | None = None,
-) -> dict[str, LayerMask]:
-    """Return random masks of all layers of `space`.
+@dataclass(frozen=True)
+class Random(Selector):
+    """Masks are drawn once; the trial needs a generator."""
 
-    Parameters
-    ----------
-    space : Space
-    ratio : float or mapping of layer name to float
-        Share to prune of each layer, met as `magnitude` meets it.
-    rng : numpy Generator
-    error_rate, budget, images, checkpoint, progress
-        What other selectors need; nothing is evaluated here.
+    name = "random"
 
-    Returns
-    -------
-    dict of layer name to LayerMask
-
-    Raises
-    ------
-    EspalierError
-        A ratio is missing or outside 0..1, or would remove a whole layer; or `rng` is missing.
-    """
-    if rng is None:
-        raise EspalierError("random: needs a random generator")
-    genome = Genome.of(space, ratio)
-    return genome.masks(genome.draw(rng))
+    def __call__(self, space: Space, ratio: Ratio, trial: Trial = NOTHING) -> dict[str, LayerMask]:
+        generator = trial.generator_for(self.name)
+        genome = Genome.of(space, ratio)
+        return genome.masks(genome.draw(generator))

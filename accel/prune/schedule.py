@@ -78,7 +78,7 @@ def prune_in_rounds(
     ratio : float, mapping of layer name to float, or function from the Space to one of the two
         Share to prune of each layer of `pruned`, after the last round.
     choose : function
-        From a space and a ratio to masks: a selector bound to what it needs (`chooser`).
+        From a space and a ratio to masks: a selector bound to what it needs (`chooser`), or one that needs nothing.
     retrain : function, optional
         From a pruned network to the same with better weights; called after each round.
     rounds : int

@@ -1,81 +1,81 @@
-"""The selectors by name: all are called alike, and each uses what it needs."""
+"""The selectors by name, those of other packages among them, and one bound to what it needs."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
+from accel import plugins
 from accel.errors import EspalierError
 from accel.network import Array
 from accel.progress import Listener
-from accel.prune import activation_sum, best_of_n, magnitude, particle_filter, random_masks
+from accel.prune.activation_sum import ActivationSum
+from accel.prune.best_of_n import BestOfN
 from accel.prune.evaluate import Evaluator, Labels
-from accel.prune.search import DEFAULT_BUDGET, ErrorRate
+from accel.prune.magnitude import Magnitude
+from accel.prune.particle_filter import ParticleFilter
+from accel.prune.random_masks import Random
 from accel.prune.space import Ratio, Space
+from accel.prune.trial import DEFAULT_BUDGET, Selector, Trial
 from accel.sparsity import LayerMask
 
 Choose = Callable[[Space, Ratio], dict[str, LayerMask]]
 
-
-class Select(Protocol):
-    """Return masks that prune the share `ratio` of each layer of `space`; see any selector for the parameters."""
-
-    def __call__(
-        self,
-        space: Space,
-        ratio: Ratio,
-        *,
-        error_rate: ErrorRate | None = None,
-        rng: np.random.Generator | None = None,
-        budget: int = DEFAULT_BUDGET,
-        images: Array | None = None,
-        checkpoint: Path | None = None,
-        progress: Listener | None = None,
-    ) -> dict[str, LayerMask]: ...
-
-
-SELECTORS: Mapping[str, Select] = {
-    "particle-filter": particle_filter.select,
-    "best-of-n": best_of_n.select,
-    "activation-sum": activation_sum.select,
-    "magnitude": magnitude.select,
-    "random": random_masks.select,
+SELECTORS: Mapping[str, Selector] = {
+    own.name: own for own in (ParticleFilter(), BestOfN(), ActivationSum(), Magnitude(), Random())
 }
-SEARCHES = ("particle-filter", "best-of-n")  # those that spend the budget
+SEARCHES = tuple(name for name, own in SELECTORS.items() if own.searches)  # those of ours that spend the budget
 
 
-def selector(name: str) -> Select:
-    """Return the selector called `name`; raise EspalierError, with the names there are, if there is none."""
-    if name not in SELECTORS:
-        raise EspalierError(f"unknown selector {name!r}: expected one of {', '.join(SELECTORS)}")
-    return SELECTORS[name]
+def selector_names() -> tuple[str, ...]:
+    """Return the names of all selectors, ours first; others are entry points of the group ``espalier.selectors``."""
+    return tuple(dict.fromkeys([*SELECTORS, *plugins.entry_points(plugins.SELECTORS)]))
+
+
+def selector(name: str) -> Selector:
+    """Return the selector called `name`, with the parameters that it has by default.
+
+    Raises
+    ------
+    EspalierError
+        There is none of that name, and the line says which there are; or what a package registers is no selector.
+    """
+    if name in SELECTORS:
+        return SELECTORS[name]
+    if name not in plugins.entry_points(plugins.SELECTORS):
+        raise EspalierError(f"unknown selector {name!r}: expected one of {', '.join(selector_names())}")
+    found = plugins.load(plugins.SELECTORS, name)
+    found = found() if isinstance(found, type) and issubclass(found, Selector) else found
+    if not isinstance(found, Selector) or getattr(found, "name", None) != name:
+        raise EspalierError(f"{plugins.SELECTORS}: {name} must be a Selector of that name, got {found!r}")
+    return found
 
 
 def chooser(
-    select: str | Select,
+    select: str | Selector,
     images: Array,
     labels: Labels,
-    rng: np.random.Generator,
+    generator: np.random.Generator,
     *,
     budget: int = DEFAULT_BUDGET,
-    checkpoint: Path | None = None,
-    progress: Listener | None = None,
+    checkpoints: Path | None = None,
+    listener: Callable[[], Listener | None] = lambda: None,
 ) -> Choose:
     """Return a selector with a validation set, for spaces of any network that takes such images.
 
     Parameters
     ----------
-    select : str or selector
-        A name of `SELECTORS`, or a selector with settings of its own (by `functools.partial`).
+    select : str or Selector
+        A name, or a selector with parameters of its own.
     images, labels
         The validation set.
-    rng : numpy Generator
+    generator : numpy Generator
     budget : int
         Of each call: of each stage and round.
-    checkpoint : Path, optional
-        The first call writes this file, the next ones files beside it, with the number of the call behind the name.
-    progress : function, optional
+    checkpoints : Path, optional
+        A folder that is there; the first call of a selector that searches writes ``search-1`` in it, and so on.
+    listener : function, optional
+        Gives each call what it tells its progress to.
 
     Raises
     ------
@@ -88,17 +88,14 @@ def chooser(
     def choose(space: Space, ratio: Ratio) -> dict[str, LayerMask]:
         nonlocal calls
         calls += 1
-        path = checkpoint and (checkpoint if calls == 1 else checkpoint.with_name(f"{checkpoint.name}-{calls}"))
-        error_rate = Evaluator(space.network, images, labels)
-        return chosen(
-            space,
-            ratio,
-            error_rate=error_rate,
-            rng=rng,
+        trial = Trial(
+            error_rate=Evaluator(space.network, images, labels),
+            generator=generator,
             budget=budget,
             images=images,
-            checkpoint=path,
-            progress=progress,
+            checkpoint=checkpoints / f"search-{calls}" if checkpoints and chosen.searches else None,
+            progress=listener(),
         )
+        return chosen(space, ratio, trial)
 
     return choose

@@ -12,10 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 
+from accel.budget import Judge, Spent
 from accel.errors import EspalierError
 from accel.progress import Listener
 from accel.quantize.groups import Group, bits_of, widths_with
-from accel.quantize.judge import Judge, Spent
 from accel.quantize.moves import Bits, Prediction, greedy_path, neighbors
 from accel.quantize.sensitivity import Sensitivity, sensitivity
 from accel.quantize.widths import Widths

@@ -13,11 +13,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from accel.budget import Judge, Spent
 from accel.errors import EspalierError
 from accel.program import AddLayer, AvgPoolLayer, MacLayer, Program
 from accel.progress import Listener
 from accel.quantize.groups import Group
-from accel.quantize.judge import Judge, Spent
 from accel.quantize.rules import L2, Steps
 
 Scales = tuple[float, ...]  # of each group

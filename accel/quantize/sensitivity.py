@@ -7,11 +7,11 @@ precision, and sweep the bits; all groups jointly may then need more bits. Ours:
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from accel.budget import Judge
 from accel.errors import EspalierError
 from accel.program import Program
 from accel.progress import Listener
 from accel.quantize.groups import Group, widths_with
-from accel.quantize.judge import Judge
 from accel.quantize.widths import Widths
 
 HIGH_BITS = 16

@@ -1,8 +1,8 @@
 import pytest
 
+from accel.budget import Judge, Spent
 from accel.errors import EspalierError
 from accel.progress import Progress
-from accel.quantize.judge import Judge, Spent
 
 
 def test_each_is_asked_for_once() -> None:
