@@ -5,78 +5,14 @@ bits of those words, nothing is estimated, and a saved Program holds exactly the
 """
 
 import math
-from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
-from accel.sparsity import (
-    Block,
-    Dense,
-    FeatureMap,
-    Irregular,
-    Kernel,
-    KernelStrided,
-    Mask,
-    NOfM,
-    Pattern,
-    Strided,
-    check_shape,
-)
-
-Shape = tuple[int, int, int]
-
-
-def bits_for(highest: int) -> int:
-    """Return the bits of an unsigned word that holds 0..`highest`; 0 if there is nothing to tell apart.
-
-    >>> [bits_for(highest) for highest in (0, 1, 2, 255, 256)]
-    [0, 1, 2, 8, 9]
-    """
-    return int(highest).bit_length()
-
-
-@dataclass(frozen=True, eq=False)
-class IndexWords:
-    """One array of index words, each `word_bits` wide, unsigned."""
-
-    name: str
-    word_bits: int
-    words: NDArray[np.int64] = field(metadata={"packed": "word_bits"})
-
-    def __post_init__(self) -> None:
-        words = np.array(self.words, np.int64)
-        if words.ndim != 1 or not 0 <= self.word_bits <= 63:
-            raise EspalierError(f"index words {self.name}: expected one dimension and 0..63 bits")
-        if words.size and (words.min() < 0 or int(words.max()) >= 1 << self.word_bits):
-            raise EspalierError(f"index words {self.name}: a word does not fit {self.word_bits} bits")
-        words = words.astype(np.uint32 if self.word_bits <= 32 else np.uint64)  # unsigned, as a file reads them back
-        words.setflags(write=False)
-        object.__setattr__(self, "words", words)
-
-    @property
-    def bits(self) -> int:
-        """Bits that the array takes in memory."""
-        return self.words.size * self.word_bits
-
-
-Index = tuple[IndexWords, ...]
-
-
-class Encoding(ABC):
-    """A way to store which weights are kept."""
-
-    name: str
-
-    @abstractmethod
-    def encode(self, kept: Mask) -> Index:
-        """Return the index words of a legal mask (M, C, T)."""
-
-    @abstractmethod
-    def decode(self, index: Index, shape: Shape) -> Mask:
-        """Return the mask of `shape` (M, C, T) that `index` stands for."""
+from accel.pattern import Encoding, Index, IndexWords, Mask, Pattern, Shape, bits_for, check_shape
+from accel.sparsity import Block, Dense, FeatureMap, Irregular, Kernel, KernelStrided, NOfM, Strided
 
 
 class Nothing(Encoding):
@@ -218,12 +154,15 @@ def encodings(pattern: Pattern) -> tuple[Encoding, ...]:
             return (RunPositions(pattern), *encodings(Irregular()))
         case Irregular():
             return Flags("bitmap", pattern), Lists("csr", pattern)
-    raise EspalierError(f"no encoding stores the pattern {pattern}")
+    own = pattern.encodings() or ((Flags("unit flags", pattern),) if pattern.units() else ())
+    if not own:
+        raise EspalierError(f"no encoding stores the pattern {pattern}")
+    return own
 
 
 def index_bits(pattern: Pattern, kept: Mask) -> dict[str, int]:
     """Return the exact bits of every encoding of `kept`, by name."""
-    return {x.name: sum(words.bits for words in x.encode(kept)) for x in encodings(pattern)}
+    return {x.name: x.index_bits(kept) for x in encodings(pattern)}
 
 
 def cheapest(pattern: Pattern, kept: Mask) -> tuple[str, Index]:
@@ -264,25 +203,33 @@ def _word_array(index: Index, name: str, count: int | None = None) -> NDArray[np
     raise EspalierError(f"the index has no {name}")
 
 
-def _unit_shape(pattern: Pattern, shape: Shape) -> tuple[int, int]:
+def _unit_shape(pattern: Pattern, shape: Shape) -> tuple[int, ...]:
     match pattern:
         case Kernel():
             return shape[0], shape[1]
-        case Block():
-            return pattern.grid(shape)
-    return shape[0], shape[1] * shape[2]
+        case Irregular():
+            return shape[0], shape[1] * shape[2]
+    return _units(pattern, np.ones(shape, bool)).shape
 
 
 def _units(pattern: Pattern, kept: Mask) -> Mask:
-    """Return which units (rows, columns) keep anything."""
-    if isinstance(pattern, Block):
-        return pattern.flags(kept)
-    return np.any(kept, axis=2) if isinstance(pattern, Kernel) else kept.reshape(len(kept), -1)
+    """Return which units keep anything: as (rows, columns), where the pattern is one of ours."""
+    match pattern:
+        case Kernel():
+            return np.any(kept, axis=2)
+        case Irregular():
+            return kept.reshape(len(kept), -1)
+    units = pattern.units()
+    assert units is not None  # only such patterns have flags and lists
+    return units.flags(kept)
 
 
-def _expand(pattern: Pattern, units: Mask, shape: Shape) -> Mask:
-    if isinstance(pattern, Block):
-        return pattern.expand(units, shape)
-    if isinstance(pattern, Kernel):
-        return np.repeat(units[:, :, None], shape[2], axis=2)
-    return units.reshape(shape)
+def _expand(pattern: Pattern, flags: Mask, shape: Shape) -> Mask:
+    match pattern:
+        case Kernel():
+            return np.repeat(flags[:, :, None], shape[2], axis=2)
+        case Irregular():
+            return flags.reshape(shape)
+    units = pattern.units()
+    assert units is not None
+    return np.array(units.expand(flags, shape), bool)

@@ -31,8 +31,9 @@ from accel.fixedpoint import FixedFormat, Overflow, Rounding
 from accel.lanes import LaneColumns
 from accel.limits import MOST_HELD, check_limit, check_tensors
 from accel.network import INPUT, Shape, Window
+from accel.pattern import LoopNest, Mask, check_shape
 from accel.signal import PRODUCT_BITS, Requantize, Signal, freeze, range_bits, signed_bits, sum_bits
-from accel.sparsity import LoopNest, Mask, check_shape, parse_pattern
+from accel.sparsity import parse_pattern
 
 KIND = "program"
 WORD_BITS = 16  # the widest weight or signal

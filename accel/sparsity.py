@@ -1,128 +1,19 @@
-"""The patterns of pruning: which masks are legal, and the loop nest that runs what is kept.
-
-A mask is a boolean array (outputs M, input maps C, taps T) that is true where a weight is kept; a linear layer has one
-tap. Its lowered form is the matrix (M, C*T), column = map * T + tap. Every pattern runs on the one loop nest ::
-
-    for unit in outer(group):       # which runs of columns survive: a counter, or a stored list
-        for tap in inner(unit):     # which columns of the run survive
-            acc[row][pixel] += weight[row][unit, tap] * signal[unit, tap][pixel]     # every row of the group
-
-and a new pattern is a new (outer, inner) pair.
-"""
+"""Our patterns of pruning: which masks are legal, and the loop nest that runs what is kept (`accel.pattern`)."""
 
 import math
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from accel import plugins
 from accel.errors import EspalierError
-from accel.limits import MOST_COLUMNS, MOST_ROWS, MOST_TAPS, MOST_WEIGHTS, check_limit
+from accel.pattern import Integers, LoopNest, Mask, Pattern, Shape, Units, loop_nest
 
-Mask = NDArray[np.bool_]
-Integers = NDArray[np.int64]
 WIDEST = 1024  # of a block or a run: more than the lanes of any array, and a padded matrix still fits the memory
-
-
-@dataclass(frozen=True, eq=False)
-class LoopNest:
-    """What is kept, in the order in which it runs.
-
-    Parameters
-    ----------
-    shape : (int, int)
-        Rows M and columns K of the lowered matrix.
-    group_rows : int
-        Rows that share one outer list; the last group may reach past M.
-    unit_columns : int
-        Consecutive columns that an outer index stands for; the last unit may reach past K.
-    outer : tuple of int arrays
-        For each group, the units that survive, ascending.
-    inner : tuple of int arrays
-        For each unit, the columns of it that survive, ascending.
-    """
-
-    shape: tuple[int, int]
-    group_rows: int
-    unit_columns: int
-    outer: tuple[Integers, ...]
-    inner: tuple[Integers, ...]
-
-    @cached_property
-    def group_columns(self) -> tuple[Integers, ...]:
-        """For each group, the lowered columns it reads, in issue order; of a last unit possibly past the edge."""
-        sizes = np.array([taps.size for taps in self.inner], np.int64)
-        starts = np.cumsum(sizes) - sizes
-        columns = np.concatenate([np.zeros(0, np.int64), *self.inner])
-        columns += np.repeat(np.arange(sizes.size) * self.unit_columns, sizes)
-        return tuple(columns[_runs(starts[units], sizes[units])] for units in self.outer)
-
-    @cached_property
-    def row_columns(self) -> tuple[Integers, ...]:
-        """For each row, the columns of the matrix that its accumulator adds up, in issue order."""
-        groups = (kept[kept < self.shape[1]] for kept in self.group_columns)
-        return tuple(columns for columns in groups for _ in range(self.group_rows))[: self.shape[0]]
-
-    @cached_property
-    def positions(self) -> tuple[Integers, Integers]:
-        """Row and column of every stored weight in issue order: column by column, all rows of the group for each."""
-        rows, columns = [], []
-        for group, kept in enumerate(self.group_columns):
-            first = group * self.group_rows
-            rows.append(np.tile(np.arange(first, first + self.group_rows), kept.size))
-            columns.append(np.repeat(kept, self.group_rows))
-        return np.concatenate(rows), np.concatenate(columns)
-
-    @property
-    def stored_words(self) -> int:
-        """Weights that are stored, the filling of blocks that reach past an edge included."""
-        return sum(kept.size for kept in self.group_columns) * self.group_rows
-
-    @cached_property
-    def macs_per_pixel(self) -> int:
-        """Multiply-accumulates for one output pixel: stored weights that lie inside the matrix."""
-        rows, columns = self.positions
-        return int(np.count_nonzero((rows < self.shape[0]) & (columns < self.shape[1])))
-
-    def gather(self, matrix: NDArray[Any]) -> NDArray[Any]:
-        """Return the kept entries of an (M, K) matrix in issue order, zeros where a block reaches past an edge."""
-        height, width = len(self.outer) * self.group_rows, len(self.inner) * self.unit_columns
-        padded = np.zeros((height, width), matrix.dtype)
-        padded[: self.shape[0], : self.shape[1]] = matrix
-        return padded[self.positions]
-
-    def scatter(self, words: NDArray[Any]) -> NDArray[Any]:
-        """Return the (M, K) matrix whose kept entries are `words` in issue order, zero elsewhere."""
-        height, width = len(self.outer) * self.group_rows, len(self.inner) * self.unit_columns
-        padded = np.zeros((height, width), words.dtype)
-        padded[self.positions] = words
-        return padded[: self.shape[0], : self.shape[1]]
-
-
-class Pattern(ABC):
-    """A family of masks that hardware can run without an index for each weight."""
-
-    @abstractmethod
-    def problem(self, kept: Mask) -> str | None:
-        """Return what keeps the mask (M, C, T) from being of this pattern, or None."""
-
-    @abstractmethod
-    def nest(self, kept: Mask) -> LoopNest:
-        """Return the loop nest that runs a legal mask (M, C, T)."""
-
-    def check(self, kept: Mask, where: str) -> None:
-        """Raise EspalierError, naming the layer `where`, unless `kept` is a legal mask of this pattern."""
-        if kept.ndim != 3 or 0 in kept.shape or kept.dtype != np.bool_:
-            raise EspalierError(f"{where}: a mask is boolean (outputs, maps, taps), got {kept.dtype} {kept.shape}")
-        check_shape(kept.shape, where)
-        problem = self.problem(kept)
-        if problem:
-            raise EspalierError(f"{where}: mask breaks the pattern {self}: {problem}")
 
 
 @dataclass(frozen=True)
@@ -137,7 +28,7 @@ class Dense(Pattern):
 
     def nest(self, kept: Mask) -> LoopNest:
         outputs, maps, taps = kept.shape
-        return _nest(kept, outputs, taps, [np.arange(maps)], [np.arange(taps)] * maps)
+        return loop_nest(kept, outputs, taps, [np.arange(maps)], [np.arange(taps)] * maps)
 
 
 @dataclass(frozen=True)
@@ -157,10 +48,13 @@ class FeatureMap(Pattern):
             return f"output map {mixed[0]} is pruned in part"
         return None if kept.any() else "no output map is left"
 
+    def units(self) -> Units:
+        return Units.along(1, 2)
+
     def nest(self, kept: Mask) -> LoopNest:
         _, maps, taps = kept.shape
         alive = np.any(kept, axis=(1, 2))
-        return _nest(kept, 1, taps, [np.arange(maps if row else 0) for row in alive], [np.arange(taps)] * maps)
+        return loop_nest(kept, 1, taps, [np.arange(maps if row else 0) for row in alive], [np.arange(taps)] * maps)
 
 
 @dataclass(frozen=True)
@@ -174,10 +68,16 @@ class Kernel(Pattern):
         mixed = np.argwhere(np.any(kept, axis=2) & ~np.all(kept, axis=2))
         return f"kernel (output {mixed[0][0]}, input {mixed[0][1]}) is pruned in part" if len(mixed) else None
 
+    def suits(self, shape: Shape) -> bool:  # kernels and their taps need a kernel of several taps
+        return shape[2] > 1
+
+    def units(self) -> Units:
+        return Units.along(2)
+
     def nest(self, kept: Mask) -> LoopNest:
         _, maps, taps = kept.shape
         outer = [np.flatnonzero(row) for row in np.any(kept, axis=2)]
-        return _nest(kept, 1, taps, outer, [np.arange(taps)] * maps)
+        return loop_nest(kept, 1, taps, outer, [np.arange(taps)] * maps)
 
 
 @dataclass(frozen=True)
@@ -232,11 +132,14 @@ class Strided(Pattern):
                 return f"the taps {np.flatnonzero(taps).tolist()} of input map {index} have no (stride, offset)"
         return None
 
+    def suits(self, shape: Shape) -> bool:  # kernels and their taps need a kernel of several taps
+        return shape[2] > 1
+
     def nest(self, kept: Mask) -> LoopNest:
         outputs, maps, taps = kept.shape
         inner = [np.flatnonzero(kept[0, c]) for c in range(maps)]
         outer = [np.array([c for c in range(maps) if inner[c].size], np.int64)]
-        return _nest(kept, outputs, taps, outer, inner)
+        return loop_nest(kept, outputs, taps, outer, inner)
 
 
 @dataclass(frozen=True)
@@ -265,10 +168,13 @@ class KernelStrided(Pattern):
             return f"kernel (output {output}, input {index}) keeps other taps than its neighbours"
         return self.strided.problem(taps)
 
+    def suits(self, shape: Shape) -> bool:  # kernels and their taps need a kernel of several taps
+        return shape[2] > 1
+
     def nest(self, kept: Mask) -> LoopNest:
         inner = [np.flatnonzero(taps) for taps in np.any(kept, axis=0)]
         outer = [np.flatnonzero(row) for row in np.any(kept, axis=2)]
-        return _nest(kept, 1, kept.shape[2], outer, inner)
+        return loop_nest(kept, 1, kept.shape[2], outer, inner)
 
 
 @dataclass(frozen=True)
@@ -311,10 +217,17 @@ class Block(Pattern):
         mixed = np.argwhere(self.flags(kept) & ~self.tiles(kept.reshape(len(kept), -1), True).all(axis=(2, 3)))
         return f"block (row {mixed[0][0]}, column {mixed[0][1]}) is pruned in part" if len(mixed) else None
 
+    def units(self) -> Units:
+        return Units(
+            self.flags,
+            lambda weights: self.tiles(weights.reshape(len(weights), -1), 0.0).sum(axis=(2, 3)),
+            self.expand,
+        )
+
     def nest(self, kept: Mask) -> LoopNest:
         flags = self.flags(kept)
         inner = [np.arange(self.size)] * flags.shape[1]
-        return _nest(kept, self.size, self.size, [np.flatnonzero(row) for row in flags], inner)
+        return loop_nest(kept, self.size, self.size, [np.flatnonzero(row) for row in flags], inner)
 
 
 @dataclass(frozen=True)
@@ -327,10 +240,13 @@ class Irregular(Pattern):
     def problem(self, kept: Mask) -> str | None:
         return None
 
+    def units(self) -> Units:
+        return Units.along()
+
     def nest(self, kept: Mask) -> LoopNest:
         lowered = kept.reshape(len(kept), -1)
         inner = [np.zeros(1, np.int64)] * lowered.shape[1]
-        return _nest(kept, 1, 1, [np.flatnonzero(row) for row in lowered], inner)
+        return loop_nest(kept, 1, 1, [np.flatnonzero(row) for row in lowered], inner)
 
 
 @dataclass(frozen=True)
@@ -369,6 +285,9 @@ class NOfM(Pattern):
 def parse_pattern(text: str) -> Pattern:
     """Return the pattern that `text` names; ``str(pattern)`` gives the same text back.
 
+    Patterns of other packages are entry points of the group ``espalier.patterns``: a `Pattern`, or a function from a
+    text to the Pattern that it names, or None.
+
     Raises
     ------
     EspalierError
@@ -385,7 +304,24 @@ def parse_pattern(text: str) -> Pattern:
         return Block(int(match[1]))
     if match := re.fullmatch(r"([0-9]{1,9}):([0-9]{1,9})", text):
         return NOfM(int(match[1]), int(match[2]))
-    raise EspalierError(f"unknown pattern {text!r}: expected one of {', '.join(_NAMED)}, block-B or N:M")
+    others = plugins.entry_points(plugins.PATTERNS)
+    for name in others:
+        if (found := _brought(name, text)) is not None:
+            return found
+    known = ", ".join([*_NAMED, *others])
+    raise EspalierError(f"unknown pattern {text!r}: expected one of {known}, block-B or N:M")
+
+
+def _brought(name: str, text: str) -> Pattern | None:
+    """Return the pattern `text` of the entry point `name`, or None if it names another."""
+    brought = plugins.load(plugins.PATTERNS, name)
+    if not isinstance(brought, Pattern):
+        if isinstance(brought, type) or not callable(brought):
+            raise EspalierError(f"{plugins.PATTERNS}: {name} must be a Pattern or a function, got {brought!r}")
+        brought = brought(text)
+    if isinstance(brought, Pattern | None):
+        return brought if brought is not None and str(brought) == text else None
+    raise EspalierError(f"{plugins.PATTERNS}: {name} must give a Pattern or None, got {brought!r}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -417,29 +353,3 @@ _NAMED: dict[str, Pattern] = {
         Irregular(),
     )
 }
-
-
-def check_shape(shape: tuple[int, ...], where: str) -> None:
-    """Raise EspalierError, naming the layer `where`, unless a layer may have the shape (outputs, maps, taps)."""
-    check_limit(where, "outputs", shape[0], MOST_ROWS)
-    check_limit(where, "taps of a kernel", shape[2], MOST_TAPS)
-    check_limit(where, "weights of an output", math.prod(shape[1:]), MOST_COLUMNS)
-    check_limit(where, "weights", math.prod(shape), MOST_WEIGHTS)
-
-
-def _runs(starts: Integers, sizes: Integers) -> Integers:
-    """Return start, start + 1, ... of each run, one run behind the other.
-
-    >>> _runs(np.array([5, 0]), np.array([2, 3])).tolist()
-    [5, 6, 0, 1, 2]
-    """
-    before = np.cumsum(sizes) - sizes
-    return np.repeat(starts - before, sizes) + np.arange(sizes.sum())
-
-
-def _nest(
-    kept: Mask, group_rows: int, unit_columns: int, outer: list[NDArray[Any]], inner: list[NDArray[Any]]
-) -> LoopNest:
-    shape = (kept.shape[0], kept.shape[1] * kept.shape[2])
-    as_integers = [np.asarray(x, np.int64) for x in outer], [np.asarray(x, np.int64) for x in inner]
-    return LoopNest(shape, group_rows, unit_columns, tuple(as_integers[0]), tuple(as_integers[1]))

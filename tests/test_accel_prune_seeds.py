@@ -10,8 +10,8 @@ from accel.sparsity import LayerMask
 
 Masks = Mapping[str, LayerMask]
 
-# What each selector gave before selectors were objects: the first 12 digits of `fingerprint`, for seed 3, 45 evaluations,
-# a ratio of a half, and an error rate of integers alone, which no machine computes otherwise.
+# What each selector gave before selectors were objects: the first 12 digits of `fingerprint`, for seed 3,
+# 45 evaluations, a ratio of a half, and an error rate of integers alone, which no machine computes otherwise.
 KNOWN = {
     "particle-filter": {
         "feature-map": "435b68905dbe",

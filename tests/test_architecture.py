@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-HOUSE = ("accel", "sim", "rtl", "reports")
+HOUSE = ("accel", "sim", "rtl", "reports", "espalier")
 MOST_LINES = 450
 
 IMPORTED_AS = {"pillow": "PIL"}  # where a distribution is not called as what it brings
@@ -29,6 +29,7 @@ NOUNS = (
     "window",
     "network",
     "digest",
+    "pattern",
     "sparsity",
     "lanes",
     "encoding",
@@ -85,7 +86,9 @@ def reason_against(importer: str, imported: str) -> str | None:
         if below(importer, "sim.kernels") and top not in ("numpy", "numba", "llvmlite"):
             return "kernels import numpy, numba and llvmlite only"
         return None if any(below(importer, home) for home in homes) else f"{top} belongs to {', '.join(homes)}"
-    if package == "reports":
+    if top == "espalier":
+        return None if package == "espalier" else "nobody imports the facade"
+    if package in ("reports", "espalier"):
         return None
     if importer == "accel" or is_noun(importer):
         if not is_noun(imported):
@@ -211,6 +214,9 @@ FORBIDDEN = [
     ("accel.cost.memory", "import click", "click belongs to reports"),
     ("sim.engine", "from rich.progress import track", "rich belongs to reports"),
     ("rtl.core", "import jinja2", "jinja2 belongs to reports"),
+    ("accel.program", "import espalier", "nobody imports the facade"),
+    ("reports.cli", "from espalier.conformance import check_pattern", "nobody imports the facade"),
+    ("espalier.conformance.check", "import click", "click belongs to reports"),
     ("reports.cli", "import torch", "torch belongs to accel.train"),
     ("reports.cli", "import pandas", "no dependency of ours"),
     ("accel.program", "def late():\n    import torch", "torch belongs to accel.train"),
@@ -237,6 +243,7 @@ ALLOWED = [
         "sim.kernels.conv",
         "import numba\nimport numpy\nfrom accel.fixedpoint import round_shift\nfrom sim.kernels import x",
     ),
+    ("espalier.conformance.check", "from accel.cost import cost_of\nfrom rtl.simulate import simulate"),
     ("rtl.core", "from amaranth.lib import wiring\nfrom accel.sparsity import LoopNest\nfrom rtl.memory import Bank"),
     (
         "reports.cli",

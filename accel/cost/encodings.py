@@ -22,18 +22,20 @@ each 16, p in all.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from accel.encoding import bits_for, encodings
 from accel.errors import EspalierError
+from accel.pattern import Encoding
 from accel.program import MacLayer
 from accel.sparsity import (
     Block,
     Dense,
     FeatureMap,
+    Irregular,
     Kernel,
     KernelStrided,
     Mask,
@@ -147,6 +149,10 @@ def storages(pattern: Pattern, kept: Mask, run_bits: int = RUN_BITS) -> tuple[St
         words, units = _units(form, pattern, kept, weights)
         index_bits, stored = form.index_bits(units), form.name in held
         found.append(Storage(name=form.name, words=words, index_bits=index_bits, stored=stored))
+    formed = {way.name for way in found}
+    for other in _without_form(pattern, formed):  # of a pattern that another package brings
+        words, index_bits = pattern.nest(kept).stored_words, other.index_bits(kept)
+        found.append(Storage(name=other.name, words=words, index_bits=index_bits, stored=True))
     return (*found, run_length(kept, run_bits))
 
 
@@ -161,7 +167,12 @@ def stored_index_bits(pattern: Pattern, kept: Mask) -> dict[str, int]:
         if form.name in held:
             _, units = _units(form, pattern, kept, weights)
             found[form.name] = form.index_bits(units)
-    return found
+    return found | {other.name: other.index_bits(kept) for other in _without_form(pattern, found)}
+
+
+def _without_form(pattern: Pattern, known: Collection[str]) -> list[Encoding]:
+    """Return the encodings of a pattern for which there is no `Form`: they count their bits themselves."""
+    return [other for other in encodings(pattern) if other.name not in (*known, "none")]
 
 
 def _units(form: Form, pattern: Pattern, kept: Mask, weights: int) -> tuple[int, int]:
@@ -282,7 +293,9 @@ def bound_bits(pattern: Pattern, shape: Shape, kept_weights: int) -> float:
         case NOfM():
             runs = [min(pattern.m, maps * taps - first) for first in range(0, maps * taps, pattern.m)]
             return outputs * sum(_log2_choices(run, min(pattern.n, run)) for run in runs)
-    return _log2_choices(math.prod(shape), kept_weights)
+        case Irregular():
+            return _log2_choices(math.prod(shape), kept_weights)
+    return 0.0  # of a pattern that another package brings, nothing is known
 
 
 def _log2_choices(units: int, kept: int) -> float:

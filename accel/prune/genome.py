@@ -6,7 +6,7 @@ import numpy as np
 
 from accel.errors import EspalierError
 from accel.network import Weighted
-from accel.prune.locus import Gene, Locus, Magnitudes, RunLocus, UnitLocus, units_of
+from accel.prune.locus import Gene, Locus, Magnitudes, RunLocus, UnitLocus
 from accel.prune.narrow import map_groups
 from accel.prune.space import Ratio, Space
 from accel.prune.strides import KernelStridedLocus, StridedLocus
@@ -47,7 +47,7 @@ class Genome:
         for name, share in space.ratios(ratio).items():
             pattern = space.patterns[name]
             if homes[name] == name:
-                loci[name] = _locus(name, pattern, _alive(space, name), share)
+                loci[name] = locus_of(pattern, _alive(space, name), share, name)
                 if loci[name].empty:
                     raise EspalierError(f"{name}: pruning {share:.0%} as {pattern} would remove the whole layer")
         return cls(space, loci, homes)
@@ -119,18 +119,26 @@ def _alive(space: Space, name: str) -> Mask:
     return space.within[name].kept if name in space.within else np.ones(_weighted(space, name).lowered_shape, bool)
 
 
-def _locus(name: str, pattern: Pattern, alive: Mask, ratio: float) -> Locus:
-    units = units_of(pattern)
-    if units:
+def locus_of(pattern: Pattern, alive: Mask, ratio: float, where: str) -> Locus:
+    """Return the choice of masks of `pattern` that keep nothing but `alive` (M, C, T) and prune the share `ratio`.
+
+    Raises
+    ------
+    EspalierError
+        There is none; the line names the layer `where`.
+    """
+    if units := pattern.units():
         return UnitLocus(units, alive, ratio)
     match pattern:
         case NOfM():
             runs = RunLocus(pattern, alive)
             if not runs.possible:
-                raise EspalierError(f"{name}: earlier rounds left too little to keep {pattern}")
+                raise EspalierError(f"{where}: earlier rounds left too little to keep {pattern}")
             return runs
         case Strided():
             return StridedLocus(pattern, alive, ratio)
         case KernelStrided():
             return KernelStridedLocus(pattern, alive, ratio)
-    raise EspalierError(f"{name}: there is nothing to choose in masks of the pattern {pattern}")
+    if locus := pattern.locus(alive, ratio):
+        return locus
+    raise EspalierError(f"{where}: there is nothing to choose in masks of the pattern {pattern}")

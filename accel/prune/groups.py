@@ -3,7 +3,6 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.prune.locus import units_of
 from accel.prune.space import Space
 from accel.pruned import Groups
 from accel.sparsity import Kernel, KernelStrided, Pattern, Strided
@@ -28,7 +27,7 @@ def _numbers(pattern: Pattern, shape: tuple[int, int, int]) -> NDArray[np.int64]
     if isinstance(pattern, Strided):
         outputs, *inner = shape
         return np.broadcast_to(np.arange(np.prod(inner)).reshape(inner), (outputs, *inner))
-    units = units_of(Kernel() if isinstance(pattern, KernelStrided) else pattern)
+    units = (Kernel() if isinstance(pattern, KernelStrided) else pattern).units()
     if units is None:
         return None
     flags = units.flags(np.ones(shape, bool))

@@ -6,95 +6,13 @@ by pruning less. The words are those of genetic algorithms; what they do for eac
 name the operators and do not state them.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.sparsity import Block, FeatureMap, Irregular, Kernel, Mask, NOfM, Pattern
-
-Gene = NDArray[Any]
-Magnitudes = NDArray[np.float64]
-Shape = tuple[int, int, int]
-
-
-class Locus(ABC):
-    """The genes of one layer, or of layers that keep the same maps; all of them meet one ratio."""
-
-    @property
-    @abstractmethod
-    def empty(self) -> bool:
-        """Whether the ratio leaves nothing of the layer."""
-
-    @property
-    @abstractmethod
-    def swaps(self) -> int:
-        """How many independent swaps there can be in one gene; 0 if there is only one gene."""
-
-    @abstractmethod
-    def draw(self, rng: np.random.Generator) -> Gene:
-        """Return a gene drawn from all of them."""
-
-    @abstractmethod
-    def cross(self, left: Gene, right: Gene, rng: np.random.Generator) -> Gene:
-        """Return a child that has each part from one parent or the other, and meets the ratio as they do."""
-
-    @abstractmethod
-    def mutate(self, gene: Gene, swaps: int, rng: np.random.Generator) -> Gene:
-        """Return `gene` after random swaps of something that stays for something that goes."""
-
-    @abstractmethod
-    def strongest(self, weights: Magnitudes, score: str) -> Gene:
-        """Return the gene that keeps the largest |w|, given for each weight; units have the `score` sum or mean."""
-
-    @abstractmethod
-    def express(self, gene: Gene, shape: Shape) -> Mask:
-        """Return the mask that `gene` means for a layer of the lowered `shape`."""
-
-
-@dataclass(frozen=True)
-class Units:
-    """How masks of a pattern fall into units that stay or go as a whole.
-
-    `flags` gives which units (in an array of any shape) of a mask keep anything, `sums` the sum over each unit of an
-    array that is given for each weight, and `expand` the mask (M, C, T) of flags, or whatever else there is one of for
-    each unit.
-    """
-
-    flags: Callable[[Mask], Mask]
-    sums: Callable[[Magnitudes], Magnitudes]
-    expand: Callable[[NDArray[Any], Shape], NDArray[Any]]
-
-
-def units_of(pattern: Pattern) -> Units | None:
-    """Return the units of a pattern, or None if its masks are no free choice of units."""
-    match pattern:
-        case FeatureMap():
-            return _axes((1, 2))
-        case Kernel():
-            return _axes((2,))
-        case Irregular():
-            return _axes(())
-        case Block():
-            return Units(
-                pattern.flags,
-                lambda weights: pattern.tiles(weights.reshape(len(weights), -1), 0.0).sum(axis=(2, 3)),
-                pattern.expand,
-            )
-    return None
-
-
-def _axes(axes: tuple[int, ...]) -> Units:
-    """Return the units that reach over whole axes of a mask."""
-    return Units(
-        lambda kept: np.asarray(np.any(kept, axis=axes, keepdims=True)),
-        lambda weights: weights.sum(axis=axes, keepdims=True),
-        lambda flags, shape: np.broadcast_to(flags, shape),
-    )
+from accel.pattern import Gene, Locus, Magnitudes, Mask, Shape, Units
+from accel.sparsity import NOfM
 
 
 class UnitLocus(Locus):

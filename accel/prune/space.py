@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from accel.errors import EspalierError
 from accel.network import Conv2d, Linear, Network, Weighted
+from accel.pattern import Pattern
 from accel.prune.narrow import map_groups
-from accel.sparsity import Dense, FeatureMap, Kernel, KernelStrided, LayerMask, Pattern, Strided, parse_pattern
+from accel.sparsity import Dense, FeatureMap, LayerMask, parse_pattern
 
 Ratio = float | Mapping[str, float]
 
@@ -143,7 +144,5 @@ def _kinds(pattern: str | Pattern) -> dict[type[Weighted], Pattern]:
 
 
 def can_have(layer: Weighted, pattern: Pattern) -> bool:
-    """Return whether a pattern says anything about a layer: kernels and their taps need a kernel of several taps."""
-    if isinstance(pattern, Kernel | Strided | KernelStrided):
-        return isinstance(layer, Conv2d) and layer.window.taps > 1
-    return True
+    """Return whether a pattern says anything about a layer."""
+    return pattern.suits(layer.lowered_shape)
