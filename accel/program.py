@@ -25,13 +25,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from accel import archive, encoding
-from accel.encoding import IndexWords
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat, Overflow, Rounding
 from accel.lanes import LaneColumns
 from accel.limits import MOST_HELD, check_limit, check_tensors
 from accel.network import INPUT, Shape, Window
-from accel.pattern import LoopNest, Mask, check_shape
+from accel.pattern import IndexWords, LoopNest, Mask, check_shape
 from accel.signal import PRODUCT_BITS, Requantize, Signal, freeze, range_bits, signed_bits, sum_bits
 from accel.sparsity import parse_pattern
 

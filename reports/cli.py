@@ -155,7 +155,12 @@ def quantize(**arguments: Any) -> None:
 @network_argument
 @option("--pattern", required=True, help="kernel, feature-map+kernel, kernel/block-4 (CONV/FC), ...")
 @option("--ratio", help="Share of each layer that goes: 0.7, or LAYER=0.5,LAYER=0.8, or PART=0.5,PART=0.7.")
-@option("--select", default="magnitude", show_default=True, help="particle-filter, best-of-n, activation-sum, random.")
+@option(
+    "--select",
+    default="magnitude",
+    show_default=True,
+    help="How it is chosen what goes: particle-filter, best-of-n, activation-sum, random, or a package's own.",
+)
 @option("--start", default="random", show_default=True, help="Of a particle filter: random or magnitude.")
 @option("--budget", type=click.IntRange(1), default=100, show_default=True, help="Evaluations of a search.")
 @option("--validation-images", type=click.IntRange(1), default=1000, show_default=True, help="That a search sees.")

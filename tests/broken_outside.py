@@ -1,4 +1,4 @@
-"""Patterns and selectors that a package from outside could bring, each broken in one way."""
+"""Patterns and selectors that a package from outside could bring, each broken in one way where it does not say."""
 
 from dataclasses import dataclass, replace
 
@@ -6,8 +6,9 @@ import numpy as np
 from espalier_columns import ColumnLists, Columns
 
 from accel.encoding import Index
-from accel.pattern import Encoding, LoopNest, Mask, Shape, Units
+from accel.pattern import Encoding, Locus, LoopNest, Mask, Shape, Units
 from accel.prune import BestOfN, Random, Ratio, Space, Trial
+from accel.prune.locus import UnitLocus
 from accel.prune.trial import NOTHING
 from accel.sparsity import LayerMask
 
@@ -93,7 +94,40 @@ class EverythingIsWrong(Broken):
         return "no"
 
 
+@dataclass(frozen=True)
+class Plain(Broken):
+    """It names its units and nothing more, and is not broken."""
+
+    def encodings(self) -> tuple[Encoding, ...]:
+        return ()
+
+
+@dataclass(frozen=True)
+class OwnLocus(Broken):
+    """It has a locus of its own in the place of units, and is not broken."""
+
+    def units(self) -> None:  # type: ignore[override]
+        return None
+
+    def locus(self, alive: Mask, ratio: float) -> Locus:
+        return UnitLocus(Columns.units(self), alive, ratio)
+
+    def encodings(self) -> tuple[Encoding, ...]:
+        return (ColumnLists(self),)
+
+
+@dataclass(frozen=True)
+class OwnLocusOfOneRatio(OwnLocus):
+    """The locus prunes less the more is asked for."""
+
+    def locus(self, alive: Mask, ratio: float) -> Locus:
+        return UnitLocus(Columns.units(self), alive, 0.7 - ratio)
+
+
 PATTERNS = (
+    Plain(2),
+    OwnLocus(2),
+    OwnLocusOfOneRatio(2),
     WrongNest(2),
     NestRaises(2),
     WrongIndexBits(2),

@@ -1,6 +1,6 @@
 import pytest
 
-from accel.budget import Judge, Spent
+from accel.budget import Budget, Judge, Spent
 from accel.errors import EspalierError
 from accel.progress import Progress
 
@@ -38,3 +38,27 @@ def test_no_budget() -> None:
     """At least one evaluation is needed."""
     with pytest.raises(EspalierError, match=r"^budget must be at least 1 evaluation, got 0$"):
         Judge(lambda key: 0.0, 0)
+
+
+class TestBudget:
+    def test_it_is_spent(self) -> None:
+        """Each evaluation counts, the lowest rate is remembered, and after the last there is none."""
+        budget = Budget(3)
+        assert [budget.spend(lambda rate=rate: rate) for rate in (0.5, 0.25, 1.0)] == [0.5, 0.25, 1.0]
+        assert (budget.spent, budget.left, budget.lowest) == (3, 0, 0.25)
+        with pytest.raises(Spent):
+            budget.spend(lambda: 0.0)
+
+    @pytest.mark.parametrize("rate", [-0.1, 1.5, float("nan")])
+    def test_what_is_no_error_rate_costs_nothing(self, rate: float) -> None:
+        """It is refused, and not counted."""
+        budget = Budget(3)
+        with pytest.raises(EspalierError, match=r"^an error rate must be 0\.\.1, got"):
+            budget.spend(lambda: rate)
+        assert (budget.spent, budget.left) == (0, 3)
+
+    @pytest.mark.parametrize("total", [0, -1, 2.5, True])
+    def test_a_total_that_is_none(self, total: float) -> None:
+        """There is at least one evaluation, and a whole number of them."""
+        with pytest.raises(EspalierError, match=r"^budget must be at least 1 evaluation, got"):
+            Budget(total)  # type: ignore[arg-type]

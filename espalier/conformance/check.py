@@ -2,7 +2,7 @@
 
 `check_pattern` and `check_selector` hold it to claims, one after another, on masks and on a network of three layers:
 
->>> check_pattern("kernel")
+>>> check_pattern("irregular")
 >>> check_selector("random")
 
 The first claim that fails raises a `ConformanceError` whose one line says which claim, where, and what would be right.
