@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
 
-from accel.errors import EspalierError, decoding, one_line
+from accel.errors import EspalierError, one_line, reading
 from accel.files import opened, write_whole
 from accel.limits import MOST_DIMENSIONS, MOST_FILE_BYTES, MOST_HEADER_BYTES, check_limit, check_unpacked
 
@@ -99,14 +99,11 @@ def _loads(data: bytes, kind: str, classes: tuple[type, ...], path: str | os.Pat
     if header["kind"] != kind:
         raise EspalierError(f"{path}: holds a {one_line(header['kind'])}, expected a {kind}")
     payload = memoryview(data)[_PREFIX + _header_length(data) : -_DIGEST]
-    try:
-        with decoding("is damaged", "its record is none that was written"):
-            arrays = _Stored(header["arrays"], payload, len(data))
-            thing = _decode(header["record"], arrays, {cls.__name__: cls for cls in classes})
-            _check_type(thing, classes[0], "its record")
-            return thing
-    except EspalierError as error:
-        raise EspalierError(f"{path}: {one_line(error)}") from error  # names may hold anything
+    with reading(path, "is damaged: its record is none that was written"):
+        arrays = _Stored(header["arrays"], payload, len(data))
+        thing = _decode(header["record"], arrays, {cls.__name__: cls for cls in classes})
+        _check_type(thing, classes[0], "its record")
+        return thing
 
 
 def pack(codes: NDArray[Any], bits: int) -> bytes:
@@ -172,7 +169,7 @@ def _read_header(data: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
     if version != VERSION:
         raise EspalierError(f"{path}: has format version {version}, this release reads version {VERSION}")
     check_limit(f"{path}: is damaged", "bytes of its header", _header_length(data), MOST_HEADER_BYTES)
-    with decoding(path, "is damaged: its header is not JSON"):
+    with reading(path, "is damaged: its header is not JSON"):
         header = json.loads(data[_PREFIX : _PREFIX + _header_length(data)])
     if not isinstance(header, dict) or not {"kind", "record", "arrays"} <= header.keys():
         raise EspalierError(f"{path}: is damaged: its header names no kind, record and arrays")

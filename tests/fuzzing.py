@@ -205,12 +205,16 @@ def _row_of(worker: Worker, names: Sequence[str]) -> Row | None:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return how the cases of each format ended."""
+    """Return how the cases of each format ended, the processor time of all and the most memory of one."""
     counts = Counter((row.format, row.end) for row in rows)
     names = list(dict.fromkeys(row.format for row in sorted(rows, key=lambda row: row.index)))
     wide = max(map(len, [*names, "format"]), default=6)
-    lines = [f"{'format':{wide}}  {'tried':>6} " + " ".join(f"{end:>9}" for end in ENDS)]
+    lines = [f"{'format':{wide}}  {'tried':>6} " + " ".join(f"{title:>9}" for title in (*ENDS, "seconds", "MiB"))]
     for name in [*names, "all"]:
         found = [sum(n for (of, end), n in counts.items() if end == wanted and name in (of, "all")) for wanted in ENDS]
-        lines.append(f"{name:{wide}}  {sum(found):>6} " + " ".join(f"{n:>9}" for n in found))
+        own = [row for row in rows if name in (row.format, "all")]
+        seconds, peak = sum(row.seconds for row in own), max((row.peak_bytes for row in own), default=0)
+        lines.append(
+            f"{name:{wide}}  {sum(found):>6} " + " ".join(f"{n:>9}" for n in (*found, round(seconds), peak >> 20))
+        )
     return "\n".join(lines)
