@@ -68,9 +68,10 @@ def reading(where: str | os.PathLike[str], what: str = "", also: tuple[type[Exce
         ...
     accel.errors.EspalierError: a.json: is nested too deeply
     """
+    caught: tuple[type[Exception], ...] = (*DAMAGE, *also, OSError)
     try:
         yield
-    except (*DAMAGE, *also, OSError) as error:
+    except caught as error:
         if isinstance(error, OSError) and error.errno not in _SEEKS:
             raise
         said = isinstance(error, EspalierError | MemoryError | RecursionError)
