@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
 
-from accel.errors import EspalierError, one_line, reading
+from accel.errors import EspalierError, reading
 from accel.files import opened, write_whole
 from accel.limits import MOST_DIMENSIONS, MOST_FILE_BYTES, MOST_HEADER_BYTES, check_limit, check_unpacked
 
@@ -97,7 +97,7 @@ def kind_of(path: str | os.PathLike[str]) -> str:
 def _loads(data: bytes, kind: str, classes: tuple[type, ...], path: str | os.PathLike[str]) -> Any:
     header = _read_header(data, path)
     if header["kind"] != kind:
-        raise EspalierError(f"{path}: holds a {one_line(header['kind'])}, expected a {kind}")
+        raise EspalierError(f"{path}: holds a {header['kind']}, expected a {kind}")
     payload = memoryview(data)[_PREFIX + _header_length(data) : -_DIGEST]
     with reading(path, "is damaged: its record is none that was written"):
         arrays = _Stored(header["arrays"], payload, len(data))

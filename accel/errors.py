@@ -11,10 +11,17 @@ from collections.abc import Iterator
 
 
 class EspalierError(ValueError):
-    """Input that cannot be used: the message is one line that says what was wrong, where, and what would be right."""
+    r"""Input that cannot be used: the message is one line that says what was wrong, where, and what would be right.
+
+    >>> print(EspalierError("no layer \x1b[31m of\nthis name"))
+    no layer \x1b[31m of this name
+    """
+
+    def __init__(self, message: object) -> None:
+        super().__init__(one_line(message))  # whatever names from files it quotes
 
 
-MOST_SHOWN = 800  # characters of a message that quotes a file
+MOST_SHOWN = 1000  # characters of a message
 
 # what bytes and values that nobody of ours wrote make of decoders (numpy, zipfile, zlib, json, tomllib, gzip, Pillow)
 # and of whoever takes what they say
@@ -80,7 +87,7 @@ def reading(where: str | os.PathLike[str], what: str = "", also: tuple[type[Exce
 
 
 def reason(error: BaseException) -> str:
-    """Return in one line what an error means to who gave us a file or a word."""
+    """Return what an error means to who gave us a file or a word."""
     if isinstance(error, RecursionError):
         return "is nested too deeply"
     if isinstance(error, MemoryError):
@@ -88,10 +95,10 @@ def reason(error: BaseException) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f"is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}"
     if isinstance(error, UnicodeEncodeError):
-        return one_line(f"{error.object[:80]}: a name holds bytes that are no UTF-8; rename the file")
+        return f"{error.object[:80]}: a name holds bytes that are no UTF-8; rename the file"
     if isinstance(error, EspalierError) or type(error) is ValueError:
-        return one_line(error)
-    return one_line(f"{type(error).__name__}: {error}")
+        return str(error)
+    return f"{type(error).__name__}: {error}"
 
 
 def one_line(text: object) -> str:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from accel.errors import EspalierError, one_line, reading
+from accel.errors import EspalierError, reading
 from accel.files import read_whole
 
 Made = TypeVar("Made")
@@ -26,7 +26,7 @@ SEAL = "sha256"
 
 def _parts(error: msgspec.ValidationError) -> tuple[str, str]:
     """Return the place that msgspec names, such as ``.points[3].rate``, and what is wrong there."""
-    text = one_line(error)
+    text = str(error)
     what, _, place = text.rpartition(" - at `$")
     return (place.rstrip("`"), what.replace("`", "")) if what else ("", text.replace("`", ""))
 
