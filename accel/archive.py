@@ -24,6 +24,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import IntEnum
+from functools import cache
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -237,13 +238,18 @@ def _decode(item: Any, arrays: "_Stored", classes: dict[str, type]) -> Any:
         return {key: _decode(value, arrays, classes) for key, value in item["map"].items()}
     content = {name: _decode(value, arrays, classes) for name, value in item["fields"].items()}
     cls = classes[item["class"]]
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     for name, value in content.items():
         _check_type(value, hints[name], f"{item['class']}.{name}")
     for field in fields(cls):
         if "claim" in field.metadata and field.name in content:
             arrays.spend(_CLAIM_BYTES * math.prod(content[field.name]), f"{item['class']} {content.get('name', '')!r}")
     return cls(**content)
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)  # slowly
 
 
 def _check_type(value: Any, hint: Any, what: str) -> None:
