@@ -58,12 +58,12 @@ def run_case(formats: dict[str, Make], seed: int, index: int) -> Row:
     from accel.errors import EspalierError
 
     name = [*formats][index % len(formats)]
-    reset_peak()
     start, text = time.process_time(), ""
     before = Path.cwd()
     try:
         run = formats[name](np.random.default_rng([seed, index]))
         with tempfile.TemporaryDirectory(prefix="fuzz") as folder:
+            reset_peak()
             os.chdir(folder)
             try:
                 run(Path(folder))
