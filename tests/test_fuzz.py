@@ -63,12 +63,22 @@ def _believes(_: Path) -> None:
     assert not "another result"
 
 
+class Raw(EspalierError):
+    """An error that does not clean its message, as `EspalierError` does."""
+
+    def __str__(self) -> str:
+        return str(self.raw)
+
+    def __init__(self, raw: str) -> None:
+        self.raw = raw
+
+
 def _says_two_lines(_: Path) -> None:
-    raise EspalierError("one\ntwo")
+    raise Raw("one\ntwo")
 
 
 def _colors(_: Path) -> None:
-    raise EspalierError("\x1b[31mred")
+    raise Raw("\x1b[31mred")
 
 
 def _grows(_: Path) -> None:
