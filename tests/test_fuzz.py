@@ -63,7 +63,7 @@ def _believes(_: Path) -> None:
     assert not "another result"
 
 
-class Raw(EspalierError):
+class RawError(EspalierError):
     """An error that does not clean its message, as `EspalierError` does."""
 
     def __str__(self) -> str:
@@ -74,11 +74,11 @@ class Raw(EspalierError):
 
 
 def _says_two_lines(_: Path) -> None:
-    raise Raw("one\ntwo")
+    raise RawError("one\ntwo")
 
 
 def _colors(_: Path) -> None:
-    raise Raw("\x1b[31mred")
+    raise RawError("\x1b[31mred")
 
 
 def _grows(_: Path) -> None:
