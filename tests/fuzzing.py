@@ -131,7 +131,8 @@ class Worker:
 
     def is_late(self) -> bool:
         """Return whether its case has taken too long."""
-        if time.monotonic() - self.began > PATIENCE_SECONDS:
+        waits = self._status()[0] != "R"  # for something else than a processor
+        if waits and time.monotonic() - self.began > PATIENCE_SECONDS:
             return True
         return self._processor_seconds() - self.used > SECONDS
 
@@ -152,11 +153,15 @@ class Worker:
         return json.loads(line) if line else None
 
     def _processor_seconds(self) -> float:
-        try:
-            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return 0.0
+        fields = self._status()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _status(self) -> list[str]:
+        """Return what the system tells of the process, from its state on."""
+        try:
+            return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return ["X", *["0"] * 12]
 
 
 def run_all(modules: Sequence[str], seed: int, indices: Sequence[int], jobs: int) -> Iterator[Row]:
