@@ -126,4 +126,4 @@ def test_what_must_not_happen_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     ends = list(EXPECTED.values())
     assert {row.index: row.end for row in rows} == {index: ends[index % len(ends)] for index in range(count)}
     lines = fuzzing.table(rows).splitlines()
-    assert lines[-1].split() == ["all", str(count), "2", "2", "4", "1", "1", "1", "1"]
+    assert lines[-1].split()[:9] == ["all", str(count), "2", "2", "4", "1", "1", "1", "1"]
