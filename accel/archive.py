@@ -24,6 +24,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import IntEnum
+from functools import cache
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -31,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
 
-from accel.errors import EspalierError, decoding, one_line
+from accel.errors import EspalierError, reading
 from accel.files import opened, write_whole
 from accel.limits import MOST_DIMENSIONS, MOST_FILE_BYTES, MOST_HEADER_BYTES, check_limit, check_unpacked
 
@@ -97,16 +98,13 @@ def kind_of(path: str | os.PathLike[str]) -> str:
 def _loads(data: bytes, kind: str, classes: tuple[type, ...], path: str | os.PathLike[str]) -> Any:
     header = _read_header(data, path)
     if header["kind"] != kind:
-        raise EspalierError(f"{path}: holds a {one_line(header['kind'])}, expected a {kind}")
+        raise EspalierError(f"{path}: holds a {header['kind']}, expected a {kind}")
     payload = memoryview(data)[_PREFIX + _header_length(data) : -_DIGEST]
-    try:
-        with decoding("is damaged", "its record is none that was written"):
-            arrays = _Stored(header["arrays"], payload, len(data))
-            thing = _decode(header["record"], arrays, {cls.__name__: cls for cls in classes})
-            _check_type(thing, classes[0], "its record")
-            return thing
-    except EspalierError as error:
-        raise EspalierError(f"{path}: {one_line(error)}") from error  # names may hold anything
+    with reading(path, "is damaged: its record is none that was written"):
+        arrays = _Stored(header["arrays"], payload, len(data))
+        thing = _decode(header["record"], arrays, {cls.__name__: cls for cls in classes})
+        _check_type(thing, classes[0], "its record")
+        return thing
 
 
 def pack(codes: NDArray[Any], bits: int) -> bytes:
@@ -172,7 +170,7 @@ def _read_header(data: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
     if version != VERSION:
         raise EspalierError(f"{path}: has format version {version}, this release reads version {VERSION}")
     check_limit(f"{path}: is damaged", "bytes of its header", _header_length(data), MOST_HEADER_BYTES)
-    with decoding(path, "is damaged: its header is not JSON"):
+    with reading(path, "is damaged: its header is not JSON"):
         header = json.loads(data[_PREFIX : _PREFIX + _header_length(data)])
     if not isinstance(header, dict) or not {"kind", "record", "arrays"} <= header.keys():
         raise EspalierError(f"{path}: is damaged: its header names no kind, record and arrays")
@@ -240,13 +238,18 @@ def _decode(item: Any, arrays: "_Stored", classes: dict[str, type]) -> Any:
         return {key: _decode(value, arrays, classes) for key, value in item["map"].items()}
     content = {name: _decode(value, arrays, classes) for name, value in item["fields"].items()}
     cls = classes[item["class"]]
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     for name, value in content.items():
         _check_type(value, hints[name], f"{item['class']}.{name}")
     for field in fields(cls):
         if "claim" in field.metadata and field.name in content:
             arrays.spend(_CLAIM_BYTES * math.prod(content[field.name]), f"{item['class']} {content.get('name', '')!r}")
     return cls(**content)
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)  # slowly
 
 
 def _check_type(value: Any, hint: Any, what: str) -> None:

@@ -30,7 +30,8 @@ def opened(path: str | os.PathLike[str], most_bytes: int = MOST_FILE_BYTES) -> I
     try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
-            raise EspalierError(f"{os.fsdecode(path)}: is a folder, a pipe or a device, expected a file")
+            what = "is a directory" if stat.S_ISDIR(status.st_mode) else "is a pipe or a device"
+            raise EspalierError(f"{os.fsdecode(path)}: {what}, expected a file")
         if status.st_size > most_bytes:
             raise EspalierError(f"{os.fsdecode(path)}: has {status.st_size} bytes, expected at most {most_bytes}")
         if status.st_size > ALWAYS_UNPACKED_BYTES:

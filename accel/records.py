@@ -1,8 +1,7 @@
 """What files of text say, as values: bounded, of the types that are expected, and sealed by a digest.
 
-JSON and TOML that people or programs hand us go through here, and so does whatever a damaged file makes of a parser:
-`reading` turns it into one line that says where it was. What Espalier itself keeps to read again carries a SHA-256
-(`sealed`), and is not believed without it (`unsealed`).
+JSON and TOML that people or programs hand us go through here, within `accel.errors.reading`. What Espalier itself
+keeps to read again carries a SHA-256 (`sealed`), and is not believed without it (`unsealed`).
 """
 
 import hashlib
@@ -11,78 +10,23 @@ import math
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
-from pathlib import Path
 from reprlib import repr as shortened
 from typing import Any, TypeVar
 
 import msgspec
 
-from accel.errors import EspalierError
+from accel.errors import EspalierError, reading
+from accel.files import read_whole
 
 Made = TypeVar("Made")
 MOST_BYTES = 16 << 20  # of a file of text: the largest study takes 1 MiB, and a parser may take 25 times as much
-MOST_CHARACTERS = 400  # of what is wrong with a file
 SEAL = "sha256"
-# what text makes of a parser, and values of the wrong kind of whoever takes them
-DAMAGE = (ArithmeticError, AttributeError, EOFError, LookupError, MemoryError, RecursionError, TypeError, ValueError)
-
-
-@contextmanager
-def reading(where: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn whatever damage makes of the block into one line.
-
-    Parameters
-    ----------
-    where : str or path
-        A file, or a place in one: the line begins with it.
-
-    Raises
-    ------
-    EspalierError
-        The block stumbled.
-
-    Examples
-    --------
-    >>> with reading("a.json"):
-    ...     parse_json("[" * 100_000)
-    Traceback (most recent call last):
-        ...
-    accel.errors.EspalierError: a.json: is nested too deeply
-    """
-    try:
-        yield
-    except DAMAGE as error:
-        raise EspalierError(f"{os.fspath(where)}: {_reason(error)}") from error
-
-
-def _reason(error: Exception) -> str:
-    """Return in one line what an error means of a file."""
-    text = _shown(str(error))
-    if len(text) > MOST_CHARACTERS:  # somebody's value of thousands of digits, in the middle
-        text = f"{text[: MOST_CHARACTERS // 2]} ... {text[-MOST_CHARACTERS // 2 :]}"
-    if isinstance(error, RecursionError):
-        return "is nested too deeply"
-    if isinstance(error, MemoryError):
-        return "takes more memory than there is"
-    if isinstance(error, UnicodeDecodeError):
-        return f"is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}"
-    if isinstance(error, msgspec.ValidationError):
-        return _placed(*_parts(error))
-    if isinstance(error, EspalierError | msgspec.MsgspecError) or type(error) is ValueError:
-        return text
-    return f"{type(error).__name__}: {text}"
-
-
-def _shown(text: str) -> str:
-    """Return a text in one line, and what a terminal would obey as the escape that Python writes."""
-    return "".join(x if x.isprintable() else x.encode("unicode_escape").decode() for x in " ".join(text.split()))
 
 
 def _parts(error: msgspec.ValidationError) -> tuple[str, str]:
     """Return the place that msgspec names, such as ``.points[3].rate``, and what is wrong there."""
-    text = _shown(str(error))
+    text = str(error)
     what, _, place = text.rpartition(" - at `$")
     return (place.rstrip("`"), what.replace("`", "")) if what else ("", text.replace("`", ""))
 
@@ -97,15 +41,12 @@ def text_of(path: str | os.PathLike[str]) -> str:
     Raises
     ------
     EspalierError
-        The file is not UTF-8, or has more than `MOST_BYTES`, as ``/dev/zero`` has.
+        The file is not UTF-8, has more than `MOST_BYTES`, or is a folder, a pipe or a device.
     OSError
         The file cannot be read.
     """
-    with Path(path).open("rb") as file:
-        data = file.read(MOST_BYTES + 1)
+    data = read_whole(path, MOST_BYTES)
     with reading(path):
-        if len(data) > MOST_BYTES:
-            raise EspalierError(f"has more than {MOST_BYTES:,} bytes, and a file of text has fewer")
         return data.decode("utf-8")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from accel import encoding
-from accel.errors import EspalierError, one_line
+from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat, Overflow, Rounding
 
 PRODUCT_BITS = 61  # an accumulator times its multiplier must fit here, so that int64 holds every intermediate
@@ -74,9 +74,7 @@ class Requantize:
         multipliers = np.array(self.multipliers, np.int64)
         highest = (1 << MULTIPLIER_BITS) - 1
         if multipliers.ndim != 1 or not multipliers.size or not 1 <= multipliers.min() <= multipliers.max() <= highest:
-            raise EspalierError(
-                f"multipliers must be 1..{highest} in one dimension, got {one_line(multipliers.tolist())}"
-            )
+            raise EspalierError(f"multipliers must be 1..{highest} in one dimension, got {multipliers.tolist()}")
         if not 0 <= self.shift < PRODUCT_BITS:
             raise EspalierError(f"shift must be 0..{PRODUCT_BITS - 1}, got {self.shift}")
         freeze(self, multipliers=multipliers.astype(np.uint32))

@@ -4,11 +4,11 @@ from pathlib import Path
 from reprlib import repr as shortened
 from typing import Any
 
-from accel.errors import EspalierError
+from accel.errors import EspalierError, reading
 from accel.fixedpoint import FixedFormat
 from accel.network import INPUT
 from accel.quantize import Formats
-from accel.records import parse_toml, reading, text_of
+from accel.records import parse_toml, text_of
 
 KEYS = ("weight", "output")
 

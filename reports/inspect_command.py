@@ -9,6 +9,7 @@ from rich.table import Table
 
 from accel import archive, pruned
 from accel.errors import EspalierError
+from accel.files import opened
 from accel.interchange.found_patterns import Found, found_patterns
 from accel.interchange.onnx_import import import_model
 from accel.network import Network, Shape, Weighted
@@ -36,7 +37,7 @@ def command(model: Path, json_file: Path | None) -> None:
 
 def _loaded(path: Path) -> tuple[PrunedNetwork | Program, Sequence[str]]:
     """Return what a file holds, which its first bytes tell."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         ours = file.read(len(archive.MAGIC)) == archive.MAGIC
     if not ours:
         found = import_model(path)

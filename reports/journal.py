@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from accel.errors import EspalierError
-from accel.files import write_whole
-from accel.records import parse_json, reading, sealed, unsealed
+from accel.errors import EspalierError, reading
+from accel.files import read_whole, write_whole
+from accel.records import parse_json, sealed, unsealed
 
 Record = dict[str, Any]
 MOST_BYTES = 1 << 27  # of a file; a line takes 200 to 20,000
@@ -39,9 +39,7 @@ class Journal:
 
     def __init__(self, path: Path, what: str, repair: bool = True) -> None:
         self.path, self.what = path, what
-        if path.exists() and path.stat().st_size > MOST_BYTES:
-            raise EspalierError(f"{path}: has more than {MOST_BYTES:,} bytes; delete it to start anew")
-        whole = path.read_bytes() if path.exists() else b""
+        whole = read_whole(path, MOST_BYTES) if path.exists() else b""
         *lines, rest = whole.split(b"\n")  # behind the last line end is what was cut short, or nothing
         self._records: dict[int, Record] = {}
         for number, line in enumerate(lines, start=1):

@@ -49,7 +49,7 @@ def replace_together(folder: Path, files: Mapping[str, bytes], own: bool) -> Non
     OSError
         The folder cannot be written, or the disk is full; what was there before is there then.
     """
-    folder = folder.resolve()
+    folder = Path(os.path.realpath(folder))  # which tells nothing of a link to itself; making it does
     with _locked(folder):
         put_right(folder)
         for name in files:

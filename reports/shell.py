@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from accel.errors import EspalierError
+from accel.errors import EspalierError, one_line, reason
 from reports import terminal
 from reports.cli import app
 
@@ -30,10 +30,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
             status = 2
         except click.ClickException as error:
             status = _complain(error.format_message())
-        except EspalierError as error:
-            status = _complain(str(error))
-        except UnicodeEncodeError as error:
-            status = _complain(f"{error.object[:80]}: a name holds bytes that are no UTF-8; rename the file")
+        except (EspalierError, MemoryError, RecursionError, UnicodeEncodeError) as error:
+            status = _complain(reason(error))
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             status = _complain(f"{where}{error.strerror or error}")
@@ -49,13 +47,13 @@ def _check_text(word: str) -> None:
 
 
 def _complain(message: str) -> int:
-    print(f"espalier: {' '.join(message.split())}", file=sys.stderr)
+    print(f"espalier: {one_line(message)}", file=sys.stderr)
     return 2
 
 
 def _note(message: Warning | str, *_: Any, **__: Any) -> None:
     """Show a warning as a line of ours; where in the code it was raised says nothing to who types commands."""
-    print(f"espalier: note: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"espalier: note: {one_line(message)}", file=sys.stderr)
 
 
 def _drop_output() -> None:

@@ -74,7 +74,7 @@ class Source:
 
     def anywhere(self) -> "Source":
         """Return the same for a process that works in another folder."""
-        return replace(self, data=str(Path(self.data).resolve())) if self.own else self
+        return replace(self, data=os.path.realpath(self.data)) if self.own else self
 
     def calibration(self) -> Dataset:
         """Return the training images from which steps are found; all that have no labels, for they are for that."""

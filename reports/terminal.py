@@ -5,17 +5,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from accel.errors import printable
+
 
 def clean(text: str) -> str:
-    r"""Return `text` with every character that is not printable written as an escape; ends of lines and tabs stay.
-
-    >>> print(clean("caf\u00e9 \x1b[2J \u202e \udcff"))
-    café \x1b[2J \u202e \udcff
-    """
-    if text.isprintable():
-        return text
-    kept = (x if x.isprintable() or x in "\n\t" else x.encode("unicode_escape").decode() for x in text)
-    return "".join(kept)
+    """Return `text` with every character that is not printable written as an escape; ends of lines and tabs stay."""
+    return printable(text, kept="\n\t")
 
 
 class CleanStream:

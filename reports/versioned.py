@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from accel.errors import EspalierError
-from accel.records import SEAL, parse_json, reading, sealed, text_of, unsealed
+from accel.errors import EspalierError, reading
+from accel.records import SEAL, parse_json, sealed, text_of, unsealed
 
 Made = TypeVar("Made")
 

@@ -3,6 +3,7 @@
 import json
 import zlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +31,7 @@ class Payload:
     def zeros(self, shape: tuple[int, ...], dtype: str) -> Json:
         """Add an array of equal bytes, as small as zlib makes it."""
         count = min(int(np.prod(shape, dtype=object)) * np.dtype(dtype).itemsize, MOST_BYTES)
-        packer = zlib.compressobj(9)
-        piece = (b"\1" if dtype == "|b1" else b"\0") * (1 << 20)
-        data = b"".join(packer.compress(piece) for _ in range(count >> 20))
-        data += packer.compress(piece[: count & 0xFFFFF]) + packer.flush()
-        return self._entry(data, shape, dtype, zlib=True)
+        return self._entry(_packed(b"\1" if dtype == "|b1" else b"\0", count), shape, dtype, zlib=True)
 
     def words(self, shape: tuple[int, ...], bits: int, stored: int) -> Json:
         """Add an array of words of so many bits, whose file has `stored` bytes for them."""
@@ -45,6 +42,14 @@ class Payload:
         self.data += data
         self.entries.append(entry)
         return {"array": len(self.entries) - 1}
+
+
+@cache
+def _packed(byte: bytes, count: int) -> bytes:
+    """Return `count` equal bytes as small as zlib makes them."""
+    packer, piece = zlib.compressobj(9), byte * (1 << 20)
+    data = b"".join(packer.compress(piece) for _ in range(count >> 20))
+    return data + packer.compress(piece[: count & 0xFFFFF]) + packer.flush()
 
 
 def record(cls: str, **content: Any) -> Json:
@@ -164,7 +169,7 @@ def _wide(content: Json, macs: list[Json], rng: Rng) -> None:
     """Let many layers be one of which the file holds the arrays once."""
     layers = content["layers"]
     at = next(i for i, layer in enumerate(layers) if layer["class"] == "MacLayer")
-    for number in range(COUNTS[rng.integers(len(COUNTS))]):
+    for number in range(COUNTS[rng.integers(len(COUNTS) - 1)]):  # more would take the fuzzer itself a gigabyte
         twin = json.loads(json.dumps(layers[at]))
         twin["fields"]["name"] = f"twin{number}"
         layers.append(twin)

@@ -22,7 +22,7 @@ from onnx_models import MODELS
 from accel import archive
 from accel.cost import cost_of, signal_plans
 from accel.fixedpoint import Rounding
-from accel.interchange import sidecar, zoo
+from accel.interchange import zoo
 from accel.interchange.cifar import RECORD_BYTES, read_cifar10
 from accel.interchange.datasets import load
 from accel.interchange.idx import read_idx
@@ -32,6 +32,7 @@ from accel.interchange.onnx_import import import_model
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import Calibration, Steps, Widths, lower_calibrated
+from accel.records import digest
 
 Run = Callable[[Path], None]
 HUGE = (0, -1, 1, 2, 10**3, 10**5, 10**6, 10**9, 1 << 28, 1 << 31, 1 << 62, 10**30, 1.5, True, None, "1", [], {})
@@ -222,7 +223,7 @@ def _sidecar(rng: Rng) -> Run:
         record = json.loads(data)
         _change(record["program"] if rng.random() < 0.8 else record, rng)
         record.pop("sha256", None)
-        data = json.dumps(record | {"sha256": sidecar._digest(record)}).encode()
+        data = json.dumps(record | {"sha256": digest(record)}).encode()
     else:
         data = damaged(data, rng, TEXT)
 

@@ -16,7 +16,7 @@ from fuzz_cases import Rng
 from fuzz_files import Run, exported, models, networks, programs
 
 from accel.errors import EspalierError
-from reports import cli
+from reports import cli, shell
 
 STATUSES = (0, 1)  # of a command that did something
 NUMBERS = ("0", "-1", "1", "2", "3", "65", "1e3", "10" * 20, "9" * 5000, "nan", "inf", "-inf", "1e400", "0x10", "1_0")
@@ -142,16 +142,12 @@ def refuse_work(*_: Any, **__: Any) -> Any:
 def invoke(words: list[str]) -> None:
     """Run the command line in this process; raise EspalierError if it ends in a line and status 2."""
     out, err = io.StringIO(), io.StringIO()
-    status: Any = None
     with (
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         patch("reports.hardware.synthesize", refuse_work),
     ):
-        try:
-            cli.main(words)
-        except SystemExit as stop:
-            status = stop.code
+        status = shell.run(words)
     lines = [line for line in err.getvalue().splitlines() if not line.startswith(("note: ", "warning: "))]
     if status == 2 and len(lines) == 1 and lines[0].startswith("espalier: "):
         raise EspalierError(lines[0])

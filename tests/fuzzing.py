@@ -58,12 +58,12 @@ def run_case(formats: dict[str, Make], seed: int, index: int) -> Row:
     from accel.errors import EspalierError
 
     name = [*formats][index % len(formats)]
-    reset_peak()
     start, text = time.process_time(), ""
     before = Path.cwd()
     try:
         run = formats[name](np.random.default_rng([seed, index]))
         with tempfile.TemporaryDirectory(prefix="fuzz") as folder:
+            reset_peak()
             os.chdir(folder)
             try:
                 run(Path(folder))
@@ -131,7 +131,8 @@ class Worker:
 
     def is_late(self) -> bool:
         """Return whether its case has taken too long."""
-        if time.monotonic() - self.began > PATIENCE_SECONDS:
+        waits = self._status()[0] != "R"  # for something else than a processor
+        if waits and time.monotonic() - self.began > PATIENCE_SECONDS:
             return True
         return self._processor_seconds() - self.used > SECONDS
 
@@ -152,11 +153,15 @@ class Worker:
         return json.loads(line) if line else None
 
     def _processor_seconds(self) -> float:
-        try:
-            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return 0.0
+        fields = self._status()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _status(self) -> list[str]:
+        """Return what the system tells of the process, from its state on."""
+        try:
+            return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return ["X", *["0"] * 12]
 
 
 def run_all(modules: Sequence[str], seed: int, indices: Sequence[int], jobs: int) -> Iterator[Row]:
@@ -205,12 +210,16 @@ def _row_of(worker: Worker, names: Sequence[str]) -> Row | None:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Return how the cases of each format ended."""
+    """Return how the cases of each format ended, the processor time of all and the most memory of one."""
     counts = Counter((row.format, row.end) for row in rows)
     names = list(dict.fromkeys(row.format for row in sorted(rows, key=lambda row: row.index)))
     wide = max(map(len, [*names, "format"]), default=6)
-    lines = [f"{'format':{wide}}  {'tried':>6} " + " ".join(f"{end:>9}" for end in ENDS)]
+    lines = [f"{'format':{wide}}  {'tried':>6} " + " ".join(f"{title:>9}" for title in (*ENDS, "seconds", "MiB"))]
     for name in [*names, "all"]:
         found = [sum(n for (of, end), n in counts.items() if end == wanted and name in (of, "all")) for wanted in ENDS]
-        lines.append(f"{name:{wide}}  {sum(found):>6} " + " ".join(f"{n:>9}" for n in found))
+        own = [row for row in rows if name in (row.format, "all")]
+        seconds, peak = sum(row.seconds for row in own), max((row.peak_bytes for row in own), default=0)
+        lines.append(
+            f"{name:{wide}}  {sum(found):>6} " + " ".join(f"{n:>9}" for n in (*found, round(seconds), peak >> 20))
+        )
     return "\n".join(lines)

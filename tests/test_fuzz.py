@@ -12,8 +12,8 @@ import pytest
 from accel.errors import EspalierError
 
 SEED = 15
-FAST, SLOW = 300, 5000  # inputs; `python tests/fuzz.py` takes 50,000
-JOBS = 2
+FAST, SLOW = 62, 5000  # inputs; `python tests/fuzz.py` takes 50,000
+JOBS = 1  # what a process needs is made once
 
 
 def check(count: int, first: int) -> None:
@@ -24,12 +24,11 @@ def check(count: int, first: int) -> None:
     assert not bad, f"{fuzzing.table(rows)}\n{shown}"
     assert sorted(row.index for row in rows) == list(range(first, first + count))
     assert {row.format for row in rows} == {*fuzzing.formats_of(fuzz.MODULES)}
-    assert sum(row.end == "accepted" for row in rows) > count / 50  # or nothing but the first check was met
+    assert sum(row.end == "accepted" for row in rows) > count / 20  # or nothing but the first check was met
 
 
-@pytest.mark.slow
 def test_some_of_every_format() -> None:
-    """No traceback, no hang, nothing over 1 GiB and no changed result that is believed, in a few hundred inputs."""
+    """No traceback, no hang, nothing over 1 GiB and no changed result that is believed, in a few of each format."""
     check(FAST, 0)
 
 
@@ -64,12 +63,22 @@ def _believes(_: Path) -> None:
     assert not "another result"
 
 
+class RawError(EspalierError):
+    """An error that does not clean its message, as `EspalierError` does."""
+
+    def __str__(self) -> str:
+        return str(self.raw)
+
+    def __init__(self, raw: str) -> None:
+        self.raw = raw
+
+
 def _says_two_lines(_: Path) -> None:
-    raise EspalierError("one\ntwo")
+    raise RawError("one\ntwo")
 
 
 def _colors(_: Path) -> None:
-    raise EspalierError("\x1b[31mred")
+    raise RawError("\x1b[31mred")
 
 
 def _grows(_: Path) -> None:
@@ -110,11 +119,11 @@ FORMATS_OF = {run.__name__: lambda rng, run=run: run for run in EXPECTED}
 
 def test_what_must_not_happen_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each bad end is told apart, whatever the process does, and those after it are run all the same."""
-    monkeypatch.setattr(fuzzing, "PATIENCE_SECONDS", 20)
+    monkeypatch.setattr(fuzzing, "PATIENCE_SECONDS", 8)
     monkeypatch.setattr(fuzzing, "MOST_BYTES", 220 << 20)
     count = len(EXPECTED) + 3
-    rows = list(fuzzing.run_all((Path(__file__).stem,), SEED, range(count), JOBS))
+    rows = list(fuzzing.run_all((Path(__file__).stem,), SEED, range(count), 2))
     ends = list(EXPECTED.values())
     assert {row.index: row.end for row in rows} == {index: ends[index % len(ends)] for index in range(count)}
     lines = fuzzing.table(rows).splitlines()
-    assert lines[-1].split() == ["all", str(count), "2", "2", "4", "1", "1", "1", "1"]
+    assert lines[-1].split()[:9] == ["all", str(count), "2", "2", "4", "1", "1", "1", "1"]

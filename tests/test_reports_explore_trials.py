@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from accel.digest import digest_of
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.datasets import Dataset, load
@@ -14,7 +15,7 @@ from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
 from accel.words import Words
 from reports.explore import trials
-from reports.explore.trials import FLOAT, Images, Trial, digest_of, measured, words_of, words_record
+from reports.explore.trials import FLOAT, Images, Trial, measured, words_of, words_record
 from reports.measure import float_error_rate
 from reports.sources import source_of
 from sim.engine import compile_program
@@ -117,8 +118,8 @@ class TestImages:
         image[0, 0, 0, 0] ^= 1
         label[0] = (label[0] + 1) % 10
         others = [replace(judged, images=image), replace(judged, labels=label), replace(judged, full_scale=17)]
-        assert len({digest_of(x) for x in [judged, *others]}) == 4
-        assert digest_of(judged) == digest_of(replace(judged, images=judged.images.copy()))
+        assert len({Images.of(x).digest for x in [judged, *others]}) == 4
+        assert Images.of(judged) == Images.of(replace(judged, images=judged.images.copy()))
 
 
 class TestKey:

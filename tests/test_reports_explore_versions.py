@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from accel.digest import digest_of
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.datasets import load
 from accel.pruned import PrunedNetwork
 from reports import retraining
-from reports.explore.trials import Images, digest_of
+from reports.explore.trials import Images
 from reports.explore.versions import Making, Version, made, problem_of, versions_of
 from reports.measure import DEFAULT_PATTERNS
 from reports.pruning import prune

@@ -104,5 +104,5 @@ def test_too_large(journal: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert taken(journal, repair=False) == [x for x in RECORDS if x["task"] != "\u2028" and x["rate"] == 0.5]
     assert "line 3: has more than " in capsys.readouterr().err
     monkeypatch.setattr("reports.journal.MOST_BYTES", size)
-    with pytest.raises(EspalierError, match=r"points.jsonl: has more than .* delete it to start anew"):
+    with pytest.raises(EspalierError, match=r"points.jsonl: has .* bytes, expected at most"):
         taken(journal)

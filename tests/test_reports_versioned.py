@@ -176,7 +176,7 @@ class TestSaved:
             (None, "cannot read {path}: No such file or directory"),
             (b"{}", "{path}: not the results of a harvest: expected espalier-fruit version 2, got None version None"),
             (b"{\xff}", "{path}: is not UTF-8: byte 1 is 0xff"),
-            (b" " * 200, "{path}: has more than 100 bytes, and a file of text has fewer"),
+            (b" " * 200, "{path}: has 200 bytes, expected at most 100"),
         ],
     )
     def test_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes | None, told: str) -> None:

@@ -14,8 +14,8 @@ from itertools import pairwise
 from reprlib import repr as shortened
 from typing import Any
 
-from accel.errors import EspalierError
-from accel.records import parse_toml, reading, record_of, text_of
+from accel.errors import EspalierError, reading
+from accel.records import parse_toml, record_of, text_of
 
 DEFAULT = "asic-45nm"
 SUFFIX = ".toml"

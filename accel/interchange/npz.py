@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.errors import EspalierError, decoding
+from accel.errors import EspalierError, reading
 from accel.files import opened
 from accel.limits import MOST_DIMENSIONS, MOST_MEMBERS, check_unpacked
 
@@ -40,30 +40,30 @@ def read_npz(path: str | os.PathLike[str], names: Sequence[str] | None = None) -
     """
     with (
         opened(path) as file,
-        decoding(path, "is no .npz file, or was cut or changed", and_system=True),
+        reading(path, "is no .npz file, or was cut or changed"),
         zipfile.ZipFile(file) as archive,
     ):
-        members = _members(archive, path)
+        members = _members(archive)
         size = os.fstat(file.fileno()).st_size
         if sum(member.compress_size for member in members.values()) > size:  # members that share their bytes
-            raise EspalierError(f"{path}: says that its arrays take more bytes than the {size} of the file")
-        check_unpacked(sum(member.file_size for member in members.values()), size, path)
+            raise EspalierError(f"says that its arrays take more bytes than the {size} of the file")
+        check_unpacked(sum(member.file_size for member in members.values()), size, "its arrays")
         chosen = {name: member for name, member in members.items() if names is None or name in names}
-        return {name: _read_member(archive, member, f"{path}: {name!r}") for name, member in chosen.items()}
+        return {name: _read_member(archive, member, repr(name)) for name, member in chosen.items()}
 
 
-def _members(archive: zipfile.ZipFile, path: object) -> dict[str, zipfile.ZipInfo]:
+def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """Return the members by the array's name, checked to be what numpy writes."""
     entries = archive.infolist()
     if len(entries) > MOST_MEMBERS:
-        raise EspalierError(f"{path}: holds {len(entries)} arrays, expected at most {MOST_MEMBERS}")
+        raise EspalierError(f"holds {len(entries)} arrays, expected at most {MOST_MEMBERS}")
     members: dict[str, zipfile.ZipInfo] = {}
     for entry in entries:
         name = entry.filename.removesuffix(_ENDING)
         if name == entry.filename or not name.isprintable() or name in members:
-            raise EspalierError(f"{path}: has a member {entry.filename[:80]!r}, expected arrays (.npy), each name once")
+            raise EspalierError(f"has a member {entry.filename[:80]!r}, expected arrays (.npy), each name once")
         if entry.compress_type not in COMPRESSIONS or entry.flag_bits & _ENCRYPTED:
-            raise EspalierError(f"{path}: {name!r} is encrypted or packed in another way than numpy's savez does")
+            raise EspalierError(f"{name!r} is encrypted or packed in another way than numpy's savez does")
         members[name] = entry
     return members
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel import archive
-from accel.errors import EspalierError, one_line
+from accel.errors import EspalierError
 from accel.files import opened, read_whole
 from accel.limits import MOST_DIMENSIONS, MOST_NODES, MOST_WEIGHTS, check_limit, check_unpacked
 
@@ -182,12 +182,7 @@ def read_graph(path: str | os.PathLike[str]) -> Graph:
     try:
         return _graph(model, path, len(data))
     except EspalierError as error:
-        raise in_file(path, error) from error
-
-
-def in_file(path: str | os.PathLike[str], error: EspalierError) -> EspalierError:
-    """Return an error that names the file, in one line whatever names the file has in it."""
-    return EspalierError(f"{path}: {one_line(error)}")
+        raise EspalierError(f"{path}: {error}") from error
 
 
 def onnx_package() -> Any:

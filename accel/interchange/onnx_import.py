@@ -8,7 +8,7 @@ from accel.errors import EspalierError
 from accel.interchange import sidecar
 from accel.interchange.found_patterns import mask_of_zeros
 from accel.interchange.onnx_builder import Builder, Value, whole
-from accel.interchange.onnx_file import DOMAINS, QONNX_DOMAINS, Graph, Node, in_file, read_graph
+from accel.interchange.onnx_file import DOMAINS, QONNX_DOMAINS, Graph, Node, read_graph
 from accel.interchange.onnx_nodes import OPERATORS, Function
 from accel.interchange.onnx_program import Making, boundaries, float_notes
 from accel.interchange.onnx_quantizers import NEVER_READ, QUANTIZED_OPERATORS
@@ -88,7 +88,7 @@ def import_model(path: str | os.PathLike[str], data: str = "") -> ImportedNetwor
         label = patterns.pop() if len(patterns) == 1 else "mixed" if patterns else str(Dense())
         pruned = PrunedNetwork(network, masks, label, data)
     except EspalierError as error:
-        raise in_file(path, error) from error
+        raise EspalierError(f"{path}: {error}") from error
     ((name, _),) = graph.inputs
     return ImportedNetwork(pruned, tuple(builder.notes), builder.values[name].last)
 

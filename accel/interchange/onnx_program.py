@@ -52,7 +52,15 @@ from accel.program import (
     ProgramLayer,
     ReluLayer,
 )
-from accel.signal import Requantize, Signal, integer_format, proven_accumulator_bits, signed_bits, sum_bits
+from accel.signal import (
+    PRODUCT_BITS,
+    Requantize,
+    Signal,
+    integer_format,
+    proven_accumulator_bits,
+    signed_bits,
+    sum_bits,
+)
 from accel.sparsity import Dense, parse_pattern
 
 Integers = NDArray[np.int64]
@@ -206,6 +214,8 @@ class Making:
         codes = np.rint(layer.weight.reshape(outputs, -1).astype(np.float64) / coded.steps[:, None]).astype(np.int64)
         bias = self._bias(layer, steps)
         steps, bias = with_affine(behind.affine, steps, bias, self.builder.nodes)
+        if max(map(signed_bits, bias)) > PRODUCT_BITS:
+            raise EspalierError(f"its bias takes more than {PRODUCT_BITS} bits")
         form = self.signals[tensor.name].format
         ranges = ranges_of(codes, bias, form)
         make = self._maker(layer, tensor, coded, codes, np.array(bias, np.int64))

@@ -9,6 +9,7 @@ without labels judge nothing and are not split. Images with labels come in a dra
 of all classes.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -156,7 +157,7 @@ def name_of(path: Path) -> str:
     >>> name_of(Path("/home/me/shapes.npz"))
     'shapes.npz'
     """
-    name = path.resolve().name + ("/" if path.is_dir() else "")
+    name = os.path.basename(os.path.realpath(path)) + ("/" if path.is_dir() else "")
     return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from accel.errors import EspalierError
+from accel.errors import EspalierError, reading
+from accel.files import opened
 
 FORMATS = ("PNG", "JPEG")
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -100,25 +101,19 @@ def read_pictures(files: Sequence[Path], shape: tuple[int, int, int], network: s
 
 
 def _read(path: Path, shape: tuple[int, int, int], network: str) -> NDArray[np.uint8]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of metadata that is odd, which changes no pixel
-            with path.open("rb") as file, Image.open(file, formats=FORMATS) as picture:
-                _check(picture, path, shape, network)
-                return np.asarray(picture.convert(MODES[shape[0]]))
-    except EspalierError:
-        raise
-    except Exception as error:  # whatever a file that is cut, changed or no picture makes of Pillow
-        if isinstance(error, OSError) and error.filename is not None:
-            raise
-        raise EspalierError(f"{path}: is no PNG or JPEG picture, or was cut or changed") from error
+    what = "is no PNG or JPEG picture, or was cut or changed"
+    with opened(path) as file, warnings.catch_warnings(), reading(path, what, (Image.DecompressionBombError,)):
+        warnings.simplefilter("ignore")  # of metadata that is odd, which changes no pixel
+        with Image.open(file, formats=FORMATS) as picture:
+            _check(picture, shape, network)
+            return np.asarray(picture.convert(MODES[shape[0]]))
 
 
-def _check(picture: Image.Image, path: Path, shape: tuple[int, int, int], network: str) -> None:
+def _check(picture: Image.Image, shape: tuple[int, int, int], network: str) -> None:
     if (picture.height, picture.width) != shape[1:]:
         raise EspalierError(
-            f"{path}: has the height and width {(picture.height, picture.width)}; all must have {shape[1:]}, for "
+            f"has the height and width {(picture.height, picture.width)}; all must have {shape[1:]}, for "
             f"{network} takes images of shape {shape}"
         )
     if picture.mode not in EIGHT_BIT:
-        raise EspalierError(f"{path}: has pixels of Pillow's mode {picture.mode}; expected 8 bits a channel")
+        raise EspalierError(f"has pixels of Pillow's mode {picture.mode}; expected 8 bits a channel")

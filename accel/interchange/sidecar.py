@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel import encoding
-from accel.errors import EspalierError, decoding, one_line
+from accel.errors import EspalierError, reading
 from accel.files import read_whole
 from accel.fixedpoint import FixedFormat
 from accel.grouped import spread_weights
@@ -38,6 +38,7 @@ from accel.interchange.onnx_writer import OFFSET, PRODUCER, per_output
 from accel.limits import MOST_BESIDE_BYTES, check_unpacked
 from accel.network import INPUT
 from accel.program import LAYERS, MacLayer, Program
+from accel.records import SEAL, digest, unsealed
 from accel.signal import Signal
 from accel.sparsity import parse_pattern
 
@@ -47,7 +48,6 @@ IN_MODEL = ("weights", "bias")  # fields of a MacLayer that the model holds
 TRANSPOSED = "QLinear"  # the target whose fully connected layers are (inputs, outputs)
 Constants = dict[str, NDArray[Any]]
 _NUMBERS = re.compile(r"\[\n[-+.e\d,\s]+\]")
-# what a record makes that has a right digest and yet is none that `dump` wrote
 
 
 def place(model: str | os.PathLike[str]) -> Path:
@@ -72,7 +72,7 @@ def dump(program: Program, target: str, model: bytes) -> bytes:
         "model_sha256": hashlib.sha256(model).hexdigest(),
         "program": _encode(program),
     }
-    text = json.dumps(record | {"sha256": _digest(record)}, indent=1)
+    text = json.dumps(record | {SEAL: digest(record)}, indent=1)
     return (_NUMBERS.sub(lambda match: " ".join(match[0].split()), text) + "\n").encode()  # a list on one line
 
 
@@ -95,22 +95,19 @@ def read(model: str | os.PathLike[str]) -> Program | None:
         return None
     if record.get("version") != VERSION:
         raise EspalierError(f"{path}: has sidecar version {record.get('version')}, this release reads {VERSION}")
-    if record.get("sha256") != _digest({key: value for key, value in record.items() if key != "sha256"}):
-        raise EspalierError(f"{path}: was cut or changed after it was written: its SHA-256 does not match")
+    with reading(path):
+        unsealed(record)
     if record.get("model_sha256") != hashlib.sha256(data).hexdigest():
         raise EspalierError(f"{path}: is the sidecar of another model than {model.name}; export again or remove it")
-    try:
-        with decoding("is damaged", "its record is none that was written"):
-            graph = read_graph(model)
-            return _program(record, graph.constants, graph.file_bytes)
-    except EspalierError as error:
-        raise EspalierError(f"{path}: {one_line(error)}") from error
+    with reading(path, "is damaged: its record is none that was written"):
+        graph = read_graph(model)
+        return _program(record, graph.constants, graph.file_bytes)
 
 
 def _record(path: Path, model: bytes) -> dict[str, Any] | None:
     """Return what the file holds; None if it is of somebody else's, beside a model of somebody else's."""
     try:
-        with decoding(path):
+        with reading(path):
             record = json.loads(read_whole(path, MOST_BESIDE_BYTES))
     except EspalierError:
         record = None
@@ -128,10 +125,6 @@ def _is_ours(model: bytes) -> bool:
         raise
     except Exception:  # protobuf's own class; who reads the model says what is wrong with it
         return False
-
-
-def _digest(record: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(record, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _encode(item: Any) -> Any:

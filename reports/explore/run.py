@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from accel.cost import Limits, Technology, image_load_cycles
+from accel.digest import digest_of
 from accel.interchange import zoo
 from accel.interchange.datasets import Dataset
 from accel.pruned import PrunedNetwork
@@ -15,7 +16,7 @@ from reports.explore.kept import Kept
 from reports.explore.points import Costing, Point, Rates
 from reports.explore.results import Results, Verified, VersionRow
 from reports.explore.space import Question, Space
-from reports.explore.trials import FLOAT, Images, Trial, digest_of, measured
+from reports.explore.trials import FLOAT, Images, Trial, measured
 from reports.explore.versions import Making, Version, made, problem_of
 from reports.progress import bar
 from reports.sources import Source

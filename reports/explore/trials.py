@@ -5,7 +5,6 @@ loads the images by name and refuses others than those. All of it runs on one th
 other's way, and floating-point sums have one order.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from accel.digest import digest_of
 from accel.errors import EspalierError
 from accel.interchange.datasets import Dataset
 from accel.pruned import PrunedNetwork
@@ -53,12 +53,12 @@ class Images:
     @classmethod
     def of(cls, images: Dataset) -> "Images":
         """Return what `load` finds again as `images`."""
-        return cls(images.name, images.split, len(images), digest_of(images))
+        return cls(images.name, images.split, len(images), _digest(images))
 
     def load(self, source: Source) -> Dataset:
         """Return the images; raise EspalierError if those that are there are others."""
         found = source.load(self.split, labelled=False)
-        if len(found) < self.count or digest_of(images := found.take(self.count)) != self.digest:
+        if len(found) < self.count or _digest(images := found.take(self.count)) != self.digest:
             raise EspalierError(
                 f"{self.data} ({self.split}): a worker found other images than the command: one data set?"
             )
@@ -96,12 +96,8 @@ class Trial:
         return json.dumps(asdict(self), sort_keys=True)
 
 
-def digest_of(thing: bytes | Dataset) -> str:
-    """Return the SHA-256, shortened, of a network's bytes or of images and labels."""
-    if isinstance(thing, bytes):
-        return hashlib.sha256(thing).hexdigest()[:16]
-    shape = json.dumps([thing.images.shape, thing.full_scale]).encode()
-    return digest_of(shape + thing.images.tobytes() + thing.labels.tobytes())
+def _digest(images: Dataset) -> str:
+    return digest_of(images.images, images.labels, images.full_scale)
 
 
 def measured(trial: Trial, network: bytes, source: Source) -> bytes:
