@@ -2,6 +2,6 @@
 
 import importlib.util
 
-NEED_TORCH = ["accel/train", "reports/make_zoo.py", "reports/recipes.py"]
+NEED_TORCH = ["accel/train", "reports/maintain/zoo.py", "reports/workflow/recipes.py"]
 collect_ignore = [] if importlib.util.find_spec("torch") else NEED_TORCH
-collect_ignore += ["accel/interchange/make_digits.py"]  # needs scikit-learn, once, to repack the embedded images
+collect_ignore += ["accel/interchange/data/make_digits.py"]  # needs scikit-learn, once, to repack the embedded images

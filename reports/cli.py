@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from reports.options import (
+from reports.commands.options import (
     BUILD,
     CHECKPOINTS,
     COUNT,
@@ -36,7 +36,7 @@ from reports.options import (
     weight_bits_option,
     word_options,
 )
-from reports.places import Group, Place
+from reports.commands.places import Group, Place
 
 
 def _do(module: str, function: str, arguments: Mapping[str, Any] | None = None) -> Any:
@@ -74,7 +74,7 @@ def report(**arguments: Any) -> int:
 
     Example: espalier report lenet5 --data-dir data --patterns dense,kernel,ikss --out build/lenet5
     """
-    return _do("reports.commands", "report", arguments)
+    return _do("reports.commands.report", "report", arguments)
 
 
 @app.command()
@@ -99,7 +99,7 @@ def size(**arguments: Any) -> int:
     Example: espalier size lenet5 --pattern kernel --weight-bits 4 --signal-bits 6 --sram 64KiB
     Example: espalier size lenet5 --pattern kernel --array 8x8 --technology ecp5-45f --clock 80MHz
     """
-    return _do("reports.size_command", "command", arguments)
+    return _do("reports.commands.size", "command", arguments)
 
 
 @app.command()
@@ -148,7 +148,7 @@ def quantize(**arguments: Any) -> None:
     Example: espalier quantize lenet5 --pattern ikss --weight-bits 4 --signal-bits 5 -o lenet5.espalier
     Example: espalier quantize lenet5 --budget-error 0.01 --retrain 5 -o small.espalier
     """  # noqa: D301 - the \\b is click's own
-    _do("reports.quantize_command", "command", arguments)
+    _do("reports.commands.quantize", "command", arguments)
 
 
 @app.command()
@@ -186,7 +186,7 @@ def prune(**arguments: Any) -> None:
 
     Example: espalier prune lenet5 --pattern kernel --ratio 0.7 --select particle-filter --retrain 5 -o out.espalier
     """
-    _do("reports.prune_command", "command", arguments)
+    _do("reports.commands.prune", "command", arguments)
 
 
 @app.command()
@@ -227,7 +227,7 @@ def explore(**arguments: Any) -> int:
     Example: espalier explore lenet5 --sram 32KiB --max-error +1% --dsp 64 --data-dir data
     Example: espalier explore lenet5 --min-fps 10000 --technology ecp5-45f --ratios 0.5,0.8 --data-dir data
     """
-    return _do("reports.explore.command", "command", arguments)
+    return _do("reports.commands.explore", "command", arguments)
 
 
 @app.command()
@@ -242,7 +242,7 @@ def run(**arguments: Any) -> None:
 
     Example: espalier run lenet5.espalier --data mnist --data-dir data
     """
-    _do("reports.commands", "run", arguments)
+    _do("reports.commands.run", "run", arguments)
 
 
 @app.command()
@@ -257,7 +257,7 @@ def rtl(**arguments: Any) -> None:
 
     Example: espalier rtl lenet5.espalier --array 8x8 --out build/
     """
-    _do("reports.hardware", "rtl", arguments)
+    _do("reports.commands.hardware", "rtl", arguments)
 
 
 @app.command()
@@ -276,7 +276,7 @@ def verify(**arguments: Any) -> int:
 
     Example: espalier verify lenet5.espalier --array 8x8 --images 100 --simulator verilator --stall 0.5
     """
-    return _do("reports.hardware", "verify", arguments)
+    return _do("reports.commands.hardware", "verify", arguments)
 
 
 @app.command()
@@ -295,7 +295,7 @@ def synth(**arguments: Any) -> None:
     Example: espalier synth --array 4x4
     Example: espalier synth digits.espalier --array 4x4
     """
-    _do("reports.hardware", "synth", arguments)
+    _do("reports.commands.hardware", "synth", arguments)
 
 
 @app.group()
@@ -317,7 +317,7 @@ def study_pruning(**arguments: Any) -> None:
 
     Example: espalier study pruning lenet5 --data-dir data --out study/lenet5
     """
-    _do("reports.pruning_study.run", "command", arguments)
+    _do("reports.studies.pruning.run", "command", arguments)
 
 
 @study.command("bitwidth")
@@ -334,7 +334,7 @@ def study_bitwidth(**arguments: Any) -> None:
 
     Example: espalier study bitwidth lenet5 --data-dir data --out study/lenet5
     """
-    _do("reports.bitwidth.run", "command", arguments)
+    _do("reports.studies.bitwidth.run", "command", arguments)
 
 
 @app.command("import")
@@ -357,7 +357,7 @@ def import_(**arguments: Any) -> None:
 
     Example: espalier import resnet18.onnx --data calibration.npz -o resnet18.espalier
     """
-    _do("reports.import_command", "command", arguments)
+    _do("reports.commands.import_", "command", arguments)
 
 
 @app.command()
@@ -381,7 +381,7 @@ def export(**arguments: Any) -> None:
     Example: espalier export lenet5.espalier --format qcdq -o lenet5.onnx
     Example: espalier export lenet5.espalier --format hls -o lenet5.h
     """
-    _do("reports.export_command", "command", arguments)
+    _do("reports.commands.export", "command", arguments)
 
 
 @app.command()
@@ -392,7 +392,7 @@ def inspect(**arguments: Any) -> None:
 
     Example: espalier inspect model.onnx
     """
-    _do("reports.inspect_command", "command", arguments)
+    _do("reports.commands.inspect", "command", arguments)
 
 
 @app.command()
@@ -407,13 +407,13 @@ def bench(**arguments: Any) -> None:
 
     Example: espalier bench lenet5 --peers --out bench
     """
-    _do("reports.bench.command", "command", arguments)
+    _do("reports.commands.bench", "command", arguments)
 
 
 @app.command()
 def info() -> None:
     """Say what is installed, what the zoo holds, and where data is looked for."""
-    _do("reports.commands", "info")
+    _do("reports.commands.info", "info")
 
 
 @app.group()
@@ -430,4 +430,4 @@ def data_fetch(**arguments: Any) -> None:
 
     Example: espalier data fetch mnist --data-dir data
     """
-    _do("reports.commands", "data_fetch", arguments)
+    _do("reports.commands.data", "data_fetch", arguments)

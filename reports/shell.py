@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from accel.errors import EspalierError, one_line, reason
-from reports import terminal
 from reports.cli import app
+from reports.shared import terminal
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

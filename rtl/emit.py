@@ -21,8 +21,8 @@ from accel.array import MacArray
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.program import KIND, Program
-from rtl.accelerator import Accelerator
 from rtl.assemble import Image, assemble, signal_formats
+from rtl.core.accelerator import Accelerator
 from rtl.simulate import load_words, output_rows, signal_words
 
 TOP = "espalier"

@@ -11,8 +11,8 @@ from accel.array import MacArray
 from accel.demand import maps_of
 from accel.errors import EspalierError
 from accel.program import MacLayer, Program
-from rtl.accelerator import Accelerator
 from rtl.assemble import Image, assemble, final_layer
+from rtl.core.accelerator import Accelerator
 from rtl.layout import Layout, Target
 
 

@@ -17,11 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 from accel.errors import EspalierError
 from accel.network import INPUT
 from accel.program import MacLayer, Program
-from sim import packed
 from sim.instructions import Choice, choose
 from sim.kernels.dots import LANES
-from sim.packed import Listed
-from sim.plan import Plan, Stores, planes_of
+from sim.packed import recipes
+from sim.packed.recipes import Listed
+from sim.plan import Plan, planes_of
+from sim.stores import Stores
 
 Codes = NDArray[Any]
 FEWEST_BLOCKS, MOST_BLOCKS = 4, 64  # of a chunk: fewer do not fill the tiles of fully connected layers
@@ -123,7 +124,7 @@ class Engine:
         if layer.name not in self._listed:
             stores = self._stores.packed
             of = stores[layer.inputs[0]], stores.get(layer.name)
-            self._listed[layer.name] = packed.listed(layer, self.choice.kernel, *of, self._most_blocks)
+            self._listed[layer.name] = recipes.listed(layer, self.choice.kernel, *of, self._most_blocks)
         return self._listed[layer.name]
 
     def blocks(self, images: int, threads: int) -> int:

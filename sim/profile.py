@@ -12,9 +12,9 @@ from accel.network import INPUT
 from sim.engine import Engine
 from sim.kernels import roof
 from sim.kernels.dots import LANES, LINE_BYTES, WORDS, Kind
-from sim.packed import Buffers, MacStep
+from sim.packed.recipes import Buffers, MacStep
+from sim.packed.tensors import aligned
 from sim.plan import Plan
-from sim.storage import aligned
 
 ROOF_ENTRIES, ROOF_RUNS = 64, 2000
 

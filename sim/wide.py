@@ -23,8 +23,8 @@ from accel.program import (
     ReluLayer,
 )
 from sim.kernels import layers as kernels
-from sim.kernels import narrow
-from sim.storage import lane_type
+from sim.kernels import narrow_accumulators
+from sim.packed.tensors import lane_type
 
 Codes = NDArray[Any]
 Recipe = Callable[..., tuple[Codes, int]]
@@ -35,7 +35,7 @@ def _mac(layer: MacLayer, output_shape: Shape, input_shape: Shape, program: Prog
     ends, columns, weights = _kept_by_output(layer)
     exact = layer.accumulator_overflow is None
     dtype = np.int32 if exact and layer.accumulator_bits <= 32 else np.int64
-    kernel, rule = (kernels.mac, ()) if exact else (narrow.mac, (_narrow_rule(layer),))
+    kernel, rule = (kernels.mac, ()) if exact else (narrow_accumulators.mac, (_narrow_rule(layer),))
     window = layer.window or Window((1, 1))
     height, width = window.padded_size(*input_shape[1:]) if layer.window else (1, 1)
     maps, taps = np.divmod(columns, window.taps)
@@ -67,7 +67,7 @@ def _kept_by_output(layer: MacLayer) -> tuple[Codes, Codes, Codes]:
 
 
 def _narrow_rule(layer: MacLayer) -> Codes:
-    """Return bits and overflow of a narrow accumulator, for `sim.kernels.narrow`.
+    """Return bits and overflow of a narrow accumulator, for `sim.kernels.narrow_accumulators`.
 
     The Program proves that accumulators have at most 61 bits, products too, so that int64 holds the sum of the two.
     """

@@ -8,7 +8,7 @@ import contextlib
 import os
 import sys
 
-import fuzzing
+from support import fuzzing
 
 MODULES = tuple(path.stem for path in sorted(fuzzing.TESTS.glob("fuzz_*.py")) if "\nFORMATS_OF" in path.read_text())
 

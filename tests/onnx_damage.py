@@ -189,8 +189,8 @@ def limited() -> None:
 def import_all(folder: Path) -> None:
     """Import every file of a folder and print what came of it."""
     from accel.errors import EspalierError
-    from accel.interchange.onnx_file import onnx_package
-    from accel.interchange.onnx_import import import_model
+    from accel.interchange.onnx.reading.file import onnx_package
+    from accel.interchange.onnx.reading.model import import_model
 
     onnx_package()  # which takes a while, once
     limited()

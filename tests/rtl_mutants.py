@@ -2,10 +2,10 @@
 
     python tests/rtl_mutants.py --mutants 320 --seed 1 --jobs 1700
 
-emits a 2x2 array for random jobs (`rtl_layers`), plants a sample of mutants (`reports.mutate`), runs the testbench on
-each, tries to prove each survivor equivalent (`reports.mutate_proof`), and writes mutation.json and README.md into
-reports/studies/mutation. Verdicts are kept in the folder --work as they come: a stopped run goes on where it was;
-another design, other jobs or another sample begin anew.
+emits a 2x2 array for random jobs (`rtl_layers`), plants a sample of mutants (`reports.maintain.mutants`), runs the
+testbench on each, tries to prove each survivor equivalent (`reports.maintain.mutant_proofs`), and writes mutation.json
+and README.md into reports/studies/mutation. Verdicts are kept in the folder --work as they come: a stopped run goes on
+where it was; another design, other jobs or another sample begin anew.
 """
 
 import argparse
@@ -19,15 +19,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from rtl_layers import random_job
+from support.rtl_layers import random_job
 
 from accel.array import MacArray
 from accel.cost import total_cycles
 from accel.errors import EspalierError
 from accel.files import write_whole
-from reports import mutate
-from reports.mutate import Mutant, Verdict
-from reports.mutate_proof import equivalent
+from reports.maintain import mutants as mutate
+from reports.maintain.mutant_proofs import equivalent
+from reports.maintain.mutants import Mutant, Verdict
 from rtl import simulators
 from rtl.assemble import assemble
 from rtl.emit import Job, emit
@@ -81,7 +81,7 @@ FOUND_BY_HAND = {  # why the sample's survivors survive that yosys does not prov
 
 @dataclass(frozen=True)
 class Row:
-    """A mutant and what came of it; `proof` is that of `reports.mutate_proof`."""
+    """A mutant and what came of it; `proof` is that of `reports.maintain.mutant_proofs`."""
 
     mutant: Mutant
     verdict: Verdict
@@ -209,7 +209,8 @@ def page(made: dict[str, object], rows: Sequence[Row]) -> str:
     lines += [f"| {row.mutant.number} | {row.mutant.mode} | `{row.mutant.place}` | {row.reason} |" for row in survivors]
     lines += [
         "",
-        "Proofs are yosys's (`reports.mutate_proof`). The other reasons were found by hand in the netlist, and are not",
+        "Proofs are yosys's (`reports.maintain.mutant_proofs`). "
+        "The other reasons were found by hand in the netlist, and are not",
         "proven; the score counts these survivors as missed.",
     ]
     return "\n".join(lines) + "\n"

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from archives import THING, Color, Thing, Words, header_and_payload, reload
 from hypothesis import given
 from hypothesis import strategies as st
+from support.archives import THING, Color, Thing, Words, header_and_payload, reload
 
 from accel import archive
 from accel.errors import EspalierError

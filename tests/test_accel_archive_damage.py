@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from archives import THING, Words, header_and_payload, rebuild, refusal
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.archives import THING, Words, header_and_payload, rebuild, refusal
 
 from accel import archive
 from accel.errors import EspalierError

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from masks import PATTERNS, few
-from networks import Sketch, chain, images_for, networks, residual
+from support.masks import PATTERNS, few
+from support.networks import Sketch, chain, images_for, networks, residual
 
 from accel.cost import Counts, cost_of
 from accel.encoding import index_bits
-from accel.interchange.architectures import lenet5
+from accel.interchange.zoo.architectures import lenet5
 from accel.network import INPUT, Conv2d, Network, Window
 from accel.program import AddLayer, AvgPoolLayer, MacLayer, Program
 from accel.prune import Space, select_by_magnitude

@@ -1,11 +1,11 @@
-"""Cycles in closed form, derived by hand; `tests/test_rtl_accelerator.py` holds the hardware to them."""
+"""Cycles in closed form, derived by hand; `tests/test_rtl_core_accelerator.py` holds the hardware to them."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from programs import PIXEL, mac_layer, program, programs, signal
+from support.programs import PIXEL, mac_layer, program, programs, signal
 
 from accel.array import MacArray
 from accel.cost.cycles import LAYER_CYCLES, RAW_CYCLES, START_CYCLES, LayerCycles, cycles_of, tiles_of, total_cycles

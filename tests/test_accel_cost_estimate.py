@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import chain, images_for, residual
-from programs import PIXEL, mac_layer, program, signal
+from support.networks import chain, images_for, residual
+from support.programs import PIXEL, mac_layer, program, signal
 
 from accel.array import MacArray
 from accel.cost import (
@@ -24,7 +24,7 @@ from accel.cost import (
     technology_names,
     total_cycles,
 )
-from accel.cost.estimate import RESIDENT, STREAMED
+from accel.cost.design import RESIDENT, STREAMED
 from accel.cost.macros import PlacedMemory
 from accel.demand import array_for
 from accel.errors import EspalierError
@@ -37,7 +37,7 @@ from accel.quantize import Widths, lower
 from accel.signal import Requantize
 from accel.window import Window
 from accel.words import Words
-from reports.verdicts import UNBUILT, binding, problems, record, verdict
+from reports.workflow.verdicts import UNBUILT, binding, problems, record, verdict
 from rtl.assemble import assemble
 
 ASIC = load_technology("asic-45nm")

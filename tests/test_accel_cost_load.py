@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from networks import chain, residual
+from support.networks import chain, residual
 from test_accel_cost_estimate import ASIC, lenet5, of, programmed
 
 from accel.cost import PlacedMemory
 from accel.cost.energy import access_joules
 from accel.network import Network
-from reports.verdicts import binding
+from reports.workflow.verdicts import binding
 from rtl.simulate import signal_words
 
 

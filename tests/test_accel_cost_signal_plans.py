@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from networks import chain, images_for
-from programs import PIXEL, mac_layer, program, programs, signal
+from support.networks import chain, images_for
+from support.programs import PIXEL, mac_layer, program, programs, signal
 
 from accel.cost.signals import SignalPlan, overwrites, peak_signals, signal_plans
 from accel.network import INPUT, Network

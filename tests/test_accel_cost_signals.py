@@ -1,5 +1,5 @@
 import pytest
-from networks import Sketch, chain, images_for
+from support.networks import Sketch, chain, images_for
 
 from accel.cost import live_signals, peak_signals
 from accel.network import Network

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rtl_builds import Build, write
+from support.rtl_builds import Build, write
 
 from accel.array import MacArray
 from accel.cost import estimate

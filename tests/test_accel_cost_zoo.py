@@ -14,7 +14,7 @@ import pytest
 from accel import archive
 from accel.array import MacArray
 from accel.cost import Facts, cost_of, layer_storages, live_signals
-from accel.cost.encodings import DENSE
+from accel.cost.storage import DENSE
 from accel.demand import array_for
 from accel.interchange import zoo
 from accel.program import KIND, Program

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from programs import PIXEL, mac_layer, program, programs, signal
-from rtl_images import POINT, SIGNED, chain, conv, layer, point
+from support.programs import PIXEL, mac_layer, program, programs, signal
+from support.rtl_images import POINT, SIGNED, chain, conv, layer, point
 
 from accel.array import DEPTHS, MacArray
 from accel.demand import array_for, demand_of

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from masks import PATTERNS, Mask, few, is_legal, legal_masks, shapes, strided_taps
+from support.masks import PATTERNS, Mask, few, is_legal, legal_masks, shapes, strided_taps
 
 from accel.encoding import Index, IndexWords, bits_for, cheapest, decode, encodings, index_bits
 from accel.errors import EspalierError

@@ -4,10 +4,10 @@ import re
 
 import numpy as np
 import pytest
-from formats import formats, repeatable
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
+from support.formats import formats, repeatable
 
 from accel.errors import EspalierError
 from accel.fixedpoint import EXPONENT_LIMIT, FixedFormat, Overflow, Rounding

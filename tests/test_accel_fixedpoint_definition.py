@@ -9,11 +9,11 @@ from math import floor, ldexp
 
 import numpy as np
 import pytest
-import reference_fixedpoint as reference
-from formats import FULL_INTEGER_BITS, WRAPS, codes_of, formats, repeatable
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
+from support import reference_fixedpoint as reference
+from support.formats import FULL_INTEGER_BITS, WRAPS, codes_of, formats, repeatable
 
 from accel.fixedpoint import EXPONENT_LIMIT, FixedFormat, Overflow, Rounding
 

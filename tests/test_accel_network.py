@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lenets import ONES, Array, convolution, lenet, linear, numbers
+from support.lenets import ONES, Array, convolution, lenet, linear, numbers
 
 from accel.errors import EspalierError
 from accel.network import (

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lenets import ONES, conv, convolution, linear
+from support.lenets import ONES, conv, convolution, linear
 
 from accel.errors import EspalierError
 from accel.network import (

@@ -6,9 +6,9 @@ from itertools import combinations
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from networks import Sketch, chain, images_for, residual
-from programs import every_kind, program, programs
-from rtl_images import HALF, POINT, layer
+from support.networks import Sketch, chain, images_for, residual
+from support.programs import every_kind, program, programs
+from support.rtl_images import HALF, POINT, layer
 
 from accel.network import INPUT, Network
 from accel.program import FlattenLayer, Program

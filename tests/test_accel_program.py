@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from programs import PIXEL, every_kind, index_of, mac_layer, programs, signal
-from small_programs import CONV, FLAT, POOL, SIGNED, small, sparse_scores
+from support.programs import PIXEL, every_kind, index_of, mac_layer, programs, signal
+from support.small_programs import CONV, FLAT, POOL, SIGNED, small, sparse_scores
 
 from accel.cost import cost_of
 from accel.errors import EspalierError

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from programs import PIXEL, mac_layer, signal
-from small_programs import ADD, CONV, FLAT, POOL, SCORES, small, sparse_scores, words
+from support.programs import PIXEL, mac_layer, signal
+from support.small_programs import ADD, CONV, FLAT, POOL, SCORES, small, sparse_scores, words
 
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from networks import chain, images_for, residual
+from support.networks import chain, images_for, residual
 
 from accel.errors import EspalierError
 from accel.interchange import zoo

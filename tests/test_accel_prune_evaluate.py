@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from masks import PATTERNS, few, legal_masks
-from networks import Array, Sketch, chain, images_for, networks, residual
+from support.masks import PATTERNS, few, legal_masks
+from support.networks import Array, Sketch, chain, images_for, networks, residual
 
 from accel.errors import EspalierError
 from accel.network import Network, Weighted
@@ -126,11 +126,13 @@ class TestSharing:
 
     def test_layers_in_front_run_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """For masks of conv2 alone, conv1 runs for the first candidate only, and no input of conv2 is lowered again."""
-        from accel.prune import forward
+        from accel.prune import float_batch
 
         network, lowered = chain(), []
-        lower = forward.lower
-        monkeypatch.setattr(forward, "lower", lambda layer, maps: (lowered.append(layer.name), lower(layer, maps))[1])
+        lower = float_batch.lower
+        monkeypatch.setattr(
+            float_batch, "lower", lambda layer, maps: (lowered.append(layer.name), lower(layer, maps))[1]
+        )
         images = images_for(network)
         evaluator = Evaluator(network, images, labels_for(network, len(images)))
         for ratio in (0.2, 0.5, 0.8):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from masks import PATTERNS, few, is_legal, strided_taps
-from networks import chain, networks, residual, scalar_layer
+from support.masks import PATTERNS, few, is_legal, strided_taps
+from support.networks import chain, networks, residual, scalar_layer
 
 from accel.errors import EspalierError
 from accel.network import Network

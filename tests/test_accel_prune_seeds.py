@@ -3,7 +3,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from networks import images_for, residual
+from support.networks import images_for, residual
 
 from accel.prune import SELECTORS, Space, Trial
 from accel.sparsity import LayerMask

@@ -1,6 +1,6 @@
 import pytest
-from masks import PATTERNS
-from networks import Sketch, chain, residual
+from support.masks import PATTERNS
+from support.networks import Sketch, chain, residual
 
 from accel.errors import EspalierError
 from accel.network import Network

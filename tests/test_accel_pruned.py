@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from masks import PATTERNS, few, legal_masks
+from support.masks import PATTERNS, few, legal_masks
 
 from accel.errors import EspalierError
 from accel.network import Conv2d, Flatten, Linear, Network, ReLU, Window

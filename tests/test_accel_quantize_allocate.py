@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from masks import few
-from networks import chain, images_for
+from support.masks import few
+from support.networks import chain, images_for
 
 from accel.cost import cost_of
 from accel.errors import EspalierError

@@ -2,7 +2,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import chain, images_for, residual
+from support.networks import chain, images_for, residual
 
 from accel import archive
 from accel.errors import EspalierError
@@ -10,8 +10,9 @@ from accel.fixedpoint import Rounding
 from accel.network import Network
 from accel.program import KIND, Program
 from accel.pruned import PrunedNetwork
-from accel.quantize import Calibration, Steps, Widths, lower, lower_calibrated, rules, steps_of
+from accel.quantize import Calibration, Steps, Widths, lower, lower_calibrated, steps_of
 from accel.quantize import calibration as calibration_module
+from accel.quantize import steps as rules
 
 WIDTHS = (Widths(4, 4), Widths(3, 5), Widths(4, 4, 6, {"conv2": 3}, {"conv1": 5}), Widths(4, 4))
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import chain, images_for, residual
+from support.networks import chain, images_for, residual
 
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat

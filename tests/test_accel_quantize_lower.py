@@ -5,9 +5,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lowering import codes_of, decoded, every_pattern, is_power_of_two, pruned_by, requantized_layers, weights_of
-from masks import few
-from networks import Sketch, chain, images_for, networks, residual, scalar_layer
+from support.lowering import (
+    codes_of,
+    decoded,
+    every_pattern,
+    is_power_of_two,
+    pruned_by,
+    requantized_layers,
+    weights_of,
+)
+from support.masks import few
+from support.networks import Sketch, chain, images_for, networks, residual, scalar_layer
 
 from accel.encoding import index_bits
 from accel.errors import EspalierError

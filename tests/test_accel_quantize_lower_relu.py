@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lowering import decoded
-from masks import few
-from networks import Sketch, images_for
+from support.lowering import decoded
+from support.masks import few
+from support.networks import Sketch, images_for
 
 from accel.network import Network, ReLU
 from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ReluLayer

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lowering import decoded, every_pattern, pruned_by, requantized_layers, weights_of
-from masks import PATTERNS, few
-from networks import Array, Sketch, chain, images_for, networks, residual
+from support.lowering import decoded, every_pattern, pruned_by, requantized_layers, weights_of
+from support.masks import PATTERNS, few
+from support.networks import Array, Sketch, chain, images_for, networks, residual
 
 from accel.network import Network, Weighted
 from accel.program import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer

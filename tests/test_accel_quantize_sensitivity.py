@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from networks import Sketch, chain, images_for
+from support.networks import Sketch, chain, images_for
 
 from accel.errors import EspalierError
 from accel.network import Linear

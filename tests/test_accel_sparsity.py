@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from masks import PATTERNS, Mask, few, is_legal, legal_masks, strided_taps
+from support.masks import PATTERNS, Mask, few, is_legal, legal_masks, strided_taps
 
 from accel.errors import EspalierError
 from accel.sparsity import Block, FeatureMap, KernelStrided, LayerMask, NOfM, Strided, parse_pattern

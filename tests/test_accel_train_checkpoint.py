@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch (extra train)")
 
-from retraining import IMAGES, LABELS, pruned  # noqa: E402
+from support.retraining import IMAGES, LABELS, pruned  # noqa: E402
 
 from accel import archive  # noqa: E402
 from accel.errors import EspalierError  # noqa: E402

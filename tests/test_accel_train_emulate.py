@@ -7,13 +7,13 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch (extra train
 
 from hypothesis import assume, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
-from networks import chain, images_for, mobile, residual  # noqa: E402
-from programs import batches, every_kind, mac_layer, program, programs, signal  # noqa: E402
+from support.networks import chain, images_for, mobile, residual  # noqa: E402
+from support.programs import batches, every_kind, mac_layer, program, programs, signal  # noqa: E402
 
 from accel.errors import EspalierError  # noqa: E402
 from accel.fixedpoint import Overflow  # noqa: E402
 from accel.interchange import zoo  # noqa: E402
-from accel.interchange.datasets import load  # noqa: E402
+from accel.interchange.data.datasets import load  # noqa: E402
 from accel.network import INPUT, Window  # noqa: E402
 from accel.program import AvgPoolLayer, ClipLayer, ConcatLayer, MacLayer, Program  # noqa: E402
 from accel.pruned import PrunedNetwork  # noqa: E402

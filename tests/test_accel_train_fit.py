@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stopping import StopTrainingError, stop_at
+from support.stopping import StopTrainingError, stop_at
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch (extra train)")
 

@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch (extra train)")
 
-from networks import mobile  # noqa: E402
+from support.networks import mobile  # noqa: E402
 
 from accel.errors import EspalierError  # noqa: E402
 from accel.network import (  # noqa: E402

@@ -10,12 +10,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch (extra train)")
 
-from networks import chain, images_for, mobile, residual  # noqa: E402
-from retraining import IMAGES, LABELS, WIDTHS, lowered, pruned  # noqa: E402
+from support.networks import chain, images_for, mobile, residual  # noqa: E402
+from support.retraining import IMAGES, LABELS, WIDTHS, lowered, pruned  # noqa: E402
 
 from accel.fixedpoint import Overflow, Rounding  # noqa: E402
 from accel.interchange import zoo  # noqa: E402
-from accel.interchange.datasets import load  # noqa: E402
+from accel.interchange.data.datasets import load  # noqa: E402
 from accel.network import INPUT, Conv2d, Flatten, Linear, MaxPool, Network, ReLU, Window  # noqa: E402
 from accel.program import MacLayer, Program  # noqa: E402
 from accel.pruned import PrunedNetwork  # noqa: E402

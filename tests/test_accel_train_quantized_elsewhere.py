@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch (extra train)")
 
-from networks import images_for, mobile  # noqa: E402
+from support.networks import images_for, mobile  # noqa: E402
 
 from accel.errors import EspalierError  # noqa: E402
 from accel.network import Clip  # noqa: E402

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from stopping import StopTrainingError, stop_at
+from support.stopping import StopTrainingError, stop_at
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch (extra train)")
 
-from networks import chain, residual  # noqa: E402
-from retraining import IMAGES, LABELS, lowered, parts, pruned  # noqa: E402
+from support.networks import chain, residual  # noqa: E402
+from support.retraining import IMAGES, LABELS, lowered, parts, pruned  # noqa: E402
 
 from accel import archive  # noqa: E402
 from accel.errors import EspalierError  # noqa: E402

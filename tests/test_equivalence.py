@@ -17,14 +17,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from masks import PATTERNS
-from programs import CASES, PIXEL, Codes, batches, every_kind, index_of, mac_layer, program, programs, signal
+from support.masks import PATTERNS
+from support.programs import CASES, PIXEL, Codes, batches, every_kind, index_of, mac_layer, program, programs, signal
 
 from accel.cost import Counts, cost_of
 from accel.encoding import IndexWords
 from accel.errors import EspalierError
 from accel.fixedpoint import Overflow, Rounding
-from accel.grouped import within_groups
+from accel.grouped_convolution import within_groups
 from accel.network import INPUT, Window
 from accel.program import AvgPoolLayer, MacLayer, Program
 from accel.quantize import narrowed

@@ -51,7 +51,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def outside(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Both packages on the path: the example, and one that brings nothing but what is broken."""
     monkeypatch.syspath_prepend(installed)
-    import broken_outside as broken
+    from support import broken_outside as broken
 
     selectors = {of.name: f"broken_outside:{of.__name__}" for of in (*broken.SELECTORS, broken.Loose)}
     register(
@@ -173,7 +173,7 @@ class TestBroken:
 
     def test_what_is_not_registered_fails(self) -> None:
         """No file and no command could name it."""
-        from broken_outside import Broken
+        from support.broken_outside import Broken
 
         with pytest.raises(ConformanceError, match=r"^pattern Broken: it is registered: unknown pattern 'Broken'"):
             check_pattern(Broken(2))

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import fuzz
-import fuzzing
 import numpy as np
 import pytest
+from support import fuzzing
 
 from accel.errors import EspalierError
 

@@ -5,10 +5,10 @@ from collections import Counter
 from itertools import islice
 from pathlib import Path
 
-import fuzz_kept
 import numpy as np
 import pytest
-from fuzz_cases import Case
+from support import fuzz_kept
+from support.fuzz_cases import Case
 
 from accel.errors import EspalierError
 
@@ -56,9 +56,13 @@ def test_the_order_of_the_cases() -> None:
 
 def test_a_believed_change_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: where digests are not looked at, changes are believed, and the cases say so."""
-    monkeypatch.setattr("reports.versioned.unsealed", lambda record: {x: record[x] for x in record if x != "sha256"})
-    monkeypatch.setattr("reports.journal.unsealed", lambda record: {x: record[x] for x in record if x != "sha256"})
-    monkeypatch.setattr("reports.explore.store._digest", lambda key, value: b"")
+    monkeypatch.setattr(
+        "reports.shared.schema.unsealed", lambda record: {x: record[x] for x in record if x != "sha256"}
+    )
+    monkeypatch.setattr(
+        "reports.shared.journal.unsealed", lambda record: {x: record[x] for x in record if x != "sha256"}
+    )
+    monkeypatch.setattr("reports.shared.store._digest", lambda key, value: b"")
     rng = np.random.default_rng(SEED)
     for kind in ("results.json", "points.jsonl", "rows of rates.sqlite"):
         believed = 0

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from accel import array, demand, runs, words
-from accel.cost import counts, cycles, encodings, energy, macros, schedule, shapes
-from accel.cost.estimate import Estimate, LayerEstimate, Limits, Roofline
-from reports import designs, results
+from accel.cost import counts, cycles, energy, macros, shapes, stalls, storage
+from accel.cost.design import Estimate, LayerEstimate, Limits, Roofline
 from reports.explore import points
+from reports.report import designs, results
 
 RECORDS: list[type[Any]] = [
     array.MemoryShape,
@@ -22,7 +22,7 @@ RECORDS: list[type[Any]] = [
     designs.Design,
     designs.LayerDesign,
     designs.MemoryDesign,
-    encodings.Storage,
+    storage.Storage,
     energy.Energy,
     energy.Events,
     Estimate,
@@ -35,7 +35,7 @@ RECORDS: list[type[Any]] = [
     results.LayerRow,
     results.Point,
     runs.Runs,
-    schedule.LayerSchedule,
+    stalls.LayerSchedule,
     shapes.LayerShape,
     words.LayerWords,
 ]

@@ -1,6 +1,7 @@
 """Names come from files and may hold anything: none ends up as Verilog or as a command of a shell.
 
-HTML: tests/test_reports_page.py; C++: tests/test_accel_interchange_hls.py; CSV: tests/test_reports_results.py.
+HTML: tests/test_reports_report_page.py; C++: tests/test_accel_interchange_hls_header.py; CSV:
+tests/test_reports_report_results.py.
 """
 
 import json
@@ -9,9 +10,9 @@ from dataclasses import replace
 from inspect import signature
 
 import pytest
-from rtl_proofs import ARRAY, tiny
+from support.rtl_proofs import ARRAY, tiny
 
-from reports.explore import command
+from reports.commands import explore
 from rtl import emit
 
 HOSTILE = 'x"; $system("touch evil"); // */ \n`include "y" \\ $(touch evil) `touch evil`'
@@ -35,8 +36,8 @@ def test_verilog(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_shell() -> None:
     """The command that a report tells to repeat is one command, whatever the network and its patterns are called."""
-    usual = dict.fromkeys(signature(command.Request).parameters)
-    request = command.Request(**usual | {"network": HOSTILE, "max_error": "+1%", "patterns": "$(touch evil)"})  # type: ignore[arg-type]
-    words = shlex.split(command._command(request), posix=True)
+    usual = dict.fromkeys(signature(explore.Request).parameters)
+    request = explore.Request(**usual | {"network": HOSTILE, "max_error": "+1%", "patterns": "$(touch evil)"})  # type: ignore[arg-type]
+    words = shlex.split(explore._command(request), posix=True)
     assert words[:3] == ["espalier", "explore", HOSTILE]
     assert words[words.index("--patterns") + 1] == "$(touch evil)"

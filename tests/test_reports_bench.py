@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commandline import espalier
-from sealing import resealed
+from support.commandline import espalier
+from support.sealing import resealed
 
 from accel.errors import EspalierError
 from accel.network import Conv2d, Linear
-from reports.bench import command, measuring, peers
+from reports.bench import measure, peers
 from reports.bench.networks import PRUNINGS, pruned_network, random_images, random_network
 from reports.bench.page import page
 from reports.bench.results import Measured, NetworkResult, Results, Start
+from reports.commands import bench
 from sim.profile import LayerTime, Profile
 
 LAYERS = [
@@ -106,9 +107,9 @@ class TestPage:
 
     def test_files(self) -> None:
         """Results, a page and three figures; the same results draw the same bytes."""
-        files = command.files(results())
+        files = bench.files(results())
         assert sorted(files) == ["README.md", "layers.png", "ratios.png", "results.json", "times.png"]
-        assert files == command.files(Results.from_json(files["results.json"].decode()))
+        assert files == bench.files(Results.from_json(files["results.json"].decode()))
 
 
 class TestPeers:
@@ -155,7 +156,7 @@ class TestPeers:
 
     def test_layers_that_peers_do_not_have(self) -> None:
         """What cannot be handed over is named."""
-        from accel.interchange.architectures import ARCHITECTURES
+        from accel.interchange.zoo.architectures import ARCHITECTURES
 
         with pytest.raises(EspalierError, match="add1_1: Add is not among the layers that the peers are given"):
             peers.onnx_model(ARCHITECTURES["resnet20"]().folded())
@@ -188,9 +189,9 @@ class TestProfile:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the command run a few images."""
-    monkeypatch.setattr(measuring, "IMAGES", dict.fromkeys(measuring.IMAGES, 48))
-    monkeypatch.setattr(measuring, "GOLDEN_IMAGES", dict.fromkeys(measuring.GOLDEN_IMAGES, 2))
-    monkeypatch.setattr(measuring, "BATCHES", (16,))
+    monkeypatch.setattr(measure, "IMAGES", dict.fromkeys(measure.IMAGES, 48))
+    monkeypatch.setattr(measure, "GOLDEN_IMAGES", dict.fromkeys(measure.GOLDEN_IMAGES, 2))
+    monkeypatch.setattr(measure, "BATCHES", (16,))
 
 
 @pytest.mark.usefixtures("quick")

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commandline import complaint, contents, espalier, espalier_process
+from support.commandline import complaint, contents, espalier, espalier_process
 
 from accel.errors import EspalierError
-from accel.interchange import fetch, zoo
-from reports.parsing import parse_bits, parse_memory, parse_patterns
-from reports.progress import bar
+from accel.interchange import zoo
+from accel.interchange.data import fetch
+from reports.commands.parsing import parse_bits, parse_memory, parse_patterns
+from reports.shared.progress import bar
 
 SERVED = {"train.gz": b"images", "test.bin": bytes(1000)}
 

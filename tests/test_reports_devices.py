@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import fuzz_options
 import pytest
-from commandline import espalier
+from support import fuzz_options
+from support.commandline import espalier
 
-from reports.places import Place
+from reports.commands.places import Place
 
 DEVICES = ("/dev/zero", "pipe", "folder", "loop")
 SUFFIXES = {"--technology": ".toml", "--data": ".npz", "--formats": ".toml"}

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commandline import complaint, environment, espalier, espalier_process, program_text
+from support.commandline import complaint, environment, espalier, espalier_process, program_text
 
 from accel.interchange import zoo
-from reports import progress, tables
-from reports.terminal import clean
+from reports.shared import console, progress
+from reports.shared.terminal import clean
 from rtl import children
 
 INTERRUPTED = "espalier: interrupted\n"
@@ -152,8 +152,8 @@ class TestNames:
         table = Table(title="t\x1b[2J")
         table.add_column("c\x1b[2J")
         table.add_row("r\x1b[2J")
-        tables.console().print(table)
-        tables.console().print("line\x1b[2J")
+        console.console().print(table)
+        console.console().print("line\x1b[2J")
         with progress.bar("what\x1b[2J", 1) as shown:
             shown.advance("note\x1b[2J")
         assert capsys.readouterr().out.count("\\x1b[2J") == 4

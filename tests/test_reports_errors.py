@@ -8,21 +8,16 @@ from typing import Any, NoReturn
 
 import numpy as np
 import pytest
-from commandline import (
-    complaint,
-    contents,
-    espalier,
-    idx,
-    untrained_lenet5,
-    write_mnist,
-)
+from support.commandline import complaint, contents, espalier, idx, untrained_lenet5, write_mnist
 
+from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
-from accel.interchange import datasets, zoo
+from accel.interchange import zoo
+from accel.interchange.data import datasets
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
 from accel.sparsity import LayerMask
-from reports import commands
+from reports.commands import info
 
 Break = Callable[[bytes], bytes]
 
@@ -65,7 +60,7 @@ class TestTheHelper:
         def broken() -> NoReturn:
             raise ZeroDivisionError
 
-        monkeypatch.setattr(commands, "info", broken)
+        monkeypatch.setattr(info, "info", broken)
         with pytest.raises(ZeroDivisionError):
             espalier("info")
 
@@ -74,9 +69,9 @@ class TestTheHelper:
 
         def chatty() -> NoReturn:
             print("a stray line", file=sys.stderr)
-            raise commands.EspalierError("then an error")
+            raise EspalierError("then an error")
 
-        monkeypatch.setattr(commands, "info", chatty)
+        monkeypatch.setattr(info, "info", chatty)
         assert espalier("info").err == "a stray line\nespalier: then an error\n"
         with pytest.raises(AssertionError):
             complaint("info")

@@ -1,7 +1,7 @@
 """What a design costs in the technology's own terms, and what each goal wants least of."""
 
 import pytest
-from explorations import DEVICE, MEANS, point
+from support.explorations import DEVICE, MEANS, point
 
 from reports.explore.choosing import GOALS, Means, goal_of
 

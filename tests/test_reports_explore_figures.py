@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from explorations import budget, results
+from support.explorations import budget, results
 
 from reports.explore import figures
 from reports.explore.page import page, thinned

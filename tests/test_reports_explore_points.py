@@ -8,13 +8,13 @@ from accel.cost import Limits, estimate, load_technology, total_cycles
 from accel.demand import array_for
 from accel.digest import digest_of
 from accel.interchange import zoo
-from accel.interchange.datasets import load
+from accel.interchange.data.datasets import load
 from accel.program import Program
 from accel.quantize import Widths, lower
 from reports.explore.points import Costing, Point, Rates
 from reports.explore.space import Space
 from reports.explore.trials import Images, Trial, measured
-from reports.sources import source_of
+from reports.workflow.sources import source_of
 
 PATTERNS = ("kernel+ikss", "block-4")
 SPACE = Space((3, 6), (4,), ((4, 4), (8, 2)))

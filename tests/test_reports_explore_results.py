@@ -6,12 +6,12 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
-from explorations import budget, point, results
-from sealing import resealed
+from support.explorations import budget, point, results
+from support.sealing import resealed
 
 from accel.errors import EspalierError
-from reports import choosing
 from reports.explore.results import Results, Verified
+from reports.workflow import recommend
 
 VERIFIED = Verified(0.018, 0.006, {"binding": "multipliers bind", "layers": []})
 
@@ -45,7 +45,7 @@ class TestWhatFollows:
         """More multipliers than there are, or than the technology has room for, are not on it."""
         made = results(budget=budget(multipliers=66))
         assert {p.multipliers for p in made.points} > {p.multipliers for p in made.buildable}
-        assert made.front == choosing.front(p for p in made.points if p.multipliers <= 66)
+        assert made.front == recommend.front(p for p in made.points if p.multipliers <= 66)
         short = replace(made, points=tuple(replace(p, short=p.version == "kernel") for p in made.points))
         assert {p.version for p in short.front} == {"dense"}
 

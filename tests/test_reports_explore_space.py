@@ -3,10 +3,11 @@
 import math
 
 import pytest
-from explorations import budget
+from support.explorations import budget
 
 from accel.errors import EspalierError
-from reports.explore.space import ARRAYS, Question, Space, parse_arrays, parse_error, parse_shares
+from reports.commands.parsing import parse_arrays, parse_shares
+from reports.explore.space import ARRAYS, Question, Space, parse_error
 
 
 class TestSpace:

@@ -9,15 +9,15 @@ import pytest
 from accel.digest import digest_of
 from accel.errors import EspalierError
 from accel.interchange import zoo
-from accel.interchange.datasets import Dataset, load
+from accel.interchange.data.datasets import Dataset, load
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
 from accel.words import Words
 from reports.explore import trials
 from reports.explore.trials import FLOAT, Images, Trial, measured, words_of, words_record
-from reports.measure import float_error_rate
-from reports.sources import source_of
+from reports.workflow.evaluate import float_error_rate
+from reports.workflow.sources import source_of
 from sim.engine import compile_program
 
 PATTERN = "kernel"

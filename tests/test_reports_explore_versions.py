@@ -10,14 +10,14 @@ import pytest
 from accel.digest import digest_of
 from accel.errors import EspalierError
 from accel.interchange import zoo
-from accel.interchange.datasets import load
+from accel.interchange.data.datasets import load
 from accel.pruned import PrunedNetwork
-from reports import retraining
 from reports.explore.trials import Images
 from reports.explore.versions import Making, Version, made, problem_of, versions_of
-from reports.measure import DEFAULT_PATTERNS
-from reports.pruning import prune
-from reports.sources import source_of
+from reports.workflow import retrain
+from reports.workflow.load import DEFAULT_PATTERNS
+from reports.workflow.prune import prune
+from reports.workflow.sources import source_of
 
 SOURCE = source_of("digits", zoo.load("digits"), None, None)
 
@@ -77,7 +77,7 @@ class TestMade:
         if importlib.util.find_spec("torch") is None:
             pytest.skip("retraining needs PyTorch (extra train)")
         dense, images = zoo.load("digits"), Images.of(load("digits", "train").take(100))
-        how = making(epochs=1, recipe=str(retraining.recipe("digits", 1)), training=images)
+        how = making(epochs=1, recipe=str(retrain.recipe("digits", 1)), training=images)
         found = made(how, dense.to_bytes(), SOURCE)
         assert found == made(how, dense.to_bytes(), SOURCE)
         kept = PrunedNetwork.from_bytes(found)

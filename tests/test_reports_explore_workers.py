@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from calls import ended, refused, squared
-from commandline import ROOT, complaint, environment, espalier
+from support.calls import ended, refused, squared
+from support.commandline import ROOT, complaint, environment, espalier
 
 from accel.errors import EspalierError
 from reports.explore import workers as module
@@ -58,7 +58,7 @@ class TestLoky:
             "import os, sys, time\n"
             "from reports.explore.workers import workers\n"
             "if __name__ == '__main__':\n"
-            "    from calls import squared\n"
+            "    from support.calls import squared\n"
             "    with workers('loky', 2, None) as run:\n"
             "        for n, (_, process) in run(squared, ((n,) for n in range(10**6))):\n"
             "            print(process, flush=True)\n"
@@ -86,7 +86,7 @@ class TestLoky:
         """Workers end with the command also before their first call; Ctrl-C, which all of them get, is one line."""
         script = tmp_path / "early.py"
         script.write_text(
-            "import reports.__main__, reports.shell\n"
+            "import espalier.__main__, reports.shell\n"
             "from reports.explore.workers import workers\n"
             "from time import sleep\n"
             "def run():\n"
@@ -94,7 +94,7 @@ class TestLoky:
             "        for _ in go(sleep, [(600,)] * 2): pass\n"
             "if __name__ == '__main__':\n"
             "    reports.shell.run = run\n"
-            "    reports.__main__.main()\n"
+            "    espalier.__main__.main()\n"
         )
         with subprocess.Popen(
             [sys.executable, script], stderr=subprocess.PIPE, text=True, env=environment(), process_group=0

@@ -7,21 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commandline import complaint, contents, espalier, untrained_lenet5
-from own_images import SHAPE, drawn, network, write_classes
+from support.commandline import complaint, contents, espalier, untrained_lenet5
+from support.own_images import SHAPE, drawn, network, write_classes
 
 from accel.interchange import zoo
-from accel.interchange.datasets import NAMES, load
+from accel.interchange.data.datasets import NAMES, load
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import Calibration, Widths, lower
-from reports.bitwidth import run as bitwidth_run
-from reports.explore import command as explore_command
-from reports.measure import float_error_rate
-from reports.pruning_study import run as pruning_run
-from reports.quantizing import Workbench
-from reports.results import Results
-from reports.sources import Source, far, range_of, source_if_any, source_of
+from reports.commands import explore as explore_command
+from reports.report.results import Results
+from reports.studies.bitwidth import run as bitwidth_run
+from reports.studies.pruning import run as pruning_run
+from reports.workflow.evaluate import float_error_rate
+from reports.workflow.quantize import Workbench
+from reports.workflow.sources import Source, far, range_of, source_if_any, source_of
 
 IMAGES, LABELS = drawn(40)
 NOTE = "84 train, 18 validation, 18 test images, "

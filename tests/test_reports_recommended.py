@@ -5,17 +5,18 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from commandline import made_design, made_point, made_results
-from explorations import DEVICE, MEANS, budget, point, results
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.commandline import made_design, made_point, made_results
+from support.explorations import DEVICE, MEANS, budget, point, results
 
-from reports import choosing, tables
-from reports.choosing import Candidate, Goal, Limit
-from reports.explore import words
+from reports.explore import answer
 from reports.explore.choosing import GOALS
 from reports.explore.points import Point
-from reports.results import Choice, Results
+from reports.report import terminal_tables
+from reports.report.results import Choice, Results
+from reports.workflow import recommend
+from reports.workflow.recommend import Candidate, Goal, Limit
 
 FEW = st.integers(1, 5)  # few values each, so that many designs are equal in some of them
 NUMBERS = st.lists(st.tuples(FEW, FEW, FEW, FEW, FEW, st.booleans()), min_size=1, max_size=30)
@@ -68,10 +69,10 @@ class TestExplore:
         asked = budget(error_rate=a / 100, memory_bits=b * 1000, multipliers=e, images_per_s=1e6 / c)
         made = explored(numbers, goal=goal, means=means, budget=asked)
         assert good(made.recommended, made.points, made.limits)
-        text = "\n".join(words.answer(made))
+        text = "\n".join(answer.answer(made))
         assert text.startswith("Nothing fits.\n") == (made.recommended is None)
         told = made.recommended or (
-            made.relaxed[0].point if made.relaxed else choosing.nearest(made.points, made.limits)
+            made.relaxed[0].point if made.relaxed else recommend.nearest(made.points, made.limits)
         )
         assert f"{told.weight_bits}-bit weights" in text
 
@@ -84,7 +85,7 @@ class TestExplore:
         wide = replace(narrow, signal_bits=7, error_rate=0.0105, area_um2=217_000)
         made = results(points=(narrow, wide), budget=budget())
         assert made.recommended == wide
-        assert "of those that no other beats in errors, memory and cycles at once" in words.answer(made)[-1]
+        assert "of those that no other beats in errors, memory and cycles at once" in answer.answer(made)[-1]
         assert made.wanted.value(narrow) < made.wanted.value(wide)
         assert not good(min(made.fitting, key=made.wanted.value), made.points, made.limits)
 
@@ -115,7 +116,7 @@ class TestReport:
         sram_bits = None if sram is None else sram * 1000
         made = reported(numbers, float_dense_validation_error_rate=a / 100 - 0.01, sram_bits=sram_bits)
         assert good(made.chosen, made.choices, made.limits)
-        text = tables.recommendation(made)
+        text = terminal_tables.recommendation(made)
         assert text.startswith("Nothing fits") == (made.recommended is None)
         told = made.recommended or made.nearest.point
         assert f"{told.pattern} at 4 bits" in text
@@ -151,14 +152,14 @@ class TestReport:
         """What comes nearest is told with each limit that it does not meet, by how much."""
         made = reported([(3, 5, 1, 1, 1, False), (5, 5, 1, 1, 1, False)], sram_bits=4_096)
         assert made.recommended is None
-        assert tables.recommendation(made) == (
+        assert terminal_tables.recommendation(made) == (
             "Nothing fits: no point stays within 1.0% of the pruned float network (1.25% error on 250 validation "
             "images) and in 0.50 KiB of memory blocks. Nearest: p0 at 4 bits, which takes 3.00% error where at most "
             "2.25% is allowed and 0.61 KiB of memory blocks where there are 0.50."
         )
         assert made.nearest == made.choices[0]
         short = reported([(1, 1, 1, 1, 1, True)])
-        assert tables.recommendation(short).endswith("which takes more than the array or the technology has.")
+        assert terminal_tables.recommendation(short).endswith("which takes more than the array or the technology has.")
 
 
 def test_the_check_can_fail() -> None:
@@ -168,10 +169,10 @@ def test_the_check_can_fail() -> None:
         Choice(made_point(), 0.01, 900, cycles=100, energy_pj=5),
     )
     goal = Goal("small", "least memory", lambda p: p.memory_bits)
-    limits = (Limit(choosing.MEMORY, 1000, lambda p: p.memory_bits),)
+    limits = (Limit(recommend.MEMORY, 1000, lambda p: p.memory_bits),)
     assert min((a, b), key=goal.value) is a
     assert [good(x, (a, b), limits) for x in (a, b, None)] == [False, True, False]
-    assert not good(b, (a, b), (Limit(choosing.MEMORY, 800, lambda p: p.memory_bits),))
+    assert not good(b, (a, b), (Limit(recommend.MEMORY, 800, lambda p: p.memory_bits),))
     assert goal.best((a, b)) is b
 
 

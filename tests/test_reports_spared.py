@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commandline import espalier, reported
-from networks import Sketch
+from support.commandline import espalier, reported
+from support.networks import Sketch
 
 from accel.interchange import zoo
 from accel.network import Network

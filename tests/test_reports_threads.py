@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commandline import complaint, espalier
+from support.commandline import complaint, espalier
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch (extra train)")
 

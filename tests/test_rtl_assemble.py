@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from programs import PIXEL, program, programs
-from rtl_images import ARRAY, POINT, POOL, SIGNED, chain, conv, layer, point
+from support.programs import PIXEL, program, programs
+from support.rtl_images import ARRAY, POINT, POOL, SIGNED, chain, conv, layer, point
 
 from accel.array import MacArray
 from accel.network import INPUT, Window

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from programs import PIXEL, mac_layer, signal
-from rtl_images import ARRAY, POINT, POOL, SIGNED, chain, conv, layer, point
+from support.programs import PIXEL, mac_layer, signal
+from support.rtl_images import ARRAY, POINT, POOL, SIGNED, chain, conv, layer, point
 
 from accel.errors import EspalierError
 from accel.fixedpoint import Rounding

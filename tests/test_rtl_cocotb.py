@@ -12,8 +12,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from rtl_builds import Build, write
-from rtl_layers import ARRAY, probe
+from support.rtl_builds import Build, write
+from support.rtl_layers import ARRAY, probe
 
 from rtl.emit import COCOTB
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rtl_builds import WORD, Build, write
-from rtl_layers import ARRAY, probe
+from support.rtl_builds import WORD, Build, write
+from support.rtl_layers import ARRAY, probe
 
 from accel.errors import EspalierError
 from rtl import simulators

@@ -7,7 +7,7 @@ same for every receiver follows: each run equals the same numbers.
 """
 
 import pytest
-from rtl_proofs import ARRAY, STALLS, Proof, build, prove, tiny
+from support.rtl_proofs import ARRAY, STALLS, Proof, build, prove, tiny
 
 from accel.cost import total_cycles
 

@@ -9,9 +9,9 @@ import pytest
 from amaranth.hdl import Shape
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from programs import every_kind
-from rtl_builds import write
-from rtl_layers import random_job
+from support.programs import every_kind
+from support.rtl_builds import write
+from support.rtl_layers import random_job
 
 from accel.array import MacArray
 from accel.cost import Facts, Limits, estimate, total_cycles
@@ -20,7 +20,7 @@ from accel.demand import array_for
 from accel.interchange import zoo
 from accel.program import Program
 from accel.quantize import Widths, lower
-from reports import verdicts
+from reports.workflow import verdicts
 from rtl import simulators
 from rtl.assemble import signal_formats
 from rtl.emit import hardware

@@ -8,9 +8,9 @@ import pytest
 from rtl_mutants import ARRAY, Row, draw_jobs, record
 
 from accel.errors import EspalierError
-from reports import mutate
-from reports.mutate import Mutant, Verdict
-from reports.mutate_proof import equivalent
+from reports.maintain import mutants as mutate
+from reports.maintain.mutant_proofs import equivalent
+from reports.maintain.mutants import Mutant, Verdict
 from rtl import simulators
 from rtl.emit import emit
 

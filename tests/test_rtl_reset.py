@@ -8,15 +8,15 @@ import pytest
 from amaranth.hdl import ResetInserter, Signal
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
-from programs import program, signal
-from rtl_programs import ARRAY, images_of, mac
+from support.programs import program, signal
+from support.rtl_programs import ARRAY, images_of, mac
 
 from accel.cost import total_cycles
 from accel.network import INPUT, Window
 from accel.program import Program
 from rtl import simulate
-from rtl.accelerator import Accelerator
 from rtl.assemble import assemble
+from rtl.core.accelerator import Accelerator
 from rtl.layout import Layout, Target
 from sim import golden
 

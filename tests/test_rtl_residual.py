@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from networks import Sketch, images_for, residual
-from programs import PIXEL, program, signal
-from rtl_programs import ARRAY, SIGNED, SIZES, add, check, difference, images_of, mac
+from support.networks import Sketch, images_for, residual
+from support.programs import PIXEL, program, signal
+from support.rtl_programs import ARRAY, SIGNED, SIZES, add, check, difference, images_of, mac
 
 from accel.array import MacArray
 from accel.fixedpoint import Overflow
@@ -15,7 +15,7 @@ from accel.program import AddLayer, FlattenLayer, MaxPoolLayer, Program, Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
 from accel.signal import Signal
-from reports.pruning import prune
+from reports.workflow.prune import prune
 from rtl.simulate import simulate
 
 POINT = Window((1, 1))

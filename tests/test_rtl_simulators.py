@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rtl_builds import write
-from rtl_layers import ARRAY, probe
+from support.rtl_builds import write
+from support.rtl_layers import ARRAY, probe
 
 from rtl import simulators
 

@@ -4,9 +4,9 @@ import shutil
 
 import numpy as np
 import pytest
-from rtl_builds import WORD, Build, write
-from rtl_coverage import Coverage
-from rtl_layers import ARRAY, PACKED, probe, random_job
+from support.rtl_builds import WORD, Build, write
+from support.rtl_coverage import Coverage
+from support.rtl_layers import ARRAY, PACKED, probe, random_job
 
 from rtl import simulators
 from rtl.emit import Job

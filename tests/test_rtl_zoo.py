@@ -10,11 +10,12 @@ import time
 
 import numpy as np
 import pytest
-from rtl_builds import Build, write
+from support.rtl_builds import Build, write
 
 from accel.array import MacArray
 from accel.cost.cycles import total_cycles
-from accel.interchange import datasets, zoo
+from accel.interchange import zoo
+from accel.interchange.data import datasets
 from accel.quantize import Widths, lower
 from rtl import simulators
 from rtl.emit import Job

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from narrow_sums import (
+from support.narrow_sums import (
     MODES,
     SAT,
     WRAP,
@@ -19,11 +19,12 @@ from narrow_sums import (
     pixels,
     scores,
 )
-from programs import CASES, PIXEL, Codes, batches, mac_layer, program, programs
+from support.programs import CASES, PIXEL, Codes, batches, mac_layer, program, programs
 from test_equivalence import assert_equivalent, assert_same_codes, difference, engine_tensors, inherited
 
 from accel.fixedpoint import Overflow
-from accel.interchange import datasets, zoo
+from accel.interchange import zoo
+from accel.interchange.data import datasets
 from accel.network import INPUT, Window
 from accel.program import Program
 from accel.quantize import Widths, lower, narrowed

@@ -6,8 +6,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from narrow_sums import FLAT, SAT, WRAP, each_kind, each_mode, each_pattern, fully_connected, one_layer, pixels, scores
-from programs import PIXEL, every_kind, mac_layer, program, signal
+from support.narrow_sums import (
+    FLAT,
+    SAT,
+    WRAP,
+    each_kind,
+    each_mode,
+    each_pattern,
+    fully_connected,
+    one_layer,
+    pixels,
+    scores,
+)
+from support.programs import PIXEL, every_kind, mac_layer, program, signal
 from test_equivalence import assert_equivalent, assert_same_codes, difference, engine_tensors
 
 from accel.array import MacArray

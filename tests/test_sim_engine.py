@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from programs import PIXEL, Codes, every_kind, mac_layer, program, signal
+from support.programs import PIXEL, Codes, every_kind, mac_layer, program, signal
 
 from accel.errors import EspalierError
 from accel.network import INPUT, Window

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from programs import Codes, batches, every_kind, mac_layer, program, programs, signal
-from reference_fixedpoint import assign
+from support.programs import Codes, batches, every_kind, mac_layer, program, programs, signal
+from support.reference_fixedpoint import assign
 
 from accel.errors import EspalierError
 from accel.fixedpoint import Overflow, Rounding

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commandline import ROOT, Outcome, environment
+from support.commandline import ROOT, Outcome, environment
 
-from accel.interchange import datasets, zoo
+from accel.interchange import zoo
+from accel.interchange.data import datasets
 from accel.quantize import Widths, lower
 from sim.engine import compile_program
 
@@ -157,7 +158,7 @@ def test_a_command_that_compiles(installed: Path) -> None:
 def test_plain_python(installed: Path) -> None:
     """With NUMBA_DISABLE_JIT=1 a small network runs in Python, to the same codes as compiled."""
     code = (
-        "import numpy as np; from accel.program import Program; from accel.interchange import datasets\n"
+        "import numpy as np; from accel.program import Program; from accel.interchange.data import datasets\n"
         "from sim.engine import compile_program\n"
         "program = Program.load('p.espalier'); images = datasets.load('digits', 'test').take(2)\n"
         "result = compile_program(program).run(images.codes(program.input_signal), 1)\n"

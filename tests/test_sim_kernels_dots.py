@@ -8,10 +8,10 @@ import pytest
 from numba import njit
 
 from sim.instructions import KERNELS, available
-from sim.kernels import dots, finishing, roof
+from sim.kernels import dots, requantize_lines, roof
 from sim.kernels.dots import LANES, LINE_BYTES, ROWS, RUN, RUNS, SHAPES
-from sim.lists import word_codes
-from sim.storage import aligned
+from sim.packed.tensors import aligned
+from sim.packed.word_lists import word_codes
 
 KINDS = [(name, rows, paired) for name in available() for rows in ROWS for paired in (False, True)]
 every_kind = pytest.mark.parametrize(("name", "rows", "paired"), KINDS)
@@ -39,9 +39,9 @@ def sum_once(kernel, x, run, pitch, places, weights, bias, out):  # type: ignore
 def finish_once(kernel, pooled, sums, constants, shift, out):  # type: ignore[no-untyped-def]
     """Write one line."""
     if pooled:
-        finishing.finish_pooled(kernel, sums.ctypes.data, constants.ctypes.data, shift, out.ctypes.data)
+        requantize_lines.finish_pooled(kernel, sums.ctypes.data, constants.ctypes.data, shift, out.ctypes.data)
     else:
-        finishing.finish_line(kernel, sums.ctypes.data, constants.ctypes.data, shift, out.ctypes.data)
+        requantize_lines.finish_line(kernel, sums.ctypes.data, constants.ctypes.data, shift, out.ctypes.data)
 
 
 def run_kernel(name: str, x: Any, places: Any, weights: Any, bias: Any, paired: bool) -> Any:

@@ -2,14 +2,14 @@
 
 from accel.cost.counts import Counts, LayerCost, ProgramCost, cost_of
 from accel.cost.cycles import START_CYCLES, LayerCycles, cycles_of, total_cycles
-from accel.cost.encodings import Storage, break_even, break_even_table, layer_storages, storages
+from accel.cost.design import Estimate, LayerEstimate, Limits, Roofline
 from accel.cost.energy import Energy
-from accel.cost.estimate import Estimate, LayerEstimate, Limits, Roofline
-from accel.cost.estimating import estimate, estimate_of, image_load_cycles
-from accel.cost.facts import Facts
+from accel.cost.estimate import estimate, estimate_of, image_load_cycles
+from accel.cost.invariants import Facts
 from accel.cost.macros import Memory, PlacedMemory, place
 from accel.cost.shortage import Resource, Shortage, StrangeStride
 from accel.cost.signals import SignalPlan, live_signals, peak_signals, signal_plans
+from accel.cost.storage import Storage, break_even, break_even_table, layer_storages, storages
 from accel.cost.technology import Technology, load_technology, technology_names
 
 __all__ = [

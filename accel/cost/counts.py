@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from accel.cost.encodings import stored_index_bits
 from accel.cost.signals import peak_signals
+from accel.cost.storage import stored_index_bits
 from accel.program import AddLayer, AvgPoolLayer, MacLayer, Program, ProgramLayer
 from accel.sparsity import parse_pattern
 

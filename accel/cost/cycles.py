@@ -13,7 +13,7 @@ and a layer that ends when its last row is back in memory takes ::
 
 with LAYER_CYCLES for reading the layer's words and its first entry, and for the pipeline from there to the memory. The
 final layer ends when its last row is taken from the output stream: codes leave where others are written, raw
-accumulators earlier. `tests/test_rtl_accelerator.py` holds the hardware to this formula without a tolerance.
+accumulators earlier. `tests/test_rtl_core_accelerator.py` holds the hardware to this formula without a tolerance.
 """
 
 import math

@@ -1,304 +1,150 @@
-"""What an estimate says: memory in blocks, cycles with stalls, energy, shortages. `accel.cost.estimating` makes it.
+"""From a Program, an array and a technology to an estimate.
 
-What is exact: counts, stored bits, the memories (those of the generated hardware, bit for bit) and their blocks, and
-cycles without stalls (the hardware takes as many). What is modelled: weights that are streamed, and their stalls
-(`accel.cost.schedule`). What is estimated from published tables: energy and area, `accel.cost.energy`.
+The memories are those of the array, which `espalier rtl` builds; `accel.demand.array_for` makes them as large as the
+Program needs. All weights stay on the chip, as in the generated hardware; where the limits ask for it they are streamed
+through two buffers, which is a model of the costs alone.
 """
 
-import math
-from dataclasses import dataclass
-from functools import cached_property
+import os
+
+import numpy as np
 
 from accel.array import MacArray
 from accel.cost.counts import LayerCost
-from accel.cost.cycles import START_CYCLES
-from accel.cost.energy import Energy, area_mm2, multipliers_of
-from accel.cost.macros import PlacedMemory, shortages
-from accel.cost.shortage import Resource, Shortage, StrangeStride
-from accel.cost.technology import Technology
+from accel.cost.design import CLOCK_HZ, RESIDENT, STREAMED, Estimate, LayerEstimate, Limits
+from accel.cost.energy import Energy, Events, access_joules, energy_of
+from accel.cost.invariants import Facts
+from accel.cost.macros import PlacedMemory, place
+from accel.cost.stalls import LayerSchedule, load_cycles, unit_stalls
+from accel.cost.technology import DEFAULT, Technology, load_technology
 from accel.errors import EspalierError
+from accel.network import INPUT
+from accel.program import Program
+from accel.words import Words
 
-CLOCK_HZ = 100e6
-RESIDENT, STREAMED = "resident", "streamed"
+BUFFERS = 2  # of weights that are streamed: one loads while the other is read
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What a design has to live with.
-
-    Parameters
-    ----------
-    clock_hz : float
-    dram_bytes_per_s : float or None
-        None: there is no DRAM that weights could come from.
-    sram_bits : int or None
-        Of memory blocks in all; None: as many as the technology has.
-    stream : bool
-        Weights come from DRAM, layer group by layer group: a model, which the generated hardware does not follow.
+def estimate(
+    program: Program,
+    array: MacArray,
+    technology: str | os.PathLike[str] | Technology = DEFAULT,
+    clock_hz: float = CLOCK_HZ,
+    dram_bytes_per_s: float | None = None,
+    sram_bits: int | None = None,
+) -> Estimate:
+    """Return what a Program costs on an array; `estimate_of` costs many.
 
     Raises
     ------
     EspalierError
-        A number is not positive, or there is no DRAM to stream from.
+        The technology is unknown, a number is not positive, or the array's words or memories are too small.
     """
-
-    clock_hz: float = CLOCK_HZ
-    dram_bytes_per_s: float | None = None
-    sram_bits: int | None = None
-    stream: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("clock_hz", "dram_bytes_per_s", "sram_bits"):
-            value = getattr(self, name)
-            if value is not None and not (math.isfinite(value) and value > 0):
-                raise EspalierError(f"{name} must be a positive number, got {value}")
-        if self.stream and self.dram_bytes_per_s is None:
-            raise EspalierError("weights can be streamed only from a DRAM of a given bandwidth")
+    known = technology if isinstance(technology, Technology) else load_technology(technology)
+    facts = Facts(program)
+    limits = Limits(clock_hz=clock_hz, dram_bytes_per_s=dram_bytes_per_s, sram_bits=sram_bits)
+    return estimate_of(facts, facts.words, array, known, limits)
 
 
-@dataclass(frozen=True, kw_only=True)
-class LayerEstimate:
-    """One layer that takes time.
+def estimate_of(facts: Facts, words: Words, array: MacArray, technology: Technology, limits: Limits) -> Estimate:
+    """Return what the Program of `facts` costs at the word lengths `words`: `facts.words`, or those scaled.
 
-    Parameters
-    ----------
-    kind : str
-        mac, add, avg-pool, max-pool or relu.
-    cost : LayerCost
-        Exact counts, and its words.
-    compute_cycles, drain_cycles, fill_cycles, stall_cycles : int
-        Steps of the array; waiting for rows to drain; the pipeline; waiting for weights from DRAM.
-    lanes : int
-        Multiply-accumulates that the array could do in a cycle.
-    held_bits : int
-        Of all tensors that the signal memory holds while the layer runs.
-    control_bits : int
-        Of its entries, its taps and its word of layers, but for the shift, which counts as requantisation.
-    filling_bits : int
-        Of its words of weights and constants: lanes that keep nothing, and what extends a narrower number.
-    dram_bits : int
-        For one image.
-    energy : Energy or None
-        An estimate; None where the technology says nothing.
+    Raises
+    ------
+    EspalierError
+        The array's words are too narrow, or its memories too small.
     """
-
-    kind: str
-    cost: LayerCost
-    compute_cycles: int
-    drain_cycles: int
-    fill_cycles: int
-    stall_cycles: int
-    lanes: int
-    held_bits: int
-    control_bits: int
-    filling_bits: int
-    dram_bits: int
-    energy: Energy | None
-
-    @property
-    def name(self) -> str:
-        """The layer's name."""
-        return self.cost.name
-
-    @property
-    def cycles(self) -> int:
-        """All of them."""
-        return self.compute_cycles + self.drain_cycles + self.fill_cycles + self.stall_cycles
-
-    @property
-    def utilization(self) -> float:
-        """Useful multiply-accumulates / (lanes x cycles), 0..1."""
-        return self.cost.counts.macs / (self.lanes * self.cycles)
-
-    @property
-    def macs_per_dram_byte(self) -> float | None:
-        """Useful multiply-accumulates for each byte from or to DRAM; None where there is no traffic."""
-        return self.cost.counts.macs / (self.dram_bits / 8) if self.dram_bits else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Roofline:
-    """The roofs over a design, in multiply-accumulates a second (Williams et al., CACM 2009).
-
-    `bandwidth_macs_per_s` is the intensity times the bandwidth; None where no bandwidth is given.
-    """
-
-    peak_macs_per_s: float
-    macs_per_dram_byte: float
-    bandwidth_macs_per_s: float | None
-    attained_macs_per_s: float
-
-    @property
-    def bound(self) -> str:
-        """Which roof is lower: compute or bandwidth."""
-        lower = self.bandwidth_macs_per_s is not None and self.bandwidth_macs_per_s < self.peak_macs_per_s
-        return "bandwidth" if lower else "compute"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """What a Program costs on an array in a technology.
-
-    Parameters
-    ----------
-    network, pattern : str
-    array : MacArray
-    technology : Technology
-    limits : Limits
-    weights : "resident" or "streamed"
-    layers : tuple of LayerEstimate
-        Those that take time, in running order.
-    memories : tuple of PlacedMemory
-    stored_bits : int
-        `ProgramCost.memory_bits`: the Program's parameters and live signals, without array or blocks.
-    exact : bool
-        Whether the word lengths are a Program's own (`Words.exact`).
-    dram_bits : int
-        For one image: weights that are streamed, the image, the scores.
-    load_cycles : int
-        Until the image is in the signal memory, before the array starts.
-    strange_strides : tuple of StrangeStride
-        Layers that the hardware does not step to, whatever room there is.
-    """
-
-    network: str
-    pattern: str
-    array: MacArray
-    technology: Technology
-    limits: Limits
-    weights: str
-    layers: tuple[LayerEstimate, ...]
-    memories: tuple[PlacedMemory, ...]
-    stored_bits: int
-    exact: bool
-    dram_bits: int
-    load_cycles: int
-    strange_strides: tuple[StrangeStride, ...] = ()
-
-    @property
-    def compute_cycles(self) -> int:
-        """Steps of the array."""
-        return sum(layer.compute_cycles for layer in self.layers)
-
-    @property
-    def drain_cycles(self) -> int:
-        """Waiting for rows to drain."""
-        return sum(layer.drain_cycles for layer in self.layers)
-
-    @property
-    def fill_cycles(self) -> int:
-        """The pipeline, the start of the image included."""
-        return START_CYCLES + sum(layer.fill_cycles for layer in self.layers)
-
-    @property
-    def stall_cycles(self) -> int:
-        """Waiting for weights from DRAM."""
-        return sum(layer.stall_cycles for layer in self.layers)
-
-    @property
-    def cycles(self) -> int:
-        """Of one image, from start to the last row; `total_cycles` and the stalls."""
-        return self.compute_cycles + self.drain_cycles + self.fill_cycles + self.stall_cycles
-
-    @property
-    def seconds(self) -> float:
-        """For one image, its load included: the array takes words while it is idle alone."""
-        return (self.load_cycles + self.cycles) / self.limits.clock_hz
-
-    @property
-    def clock_reached(self) -> bool | None:
-        """Whether the array is known to run at the clock; None where nothing is known of the technology's."""
-        return self.technology.reaches(self.limits.clock_hz)
-
-    @property
-    def images_per_s(self) -> float:
-        """One after another."""
-        return 1 / self.seconds
-
-    @property
-    def macs(self) -> int:
-        """Useful multiply-accumulates of one image."""
-        return sum(layer.cost.counts.macs for layer in self.layers)
-
-    @property
-    def utilization(self) -> float:
-        """Useful multiply-accumulates / (lanes x cycles), 0..1."""
-        return self.macs / (self.array.macs_per_cycle * self.cycles)
-
-    @property
-    def built_bits(self) -> int:
-        """Bits of all memories as they are built, before blocks of the technology are counted."""
-        return sum(memory.bits for memory in self.memories)
-
-    @property
-    def memory_bits(self) -> int:
-        """Bits of all memory blocks."""
-        return sum(memory.macro_bits for memory in self.memories)
-
-    @property
-    def payload_bits(self) -> int:
-        """What of the Program lies in them at the peak; without the filling of edge blocks, which no lane needs."""
-        return sum(memory.payload_bits for memory in self.memories)
-
-    @property
-    def waste_bits(self) -> int:
-        """The rest: lanes that keep nothing, words that are extended, ends of blocks."""
-        return self.memory_bits - self.payload_bits
-
-    @property
-    def multipliers(self) -> int:
-        """Hardware multipliers."""
-        return multipliers_of(self.array)
-
-    @property
-    def energy(self) -> Energy | None:
-        """Of one image, which comes from DRAM; an estimate. None where the technology says nothing of energy."""
-        table = self.technology.energy
-        if table is None:
-            return None
-        borders = self.dram_bits - sum(layer.dram_bits for layer in self.layers)
-        return sum((x.energy for x in self.layers if x.energy), Energy(dram_joules=borders * table.dram * 1e-12))
-
-    @property
-    def area_mm2(self) -> float | None:
-        """Of lanes and memories; an estimate. None where the technology says nothing of area."""
-        return area_mm2(self.technology.area, self.array, self.memory_bits) if self.technology.area else None
-
-    @property
-    def roofline(self) -> Roofline:
-        """Peak and bandwidth against what is attained."""
-        intensity, bandwidth = self.macs / (self.dram_bits / 8), self.limits.dram_bytes_per_s
-        peak = self.array.macs_per_cycle * self.limits.clock_hz
-        return Roofline(
-            peak_macs_per_s=peak,
-            macs_per_dram_byte=intensity,
-            bandwidth_macs_per_s=intensity * bandwidth if bandwidth else None,
-            attained_macs_per_s=self.macs / self.seconds,
+    problem = words.problem(array)
+    if problem:
+        raise EspalierError(f"{facts.program.name} does not run on this array: {problem}")
+    facts.demand(array.output_lanes, array.pixel_lanes, array.weight_bits).check(array)
+    streamed, costs = limits.stream, facts.costs(words)
+    rows = facts.timed(costs, array)
+    memories = place(facts.memories(array, words, costs, BUFFERS if streamed else 0), technology)
+    traffic, waits = _streaming(rows, array, limits) if streamed else ([0] * len(rows), [0] * len(rows))
+    energies = _energies(facts, words, rows, array, technology, memories, traffic)
+    held, controls = facts.held_bits(words), facts.control_bits(array, rows)
+    layers = tuple(
+        LayerEstimate(
+            kind=x.kind,
+            cost=cost,
+            compute_cycles=x.compute_cycles,
+            drain_cycles=x.drain_cycles,
+            fill_cycles=x.fill_cycles,
+            stall_cycles=wait,
+            lanes=x.lanes,
+            held_bits=held[x.name],
+            control_bits=control,
+            filling_bits=facts.filling_bits(x, cost, array),
+            dram_bits=bits,
+            energy=energy,
         )
+        for (x, cost), wait, control, bits, energy in zip(rows, waits, controls, traffic, energies, strict=True)
+    )
+    program = facts.program
+    borders = facts.input_bits + facts.tensor_words[program.output] * words.signals[program.output]
+    return Estimate(
+        network=program.name,
+        pattern=program.pattern,
+        array=array,
+        technology=technology,
+        limits=limits,
+        weights=STREAMED if streamed else RESIDENT,
+        layers=layers,
+        memories=memories,
+        stored_bits=sum(cost.counts.parameter_memory_bits for cost in costs) + facts.signal_bits(words),
+        exact=words.exact,
+        dram_bits=borders + sum(traffic),
+        load_cycles=image_load_cycles(facts, limits),
+        strange_strides=facts.strange_strides,
+    )
 
-    @property
-    def streamed(self) -> bool:
-        """Whether weights come from DRAM, which the generated hardware cannot: it holds all of them."""
-        return self.weights == STREAMED
 
-    @cached_property
-    def shortages(self) -> tuple[Shortage, ...]:
-        """What there is too little of: kinds of blocks, multipliers, the memory that was given."""
-        found = shortages(self.memories, self.technology)
-        for resource, needed, available in (
-            (Resource.MULTIPLIERS, self.multipliers, self.technology.multipliers),
-            (Resource.MEMORY, self.memory_bits, self.limits.sram_bits),
-        ):
-            if available is not None and needed > available:
-                found.append(Shortage(resource=resource, needed=needed, available=available))
-        return tuple(found)
+def _streaming(
+    rows: list[tuple[LayerSchedule, LayerCost]], array: MacArray, limits: Limits
+) -> tuple[list[int], list[int]]:
+    """Return the bits of weights that come from DRAM for each layer, and the cycles that it waits for them."""
+    assert limits.dram_bytes_per_s is not None, "`Limits` streams from a DRAM alone"
+    loads = [x.units * array.output_lanes * cost.weight_bits for x, cost in rows]
+    cycles = [load_cycles(bits, limits.dram_bytes_per_s, limits.clock_hz) for bits in loads]
+    return [int(bits.sum()) for bits in loads], unit_stalls([x for x, _ in rows], cycles, BUFFERS)
 
-    @property
-    def runs(self) -> bool:
-        """Whether the generated hardware runs it, whatever room there is."""
-        return not (self.strange_strides or self.streamed)
 
-    @property
-    def fits(self) -> bool:
-        """Whether the array runs it and there is enough of everything."""
-        return self.runs and not self.shortages
+def image_load_cycles(facts: Facts, limits: Limits) -> int:
+    """Return the cycles in which an image is loaded: a word a cycle, or as fast as the DRAM gives them."""
+    words = facts.tensor_words[INPUT]
+    if limits.dram_bytes_per_s is None:
+        return words
+    return max(words, int(load_cycles(np.array(facts.input_bits), limits.dram_bytes_per_s, limits.clock_hz)))
+
+
+def _energies(
+    facts: Facts,
+    words: Words,
+    rows: list[tuple[LayerSchedule, LayerCost]],
+    array: MacArray,
+    technology: Technology,
+    memories: tuple[PlacedMemory, ...],
+    traffic: list[int],
+) -> list[Energy | None]:
+    table = technology.energy
+    if table is None:
+        return [None] * len(rows)
+    accesses = access_joules(table, {memory.name: memory for memory in memories})
+    energies: list[Energy | None] = []
+    demand = facts.demand(array.output_lanes, array.pixel_lanes, array.weight_bits)
+    for (x, cost), taken, bits in zip(rows, demand.layers, traffic, strict=True):
+        entries = taken.reads * (x.tiles // max(1, x.units.size))
+        events = Events(
+            macs=x.macs,
+            steps=x.compute_cycles,
+            output_words=facts.tensor_words[x.name],
+            entries=entries,
+            dram_bits=bits,
+        )
+        mac = 0.0
+        if x.macs:
+            read = max(words.signals[source] for source in words.sources[x.name])
+            mac = table.mac_joules(cost.weight_bits, read, cost.accumulator_bits)
+        energies.append(energy_of(events, table, mac, accesses, array))
+    return energies

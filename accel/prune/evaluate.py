@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from accel.errors import EspalierError
 from accel.network import INPUT, Add, Array, BatchNorm, Clip, Flatten, Layer, Network, ReLU, Weighted
-from accel.prune import forward
-from accel.prune.narrow import kept_maps, map_flags, tensor_groups
+from accel.prune import float_batch
+from accel.prune.remove_maps import kept_maps, map_flags, tensor_groups
 from accel.sparsity import FeatureMap, LayerMask, Mask
 
 Labels = NDArray[np.integer]
@@ -179,7 +179,7 @@ class _Split:
             lowered = {}
             for layer in self.behind:
                 if isinstance(layer, Weighted) and layer.inputs[0] in self.frontier:
-                    matrix = forward.lower(layer, values[layer.inputs[0]])
+                    matrix = float_batch.lower(layer, values[layer.inputs[0]])
                     left -= matrix.nbytes
                     if left >= 0:
                         lowered[layer.name] = matrix
@@ -204,13 +204,15 @@ class _Split:
         rows = kept.get(layer.name, _WHOLE)
         if not isinstance(layer, Weighted):
             inputs = [values[source] for source in layer.inputs]
-            values[layer.name] = forward.apply(layer, inputs, rows, layer.name in self.overwritable)
+            values[layer.name] = float_batch.apply(layer, inputs, rows, layer.name in self.overwritable)
             return
         weight = weights[layer.name] if layer.name in weights else layer.weight.reshape(layer.lowered_shape)
         weight = weight[rows][:, kept.get(layer.inputs[0], _WHOLE)]
-        matrix = lowered[layer.name] if layer.name in lowered else forward.lower(layer, values[layer.inputs[0]])
+        matrix = lowered[layer.name] if layer.name in lowered else float_batch.lower(layer, values[layer.inputs[0]])
         flat = weight.reshape(len(weight), -1)
-        values[layer.name] = forward.multiply(layer, flat, layer.bias[rows], matrix, self.network.shapes[layer.name])
+        values[layer.name] = float_batch.multiply(
+            layer, flat, layer.bias[rows], matrix, self.network.shapes[layer.name]
+        )
 
     def _bytes_of_an_image(self) -> int:
         """Return the size of the largest matrix that one image is lowered to, with what comes out of it."""

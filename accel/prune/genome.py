@@ -7,7 +7,7 @@ import numpy as np
 from accel.errors import EspalierError
 from accel.network import Weighted
 from accel.prune.locus import Gene, Locus, Magnitudes, RunLocus, UnitLocus
-from accel.prune.narrow import map_groups
+from accel.prune.remove_maps import map_groups
 from accel.prune.space import Ratio, Space
 from accel.prune.strides import KernelStridedLocus, StridedLocus
 from accel.sparsity import FeatureMap, KernelStrided, LayerMask, Mask, NOfM, Pattern, Strided

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from accel.errors import EspalierError
 from accel.network import Conv2d, Linear, Network, Weighted
 from accel.pattern import Pattern
-from accel.prune.narrow import map_groups
+from accel.prune.remove_maps import map_groups
 from accel.sparsity import Dense, FeatureMap, LayerMask, parse_pattern
 
 Ratio = float | Mapping[str, float]

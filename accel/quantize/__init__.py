@@ -1,16 +1,16 @@
 """Step sizes, word lengths, and lowering a network to a Program."""
 
 from accel.progress import Progress
-from accel.quantize.accumulators import narrowed
 from accel.quantize.allocate import Allocation, allocate
 from accel.quantize.calibration import Calibration
+from accel.quantize.fit_step import alternating_step, clip_step, l2_step, power_of_two_step, quantization_error
 from accel.quantize.formats import FOUND, Formats
-from accel.quantize.groups import Group, bits_of, groups_of, widths_with
 from accel.quantize.lower import lower, lower_calibrated
-from accel.quantize.rules import RULES, Steps
-from accel.quantize.search import FACTORS, POWERS, search_steps, steps_of
+from accel.quantize.narrow_accumulators import narrowed
+from accel.quantize.operands import Group, bits_of, groups_of, widths_with
+from accel.quantize.search_steps import FACTORS, POWERS, search_steps, steps_of
 from accel.quantize.sensitivity import HIGH_BITS, Sensitivity, highest_bits, sensitivity
-from accel.quantize.steps import alternating_step, clip_step, l2_step, power_of_two_step, quantization_error
+from accel.quantize.steps import RULES, Steps
 from accel.quantize.widths import Widths
 
 __all__ = [

@@ -15,9 +15,9 @@ from functools import cache
 from accel.budget import Judge, Spent
 from accel.errors import EspalierError
 from accel.progress import Listener
-from accel.quantize.groups import Group, bits_of, widths_with
-from accel.quantize.moves import Bits, Prediction, greedy_path, neighbors
+from accel.quantize.operands import Group, bits_of, widths_with
 from accel.quantize.sensitivity import Sensitivity, sensitivity
+from accel.quantize.width_moves import Bits, Prediction, greedy_path, neighbors
 from accel.quantize.widths import Widths
 
 Rank = tuple[float, float, float]

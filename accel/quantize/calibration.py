@@ -12,8 +12,8 @@ from accel.fixedpoint import FixedFormat
 from accel.network import INPUT, Array, Clip, Flatten, MaxPool, Network, ReLU, Weighted
 from accel.program import MacLayer
 from accel.pruned import PrunedNetwork
-from accel.quantize.groups import Group, groups_of
-from accel.quantize.rules import L2, Steps
+from accel.quantize.operands import Group, groups_of
+from accel.quantize.steps import L2, Steps
 from accel.signal import MULTIPLIER_BITS
 
 Floats = NDArray[np.float64]

@@ -14,7 +14,7 @@ from accel.fixedpoint import FixedFormat
 from accel.network import INPUT
 from accel.program import WORD_BITS
 from accel.pruned import PrunedNetwork
-from accel.quantize.groups import groups_of
+from accel.quantize.operands import groups_of
 from accel.quantize.widths import Widths
 from accel.signal import Signal
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from accel import encoding
 from accel.errors import EspalierError
 from accel.fixedpoint import SATURATING, FixedFormat, Overflow, Rounding
-from accel.grouped import across_groups
+from accel.grouped_convolution import across_groups
 from accel.network import (
     INPUT,
     Add,
@@ -43,7 +43,7 @@ from accel.program import (
 from accel.pruned import PrunedNetwork
 from accel.quantize.calibration import Calibration
 from accel.quantize.formats import FOUND, Formats, step_of
-from accel.quantize.rules import L2, Steps
+from accel.quantize.steps import L2, Steps
 from accel.quantize.widths import Widths
 from accel.signal import (
     MULTIPLIER_BITS,

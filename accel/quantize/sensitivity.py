@@ -11,7 +11,7 @@ from accel.budget import Judge
 from accel.errors import EspalierError
 from accel.program import Program
 from accel.progress import Listener
-from accel.quantize.groups import Group, widths_with
+from accel.quantize.operands import Group, widths_with
 from accel.quantize.widths import Widths
 
 HIGH_BITS = 16

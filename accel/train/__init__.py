@@ -10,10 +10,10 @@ except ImportError as error:
 from accel.train.emulate import emulate
 from accel.train.fit import Progress, error_rate, fit
 from accel.train.initialize import initialize
+from accel.train.learned_steps import StepRule
 from accel.train.module import NetworkModule, to_module, to_network
 from accel.train.quantized import QuantizedModule, Retrained, retrain_quantized
 from accel.train.recipe import Recipe
-from accel.train.steps import StepRule
 
 __all__ = [
     "NetworkModule",

@@ -14,7 +14,7 @@ from accel.errors import EspalierError
 from accel.network import BatchNorm, Network
 from accel.pruned import Groups, PrunedNetwork
 from accel.train.checkpoint import Checkpoint, fingerprint
-from accel.train.grouped import Grouped
+from accel.train.group_lasso import Grouped
 from accel.train.module import NetworkModule, to_module, to_network
 from accel.train.recipe import Recipe
 from accel.train.samples import Images, Labels, Samples, pick_device

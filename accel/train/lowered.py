@@ -3,7 +3,7 @@
 import numpy as np
 
 from accel.errors import EspalierError
-from accel.grouped import spread_weights
+from accel.grouped_convolution import spread_weights
 from accel.network import (
     Add,
     AvgPool,

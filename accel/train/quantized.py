@@ -15,19 +15,19 @@ from torch import Tensor
 from accel import archive
 from accel.errors import EspalierError
 from accel.fixedpoint import SATURATING
-from accel.grouped import group_weights
+from accel.grouped_convolution import group_weights
 from accel.network import INPUT, Clip, Network
 from accel.program import KIND, ClipLayer, ConcatLayer, MacLayer, Program
 from accel.pruned import PrunedNetwork
 from accel.signal import nearest_steps
 from accel.train.checkpoint import Checkpoint, Fingerprint, fingerprint
 from accel.train.fit import Listener, Run
+from accel.train.learned_steps import SPREAD, LayerSteps, StepRule
 from accel.train.lowered import check_lowered
 from accel.train.module import NetworkModule, to_network
 from accel.train.quantizer import Levels, quantize
 from accel.train.recipe import Recipe
 from accel.train.samples import Images, Labels, pick_device
-from accel.train.steps import SPREAD, LayerSteps, StepRule
 from accel.train.walk import Accumulating, activations, bounded, origins, scores
 
 FindStep = Callable[[NDArray[np.float32], int, int], float]

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.bench.results import DENSE, ENGINE, RIVAL, NetworkResult, Results
-from reports.drawing import COLORS, one_legend
+from reports.shared.drawing import COLORS, one_legend
 
 PARTS = ("lowering", "dots", "finishing", "call")
 NAMES = {

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.interchange.architectures import ARCHITECTURES
+from accel.interchange.zoo.architectures import ARCHITECTURES
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
-from reports.pruning import prune
+from reports.workflow.prune import prune
 
 NETWORKS = ("lenet5", "cifar-quick", "cnn-small")
 CALIBRATION_IMAGES = 16

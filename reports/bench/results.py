@@ -9,7 +9,7 @@ from typing import Any
 
 from accel.records import record_of
 from reports.bench.networks import DENSE_TARGETS, PRUNED_TARGETS, PRUNINGS
-from reports.versioned import Kind
+from reports.shared.schema import Kind
 
 KIND = Kind("espalier-bench", 2, "the results of espalier bench")
 ENGINE, RIVAL, DENSE = "espalier", "onnxruntime", "dense"

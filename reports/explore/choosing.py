@@ -1,9 +1,9 @@
-"""What is wanted of a design beyond its limits, and what the cost of one is told in; `reports.choosing` chooses."""
+"""What is wanted of a design beyond its limits, and what one costs; `reports.workflow.recommend` chooses."""
 
 from dataclasses import dataclass
 
-from reports.choosing import SMALL, Goal
 from reports.explore.points import Point
+from reports.workflow.recommend import SMALL, Goal
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter
 
-from reports import choosing
-from reports.drawing import look, rendered
 from reports.explore.points import Point
 from reports.explore.results import Results
-from reports.study import percent
+from reports.shared.drawing import look, rendered
+from reports.shared.words import percent
+from reports.workflow import recommend
 
 STAR: Any = {"marker": "*", "markersize": 15, "color": "#E8C547", "markeredgecolor": "black", "zorder": 5}
 LIMIT: Any = {"color": "#D55E00", "linestyle": "--", "linewidth": 1}
@@ -30,7 +30,7 @@ def pareto(results: Results) -> Figure:
     pattern_of = {row.name: row.pattern for row in results.versions}
     floor = _floor(results)
     fast = [p for p in results.front if p.error_rate <= results.budget.error_rate + 1e-12]
-    able = choosing.within(results.buildable, results.limits[:1]) or results.buildable
+    able = recommend.within(results.buildable, results.limits[:1]) or results.buildable
     for axes, cloud, front, height in (
         (left, results.buildable, results.front, lambda p: 100 * max(p.error_rate, floor)),
         (right, able, fast, lambda p: p.cycles),
@@ -165,7 +165,7 @@ def render(results: Results) -> dict[str, bytes]:
 
 def _shown(results: Results) -> Point:
     """Return the design that the figures are about: the recommended one, or that which comes nearest."""
-    return results.recommended or choosing.nearest(results.points, results.limits)
+    return results.recommended or recommend.nearest(results.points, results.limits)
 
 
 def _floor(results: Results) -> float:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from reports import choosing
-from reports.explore import words
+from reports.explore import answer
 from reports.explore.points import Point
 from reports.explore.results import Results
-from reports.tables import kib
-from reports.template import filled
+from reports.shared.template import filled
+from reports.shared.words import kib
+from reports.workflow import recommend
 
 STEPS = 12  # rows of the table of memory
 
@@ -29,8 +29,8 @@ def contents(results: Results) -> dict[str, Any]:
     """Return what the template shows beside the figures."""
     chosen = results.recommended
     return {
-        "answer": words.answer(results),
-        "limits": [text for name, text in words.limits_in_words(results).items()],
+        "answer": answer.answer(results),
+        "limits": [text for name, text in answer.limits_in_words(results).items()],
         "best": chosen,
         "patterns": [_pattern(results, name, point) for name, point in results.best_by_version().items()],
         "lanes": list(results.best_by_lanes().items()),
@@ -40,9 +40,9 @@ def contents(results: Results) -> dict[str, Any]:
         "left_out": [row for row in results.versions if row.left_out],
         "estimate": results.verified.estimate if results.verified else None,
         "kib": kib,
-        "percent": words.percent,
-        "design": words.design,
-        "names": choosing,
+        "percent": answer.percent,
+        "design": answer.design,
+        "names": recommend,
     }
 
 
@@ -61,7 +61,7 @@ def _pattern(results: Results, name: str, best: Point | None) -> dict[str, Any]:
     return {
         "row": row,
         "point": best,
-        "instead": ", ".join(words.needs(results, x) for x in short),
-        "near": words.design(near),
-        "overhead": words.overhead(row, near.weight_bits),
+        "instead": ", ".join(answer.needs(results, x) for x in short),
+        "near": answer.design(near),
+        "overhead": answer.overhead(row, near.weight_bits),
     }

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from accel.cost import Estimate, Facts, Limits, Technology, estimate_of
 from accel.cost.shortage import Resource
-from accel.interchange.datasets import Dataset
+from accel.interchange.data.datasets import Dataset
 from accel.pruned import PrunedNetwork
 from accel.quantize import Calibration, Widths, lower_calibrated
 from accel.words import Words

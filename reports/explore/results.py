@@ -12,12 +12,12 @@ from typing import Any
 
 from accel.errors import EspalierError
 from accel.records import record_of
-from reports import choosing
-from reports.choosing import Budget, Goal, Instead, Limit
 from reports.explore.choosing import Means, goal_of
 from reports.explore.points import Point
 from reports.explore.space import Lanes, Space
-from reports.versioned import Kind
+from reports.shared.schema import Kind
+from reports.workflow import recommend
+from reports.workflow.recommend import Budget, Goal, Instead, Limit
 
 KIND = Kind("espalier-exploration", 2, "the results of an exploration")
 LISTED = (
@@ -130,7 +130,7 @@ class Results:
     @cached_property
     def limits(self) -> tuple[Limit, ...]:
         """What a design has to meet."""
-        return choosing.limits_of(self.budget, self.load_cycles)
+        return recommend.limits_of(self.budget, self.load_cycles)
 
     @cached_property
     def wanted(self) -> Goal:
@@ -140,7 +140,7 @@ class Results:
     @cached_property
     def fitting(self) -> list[Point]:
         """The points that meet all limits."""
-        return choosing.within(self.points, self.limits)
+        return recommend.within(self.points, self.limits)
 
     @cached_property
     def recommended(self) -> Point | None:
@@ -151,23 +151,23 @@ class Results:
     def binding(self) -> list[Instead[Point]]:
         """Which limits keep the recommended point from being better; none if there is no such point."""
         chosen = self.recommended
-        return choosing.binding(self.points, self.limits, self.wanted, chosen) if chosen else []
+        return recommend.binding(self.points, self.limits, self.wanted, chosen) if chosen else []
 
     @cached_property
     def relaxed(self) -> list[Instead[Point]]:
         """What one limit would have to be, if nothing fits."""
-        return [] if self.fitting else choosing.relaxed(self.points, self.limits)
+        return [] if self.fitting else recommend.relaxed(self.points, self.limits)
 
     @cached_property
     def buildable(self) -> list[Point]:
         """The points with no more multipliers than there may be, and no more of anything than there is."""
-        limits = [x for x in self.limits if x.name in (choosing.MULTIPLIERS, choosing.ROOM)]
-        return choosing.within(self.points, limits)
+        limits = [x for x in self.limits if x.name in (recommend.MULTIPLIERS, recommend.ROOM)]
+        return recommend.within(self.points, limits)
 
     @cached_property
     def front(self) -> list[Point]:
         """Of these, those that no other beats in error, memory and cycles."""
-        return choosing.front(self.buildable)
+        return recommend.front(self.buildable)
 
     def version(self, point: Point) -> VersionRow:
         """Return the version of a point."""
@@ -192,20 +192,20 @@ class Results:
     def short_of(self, version: str) -> list[Instead[Point]]:
         """Return what a version of which nothing fits would take: of one limit, if all others can be met."""
         points = [p for p in self.points if p.version == version]
-        found = choosing.relaxed(points, self.limits)[:1]
-        near = found[0].point if found else choosing.nearest(points, self.limits)
+        found = recommend.relaxed(points, self.limits)[:1]
+        near = found[0].point if found else recommend.nearest(points, self.limits)
         return [Instead(x.name, near, x.share(near)) for x in self.limits if not x.meets(near)]
 
     def best_by_lanes(self) -> dict[int, Point | None]:
         """Return for each number of lanes the best point that meets all limits but that on multipliers."""
         groups: dict[int, list[Point]] = {lanes: [] for lanes in sorted({a * b for a, b in self.space.arrays})}
-        for point in choosing.within(self.points, self.limits, but=choosing.MULTIPLIERS):
+        for point in recommend.within(self.points, self.limits, but=recommend.MULTIPLIERS):
             groups[point.output_lanes * point.pixel_lanes].append(point)
         return {lanes: self.wanted.best(points) for lanes, points in groups.items()}
 
     def by_memory(self) -> list[Point]:
         """Return what each step of memory buys: more memory, fewer cycles, all other limits met."""
-        able = choosing.within(self.points, self.limits, but=choosing.MEMORY)
+        able = recommend.within(self.points, self.limits, but=recommend.MEMORY)
         steps: list[Point] = []
         for point in sorted(able, key=lambda p: (p.memory_bits, p.cycles, p.error_rate, p.multipliers)):
             if not steps or point.cycles < steps[-1].cycles:

@@ -9,7 +9,7 @@ from functools import cached_property
 from accel.cost import Limits, Technology, image_load_cycles
 from accel.digest import digest_of
 from accel.interchange import zoo
-from accel.interchange.datasets import Dataset
+from accel.interchange.data.datasets import Dataset
 from accel.pruned import PrunedNetwork
 from reports.explore.choosing import Means
 from reports.explore.kept import Kept
@@ -18,9 +18,9 @@ from reports.explore.results import Results, Verified, VersionRow
 from reports.explore.space import Question, Space
 from reports.explore.trials import FLOAT, Images, Trial, measured
 from reports.explore.versions import Making, Version, made, problem_of
-from reports.progress import bar
-from reports.sources import Source
-from reports.verdicts import record
+from reports.shared.progress import bar
+from reports.workflow.sources import Source
+from reports.workflow.verdicts import record
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,7 @@ from itertools import product
 from accel.array import MacArray
 from accel.errors import EspalierError
 from accel.quantize import Widths
-from reports.choosing import Budget
-from reports.hardware import parse_lanes
+from reports.workflow.recommend import Budget
 
 Lanes = tuple[int, int]  # output lanes, pixel lanes
 OUTPUT_LANES, PIXEL_LANES = (1, 2, 4, 8, 16, 32), (1, 2, 4, 8, 16)
@@ -96,30 +95,3 @@ def parse_error(text: str, reference: float) -> float:
     if not match or value > 1 or (value == 1 and not match[3]):
         raise EspalierError(f"--max-error {text}: expected +1% (more than the dense float network) or 2% (in all)")
     return min(1.0, reference + value) if match[1] else value
-
-
-def parse_arrays(text: str | None) -> tuple[Lanes, ...]:
-    """Return the arrays that `text` lists; all of `ARRAYS` for None.
-
-    >>> parse_arrays("4x4,8x2")
-    ((4, 4), (8, 2))
-    """
-    if text is None:
-        return ARRAYS
-    return tuple(dict.fromkeys(parse_lanes(part.strip(), "--arrays") for part in text.split(",")))
-
-
-def parse_shares(text: str | None) -> tuple[float, ...]:
-    """Return the pruning ratios that `text` lists, none for None.
-
-    >>> parse_shares("0.5,0.75")
-    (0.5, 0.75)
-    """
-    if text is None:
-        return ()
-    shares = []
-    for part in text.split(","):
-        if not re.fullmatch(r"0?\.[0-9]{1,9}", part.strip()) or not float(part):
-            raise EspalierError(f"--ratios {text}: expected numbers between 0 and 1 with commas, such as 0.5,0.7,0.9")
-        shares.append(float(part))
-    return tuple(dict.fromkeys(shares))

@@ -18,14 +18,14 @@ from threadpoolctl import threadpool_limits
 
 from accel.digest import digest_of
 from accel.errors import EspalierError
-from accel.interchange.datasets import Dataset
+from accel.interchange.data.datasets import Dataset
 from accel.pruned import PrunedNetwork
 from accel.quantize import Calibration, Widths, lower_calibrated
 from accel.records import json_text
 from accel.signal import Signal
 from accel.words import LayerWords, Words
-from reports.measure import float_error_rate
-from reports.sources import Source
+from reports.workflow.evaluate import float_error_rate
+from reports.workflow.sources import Source
 from sim.engine import compile_program
 
 METHOD = 1  # to be raised when a trial comes to mean something else: steps by l2, rounding RND, overflow SAT

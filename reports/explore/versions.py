@@ -8,15 +8,14 @@ from threadpoolctl import threadpool_limits
 
 from accel.errors import EspalierError
 from accel.interchange import zoo
-from accel.interchange.datasets import check_choice
+from accel.interchange.data.datasets import check_choice
 from accel.pruned import PrunedNetwork
 from accel.sparsity import NOfM, parse_pattern
-from reports import retraining
 from reports.explore.trials import Images
-from reports.measure import DEFAULT_PATTERNS
-from reports.prune_command import parse_ratios
-from reports.pruning import prune, stages
-from reports.sources import Source
+from reports.workflow import retrain as retraining
+from reports.workflow.load import DEFAULT_PATTERNS
+from reports.workflow.prune import parse_ratios, prune, stages
+from reports.workflow.sources import Source
 
 METHOD = 2  # to be raised when pruning by magnitude or retraining comes to mean something else
 PROBLEM = b"problem: "  # a network's bytes begin otherwise

@@ -11,9 +11,9 @@ import numpy as np
 
 from sim.kernels.compiled import compiled, inlined
 from sim.kernels.dots import LINE_BYTES, sum_products
-from sim.kernels.finishing import CONSTANTS, finish_line, finish_pooled
-from sim.kernels.moves import copy_line, spread_line
+from sim.kernels.repack import copy_line, spread_line
 from sim.kernels.requantize import finish as finish_any
+from sim.kernels.requantize_lines import CONSTANTS, finish_line, finish_pooled
 
 # the places of a band, an int64 array: what is lowered and summed up together
 FIRST_LINE, LOWERED_ROWS, FIRST_TILE, END_TILE = range(4)
@@ -56,7 +56,7 @@ def mac(
     finishing : (multipliers (outputs,), rules), or None where there are constants
         See `sim.kernels.requantize`.
     constants : int64 array (outputs, 4), or None
-        See `sim.kernels.finishing`. What is None is not compiled.
+        See `sim.kernels.requantize_lines`. What is None is not compiled.
     x : uint32 array (lines, 16)
     room : (lowered uint32 (lines, 16), accumulators int32 (4, pixels, 16), codes (4, pixels, 16) or None)
         To work in.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sim.kernels.compiled import compiled, inlined
-from sim.kernels.moves import AT_ONCE, pack_of_four, pack_of_one, pack_of_three, pack_of_two
+from sim.kernels.repack import AT_ONCE, pack_of_four, pack_of_one, pack_of_three, pack_of_two
 from sim.kernels.requantize import finish
 
 TOP, LEFT, HEIGHT, WIDTH = range(4)  # the places of an inside
@@ -75,7 +75,7 @@ def pack_bytes(images: Any, order: Any, inside: Any, out: Any) -> None:
 
 @inlined
 def pack_columns(maps: Any, lanes: Any, first: Any, second: Any, third: Any, fourth: Any, out: Any) -> None:
-    """Write four lines of a group of `maps` maps (see `sim.kernels.moves`)."""
+    """Write four lines of a group of `maps` maps (see `sim.kernels.repack`)."""
     if maps == 1:
         pack_of_one(lanes, first, second, third, fourth, out)
     elif maps == 2:

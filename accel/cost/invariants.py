@@ -1,0 +1,242 @@
+"""What a Program's masks say once for all word lengths, arrays and technologies: the quick way to cost many points.
+
+>>> import numpy as np
+>>> from accel.cost import Limits, estimate_of, load_technology
+>>> from accel.interchange import zoo
+>>> from accel.quantize import Widths, lower
+>>> pixels = np.linspace(0, 1, 28 * 28, dtype=np.float32).reshape(1, 1, 28, 28)
+>>> facts = Facts(lower(zoo.load("lenet5", "dense"), Widths(8, 8), pixels))
+>>> words = facts.words.scaled(weight_bits=4, signal_bits=5)
+>>> found = estimate_of(facts, words, facts.array(words, 8, 8), load_technology(), Limits())
+>>> found.macs, found.multipliers, found.fits
+(416520, 40, True)
+
+The first estimate on an array of other lanes walks the layers; those that follow only multiply.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from accel.array import STRIDES, MacArray, width_of
+from accel.cost.counts import Counts, LayerCost, ProgramCost, cost_of
+from accel.cost.macros import Memory
+from accel.cost.shortage import StrangeStride
+from accel.cost.stalls import LayerSchedule, schedule_of
+from accel.demand import Demand, demand_of, fitted
+from accel.encoding import bits_for
+from accel.network import INPUT
+from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program
+from accel.signal import PRODUCT_BITS
+from accel.words import Words
+
+SHIFT_BITS = bits_for(PRODUCT_BITS - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """A Program's facts that do not depend on word lengths, and caches of those that depend on lanes.
+
+    Parameters
+    ----------
+    program : Program
+        Any of the same masks: its word lengths are those of `words`, and no others depend on them.
+    """
+
+    program: Program
+
+    @cached_property
+    def words(self) -> Words:
+        """The Program's own word lengths."""
+        return Words.of(self.program)
+
+    @cached_property
+    def cost(self) -> ProgramCost:
+        """The counts at the Program's own word lengths."""
+        return cost_of(self.program)
+
+    @cached_property
+    def stored_words(self) -> Mapping[str, int]:
+        """Weight words that each layer stores, the filling of blocks included."""
+        return {layer.name: layer.nest.stored_words for layer in self.program.mac_layers}
+
+    @cached_property
+    def tensor_words(self) -> Mapping[str, int]:
+        """Words of every tensor."""
+        return {name: math.prod(shape) for name, shape in self.program.shapes.items()}
+
+    @cached_property
+    def in_memory(self) -> Mapping[str, tuple[str, ...]]:
+        """Which tensors the array's signal memory has while each layer runs: all that are held but the output."""
+        program = self.program
+        output = program.roots[program.output]
+        return {layer: tuple(name for name in held if name != output) for layer, held in program.held.items()}
+
+    def held_bits(self, words: Words) -> dict[str, int]:
+        """Return the bits of signals in the memory while each layer runs."""
+        return {
+            layer: sum(self.tensor_words[name] * words.signals[name] for name in held)
+            for layer, held in self.in_memory.items()
+        }
+
+    @cached_property
+    def _demands(self) -> dict[tuple[int, int, int], Demand]:
+        return {}
+
+    @cached_property
+    def _schedules(self) -> dict[tuple[int, int, int], tuple[LayerSchedule, ...]]:
+        return {}
+
+    @cached_property
+    def _adds(self) -> bool:
+        return any(isinstance(layer, AddLayer) for layer in self.program.layers)
+
+    def schedule(self, array: MacArray) -> tuple[LayerSchedule, ...]:
+        """Return `schedule_of` on `array`; found once for each number of lanes, and size of words where it matters."""
+        key = self._key(array.output_lanes, array.pixel_lanes, array.weight_bits)
+        if key not in self._schedules:
+            lanes = MacArray(output_lanes=key[0], pixel_lanes=key[1], weight_bits=key[2], signal_words=key[1] << 10)
+            self._schedules[key] = schedule_of(self.program, lanes)
+        return self._schedules[key]
+
+    def demand(self, output_lanes: int, pixel_lanes: int, weight_bits: int) -> Demand:
+        """Return `demand_of`; found once, like the schedule."""
+        key = self._key(output_lanes, pixel_lanes, weight_bits)
+        if key not in self._demands:
+            self._demands[key] = demand_of(self.program, *key)
+        return self._demands[key]
+
+    def array(
+        self, words: Words, output_lanes: int, pixel_lanes: int, depths: Mapping[str, int | None] | None = None
+    ) -> MacArray:
+        """Return what `accel.demand.array_for` does, at the word lengths `words`."""
+        demand = self.demand(output_lanes, pixel_lanes, words.weight_bits)
+        return fitted(words, demand, output_lanes, pixel_lanes, depths)
+
+    def _key(self, output_lanes: int, pixel_lanes: int, weight_bits: int) -> tuple[int, int, int]:
+        return output_lanes, pixel_lanes, weight_bits if self._adds else 8
+
+    def costs(self, words: Words) -> tuple[LayerCost, ...]:
+        """Return what `cost_of` says of each layer, at other word lengths."""
+        if words is self.words:
+            return self.cost.layers
+        return tuple(self._cost(layer, words) for layer in self.cost.layers)
+
+    def _cost(self, old: LayerCost, words: Words) -> LayerCost:
+        mine = words.layers.get(old.name)
+        if mine is None:
+            return replace(old, signal_bits=words.signals[old.name])
+        stored = self.stored_words.get(old.name, 0)
+        outputs = self.program.shapes[old.name][0] if old.pattern else 0
+        counts = Counts(
+            dense_weights=old.counts.dense_weights,
+            weights=old.counts.weights,
+            dense_macs=old.counts.dense_macs,
+            macs=old.counts.macs,
+            weight_memory_bits=stored * mine.weight_bits,
+            index_memory_bits=old.counts.index_memory_bits,
+            bias_memory_bits=outputs * mine.bias_bits,
+            requantize_memory_bits=mine.requantize_bits,
+        )
+        return replace(
+            old,
+            counts=counts,
+            weight_bits=mine.weight_bits,
+            signal_bits=words.signals[old.name],
+            accumulator_bits=mine.accumulator_bits,
+        )
+
+    def signal_bits(self, words: Words) -> int:
+        """Return the peak of live signals as `cost_of` counts it: the Program's own bits, its output included."""
+        if words is self.words:
+            return self.cost.signal_memory_bits
+        held = self.program.held.values()
+        return max(sum(self.tensor_words[name] * words.signals[name] for name in names) for names in held)
+
+    def memories(self, array: MacArray, words: Words, costs: tuple[LayerCost, ...], buffers: int) -> list[Memory]:
+        """Return the memories of the array as they are built, each with what of it the Program uses.
+
+        Entries, taps and words of layers are the hardware's own form of index, windows and sizes: all of their bits
+        count as used. Where weights are streamed, which the generated hardware cannot, the memory of weights is what
+        the buffers would take.
+
+        Parameters
+        ----------
+        array : MacArray
+        words : Words
+        costs : tuple of LayerCost
+            At these word lengths.
+        buffers : int
+            0: all weights are on the chip. Else so many buffers, each of the largest group of output lanes.
+        """
+        counts, demand = [cost.counts for cost in costs], self._demand(array)
+        used = {"entries": demand.words["entries"], "taps": sum(x.taps for x in demand.layers)}
+        used["layers"] = len(demand.layers)
+        payloads = {
+            "signals": max(self.held_bits(words).values()),
+            "weights": sum(cost.counts.weights * cost.weight_bits for cost in costs),  # no lane has a block's filling
+            "constants": sum(x.bias_memory_bits + _multiplier_bits(x) for x in counts),
+        }
+        found = []
+        for shape in array.memories:
+            payload = payloads[shape.name] if shape.name in payloads else used[shape.name] * shape.width_bits
+            sizes = {"words": shape.words, "width_bits": shape.width_bits, "banks": shape.banks}
+            found.append(Memory(name=shape.name, payload_bits=payload, **sizes))
+        return [self._buffers(array, costs, x, buffers) if buffers and x.name == "weights" else x for x in found]
+
+    def _demand(self, array: MacArray) -> Demand:
+        return self.demand(array.output_lanes, array.pixel_lanes, array.weight_bits)
+
+    def _buffers(self, array: MacArray, costs: tuple[LayerCost, ...], memory: Memory, buffers: int) -> Memory:
+        timed = self.timed(costs, array)
+        units = [(int(x.units.max()), cost.weight_bits) for x, cost in timed if x.units.size]
+        largest, bits = max(units, default=(0, 0))
+        made = sum(x.weight_words for x, _ in timed if not x.units.size)  # of pools and additions
+        payload = buffers * largest * array.output_lanes * bits
+        return replace(memory, words=max(1, buffers * largest + made), payload_bits=payload)
+
+    def filling_bits(self, layer: LayerSchedule, cost: LayerCost, array: MacArray) -> int:
+        """Return the bits of a layer's words of weights and constants in the array that hold nothing of the layer."""
+        counts, outputs = cost.counts, self.program.shapes[layer.name][0]
+        words = layer.weight_words * array.output_lanes * array.weight_bits + outputs * width_of(array.constant_fields)
+        return words - counts.weights * cost.weight_bits - counts.bias_memory_bits - _multiplier_bits(counts)
+
+    def control_bits(self, array: MacArray, timed: Sequence[tuple[LayerSchedule, LayerCost]]) -> list[int]:
+        """Return, for each layer that computes, the bits of its entries, its taps and its word of layers.
+
+        The shift in that word is not among them: it counts with the multipliers, as requantisation.
+        """
+        entry, tap, word = map(width_of, (array.entry_fields, array.tap_fields, array.layer_fields))
+        rows = zip(self._demand(array).layers, timed, strict=True)
+        return [x.entries * entry + x.taps * tap + word - _shift_bits(cost.counts) for x, (_, cost) in rows]
+
+    def timed(self, costs: tuple[LayerCost, ...], array: MacArray) -> list[tuple[LayerSchedule, LayerCost]]:
+        """Return the layers that take time with what they cost, in running order."""
+        rows = [cost for cost, x in zip(costs, self.program.layers, strict=True) if not isinstance(x, FlattenLayer)]
+        return list(zip(self.schedule(array), rows, strict=True))
+
+    @cached_property
+    def strange_strides(self) -> tuple[StrangeStride, ...]:
+        """The layers to whose windows the address generator of the hardware does not step."""
+        found = []
+        for layer in self.program.layers:
+            window = layer.window if isinstance(layer, MacLayer | MaxPoolLayer | AvgPoolLayer) else None
+            if window and window.common_stride(self.program.shapes[layer.name][1:]) not in STRIDES:
+                found.append(StrangeStride(layer=layer.name, stride=window.stride))
+        return tuple(found)
+
+    @cached_property
+    def input_bits(self) -> int:
+        """Words of the image times their bits."""
+        return self.tensor_words[INPUT] * self.words.signals[INPUT]
+
+
+def _shift_bits(counts: Counts) -> int:
+    """Return the bits of a layer's shift, which lies in its word of layers; 0 where nothing is requantised."""
+    return SHIFT_BITS if counts.requantize_memory_bits else 0
+
+
+def _multiplier_bits(counts: Counts) -> int:
+    """Return the bits of a layer's multipliers, which lie in the memory of constants."""
+    return counts.requantize_memory_bits - _shift_bits(counts)

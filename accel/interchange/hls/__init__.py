@@ -1,0 +1,1 @@
+"""A Program for people who write HLS: a C++ header and its fixed-point types."""

@@ -1,0 +1,1 @@
+"""ONNX files, read and written, and the sidecar that holds what they cannot."""

@@ -1,0 +1,205 @@
+"""From the graph of an ONNX file to a float network, or to a Program if it is quantised."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from accel.errors import EspalierError
+from accel.interchange.onnx import sidecar
+from accel.interchange.onnx.reading.builder import Builder, Value, whole
+from accel.interchange.onnx.reading.file import DOMAINS, QONNX_DOMAINS, Graph, Node, read_graph
+from accel.interchange.onnx.reading.found_patterns import mask_of_zeros
+from accel.interchange.onnx.reading.operators import OPERATORS, Function
+from accel.interchange.onnx.reading.program import Making, boundaries, float_notes
+from accel.interchange.onnx.reading.quantizers import NEVER_READ, QUANTIZED_OPERATORS
+from accel.limits import check_words
+from accel.network import INPUT, Flatten, Layer, Network, Shape, Weighted
+from accel.program import Program
+from accel.pruned import PrunedNetwork
+from accel.sparsity import Dense, LayerMask
+
+TO_FIRST = (0, 3, 1, 2)  # the transposition of channels-last maps that ONNX's convolution reads
+QUANTIZED = {
+    "Quant", "IntQuant", "BipolarQuant", "Trunc", "QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul",
+    "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ImportedNetwork:
+    """A float network from a file.
+
+    Parameters
+    ----------
+    result : PrunedNetwork
+    notes : tuple of str
+        What was left out on the way, a line each.
+    last : bool
+        The file takes its images channels-last.
+    """
+
+    result: PrunedNetwork
+    notes: tuple[str, ...] = ()
+    last: bool = False
+
+
+@dataclass(frozen=True)
+class ImportedProgram:
+    """A Program from a quantised file.
+
+    Parameters
+    ----------
+    result : Program
+    notes : tuple of str
+    last : bool
+        The file takes its images channels-last.
+    tensors : dict of str to str
+        For tensors of the Program, the tensor of the graph that holds ``code * step``.
+    """
+
+    result: Program
+    notes: tuple[str, ...] = ()
+    last: bool = False
+    tensors: Mapping[str, str] = field(default_factory=dict)
+
+
+def import_model(path: str | os.PathLike[str], data: str = "") -> ImportedNetwork | ImportedProgram:
+    """Return the network of an ONNX file, or its Program if it is quantised; `data` is the data set it was trained on.
+
+    Zeros of the weights become the mask of the pattern that stores them in the fewest bits. Beside a file that
+    `espalier export` wrote its sidecar is read too, and what comes back is the very Program.
+
+    Raises
+    ------
+    EspalierError
+        The file is damaged, or a node is none that a network has: the line names it, the attribute and the reason.
+    OSError
+        The file cannot be read.
+    """
+    if (program := sidecar.read(path)) is not None:
+        return ImportedProgram(replace(program, data=data or program.data), (f"read with {sidecar.place(path)}",))
+    graph = read_graph(path)
+    try:
+        if is_quantized(graph):
+            return _program_of(graph, data)
+        builder, network = _network_of(graph)
+        masks = masks_of(network)
+        patterns = {mask.pattern for mask in masks.values()}
+        label = patterns.pop() if len(patterns) == 1 else "mixed" if patterns else str(Dense())
+        pruned = PrunedNetwork(network, masks, label, data)
+    except EspalierError as error:
+        raise EspalierError(f"{path}: {error}") from error
+    ((name, _),) = graph.inputs
+    return ImportedNetwork(pruned, tuple(builder.notes), builder.values[name].last)
+
+
+def is_quantized(graph: Graph) -> bool:
+    """Return whether a graph has quantisers or integer operators."""
+    return any(node.op in QUANTIZED or node.domain in QONNX_DOMAINS for node in graph.nodes)
+
+
+def masks_of(network: Network) -> dict[str, LayerMask]:
+    """Return the masks of the layers whose weights have zeros worth leaving out."""
+    masks = {layer.name: mask_of_zeros(layer.weight) for layer in network.weighted}
+    return {name: mask for name, mask in masks.items() if mask.pattern != str(Dense())}
+
+
+def _network_of(graph: Graph) -> tuple[Builder, Network]:
+    builder, input_shape, layers = _layers_of(graph, OPERATORS, ("", "ai.onnx"))
+    return builder, Network(graph.name, input_shape, layers)
+
+
+def _program_of(graph: Graph, data: str) -> ImportedProgram:
+    builder, input_shape, layers = _layers_of(graph, QUANTIZED_OPERATORS, DOMAINS)
+    making = Making(builder, layers)
+    program = making.program(graph.name, input_shape, data)
+    ((name, _),) = graph.inputs
+    notes = (*builder.notes, *float_notes(program))
+    return ImportedProgram(program, notes, builder.values[name].last, boundaries(making))
+
+
+def _layers_of(
+    graph: Graph, operators: Mapping[str, Function], domains: Sequence[str]
+) -> tuple[Builder, tuple[int, int, int], tuple[Layer, ...]]:
+    """Return the layers that the outputs depend on, one after another read by `operators`."""
+    builder = Builder(graph)
+    nodes = live_nodes(graph)
+    input_shape = start(builder, nodes)
+    for node in nodes:
+        if node.op not in operators or node.domain not in domains:
+            names = ", ".join(sorted(operators.keys() - NEVER_READ))
+            raise node.refused(f"is no operator that is read here; those are {names}")
+        try:
+            operators[node.op](builder, node)
+        except EspalierError as error:
+            raise whole(error, node) from error
+    layers = tuple(reaching(builder.layers, output_of(builder)))
+    if not any(isinstance(layer, Weighted) for layer in layers):
+        raise EspalierError("has no layer with weights")
+    return builder, input_shape, layers
+
+
+def live_nodes(graph: Graph) -> list[Node]:
+    """Return the nodes that the outputs depend on, in the file's order."""
+    if not graph.outputs:
+        raise EspalierError("the graph has no output")
+    wanted, kept = set(graph.outputs), []
+    for node in reversed(graph.nodes):
+        if wanted.intersection(filter(None, node.outputs)):
+            wanted.update(node.inputs)
+            kept.append(node)
+    return kept[::-1]
+
+
+def start(builder: Builder, nodes: Iterable[Node]) -> tuple[int, int, int]:
+    """Give the graph's input its value and return our shape of it: maps, height and width."""
+    graph = builder.graph
+    if len(graph.inputs) != 1:
+        names = ", ".join(name for name, _ in graph.inputs)
+        raise EspalierError(f"the graph has {len(graph.inputs)} inputs ({names}), expected one: the image")
+    ((name, shape),) = graph.inputs
+    sizes = shape[1:]
+    if len(shape) not in (2, 4) or not all(size and size > 0 for size in sizes):
+        raise EspalierError(f"input {name!r} has the shape {shape}, expected (batch, maps, height, width), sizes fixed")
+    fixed: Shape = tuple(size for size in sizes if size)
+    check_words(f"input {name!r}", fixed)
+    readers = [node for node in nodes if name in node.inputs]
+    last = bool(readers) and all(x.op == "Transpose" and x.get("perm") == TO_FIRST for x in readers)
+    if len(fixed) == 1:
+        flat = Flatten(f"{INPUT}.flat", (INPUT,))
+        builder.shapes |= {INPUT: (*fixed, 1, 1), flat.name: fixed}
+        builder.layers.append(flat)
+        builder.values[name] = Value(flat.name)
+    else:
+        builder.shapes[INPUT] = (fixed[2], fixed[0], fixed[1]) if last else fixed
+        builder.values[name] = Value(INPUT, last=last)
+    if last:
+        builder.notes.append(f"input {name!r} is channels-last; the network takes (maps, height, width)")
+    return builder.shapes[INPUT]  # type: ignore[return-value]  # three sizes
+
+
+def output_of(builder: Builder) -> str:
+    """Return the layer whose output all outputs of the graph are."""
+    found = set()
+    for name in builder.graph.outputs:
+        if name not in builder.values:
+            raise EspalierError(f"output {name!r} is given by no node")
+        value = builder.values[name]
+        shape = builder.shape(value)
+        moved = value.columns is not None or (value.last and len(shape) == 3 and shape[1:] != (1, 1))
+        if moved or value.pad != (0, 0, 0, 0):
+            raise EspalierError(f"output {name!r} is in another order than ours, or padded; expected class scores")
+        found.add(value.source)
+    if len(found) != 1:
+        raise EspalierError(f"the graph has {len(found)} different outputs, expected one: the class scores")
+    return found.pop()
+
+
+def reaching(layers: Iterable[Layer], output: str) -> list[Layer]:
+    """Return the layers that `output` depends on, in order; it comes last."""
+    wanted, kept = {output}, []
+    for layer in reversed(list(layers)):
+        if layer.name in wanted:
+            wanted.update(layer.inputs)
+            kept.append(layer)
+    return kept[::-1]

@@ -1,0 +1,418 @@
+"""What each ONNX operator becomes: one function for each, which reads a node and adds layers.
+
+The operators are those of opset 13 on (https://onnx.ai/onnx/operators/). What a function does not say it can do, it
+refuses, with the node and the attribute.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from accel.interchange.onnx.reading.builder import NO_PAD, Builder, Value, in_our_order, vector
+from accel.interchange.onnx.reading.file import Constant, Node
+from accel.interchange.onnx.reading.shapes import (
+    cast,
+    gather,
+    joined_sizes,
+    shape,
+    slice_,
+    squeezed_size,
+    unsqueeze,
+    wanted_shape,
+)
+from accel.interchange.onnx.reading.windows import conv_window, pool_window, summed
+from accel.network import (
+    Add,
+    AvgPool,
+    BatchNorm,
+    Clip,
+    Concat,
+    Conv2d,
+    Flatten,
+    GlobalAvgPool,
+    Linear,
+    MaxPool,
+    ReLU,
+    Weighted,
+)
+
+Function = Callable[[Builder, Node], None]
+
+
+def conv(builder: Builder, node: Node) -> None:
+    """Conv: any pads and strides, groups; no dilation."""
+    value = builder.maps(node, pad=True)
+    weight = builder.floats(node, 1, 4)
+    bias = np.zeros(len(weight), np.float32) if builder.constant(node, 2) is None else builder.floats(node, 2, 1)
+    window = conv_window(node, weight.shape[2:], builder.shape(value)[1:], value.pad)
+    name, groups = builder.new_name(node), node.get("group", 1)
+    layer = Conv2d(name, (value.source,), weight=weight, bias=bias, window=window, groups=groups)
+    builder.put(node, layer)
+    _note_constants(builder, node, name, node.inputs[2:3])
+
+
+def gemm(builder: Builder, node: Node) -> None:
+    """Gemm: alpha * signal x matrix + beta * bias; the signal is not transposed."""
+    value = _features(builder, node)
+    matrix = builder.floats(node, 1, 2).astype(np.float64) * node.get("alpha", 1.0)
+    if node.get("transA", 0):
+        raise node.refused("attribute transA is 1, expected 0: the batch is the first dimension")
+    weight = matrix if node.get("transB", 0) else matrix.T
+    given = builder.constant(node, 2)
+    shift = np.zeros(1) if given is None else given * node.get("beta", 1.0)
+    _linear(builder, node, value, weight, vector(node, shift, (1, len(weight)), 1), node.inputs[2:3])
+
+
+def matmul(builder: Builder, node: Node) -> None:
+    """MatMul of a signal with a constant matrix; an Add behind it becomes its bias."""
+    value = _features(builder, node)
+    weight = builder.floats(node, 1, 2).T
+    _linear(builder, node, value, weight, np.zeros(len(weight)))
+
+
+def batch_normalization(builder: Builder, node: Node) -> None:
+    """BatchNormalization with its running statistics; it is folded when the network is quantised."""
+    if node.get("training_mode", 0):
+        raise node.refused("attribute training_mode is 1, expected 0: statistics are constants here")
+    builder.check_outputs_used(node)
+    value = builder.value(node)
+    if value.last:
+        raise node.refused("expects maps (batch, maps, height, width), gets channels-last maps")
+    scale, shift, mean, variance = (in_our_order(value, builder.floats(node, index, 1)) for index in (1, 2, 3, 4))
+    epsilon = node.get("epsilon", 1e-5)
+    layer = BatchNorm(builder.new_name(node), (value.source,), scale, shift, mean, variance, epsilon)
+    builder.put(node, layer, value)
+
+
+def add(builder: Builder, node: Node) -> None:
+    """Add of two signals, or of a constant for each map, which becomes a bias where it can."""
+    if (constant := _constant_side(builder, node)) is not None:
+        _affine(builder, node, 1 - constant, shift=builder.needed(node, constant))
+        return
+    left, right = builder.value(node, 0), builder.value(node, 1)
+    if left.last != right.last or not _same_order(left, right):
+        raise node.refused("adds two tensors of different layouts")
+    builder.put(node, Add(builder.new_name(node), (left.source, right.source)), left)
+
+
+def subtract(builder: Builder, node: Node) -> None:
+    """Sub of a constant for each map."""
+    _affine(builder, node, 0, shift=-builder.needed(node, 1).astype(np.float64))
+
+
+def multiply(builder: Builder, node: Node) -> None:
+    """Mul by a constant for each map."""
+    constant = _constant_side(builder, node)
+    if constant is None:
+        raise node.refused("multiplies two signals, expected a signal and a constant")
+    _affine(builder, node, 1 - constant, scale=builder.needed(node, constant))
+
+
+def divide(builder: Builder, node: Node) -> None:
+    """Div by a constant for each map."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        _affine(builder, node, 0, scale=1 / builder.needed(node, 1).astype(np.float64))
+
+
+def relu(builder: Builder, node: Node) -> None:
+    """Relu."""
+    value = builder.value(node)
+    builder.put(node, ReLU(builder.new_name(node), (value.source,)), value)
+
+
+def clip(builder: Builder, node: Node) -> None:
+    """Clip from 0 to a positive number, as in ReLU6, or from 0 on."""
+    value = builder.value(node)
+    low, high = (_scalar(node, builder.constant(node, index)) for index in (1, 2))
+    if low != 0:
+        raise node.refused(f"its lower bound (min) is {low}, expected 0")
+    if high is None or high >= np.finfo(np.float32).max:
+        builder.put(node, ReLU(builder.new_name(node), (value.source,)), value)
+        return
+    builder.put(node, Clip(builder.new_name(node), (value.source,), high), value)
+
+
+def max_pool(builder: Builder, node: Node) -> None:
+    """MaxPool; zeros that a Pad puts around what a ReLU gives never win either."""
+    builder.check_outputs_used(node)
+    value = builder.maps(node, pad=True, codes=True)
+    before = {layer.name: layer for layer in builder.layers}.get(value.source)
+    if value.pad != NO_PAD and not isinstance(before, ReLU | Clip):
+        raise node.refused("a Pad with zeros stands before it, which are not less than every value")
+    window = pool_window(node, builder.shape(value)[1:], value.pad, extends=True)
+    builder.put(node, MaxPool(builder.new_name(node), (value.source,), window), value)
+
+
+def average_pool(builder: Builder, node: Node) -> None:
+    """AveragePool whose divisor is the same everywhere: without padding, or with the padding counted."""
+    value = builder.maps(node, pad=True)
+    window = pool_window(node, builder.shape(value)[1:], value.pad, extends=False)
+    if window.padding != value.pad and not node.get("count_include_pad", 0):
+        raise node.refused("attribute count_include_pad is 0 with padding: divisors differ at the edges; expected 1")
+    builder.put(node, AvgPool(builder.new_name(node), (value.source,), window))
+
+
+def global_average_pool(builder: Builder, node: Node) -> None:
+    """GlobalAveragePool."""
+    value = builder.maps(node)
+    builder.put(node, GlobalAvgPool(builder.new_name(node), (value.source,)))
+
+
+def reduce_mean(builder: Builder, node: Node) -> None:
+    """ReduceMean over height and width: a global average pool, and a flatten if the dimensions go."""
+    value = builder.value(node)
+    axes = builder.integers(node, 1, "axes")
+    expected = (1, 2) if value.last else (2, 3)
+    if len(builder.shape(value)) != 3 or axes is None or tuple(sorted(axis % 4 for axis in axes)) != expected:
+        raise node.refused(f"attribute axes is {axes}, expected {expected}: height and width of maps")
+    layer = GlobalAvgPool(builder.new_name(node), (value.source,))
+    if node.get("keepdims", 1):
+        builder.put(node, layer, value)
+        return
+    builder.append(node, layer)
+    builder.put(node, Flatten(builder.new_name(node, ".flat"), (layer.name,)))
+
+
+def flatten(builder: Builder, node: Node) -> None:
+    """Flatten behind the batch."""
+    value = builder.value(node, codes=True)
+    rank = len(builder.shape(value)) + 1
+    if node.get("axis", 1) not in (1, 1 - rank):
+        raise node.refused(f"attribute axis is {node.get('axis', 1)}, expected 1")
+    _flatten(builder, node, value)
+
+
+def reshape(builder: Builder, node: Node) -> None:
+    """Reshape to (batch, features), or to the shape that there is."""
+    value = builder.value(node, codes=True)
+    before, (asked, counted) = builder.graph_shape(value), wanted_shape(builder, node)
+    if not asked:
+        raise node.refused("has no constant shape; expected (batch, features)")
+    batch = _batch(builder)
+    keeps = asked[0] in (0, -1, 1, batch) and not (asked[0] == 0 and not counted and node.get("allowzero", 0))
+    free = asked.count(-1) <= 1
+    features = math.prod(before)
+    same = [size if size else before[i] if i < len(before) else -2 for i, size in enumerate(asked[1:])]
+    alike = len(same) == len(before) and all(a in (b, -1) for a, b in zip(same, before, strict=True))
+    if keeps and free and alike:
+        builder.alias(node, value)
+    elif keeps and free and len(asked) == 2 and asked[1] in (-1, features):
+        _flatten(builder, node, value)
+    else:
+        raise node.refused(f"gives the shape {asked} from {before}, expected (batch, {features}): a flatten")
+
+
+def squeeze(builder: Builder, node: Node) -> None:
+    """Squeeze of maps of one pixel, or of one size."""
+    if squeezed_size(builder, node):
+        return
+    value = builder.value(node, codes=True)
+    axes, expected = builder.integers(node, 1, "axes"), (1, 2) if value.last else (2, 3)
+    pixel = len(builder.shape(value)) == 3 and builder.shape(value)[1:] == (1, 1)
+    if not pixel or (axes is not None and tuple(sorted(axis % 4 for axis in axes)) != expected):
+        raise node.refused(f"takes the axes {axes} from {builder.graph_shape(value)}, expected height and width of 1")
+    _flatten(builder, node, value)
+
+
+def transpose(builder: Builder, node: Node) -> None:
+    """Transpose between channels-first and channels-last, which moves nothing here."""
+    value, order = builder.value(node, pad=True, codes=True), node.get("perm")
+    rank = len(builder.shape(value)) + 1
+    if order == tuple(range(rank)):
+        builder.alias(node, value)
+    elif rank == 4 and order == ((0, 3, 1, 2) if value.last else (0, 2, 3, 1)):
+        builder.alias(node, replace(value, last=not value.last))
+    else:
+        raise node.refused(f"attribute perm is {order}, expected one between channels-first and channels-last")
+
+
+def pad(builder: Builder, node: Node) -> None:
+    """Pad with zeros at the sides of maps, which the next convolution or pool takes in."""
+    value = builder.value(node, pad=True)
+    widths, fill = builder.integers(node, 1, "pads"), _scalar(node, builder.constant(node, 2))
+    if node.get("mode", "constant") != "constant" or fill not in (None, 0.0) or builder.constant(node, 3) is not None:
+        raise node.refused("pads with something else than zeros, or some axes only; expected zeros, and all axes")
+    if len(builder.shape(value)) != 3 or widths is None or len(widths) != 8 or min(widths) < 0:
+        raise node.refused(f"attribute pads is {widths}, expected 8 numbers, none negative, for maps")
+    first = 1 if value.last else 2  # the axis of the height
+    spatial = (widths[first], widths[first + 1], widths[4 + first], widths[5 + first])
+    if sum(spatial) != sum(widths):
+        raise node.refused(f"attribute pads is {widths}: adds images or maps, expected rows and columns only")
+    builder.alias(node, replace(value, pad=summed(value.pad, spatial)))
+
+
+def concat(builder: Builder, node: Node) -> None:
+    """Concat on the maps: of more than two inputs a chain. Or of sizes."""
+    if joined_sizes(builder, node):
+        return
+    values = [builder.value(node, index, codes=True) for index in range(max(1, len(node.inputs)))]
+    rank = len(builder.shape(values[0])) + 1
+    axis = rank - 1 if values[0].last else 1
+    if node.get("axis", 0) not in (axis, axis - rank):
+        raise node.refused(f"attribute axis is {node.get('axis', 0)}, expected {axis}: the maps")
+    if any(
+        value.last != values[0].last or value.columns is not None or value.units != values[0].units for value in values
+    ):
+        raise node.refused("joins tensors of different layouts, or of different steps")
+    joined = values[0].source
+    for index, value in enumerate(values[1:], start=1):
+        last = index == len(values) - 1
+        layer = Concat(builder.new_name(node, "" if last else f".{index}"), (joined, value.source))
+        builder.append(node, layer)
+        joined = layer.name
+    builder.alias(node, replace(values[0], source=joined))
+
+
+def identity(builder: Builder, node: Node) -> None:
+    """Identity, and Dropout, which is one when the network is used."""
+    builder.check_outputs_used(node)
+    training = builder.constant(node, 2) if node.op == "Dropout" else None
+    if training is not None and training.any():
+        raise node.refused("input training_mode is true, expected false")
+    if node.inputs and node.inputs[0] in builder.constants:
+        builder.constants[node.outputs[0]] = builder.constants[node.inputs[0]]
+    else:
+        builder.alias(node, builder.value(node, pad=True, codes=True))
+
+
+def ending(builder: Builder, node: Node) -> None:
+    """Softmax, LogSoftmax or ArgMax at the end: dropped, for the highest score is the same without."""
+    value = builder.value(node)
+    rank = len(builder.shape(value)) + 1
+    default = 0 if node.op == "ArgMax" else -1
+    if node.get("axis", default) not in (1, 1 - rank):
+        raise node.refused(f"attribute axis is {node.get('axis', default)}, expected 1: the classes")
+    builder.notes.append(f"{node}: dropped, the highest score is the same without")
+    builder.alias(node, replace(value, final=True))
+
+
+def constant(builder: Builder, node: Node) -> None:
+    """Constant."""
+    for name in ("value", "value_float", "value_int", "value_floats", "value_ints"):
+        if node.get(name) is not None:
+            found = node.get(name)
+            kind = np.float32 if "float" in name else None
+            builder.constants[node.outputs[0]] = np.asarray(found, kind)
+            return
+    raise node.refused("holds no number")
+
+
+def _features(builder: Builder, node: Node) -> Value:
+    value = builder.value(node)
+    if len(builder.shape(value)) != 1:
+        raise node.refused(f"expects features (batch, features), gets the shape {builder.graph_shape(value)}")
+    return value
+
+
+def _note_constants(builder: Builder, node: Node, layer: str, biases: Sequence[str]) -> None:
+    """Remember which constants a layer has its numbers from."""
+    builder.weights[layer] = node.inputs[1]
+    builder.biases[layer] = [(1, name) for name in biases if name]
+
+
+def _linear(
+    builder: Builder, node: Node, value: Value, weight: Constant, bias: Constant, biases: Sequence[str] = ()
+) -> None:
+    if value.columns is not None and weight.shape[1] == value.columns.size:
+        ours = np.empty_like(weight)
+        ours[:, value.columns] = weight
+        weight = ours
+    layer = Linear(builder.new_name(node), (value.source,), weight=weight, bias=bias)
+    builder.put(node, layer)
+    _note_constants(builder, node, layer.name, biases)
+
+
+def _flatten(builder: Builder, node: Node, value: Value) -> None:
+    shape = builder.shape(value)
+    if len(shape) == 1:
+        builder.alias(node, value)
+        return
+    columns = None
+    if value.last and shape[0] > 1 and shape[1] * shape[2] > 1:
+        columns = np.arange(math.prod(shape)).reshape(shape).transpose(1, 2, 0).ravel()
+    flat = Value("", columns=columns, units=value.units)
+    builder.put(node, Flatten(builder.new_name(node), (value.source,)), flat)
+
+
+def _affine(
+    builder: Builder, node: Node, index: int, scale: Constant | None = None, shift: Constant | None = None
+) -> None:
+    """Multiply input `index` by `scale` and add `shift`, each one number or one for each map."""
+    value = builder.value(node, index)
+    shape = (1, *builder.graph_shape(value))
+    axis = len(shape) - 1 if value.last else 1
+    given = scale if shift is None else shift
+    assert given is not None  # callers give one of them
+    numbers = in_our_order(value, vector(node, given, shape, axis).astype(np.float32))
+    before = next((layer for layer in builder.layers if layer.name == value.source), None)
+    if shift is not None and isinstance(before, Weighted) and builder.only_reader(node, index, value):
+        builder.replaced(replace(before, bias=before.bias + numbers))
+        builder.biases[before.name].append((-1 if node.op == "Sub" else 1, node.inputs[1 - index]))
+        builder.alias(node, value)
+        return
+    ones, zeros = np.ones_like(numbers), np.zeros_like(numbers)
+    gain, offset = (numbers, zeros) if shift is None else (ones, numbers)
+    layer = BatchNorm(builder.new_name(node), (value.source,), gain, offset, zeros, ones, epsilon=0.0)
+    builder.put(node, layer, value)
+
+
+def _constant_side(builder: Builder, node: Node) -> int | None:
+    """Return which of two inputs is a constant, or None."""
+    if len(node.inputs) != 2:
+        raise node.refused(f"has {len(node.inputs)} inputs, expected 2")
+    return next((index for index in (1, 0) if node.inputs[index] in builder.constants), None)
+
+
+def _same_order(left: Value, right: Value) -> bool:
+    if left.columns is None or right.columns is None:
+        return left.columns is right.columns
+    return np.array_equal(left.columns, right.columns)
+
+
+def _scalar(node: Node, array: Constant | None) -> float | None:
+    if array is None or array.size == 0:
+        return None
+    if array.size != 1 or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        raise node.refused(f"expected one number, got {array.dtype} {array.shape}")
+    return float(array.ravel()[0])
+
+
+def _batch(builder: Builder) -> int | None:
+    return builder.graph.inputs[0][1][0]
+
+
+OPERATORS: dict[str, Function] = {
+    "Add": add,
+    "ArgMax": ending,
+    "AveragePool": average_pool,
+    "BatchNormalization": batch_normalization,
+    "Cast": cast,
+    "Clip": clip,
+    "Concat": concat,
+    "Constant": constant,
+    "Conv": conv,
+    "Div": divide,
+    "Dropout": identity,
+    "Flatten": flatten,
+    "Gather": gather,
+    "Gemm": gemm,
+    "GlobalAveragePool": global_average_pool,
+    "Identity": identity,
+    "LogSoftmax": ending,
+    "MatMul": matmul,
+    "MaxPool": max_pool,
+    "Mul": multiply,
+    "Pad": pad,
+    "ReduceMean": reduce_mean,
+    "Relu": relu,
+    "Reshape": reshape,
+    "Shape": shape,
+    "Slice": slice_,
+    "Softmax": ending,
+    "Squeeze": squeeze,
+    "Sub": subtract,
+    "Transpose": transpose,
+    "Unsqueeze": unsqueeze,
+}

@@ -1,0 +1,453 @@
+"""From the layers of a quantised graph to a Program with the same codes, or a line that says what has none.
+
+A layer of a graph computes on real values; here each of them is an integer times a step that is known exactly, as a
+fraction. A quantiser behind a sum becomes its requantisation if some multiplier and shift give the same code for every
+sum (`exact_scale`). Nothing is rounded on the way.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel import encoding
+from accel.errors import EspalierError
+from accel.fixedpoint import FixedFormat, Overflow
+from accel.grouped_convolution import across_groups
+from accel.interchange.exactness import FLOAT_BITS, accumulator_steps, code_range, is_power_of_two, largest_sum
+from accel.interchange.onnx.reading.builder import Builder, whole
+from accel.interchange.onnx.reading.coded import Coded, Quantized
+from accel.interchange.onnx.reading.exact import (
+    bias_codes,
+    check_whole,
+    needed_scale,
+    ranges_of,
+    spread,
+    with_affine,
+    word_of,
+)
+from accel.interchange.onnx.reading.exact_scale import Sums, rounded
+from accel.interchange.onnx.reading.found_patterns import mask_of_zeros
+from accel.interchange.onnx.reading.hoist import hoisted
+from accel.network import (
+    INPUT,
+    Add,
+    AvgPool,
+    BatchNorm,
+    Clip,
+    Concat,
+    Conv2d,
+    Flatten,
+    GlobalAvgPool,
+    Layer,
+    MaxPool,
+    ReLU,
+    Weighted,
+    Window,
+)
+from accel.program import (
+    AddLayer,
+    AvgPoolLayer,
+    ClipLayer,
+    ConcatLayer,
+    FlattenLayer,
+    MacLayer,
+    MaxPoolLayer,
+    Program,
+    ProgramLayer,
+    ReluLayer,
+)
+from accel.signal import (
+    PRODUCT_BITS,
+    Requantize,
+    Signal,
+    integer_format,
+    proven_accumulator_bits,
+    signed_bits,
+    sum_bits,
+)
+from accel.sparsity import Dense, parse_pattern
+
+Integers = NDArray[np.int64]
+Make = Callable[[Requantize | None, Signal, bool], ProgramLayer]
+MOST_WEIGHT = 1 << 16  # by which an addition brings two steps to one
+UNCHANGED = Requantize([1], 0)  # type: ignore[arg-type]  # made an array there
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of the Program, and the real value of its code 1."""
+
+    name: str
+    step: Fraction
+
+
+@dataclass(frozen=True)
+class Behind:
+    """What follows a sum up to its quantiser: gains and offsets of its real values, a ReLU, a bound, the quantiser."""
+
+    names: tuple[str, ...] = ()
+    affine: tuple[BatchNorm, ...] = ()
+    relu: bool = False
+    bound: float | None = None
+    quantized: Quantized | None = None
+
+
+class Making:
+    """A Program as its layers are made in order; `tensors` says what each of the network's tensors is in it."""
+
+    def __init__(self, builder: Builder, layers: Sequence[Layer]) -> None:
+        self.builder, self.source = builder, hoisted(layers)
+        self.tensors: dict[str, Tensor] = {}
+        self.signals: dict[str, Signal] = {}
+        self.made: list[ProgramLayer] = []
+        self.absorbed: set[str] = set()
+
+    def program(self, name: str, input_shape: tuple[int, int, int], data: str) -> Program:
+        """Return the Program.
+
+        Raises
+        ------
+        EspalierError
+            A number of the file is none that a Program has; the line names the node and the reason.
+        """
+        for layer in self.source.layers:
+            if layer.name in self.absorbed:
+                continue
+            try:
+                self._layer(layer)
+            except EspalierError as error:
+                raise whole(error, self.builder.nodes[layer.name]) from error
+        if INPUT not in self.signals:
+            raise EspalierError("no quantiser rounds the image")
+        patterns = {layer.pattern for layer in self.made if isinstance(layer, MacLayer)} - {str(Dense())}
+        label = patterns.pop() if len(patterns) == 1 else "mixed" if patterns else str(Dense())
+        return Program(name, label, data, input_shape, self.signals[INPUT], tuple(self.made))
+
+    def _layer(self, layer: Layer) -> None:
+        match layer:
+            case Quantized():
+                self._quantizer(layer)
+            case Weighted():
+                self._mac(layer)
+            case AvgPool():
+                self._average(layer, layer.window)
+            case GlobalAvgPool():
+                self._average(layer, Window(self.builder.shapes[layer.inputs[0]][1:]))  # type: ignore[arg-type]
+            case Add():
+                self._add(layer)
+            case Concat():
+                self._concat(layer)
+            case BatchNorm():
+                self._scaled(layer)
+            case MaxPool() | Flatten() | ReLU() | Clip():
+                self._moved(layer)
+            case _:
+                raise EspalierError(f"a Program has no {type(layer).__name__}")
+
+    def _read(self, name: str) -> Tensor:
+        if name not in self.tensors:
+            raise EspalierError("reads the image, which no quantiser rounded: its sums would be floats")
+        return self.tensors[name]
+
+    def _append(self, layer: ProgramLayer) -> str:
+        self.signals[layer.name] = layer.output_signal(*(self.signals[source] for source in layer.inputs))
+        self.made.append(layer)
+        return layer.name
+
+    def _unused(self, name: str) -> str:
+        """Return `name`, or one like it that no tensor has."""
+        while name in self.signals or name in self.builder.shapes:
+            name += "'"
+        return name
+
+    def _quantizer(self, layer: Quantized) -> None:
+        """A quantiser of the image, or of codes: another step or range for them."""
+        if layer.inputs == (INPUT,):
+            self._image(layer)
+            return
+        tensor = self._read(layer.inputs[0])
+        form = self.signals[tensor.name].format
+        low, high = code_range(form)
+        within = layer.low is not None and layer.high is not None and layer.low <= low and high <= layer.high
+        if tensor.step == Fraction(layer.read_step) == Fraction(layer.step) and within:
+            self.tensors[layer.name] = tensor
+            return
+        behind = Behind((), (), False, None, layer)
+        self._rescale(layer, tensor, behind)
+
+    def _rescale(self, layer: Layer, tensor: Tensor, behind: Behind) -> None:
+        """Add a layer that gives the codes of `tensor` another meaning: a sum over one pixel, or of twice a feature."""
+        form = self.signals[tensor.name].format
+        if len(self.builder.shapes[layer.inputs[0]]) == 3:
+            bits = sum_bits([1], [form])
+
+            def make(scale: Requantize | None, output: Signal, relu: bool) -> ProgramLayer:
+                return AvgPoolLayer(layer.name, (tensor.name,), Window((1, 1)), bits, relu, scale or UNCHANGED, output)
+
+            self._finish(layer.name, behind, [tensor.step], [code_range(form)], make, bits)
+            return
+        bits = sum_bits([1, 1], [form, form])
+        low, high = code_range(form)
+
+        def make_twice(scale: Requantize | None, output: Signal, relu: bool) -> ProgramLayer:
+            return AddLayer(layer.name, (tensor.name,) * 2, (1, 1), bits, relu, scale or UNCHANGED, output)
+
+        self._finish(layer.name, behind, [tensor.step / 2], [(2 * low, 2 * high)], make_twice, bits)
+
+    def _image(self, layer: Quantized) -> None:
+        if layer.read_step != layer.step or layer.low is None:
+            raise EspalierError("reads the image, expected a sum: Trunc rounds no image")
+        signal = Signal(word_of(layer, [], Fraction(1)), layer.step)
+        if self.signals.setdefault(INPUT, signal) != signal:
+            raise EspalierError(f"the image is quantised twice, to {signal} and to {self.signals[INPUT]}")
+        self.tensors[layer.name] = Tensor(INPUT, Fraction(layer.step))
+
+    def _mac(self, layer: Weighted) -> None:
+        tensor, node = self._read(layer.inputs[0]), self.builder.nodes[layer.name]
+        coded = self.builder.coded.get(self.builder.weights[layer.name])
+        if coded is None:
+            raise EspalierError("its weights are floats, expected quantised ones: its sums would be floats")
+        for attribute in ("alpha", "beta"):
+            if node.get(attribute, 1.0) != 1.0:
+                raise EspalierError(f"attribute {attribute} is {node.get(attribute)}, expected 1")
+        outputs, axis = len(layer.weight), 0 if isinstance(layer, Conv2d) or node.get("transB", 0) else 1
+        if coded.axis not in (None, axis):
+            raise EspalierError(f"its weights have a step for each index of axis {coded.axis}, expected {axis}")
+        behind = self._behind(layer.name)
+        steps = [Fraction(float(step)) * tensor.step for step in coded.steps]
+        codes = np.rint(layer.weight.reshape(outputs, -1).astype(np.float64) / coded.steps[:, None]).astype(np.int64)
+        bias = self._bias(layer, steps)
+        steps, bias = with_affine(behind.affine, steps, bias, self.builder.nodes)
+        if max(map(signed_bits, bias)) > PRODUCT_BITS:
+            raise EspalierError(f"its bias takes more than {PRODUCT_BITS} bits")
+        form = self.signals[tensor.name].format
+        ranges = ranges_of(codes, bias, form)
+        make = self._maker(layer, tensor, coded, codes, np.array(bias, np.int64))
+        bits = proven_accumulator_bits(codes, np.array(bias, np.int64), form)
+        self._finish(layer.name, behind, steps, ranges, make, bits)
+
+    def _maker(self, layer: Weighted, tensor: Tensor, coded: Coded, codes: Integers, bias: Integers) -> Make:
+        bits = proven_accumulator_bits(codes, bias, self.signals[tensor.name].format)
+        mask = mask_of_zeros(codes.reshape(layer.weight.shape), coded.bits)
+        codes = codes * mask.kept.reshape(codes.shape)
+        if isinstance(layer, Conv2d) and layer.groups > 1:
+            mask, codes = across_groups(mask, codes, layer.groups)
+        pattern = parse_pattern(mask.pattern)
+        name, index = encoding.cheapest(pattern, mask.kept)
+        pixels = math.prod(self.builder.shapes[layer.name][1:])
+
+        def make(scale: Requantize | None, output: Signal, relu: bool) -> ProgramLayer:
+            return MacLayer(
+                layer.name,
+                (tensor.name,),
+                shape=mask.kept.shape,
+                window=layer.window if isinstance(layer, Conv2d) else None,
+                pattern=mask.pattern,
+                encoding=name,
+                index=index,
+                weight_bits=coded.bits,
+                weights=pattern.nest(mask.kept).gather(codes),
+                weight_steps=coded.steps,
+                bias_bits=max(signed_bits(bias.min()), signed_bits(bias.max())),
+                bias=bias,
+                accumulator_bits=bits,
+                relu=relu,
+                requantize=scale,
+                output=output,
+                dense_weights=layer.weight.size,
+                dense_macs=layer.weight.size * pixels,
+            )
+
+        return make
+
+    def _bias(self, layer: Weighted, steps: list[Fraction]) -> list[int]:
+        """Return the biases in steps of the accumulators, which they must be whole multiples of."""
+        outputs = len(layer.weight)
+        total = [0] * outputs
+        for sign, name in self.builder.biases[layer.name]:
+            constant = self.builder.coded.get(name, self.builder.constants[name])
+            codes = bias_codes(constant, spread(steps, outputs))
+            total = [a + sign * b for a, b in zip(total, codes, strict=True)]
+        return total
+
+    def _average(self, layer: Layer, window: Window) -> None:
+        tensor = self._read(layer.inputs[0])
+        form = self.signals[tensor.name].format
+        bits = sum_bits([window.taps], [form])
+        low, high = code_range(form)
+
+        def make(scale: Requantize | None, output: Signal, relu: bool) -> ProgramLayer:
+            return AvgPoolLayer(layer.name, (tensor.name,), window, bits, relu, scale or UNCHANGED, output)
+
+        ranges = [(window.taps * low, window.taps * high)]
+        self._finish(layer.name, self._behind(layer.name), [tensor.step / window.taps], ranges, make, bits)
+
+    def _add(self, layer: Layer) -> None:
+        left, right = (self._read(source) for source in layer.inputs)
+        ratio = left.step / right.step
+        weights = ratio.numerator, ratio.denominator
+        if max(weights) > MOST_WEIGHT:
+            raise EspalierError(
+                f"adds steps {float(left.step):g} and {float(right.step):g}, expected a quotient of small integers: "
+                "one scale for both, or powers of two"
+            )
+        forms = [self.signals[tensor.name].format for tensor in (left, right)]
+        bits = sum_bits(weights, forms)
+        ends = [code_range(form) for form in forms]
+        low, high = (sum(weight * end[side] for weight, end in zip(weights, ends, strict=True)) for side in (0, 1))
+
+        def make(scale: Requantize | None, output: Signal, relu: bool) -> ProgramLayer:
+            return AddLayer(layer.name, (left.name, right.name), weights, bits, relu, scale or UNCHANGED, output)
+
+        self._finish(layer.name, self._behind(layer.name), [left.step / weights[0]], [(low, high)], make, bits)
+
+    def _concat(self, layer: Layer) -> None:
+        left, right = (self._read(source) for source in layer.inputs)
+        if left.step != right.step:
+            raise EspalierError(
+                f"joins maps of the steps {float(left.step):g} and {float(right.step):g}, expected one scale for both"
+            )
+        signals = [self.signals[tensor.name] for tensor in (left, right)]
+        if signals[0] == signals[1]:
+            sources = [left.name, right.name]
+        else:
+            pairs = zip((left, right), signals[::-1], strict=True)
+            sources = [self._widened(layer, part, *pair) for part, pair in enumerate(pairs)]
+        self._append(ConcatLayer(layer.name, tuple(sources)))
+        self.tensors[layer.name] = Tensor(layer.name, left.step)
+
+    def _widened(self, layer: Layer, part: int, tensor: Tensor, other: Signal) -> str:
+        """Add a layer that gives `tensor` a word that also holds the codes of `other`."""
+        form = self.signals[tensor.name].format
+        signed = form.signed or other.format.signed
+        bits = max(x.width + (signed and not x.signed) for x in (form, other.format))
+        output = Signal(integer_format(bits, signed), float(tensor.step))
+        needed, name = sum_bits([1], [form]), self._unused(f"{layer.name}.{'ab'[part]}")
+        return self._append(AvgPoolLayer(name, (tensor.name,), Window((1, 1)), needed, False, UNCHANGED, output))
+
+    def _scaled(self, layer: BatchNorm) -> None:
+        """A product of codes with one number: the same codes, another step."""
+        tensor = self._read(layer.inputs[0])
+        (step,), (bias,) = with_affine((layer,), [tensor.step], [0], self.builder.nodes)
+        if bias:
+            raise EspalierError("adds a number to codes, expected a bias of a layer with weights")
+        form = self.signals[tensor.name].format
+        wide = replace(form, overflow=Overflow.SAT)
+        low, high = wide.min_code, wide.max_code
+        made = Quantized(layer.name, layer.inputs, float(step), float(step), low, high, form.rounding, form.width)
+        self._rescale(layer, Tensor(tensor.name, step), Behind(quantized=made))
+        self.tensors[layer.name] = Tensor(layer.name, step)
+
+    def _moved(self, layer: MaxPool | Flatten | ReLU | Clip) -> None:
+        tensor = self._read(layer.inputs[0])
+        source = (tensor.name,)
+        match layer:
+            case MaxPool():
+                self._append(MaxPoolLayer(layer.name, source, layer.window))
+            case Flatten():
+                self._append(FlattenLayer(layer.name, source))
+            case ReLU():
+                self._append(ReluLayer(layer.name, source))
+            case Clip():
+                self._append(ClipLayer(layer.name, source, self._bound(layer, tensor)))
+        self.tensors[layer.name] = Tensor(layer.name, tensor.step)
+
+    def _bound(self, layer: Clip, tensor: Tensor) -> int:
+        bound = Fraction(float(np.float32(layer.highest))) / tensor.step
+        most = self.signals[tensor.name].format.max_code
+        if bound < most and bound.denominator != 1:
+            raise EspalierError(f"its upper bound is {layer.highest:g}, no whole multiple of the step it reads")
+        return min(most, math.floor(bound))
+
+    def _behind(self, name: str) -> Behind:
+        """Return what follows the sum `name`; nothing is taken in unless a quantiser is at the end of it."""
+        names: list[str] = []
+        affine: list[BatchNorm] = []
+        relu, bound = False, None
+        while len(readers := self.source.readers(name)) == 1:
+            (layer,) = readers
+            name = layer.name
+            names.append(name)
+            match layer:
+                case Quantized():
+                    return Behind(tuple(names), tuple(affine), relu, bound, layer)
+                case BatchNorm() if not relu:
+                    affine.append(layer)
+                case ReLU():
+                    relu = True
+                case Clip():
+                    relu, bound = True, layer.highest if bound is None else min(bound, layer.highest)
+                case _:
+                    return Behind()
+        return Behind()
+
+    def _finish(
+        self,
+        name: str,
+        behind: Behind,
+        steps: list[Fraction],
+        ranges: list[tuple[int, int]],
+        make: Make,
+        accumulator_bits: int,
+    ) -> None:
+        """Add a layer with an accumulator and what is behind it; steps and ranges are one, or one for each output."""
+        if behind.affine and len(ranges) == 1:
+            steps, _ = with_affine(behind.affine, steps, [0], self.builder.nodes)
+        quantized = behind.quantized
+        if quantized is None:
+            if len(set(steps)) > 1:
+                raise EspalierError("has a step for each output and no quantiser behind it: a signal has one step")
+            output = Signal(FixedFormat(accumulator_bits, accumulator_bits), float(steps[0]))
+            self._append(make(None, output, False))
+            self.tensors[name] = Tensor(name, steps[0])
+            return
+        if behind.relu:
+            ranges = [(max(low, 0), max(high, 0)) for low, high in ranges]
+        if len(set(steps)) == 1:
+            steps, ranges = steps[:1], [(min(low for low, _ in ranges), max(high for _, high in ranges))]
+        read = Fraction(quantized.read_step)
+        sums = [Sums(step / read, *ends) for step, ends in zip(steps, ranges, strict=True)]
+        try:
+            check_whole(quantized, steps)
+            form = word_of(quantized, ranges, steps[0] / read)
+            scale = needed_scale(sums, form)
+        except EspalierError as error:
+            raise whole(error, self.builder.nodes[quantized.name]) from error
+        made = self._append(make(scale, Signal(form, quantized.step), behind.relu))
+        if behind.bound is not None:
+            highest = rounded(Fraction(float(np.float32(behind.bound))) / read, form.rounding)
+            if highest < form.max_code:
+                made = self._append(ClipLayer(self._unused(f"{made}.clip"), (made,), highest))
+        self.absorbed |= set(behind.names)
+        self.tensors[quantized.name] = Tensor(made, Fraction(quantized.step))
+
+
+def boundaries(making: Making) -> dict[str, str]:
+    """Return for each tensor of the Program one of the graph that holds ``code * step``: the last, biases added."""
+    found: dict[str, str] = {}
+    named = {name for node in making.builder.graph.nodes for name in node.outputs}
+    for name, value in making.builder.values.items():
+        tensor = making.tensors.get(making.source.place(value.source))
+        plain = not (value.units or value.last or value.final or any(value.pad)) and value.columns is None
+        if tensor and plain and name in named:
+            found[tensor.name] = name
+    return found
+
+
+def float_notes(program: Program) -> tuple[str, ...]:
+    """Return a line if a runtime that computes in float32 may give other codes than the file's numbers say."""
+    try:
+        for layer in program.layers:
+            if isinstance(layer, MacLayer | AvgPoolLayer | AddLayer):
+                steps = [float(step) for step in accumulator_steps(program, layer)]
+                exact = all(map(is_power_of_two, (*steps, layer.output.step)))
+                if not exact or largest_sum(program, layer) > 1 << FLOAT_BITS:
+                    raise EspalierError(layer.name)
+    except EspalierError as error:
+        layer_name = str(error).split(":")[0]
+        return (f"{layer_name}: float32 is not exact here; codes are those of the file's numbers as reals",)
+    return ()

@@ -1,0 +1,93 @@
+"""Kernels, strides and padding as ONNX's attributes state them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from accel.interchange.onnx.reading.file import Node
+from accel.network import Window
+
+Pads = tuple[int, int, int, int]
+MOST = 1 << 20  # of a kernel, stride or padding
+
+
+def conv_window(node: Node, kernel: Sequence[int], size: Sequence[int], pad: Pads) -> Window:
+    """Return the window of a convolution with kernels of `kernel` on maps of `size`; `pad` is there already."""
+    stated = _pair(node, "kernel_shape", tuple(kernel))
+    if stated != tuple(kernel):
+        raise node.refused(f"attribute kernel_shape is {stated}, its kernels are {tuple(kernel)}")
+    return _window(node, stated, size, pad)
+
+
+def pool_window(node: Node, size: Sequence[int], pad: Pads, extends: bool) -> Window:
+    """Return the window of a pool on maps of `size`; with `extends`, a ceil_mode may ask for more padding."""
+    if node.get("kernel_shape") is None:
+        raise node.refused("has no attribute kernel_shape")
+    window = _window(node, _pair(node, "kernel_shape"), size, pad)
+    if not node.get("ceil_mode", 0):
+        return window
+    extra = [_beyond(window, axis, size[axis]) for axis in (0, 1)]
+    if any(extra) and not extends:
+        raise node.refused("attribute ceil_mode is 1 and a last window reaches past the padding; expected 0")
+    top, left, bottom, right = window.padding
+    return Window(window.kernel, window.stride, (top, left, bottom + extra[0], right + extra[1]))
+
+
+def _window(node: Node, kernel: tuple[int, int], size: Sequence[int], pad: Pads) -> Window:
+    stride = _pair(node, "strides")
+    dilations = _pair(node, "dilations")
+    if dilations != (1, 1):
+        raise node.refused(f"attribute dilations is {list(dilations)}, expected [1, 1]")
+    automatic = node.get("auto_pad", "NOTSET")
+    if automatic in ("", "NOTSET"):
+        given = _numbers(node, "pads", (0, 0, 0, 0))
+        if len(given) != 4:
+            raise node.refused(f"attribute pads is {given}, expected 4 numbers")
+    elif automatic == "VALID":
+        given = (0, 0, 0, 0)
+    elif automatic in ("SAME_UPPER", "SAME_LOWER"):
+        padded = size[0] + pad[0] + pad[2], size[1] + pad[1] + pad[3]
+        rows, columns = (_same(*x, automatic) for x in zip(padded, kernel, stride, strict=True))
+        given = (rows[0], columns[0], rows[1], columns[1])
+    else:
+        raise node.refused(f"attribute auto_pad is {automatic!r}, expected NOTSET, VALID, SAME_UPPER or SAME_LOWER")
+    total = summed(given, pad)
+    if max(*kernel, *stride, *total) > MOST:
+        raise node.refused(f"kernel {kernel}, strides {stride} and pads {total} must be at most {MOST}")
+    return Window(kernel, stride, total)
+
+
+def summed(left: Sequence[int], right: Sequence[int]) -> Pads:
+    """Return the padding of both together, each at the top, left, bottom and right."""
+    top, left_side, bottom, right_side = (a + b for a, b in zip(left, right, strict=True))
+    return top, left_side, bottom, right_side
+
+
+def _same(size: int, kernel: int, stride: int, automatic: str) -> tuple[int, int]:
+    """Return the zeros before and behind with which the output has ``ceil(size / stride)`` pixels."""
+    total = max(0, (-(-size // max(stride, 1)) - 1) * stride + kernel - size)
+    less, more = total // 2, total - total // 2
+    return (less, more) if automatic == "SAME_UPPER" else (more, less)
+
+
+def _beyond(window: Window, axis: int, size: int) -> int:
+    """Return how far the last window of a ceil_mode reaches past the padding; it starts inside of map or padding."""
+    before, behind = window.padding[axis], window.padding[axis + 2]
+    kernel, stride = window.kernel[axis], window.stride[axis]
+    steps = -(-(size + before + behind - kernel) // stride)
+    if steps * stride >= size + before:
+        steps -= 1
+    return max(0, steps * stride + kernel - (size + before + behind))
+
+
+def _pair(node: Node, attribute: str, default: tuple[int, ...] = (1, 1)) -> tuple[int, int]:
+    found = _numbers(node, attribute, default)
+    if len(found) != 2:
+        raise node.refused(f"attribute {attribute} is {found}, expected 2 numbers: maps have a height and a width")
+    return found[0], found[1]
+
+
+def _numbers(node: Node, attribute: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    found: Any = node.get(attribute, default)
+    if not all(isinstance(x, int) for x in found):
+        raise node.refused(f"attribute {attribute} must be integers, got {found}")
+    return found

@@ -1,0 +1,71 @@
+"""`espalier bench`: tables on the terminal, and a folder with results, figures and a page."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from accel.errors import EspalierError
+from accel.files import write_whole
+from reports.bench import figures, tables
+from reports.bench.estimates import estimates_line, estimates_per_second
+from reports.bench.measure import GOLDEN, machine, measure
+from reports.bench.networks import CALIBRATION_IMAGES, NETWORKS, lowered, random_images, random_network
+from reports.bench.page import page
+from reports.bench.results import DENSE, Results
+from reports.shared import output
+from reports.shared.console import console
+from reports.shared.drawing import rendered
+from sim.instructions import choose
+from sim.profile import peak
+
+PAGE = "README.md"
+
+
+def command(
+    networks: Sequence[str],
+    peers: bool,
+    threads: Sequence[int],
+    rounds: int,
+    out: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Measure, print, and write what was asked for."""
+    names = list(dict.fromkeys(networks)) or list(NETWORKS)
+    if unknown := [name for name in names if name not in NETWORKS]:
+        raise EspalierError(f"unknown network {unknown[0]!r}: expected {', '.join(NETWORKS)}")
+    output.check_place(json_file)
+    if out:
+        output.write_folder(out, {})
+    counts = sorted(set(threads)) or sorted({1, os.cpu_count() or 1})
+    kernel = choose()
+    results = Results(machine(), kernel.name, 0.0, [])
+    for name in names:  # what is measured is written, though a later network may be interrupted
+        roof = max(results.roof, peak(kernel.kernel))  # clocks change
+        found = [*results.networks, measure(name, counts, peers, rounds)]
+        results = replace(results, roof=max(roof, peak(kernel.kernel)), networks=found)
+        if json_file:
+            with output.writing(json_file):
+                write_whole(json_file, results.to_json().encode())
+        if out:
+            output.write_folder(out, files(results))
+        _print(results)
+
+
+def _print(results: Results) -> None:
+    """Print the tables of the network that was measured last."""
+    network = results.networks[-1]
+    found = [tables.rates_table(network), *(tables.times_table(results, network, x) for x in network.profiles)]
+    for table in [*found, tables.start_table([network])]:
+        console().print(table)
+    golden = network.find(GOLDEN, DENSE, 1)
+    if golden:
+        dense = random_network(network.network)
+        program = lowered(dense, random_images(dense.network.input_shape, CALIBRATION_IMAGES))
+        console().print(estimates_line(estimates_per_second(program), golden.images_per_second))
+
+
+def files(results: Results) -> dict[str, bytes]:
+    """Return everything that a folder of results holds."""
+    drawn = rendered(figures.FIGURES, results)
+    return {"results.json": results.to_json().encode(), **drawn, PAGE: page(results).encode()}

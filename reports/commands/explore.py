@@ -1,0 +1,170 @@
+"""The command `espalier explore`: words checked, an exploration run, its answer told and written."""
+
+import importlib.util
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from accel.cost import Limits, Technology, load_technology
+from accel.cost.technology import DEFAULT
+from accel.errors import EspalierError
+from accel.interchange import zoo
+from accel.interchange.data.datasets import check_choice
+from reports.commands.parsing import (
+    parse_arrays,
+    parse_bandwidth,
+    parse_bits,
+    parse_frequency,
+    parse_memory,
+    parse_patterns,
+    parse_shares,
+)
+from reports.explore import answer, figures
+from reports.explore.choosing import GOALS
+from reports.explore.kept import Kept
+from reports.explore.page import page
+from reports.explore.results import Results
+from reports.explore.run import Plan, explore
+from reports.explore.space import Question, Space
+from reports.explore.versions import Version, versions_of
+from reports.explore.workers import BACKENDS, workers
+from reports.shared import console as shared_console
+from reports.shared import output
+from reports.shared.schema import saved
+from reports.shared.store import opened
+from reports.workflow import retrain as retraining
+from reports.workflow.sources import check_range, named, source_of
+
+RESULTS, PAGE = "results.json", "explore.html"
+STORE = Path("checkpoints", "rates.sqlite")
+EPOCHS = 3  # of retraining the versions that are made, where PyTorch is there
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for, as words and numbers; see `espalier explore --help`."""
+
+    network: str
+    sram: str | None
+    max_error: str
+    dsp: int | None
+    min_fps: float | None
+    clock: str
+    dram_bandwidth: str | None
+    technology: str
+    goal: str | None
+    patterns: str | None
+    ratios: str | None
+    retrain: int | None
+    weight_bits: str
+    signal_bits: str
+    arrays: str | None
+    images: int | None
+    backend: str
+    scheduler: str | None
+    jobs: int | None
+    out: Path | None
+    draw: bool
+    json_file: Path | None
+    data: str | None
+    data_dir: str | None
+
+
+def command(**arguments: Any) -> int:
+    """Explore, write the folder, and print the answer; return 0, or 1 if nothing fits."""
+    request = Request(**arguments)
+    folder = request.out or Path("explore", Path(request.network).stem)
+    if request.draw:
+        results, effort = saved(folder / RESULTS, Results.from_json), ""
+    else:
+        results, effort = _explored(request, folder)
+    output.check_place(request.json_file)
+    drawn = figures.render(results)
+    files = {RESULTS: results.to_json().encode(), PAGE: page(results, drawn), **drawn}
+    output.write_folder(folder, files)
+    if request.json_file:
+        output.write_json(request.json_file, results.answer() | {"words": answer.answer(results)})
+    console = shared_console.console()
+    for line in filter(None, [*answer.answer(results), effort]):
+        console.print(line)
+    console.print(f"Written to {folder}: {PAGE}, {RESULTS} and figures.")
+    return 0 if results.recommended else 1
+
+
+def _explored(request: Request, folder: Path) -> tuple[Results, str]:
+    check_choice("backend", request.backend, BACKENDS)
+    plan = _plan(request)
+    output.check_place(request.json_file)
+    with output.writing(folder):
+        (folder / STORE).parent.mkdir(parents=True, exist_ok=True)
+    output.write_folder(folder, {})
+    with opened(folder / STORE) as store, workers(request.backend, request.jobs, request.scheduler) as run:
+        kept = Kept(store, run)
+        results, seconds = explore(plan, kept)
+    count = len(results.points)
+    return results, (
+        f"{kept.found:,} results were there, {kept.done:,} were made in {kept.seconds:.1f} s; {count:,} designs "
+        f"costed in {seconds:.1f} s, {1e3 * seconds / max(1, count):.2f} ms each."
+    )
+
+
+def _plan(request: Request) -> Plan:
+    """Return the plan that a request means; everything that can be wrong with it is found here."""
+    question, limits, technology = _asked(request)
+    weight_bits = parse_bits(request.weight_bits, "--weight-bits")
+    signal_bits = parse_bits(request.signal_bits, "--signal-bits")
+    space = Space(weight_bits, signal_bits, parse_arrays(request.arrays))
+    patterns = None if request.patterns is None else parse_patterns(request.patterns)
+    versions = versions_of(request.network, patterns, parse_shares(request.ratios))
+    first = zoo.load(request.network)
+    source = source_of(request.network, first, request.data, request.data_dir)
+    calibration = source.calibration()
+    check_range(calibration, first, request.network)
+    splits = {split: source.load(split) for split in ("validation", "test")}
+    if request.images is not None:
+        splits["validation"] = splits["validation"].take(request.images)
+    epochs, recipe = _retraining(request, versions, first.network.name)
+    training = source.load("train") if epochs else None
+    images_of = calibration, splits["validation"], splits["test"], training
+    made = epochs, recipe, technology, limits
+    return Plan(request.network, versions, space, question, *images_of, *made, source.anywhere())
+
+
+def _asked(request: Request) -> tuple[Question, Limits, Technology]:
+    memory_bits = parse_memory(request.sram) if request.sram is not None else None
+    bandwidth = parse_bandwidth(request.dram_bandwidth) if request.dram_bandwidth is not None else None
+    clock_hz = parse_frequency(request.clock)
+    goal = request.goal or ("efficient" if request.min_fps is None else "cheap")
+    check_choice("goal", goal, GOALS)
+    question = Question(_command(request), request.max_error, memory_bits, request.dsp, request.min_fps, clock_hz, goal)
+    _ = question.budget(reference=0.0)  # what is wrong with it is known before the work, not after it
+    technology = load_technology(request.technology)
+    return question, Limits(clock_hz=clock_hz, dram_bytes_per_s=bandwidth, sram_bits=memory_bits), technology
+
+
+def _retraining(request: Request, versions: tuple[Version, ...], network: str) -> tuple[int, str]:
+    """Return epochs and recipe of the versions that are made; 0 epochs if there are none, or no PyTorch."""
+    making = any(version.made for version in versions)
+    if request.retrain is not None and not making:
+        raise EspalierError(f"--retrain {request.retrain}: no version is made here; --ratios says which to make")
+    there = importlib.util.find_spec("torch") is not None
+    epochs = request.retrain if request.retrain is not None else EPOCHS if there else 0
+    if not making or not epochs:
+        return 0, ""
+    return epochs, str(retraining.recipe(network, epochs))
+
+
+def _command(request: Request) -> str:
+    """Return the command that asks the same, wherever its data and results lie, whoever measures."""
+    usual = {"max_error": "+1%", "clock": "100MHz", "technology": DEFAULT, "weight_bits": "3..8", "signal_bits": "3..8"}
+    names = ("sram", "max_error", "dsp", "min_fps", "clock", "dram_bandwidth", "technology", "goal", "patterns")
+    parts = [request.network]
+    for name in (*names, "ratios", "retrain", "weight_bits", "signal_bits", "arrays", "images"):
+        value = getattr(request, name)
+        if value is not None and (value != usual.get(name) or name == "max_error"):
+            text = f"{value:g}" if isinstance(value, float) else str(value)
+            parts += [f"--{name.replace('_', '-')}", text]
+    if request.data is not None:
+        parts += ["--data", named(request.data)]
+    return shlex.join(["espalier", "explore", *parts])

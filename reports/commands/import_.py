@@ -1,0 +1,76 @@
+"""What `espalier import` does: an ONNX file in, a network or a Program out."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from accel.cost import cost_of
+from accel.errors import EspalierError
+from accel.fixedpoint import Rounding
+from accel.interchange.data.datasets import NAMES, Dataset, check_choice
+from accel.interchange.onnx.reading.model import import_model
+from accel.program import Program
+from accel.pruned import PrunedNetwork
+from accel.quantize import FOUND, RULES, Calibration, Steps, Widths, lower_calibrated
+from reports.commands.parsing import parse_mode
+from reports.shared import output, words
+from reports.workflow.formats_file import read_formats
+from reports.workflow.sources import check_range, source_of
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for, as words and numbers; see `espalier import --help`."""
+
+    model: Path
+    data: str | None
+    data_dir: str | None
+    dataset: str | None
+    weight_bits: int
+    signal_bits: int
+    input_bits: int
+    rule: str
+    power_of_two: bool
+    per_output: bool
+    rounding: str
+    formats: Path | None
+    out: Path
+
+
+def command(**arguments: Any) -> None:
+    """Import the file, write what came of it, and say so."""
+    request = Request(**arguments)
+    check_choice("rule of steps", request.rule, RULES)
+    if request.dataset is not None:
+        check_choice("data set", request.dataset, NAMES)
+    output.check_place(request.out)
+    found = import_model(request.model, request.dataset or "")
+    made: PrunedNetwork | Program = found.result
+    if request.formats is not None and (request.data is None or isinstance(made, Program)):
+        raise EspalierError("--formats: nothing is quantised here; images to calibrate with go with --data")
+    if request.data is not None:
+        source = source_of(str(request.model), made, request.data, request.data_dir, last=found.last)
+        images = source.calibration()
+        check_range(images, made, request.model.name)
+        made = replace(made, data=request.dataset or source.name)
+        if isinstance(made, PrunedNetwork):
+            made = _quantized(request, made, images)
+        else:
+            print("note: is quantised already; --data says which images it is for, and changes no step")
+    with output.writing(request.out):
+        made.save(request.out)
+    for note in found.notes:
+        print(f"note: {note}")
+    if isinstance(made, Program):
+        parameters = words.kib(cost_of(made).total.parameter_memory_bits)
+        print(f"{request.out}: Program {made.name}, {len(made.layers)} layers, {parameters} KiB of parameters")
+    else:
+        print(f"{request.out}: network {made.network.name}, {len(made.network.layers)} layers, {made.pattern}")
+
+
+def _quantized(request: Request, network: PrunedNetwork, images: Dataset) -> Program:
+    widths = Widths(request.weight_bits, request.signal_bits, request.input_bits)
+    steps = Steps(request.rule, power_of_two=request.power_of_two, per_output=request.per_output)
+    calibration = Calibration(network, images.pixels(), steps)
+    formats = read_formats(request.formats) if request.formats else FOUND
+    return lower_calibrated(calibration, widths, rounding=parse_mode(Rounding, request.rounding), formats=formats)

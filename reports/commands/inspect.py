@@ -1,0 +1,92 @@
+"""What `espalier inspect` does: the layers of a file, and which patterns the zeros of each already are."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from accel import archive, pruned
+from accel.errors import EspalierError
+from accel.files import opened
+from accel.interchange.onnx.reading.found_patterns import Found, found_patterns
+from accel.interchange.onnx.reading.model import import_model
+from accel.network import Network, Shape, Weighted
+from accel.program import KIND, MacLayer, Program
+from accel.pruned import PrunedNetwork
+from reports.shared import console as shared_console
+from reports.shared import output
+
+MOST_SHOWN = 3  # patterns of a layer, the one with the fewest bits first
+
+
+def command(model: Path, json_file: Path | None) -> None:
+    """Print the layers of a file, or write them as JSON too."""
+    output.check_place(json_file)
+    thing, notes = _loaded(model)
+    rows = _network_rows(thing.network) if isinstance(thing, PrunedNetwork) else _program_rows(thing)
+    name = thing.network.name if isinstance(thing, PrunedNetwork) else thing.name
+    kind = "network" if isinstance(thing, PrunedNetwork) else "Program"
+    if json_file:
+        output.write_json(json_file, {"file": str(model), "kind": kind, "name": name, "layers": rows, "notes": notes})
+    console = shared_console.console()
+    console.print(_table(f"{kind} {name}", rows))
+    for note in notes:
+        console.print(f"note: {note}")
+
+
+def _loaded(path: Path) -> tuple[PrunedNetwork | Program, Sequence[str]]:
+    """Return what a file holds, which its first bytes tell."""
+    with opened(path) as file:
+        ours = file.read(len(archive.MAGIC)) == archive.MAGIC
+    if not ours:
+        found = import_model(path)
+        return found.result, found.notes
+    kind = archive.kind_of(path)
+    if kind == KIND:
+        return Program.load(path), ()
+    if kind == pruned.KIND:
+        return PrunedNetwork.load(path), ()
+    raise EspalierError(f"{path}: holds a {kind}, expected a network or a program")
+
+
+def _network_rows(network: Network) -> list[dict[str, Any]]:
+    return [
+        _row(layer.name, type(layer).__name__, network.shapes[layer.name])
+        | (_weights(layer.lowered_shape, found_patterns(layer.weight)) if isinstance(layer, Weighted) else {})
+        for layer in network.layers
+    ]
+
+
+def _program_rows(program: Program) -> list[dict[str, Any]]:
+    rows = []
+    for layer in program.layers:
+        signal = program.signals[layer.name]
+        row = _row(layer.name, type(layer).__name__, program.shapes[layer.name])
+        row |= {"signal": str(signal.format), "step": signal.step}
+        if isinstance(layer, MacLayer):
+            found = found_patterns(layer.matrix.reshape(layer.shape), layer.weight_bits)
+            row |= _weights(layer.shape, found) | {"weight_bits": layer.weight_bits}
+        rows.append(row)
+    return rows
+
+
+def _row(name: str, kind: str, shape: Shape) -> dict[str, Any]:
+    return {"layer": name, "kind": kind, "output": list(shape)}
+
+
+def _weights(shape: tuple[int, int, int], found: Sequence[Found]) -> dict[str, Any]:
+    return {"weights": list(shape), "patterns": [asdict(pattern) for pattern in found]}
+
+
+def _table(title: str, rows: Sequence[dict[str, Any]]) -> Table:
+    table = Table(title=title)
+    for name in ("layer", "kind", "output", "outputs x maps x taps", "signal", "patterns: density"):
+        table.add_column(name)
+    for row in rows:
+        patterns = row.get("patterns", ())[:MOST_SHOWN]
+        found = ", ".join(f"{x['pattern']} {x['density']:.1%} ({x['encoding']})" for x in patterns)
+        sizes = "x".join(map(str, row.get("weights", ())))
+        table.add_row(row["layer"], row["kind"], "x".join(map(str, row["output"])), sizes, row.get("signal", ""), found)
+    return table

@@ -1,0 +1,96 @@
+"""What the options of several commands are, and the places that they name."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from accel.array import DEPTHS
+from reports.commands.places import DATA_SETS, FIGURES, Place
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+IN, OUT = Place(), Place(writes=True)
+MODEL = Place(sidecar=True)
+NAME_OR_FILE = Place(may_be_name=True)
+REPORT = Place(writes=True, holds=("report.html", "results.json", "results.csv", *FIGURES))
+STUDY = Place(writes=True, holds=("README.md", "results.json", "points.jsonl", *FIGURES), file_okay=False)
+EXPLORATION = Place(writes=True, holds=("explore.html", "results.json", "checkpoints/*", *FIGURES), file_okay=False)
+BUILD = Place(writes=True, holds=("*.v", "*.hex", "manifest.json", "test_espalier.py", "Makefile", "simulation"))
+CHECKPOINTS = Place(writes=True, holds=("run.json", "search-*", "*.pt"), file_okay=False)
+DATA = Place(holds=DATA_SETS, may_be_name=True)
+IMAGES = Place(holds=("*/*", "*/*/*"), may_be_name=True)  # a name, an .npz, or class folders, below splits or not
+COUNT = click.IntRange(1, 10_000)  # of processes or threads
+
+WORDS = {  # what the memory holds, in the words of an option's help
+    "signals": "signals",
+    "weights": "weights, one for every output lane each",
+    "entries": "index entries",
+    "taps": "taps",
+    "constants": "constants, a bias and a multiplier each",
+    "layers": "layers",
+}
+
+
+def option(*names: str, help: str, **settings: Any) -> Decorator:
+    """Return `click.option`, which must have a help text."""
+    return click.option(*names, help=help, **settings)
+
+
+network_argument = click.argument("network", type=NAME_OR_FILE)
+data_dir_option = option(
+    "--data-dir",
+    type=DATA,
+    envvar="ESPALIER_DATA",
+    help="Folder that holds mnist/, fashion-mnist/, cifar-10-batches-bin/.",
+)
+data_option = option(
+    "--data", type=IMAGES, help="A known data set, an .npz or a folder of class folders; its own by default."
+)
+train_threads_option = option(
+    "--train-threads", type=click.IntRange(1, 1024), default=1, help="Of retraining: part of it."
+)
+threads_option = option("--threads", type=COUNT, help="Threads of the engine; all processors by default.")
+images_option = option("--images", type=click.IntRange(1), help="How many images; all by default.")
+json_option = option("--json", "json_file", type=OUT, help="Also write the numbers to this file.")
+weight_bits_option = option("--weight-bits", type=int, default=8, show_default=True, help="Bits of a weight.")
+signal_bits_option = option("--signal-bits", type=int, default=8, show_default=True, help="Bits of a signal.")
+array_option = option("--array", default="8x8", show_default=True, help="Output lanes x pixel lanes.")
+clock_option = option("--clock", help="Of the array, such as 200MHz; 100MHz by default.")
+sram_option = option("--sram", help="On-chip memory to fit into, such as 64KiB.")
+technology_option = option(
+    "--technology", type=NAME_OR_FILE, help="asic-45nm (default), ecp5-45f, zynq-7020, zu7ev, or your TOML file."
+)
+formats_option = option(
+    "--formats", type=IN, help="TOML: ap_fixed formats layer by layer; `espalier quantize --help` shows one."
+)
+pattern_option = option("--pattern", help="Which version of a zoo network, or how to prune a dense file.")
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say where its images are."""
+    return data_option(data_dir_option(command))
+
+
+def depth_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add an option for the depth of each memory; `command` gets them as `depths`, by `MacArray`'s names."""
+
+    @functools.wraps(command)
+    def called(**arguments: Any) -> Any:
+        depths = {name: arguments.pop(name) for name in DEPTHS.values()}
+        return command(**arguments, depths={name: depth for name, depth in depths.items() if depth is not None})
+
+    wrapped: Callable[..., Any] = called
+    for memory, name in reversed(list(DEPTHS.items())):
+        text = f"Words of the memory of {WORDS[memory]}; as many as the Program needs by default."
+        wrapped = option(f"--{name.replace('_', '-')}", type=click.IntRange(0, 1 << 24), help=text)(wrapped)
+    return wrapped
+
+
+def word_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the word lengths of an array, which a Program says itself where there is one."""
+    for name, bits in (("accumulator", 24), ("signal", 8), ("weight", 8)):
+        article = "an" if name == "accumulator" else "a"
+        text = f"Bits of {article} {name}; {bits} without a PROGRAM."
+        command = option(f"--{name}-bits", type=click.IntRange(1, 64), help=text)(command)
+    return command

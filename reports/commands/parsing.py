@@ -1,0 +1,142 @@
+"""Words of the command line that mean more than one number."""
+
+import re
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any
+
+from accel.array import MacArray
+from accel.demand import array_for
+from accel.errors import EspalierError
+from accel.interchange.data.datasets import check_choice
+from accel.program import WORD_BITS, Program
+from reports.explore.space import ARRAYS, Lanes
+
+_UNITS = {"b": 1, "B": 8, "KiB": 8 * 1024, "MiB": 8 * 1024**2}
+_TENS = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 1024, "Mi": 1024**2, "Gi": 1024**3}
+
+
+def parse_bits(text: str, option: str = "--bits") -> tuple[int, ...]:
+    """Return the word lengths that `text` names, ascending, which the `option` was given.
+
+    >>> parse_bits("3..8"), parse_bits("8,4")
+    ((3, 4, 5, 6, 7, 8), (4, 8))
+    """
+    widths: set[int] = set()
+    if match := re.fullmatch(r"([0-9]{1,3})\.\.([0-9]{1,3})", text):
+        widths = {*range(int(match[1]), int(match[2]) + 1)}
+    elif re.fullmatch(r"[0-9]{1,3}(,[0-9]{1,3})*", text):
+        widths = {*map(int, text.split(","))}
+    if not widths or not 2 <= min(widths) <= max(widths) <= WORD_BITS:
+        allowed = f"within 2..{WORD_BITS}"
+        raise EspalierError(f"{option} {text}: expected a range {allowed}, such as 3..8, or a list, such as 3,4,8")
+    return tuple(sorted(widths))
+
+
+def parse_patterns(text: str) -> list[str]:
+    """Return the labels that `text` names.
+
+    >>> parse_patterns("dense, 2:4")
+    ['dense', '2:4']
+    """
+    labels = [label.strip() for label in text.split(",")]
+    if "" in labels:
+        raise EspalierError(f"--patterns {text}: expected names with commas between them, such as dense,kernel")
+    return labels
+
+
+def parse_memory(text: str, option: str = "--sram") -> int:
+    """Return the bits that `text` names, which the `option` was given.
+
+    >>> parse_memory("64KiB"), parse_memory("512b")
+    (524288, 512)
+    """
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(b|B|KiB|MiB)", text)
+    if not match:
+        raise EspalierError(f"{option} {text}: expected a size such as 64KiB, 1.5MiB, 4096B or 32768b")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def parse_frequency(text: str) -> float:
+    """Return the hertz that `text` names.
+
+    >>> parse_frequency("100MHz")
+    100000000.0
+    """
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(Hz|kHz|MHz|GHz)", text)
+    if not match or not float(match[1]):
+        raise EspalierError(f"--clock {text}: expected a frequency above 0 such as 100MHz or 1.2GHz")
+    return float(match[1]) * _TENS[match[2][:-2]]
+
+
+def parse_bandwidth(text: str) -> float:
+    """Return the bytes a second that `text` names.
+
+    >>> parse_bandwidth("800MB/s"), parse_bandwidth("1KiB/s")
+    (800000000.0, 1024.0)
+    """
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(k|M|G|Ki|Mi|Gi)?B/s", text)
+    if not match or not float(match[1]):
+        raise EspalierError(f"--dram-bandwidth {text}: expected a bandwidth above 0 such as 800MB/s or 1.5GiB/s")
+    return float(match[1]) * _TENS[match[2] or ""]
+
+
+def parse_mode(modes: type[IntEnum], name: str) -> Any:
+    """Return the rounding or overflow of that name.
+
+    >>> from accel.fixedpoint import Rounding
+    >>> parse_mode(Rounding, "RND_CONV")
+    <Rounding.RND_CONV: 4>
+    """
+    check_choice(modes.__name__.lower(), name, [*modes.__members__])
+    return modes[name]
+
+
+def parse_lanes(text: str, option: str = "--array") -> tuple[int, int]:
+    """Return (output lanes, pixel lanes), which the `option` was given.
+
+    >>> parse_lanes("8x4")
+    (8, 4)
+    """
+    match = re.fullmatch(r"(\d{1,4})x(\d{1,4})", text)
+    if not match:
+        raise EspalierError(f"{option} {text}: expected output lanes x pixel lanes, such as 8x8")
+    return int(match[1]), int(match[2])
+
+
+def parse_array(text: str, program: Program, depths: Mapping[str, int] | None = None) -> MacArray:
+    """Return the array `text` (output lanes x pixel lanes) for `program`, with the `depths` that were asked for.
+
+    Raises
+    ------
+    EspalierError
+        `text` is not of that form, the array cannot be, or a depth is too small; the line says which.
+    """
+    return array_for(program, *parse_lanes(text), depths)
+
+
+def parse_arrays(text: str | None) -> tuple[Lanes, ...]:
+    """Return the arrays that `text` lists; all of `ARRAYS` for None.
+
+    >>> parse_arrays("4x4,8x2")
+    ((4, 4), (8, 2))
+    """
+    if text is None:
+        return ARRAYS
+    return tuple(dict.fromkeys(parse_lanes(part.strip(), "--arrays") for part in text.split(",")))
+
+
+def parse_shares(text: str | None) -> tuple[float, ...]:
+    """Return the pruning ratios that `text` lists, none for None.
+
+    >>> parse_shares("0.5,0.75")
+    (0.5, 0.75)
+    """
+    if text is None:
+        return ()
+    shares = []
+    for part in text.split(","):
+        if not re.fullmatch(r"0?\.[0-9]{1,9}", part.strip()) or not float(part):
+            raise EspalierError(f"--ratios {text}: expected numbers between 0 and 1 with commas, such as 0.5,0.7,0.9")
+        shares.append(float(part))
+    return tuple(dict.fromkeys(shares))

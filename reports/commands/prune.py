@@ -1,0 +1,297 @@
+"""What `espalier prune` does: dense network in, pruned network out, with what it cost in error rate."""
+
+import sys
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.table import Table
+from threadpoolctl import threadpool_limits
+
+from accel.digest import digest_of
+from accel.errors import EspalierError
+from accel.interchange import zoo
+from accel.interchange.data.datasets import SPLITS, Dataset, check_choice
+from accel.prune import (
+    Magnitude,
+    Progress,
+    Ratio,
+    Retrain,
+    Sparsify,
+    default_spare,
+    select_by_magnitude,
+    selector,
+    selector_names,
+)
+from accel.prune.selectors.particle_filter import STARTS
+from accel.pruned import Groups, PrunedNetwork
+from accel.records import parse_json, sealed, unsealed
+from accel.sparsity import FeatureMap
+from reports.shared import console as shared_console
+from reports.shared import output
+from reports.shared.progress import Bar, bar
+from reports.shared.schema import saved
+from reports.workflow import retrain as retraining
+from reports.workflow.evaluate import float_error_rate
+from reports.workflow.prune import parse_ratios, prune, stages
+from reports.workflow.selection import FROM_MAGNITUDE, PARTICLE_FILTER, Selection, kept_weights
+from reports.workflow.sources import Source, check_range, source_if_any, source_of
+
+if TYPE_CHECKING:
+    from accel.train import Recipe
+
+RUN = "run.json"  # which run a folder of checkpoints is of
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for, as words and numbers; see `espalier prune --help`."""
+
+    network: str
+    pattern: str
+    ratio: str | None
+    select: str
+    start: str
+    budget: int
+    data: str | None
+    validation_images: int
+    spare: tuple[str, ...]
+    rounds: int
+    steps: str
+    retrain: int
+    sparsify: int
+    group_lasso: float
+    learning_rate: float | None
+    batch_size: int | None
+    checkpoint: Path | None
+    seed: int
+    train_threads: int
+    threads: int | None
+    data_dir: str | None
+    json_file: Path | None
+    out: Path
+
+    @property
+    def training(self) -> int:
+        """Epochs of training, of whatever kind."""
+        return self.retrain + self.sparsify
+
+
+@dataclass
+class Work:
+    """A request with everything loaded and checked, and what was seen while it was done."""
+
+    request: Request
+    dense: PrunedNetwork
+    images: dict[str, Dataset]
+    ratios: dict[str, Ratio]
+    spare: tuple[str, ...]
+    fit: Retrain | None
+    sparsify: Sparsify | None
+    unretrained: list[PrunedNetwork] = field(default_factory=list)  # after each round, before its retraining
+
+
+def command(**arguments: Any) -> None:
+    """Prune, retrain, write the file, and print what came of it."""
+    request = Request(**arguments)
+    with threadpool_limits(request.threads):  # a training has those of its recipe
+        work = _checked(request)
+        pruned = _pruned(work)
+        record = _record(work, pruned)
+    with output.writing(request.out):
+        pruned.save(request.out)
+    if request.json_file:
+        output.write_json(request.json_file, record)
+    _print(work, pruned, record)
+
+
+def _checked(request: Request) -> Work:
+    """Return the work that a request means; everything that can be wrong with it is found here, if it can be."""
+    check_choice("selector", request.select, selector_names())
+    check_choice("start of a particle filter", request.start, STARTS)
+    ratios = parse_ratios(request.ratio, request.pattern)
+    if not stages(request.pattern):
+        raise EspalierError(f"--pattern {request.pattern}: prunes nothing")
+    _check_options(request)
+    dense = zoo.load(request.network)
+    names = [layer.name for layer in dense.network.weighted]
+    for ratio in ratios.values():
+        for name in ratio if not isinstance(ratio, float) else ():
+            check_choice(f"layer of {dense.network.name}", name, names)
+    for name in request.spare:
+        check_choice(f"layer of {dense.network.name}", name, names)
+    source = _source(request, dense)
+    images = {} if source is None else _images(request, source)
+    if source is not None:
+        check_range(images["validation"], dense, request.network)
+        dense = replace(dense, data=source.name, input_range=images["validation"].range if source.own else None)
+    output.check_place(request.out, request.json_file)
+    spare = request.spare or default_spare(dense.network)
+    work = Work(request, dense, images, ratios, spare, None, None)
+    if request.retrain:
+        work.fit = retraining.trainer(_recipe(work), images["train"], request.checkpoint)
+    if request.sparsify:
+        shrinking = retraining.sparsifying(_recipe(work), request.sparsify, request.group_lasso)
+        work.sparsify = retraining.trainer(shrinking, images["train"], request.checkpoint)
+    return work
+
+
+def _check_options(request: Request) -> None:
+    """Refuse options that say nothing about what was asked for."""
+    for name, value in (("--learning-rate", request.learning_rate), ("--batch-size", request.batch_size)):
+        if value is not None and not request.training:
+            raise EspalierError(f"{name} {value:g}: nothing is retrained; --retrain says for how many epochs")
+    if request.start != "random" and request.select != PARTICLE_FILTER:
+        raise EspalierError(f"--start {request.start}: is for {PARTICLE_FILTER}, not for {request.select}")
+    patterns = {part for stage in stages(request.pattern) for part in stage.split("/")}
+    others = patterns - {str(FeatureMap()), zoo.DENSE}
+    if request.select == "activation-sum" and others:
+        raise EspalierError(
+            f"--select activation-sum: chooses feature maps only, and {request.pattern} asks for {sorted(others)[0]}"
+        )
+
+
+def _source(request: Request, dense: PrunedNetwork) -> Source | None:
+    """Return where the images are; None where there are none and magnitude, which needs none, prunes alone."""
+    where = request.network, dense, request.data, request.data_dir
+    if request.select != Magnitude.name or request.training:
+        return source_of(*where)
+    source = source_if_any(*where)
+    if source is None:
+        print(f"note: {request.network}: without images (--data) no error rate is measured", file=sys.stderr)
+    return source
+
+
+def _images(request: Request, source: Source) -> dict[str, Dataset]:
+    images = {split: source.load(split) for split in SPLITS if split != "train" or request.training}
+    images["search"] = images["validation"].take(min(request.validation_images, len(images["validation"])))
+    return images
+
+
+def _pruned(work: Work) -> PrunedNetwork:
+    request = work.request
+    if request.checkpoint:
+        _open(request.checkpoint, request, work.images)
+    name = FROM_MAGNITUDE if request.start == "magnitude" else request.select
+    rng = np.random.default_rng(request.seed)
+    selection = None
+    if work.images:
+        selection = Selection(name, work.images["search"], rng, request.budget, request.checkpoint)
+
+    with ExitStack() as shown:  # the bar of one search is gone when the next one, or a training, begins
+
+        def listener() -> Any:
+            shown.close()
+            if selection is None or not selection.searches:
+                return None
+            line = shown.enter_context(bar(f"{work.dense.network.name}, {name}", request.budget))
+            return lambda at: _advance(line, at)
+
+        def retrain(pruned: PrunedNetwork) -> PrunedNetwork:
+            shown.close()
+            work.unretrained.append(pruned)
+            return work.fit(pruned) if work.fit else pruned
+
+        def sparsify(pruned: PrunedNetwork, groups: Groups) -> PrunedNetwork:
+            shown.close()
+            return work.sparsify(pruned, groups) if work.sparsify else pruned
+
+        choose = select_by_magnitude if selection is None else selection.chooser(listener)
+        schedule: dict[str, Any] = {"rounds": request.rounds, "steps": request.steps, "spare": work.spare}
+        schedule["sparsify"] = sparsify if work.sparsify else None
+        return prune(work.dense, request.pattern, work.ratios, retrain, choose=choose, **schedule)
+
+
+def _open(folder: Path, request: Request, images: dict[str, Dataset]) -> None:
+    """Make the folder of checkpoints, or see to it that it is of this run: searches do not know their images.
+
+    Raises
+    ------
+    EspalierError
+        The folder is of a run with other options, or cannot be written.
+    """
+    free = ("out", "json_file", "checkpoint", "threads", "data_dir")
+    run = {name: str(value) for name, value in vars(request).items() if name not in free}
+    run["data"] = digest_of(
+        *(part for split in sorted(images) for part in (images[split].images, images[split].labels))
+    )
+    path = folder / RUN
+    with output.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    known = saved(path, lambda text: unsealed(parse_json(text))) if path.exists() else run
+    differing = [name for name in run if known.get(name) != run[name]]
+    if differing:
+        raise EspalierError(
+            f"checkpoint {folder} is of another run (other {', '.join(differing)}): "
+            "delete it to start anew, or name another folder"
+        )
+    output.write_json(path, sealed(run))
+
+
+def _advance(line: Bar, at: Progress) -> None:
+    line.advance(f"lowest error {at.best:.2%}")
+
+
+def _recipe(work: Work) -> "Recipe":
+    """Return the way to train: the zoo's recipe, changed as the request says."""
+    request = work.request
+    changes = {"learning_rate": request.learning_rate, "batch_size": request.batch_size, "seed": request.seed}
+    changes["threads"] = request.train_threads
+    return retraining.recipe(work.dense.network.name, max(1, request.retrain), **changes)
+
+
+def _record(work: Work, pruned: PrunedNetwork) -> dict[str, Any]:
+    """Return what there is to say, as plain numbers."""
+    request, images = work.request, work.images
+    versions = {"dense": work.dense, "pruned": work.unretrained[-1]}
+    if request.retrain:
+        versions["retrained"] = pruned
+    return {
+        "network": pruned.network.name,
+        "data": work.dense.data,
+        "pattern": pruned.pattern,
+        "selector": request.select,
+        "seed": request.seed,
+        "budget": request.budget if selector(request.select).searches else 0,
+        "selection_images": len(images["search"]) if images else 0,
+        "retrained_epochs": request.retrain,
+        "sparsified_epochs": request.sparsify,
+        "sparsity": pruned.sparsity,
+        "layers": {name: {"kept": kept, "weights": all_} for name, (kept, all_) in kept_weights(pruned).items()},
+        "error_rates": {
+            split: {name: float_error_rate(version, images[split]) for name, version in versions.items()}
+            for split in ("validation", "test")
+            if images
+        },
+        "out": str(request.out),
+    }
+
+
+def _print(work: Work, pruned: PrunedNetwork, record: dict[str, Any]) -> None:
+    table = Table(title=f"{record['network']}, {record['pattern']}, by {record['selector']}: weights kept")
+    for name in ("layer", "pattern"):
+        table.add_column(name)
+    for name in ("kept", "of", "gone"):
+        table.add_column(name, justify="right")
+    for name, row in record["layers"].items():
+        pattern = pruned.layer_mask(name).pattern
+        narrower = pattern == zoo.DENSE and row["kept"] < row["weights"]
+        gone = f"{1 - row['kept'] / row['weights']:.1%}"
+        table.add_row(name, "narrower" if narrower else pattern, f"{row['kept']:,}", f"{row['weights']:,}", gone)
+    table.add_section()
+    kept, all_ = pruned.kept_weights, sum(pruned.dense_weights.values())
+    table.add_row("all", "", f"{kept:,}", f"{all_:,}", f"{pruned.sparsity:.1%}")
+    console = shared_console.console()
+    console.print(table)
+    for split, rates in record["error_rates"].items():
+        told = ", ".join(_told(rates))
+        console.print(f"Error rate on {len(work.images[split]):,} {split} images: {told}.")
+    console.print(f"Written to {work.request.out}.")
+
+
+def _told(rates: dict[str, float]) -> Iterable[str]:
+    words = {"dense": "before pruning", "pruned": "after pruning", "retrained": "after retraining"}
+    return (f"{rate:.2%} {words[name]}" for name, rate in rates.items())

@@ -1,0 +1,214 @@
+"""What `espalier quantize` does: network in, Program out, at the widths and with the steps that were asked for."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from accel.cost import cost_of
+from accel.errors import EspalierError
+from accel.fixedpoint import Overflow, Rounding
+from accel.interchange.data import datasets
+from accel.program import Program
+from accel.prune import cluster
+from accel.quantize import FOUND, RULES, Allocation, Calibration, Steps, Widths, bits_of, narrowed
+from reports.commands.parsing import parse_memory, parse_mode
+from reports.shared import console as shared_console
+from reports.shared import output, words
+from reports.workflow import evaluate, quantize
+from reports.workflow import retrain as retraining
+from reports.workflow.formats_file import read_formats
+from reports.workflow.load import version_of
+from reports.workflow.quantize import Workbench
+from reports.workflow.sources import Source, check_range, source_of
+
+ACCUMULATORS = {"wrap": Overflow.WRAP, "saturate": Overflow.SAT}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for, as words and numbers; see `espalier quantize --help`."""
+
+    network: str
+    out: Path
+    weight_bits: int
+    signal_bits: int
+    input_bits: int
+    pattern: str | None
+    rule: str
+    percentile: float
+    power_of_two: bool
+    per_output: bool
+    search: int
+    budget_error: float | None
+    budget_memory: str | None
+    evaluations: int
+    retrain: int
+    learning_rate: float | None
+    batch_size: int | None
+    checkpoint: Path | None
+    validation_images: int
+    accumulator_bits: int | None
+    accumulator_overflow: str
+    rounding: str
+    overflow: str
+    formats: Path | None
+    cluster_lanes: int | None
+    seed: int
+    threads: int | None
+    train_threads: int
+    data: str | None
+    data_dir: str | None
+    json_file: Path | None
+
+    @property
+    def measures(self) -> bool:
+        """Whether error rates are needed on the way."""
+        asked = self.search or self.retrain or self.budget_memory or self.json_file
+        return bool(asked) or self.budget_error is not None
+
+
+def command(**arguments: Any) -> None:
+    """Quantise, write the Program, and print what came of it."""
+    request = Request(**arguments)
+    budget = _checked(request)
+    bench, source = _bench(request)
+    widths, found = _widths(request, bench, budget)
+    steps = quantize.searched(bench, widths, request.search) if request.search else bench.calibration.steps
+    direct = bench.lowered(widths, steps)
+    after, program, emulated = bench, direct, 0
+    if request.retrain:
+        after, steps = _retrained(request, bench, widths, steps, source)
+        program = after.lowered(widths, steps)
+        emulated = quantize.check_emulation(after, program, source.load("test"))
+    if request.accumulator_bits is not None:
+        program = narrowed(program, request.accumulator_bits, ACCUMULATORS[request.accumulator_overflow])
+    if budget is not None and (taken := cost_of(program).memory_bits) > budget:  # steps decide on bits of the biases
+        raise EspalierError(
+            f"--budget-memory {request.budget_memory}: with the steps that were found in the end these widths take "
+            f"{taken} bits, {taken - budget} too many; give a little less"
+        )
+    record = _record(request, bench, widths, {"quantized": direct, "result": program}, found, source)
+    record["emulated_images"] = emulated
+    with output.writing(request.out):
+        program.save(request.out)
+    if request.json_file:
+        output.write_json(request.json_file, record)
+    _print(request, bench, widths, program, record)
+
+
+def _checked(request: Request) -> int | None:
+    """Return the budget of memory in bits, if there is one; refuse what cannot be together."""
+    datasets.check_choice("rule of steps", request.rule, RULES)
+    datasets.check_choice("overflow of accumulators", request.accumulator_overflow, [*ACCUMULATORS])
+    if request.budget_error is not None and request.budget_memory:
+        raise EspalierError("--budget-error and --budget-memory: give one of them")
+    for name, value in (("--learning-rate", request.learning_rate), ("--batch-size", request.batch_size)):
+        if value is not None and not request.retrain:
+            raise EspalierError(f"{name} {value:g}: nothing is retrained; --retrain says for how many epochs")
+    found = request.search or request.retrain or request.budget_memory or request.budget_error is not None
+    if request.formats is not None and found:
+        raise EspalierError("--formats says what is given; --search, --retrain and the budgets would change it")
+    output.check_place(request.out, request.json_file)
+    return parse_memory(request.budget_memory, "--budget-memory") if request.budget_memory else None
+
+
+def _bench(request: Request) -> tuple[Workbench, Source]:
+    modes = {"rounding": parse_mode(Rounding, request.rounding), "overflow": parse_mode(Overflow, request.overflow)}
+    if request.formats is not None:
+        modes["formats"] = read_formats(request.formats)
+    pruned = version_of(request.network, request.pattern)
+    pruned = cluster(pruned, request.cluster_lanes) if request.cluster_lanes else pruned
+    source = source_of(request.network, pruned, request.data, request.data_dir)
+    calibration = source.calibration()
+    check_range(calibration, pruned, request.network)
+    pruned = replace(pruned, data=source.name)
+    judged = calibration
+    if request.measures:
+        judged = source.load("validation")
+        judged = judged.take(min(request.validation_images, len(judged)))
+    steps = Steps(request.rule, request.percentile, request.power_of_two, request.per_output)
+    return Workbench(Calibration(pruned, calibration.pixels(), steps), judged, modes, request.threads), source
+
+
+def _widths(request: Request, bench: Workbench, memory_bits: int | None) -> tuple[Widths, Allocation | None]:
+    most = Widths(request.weight_bits, request.signal_bits, request.input_bits)
+    most = bench.modes.get("formats", FOUND).applied(most)
+    if request.budget_error is None and memory_bits is None:
+        return most, None
+    found = quantize.allocated(bench, most, request.budget_error, memory_bits, request.evaluations)
+    return found.widths, found
+
+
+def _retrained(
+    request: Request, bench: Workbench, widths: Widths, steps: Steps, source: Source
+) -> tuple[Workbench, Steps]:
+    name = bench.pruned.network.name
+    changes = {"learning_rate": request.learning_rate, "batch_size": request.batch_size, "seed": request.seed}
+    changes["threads"] = request.train_threads
+    recipe = retraining.recipe(name, request.retrain, **changes)
+    return quantize.retrained(bench, widths, steps, recipe, source.load("train"), request.checkpoint)
+
+
+def _record(
+    request: Request,
+    bench: Workbench,
+    widths: Widths,
+    programs: dict[str, Program],
+    found: Allocation | None,
+    source: Source,
+) -> dict[str, Any]:
+    """Return what there is to say, as plain numbers; error rates only where images for them were asked for."""
+    result = programs["result"]
+    record: dict[str, Any] = {
+        "network": result.name,
+        "pattern": result.pattern,
+        "data": result.data,
+        "widths": {str(group): bits_of(widths, group) for group in bench.groups},
+        "memory_bits": cost_of(result).memory_bits,
+        "retrained_epochs": request.retrain,
+        "evaluations": found.evaluations if found else 0,
+        "out": str(request.out),
+    }
+    if request.measures:
+        splits = {"validation": bench.judged, "test": source.load("test")}
+        record["images"] = {split: len(images) for split, images in splits.items()}
+        record["error_rates"] = {
+            split: {"float": evaluate.float_error_rate(bench.pruned, images)}
+            | {name: bench.error_rate(program, images) for name, program in programs.items()}
+            for split, images in splits.items()
+        }
+    return record
+
+
+def _print(request: Request, bench: Workbench, widths: Widths, program: Program, record: dict[str, Any]) -> None:
+    console = shared_console.console()
+    if request.measures:
+        console.print(_table(bench, widths, program))
+        for split, rates in record["error_rates"].items():
+            later = f", {rates['result']:.2%} in the end" if rates["result"] != rates["quantized"] else ""
+            console.print(
+                f"Error rate on {record['images'][split]:,} {split} images: {rates['float']:.2%} in float, "
+                f"{rates['quantized']:.2%} quantised{later}."
+            )
+    if count := record["emulated_images"]:
+        console.print(
+            f"Emulated on real values, as it was trained, it has the engine's scores on all {count:,} test images."
+        )
+    cost = cost_of(program)
+    parameters = words.kib(cost.total.parameter_memory_bits)
+    print(f"{request.out}: {program.name}, {program.pattern}, {parameters} KiB of parameters")
+
+
+def _table(bench: Workbench, widths: Widths, program: Program) -> Table:
+    table = Table(title=f"{program.name}, {program.pattern}: bits")
+    table.add_column("layer")
+    for name in ("weights", "signals", "accumulator"):
+        table.add_column(name, justify="right")
+    bits = {(group.layer, group.kind): str(bits_of(widths, group)) for group in bench.groups}
+    accumulators = {layer.name: str(getattr(layer, "accumulator_bits", "")) for layer in program.layers}
+    for layer in dict.fromkeys(group.layer for group in bench.groups):
+        cells = (bits.get((layer, kind), "") for kind in ("weights", "signals"))
+        table.add_row(layer, *cells, accumulators.get(layer, ""))
+    return table

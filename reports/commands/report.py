@@ -1,0 +1,70 @@
+"""What `espalier report` does: a network measured, its folder written."""
+
+from pathlib import Path
+
+from accel.array import MacArray
+from accel.cost import Limits, load_technology
+from accel.cost.design import CLOCK_HZ
+from accel.cost.technology import DEFAULT
+from reports.commands.parsing import (
+    parse_bandwidth,
+    parse_bits,
+    parse_frequency,
+    parse_lanes,
+    parse_memory,
+    parse_patterns,
+)
+from reports.report import figures, measure, terminal_tables
+from reports.report.designing import DRAM_BYTES_PER_S, Hardware
+from reports.report.page import page
+from reports.shared import console as shared_console
+from reports.shared import output, words
+
+
+def report(
+    network: str,
+    bits: str,
+    patterns: str | None,
+    out: Path,
+    data_dir: str | None,
+    images: int | None,
+    threads: int | None,
+    array: str,
+    clock: str | None,
+    dram_bandwidth: str | None,
+    sram: str | None,
+    technology: str | None,
+    data: str | None,
+) -> int:
+    """Measure, write the folder `out`, and print the summary; return 0, or 1 if nothing can be recommended."""
+    labels = None if patterns is None else parse_patterns(patterns)
+    hardware = _hardware(array, clock, dram_bandwidth, sram, technology)
+    planned = measure.plan(network, parse_bits(bits), labels, data_dir, images, threads, hardware, data)
+    output.write_folder(out, {})  # an unwritable folder is known before the work, not after it
+    results = measure.measure(planned)
+    drawn = figures.render(results)
+    files = {"results.json": results.to_json().encode(), "results.csv": results.to_csv().encode()}
+    output.write_folder(out, {**drawn, **files, "report.html": page(results, drawn)})
+    console = shared_console.console()
+    console.print(terminal_tables.summary_table(results))
+    console.print(terminal_tables.recommendation(results))
+    clock = words.clock_line(results.clock_hz, results.highest_clock_hz)
+    if clock and results.designs:
+        console.print(clock)
+    if results.left_out:
+        console.print(terminal_tables.left_out(results))
+    console.print(f"Written to {out}: report.html, results.json, results.csv and figures.")
+    return 0 if results.recommended else 1
+
+
+def _hardware(
+    array: str, clock: str | None, dram_bandwidth: str | None, sram: str | None, technology: str | None
+) -> Hardware:
+    limits = Limits(
+        clock_hz=parse_frequency(clock) if clock else CLOCK_HZ,
+        dram_bytes_per_s=parse_bandwidth(dram_bandwidth) if dram_bandwidth else DRAM_BYTES_PER_S,
+        sram_bits=parse_memory(sram) if sram else None,
+    )
+    lanes = parse_lanes(array)
+    _ = MacArray(*lanes)  # an array that cannot be is known before the work
+    return Hardware(*lanes, load_technology(technology or DEFAULT), limits)

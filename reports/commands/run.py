@@ -1,0 +1,43 @@
+"""What `espalier run` does: the error rate of a Program, and the engine's speed."""
+
+import time
+from pathlib import Path
+
+from accel.program import Program
+from reports.shared import output
+from reports.workflow.sources import check_range, source_of
+from sim.engine import compile_program
+
+
+def run(
+    program: Path,
+    data: str | None,
+    split: str,
+    data_dir: str | None,
+    images: int | None,
+    threads: int | None,
+    json_file: Path | None,
+) -> None:
+    """Run a Program over a split and print error rate and speed."""
+    loaded = Program.load(program)
+    images_of = source_of(str(program), loaded, data, data_dir).load(split)
+    check_range(images_of, loaded, loaded.name)
+    images_of = images_of.take(images) if images else images_of
+    codes = images_of.codes(loaded.input_signal)
+    engine = compile_program(loaded)
+    engine.run(codes[:1], threads)  # compiles the kernels, or fetches them from the cache
+    start = time.perf_counter()
+    rate = engine.error_rate(codes, images_of.labels, threads)
+    seconds = time.perf_counter() - start
+    record = {
+        "program": str(program),
+        "data": images_of.name,
+        "split": images_of.split,
+        "images": len(images_of),
+        "error_rate": rate,
+        "images_per_second": len(images_of) / seconds,
+        "macs": engine.run(codes[:1], threads).macs,
+    }
+    if json_file:
+        output.write_json(json_file, record)
+    print(f"{program}: {rate:.2%} error on {len(images_of):,} images, {record['images_per_second']:,.0f} images/s")

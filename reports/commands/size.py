@@ -1,0 +1,172 @@
+"""`espalier size`: what a network takes on chip, and on an array what it takes in blocks, cycles and joules."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from accel import archive
+from accel.array import MacArray
+from accel.cost import (
+    Estimate,
+    Facts,
+    Limits,
+    ProgramCost,
+    cost_of,
+    estimate_of,
+    layer_storages,
+    load_technology,
+    signal_plans,
+)
+from accel.cost.design import CLOCK_HZ
+from accel.cost.fft import layer_fft
+from accel.cost.technology import DEFAULT
+from accel.errors import EspalierError
+from accel.interchange import zoo
+from accel.program import KIND, Program
+from accel.quantize import Widths, lower
+from reports.commands.parsing import parse_array, parse_bandwidth, parse_frequency, parse_memory
+from reports.report import terminal_tables
+from reports.report.results import layer_rows
+from reports.shared import console as shared_console
+from reports.shared import output
+from reports.workflow.load import version_of
+from reports.workflow.sources import check_range, random_images, source_if_any
+from reports.workflow.verdicts import record
+
+ARRAY = "8x8"
+BITS = 8
+
+
+@dataclass(frozen=True)
+class Sized:
+    """What a network takes on an array, if one was asked for, and where it does not fit what streaming would take."""
+
+    on_array: Estimate | None = None
+    streamed: Estimate | None = None
+
+
+def command(
+    network: str,
+    weight_bits: int | None,
+    signal_bits: int | None,
+    pattern: str | None,
+    sram: str | None,
+    array: str | None,
+    accumulator_bits: int | None,
+    clock: str | None,
+    dram_bandwidth: str | None,
+    technology: str | None,
+    json_file: Path | None,
+    data: str | None,
+    data_dir: str | None,
+    depths: Mapping[str, int] | None = None,
+) -> int:
+    """Print the per-layer tables, and whether it fits; return 0, or 1 if it does not."""
+    sram_bits = parse_memory(sram) if sram else None
+    dram_bytes_per_s = parse_bandwidth(dram_bandwidth) if dram_bandwidth else None
+    limits = Limits(
+        clock_hz=parse_frequency(clock) if clock else CLOCK_HZ,
+        dram_bytes_per_s=dram_bytes_per_s,
+        sram_bits=sram_bits,
+    )
+    chip = load_technology(technology or DEFAULT)
+    program = program_of(network, weight_bits, signal_bits, pattern, data, data_dir)
+    cost, sized = cost_of(program), Sized()
+    if depths or any(option is not None for option in (array, accumulator_bits, clock, dram_bandwidth, technology)):
+        made, facts = _array(array or ARRAY, accumulator_bits, program, depths), Facts(program)
+        on_array, streamed = estimate_of(facts, facts.words, made, chip, limits), None
+        if not on_array.fits and dram_bytes_per_s is not None:
+            streamed = estimate_of(facts, facts.words, made, chip, replace(limits, stream=True))
+        sized = Sized(on_array, streamed)
+    if json_file:
+        output.write_json(json_file, _record(program, cost, sram_bits, sized))
+    _show(program, cost, sram_bits, sized)
+    return 1 if _fits(cost, sram_bits, sized.on_array) is False else 0
+
+
+def program_of(
+    network: str,
+    weight_bits: int | None,
+    signal_bits: int | None,
+    pattern: str | None,
+    data: str | None,
+    data_dir: str | None,
+) -> Program:
+    """Return the Program in a file, or a network lowered at the word lengths, 8 bits where none is given.
+
+    Where nothing says where images are, a random one gives it steps, which say nothing of its accuracy.
+
+    Raises
+    ------
+    EspalierError
+        The network is unknown, or is not of that pattern; or something is asked of a Program that is its own.
+    """
+    if zoo.is_file(network) and archive.kind_of(network) == KIND:
+        asked = {"--weight-bits": weight_bits, "--signal-bits": signal_bits, "--pattern": pattern}
+        given = [f"{option} {value}" for option, value in asked.items() if value is not None]
+        if given:
+            raise EspalierError(
+                f"{network}: is a Program, whose pattern and word lengths are its own; {', '.join(given)} cannot apply"
+            )
+        return Program.load(network)
+    widths = Widths(BITS if weight_bits is None else weight_bits, BITS if signal_bits is None else signal_bits)
+    pruned = version_of(network, pattern)
+    source = source_if_any(network, pruned, data, data_dir)
+    if source is None:
+        print(
+            f"note: {network}: without images (--data, --data-dir) steps are from a random one, biases may have other "
+            "bits",
+            file=sys.stderr,
+        )
+        return lower(pruned, widths, random_images(pruned.network.input_shape, 1))
+    images = source.calibration()
+    check_range(images, pruned, network)
+    return lower(pruned, widths, images.pixels())
+
+
+def _array(text: str, accumulator_bits: int | None, program: Program, depths: Mapping[str, int] | None) -> MacArray:
+    array = parse_array(text, program, depths)
+    return array if accumulator_bits is None else replace(array, accumulator_bits=accumulator_bits)
+
+
+def _show(program: Program, cost: ProgramCost, sram_bits: int | None, sized: Sized) -> None:
+    console, on_array = shared_console.console(), sized.on_array
+    console.print(terminal_tables.size_table(program, cost))
+    if on_array is not None:
+        console.print(terminal_tables.cycles_table(on_array))
+        console.print(terminal_tables.blocks_table(on_array))
+    for line in terminal_tables.memory_lines(program, cost, None if on_array else sram_bits):
+        console.print(line)
+    if on_array is not None:
+        for line in terminal_tables.estimate_lines(on_array, sized.streamed):
+            console.print(line)
+
+
+def _fits(cost: ProgramCost, sram_bits: int | None, on_array: Estimate | None) -> bool | None:
+    """Return whether it fits; None where nothing is said that it should fit into."""
+    if on_array is not None:
+        return on_array.fits
+    return None if sram_bits is None else cost.memory_bits <= sram_bits
+
+
+def _record(program: Program, cost: ProgramCost, sram_bits: int | None, sized: Sized) -> dict[str, Any]:
+    total, on_array, streamed = cost.total, sized.on_array, sized.streamed
+    storages = {x.name: {way.name: way.bits(x.weight_bits) for way in layer_storages(x)} for x in program.mac_layers}
+    return {
+        "network": program.name,
+        "pattern": program.pattern,
+        **asdict(total),
+        "parameter_memory_bits": total.parameter_memory_bits,
+        "signal_memory_bits": cost.signal_memory_bits,
+        "memory_bits": cost.memory_bits,
+        "sram_bits": sram_bits,
+        "fits": _fits(cost, sram_bits, on_array),
+        "layers": [asdict(row) for row in layer_rows(cost)],
+        "storage_bits": storages,
+        "signal_plans": [asdict(plan) for plan in signal_plans(program)],
+        "fft": {x.name: asdict(layer_fft(program, x)) for x in program.mac_layers if x.shape[2] > 1},
+        "estimate": record(on_array) if on_array else None,
+        "streamed": record(streamed) if streamed else None,
+    }

@@ -1,0 +1,1 @@
+"""What maintainers run: the zoo made, its hardware verified, published numbers compared."""

@@ -1,0 +1,1 @@
+"""`espalier report`: measured, drawn, and written as one page."""

@@ -1,0 +1,52 @@
+"""The HTML page: one file that needs no network."""
+
+from importlib import resources
+
+from reports.report.designs import Design
+from reports.report.layer_tables import summary_of, table_data, tables_of, title_of
+from reports.report.results import Point, Results
+from reports.report.terminal_tables import left_out, recommendation
+from reports.shared.template import filled
+from reports.shared.words import clock_line, kib
+
+
+def page(results: Results, figures: dict[str, bytes]) -> bytes:
+    """Return report.html.
+
+    Parameters
+    ----------
+    results : Results
+    figures : dict of file name to content
+        ``NAME.svg`` for each figure of `reports.report.figures`.
+    """
+    shown = _shown(results)
+    view = {"title": title_of(shown), "summary": summary_of(results, shown)} if shown else {}
+    return filled(
+        "reports.report",
+        figures,
+        r=results,
+        recommendation=recommendation(results),
+        clock=clock_line(results.clock_hz, results.highest_clock_hz),
+        left_out=left_out(results),
+        best=results.recommended,
+        detailed=_detailed(results),
+        kib=kib,
+        shown=shown,
+        view={**view, "tables": tables_of(results, shown)} if shown else {},
+        data=table_data(results) if shown else {},
+        script=(resources.files("reports.report") / "page.js").read_text(encoding="utf-8"),
+    )
+
+
+def _detailed(results: Results) -> list[Point]:
+    """Return one point a pattern for the per-layer tables: at the recommended width, the recommended pattern first."""
+    best = results.recommended
+    width = results.shown_width
+    points = [point for pattern in results.patterns for point in results.of(pattern) if point.weight_bits == width]
+    return sorted(points, key=lambda point: point != best)
+
+
+def _shown(results: Results) -> Design | None:
+    """Return the design that the page shows first: the recommended one, or that of the first pattern."""
+    best = results.recommended
+    return results.design(best.pattern if best else results.patterns[0], results.shown_width, results.shown_width)

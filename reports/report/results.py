@@ -1,0 +1,249 @@
+"""Results of a report: plain numbers with a versioned JSON form. Figures and pages are drawn from them alone.
+
+Format history: 1, the first; 2, cycles and utilization on an array; 3, designs at every pair of word lengths (memory
+blocks, where the cycles go, stalls, energy), which layers have their cycles in now, break-even densities, FFT, and the
+technology, clock and DRAM that they are of; patterns that were left out, in files that have them; 4, error rates on
+validation images, by which a point is recommended, the clock that the technology reaches, and a digest; the memories of
+the generated hardware, entries, taps and layers instead of an index, and the bits of each layer in them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+
+from accel.cost import ProgramCost
+from accel.interchange.zoo import DENSE
+from accel.records import record_of
+from reports.report.designs import BreakEven, Design, named
+from reports.shared.schema import Kind
+from reports.shared.spreadsheet import csv_text
+from reports.workflow import recommend
+from reports.workflow.recommend import Budget, Limit
+
+KIND = Kind("espalier-report", 4, "the results of an espalier report")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerRow:
+    """One layer of a Program, as the per-layer table shows it."""
+
+    name: str
+    pattern: str
+    dense_weights: int
+    weights: int
+    dense_macs: int
+    macs: int
+    weight_memory_bits: int
+    index_memory_bits: int
+    encoding: str
+    encoding_reason: str
+    bias_memory_bits: int
+    requantize_memory_bits: int
+    accumulator_bits: int
+    fft_multiplications: int | None = None  # real ones, of a convolution by FFT with the same kernels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """One Program: a network, a pattern and word lengths, with what was measured and what was counted."""
+
+    network: str
+    pattern: str
+    sparsity: float
+    weight_bits: int
+    signal_bits: int
+    error_rate: float  # of the bit-accurate engine on the test images, 0..1
+    validation_error_rate: float  # and on the validation images, which decide what is recommended
+    float_error_rate: float  # of the same pruned network in float
+    macs: int
+    dense_macs: int
+    weight_memory_bits: int
+    index_memory_bits: int
+    bias_memory_bits: int
+    requantize_memory_bits: int
+    signal_memory_bits: int
+    cycles: int | None  # of one image on the report's array, where that runs the Program
+    layers: tuple[LayerRow, ...]
+
+    @property
+    def memory_bits(self) -> int:
+        """On-chip memory in all: parameters and the peak of live signals."""
+        parameters = self.weight_memory_bits + self.index_memory_bits + self.bias_memory_bits
+        return parameters + self.requantize_memory_bits + self.signal_memory_bits
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A point with what decides whether it is recommended: a `reports.workflow.recommend.Candidate`.
+
+    Memory blocks, cycles and energy are those of its design; where no array runs it, memory is what the Program stores.
+    """
+
+    point: Point
+    error_rate: float
+    memory_bits: int
+    cycles: int = 0
+    energy_pj: int = 0
+    multipliers: int = 0
+    short: bool = False
+
+    @classmethod
+    def of(cls, point: Point, design: Design | None, sram_bits: int | None) -> "Choice":
+        """Return the choice of a point with its design, or None; too little of the memory given is no shortage."""
+        if design is None:
+            return cls(point, point.validation_error_rate, point.memory_bits)
+        picojoules = round(1e12 * design.joules) if design.joules else 0
+        too_large = sram_bits is not None and design.memory_bits > sram_bits
+        costs = design.memory_bits, design.cycles, picojoules, design.multipliers, not (design.fits or too_large)
+        return cls(point, point.validation_error_rate, *costs)
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that a report shows.
+
+    `float_dense_error_rate` is the error rate of the float network before pruning, or of the pruned one where there is
+    no other, on test images, `float_dense_validation_error_rate` on validation images; `tolerance` the rise of the
+    error rate over the latter that a recommended point may have.
+    """
+
+    network: str
+    data: str
+    test_images: int
+    validation_images: int
+    calibration_images: int
+    float_dense_error_rate: float
+    float_dense_validation_error_rate: float
+    dense_parameter_bits: int  # weights before pruning as 32-bit words
+    tolerance: float
+    retrained: bool  # whether the pruned versions were retrained (those of the zoo were)
+    array: str  # output lanes x pixel lanes of the designs
+    technology: str  # what their memories are made of, in words
+    clock_hz: float
+    highest_clock_hz: float | None  # at which the array is known to run; None: nobody has measured it
+    dram_bytes_per_s: float | None
+    sram_bits: int | None  # that the memory blocks may have
+    not_on_array: str  # why there are no designs; empty if there are
+    points: tuple[Point, ...]
+    designs: tuple[Design, ...]
+    break_even: tuple[BreakEven, ...]
+    left_out: tuple[str, ...] = ()  # patterns that nobody named and that the network cannot have, each with the reason
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "left_out", tuple(self.left_out))
+
+    def of(self, pattern: str) -> list[Point]:
+        """Return the points of one pattern, narrowest words first."""
+        return sorted((p for p in self.points if p.pattern == pattern), key=lambda p: p.weight_bits)
+
+    @property
+    def patterns(self) -> list[str]:
+        """The patterns, in the order in which they were measured."""
+        return list(dict.fromkeys(p.pattern for p in self.points))
+
+    @property
+    def reference(self) -> str:
+        """What the error rates are compared with, in words."""
+        return "dense float network" if DENSE in self.patterns else "pruned float network"
+
+    @property
+    def widths(self) -> list[int]:
+        """The word lengths, ascending."""
+        return sorted({p.weight_bits for p in self.points})
+
+    @cached_property
+    def choices(self) -> tuple[Choice, ...]:
+        """The points with what decides, in the order of the points."""
+        return tuple(
+            Choice.of(p, self.design(p.pattern, p.weight_bits, p.signal_bits), self.sram_bits) for p in self.points
+        )
+
+    @cached_property
+    def limits(self) -> tuple[Limit, ...]:
+        """What a recommended point has to meet."""
+        error_rate = min(1.0, self.float_dense_validation_error_rate + self.tolerance)
+        return recommend.limits_of(Budget(error_rate, self.sram_bits, None, None, self.clock_hz))
+
+    @cached_property
+    def chosen(self) -> Choice | None:
+        """The recommended point with what decided: least memory, of those within the limits that none dominates."""
+        return recommend.SMALL.best(recommend.within(self.choices, self.limits))
+
+    @property
+    def recommended(self) -> Point | None:
+        """The point to build, or None if none meets the limits."""
+        return self.chosen.point if self.chosen else None
+
+    @cached_property
+    def nearest(self) -> Choice:
+        """What comes nearest to the limits, for where nothing meets them."""
+        return recommend.nearest(self.choices, self.limits)
+
+    @cached_property
+    def front(self) -> list[Choice]:
+        """The points that no other beats in errors, memory and cycles at once; fewest errors first."""
+        return recommend.front(choice for choice in self.choices if not choice.short)
+
+    @property
+    def shown_width(self) -> int:
+        """The word length at which layers are shown: that of the recommended point, or the widest."""
+        return self.recommended.weight_bits if self.recommended else self.widths[-1]
+
+    @cached_property
+    def _designs(self) -> Mapping[tuple[str, int, int, str], Design]:
+        found = {}
+        for design in self.designs:
+            found[*design.key, design.weights] = design
+            found.setdefault((*design.key, ""), design)
+        return found
+
+    def design(self, pattern: str, weight_bits: int, signal_bits: int, weights: str = "") -> Design | None:
+        """Return the design of a Program, or None; the first made of it, or the one with such `weights`."""
+        return self._designs.get((pattern, weight_bits, signal_bits, weights))
+
+    def shown_designs(self, weights: str = "") -> list[Design]:
+        """Return the designs at the width at which layers are shown, in the order of the patterns."""
+        found = (self.design(pattern, self.shown_width, self.shown_width, weights) for pattern in self.patterns)
+        return [design for design in found if design]
+
+    @property
+    def lanes(self) -> int:
+        """Multiply-accumulates that the array could do in a cycle."""
+        outputs, pixels = self.array.split("x")
+        return int(outputs) * int(pixels)
+
+    def to_json(self) -> str:
+        """Return the results as versioned JSON, a point and a design a line."""
+        lists = {
+            "points": map(asdict, self.points),
+            "break_even": map(asdict, self.break_even),
+            "designs": (design.record() for design in self.designs),
+        }
+        return KIND.written({x.name: getattr(self, x.name) for x in fields(self) if x.name not in lists}, **lists)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Results":
+        """Return the results that `to_json` wrote; raises EspalierError if they are something else."""
+        return KIND.read(text, lambda record: record_of(cls, record | {"designs": [*map(named, record["designs"])]}))
+
+    def to_csv(self) -> str:
+        """Return one line a point, without the layers."""
+        names = [field.name for field in fields(Point) if field.name != "layers"]
+        return csv_text(names, ([getattr(point, name) for name in names] for point in self.points))
+
+
+def layer_rows(cost: ProgramCost, ffts: Mapping[str, int] | None = None) -> tuple[LayerRow, ...]:
+    """Return the rows of the layers that hold weights or constants; `ffts` are multiplications by FFT, by layer."""
+    return tuple(
+        LayerRow(
+            name=layer.name,
+            pattern=layer.pattern,
+            **asdict(layer.counts),
+            encoding=layer.encoding,
+            encoding_reason=layer.encoding_reason,
+            accumulator_bits=layer.accumulator_bits,
+            fft_multiplications=(ffts or {}).get(layer.name),
+        )
+        for layer in cost.layers
+        if layer.accumulator_bits
+    )

@@ -1,0 +1,202 @@
+"""Tables on the terminal."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rich.table import Table
+
+from accel.cost import Counts, Estimate, LayerEstimate, ProgramCost, layer_storages, signal_plans
+from accel.cost.fft import fft_cost, layer_fft
+from accel.cost.shapes import LayerShape
+from accel.cost.storage import explain
+from accel.program import MacLayer, Program
+from reports.report.results import Choice, Results
+from reports.shared.words import clock_line, kib
+from reports.workflow import recommend
+from reports.workflow.verdicts import UNBUILT, verdict
+
+
+def summary_table(results: Results) -> Table:
+    """Return the error rate of every pattern (rows) at every width (columns), with memory at the narrowest."""
+    table = Table(title=f"{results.network} on {results.test_images:,} test images of {results.data}: error rate in %")
+    table.add_column("pattern", no_wrap=True)
+    for name in ("sparsity", "MACs", "float"):
+        table.add_column(name, justify="right")
+    for width in results.widths:
+        table.add_column(f"{width} bit", justify="right")
+    table.add_column(f"KiB at {results.widths[0]}..{results.widths[-1]} bit", justify="right")
+    for pattern in results.patterns:
+        points = results.of(pattern)
+        sizes = f"{kib(points[0].memory_bits)}..{kib(points[-1].memory_bits)}"
+        shares = f"{points[0].sparsity:.1%}", f"{points[0].macs:,}", f"{points[0].float_error_rate:.2%}"
+        table.add_row(pattern, *shares, *(f"{p.error_rate:.2%}" for p in points), sizes)
+    return table
+
+
+def recommendation(results: Results) -> str:
+    """Return in words which point to build, or that none is good enough and what comes nearest."""
+    rate, best = results.float_dense_validation_error_rate, results.chosen
+    judges = f"{results.validation_images:,} validation images"
+    within = f"within {results.tolerance:.1%} of the {results.reference} ({rate:.2%} error on {judges})"
+    if best is None:
+        return f"Nothing fits: no point stays {within}{_also(results)}. Nearest: {_miss(results)}."
+    point = best.point
+    return (
+        f"Least memory {within}{_also(results)}: {point.pattern} at {point.weight_bits} bits, {_costs(results, best)}, "
+        f"{point.macs:,} MACs an image; {best.error_rate:.2%} error on validation images, by which it was chosen, and "
+        f"{point.error_rate:.2%} on {results.test_images:,} test images ({results.reference}: "
+        f"{results.float_dense_error_rate:.2%})."
+    )
+
+
+def _also(results: Results) -> str:
+    return f" and in {kib(results.sram_bits)} KiB of memory blocks" if results.sram_bits is not None else ""
+
+
+def _costs(results: Results, choice: Choice) -> str:
+    if not results.designs:
+        return f"{kib(choice.memory_bits)} KiB of parameters and signals"
+    joules = f", {choice.energy_pj / 1e3:,.1f} nJ (estimated)" if choice.energy_pj else ""
+    return f"{kib(choice.memory_bits)} KiB of memory blocks, {choice.cycles:,} cycles{joules}"
+
+
+def _miss(results: Results) -> str:
+    """Return in words what comes nearest, and which limits it does not meet."""
+    near, missed = results.nearest, []
+    for limit in results.limits:
+        if limit.meets(near):
+            continue
+        missed.append(
+            {
+                recommend.ERROR: f"{near.error_rate:.2%} error where at most {limit.most:.2%} is allowed",
+                recommend.MEMORY: f"{kib(near.memory_bits)} KiB of memory blocks "
+                f"where there are {kib(int(limit.most))}",
+                recommend.ROOM: "more than the array or the technology has",
+            }[limit.name]
+        )
+    point = near.point
+    return f"{point.pattern} at {point.weight_bits} bits, which takes {' and '.join(missed)}"
+
+
+def left_out(results: Results) -> str:
+    """Return in words which patterns are not in the results and why; nothing if none was left out."""
+    return f"Left out, for the network cannot have them: {'; '.join(results.left_out)}." if results.left_out else ""
+
+
+def size_table(program: Program, cost: ProgramCost) -> Table:
+    """Return the per-layer table of one Program; FFT columns are real multiplications of its convolutions."""
+    table = Table(title=f"{program.name}, {program.pattern}: bits and MACs of one image")
+    names = ("dense MACs", "MACs", "by FFT", "FFT dense", "weights", "index", "biases", "requant.", "acc.")
+    _columns(table, ("layer", "pattern", "encoding"), names)
+    lowered = {layer.name: layer for layer in program.mac_layers if layer.shape[2] > 1}
+    for layer in cost.layers:
+        if layer.accumulator_bits:
+            ffts = "", ""
+            if layer.name in lowered:
+                pruned = layer_fft(program, lowered[layer.name]), fft_cost(_whole(program, lowered[layer.name]))
+                ffts = f"{pruned[0].multiplications:,}", f"{pruned[1].multiplications:,}"
+            words = layer.name, layer.pattern, layer.encoding
+            table.add_row(*words, *_counts(layer.counts, ffts), str(layer.accumulator_bits))
+    table.add_section()
+    table.add_row("all", "", "", *_counts(cost.total, ("", "")), "")
+    return table
+
+
+def _counts(c: Counts, ffts: tuple[str, str]) -> list[str]:
+    memories = c.weight_memory_bits, c.index_memory_bits, c.bias_memory_bits, c.requantize_memory_bits
+    return [f"{c.dense_macs:,}", f"{c.macs:,}", *ffts, *(f"{bits:,}" for bits in memories)]
+
+
+def _whole(program: Program, layer: MacLayer) -> LayerShape:
+    """Return the shape of a layer as it was before kernels were pruned."""
+    shape = LayerShape.of(program, layer)
+    return replace(shape, pairs=shape.outputs * shape.maps)
+
+
+def cycles_table(e: Estimate) -> Table:
+    """Return where the cycles of every layer go on an array, and its energy."""
+    array = e.array
+    table = Table(
+        title=f"{array.output_lanes}x{array.pixel_lanes} lanes, words of {array.weight_bits}, {array.signal_bits} and "
+        f"{array.accumulator_bits} bits, {e.limits.clock_hz / 1e6:g} MHz: cycles of one image"
+    )
+    names = ("compute", "drain", "fill", "stalls", "cycles", "useful", "DRAM bytes", "nJ (est.)")
+    _columns(table, ("layer", "kind"), names)
+    for layer in e.layers:
+        table.add_row(layer.name, layer.kind, *_cycle_words(layer))
+    table.add_section()
+    table.add_row("all", "", *_cycle_words(e))
+    return table
+
+
+def _cycle_words(x: LayerEstimate | Estimate) -> list[str]:
+    cycles = x.compute_cycles, x.drain_cycles, x.fill_cycles, x.stall_cycles, x.cycles
+    joules = f"{1e9 * x.energy.total_joules:,.1f}" if x.energy else "-"
+    return [*(f"{n:,}" for n in cycles), f"{x.utilization:.1%}", f"{x.dram_bits // 8:,}", joules]
+
+
+def blocks_table(e: Estimate) -> Table:
+    """Return the memories as blocks of the technology, with what of them is empty."""
+    table = Table(title=f"{e.technology.about}: memory blocks")
+    _columns(table, ("memory", "wanted", "blocks"), ("KiB", "used KiB", "empty"))
+    for m in e.memories:
+        wanted = f"{f'{m.banks} x ' if m.banks > 1 else ''}{m.words:,} x {m.width_bits} bit"
+        made = f"{m.count:,} {m.macro} as {m.shape[0]:,} x {m.shape[1]}"
+        empty = f"{m.waste_bits / m.macro_bits:.0%}"
+        table.add_row(m.name, wanted, made, kib(m.macro_bits), kib(m.payload_bits), empty)
+    table.add_section()
+    table.add_row("all", "", "", kib(e.memory_bits), kib(e.payload_bits), f"{e.waste_bits / e.memory_bits:.0%}")
+    return table
+
+
+def memory_lines(program: Program, cost: ProgramCost, sram_bits: int | None) -> list[str]:
+    """Return what every encoding would take, where the memory goes, and whether it fits."""
+    lines = [
+        f"{x.name} is stored as {explain(layer_storages(x), x.weight_bits, x.encoding)}"
+        for x in program.mac_layers
+        if x.pattern != "dense"
+    ]
+    t = cost.total
+    lines += [
+        f"signals: {', '.join(f'{plan.name} {kib(plan.bits)} KiB ({plan.note})' for plan in signal_plans(program))}",
+        f"parameters {kib(t.parameter_memory_bits)} KiB, signals {kib(cost.signal_memory_bits)} KiB "
+        f"(peak of live maps, while {cost.peak_layer} runs), in all {kib(cost.memory_bits)} KiB; "
+        f"sparsity {t.sparsity:.1%}",
+    ]
+    if sram_bits is not None:
+        spare = sram_bits - cost.memory_bits
+        verdict = f"fits, {kib(spare)} KiB to spare" if spare >= 0 else f"does not fit: {kib(-spare)} KiB too much"
+        lines.append(f"SRAM of {kib(sram_bits)} KiB: {verdict}")
+    return lines
+
+
+def estimate_lines(e: Estimate, streamed: Estimate | None = None) -> list[str]:
+    """Return multipliers, roofs, what is only estimated, what streaming would take, and last the verdict."""
+    most, roof = e.technology.multipliers, e.roofline
+    bandwidth = "" if roof.bandwidth_macs_per_s is None else f", {roof.bandwidth_macs_per_s / 1e9:,.2f} by bandwidth"
+    lines = [
+        f"{e.multipliers:,} multipliers{'' if most is None else f' of {most:,}'}; "
+        f"{roof.attained_macs_per_s / 1e9:,.2f} GMAC/s of {roof.peak_macs_per_s / 1e9:,.2f} by lanes{bandwidth}; "
+        f"{roof.macs_per_dram_byte:,.0f} MACs a DRAM byte"
+    ]
+    if e.energy:
+        parts = ("mac", e.energy.mac_joules), ("SRAM", e.energy.sram_joules), ("DRAM", e.energy.dram_joules)
+        shares = ", ".join(f"{name} {1e9 * joules:,.1f}" for name, joules in parts)
+        lines.append(f"estimated: {1e9 * e.energy.total_joules:,.1f} nJ an image ({shares})")
+    if e.area_mm2 is not None:
+        lines.append(f"estimated: {e.area_mm2:.3f} square millimeters of lanes and memories")
+    highest = e.technology.clock
+    lines.append(clock_line(e.limits.clock_hz, highest.hz if highest else None))
+    if streamed:
+        lines.append(
+            f"weights streamed through two buffers would take {kib(streamed.memory_bits)} KiB of memory blocks and "
+            f"{streamed.cycles:,} cycles; {UNBUILT}"
+        )
+    return [*filter(None, lines), verdict(e)]
+
+
+def _columns(table: Table, words: Sequence[str], numbers: Sequence[str]) -> None:
+    for name in words:
+        table.add_column(name, no_wrap=True)
+    for name in numbers:
+        table.add_column(name, justify="right")

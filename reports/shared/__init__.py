@@ -1,0 +1,1 @@
+"""What every document and command is made with: files, figures, templates, schemas, progress."""

@@ -1,0 +1,73 @@
+"""Writing results: everything is made first, then put in place, so that nothing stays half-written."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from accel.errors import EspalierError
+from accel.files import write_whole
+from accel.records import json_text
+from reports.shared.replacing import replace_together
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes], own: bool = True) -> None:
+    """Write `files` (name to content) into `folder`, all of them or none; others that are there are left alone.
+
+    A folder that had to be made stays only if something is in it, so that writing no files is a check without a trace.
+
+    Parameters
+    ----------
+    folder : Path
+    files : mapping
+    own : bool
+        Whether the folder was named for these files; else it is somebody's, and they only go into it.
+
+    Raises
+    ------
+    EspalierError
+        The folder cannot be made or written, or the disk is full; nothing new is there then.
+    """
+    made = [path for path in (folder, *folder.parents) if not os.path.exists(path)]
+    try:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            replace_together(folder, files, own)
+    finally:
+        with contextlib.suppress(OSError):
+            for path in made:
+                path.rmdir()
+
+
+def check_place(*paths: Path | None) -> None:
+    """Raise EspalierError if a file could not be written because its folder is none, before the work and not after."""
+    for path in filter(None, paths):
+        with writing(path):
+            os.scandir(path.parent).close()
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say which path it was that could not be written: a full disk does not, and a temporary name means nothing."""
+    try:
+        yield
+    except OSError as error:
+        raise EspalierError(f"cannot write to {path}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def working_folder(folder: Path | None) -> Iterator[Path]:
+    """Give `folder` to work in, or a temporary one that is gone afterwards."""
+    if folder is not None:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="espalier-") as temporary:
+        yield Path(temporary)
+
+
+def write_json(path: Path, record: Any) -> None:
+    """Write `record` as JSON, whole or not at all; raise EspalierError if a number in it is not finite."""
+    with writing(path):
+        write_whole(path, (json_text(record, indent=1) + "\n").encode())

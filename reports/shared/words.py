@@ -1,0 +1,37 @@
+"""Numbers as pages and tables write them."""
+
+
+def kib(bits: int) -> str:
+    """Return `bits` in KiB (1024 bytes), two decimals.
+
+    >>> kib(8 * 1024 * 10)
+    '10.00'
+    """
+    return f"{bits / 8192:.2f}"
+
+
+def clock_line(clock_hz: float, most_hz: float | None) -> str:
+    """Return what is to be said of a clock: a warning above the highest that is known, nothing up to it.
+
+    >>> clock_line(900e6, 118e6)
+    'warning: a clock of 900 MHz; in this technology the array is known to run at 118 MHz at most'
+    >>> clock_line(100e6, None)
+    'clock: 100 MHz as asked; how high the array can go in this technology is not known'
+    >>> clock_line(100e6, 118e6)
+    ''
+    """
+    clock = f"{clock_hz / 1e6:g} MHz"
+    if most_hz is None:
+        return f"clock: {clock} as asked; how high the array can go in this technology is not known"
+    if clock_hz <= most_hz:
+        return ""
+    return f"warning: a clock of {clock}; in this technology the array is known to run at {most_hz / 1e6:g} MHz at most"
+
+
+def percent(rate: float) -> str:
+    """Return a rate, 0..1, as the pages write it.
+
+    >>> percent(0.0067)
+    '0.67 %'
+    """
+    return f"{100 * rate:.2f} %"

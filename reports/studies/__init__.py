@@ -1,0 +1,1 @@
+"""`espalier study`: sweeps whose results lie beside the code that made them."""

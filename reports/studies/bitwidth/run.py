@@ -1,0 +1,196 @@
+"""Running a study of word lengths: point by point, each on the disk before the next one begins."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from accel import archive
+from accel.cost import cost_of
+from accel.interchange import zoo
+from accel.interchange.data.datasets import NAMES, Dataset, check_choice
+from accel.program import Program
+from accel.pruned import KIND
+from accel.quantize import Calibration, Steps, Widths, bits_of, groups_of, highest_bits, widths_with
+from accel.records import record_of
+from reports.shared import output
+from reports.shared.journal import Journal
+from reports.shared.progress import bar
+from reports.shared.schema import saved
+from reports.studies.bitwidth import figures
+from reports.studies.bitwidth.definition import (
+    ALLOCATION,
+    BY_MAPS,
+    DIRECT,
+    QUICK,
+    RETRAINED,
+    SEARCHED,
+    SENSITIVITY,
+    STUDIES,
+    Study,
+    Task,
+)
+from reports.studies.bitwidth.page import page
+from reports.studies.bitwidth.results import Point, Results
+from reports.studies.files import POINTS, RESULTS, folder_of
+from reports.workflow import quantize, retrain
+from reports.workflow.evaluate import float_error_rate
+from reports.workflow.quantize import Workbench
+from reports.workflow.sources import source_of
+
+Where = tuple[str | None, str | None]  # what --data and --data-dir say
+
+
+def command(
+    network: str,
+    data: str | None,
+    data_dir: str | None,
+    out: Path | None,
+    quick: bool,
+    draw: bool,
+    threads: int | None,
+) -> None:
+    """Run a study, or go on with it; then write results.json, the figures and the page, and say where."""
+    folder = folder_of(network, out)
+    if draw:
+        found = saved(folder / RESULTS, Results.from_json)
+    else:
+        found = _ran(network, (data, data_dir), folder, quick, threads)
+    drawn = figures.render(found)
+    text = page(found, [*drawn])
+    output.write_folder(folder, {**drawn, RESULTS: found.to_json().encode(), "README.md": text.encode()})
+    print(f"Written to {folder}: README.md, results.json and {len(drawn)} figures; {len(found.points)} points.")
+
+
+def study_of(network: str, quick: bool) -> Study:
+    """Return the study of a network of the table, or the quick one, which any network has."""
+    if quick:
+        return replace(QUICK, network=network)
+    check_choice("study", network, [*STUDIES])
+    return STUDIES[network]
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of the network, with its images and what all its points share."""
+
+    bench: Workbench
+    splits: dict[str, Dataset]
+
+    @cached_property
+    def high_bits(self) -> int:
+        """The bits of what is not under test."""
+        return highest_bits(self.bench.lowered)
+
+    @property
+    def float_rates(self) -> dict[str, float]:
+        """The error rates of the float network on whole splits."""
+        return {x: float_error_rate(self.bench.pruned, self.splits[x]) for x in ("validation", "test")}
+
+    def rates(self, bench: Workbench, program: Program) -> dict[str, float]:
+        """Return the error rates of a Program on whole splits."""
+        return {split: bench.error_rate(program, self.splits[split]) for split in ("validation", "test")}
+
+
+def _ran(network: str, where: Where, folder: Path, quick: bool, threads: int | None) -> Results:
+    study = study_of(network, quick)
+    versions = {pattern: _version(study, pattern, where, threads) for pattern in study.patterns}
+    groups = {pattern: groups_of(version.bench.pruned) for pattern, version in versions.items()}
+    digests = {pattern: _digest(version) for pattern, version in versions.items()}
+    tasks = study.tasks(groups, digests)
+    with output.writing(folder):
+        (folder / POINTS).parent.mkdir(parents=True, exist_ok=True)
+    journal, points = Journal(folder / POINTS, "point of a study"), {}
+
+    def take(record: dict[str, Any]) -> None:
+        point = record_of(Point, record)
+        points[point.task.key] = point
+
+    journal.read(take)
+    with bar(f"study of {network}", len(tasks)) as shown:
+        for task in tasks:
+            if task.key not in points:
+                take(journal.add(asdict(Point(task, measured(task, versions[task.pattern])))))
+            shown.advance(f"{task.pattern}, {task.kind}, {task.weight_bits} bits")
+    dense = versions[zoo.DENSE]
+    return Results(
+        study.network,
+        dense.bench.pruned.data,
+        json.loads(json.dumps(asdict(study))),
+        {pattern: version.float_rates for pattern, version in versions.items()},
+        {split: len(images) for split, images in dense.splits.items()},
+        32 * sum(dense.bench.pruned.dense_weights.values()),
+        {pattern: version.bench.pruned.sparsity for pattern, version in versions.items()},
+        tuple(points[task.key] for task in tasks),
+    )
+
+
+def _version(study: Study, pattern: str, where: Where, threads: int | None) -> Version:
+    pruned = zoo.load(study.network, pattern)
+    source = source_of(study.network, pruned, *where)
+    splits = {split: source.load(split) for split in ("train", "validation", "test")}
+    judged = splits["validation"].take(min(study.images, len(splits["validation"])))
+    bench = Workbench(
+        Calibration(replace(pruned, data=source.name), source.calibration().pixels()), judged, threads=threads
+    )
+    return Version(bench, splits)
+
+
+def measured(task: Task, version: Version) -> dict[str, Any]:
+    """Return what a task gives: error rates, memory in bits, widths."""
+    return _MEASURES.get(task.kind, _uniform)(task, version)
+
+
+def _uniform(task: Task, version: Version) -> dict[str, Any]:
+    bench, widths = version.bench, Widths(task.weight_bits, task.signal_bits)
+    steps = Steps("max") if task.method == DIRECT else bench.calibration.steps
+    if task.method == SEARCHED:
+        steps = quantize.searched(bench, widths, task.evaluations)
+    if task.method in (RETRAINED, BY_MAPS):
+        steps = replace(steps, per_output=task.method == BY_MAPS)
+        fit: dict[str, Any] = {"batch_size": task.batch_size or None, "learning_rate": task.learning_rate or None}
+        recipe = retrain.recipe(bench.pruned.network.name, task.epochs, seed=task.seed, **fit)
+        bench, steps = quantize.retrained(bench, widths, steps, recipe, version.splits["train"], quiet=True)
+    program = bench.lowered(widths, steps)
+    emulated = {}
+    if task.method in (RETRAINED, BY_MAPS):
+        emulated["emulated_images"] = quantize.check_emulation(bench, program, version.splits["test"])
+    return _costs(version, bench, program) | emulated
+
+
+def _sensitive(task: Task, version: Version) -> dict[str, Any]:
+    group = next(group for group in version.bench.groups if str(group) == task.group)
+    program = version.bench.lowered(widths_with({group: task.weight_bits}, version.high_bits))
+    return {"rates": {"judged": version.bench.error_rate(program)}}
+
+
+def _allocated(task: Task, version: Version) -> dict[str, Any]:
+    images = version.splits["validation"]
+    bench = replace(version.bench, judged=images.take(min(task.images, len(images))))
+    budget = bench.memory_bits(Widths(task.weight_bits, task.signal_bits))
+    found = quantize.allocated(bench, Widths(8, 8), None, budget, task.evaluations)
+    bits = {str(group): bits_of(found.widths, group) for group in bench.groups}
+    return _costs(version, bench, bench.lowered(found.widths)) | {"widths": bits, "budget_bits": budget}
+
+
+_MEASURES: dict[str, Callable[[Task, Version], dict[str, Any]]] = {SENSITIVITY: _sensitive, ALLOCATION: _allocated}
+
+
+def _costs(version: Version, bench: Workbench, program: Program) -> dict[str, Any]:
+    cost = cost_of(program)
+    return {
+        "rates": version.rates(bench, program) | {"judged": bench.error_rate(program)},
+        "memory_bits": cost.memory_bits,
+        "parameter_bits": cost.total.parameter_memory_bits,
+    }
+
+
+def _digest(version: Version) -> str:
+    """Return a digest of a network, and of images whose name does not say what they are."""
+    digest = hashlib.sha256(archive.dump(KIND, version.bench.pruned))
+    for images in version.splits.values() if version.bench.pruned.data not in NAMES else ():
+        digest.update(images.images.tobytes() + images.labels.tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,172 @@
+"""What a study of pruning found: plain numbers, versioned JSON, and what follows from them by stated rules.
+
+Format history: 1, the first; 2, with a digest.
+"""
+
+import base64
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from itertools import groupby
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from accel.records import record_of
+from accel.sparsity import Mask
+from reports.shared.schema import Kind
+from reports.studies.pruning.definition import DRAW_NOTHING, Target, Task
+
+KIND = Kind("espalier-pruning-study", 2, "the results of a study of pruning")
+_SLACK = 1e-12  # error rates are counts over counts; sums of floats may be off by their last bit
+
+
+@dataclass(frozen=True)
+class Point:
+    """One task, measured.
+
+    Parameters
+    ----------
+    task : Task
+    layers : dict of layer name to [kept weights, weights before pruning]
+    before, after : dict of split to error rate
+        Before and after retraining; `before` is of the images that selectors look at and of all test images, `after`
+        of all images of both splits, and None if there was no retraining.
+    """
+
+    task: Task
+    layers: dict[str, list[int]]
+    before: dict[str, float]
+    after: dict[str, float] | None
+
+    def sparsity(self, names: tuple[str, ...] = ()) -> float:
+        """The share of the weights that is gone, of all layers or of some."""
+        kept, total = (sum(x) for x in zip(*(self.layers[name] for name in names or self.layers), strict=True))
+        return 1 - kept / total
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """The error rates that count: after retraining if there was any."""
+        return self.before if self.after is None else self.after
+
+
+@dataclass(frozen=True)
+class Group:
+    """The points of all seeds of one setting."""
+
+    points: tuple[Point, ...]
+
+    @property
+    def task(self) -> Task:
+        """The task of the first seed."""
+        return self.points[0].task
+
+    @property
+    def ratio(self) -> float:
+        """The ratio that all layers have."""
+        return float(next(iter(self.task.ratios.values())))
+
+    def sparsity(self, names: tuple[str, ...] = ()) -> float:
+        """The mean share of the weights that is gone."""
+        return fmean(point.sparsity(names) for point in self.points)
+
+    def mean(self, split: str = "test") -> float:
+        """The mean error rate."""
+        return fmean(point.rates[split] for point in self.points)
+
+    def span(self, split: str = "test") -> tuple[float, float]:
+        """The lowest and the highest error rate."""
+        rates = [point.rates[split] for point in self.points]
+        return min(rates), max(rates)
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that the figures and the page of a study show."""
+
+    network: str
+    data: str
+    seeds: int
+    definition: dict[str, Any]  # the Study
+    recipe: str
+    dense: dict[str, float]  # error rates of the dense network by split; "selection" for the images of the searches
+    images: dict[str, int]  # how many there are of each
+    convolutions: tuple[str, ...]
+    planned: int  # points of the whole study
+    points: tuple[Point, ...]
+    pictures: dict[str, dict[str, Any]]  # granularity to layer to packed mask
+
+    @cached_property
+    def sweep(self) -> tuple[Group, ...]:
+        """What was not retrained, seeds together; only points of which all seeds are there."""
+        return tuple(_groups(self.points, self.seeds, retrained=False))
+
+    @cached_property
+    def retrained(self) -> tuple[Group, ...]:
+        """What was retrained, seeds together; only points of which all seeds are there."""
+        return tuple(_groups(self.points, self.seeds, retrained=True))
+
+    def rise(self, group: Group, split: str = "test") -> float:
+        """The mean error rate over that of the dense network."""
+        return group.mean(split) - self.dense[split]
+
+    def best(self, granularity: str, tolerance: float) -> Group | None:
+        """Return the sparsest setting of a granularity whose mean error rate rises by at most `tolerance`.
+
+        The rise that decides is that on the validation images; the test images only tell what it is worth.
+        """
+        good = [
+            group
+            for group in self.retrained
+            if group.task.granularity == granularity and self.rise(group, "validation") <= tolerance + _SLACK
+        ]
+        return max(good, key=lambda group: group.sparsity(), default=None)
+
+    def nearest(self, target: Target) -> Group | None:
+        """Return, of the settings that are as sparse as a target asks for, that with the lowest validation error."""
+        names = self.convolutions if target.convolutions else ()
+        able = [
+            group
+            for group in self.retrained
+            if (not target.granularities or group.task.granularity in target.granularities)
+            and group.sparsity(names) >= target.least - _SLACK
+        ]
+        return min(able, key=lambda group: group.mean("validation"), default=None)
+
+    def to_json(self) -> str:
+        """Return the results as versioned JSON, a point a line."""
+        head = {x.name: getattr(self, x.name) for x in fields(self) if x.name != "points"}
+        return KIND.written(head, points=map(asdict, self.points))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Results":
+        """Return the results that `to_json` wrote; raises EspalierError if they are something else."""
+        return KIND.read(text, lambda record: record_of(cls, record))
+
+
+def _groups(points: tuple[Point, ...], seeds: int, retrained: bool) -> Iterator[Group]:
+    chosen = [point for point in points if (point.after is not None) == retrained]
+    for _, members in groupby(chosen, key=lambda point: point.task.key.replace(f'"seed": {point.task.seed}', "")):
+        group = Group(tuple(members))
+        alone = not retrained and group.task.selector in DRAW_NOTHING
+        if len(group.points) == (1 if alone else seeds):
+            yield group
+
+
+def packed(mask: Mask) -> dict[str, Any]:
+    """Return a mask (M, C, T) as text that JSON can hold."""
+    data = zlib.compress(np.packbits(mask).tobytes(), 9)
+    return {"shape": list(mask.shape), "bits": base64.b64encode(data).decode()}
+
+
+def unpacked(record: Mapping[str, Any]) -> Mask:
+    """Return the mask that `packed` packed.
+
+    >>> bool((unpacked(packed(np.eye(3, dtype=bool)[None])) == np.eye(3, dtype=bool)).all())
+    True
+    """
+    bits = np.frombuffer(zlib.decompress(base64.b64decode(record["bits"])), np.uint8)
+    shape = tuple(record["shape"])
+    return np.unpackbits(bits, count=int(np.prod(shape))).astype(bool).reshape(shape)

@@ -1,0 +1,211 @@
+"""Running a study of pruning: point by point, each on the disk before the next one begins."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from accel.interchange import zoo
+from accel.interchange.data.datasets import Dataset, check_choice
+from accel.network import Conv2d
+from accel.prune import Evaluator, default_spare
+from accel.pruned import PrunedNetwork
+from accel.records import record_of
+from accel.sparsity import LayerMask, Mask
+from reports.shared import output
+from reports.shared.journal import Journal
+from reports.shared.progress import bar
+from reports.shared.schema import saved
+from reports.studies.files import POINTS, RESULTS, folder_of
+from reports.studies.pruning import figures
+from reports.studies.pruning.definition import MAGNITUDE, QUICK, STUDIES, Study, Task
+from reports.studies.pruning.page import page
+from reports.studies.pruning.results import Point, Results, packed
+from reports.workflow import retrain
+from reports.workflow.prune import prune
+from reports.workflow.selection import Selection, Trace, kept_weights
+from reports.workflow.sources import source_of
+
+Where = tuple[str | None, str | None]  # what --data and --data-dir say
+
+
+def command(
+    network: str,
+    data: str | None,
+    data_dir: str | None,
+    out: Path | None,
+    seeds: int,
+    quick: bool,
+    draw: bool,
+) -> None:
+    """Run a study, or go on with it; then write results.json, the figures and the page, and say where."""
+    folder = folder_of(network, out)
+    if draw and not (folder / POINTS).exists():
+        found = saved(folder / RESULTS, Results.from_json)
+    else:
+        found = Results.from_json(_ran(network, (data, data_dir), folder, seeds, quick, draw).to_json())
+    drawn = figures.render(found)
+    readme = page(found, [*drawn])
+    output.write_folder(folder, {**drawn, RESULTS: found.to_json().encode(), "README.md": readme.encode()})
+    done = f"{len(found.points)} of {found.planned} points"
+    print(f"Written to {folder}: README.md, results.json and {len(drawn)} figures; {done}.")
+
+
+def study_of(network: str, quick: bool) -> Study:
+    """Return the study of a network of the table, or the quick one, which any network has.
+
+    Raises
+    ------
+    EspalierError
+        The table has no such network.
+    """
+    if quick:
+        return replace(QUICK, network=network)
+    check_choice("study", network, [*STUDIES])
+    return STUDIES[network]
+
+
+class Store:
+    """The points that are done, in a `Journal`; the parameters are its."""
+
+    def __init__(self, path: Path, repair: bool = True) -> None:
+        self.journal = Journal(path, "point of a study", repair)
+        self.points: dict[str, Point] = {}
+        self.masks: dict[str, dict[str, Any]] = {}
+        self.journal.read(self._take)
+
+    def _take(self, record: dict[str, Any]) -> None:
+        masks = record.pop("masks")
+        point = record_of(Point, record)
+        self.points[point.task.key], self.masks[point.task.key] = point, masks
+
+    def add(self, point: Point, masks: dict[str, Mask]) -> None:
+        """Take one point, and put it on the disk before returning."""
+        record = asdict(point) | {"masks": {name: packed(mask) for name, mask in masks.items()}}
+        self._take(self.journal.add(record))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all points of a study share: the dense network and the images, loaded once."""
+
+    dense: PrunedNetwork
+    images: dict[str, Dataset]
+
+    @cached_property
+    def searched(self) -> Evaluator:
+        """The judge on the images that selectors look at."""
+        return self._evaluator(self.images["selection"])
+
+    @cached_property
+    def tested(self) -> Evaluator:
+        """The judge on the test images; nothing is chosen by it."""
+        return self._evaluator(self.images["test"])
+
+    def _evaluator(self, images: Dataset) -> Evaluator:
+        return Evaluator(self.dense.network, images.pixels(), images.labels)
+
+    @cached_property
+    def pixels(self) -> dict[str, Any]:
+        """The pixels of the splits on which retrained networks are measured."""
+        return {split: self.images[split].pixels() for split in ("validation", "test")}
+
+    def rates(self, pruned: PrunedNetwork) -> dict[str, float]:
+        """Return the error rates of a retrained network on whole splits."""
+        found = {}
+        for split, pixels in self.pixels.items():
+            wrong = pruned.network.scores(pixels).argmax(axis=1) != self.images[split].labels
+            found[split] = float(np.mean(wrong))
+        return found
+
+
+def _ran(network: str, where: Where, folder: Path, seeds: int, quick: bool, draw: bool) -> Results:
+    """Return the results of a study, of which every point that is not there yet is measured, unless it is to `draw`."""
+    study = study_of(network, quick)
+    dense = zoo.load(network)
+    source = source_of(network, dense, *where)
+    dense = replace(dense, data=source.name)
+    images = {split: source.load(split) for split in ("train", "validation", "test")}
+    images["selection"] = images["validation"].take(min(study.selection_images, len(images["validation"])))
+    recipe = retrain.recipe(dense.network.name, study.epochs, **study.changes)
+    spare = default_spare(dense.network)
+    lasso = replace(recipe, epochs=1, seed=0, group_lasso=study.group_lasso)  # how anything is trained, in one text
+    tasks = study.tasks(seeds, spare, _digest(dense, images if source.own else {}), repr(lasso))
+    with output.writing(folder):
+        (folder / POINTS).parent.mkdir(parents=True, exist_ok=True)
+    store = Store(folder / POINTS, repair=not draw)
+    bench = Bench(dense, images)
+    with bar(f"study of {network}", len(tasks)) as shown:
+        for task in tasks if not draw else []:
+            if task.key not in store.points:
+                store.add(*measured(task, bench, recipe, study.group_lasso))
+            shown.advance(f"{task.granularity}, {task.selector}")
+    return results(study, tasks, store, bench, seeds, repr(recipe))
+
+
+def measured(task: Task, bench: Bench, recipe: Any, group_lasso: float) -> tuple[Point, dict[str, Mask]]:
+    """Return the point of a task, and its masks."""
+    trace = Trace(bench.dense.network)
+    selection = Selection(task.selector, bench.images["selection"], np.random.default_rng(task.seed), task.budget)
+    choose = trace.following(selection.chooser())
+    sparsify = None
+    if task.sparsify:
+        shrinking = retrain.sparsifying(replace(recipe, seed=task.seed), task.sparsify, group_lasso)
+        sparsify = retrain.trainer(shrinking, bench.images["train"], quiet=True)
+    pruned = prune(bench.dense, task.granularity, task.ratios, choose=choose, spare=task.spare, sparsify=sparsify)
+    masks = trace.masks(pruned)
+    if task.sparsify:
+        before = bench.rates(pruned)
+    else:  # the dense network under these masks says what the narrow one says, and its judges are warm
+        flat = {name: LayerMask("irregular", kept) for name, kept in masks.items() if not kept.all()}
+        before = {"validation": bench.searched(flat), "test": bench.tested(flat)}
+    after = None
+    if task.epochs:
+        of_task = replace(recipe, epochs=task.epochs, seed=task.seed)
+        after = bench.rates(retrain.trainer(of_task, bench.images["train"], quiet=True)(pruned))
+    layers = {name: list(pair) for name, pair in kept_weights(pruned).items()}
+    return Point(task, layers, before, after), masks if pictured(task) else {}
+
+
+def pictured(task: Task) -> bool:
+    """Return whether the masks of a point are kept, to be shown."""
+    return bool(task.epochs) and task.selector == MAGNITUDE and task.seed == 0
+
+
+def results(study: Study, tasks: list[Task], store: Store, bench: Bench, seeds: int, recipe: str) -> Results:
+    """Return what there is of a study."""
+    done = [task for task in tasks if task.key in store.points]
+    pictures: dict[str, dict[str, Any]] = {}
+    for task in done:
+        if pictured(task):
+            pictures.setdefault(task.granularity, store.masks[task.key])
+    network = bench.dense.network
+    dense = bench.rates(bench.dense) | {"selection": bench.searched({})}
+    return Results(
+        study.network,
+        bench.dense.data,
+        seeds,
+        json.loads(json.dumps(asdict(study))),
+        recipe,
+        dense,
+        {split: len(images) for split, images in bench.images.items()},
+        tuple(layer.name for layer in network.weighted if isinstance(layer, Conv2d)),
+        len(tasks),
+        tuple(store.points[task.key] for task in done),
+        pictures,
+    )
+
+
+def _digest(dense: PrunedNetwork, images: dict[str, Dataset]) -> str:
+    """Return a digest of a network, and of images whose name does not say what they are."""
+    digest = hashlib.sha256()
+    for layer in dense.network.layers:
+        arrays = (getattr(layer, item.name) for item in fields(layer))
+        digest.update(b"".join(x.tobytes() for x in arrays if isinstance(x, np.ndarray)))
+    for split in images.values():
+        digest.update(split.images.tobytes() + split.labels.tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""The stages that commands share: loading, pruning, quantising, retraining, error rates."""

@@ -1,0 +1,126 @@
+"""What an estimate says in words: why a design does not fit, what binds, a verdict; and its record for JSON."""
+
+from dataclasses import asdict
+from typing import Any
+
+from accel.array import STRIDES
+from accel.cost.design import Estimate, LayerEstimate
+from accel.cost.macros import PlacedMemory
+from accel.cost.shortage import Resource, Shortage, StrangeStride
+
+UNBUILT = "the generated hardware holds all weights, streaming them is a model of the costs alone"
+
+
+def problems(e: Estimate) -> tuple[str, ...]:
+    """Return why a design does not fit, a line each."""
+    lines = [*map(stride_line, e.strange_strides), *([UNBUILT] if e.streamed else [])]
+    return (*lines, *(_shortage_line(e, shortage) for shortage in e.shortages))
+
+
+def stride_line(stride: StrangeStride) -> str:
+    """Return what is strange about a layer's stride.
+
+    >>> stride_line(StrangeStride(layer="conv1", stride=(4, 4)))
+    'conv1 has a stride of (4, 4), the array steps by 1 or 2 both ways'
+    """
+    known = " or ".join(map(str, STRIDES))
+    return f"{stride.layer} has a stride of {stride.stride}, the array steps by {known} both ways"
+
+
+def shortage_line(shortage: Shortage) -> str:
+    """Return of what there is too little.
+
+    >>> shortage_line(Shortage(resource=Resource.BLOCKS, needed=120, available=108, block="EBR"))
+    '120 EBR are needed, there are 108'
+    >>> shortage_line(Shortage(resource=Resource.MEMORY, needed=16384, available=8192))
+    'memory blocks of 2.0 KiB are needed, 1.0 KiB are given'
+    """
+    needed, available = shortage.needed, shortage.available
+    if shortage.resource is Resource.MEMORY:
+        return f"memory blocks of {_kib(needed)} KiB are needed, {_kib(available)} KiB are given"
+    what = shortage.block if shortage.resource is Resource.BLOCKS else shortage.resource.value
+    return f"{needed:,} {what} are needed, there are {available:,}"
+
+
+def _shortage_line(e: Estimate, shortage: Shortage) -> str:
+    if shortage.resource is not Resource.MEMORY:
+        return shortage_line(shortage)
+    largest = max(e.memories, key=lambda memory: memory.macro_bits)
+    return f"{shortage_line(shortage)}; {_kib(largest.macro_bits)} KiB are for {largest.name}"
+
+
+def binding(e: Estimate) -> str:
+    """Return what binds, in one sentence: what is missing, or else what most of the cycles go to."""
+    if not e.fits:
+        return f"{'room' if e.runs else 'the array'} binds: {problems(e)[0]}"
+    shares = {
+        "multipliers bind": e.compute_cycles,
+        "DRAM bandwidth binds": e.stall_cycles,
+        "the drain binds, one row a cycle": e.drain_cycles,
+        "the pipeline between layers binds": e.fill_cycles,
+        "the load of the image binds": e.load_cycles,
+    }
+    what = max(shares, key=lambda name: shares[name])
+    longest = max(e.layers, key=lambda layer: layer.cycles)
+    useful = f"{longest.name} is the longest layer, {longest.utilization:.0%} of its multiply slots useful"
+    return f"{what}: {shares[what] / sum(shares.values()):.0%} of the cycles; {useful}"
+
+
+def verdict(e: Estimate) -> str:
+    """Return one line: whether a design fits, what it does, and what binds."""
+    size = f"{_kib(e.memory_bits)} KiB of memory blocks ({_kib(e.waste_bits)} KiB of them empty)"
+    cycles = f"{e.cycles:,} cycles behind {e.load_cycles:,} of loading"
+    speed = f"{cycles}, {e.images_per_s:,.0f} images/s at {e.limits.clock_hz / 1e6:g} MHz"
+    answer = "fits" if e.fits else "does not fit"
+    return f"{answer}: {size}, weights {e.weights}, {speed}; {binding(e)}"
+
+
+PLAIN = ("network", "pattern", "weights", "exact", "fits")
+CYCLES = ("cycles", "compute_cycles", "drain_cycles", "fill_cycles", "stall_cycles")
+NUMBERS = ("load_cycles", "seconds", "images_per_s", "macs", "utilization", "built_bits", "memory_bits", "payload_bits")
+MORE = ("waste_bits", "stored_bits", "dram_bits", "multipliers", "area_mm2")
+LAYER = ("name", "kind", *CYCLES, "utilization", "held_bits", "control_bits", "filling_bits")
+TRAFFIC = ("dram_bits", "macs_per_dram_byte")
+WORDS = ("pattern", "encoding", "weight_bits", "signal_bits", "accumulator_bits")
+
+
+def record(e: Estimate) -> dict[str, Any]:
+    """Return an estimate as plain numbers and words, as JSON takes them."""
+    energy = e.energy
+    return {
+        **{name: getattr(e, name) for name in PLAIN},
+        "problems": problems(e),
+        "binding": binding(e),
+        "verdict": verdict(e),
+        "clock_reached": e.clock_reached,
+        **{name: getattr(e, name) for name in CYCLES + NUMBERS + MORE},
+        "energy": None if energy is None else {**asdict(energy), "total_joules": energy.total_joules},
+        "roofline": {**asdict(e.roofline), "bound": e.roofline.bound},
+        "technology": e.technology.name,
+        "limits": asdict(e.limits),
+        "array": asdict(e.array),
+        "memories": [_memory_record(memory) for memory in e.memories],
+        "layers": [_layer_record(layer) for layer in e.layers],
+    }
+
+
+def _memory_record(memory: PlacedMemory) -> dict[str, Any]:
+    return {
+        **asdict(memory),
+        "built_bits": memory.bits,
+        "macro_bits": memory.macro_bits,
+        "waste_bits": memory.waste_bits,
+    }
+
+
+def _layer_record(layer: LayerEstimate) -> dict[str, Any]:
+    return {
+        **{name: getattr(layer, name) for name in LAYER + TRAFFIC},
+        **{name: getattr(layer.cost, name) for name in WORDS},
+        **asdict(layer.cost.counts),
+        "energy_joules": layer.energy.total_joules if layer.energy else None,
+    }
+
+
+def _kib(bits: int) -> str:
+    return f"{bits / 8192:.1f}"

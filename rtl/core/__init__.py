@@ -1,0 +1,1 @@
+"""What becomes gates: the accelerator and its parts."""

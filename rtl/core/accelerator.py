@@ -1,0 +1,208 @@
+"""The accelerator: a network runs from one start to its last output with no help from outside.
+
+    sequencer -> fetch: taps -> address, edges -> banks -> rotation -> lanes -> drain -> banks, or the output stream
+                        weights -----------------------------------------^
+
+Every memory is written through the `load` stream while the accelerator is idle. `start` begins at layer 0; the final
+layer's rows leave through the `out` stream, by way of two places. When both are full the whole core stands still, so
+that cycles minus stalls are the same whatever the receiver does.
+"""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from accel.array import MacArray
+from accel.fixedpoint import FixedFormat
+from rtl.core.activations import Activations
+from rtl.core.buffer import Buffer, moving
+from rtl.core.drain import Drain
+from rtl.core.fetch import FETCH_CYCLES, Fetch
+from rtl.core.lanes import LANE_CYCLES, Lanes
+from rtl.core.memory import delayed
+from rtl.core.sequencer import Sequencer
+from rtl.core.tiles import tile_layout
+from rtl.layout import Layout, Target
+
+
+class Path(wiring.Component):
+    """What a tile is, on its way beside the tile's operands.
+
+    Ports
+    -----
+    tile : in, of the step that issues
+    arrived : out, of the row that the lanes hand out
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__({"tile": In(tile_layout(layout)), "arrived": Out(tile_layout(layout))})
+
+    def elaborate(self, platform: object) -> Module:
+        """Delay it."""
+        m = Module()
+        m.d.comb += self.arrived.eq(delayed(m, self.tile, FETCH_CYCLES + LANE_CYCLES))
+        return m
+
+
+class Core(wiring.Component):
+    """Everything that stands still while the output cannot take more.
+
+    Ports
+    -----
+    load, loaded : in, a word for a memory
+    start : in
+    busy : out
+    ready : in, the receiver takes a row from the places behind the core
+    out, out_lanes, out_last : out, a row of the final layer, while `out_valid`
+    """
+
+    def __init__(self, layout: Layout, formats: Sequence[FixedFormat]) -> None:
+        self.sequencer, self.fetch, self.activations = Sequencer(layout), Fetch(layout), Activations(layout)
+        self.lanes, self.path, self.drain = Lanes(layout), Path(layout), Drain(layout, formats)
+        super().__init__(
+            {
+                "load": In(1),
+                "loaded": In(layout.load),
+                "start": In(1),
+                "busy": Out(1),
+                "ready": In(1),
+                "out": Out(self.drain.rows),
+                "out_lanes": Out(layout.lane_count),
+                "out_valid": Out(1),
+                "out_last": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Connect the parts; each moves by a flow of its own, or its parts do."""
+        m = Module()
+        valid, ready = self.drain.out_valid, self.ready
+        for name in ("sequencer", "fetch", "activations", "path"):
+            moving(m, name, getattr(self, name), valid, ready)
+        m.submodules.lanes, m.submodules.drain = self.lanes, self.drain
+        m.d.comb += [self.lanes.valid.eq(valid), self.lanes.ready.eq(ready), self.drain.ready.eq(ready)]
+        for part in (self.sequencer, self.fetch, self.drain):
+            m.d.comb += [part.load.eq(self.load), part.loaded.eq(self.loaded)]
+        m.d.comb += [
+            self.sequencer.start.eq(self.start),
+            self.sequencer.done.eq(self.drain.done),
+            self.busy.eq(self.sequencer.busy),
+            self.out.eq(self.drain.out),
+            self.out_lanes.eq(self.drain.out_lanes),
+            self.out_valid.eq(self.drain.out_valid),
+            self.out_last.eq(self.drain.out_last),
+        ]
+        self._connect_fetch(m)
+        self._connect_drain(m)
+        return m
+
+    def _connect_fetch(self, m: Module) -> None:
+        """Steps to the fetch, operands to the lanes."""
+        fetch, lanes = self.fetch, self.lanes
+        for name in ("issue", "step", "origin", "row", "column", "layer"):
+            m.d.comb += getattr(fetch, name).eq(getattr(self.sequencer, name))
+        for name in ("first", "last", "maximum", "weights", "signals", "counts"):
+            m.d.comb += getattr(lanes, name).eq(getattr(fetch, name))
+        m.d.comb += [
+            lanes.fresh.eq(self.sequencer.fresh),
+            lanes.step.eq(fetch.operands),
+            self.activations.read_address.eq(fetch.read_address),
+            self.activations.read_double.eq(fetch.read_double),
+            fetch.read.eq(self.activations.read),
+        ]
+
+    def _connect_drain(self, m: Module) -> None:
+        """Rows to the drain; the activation memory's write port to the drain, or to the loader while idle."""
+        sequencer, drain, memory = self.sequencer, self.drain, self.activations
+        loaded = self.loaded
+        m.d.comb += [
+            self.path.tile.eq(sequencer.tile),
+            drain.begin.eq(self.lanes.taken),
+            drain.row.eq(self.lanes.row),
+            drain.tile.eq(self.path.arrived),
+            drain.layer.eq(sequencer.layer),
+        ]
+        with m.If(sequencer.busy):
+            m.d.comb += [memory.write_address.eq(drain.write_address), memory.write.eq(drain.write)]
+            m.d.comb += memory.write_lanes.eq(drain.write_lanes)
+        with m.Else():
+            m.d.comb += [memory.write_address.eq(loaded.address), memory.write[0].eq(loaded.word)]
+            m.d.comb += memory.write_lanes.eq(self.load & (loaded.target == Target.SIGNALS))
+
+
+class Accelerator(wiring.Component):
+    """The core between its streams, with counters.
+
+    Parameters
+    ----------
+    array : MacArray
+    formats : sequence of FixedFormat
+        Of the output signals that Programs may have; `Layer.form` names one of them by number.
+
+    Ports
+    -----
+    load : stream of {target, address, word}, taken while idle
+    start : in
+    busy : out
+    out : stream of {row, lanes, last}
+    cycles, stalls : out, since `start` was taken, the cycle of the last row included
+    """
+
+    def __init__(self, array: MacArray, formats: Sequence[FixedFormat]) -> None:
+        self.array, self.formats = array, tuple(formats)
+        self.layout = layout = Layout(array)
+        self.core = Core(layout, formats)
+        self.result = data.StructLayout({"row": self.core.drain.rows, "lanes": layout.lane_count, "last": 1})
+        super().__init__(
+            {
+                "load": In(stream.Signature(layout.load)),
+                "start": In(1),
+                "busy": Out(1),
+                "out": Out(stream.Signature(self.result)),
+                "cycles": Out(32),
+                "stalls": Out(32),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Put two places behind the core, and count."""
+        m = Module()
+        core, buffer = self.core, Buffer(self.result)
+        m.submodules.core, m.submodules.buffer = core, buffer
+        m.d.comb += [
+            self.busy.eq(core.busy | buffer.out.valid),
+            self.load.ready.eq(~self.busy),
+            core.start.eq(self.start & ~self.busy),
+            core.ready.eq(self.out.ready),
+            buffer.row.row.eq(core.out),
+            buffer.row.lanes.eq(core.out_lanes),
+            buffer.row.last.eq(core.out_last),
+            buffer.valid.eq(core.out_valid),
+            buffer.out.ready.eq(self.out.ready),
+            self.out.valid.eq(buffer.out.valid),
+            self.out.payload.eq(buffer.out.payload),
+        ]
+        load, loaded = (
+            Signal(reset_less=True),
+            Signal(self.layout.load, reset_less=True),
+        )  # taken is taken, reset or not
+        m.d.sync += [load.eq(self.load.valid & self.load.ready), loaded.eq(self.load.payload)]
+        m.d.comb += [core.load.eq(load), core.loaded.eq(loaded)]
+        self._build_counters(m, buffer)
+        return m
+
+    def _build_counters(self, m: Module, buffer: Buffer) -> None:
+        """A cycle is a stall if the core stands still, or has finished and its last row is not taken."""
+        counting, finished, ends = Signal(), Signal(), Signal()
+        m.d.comb += ends.eq(self.out.valid & self.out.ready & self.out.payload.last)
+        with m.If(self.start & ~self.busy):
+            m.d.sync += [self.cycles.eq(1), self.stalls.eq(0), counting.eq(1), finished.eq(0)]
+        with m.Elif(counting):
+            stalled = ~buffer.moves | (finished & ~ends)
+            m.d.sync += [self.cycles.eq(self.cycles + 1), self.stalls.eq(self.stalls + stalled)]
+            with m.If(buffer.valid & buffer.moves & buffer.row.last):
+                m.d.sync += finished.eq(1)
+            with m.If(ends):
+                m.d.sync += counting.eq(0)

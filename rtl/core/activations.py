@@ -1,0 +1,100 @@
+"""The activation memory: banks that deliver a row of pixels from any alignment, at stride 1 or 2, in one cycle.
+
+Word a of the linear address space lies in bank a mod B at place a div B, with B = 2 x pixel lanes, so that pixel lanes
+at stride 1 or 2 never meet in a bank. The write side rotates the other way. Reads and writes never concern the same
+tensor at the same time (the assembler gives every layer's input and output places of their own), so that each bank
+needs one port for each.
+
+    read     cycle 1 place in each bank · 2 the banks · 3 a register behind them · 4 rotated by multiples of 4; on the
+             way out rotated by the rest and spread by the stride, without a register
+    write    cycle 1 a register · 2 rotated by multiples of 4, place in each bank · 3 by the rest · 4 the banks
+"""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from rtl.core.memory import delayed
+from rtl.layout import Layout
+
+READ_CYCLES = 4
+COARSE = 2  # low bits of a turn that are left to the last multiplexers
+
+
+class Activations(wiring.Component):
+    """Banked memory.
+
+    Ports
+    -----
+    read_address : in, the word for lane 0
+    read_double : in, 1 for stride 2; does not change while reads are under way
+    read : out, one word a lane, `READ_CYCLES` later
+    write_address, write, write_lanes : in, words for lanes 0 .. write_lanes - 1, side by side from the address
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout, self.banks = layout, layout.array.banks
+        super().__init__(
+            {
+                "read_address": In(layout.address),
+                "read_double": In(1),
+                "read": Out(layout.pixels),
+                "write_address": In(layout.address),
+                "write": In(layout.pixels),
+                "write_lanes": In(layout.lane_count),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the banks and the two rotations."""
+        m = Module()
+        word, depth = self.layout.signal, self.layout.array.bank_words
+        low = (self.banks - 1).bit_length()
+        reads, writes = [], []
+        for index in range(self.banks):
+            m.submodules[f"bank{index}"] = bank = Memory(shape=word, depth=depth, init=[])
+            reads.append(bank.read_port())
+            writes.append(bank.write_port())
+        self._build_read(m, reads, low)
+        self._build_write(m, writes, low)
+        return m
+
+    def _build_read(self, m: Module, reads: list, low: int) -> None:
+        for index, port in enumerate(reads):
+            place = Signal(port.addr.shape(), name=f"place{index}", reset_less=True)
+            # banks below the start hold the words after the wrap, one place further on
+            m.d.sync += place.eq((self.read_address >> low) + (self.read_address[:low] > index))
+            m.d.comb += port.addr.eq(place)
+        raw = Signal(self.banks * self.layout.array.signal_bits, reset_less=True)
+        m.d.sync += raw.eq(Cat(port.data for port in reads))
+        turn = delayed(m, self.read_address[:low], 3)
+        coarse = Signal.like(raw)
+        m.d.sync += coarse.eq(self._rotated(raw, Cat(Const(0, COARSE), turn[COARSE:])))
+        turned = Signal(data.ArrayLayout(self.layout.signal, self.banks))
+        m.d.comb += turned.as_value().eq(self._rotated(coarse, delayed(m, turn[:COARSE], 1)))
+        for lane in range(self.layout.array.pixel_lanes):
+            m.d.comb += self.read[lane].eq(Mux(self.read_double, turned[2 * lane], turned[lane]))
+
+    def _rotated(self, words: Value, turn: Value) -> Value:
+        return Cat(words, words) >> (turn * self.layout.array.signal_bits)
+
+    def _build_write(self, m: Module, writes: list, low: int) -> None:
+        words = Signal(self.banks * self.layout.array.signal_bits, reset_less=True)
+        turned = Signal.like(words)
+        finished = Signal(data.ArrayLayout(self.layout.signal, self.banks), reset_less=True)
+        # nothing resets: a word that was taken is written, whatever comes behind it
+        start, lanes = delayed(m, self.write_address[:low], 1), delayed(m, self.write_lanes, 1)
+        address = delayed(m, self.write_address >> low, 1)
+        back = Signal(low, reset_less=True)  # turning up by the start is turning down by what it lacks of a whole turn
+        m.d.sync += [words.eq(self.write.as_value()), back.eq(-self.write_address[:low])]
+        m.d.sync += turned.eq(self._rotated(words, Cat(Const(0, COARSE), back[COARSE:])))
+        m.d.sync += finished.as_value().eq(self._rotated(turned, delayed(m, back[:COARSE], 1)))
+        for index, port in enumerate(writes):
+            lane = Signal(low, name=f"lane{index}")
+            place = Signal(port.addr.shape(), name=f"write_place{index}", reset_less=True)
+            taken = Signal(name=f"taken{index}", reset_less=True)
+            m.d.comb += lane.eq(index - start)  # the lane whose word this bank takes
+            m.d.sync += [taken.eq(lane < lanes), place.eq(address + (start > index))]
+            m.d.comb += [port.addr.eq(delayed(m, place, 1)), port.data.eq(finished[index])]
+            m.d.comb += port.en.eq(delayed(m, taken, 1))

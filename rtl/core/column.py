@@ -1,0 +1,145 @@
+"""From an accumulator to a code: bias, ReLU and requantisation of one pixel lane.
+
+    cycle 1-2    the row waits for its constants
+    cycle 3      row + bias
+    cycle 4      ReLU                 accumulators of a raw final layer are there
+    cycle 5-8    times multiplier: the lower 18 bits in a hardware multiplier, the few above them in logic
+    cycle 9-11   shifted by multiples of 16, of 4, of 1; what falls off is remembered in two bits
+    cycle 12     rounded
+    cycle 13     overflow             the word is written, or leaves for the output stream
+
+The formats of a Program's signals, with their rounding and overflow, are known when the hardware is made; a layer names
+one of them by number. A max pool's codes pass unchanged. What the layer says is kept in registers of the column: it
+changes only while no row is there.
+"""
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from accel.array import MULTIPLIER_WIDTH
+from accel.fixedpoint import FixedFormat, Rounding, round_shift
+from rtl.core.memory import delayed
+from rtl.core.requantize import overflow, reads_floor
+from rtl.layout import Layout
+
+RECTIFIED, CODES = 4, 13  # cycles after which a row has these
+LOW_BITS = MULTIPLIER_WIDTH  # of an accumulator that meet the multiplier in hardware
+SUM_CYCLES = 3  # to add up the products of the bits above
+SHIFT_STEPS = (4, 2, 0)  # the shift's bits from here up to the step before are done in one cycle
+
+
+class Column(wiring.Component):
+    """One pixel lane of the drain.
+
+    Ports
+    -----
+    value : in, an accumulator
+    constant : in, bias and multiplier of its row, two cycles later
+    layer : in, the layer's words
+    code : out, `CODES` cycles after the accumulator
+    out : out, a cycle after `code`; or the accumulator, if the layer is raw, a cycle after it is rectified
+    """
+
+    def __init__(self, layout: Layout, formats: Sequence[FixedFormat]) -> None:
+        self.layout, self.formats = layout, list(formats)
+        super().__init__(
+            {
+                "value": In(layout.accumulator),
+                "constant": In(layout.constant),
+                "layer": In(layout.layer),
+                "code": Out(layout.operand),
+                "out": Out(layout.accumulator),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the stages."""
+        m = Module()
+        layer = {name: delayed(m, self.layer[name], 1) for name in ("relu", "maximum", "raw", "shift", "form")}
+        total = Signal(self.layout.accumulator, reset_less=True)
+        m.d.sync += total.eq(delayed(m, self.value, 2) + self.constant.bias)
+        positive = ~(layer["relu"] & total[-1]).replicate(len(total))  # a mask: a reset keeps out of a multiplier
+        rectified = delayed(m, (total.as_unsigned() & positive).as_signed(), 1)
+        product = self._product(m, rectified, delayed(m, self.constant.multiplier, RECTIFIED - 2))
+        rounded, floor = self._rounded(m, product, layer["shift"])
+        m.d.comb += self.code.eq(self._kept(m, rounded, floor, layer))
+        m.d.comb += self.out.eq(delayed(m, Mux(layer["raw"], rectified, self.code), 1))
+        return m
+
+    def _product(self, m: Module, value: Signal, factor: Value) -> Signal:
+        """Multiply in 1 + `SUM_CYCLES` cycles; what is above `LOW_BITS` bit by bit, the sign's bit with a minus."""
+        if len(value) <= MULTIPLIER_WIDTH:
+            return delayed(m, value * factor, 1 + SUM_CYCLES)
+        low_product = delayed(m, value[:LOW_BITS] * factor, SUM_CYCLES)
+        terms: list[Value] = [
+            Cat(Const(0, place), factor & bit.replicate(len(factor))) for place, bit in enumerate(value[LOW_BITS:-1])
+        ]
+        place = len(value) - LOW_BITS - 1
+        terms.append(-Cat(Const(0, place), factor & value[-1].replicate(len(factor))))
+        product = low_product + Cat(Const(0, LOW_BITS), self._sum(m, terms)).as_signed()
+        return delayed(m, product[: len(value) + len(factor)].as_signed(), 1)
+
+    def _sum(self, m: Module, terms: list[Value]) -> Value:
+        """Add up in `SUM_CYCLES` cycles, as few terms at a time as that takes."""
+        width = next(count for count in range(2, 99) if count**SUM_CYCLES >= len(terms))
+        for _ in range(SUM_CYCLES):
+            terms = [delayed(m, reduce(add, terms[first : first + width]), 1) for first in range(0, len(terms), width)]
+        return terms[0]
+
+    def _rounded(self, m: Module, product: Signal, places: Value) -> tuple[dict[Rounding, Signal], Value]:
+        """Shift right by `places` and round, by each rounding that a format has; beside it the floor, if one reads it.
+
+        Above what a format can ask for no bits are kept, only whether all of them are the sign: a value is outside all
+        formats, on its side, with the same bits below, if the bit above them is not the sign.
+        """
+        value = Cat(Const(0, 1), product).as_signed()  # one more bit below, so that a shift of 0 drops one too
+        rest, far = Const(0, 1), Const(0, 1)
+        for low in SHIFT_STEPS:
+            value, rest, far = self._shifted(m, value, rest, far, places, low)
+            places = places[:low]
+        modes = dict.fromkeys(form.rounding for form in self.formats) or {Rounding.TRN: None}
+        sign = value[-1]
+        shifted = Cat(rest, value[:-1], sign ^ far, sign).as_signed()  # two bits below the point are all that it takes
+        rounded = {
+            mode: Signal(signed(len(shifted) - 1), name=f"rounded_{mode.name}", reset_less=True) for mode in modes
+        }
+        m.d.sync += [rounded[mode].eq(round_shift(shifted, 2, mode)) for mode in modes]
+        floor = delayed(m, shifted >> 2, 1) if any(map(reads_floor, self.formats)) else Const(0)
+        return rounded, floor
+
+    def _shifted(
+        self, m: Module, value: Value, rest: Value, far: Value, places: Value, low: int
+    ) -> tuple[Value, Value, Value]:
+        """Shift right by `places` from bit `low` on, in one cycle, and keep what later shifts and a format can ask for.
+
+        `rest` says whether anything but zeros fell off below, `far` whether anything but signs did above.
+        """
+        widths = [form.width for form in self.formats]
+        kept = max([Shape.cast(self.layout.operand).width, *widths]) + 1 + (1 << low)
+        places, sign = places[low:], value[-1]
+        shifts = [step << low for step in range(1 << len(places))]
+        below = Array(value[:shift].any() for shift in shifts)
+        tails = [value[shift + kept :] for shift in shifts]
+        above = Array((tail ^ sign.replicate(len(tail))).any() for tail in tails)
+        shifted = Cat((value >> Cat(Const(0, low), places))[:kept], sign).as_signed()
+        return (
+            delayed(m, shifted, 1),
+            delayed(m, rest | below[places], 1),
+            delayed(m, far | above[places], 1),
+        )
+
+    def _kept(self, m: Module, rounded: dict[Rounding, Signal], floor: Value, layer: dict[str, Signal]) -> Signal:
+        """Return the code of the layer's format; a maximum is a code already, and was not shifted."""
+        choices = []
+        for index, form in enumerate(self.formats):
+            choice = Signal(self.layout.operand, name=f"code_{index}")
+            m.d.comb += choice.eq(overflow(rounded[form.rounding], floor, form))
+            choices.append(choice)
+        code, kept = Signal(self.layout.operand, reset_less=True), next(iter(rounded.values()))
+        m.d.sync += code.eq(Mux(layer["maximum"], kept, Array(choices)[layer["form"]]) if choices else kept)
+        return code

@@ -1,0 +1,153 @@
+"""The way out of the array: each row becomes codes and goes back to the activation memory, or out of the chip.
+
+One row (the pixels of one output map) a cycle, while the array works on the next tile. `rtl.core.column` has what
+happens to a pixel, cycle by cycle; here its row is counted, and its constants and its address are found.
+"""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from accel.fixedpoint import FixedFormat
+from rtl.core.buffer import moving
+from rtl.core.column import CODES, RECTIFIED, Column
+from rtl.core.memory import delayed, loadable
+from rtl.core.tiles import tile_layout
+from rtl.layout import Layout, Target
+
+
+class RowCounter(wiring.Component):
+    """What belongs to the row in the shadow: its constants, its address, where it goes.
+
+    Ports
+    -----
+    begin, tile, layer, load, loaded : in, as `Drain` has them
+    constant : out, two cycles after the row
+    write_address, write_lanes, out_lanes, out_valid, out_last, done : out, as `Drain` has them
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        super().__init__(
+            {
+                "begin": In(1),
+                "tile": In(tile_layout(layout)),
+                "layer": In(layout.layer),
+                "load": In(1),
+                "loaded": In(layout.load),
+                "constant": Out(layout.constant),
+                "write_address": Out(layout.address),
+                "write_lanes": Out(layout.lane_count),
+                "out_lanes": Out(layout.lane_count),
+                "out_valid": Out(1),
+                "out_last": Out(1),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Count, and delay what is found until the row's codes are there."""
+        m = Module()
+        layout = self.layout
+        read = loadable(m, layout.constant, layout.array.constants, Target.CONSTANTS, self.load, self.loaded)
+        following = Signal(layout.constant_index, reset_less=True)
+        m.d.comb += read.addr.eq(Mux(self.begin, self.tile.constant, following))
+        m.d.comb += self.constant.eq(delayed(m, read.data, 1))
+        m.d.sync += following.eq(read.addr + 1)
+        lanes, address, last = self._build_rows(m)
+        final, raw = self.layer.final, self.layer.final & self.layer.raw
+        raw_lanes, raw_last = delayed(m, lanes, RECTIFIED, resets=True), delayed(m, last, RECTIFIED, resets=True)
+        # rows that have left as accumulators end there: the next image may run when their codes would come
+        code_lanes = delayed(m, Mux(raw, 0, lanes), CODES, resets=True)
+        code_last = delayed(m, last & ~raw, CODES, resets=True)
+        m.d.comb += [
+            self.write_address.eq(delayed(m, address, CODES)),
+            self.write_lanes.eq(Mux(final, 0, code_lanes)),
+        ]
+        out_lanes = Mux(raw, raw_lanes, Mux(final, code_lanes, 0))
+        m.d.sync += [
+            self.out_lanes.eq(out_lanes),
+            self.out_valid.eq(out_lanes != 0),
+            self.out_last.eq(Mux(raw, raw_last, code_last)),
+            self.done.eq(Mux(raw, raw_last, code_last)),
+        ]
+        return m
+
+    def _build_rows(self, m: Module) -> tuple[Signal, Signal, Signal]:
+        """Count the rows of a tile; return lanes, address and end of the row in the shadow."""
+        layout = self.layout
+        left, pixels = Signal(layout.row_count), Signal(layout.lane_count, reset_less=True)
+        following, end = Signal(layout.address, reset_less=True), Signal(reset_less=True)
+        lanes, address, last = Signal(layout.lane_count), Signal(layout.address), Signal()
+        m.d.comb += [
+            lanes.eq(Mux(self.begin, self.tile.pixels, Mux(left != 0, pixels, 0))),
+            address.eq(Mux(self.begin, self.tile.address, following)),
+            last.eq(Mux(self.begin, self.tile.end & (self.tile.rows == 1), end & (left == 1))),
+        ]
+        m.d.sync += following.eq(address + self.layer.output_map)
+        with m.If(self.begin):
+            m.d.sync += [left.eq(self.tile.rows - 1), pixels.eq(self.tile.pixels), end.eq(self.tile.end)]
+        with m.Elif(left != 0):
+            m.d.sync += left.eq(left - 1)
+        return lanes, address, last
+
+
+class Drain(wiring.Component):
+    """Bias, ReLU and requantisation of one row a cycle.
+
+    Ports
+    -----
+    ready : in, of the flow that the parts move by; its other side is `out_valid`
+    begin, tile : in, row 0 of a tile is in the shadow, and what it is
+    row : in, the row in the shadow
+    layer : in, the layer's words
+    load, loaded : in, a word for the constants
+    write_address, write, write_lanes : out, to the activation memory
+    out, out_lanes, out_valid, out_last : out, accumulators or codes of the final layer
+    done : out, the layer's last row has left
+    """
+
+    def __init__(self, layout: Layout, formats: Sequence[FixedFormat]) -> None:
+        self.counter = RowCounter(layout)
+        self.columns = [Column(layout, formats) for _ in range(layout.array.pixel_lanes)]
+        self.rows = data.ArrayLayout(layout.accumulator, layout.array.pixel_lanes)
+        super().__init__(
+            {
+                "ready": In(1),
+                "begin": In(1),
+                "tile": In(tile_layout(layout)),
+                "row": In(self.rows),
+                "layer": In(layout.layer),
+                "load": In(1),
+                "loaded": In(layout.load),
+                "write_address": Out(layout.address),
+                "write": Out(layout.pixels),
+                "write_lanes": Out(layout.lane_count),
+                "out": Out(self.rows),
+                "out_lanes": Out(layout.lane_count),
+                "out_valid": Out(1),
+                "out_last": Out(1),
+                "done": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Connect the counter and the columns, each of which moves by a flow of its own."""
+        m = Module()
+        moving(m, "counter", self.counter, self.out_valid, self.ready)
+        for name in ("begin", "tile", "layer", "load", "loaded"):
+            m.d.comb += getattr(self.counter, name).eq(getattr(self, name))
+        for name in ("write_address", "write_lanes", "out_lanes", "out_valid", "out_last", "done"):
+            m.d.comb += getattr(self, name).eq(getattr(self.counter, name))
+        for lane, column in enumerate(self.columns):
+            moving(m, f"column{lane}", column, self.out_valid, self.ready)
+            m.d.comb += [
+                column.value.eq(self.row[lane]),
+                column.constant.eq(self.counter.constant),
+                column.layer.eq(self.layer),
+                self.write[lane].eq(column.code),
+                self.out[lane].eq(column.out),
+            ]
+        return m

@@ -1,0 +1,127 @@
+"""The index decoder: the entries of each group's list, read ahead from memory or counted, one a cycle.
+
+A list is read again for each tile of its group, then the list of the next group follows it. Three stages lead to the
+entry that the sequencer takes:
+
+    stage 0   the place in the list, and the counter's base
+    stage 1   what the memory read there, or the counter
+    stage 2   the same in a register: `word`
+    stage 3   `entry`, until it is taken; when `word` waits too, all stages stand still
+
+Where a list ends is known from the `left` of the entry in stage 2 while stage 0 is two places further on: just in time
+for lists of three entries or more. Of a shorter list it comes too late, and what was read beyond its end is dropped.
+Hence a pass over a list takes max(entries, 3) cycles; a tile takes `accel.array.TILE_CYCLES` or more, so that an entry
+is always there when the sequencer needs it.
+"""
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from accel.array import FAR
+from rtl.core.memory import loadable
+from rtl.layout import Layout, Target
+
+
+class Entries(wiring.Component):
+    """Walks the lists of a layer.
+
+    Ports
+    -----
+    prime : in, begin with the layer's first list
+    layer : in, the words of the layer
+    take : in, `entry` is taken
+    entry : out
+    lone : out, `entry` has one tap
+    ready : out, `entry` is there
+    load, loaded : in, a word for the entries
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        super().__init__(
+            {
+                "prime": In(1),
+                "layer": In(layout.layer),
+                "take": In(1),
+                "entry": Out(layout.entry),
+                "lone": Out(1),
+                "ready": Out(1),
+                "load": In(1),
+                "loaded": In(layout.load),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the stages from the last to the first."""
+        m = Module()
+        self.moves, self.turns = Signal(), Signal()  # the stages move on; the next address begins a new pass
+        self.word, self.here = Signal(self.layout.entry), Signal()
+        self.place = Signal(self.layout.list_index, reset_less=True)
+        self._build_entry(m)
+        head, base, behind = self._build_place(m)
+        self._build_word(m, head, base, behind)
+        return m
+
+    def _build_entry(self, m: Module) -> None:
+        m.d.comb += self.moves.eq(~(self.ready & self.here) | self.take)
+        with m.If(self.prime):
+            m.d.sync += self.ready.eq(0)
+        with m.Elif(self.here & self.moves):
+            m.d.sync += [self.ready.eq(1), self.entry.eq(self.word), self.lone.eq(self.word.count == 1)]
+        with m.Elif(self.take):
+            m.d.sync += self.ready.eq(0)
+
+    def _build_word(self, m: Module, head: Value, base: Value, behind: Value) -> None:
+        """Register what stage 1 has; drop what lies between the end of a list and the head of the next."""
+        layer, word = self.layer, self.word
+        heads, present, drops = Signal(), Signal(2), Signal()
+        listed, counted = (Signal(word.shape(), name=name, reset_less=True) for name in ("listed", "counted"))
+        read = self._memory(m)
+        m.d.comb += word.eq(Mux(layer.counter, counted, listed))
+        with m.If(self.prime):
+            m.d.sync += [present.eq(0), drops.eq(0)]
+        with m.Elif(self.moves):
+            m.d.sync += [present.eq((present << 1) | 1), heads.eq(head), listed.eq(read)]
+            m.d.sync += [counted.base.eq(base), counted.stride.eq(1), counted.count.eq(layer.taps)]
+            m.d.sync += counted.left.eq(behind)
+            with m.If(self.here):
+                m.d.sync += drops.eq(word.left == 0)
+        m.d.comb += self.here.eq(present[1] & (heads | ~drops))
+        m.d.comb += self.turns.eq(self.here & ((word.left == 2) | (heads & ~word.left[1])))
+
+    def _memory(self, m: Module) -> data.View:
+        """Return what was read at the place of stage 0; nothing if the array has no lists."""
+        layout = self.layout
+        if not layout.array.list_entries:
+            return data.View(layout.entry, Signal(layout.entry.size))
+        port = loadable(m, layout.entry, layout.array.list_entries, Target.ENTRIES, self.load, self.loaded)
+        m.d.comb += [port.addr.eq(self.place), port.en.eq(self.moves)]
+        return port.data
+
+    def _build_place(self, m: Module) -> tuple[Signal, Signal, Signal]:
+        """Walk the places of a list, or count; return stage 1: whether it is a list's head, its base and its `left`."""
+        layer, word = self.layer, self.word
+        start, passes = Signal.like(self.place), Signal.like(layer.tiles)  # of the group: its list, tiles to come
+        base, behind, head = Signal(self.layout.address, reset_less=True), Signal.like(layer.maps_behind), Signal()
+        read_base, read_behind, read_head = Signal.like(base), Signal(range(FAR + 1), reset_less=True), Signal()
+        onward = Signal.like(self.place)  # where a list has ended, the next group's begins
+        last_pass = (passes == 1) & ~layer.shared
+        m.d.comb += onward.eq(self.place + Mux(self.turns, word.left - 1, 1))
+        with m.If(self.prime):
+            m.d.sync += [self.place.eq(layer.list), start.eq(layer.list), passes.eq(layer.tiles), head.eq(1)]
+            m.d.sync += [base.eq(layer.input), behind.eq(layer.maps_behind)]
+        with m.Elif(self.moves):
+            m.d.sync += [self.place.eq(onward), head.eq(self.turns)]
+            m.d.sync += [base.eq(base + layer.input_map), behind.eq(behind - 1)]
+            m.d.sync += [read_head.eq(head), read_base.eq(base)]
+            m.d.sync += read_behind.eq(Mux(behind < FAR, behind[:2], FAR))
+            with m.If(self.turns):
+                m.d.sync += [base.eq(layer.input), behind.eq(layer.maps_behind), passes.eq(passes - 1)]
+                with m.If(passes == 1):
+                    m.d.sync += passes.eq(layer.tiles)
+                with m.If(last_pass):
+                    m.d.sync += start.eq(onward)
+                with m.Else():
+                    m.d.sync += self.place.eq(start)
+        return read_head, read_base, read_behind

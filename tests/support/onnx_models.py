@@ -1,0 +1,70 @@
+"""Small ONNX models of every kind that is imported: what fuzzers damage."""
+
+import numpy as np
+
+from support.onnx_graphs import Drawing
+from support.onnx_quantized import Quantized
+
+
+def float_model() -> Drawing:
+    """Return a small network with most of the float operators."""
+    g = Drawing("batch", 2, 8, 8)
+    g.node("Pad", "", g.constant(np.array([0, 0, 1, 1, 0, 0, 1, 1])))
+    g.conv(4, 2, 3)
+    g.norm(4)
+    source = g.node("Clip", "", g.constant(np.float32(0)), g.constant(np.float32(6)))
+    g.conv(4, 4, 3, pads=[1, 1, 1, 1], group=4)
+    g.node("Add", "", source)
+    g.node("Relu")
+    g.node("Concat", "", source, axis=1)
+    g.node("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
+    g.node("AveragePool", kernel_shape=[2, 2], strides=[2, 2])
+    maps = g.node("Transpose", perm=[0, 2, 3, 1])
+    size = g.node("Gather", g.node("Shape"), g.constant(np.int64(0)), axis=0)
+    batch = g.node("Unsqueeze", size, g.constant(np.array([0])))
+    g.node("Reshape", maps, g.node("Concat", batch, g.constant(np.array([-1])), axis=0))
+    g.gemm(5, 32)
+    g.node("Mul", "", g.constant(np.float32(2)))
+    g.node("Softmax", axis=-1)
+    return g
+
+
+def quantized_model(qonnx: bool) -> Quantized:
+    """Return a small quantised network."""
+    g = Quantized(1, 2, 8, 8, qonnx=qonnx)
+    g.quantize(0.25)
+    g.qconv(4, 2, step=np.array([0.5, 0.125, 0.25, 0.0625]), pads=[1, 1, 1, 1])
+    g.node("Relu")
+    source = g.quantize(0.5, 6, signed=False)
+    g.qconv(4, 4, reads=0.5, group=2, pads=[1, 1, 1, 1])
+    branch = g.quantize(0.5, 6)
+    g.node("Add", source, branch)
+    g.quantize(1.0, 4, signed=False)
+    g.node("GlobalAveragePool")
+    g.quantize(0.25, 6, signed=False)
+    g.node("Flatten")
+    g.node("Gemm", "", g.coded(g.rng.integers(-7, 8, (3, 4)), 0.125, 4), transB=1)
+    return g
+
+
+def qlinear_model() -> Quantized:
+    """Return a small network of integer operators."""
+    g = Quantized(1, 2, 8, 8)
+    step, zero = g.constant(np.float32(0.25)), g.constant(np.int8(0))
+    g.node("QuantizeLinear", "", step, zero)
+    weight = g.constant(g.rng.integers(-7, 8, (4, 2, 3, 3)).astype(np.int8))
+    bias = g.constant(g.rng.integers(-50, 50, 4).astype(np.int32))
+    g.node("QLinearConv", "", step, zero, weight, step, zero, step, zero, bias)
+    g.node("Flatten")
+    matrix = g.constant(g.rng.integers(-7, 8, (144, 5)).astype(np.int8))
+    g.node("QLinearMatMul", "", step, zero, matrix, step, zero, step, zero)
+    g.node("DequantizeLinear", "", step, zero)
+    return g
+
+
+MODELS = {
+    "float": float_model,
+    "qonnx": lambda: quantized_model(True),
+    "qcdq": lambda: quantized_model(False),
+    "qlinear": qlinear_model,
+}

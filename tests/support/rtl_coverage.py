@@ -1,0 +1,256 @@
+"""Functional coverage of the jobs that the hardware runs: named corners, each of which some layer must have met.
+
+Everything is counted from the Program, its lists as they are stored, the codes and golden's accumulators; nothing here
+asks the hardware.
+"""
+
+from collections import Counter
+from dataclasses import replace
+from string import digits
+from typing import Any
+
+import numpy as np
+
+from accel.array import TILE_CYCLES, MacArray
+from accel.cost.cycles import tiles_of
+from accel.fixedpoint import FixedFormat, Overflow, Rounding, round_shift
+from accel.network import Window
+from accel.program import (
+    AddLayer,
+    AvgPoolLayer,
+    FlattenLayer,
+    MacLayer,
+    MaxPoolLayer,
+    Program,
+    ProgramLayer,
+    ReluLayer,
+)
+from rtl.assemble import Image, assemble
+from rtl.emit import Job
+from sim import golden
+from support.programs import signal
+from support.rtl_layers import ARRAY, FORMATS, PATTERNS, Codes
+
+KINDS = ("conv", "linear", "max", "avg", "add", "relu")
+CORNERS = (
+    "one tap",
+    "list of one entry",
+    "list of two entries",
+    "counter of one entry",
+    "counter of two entries",
+    "one strided tap of many",
+    "K < drain rows",
+    "K = 1 and all lanes drain",
+    "tile shorter than the walk",
+    "nothing kept in a group",
+    "nothing pruned",
+    "several groups share a list",
+    "several groups with lists of their own",
+    "partial group",
+    "partial tile",
+    "several tiles in a row",
+    "padding",
+    "padding on one side",
+    "stride 2",
+    "stride 2 over several tiles",
+    "kernel 11x11",
+    "kernel not square",
+    "overlapping max pool",
+    "padded max pool",
+    "negative maximum at the padding",
+    "padded average",
+    "relu of a negative code",
+    "signed and unsigned added",
+    "weight of an addition in several words",
+    "tensor added to itself",
+    "packed weights",
+    "lowest weight beside a negative one in a multiplier",
+    "lowest and highest code together",
+    "lowest weight at lowest signal",
+    "accumulator as wide as the array's",
+    "raw output",
+    "relu of a negative accumulator",
+    "multiplier for each output",
+    "multiplier of 16 bits",
+    "shift of 0",
+    "shift of 60",
+    "two layers",
+)
+BINS = (
+    *(f"kind {kind}" for kind in KINDS),
+    *(f"pattern {pattern}" for pattern in PATTERNS),
+    *(f"weights of {bits} bits" for bits in range(2, 9)),
+    *(f"input {form.width} bits, signed {form.signed}" for form in FORMATS),
+    *(f"{mode.name}: tie {side} zero" for mode in Rounding for side in ("above", "below")),
+    *(f"{mode.name}: {side}" for mode in Overflow for side in ("too high", "too low")),
+    *(f"{form}: {side}" for form in FORMATS for side in ("too high", "too low")),
+    *CORNERS,
+)
+
+
+class Coverage:
+    """How many layers hit each of `BINS`, from what golden gives for the jobs that are seen."""
+
+    def __init__(self) -> None:
+        self.hits = Counter(dict.fromkeys(BINS, 0))
+
+    @property
+    def empty(self) -> list[str]:
+        """The bins that nothing hit."""
+        return [name for name, hits in self.hits.items() if not hits]
+
+    def see(self, job: Job, array: MacArray = ARRAY) -> None:
+        """Count what `job` meets on `array`."""
+        tensors, image = golden.run(job.program, job.codes), assemble(job.program, array)
+        layers = [layer for layer in job.program.layers if not isinstance(layer, FlattenLayer)]
+        self._count({"two layers": len(layers) > 1})
+        for place, layer in enumerate(layers):
+            x, form = tensors[layer.inputs[0]], job.program.signals[layer.inputs[0]].format
+            ends = x.min() == form.min_code and x.max() == form.max_code
+            self._count(
+                {f"kind {layer.name.rstrip(digits)}": True, f"input {form.width} bits, signed {form.signed}": True}
+            )
+            self._count({"lowest and highest code together": ends})
+            self._tiles(job.program, layer, array)
+            self._lists(image, place)
+            if window := getattr(layer, "window", None):
+                self._window(layer, window, tensors[layer.name])
+            match layer:
+                case MacLayer():
+                    self._weights(layer, x, form, array)
+                case AddLayer():
+                    self._addition(layer, job.program, array)
+                case ReluLayer():
+                    self._count({"relu of a negative code": (x < 0).any()})
+            if getattr(layer, "requantize", None):
+                self._requantize(layer, *(tensors[source] for source in layer.inputs))
+
+    def _count(self, met: dict[str, Any]) -> None:
+        for name, hit in met.items():
+            assert name in self.hits, name
+            self.hits[name] += bool(hit)
+
+    def _tiles(self, of: Program, layer: ProgramLayer, array: MacArray) -> None:
+        tiles, width = tiles_of(of, layer, array), (*of.shapes[layer.name], 1, 1)[2]
+        steps, rows = tiles.T.tolist()
+        several, window = width > array.pixel_lanes, getattr(layer, "window", None)
+        pairs = list(zip(steps[1:], rows, strict=False))
+        self._count(
+            {
+                "K < drain rows": any(k < d for k, d in pairs),
+                "K = 1 and all lanes drain": [1, array.output_lanes] in tiles[:-1].tolist(),
+                "tile shorter than the walk": any(max(k, d) < TILE_CYCLES for k, d in pairs),
+                "partial tile": width % array.pixel_lanes,
+                "several tiles in a row": several,
+                "stride 2 over several tiles": several and window and window.stride == (2, 2),
+            }
+        )
+
+    def _lists(self, image: Image, place: int) -> None:
+        words = image.layers[place]
+        behind = [after["list"] for after in image.layers[place + 1 :]]
+        lengths = list_lengths(image, words["list"], behind[0] if behind else len(image.entries))
+        counted = words["maps_behind"] + 1 if words.get("counter") else 0
+        self._count(
+            {
+                "list of one entry": 1 in lengths,
+                "list of two entries": 2 in lengths,
+                "counter of one entry": counted == 1,
+                "counter of two entries": counted == 2,
+            }
+        )
+
+    def _addition(self, layer: AddLayer, of: Program, array: MacArray) -> None:
+        signs = {of.signals[source].format.signed for source in layer.inputs}
+        self._count(
+            {
+                "signed and unsigned added": len(signs) == 2,
+                "weight of an addition in several words": max(layer.weights) > array.largest_weight,
+                "tensor added to itself": layer.inputs[0] == layer.inputs[1],
+            }
+        )
+
+    def _window(self, layer: Any, window: Window, output: Codes) -> None:
+        padded, largest = any(window.padding), isinstance(layer, MaxPoolLayer)
+        self._count(
+            {
+                "one tap": window.taps == 1,
+                "padding": padded,
+                "padding on one side": len({bool(side) for side in window.padding}) == 2,
+                "stride 2": window.stride == (2, 2),
+                "kernel 11x11": window.kernel == (11, 11),
+                "kernel not square": window.kernel[0] != window.kernel[1],
+                "overlapping max pool": largest and max(window.kernel) > window.stride[0],
+                "padded max pool": largest and padded,
+                "negative maximum at the padding": largest and window.padding[0] and (output[:, :, 0] < 0).any(),
+                "padded average": isinstance(layer, AvgPoolLayer) and padded,
+            }
+        )
+
+    def _weights(self, layer: MacLayer, x: Codes, form: FixedFormat, array: MacArray) -> None:
+        outputs, _, taps = layer.shape
+        kept, lanes = layer.kept, array.output_lanes
+        groups = [np.flatnonzero(kept[first : first + lanes].any(axis=0)) for first in range(0, outputs, lanes)]
+        same = all(np.array_equal(columns, groups[0]) for columns in groups)
+        counts, lowest = kept.sum(axis=2), -(1 << (layer.weight_bits - 1))
+        self._count(
+            {
+                f"pattern {layer.pattern}": True,
+                f"weights of {layer.weight_bits} bits": True,
+                "one strided tap of many": "ikss" in layer.pattern and taps > 1 and (counts == 1).any(),
+                "nothing kept in a group": any(not columns.size for columns in groups),
+                "nothing pruned": kept.all(),
+                "several groups share a list": len(groups) > 1 and same and not kept.all(),
+                "several groups with lists of their own": not same,
+                "partial group": outputs % lanes,
+                "lowest weight at lowest signal": form.signed and lowest in layer.weights and form.min_code in x,
+                "accumulator as wide as the array's": layer.accumulator_bits == array.accumulator_bits,
+                "raw output": layer.requantize is None,
+            }
+        )
+        if array.weights_per_multiplier == 2:
+            borrows = any(
+                ((layer.matrix[row] < 0) & (layer.matrix[row + 1] == -array.largest_weight - 1)).any()
+                for first in range(0, outputs, lanes)
+                for row in range(first, min(first + lanes, outputs) - 1, 2)
+            )
+            self._count({"packed weights": True, "lowest weight beside a negative one in a multiplier": borrows})
+
+    def _requantize(self, layer: Any, *tensors: Codes) -> None:
+        accumulators, form, requantize = accumulators_of(layer, *tensors), layer.output.format, layer.requantize
+        rectified = np.maximum(accumulators, 0) if layer.relu else accumulators
+        products = rectified * requantize.multipliers.astype(np.int64).reshape(-1, *[1] * (rectified.ndim - 2))
+        shift, half = requantize.shift, 1 << max(requantize.shift - 1, 0)
+        ties = (products & ((1 << shift) - 1) == half) & (shift > 0)
+        rounded = round_shift(products, shift, form.rounding)
+        high, low = (rounded > form.max_code).any(), (rounded < form.min_code).any()
+        self._count(
+            {
+                f"{form.rounding.name}: tie above zero": (ties & (products > 0)).any(),
+                f"{form.rounding.name}: tie below zero": (ties & (products < 0)).any(),
+                f"{form.overflow.name}: too high": high,
+                f"{form.overflow.name}: too low": low,
+                f"{form}: too high": high,
+                f"{form}: too low": low,
+                "relu of a negative accumulator": layer.relu and (accumulators < 0).any(),
+                "multiplier for each output": requantize.multipliers.size > 1,
+                "multiplier of 16 bits": requantize.multiplier_bits == 16,
+                "shift of 0": shift == 0,
+                "shift of 60": shift == 60,
+            }
+        )
+
+
+def list_lengths(image: Image, first: int, end: int) -> list[int]:
+    """Return how many entries each of the lists has that are stored from entry `first` to `end`."""
+    ends = [place for place in range(first, end) if image.entries[place].left == 0]
+    return np.diff([first - 1, *ends]).tolist()
+
+
+def accumulators_of(layer: MacLayer | AvgPoolLayer | AddLayer, x: Codes, *other: Codes) -> Codes:
+    """Return the accumulators of a layer before its ReLU."""
+    if isinstance(layer, AddLayer):
+        return x * layer.weights[0] + other[0] * layer.weights[1]
+    if isinstance(layer, AvgPoolLayer):
+        return layer.window.patches(layer.window.pad(x)).sum(axis=(-2, -1))
+    return golden.mac(replace(layer, relu=False, requantize=None, output=signal(layer.accumulator_bits)), x)

@@ -1,0 +1,295 @@
+"""Constrained-random layers for the hardware.
+
+Requantisation is chosen after the accumulators are known, so that its shift cuts where they lie: codes leave the range
+on both sides and ties are frequent. All Programs share `FORMATS`, so that one build of an array runs them all.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.array import MacArray
+from accel.cost.cycles import total_cycles
+from accel.encoding import encodings
+from accel.fixedpoint import FixedFormat
+from accel.network import INPUT, Window
+from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MaxPoolLayer, ProgramLayer, ReluLayer
+from accel.signal import Requantize, Signal, proven_accumulator_bits, sum_bits
+from accel.sparsity import parse_pattern
+from rtl.emit import Job
+from sim import golden
+from support.masks import Mask, strided_taps
+from support.programs import mac_layer, program
+
+Codes = NDArray[np.int64]
+
+ARRAY = MacArray(output_lanes=4, pixel_lanes=4)
+PACKED = MacArray(output_lanes=3, pixel_lanes=4, weight_bits=4)  # two lanes share a multiplier, the third has its own
+FORMATS = tuple(
+    map(
+        FixedFormat.parse,
+        (
+            "ap_ufixed<8,8,AP_RND,AP_SAT>",
+            "ap_fixed<8,8,AP_RND_CONV,AP_SAT_SYM>",
+            "ap_fixed<3,3,AP_TRN,AP_WRAP_SM>",
+            "ap_ufixed<4,4,AP_TRN_ZERO,AP_SAT_ZERO>",
+            "ap_fixed<5,5,AP_RND_ZERO,AP_WRAP,2>",
+            "ap_fixed<6,6,AP_RND_INF,AP_SAT>",
+            "ap_ufixed<7,7,AP_RND_MIN_INF,AP_WRAP>",
+            "ap_fixed<4,4,AP_RND,AP_SAT_ZERO>",
+        ),
+    )
+)
+PATTERNS = (
+    "dense",
+    "feature-map",
+    "kernel",
+    "ikss",
+    "ikss-rest",
+    "kernel+ikss",
+    "kernel+ikss-rest",
+    "irregular",
+    "block-2",
+    "block-3",
+    "block-4",
+    "block-5",
+    "2:4",
+)
+CHAINS = (  # one is drawn; the last layer's output is what leaves the chip
+    ("conv",),
+    ("conv",),
+    ("conv",),
+    ("linear",),
+    ("max",),
+    ("avg",),
+    ("conv", "conv"),
+    ("conv", "max"),
+    ("conv", "avg"),
+    ("conv", "linear"),
+    ("max", "conv"),
+    ("avg", "linear"),
+    ("linear", "linear"),
+    ("add",),
+    ("relu",),
+    ("residual",),
+    ("conv", "relu"),
+    ("conv", "residual"),
+    ("linear", "residual"),
+    ("residual", "max"),
+)
+KERNELS = ((1, 1), (1, 1), (2, 2), (3, 3), (3, 3), (3, 3), (5, 5), (1, 3), (4, 1), (2, 5), (7, 7), (11, 11))
+MOST_COLUMNS = 250  # of a layer: 8-bit weights at 8-bit signals fit the accumulator, and simulations stay short
+
+
+def legal_mask(rng: np.random.Generator, pattern: str, shape: tuple[int, int, int]) -> Mask:
+    """Draw a legal mask (M, C, T); all and nothing pruned are among them where they are legal."""
+    outputs, maps, taps = shape
+    density = rng.choice([0, 0.2, 0.5, 0.8, 1])
+    kept = np.ones(shape, bool)
+    if pattern == "feature-map":
+        alive = rng.random(outputs) < density
+        alive[rng.integers(outputs)] = True
+        kept &= alive[:, None, None]
+    if pattern.startswith("kernel"):
+        kept &= (rng.random((outputs, maps)) < density)[:, :, None]
+    if "ikss" in pattern:
+        choices = sorted(strided_taps(taps, pattern.endswith("rest")))
+        for index in range(maps):
+            kept[:, index] &= np.isin(np.arange(taps), choices[rng.integers(len(choices))])
+    if pattern.startswith("block-"):
+        size = int(pattern.removeprefix("block-"))
+        rows, columns = np.arange(outputs) // size, np.arange(maps * taps) // size
+        kept = (rng.random((rows[-1] + 1, columns[-1] + 1)) < density)[np.ix_(rows, columns)].reshape(shape)
+    if pattern == "irregular":
+        kept = rng.random(shape) < density
+    if pattern == "2:4":
+        order = rng.random((outputs, maps * taps))
+        runs = np.arange(maps * taps) // 4
+        ranks = [(order[:, runs == run] > order[:, [place]]).sum(axis=1) for place, run in enumerate(runs)]
+        kept = (np.stack(ranks, axis=1) < 2).reshape(shape)
+    return kept
+
+
+def draw_codes(rng: np.random.Generator, lowest: int, highest: int, size: Any) -> Codes:
+    """Draw integers in `lowest`..`highest`: any of them, small ones, the two ends alone, or one end everywhere."""
+    match rng.integers(8):
+        case 0:
+            return rng.choice([lowest, highest], size)
+        case 1:
+            return np.full(size, rng.choice([lowest, highest]), np.int64)
+        case 2:
+            return rng.integers(max(lowest, -3), min(highest, 3), size, endpoint=True)
+    return rng.integers(lowest, highest, size, endpoint=True)
+
+
+def draw_window(rng: np.random.Generator, size: tuple[int, int], pool: bool) -> Window:
+    """Draw a window that fits maps of `size`, with its own padding on each side; that of a pool is less than itself."""
+    kernel = KERNELS[rng.integers(len(KERNELS))]
+    if pool:
+        kernel = min(kernel[0], size[0], 5), min(kernel[1], size[1], 5)
+    before, after = np.zeros((2, 2), np.int64)
+    if rng.random() < 0.5:
+        before, after = rng.integers(0, np.array(kernel) - pool, (2, 2), endpoint=True)
+    after = np.maximum(after, np.array(kernel) - size - before)  # a kernel larger than its map needs that much
+    stride = int(rng.integers(1, 3))
+    return Window(kernel, (stride, stride), (*before.tolist(), *after.tolist()))
+
+
+def draw_requantize(rng: np.random.Generator, accumulators: Codes, outputs: int, output: FixedFormat) -> Requantize:
+    """Draw 1 or `outputs` multipliers, and a shift after which `accumulators` fill `output` and a bit more or less."""
+    count, highest = ((1, 1), (1, 1), (1, 4), (1, 65535), (outputs, 4), (outputs, 65535))[rng.integers(6)]
+    multipliers = rng.integers(1, highest, count, endpoint=True)
+    largest = int(np.abs(accumulators).max()) * int(multipliers.max())
+    near = largest.bit_length() - output.width + int(output.signed)
+    shift = int(rng.choice([near - 2, near - 1, near, near + 1, 0, 60], p=[0.2, 0.4, 0.2, 0.1, 0.05, 0.05]))
+    return Requantize(multipliers, min(60, max(0, shift)))
+
+
+@dataclass
+class Growth:
+    """A Program and its tensors while it grows, layer by layer."""
+
+    rng: np.random.Generator
+    array: MacArray
+    reads: Signal
+    codes: Codes
+    layers: list[ProgramLayer] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.name, self.signal, self.tensor = INPUT, self.reads, self.codes
+
+    def append(self, layer: ProgramLayer, tensor: Codes, *signals: Signal) -> None:
+        """Add a layer that gives `tensor`; it reads `signals` where that is not the last tensor's alone."""
+        self.layers.append(layer)
+        self.name, self.signal, self.tensor = layer.name, layer.output_signal(*(signals or (self.signal,))), tensor
+
+    def mac(self, window: Window | None, final: bool, outputs: int = 0) -> None:
+        """Add a layer of weights; the final one hands out its accumulators half of the time."""
+        rng, taps, array = self.rng, window.taps if window else 1, self.array
+        maps, outputs = self.tensor.shape[1], outputs or int(rng.integers(1, 10))
+        pattern = PATTERNS[rng.integers(len(PATTERNS))]
+        kept = legal_mask(rng, pattern, (outputs, maps, taps))
+        widest = array.accumulator_bits - self.signal.bits - (maps * taps).bit_length()
+        weight_bits = int(rng.integers(2, min(array.weight_bits, widest), endpoint=True))
+        highest = (1 << (weight_bits - 1)) - 1
+        weights = np.where(kept, draw_codes(rng, -highest - 1, highest, kept.shape), 0)
+        bias = draw_codes(rng, -(1 << 22), 1 << 22, outputs) >> int(rng.choice([0, 8, 12, 18, 24]))
+        while proven_accumulator_bits(weights.reshape(outputs, -1), bias, self.signal.format) > array.accumulator_bits:
+            bias = bias >> 1
+        raw = mac_layer(
+            f"{'conv' if window else 'linear'}{len(self.layers)}",
+            self.name,
+            weights,
+            self.signal,
+            bias=bias,
+            kept=kept,
+            pattern=pattern,
+            encoding=encodings(parse_pattern(pattern))[-1].name,
+            window=window,
+            weight_bits=weight_bits,
+        )
+        accumulators = golden.mac(raw, self.tensor)
+        if final and rng.random() < 0.4:
+            self.append(raw, accumulators)
+            return
+        output = Signal(FORMATS[rng.integers(len(FORMATS))], 1.0)
+        requantize = draw_requantize(rng, accumulators, outputs, output.format)
+        layer = replace(raw, relu=bool(rng.random() < 0.3), requantize=requantize, output=output)
+        self.append(layer, golden.requantized(layer, accumulators))
+
+    def conv(self, final: bool) -> None:
+        """Add a convolution."""
+        window = draw_window(self.rng, self.tensor.shape[2:], pool=False)
+        while window.taps * self.tensor.shape[1] > MOST_COLUMNS:
+            window = draw_window(self.rng, self.tensor.shape[2:], pool=False)
+        self.mac(window, final)
+
+    def linear(self, final: bool) -> None:
+        """Add a fully connected layer, behind a flatten where it reads maps."""
+        if self.tensor.ndim == 4:
+            flatten = FlattenLayer(f"flatten{len(self.layers)}", (self.name,))
+            self.append(flatten, golden.flatten(flatten, self.tensor))
+        self.mac(None, final)
+
+    def max(self, final: bool) -> None:
+        """Add a max pool."""
+        window = draw_window(self.rng, self.tensor.shape[2:], pool=True)
+        layer = MaxPoolLayer(f"max{len(self.layers)}", (self.name,), window)
+        self.append(layer, golden.max_pool(layer, self.tensor))
+
+    def avg(self, final: bool) -> None:
+        """Add an average pool."""
+        window = draw_window(self.rng, self.tensor.shape[2:], pool=True)
+        needed = sum_bits([window.taps], [self.signal.format])
+        output = Signal(FORMATS[self.rng.integers(len(FORMATS))], 1.0)
+        sums = window.patches(window.pad(self.tensor)).sum(axis=(-2, -1))
+        requantize = draw_requantize(self.rng, sums, 1, output.format)
+        relu = bool(self.rng.random() < 0.3)
+        layer = AvgPoolLayer(f"avg{len(self.layers)}", (self.name,), window, needed, relu, requantize, output)
+        self.append(layer, golden.requantized(layer, sums))
+
+    def relu(self, final: bool) -> None:
+        """Add a ReLU that stands alone."""
+        layer = ReluLayer(f"relu{len(self.layers)}", (self.name,))
+        self.append(layer, golden.relu(layer, self.tensor))
+
+    def add(self, final: bool) -> None:
+        """Add the tensor to itself."""
+        self.sum_with((self.name, self.signal, self.tensor))
+
+    def residual(self, final: bool) -> None:
+        """Add a layer of weights that keeps the shape, and the sum of what it reads and what it gives."""
+        before, outputs = (self.name, self.signal, self.tensor), self.tensor.shape[1]
+        if self.tensor.ndim == 2:
+            self.mac(None, False, outputs)
+        else:
+            odd = [(1, 1), (3, 3), (1, 5)][self.rng.integers(3)]
+            self.mac(Window(odd, padding=(odd[0] // 2, odd[1] // 2) * 2), False, outputs)
+        self.sum_with(before)
+
+    def sum_with(self, other: tuple[str, Signal, Codes]) -> None:
+        """Add the weighted sum of `other` and the tensor, in either order; weights are of one word or of several."""
+        rng, largest = self.rng, self.array.largest_weight
+        terms = [other, (self.name, self.signal, self.tensor)]
+        names, signals, tensors = zip(*(terms if rng.random() < 0.5 else terms[::-1]), strict=True)
+        first, second = (int(rng.choice([1, 3, largest, largest + 1, 3 * largest + 2])) for _ in names)
+        needed = sum_bits((first, second), [signal.format for signal in signals])
+        output, relu = Signal(FORMATS[rng.integers(len(FORMATS))], 1.0), bool(rng.random() < 0.3)
+        requantize = draw_requantize(rng, first * tensors[0] + second * tensors[1], 1, output.format)
+        layer = AddLayer(f"add{len(self.layers)}", names, (first, second), needed, relu, requantize, output)
+        self.append(layer, golden.add(layer, *tensors), *signals)
+
+
+def random_job(rng: np.random.Generator, array: MacArray = ARRAY) -> Job:
+    """Draw a Program of one to three layers that compute, one or two images, and what golden gives for them."""
+    chain = CHAINS[rng.integers(len(CHAINS))]
+    most = {"linear": (MOST_COLUMNS, 1, 1)}.get(chain[0], (6, 6, 6) if chain[-1] == "linear" else (6, 12, 12))
+    shape = tuple(int(rng.integers(1, highest, endpoint=True)) for highest in most)
+    reads = Signal(FORMATS[rng.integers(len(FORMATS))], 1.0)
+    codes = draw_codes(rng, reads.format.min_code, reads.format.max_code, (int(rng.integers(1, 3)), *shape))
+    growth = Growth(rng, array, reads, codes)
+    for index, kind in enumerate(chain):
+        getattr(growth, kind)(index == len(chain) - 1)
+    made = program(growth.layers, shape, reads)
+    return Job(made, codes, growth.tensor, total_cycles(made, array))
+
+
+def probe() -> Job:
+    """Return a job in which nothing hides an error: a stored index, small weights, and accumulators that come out."""
+    rng = np.random.default_rng(1)
+    kept = np.broadcast_to(np.array([True, False, True])[:, None], (3, 3, 4))
+    layer = mac_layer(
+        "conv",
+        INPUT,
+        rng.integers(1, 8, kept.shape),
+        Signal(FORMATS[0], 1.0),
+        kept=kept,
+        pattern="kernel",
+        encoding="kernel lists",
+        window=Window((2, 2)),
+    )
+    made = program([layer], (3, 4, 4), Signal(FORMATS[0], 1.0))
+    codes = rng.permutation(255)[: 2 * 48].reshape(2, 3, 4, 4) + 1  # no two neighbours are the same
+    return Job(made, codes, golden.run(made, codes)[made.output], total_cycles(made, ARRAY))

@@ -1,0 +1,234 @@
+"""The commands `rtl` and `verify`: what they write, what they say, and their exit status."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.commandline import complaint, contents, espalier
+from support.programs import PIXEL, mac_layer, program, signal
+
+from accel.array import MacArray
+from accel.cost import total_cycles
+from accel.demand import array_for
+from accel.network import INPUT, Window
+from accel.program import AddLayer, FlattenLayer, MaxPoolLayer, Program, ReluLayer
+from accel.signal import Requantize
+from reports.commands import hardware, parsing
+from sim import golden
+
+FILES = {"espalier.v", "testbench.v", "jobs.hex", "load.hex", "signals.hex", "expected.hex", "manifest.json"}
+FILES |= {"test_espalier.py", "Makefile"}
+UNCHANGED = {"espalier.v", "load.hex", "test_espalier.py", "Makefile"}  # by other images
+ARRAY = ("--array", "4x4")
+
+
+def small() -> Program:
+    """Return a Program for digits, 1 x 8 x 8, of random weights."""
+    rng, signed = np.random.default_rng(0), signal(6)
+    words = {"requantize": Requantize([1], 5), "output": signed}
+    kept = np.broadcast_to(np.arange(9) % 2 == 0, (5, 1, 9))
+    ikss = {"kept": kept, "pattern": "ikss", "encoding": "stride-offset"}
+    layers = [
+        mac_layer("conv", INPUT, rng.integers(-7, 8, (5, 1, 9)), PIXEL, window=Window.square(3, 2, 1), **ikss, **words),
+        MaxPoolLayer("pool", ("conv",), Window.square(2, 2)),
+        FlattenLayer("flat", ("pool",)),
+        mac_layer("scores", "flat", rng.integers(-7, 8, (10, 20)), signed, weight_bits=4),
+    ]
+    return replace(program(layers, (1, 8, 8)), data="digits", name="small", pattern="ikss")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of a small Program."""
+    path = tmp_path_factory.mktemp("saved") / "small.espalier"
+    small().save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(saved: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that `espalier rtl` wrote."""
+    out = tmp_path_factory.mktemp("rtl") / "new" / "build"
+    done = espalier("rtl", saved, *ARRAY, "--images", 3, "--out", out)
+    assert (done.status, done.err) == (0, "")
+    (out.parent / "printed.txt").write_text(done.out)
+    return out
+
+
+class TestRtl:
+    def test_what_it_says(self, folder: Path) -> None:
+        """One line: where, which array, which Program, and the cycles of an image."""
+        cycles = total_cycles(small(), MacArray(4, 4))
+        kib = array_for(small(), 4, 4).built_bits / 8192
+        expected = f"{folder}: 4x4 array for small, ikss; {cycles:,} cycles an image, {kib:.2f} KiB of memories\n"
+        assert (folder.parent / "printed.txt").read_text() == expected
+
+    def test_the_files(self, folder: Path) -> None:
+        """Verilog, a testbench with its numbers filled in, memory contents, expected outputs, a manifest; all whole."""
+        assert set(contents(folder)) == FILES
+        assert "module espalier(" in (folder / "espalier.v").read_text()
+        assert "localparam JOBS = 1," in (folder / "testbench.v").read_text()
+        words = {name: (folder / name).read_text().split() for name in FILES if name.endswith(".hex")}
+        assert [int(word, 16) for word in words["jobs.hex"]] == [
+            len(words["load.hex"]),
+            3,  # images
+            64,  # signals of each
+            10,  # rows of each: one for each score
+            total_cycles(small(), MacArray(4, 4)),
+        ]
+        assert (len(words["signals.hex"]), len(words["expected.hex"])) == (3 * 64, 3 * 10)
+
+    def test_the_manifest(self, saved: Path, folder: Path) -> None:
+        """The manifest says what was built: widths that fit the Program, ports, its hash, how full the memories are."""
+        manifest = json.loads((folder / "manifest.json").read_text())
+        of = small()
+        widest = max(layer.accumulator_bits for layer in of.mac_layers)
+        expected = {"output_lanes": 4, "pixel_lanes": 4, "weight_bits": 8, "signal_bits": 8, "accumulator_bits": widest}
+        assert manifest["array"].items() >= expected.items()
+        assert manifest["formats"] == [str(of.signals["conv"].format)]
+        assert {name: manifest["ports"][name] for name in ("start", "cycles", "out__ready")} == {
+            "start": {"direction": "in", "bits": 1},
+            "cycles": {"direction": "out", "bits": 32},
+            "out__ready": {"direction": "in", "bits": 1},
+        }
+        # weights: 2 groups x 5 taps, a pool's 4 and 3 groups x 20; constants: 5 + 5 + 10; taps: 9, 4 and a vector's 20
+        used = {"weights": 74, "entries": 1, "taps": 33, "constants": 20, "layers": 3}
+        sha256 = hashlib.sha256(saved.read_bytes()).hexdigest()
+        cycles = total_cycles(of, MacArray(4, 4))
+        assert manifest["jobs"] == [
+            {"program": "small", "pattern": "ikss", "sha256": sha256, "images": 3, "cycles": cycles, "used": used}
+        ]
+
+    def test_other_images(self, saved: Path, folder: Path, tmp_path: Path) -> None:
+        """Run again, the same hardware and memory words come out, byte for byte; other images are other signals."""
+        espalier("rtl", saved, *ARRAY, "--images", 2, "--out", tmp_path / "again")
+        again, before = contents(tmp_path / "again"), contents(folder)
+        assert {name for name in FILES if again[name] == before[name]} == UNCHANGED
+
+
+class TestVerify:
+    def test_all_equal(self, saved: Path) -> None:
+        """Exit status 0 and one line: images, bits, differences, cycles predicted and measured."""
+        done = espalier("verify", saved, *ARRAY, "--images", 1)
+        of = small()
+        bits, cycles = 10 * of.signals["scores"].bits, total_cycles(of, MacArray(4, 4))
+        assert (done.status, done.err) == (0, "")
+        assert done.out.startswith(
+            f"small, ikss: 1 images, {bits} bits compared, 0 differences; {cycles:,} cycles an image predicted, "
+            f"{cycles:,} measured without 0 stalls; "
+        )
+        assert done.out.count("\n") == 1
+
+    def test_with_stalls(self, saved: Path) -> None:
+        """Stalls are counted apart, and change neither codes nor the other cycles."""
+        done = espalier("verify", saved, *ARRAY, "--images", 1, "--stall", 0.5)
+        cycles = total_cycles(small(), MacArray(4, 4))
+        assert done.status == 0
+        assert f"0 differences; {cycles:,} cycles an image predicted, {cycles:,} measured without" in done.out
+        assert "without 0 stalls" not in done.out
+
+    def test_a_residual_network(self, tmp_path: Path) -> None:
+        """A Program with an addition and a ReLU of its own is verified like any other."""
+        same = {"window": Window.square(3, padding=1), "requantize": Requantize([1], 6), "output": signal(6)}
+        rng = np.random.default_rng(0)
+        layers = [
+            mac_layer("conv", INPUT, rng.integers(-7, 8, (1, 1, 9)), PIXEL, **same),
+            AddLayer("add", ("conv", INPUT), (3, 1), 10, False, Requantize([1], 2), signal(8)),
+            MaxPoolLayer("pool", ("add",), Window.square(2, 2)),
+            ReluLayer("relu", ("pool",)),
+        ]
+        replace(program(layers, (1, 8, 8)), data="digits").save(tmp_path / "residual.espalier")
+        done = espalier("verify", tmp_path / "residual.espalier", *ARRAY, "--images", 1)
+        assert (done.status, done.err) == (0, "")
+        assert " 0 differences; " in done.out
+
+    def test_another_code(self, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Exit status 1 and a line that says which image and output, and both codes."""
+        right = golden.run
+
+        def wrong(*arguments: Any) -> dict[str, Any]:
+            tensors = right(*arguments)
+            tensors["scores"][0, 7] += 1
+            return tensors
+
+        monkeypatch.setattr(hardware.golden, "run", wrong)
+        done = espalier("verify", saved, *ARRAY, "--images", 1)
+        monkeypatch.undo()
+        pixels = hardware.datasets.load("digits", "test").take(1).pixels()
+        code = right(small(), small().input_signal.encode(pixels))["scores"][0, 7]
+        assert done.status == 1
+        assert done.out.splitlines()[0] == f"FAIL image 0 output 7: got {code}, expected {code + 1}"
+        assert " 1 differences;" in done.out
+
+    def test_another_number_of_cycles(self, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Exit status 1 and a line that says which image, what it took and what was predicted."""
+        cycles = total_cycles(small(), MacArray(4, 4))
+        monkeypatch.setattr(hardware, "total_cycles", lambda *_: cycles - 1)
+        done = espalier("verify", saved, *ARRAY, "--images", 1)
+        assert done.status == 1
+        assert done.out.splitlines()[0] == f"FAIL image 0 took {cycles} cycles - 0 stalls, not {cycles - 1}"
+
+
+class TestArray:
+    def test_it_is_the_programs(self) -> None:
+        """The array of a command is the one that every other command has for the Program."""
+        assert parsing.parse_array("2x8", small()) == array_for(small(), 2, 8)
+
+    def test_a_depth_that_is_asked_for(self, saved: Path, tmp_path: Path) -> None:
+        """The memory is built as deep; one too shallow is refused by `rtl`, `verify`, `synth` in one line."""
+        done = espalier("rtl", saved, *ARRAY, "--taps", 50, "--out", tmp_path / "build")
+        assert done.status == 0
+        assert json.loads((tmp_path / "build" / "manifest.json").read_text())["array"]["taps"] == 50
+        for command in (("rtl", "--out", tmp_path / "none"), ("verify",), ("synth",)):
+            line = complaint(command[0], saved, *ARRAY, "--taps", 32, *command[1:])
+            assert line == "small: needs 33 words of taps, taps are 32"
+        assert not (tmp_path / "none").exists()
+
+    def test_words_beside_a_program(self, saved: Path) -> None:
+        """Of the array of a Program no word lengths can be asked for."""
+        line = complaint("synth", saved, "--weight-bits", 4)
+        assert line == f"--weight-bits: the words of {saved} say how wide those of its array are"
+
+    @pytest.mark.parametrize("array", ["8", "8x", "x8", "8x8x8", "-8x8", "8 x 8", "eight", "8x88888"])
+    def test_no_array(self, array: str, saved: Path, tmp_path: Path) -> None:
+        """Anything but two numbers is refused, and nothing is written."""
+        line = f"--array {array}: expected output lanes x pixel lanes, such as 8x8"
+        assert complaint("rtl", saved, f"--array={array}", "--out", tmp_path / "build") == line
+        assert complaint("verify", saved, f"--array={array}") == line
+        assert contents(tmp_path) == {}
+
+    def test_impossible_lanes(self, saved: Path) -> None:
+        """Numbers of lanes that no array has are refused."""
+        assert complaint("verify", saved, "--array", "8x3") == "pixel_lanes must be a power of two, got 3"
+        assert complaint("verify", saved, "--array", "0x8") == "output_lanes must be at least 1, got 0"
+
+
+class TestRefused:
+    def test_simulator(self, saved: Path) -> None:
+        """An unknown simulator is refused, the known ones are named."""
+        line = complaint("verify", saved, "--simulator", "modelsim")
+        assert "modelsim" in line
+        assert all(name in line for name in ("amaranth", "verilator", "iverilog"))
+
+    @pytest.mark.parametrize("stall", ["1", "-0.1", "1.5", "nan"])
+    def test_stall(self, stall: str, saved: Path) -> None:
+        """The output cannot be held back for ever, nor for less than never."""
+        line = f"--stall {float(stall)}: expected a share of cycles, at least 0 and below 1"
+        assert complaint("verify", saved, f"--stall={stall}") == line
+
+    def test_what_the_hardware_cannot_run(self, tmp_path: Path) -> None:
+        """A Program with a layer that the hardware cannot run is refused, and nothing is written."""
+        of = program([MaxPoolLayer("pool", (INPUT,), Window.square(3, 3))], (1, 8, 8))
+        replace(of, data="digits").save(tmp_path / "pool.espalier")
+        for words in (("verify",), ("rtl", "--out", tmp_path / "build")):
+            line = complaint(words[0], tmp_path / "pool.espalier", *words[1:])
+            assert line == "pool: stride (3, 3) is not 1 or 2 in both directions"
+        assert not (tmp_path / "build").exists()
+
+    def test_no_such_file(self, tmp_path: Path) -> None:
+        """A Program that is not there is one line."""
+        assert "No such file" in complaint("verify", tmp_path / "missing.espalier")

@@ -1,0 +1,244 @@
+"""`espalier size` on an array: cycles, blocks, energy, one verdict, and what it refuses."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.commandline import Outcome, complaint, contents, espalier
+
+from accel.array import DEPTHS
+from accel.cost import estimate, layer_storages
+from accel.cost.fft import layer_fft
+from accel.demand import array_for
+from accel.program import Program
+from accel.words import Words
+from reports.workflow import sources, verdicts
+
+
+@pytest.fixture(scope="module", autouse=True)
+def calibration() -> Iterator[None]:
+    """Let the commands find step sizes from fewer images."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "CALIBRATION_IMAGES", 64)
+        yield
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of digits, pruned by kernels, at 4 and 6 bits."""
+    path = tmp_path_factory.mktemp("size") / "digits.espalier"
+    arguments = ("--pattern", "kernel", "--weight-bits", 4, "--signal-bits", 6, "-o", path)
+    assert espalier("quantize", "digits", *arguments).status == 0
+    return path
+
+
+@pytest.fixture(scope="module")
+def program(path: Path) -> Program:
+    """Return the Program in that file."""
+    return Program.load(path)
+
+
+def sized(path: Path, out: Path, *arguments: object) -> tuple[Outcome, dict[str, Any]]:
+    """Return what `size` printed and wrote; its exit status is 1 if it does not fit, and only then."""
+    done = espalier("size", path, *arguments, "--json", out / "size.json")
+    record = json.loads((out / "size.json").read_text())
+    assert (done.status, done.err) == (1 if record["fits"] is False else 0, "")
+    return done, record
+
+
+class TestOnAnArray:
+    def test_the_record_is_the_estimate(self, path: Path, program: Program, tmp_path: Path) -> None:
+        """The record holds the estimate of the library, number for number; of another array it is another."""
+        done, record = sized(path, tmp_path, "--array", "4x8", "--clock", "50MHz", "--technology", "ecp5-45f")
+        e = estimate(program, array_for(program, 4, 8), "ecp5-45f", clock_hz=50e6)
+        assert record["estimate"] == json.loads(json.dumps(verdicts.record(e)))
+        assert record["fits"] is True
+        other = estimate(program, array_for(program, 8, 8), "ecp5-45f", clock_hz=50e6)
+        assert record["estimate"] != json.loads(json.dumps(verdicts.record(other)))  # negative control
+        assert done.out.splitlines()[-1] == verdicts.verdict(e)
+
+    def test_the_tables(self, path: Path, program: Program, tmp_path: Path) -> None:
+        """Each layer has a line of cycles, each memory one of blocks, and both have a total."""
+        done, record = sized(path, tmp_path, "--array", "8x8")
+        lines = done.out.splitlines()
+        for row in record["estimate"]["layers"]:
+            (line,) = [x for x in lines if x.startswith(f"│ {row['name']} ") and f" {row['kind']} " in x]
+            cells = [cell.strip() for cell in line.strip("│").split("│")]
+            wanted = [f"{row[name]:,}" for name in ("compute_cycles", "drain_cycles", "fill_cycles", "stall_cycles")]
+            assert cells[2:7] == [*wanted, f"{row['cycles']:,}"]
+        for memory in record["estimate"]["memories"]:
+            (line,) = [x for x in lines if x.startswith(f"│ {memory['name']} ")]
+            assert f"{memory['count']:,} {memory['macro']} as " in line
+            assert f"{memory['macro_bits'] / 8192:.2f}" in line
+        (total,) = [x for x in lines if x.startswith("│ all ") and f"{record['estimate']['cycles']:,}" in x]
+        assert f"{record['estimate']['energy']['total_joules'] * 1e9:,.1f}" in total
+        assert max(len(line) for line in lines if line.startswith("│")) <= 132
+
+    def test_fft_and_encodings(self, path: Path, program: Program, tmp_path: Path) -> None:
+        """Convolutions have their multiplications by FFT; pruned layers what every encoding takes."""
+        done, record = sized(path, tmp_path)
+        for layer in program.mac_layers:
+            ways = {way.name: way.bits(4) for way in layer_storages(layer)}
+            assert record["storage_bits"][layer.name] == ways
+            assert (f"{layer.name} is stored as " in done.out) == (layer.pattern != "dense")
+            if layer.window:
+                cost = layer_fft(program, layer)
+                assert record["fft"][layer.name]["kernel_words"] == cost.kernel_words
+                (line,) = [x for x in done.out.splitlines() if x.startswith(f"│ {layer.name} ")]
+                assert f" {cost.multiplications:,} " in line
+        assert set(record["fft"]) == {"conv1", "conv2", "conv3"}
+        assert f"conv2 is stored as kernel flags {record['storage_bits']['conv2']['kernel flags']:,} bits; " in done.out
+        assert [plan["name"] for plan in record["signal_plans"]] == [
+            "live tensors",
+            "ping-pong",
+            "in place",
+            "line buffer",
+        ]
+
+    def test_without_an_option_of_an_array(self, path: Path, tmp_path: Path) -> None:
+        """Then there is no array, and no verdict of blocks."""
+        done, record = sized(path, tmp_path, "--sram", "64KiB")
+        assert record["estimate"] is None
+        assert done.out.splitlines()[-1].startswith("SRAM of 64.00 KiB: fits, ")
+        for option in (("--clock", "1GHz"), ("--technology", "zu7ev"), ("--dram-bandwidth", "1GB/s")):
+            assert sized(path, tmp_path, *option)[1]["estimate"]["array"]["output_lanes"] == 8
+
+    def test_memory_to_fit_into(self, path: Path, tmp_path: Path) -> None:
+        """On an array it is blocks that must fit, and the verdict is one line: what is missing.
+
+        Streamed weights make nothing fit, because the generated hardware holds them all: what they would take is told.
+        """
+        bits = sized(path, tmp_path, "--array", "8x8")[1]["estimate"]["memory_bits"]
+        done, record = sized(path, tmp_path, "--array", "8x8", "--sram", f"{bits}b")
+        assert (record["fits"], done.out.splitlines()[-1][:5]) == (True, "fits:")
+        done, record = sized(path, tmp_path, "--array", "8x8", "--sram", f"{bits - 1}b")
+        assert record["fits"] is False
+        assert done.out.splitlines()[-1].startswith("does not fit: ")
+        assert "room binds: memory blocks of " in done.out.splitlines()[-1]
+        done, record = sized(path, tmp_path, "--sram", f"{bits - 1}b", "--dram-bandwidth", "100MB/s")
+        assert (record["fits"], record["estimate"]["weights"]) == (False, "resident")
+        streamed = record["streamed"]
+        assert (streamed["weights"], streamed["fits"]) == ("streamed", False)
+        assert streamed["stall_cycles"] > record["estimate"]["stall_cycles"] == 0
+        assert streamed["memory_bits"] < bits
+        line, verdict = done.out.splitlines()[-2:]
+        assert line == (
+            f"weights streamed through two buffers would take {streamed['memory_bits'] / 8192:.2f} KiB of memory "
+            f"blocks and {streamed['cycles']:,} cycles; "
+            "the generated hardware holds all weights, streaming them is a model of the costs alone"
+        )
+        assert verdict.startswith("does not fit: ")
+        assert "fits" not in done.out
+        fitting = sized(path, tmp_path, "--sram", f"{bits}b", "--dram-bandwidth", "100MB/s")[1]
+        assert (fitting["fits"], fitting["streamed"]) == (True, None)  # negative control: nothing to tell where it fits
+
+    def test_the_memories_are_built(self, path: Path, program: Program, tmp_path: Path) -> None:
+        """Each memory has its built bits, what of them is used, and its blocks; their sum is the array's."""
+        e = sized(path, tmp_path, "--array", "8x4")[1]["estimate"]
+        array = array_for(program, 8, 4)
+        assert {m["name"]: m["built_bits"] for m in e["memories"]} == {m.name: m.bits for m in array.memories}
+        assert e["built_bits"] == array.built_bits
+        assert all(m["payload_bits"] <= m["built_bits"] <= m["macro_bits"] for m in e["memories"])
+
+    def test_depths_that_are_insisted_on(self, path: Path, program: Program, tmp_path: Path) -> None:
+        """They are those of the array, and are charged; one that is too small is refused in a line."""
+        needed = array_for(program, 8, 8)
+        deeper = {name: 2 * getattr(needed, name) for name in DEPTHS.values()}
+        options = [x for name, words in deeper.items() for x in (f"--{name.replace('_', '-')}", words)]
+        e = sized(path, tmp_path, *options)[1]["estimate"]
+        assert {name: e["array"][name] for name in deeper} == deeper
+        assert e["built_bits"] == replace(needed, **deeper).built_bits > needed.built_bits
+        few = needed.weight_words - 1
+        line = f"digits: needs {needed.weight_words:,} words of weights, weight_words are {few:,}"
+        assert complaint("size", path, "--weight-words", few) == line
+
+    def test_a_technology_of_ones_own(self, path: Path, tmp_path: Path) -> None:
+        """A TOML file is a technology: its blocks are counted, and what it does not say is left open."""
+        (tmp_path / "own.toml").write_text(
+            '[mine]\nabout = "my chip"\n[[mine.macro]]\nname = "R"\nshapes = [[64, 8]]\nsource = "x"\n'
+        )
+        done, record = sized(path, tmp_path, "--technology", tmp_path / "own.toml")
+        assert {memory["macro"] for memory in record["estimate"]["memories"]} == {"R"}
+        assert record["estimate"]["energy"] is None
+        assert "my chip: memory blocks" in done.out
+
+
+class TestClock:
+    @pytest.mark.parametrize(
+        ("clock", "technology", "reached", "words"),
+        [
+            ("118MHz", "ecp5-45f", True, ""),
+            ("119MHz", "ecp5-45f", False, "warning: a clock of 119 MHz; in this technology the array is known to run"),
+            ("900MHz", "ecp5-45f", False, "warning: a clock of 900 MHz"),
+            ("900MHz", "zu7ev", None, "clock: 900 MHz as asked; how high the array can go in this technology is not"),
+        ],
+    )
+    def test_what_the_technology_reaches(
+        self, path: Path, tmp_path: Path, clock: str, technology: str, reached: bool | None, words: str
+    ) -> None:
+        """A clock above what was measured is a warning, above the verdict; what nobody measured is said to be so."""
+        done, record = sized(path, tmp_path, "--clock", clock, "--technology", technology)
+        assert record["estimate"]["clock_reached"] is reached
+        line = done.out.splitlines()[-2]
+        assert line.startswith(words) if words else "clock" not in line
+
+    def test_an_image_is_loaded_first(self, path: Path, program: Program, tmp_path: Path) -> None:
+        """64 pixels, a word a cycle, before the array starts: the images a second count these cycles too."""
+        e = sized(path, tmp_path, "--clock", "100MHz")[1]["estimate"]
+        assert e["load_cycles"] == 64
+        assert e["images_per_s"] == pytest.approx(100e6 / (64 + e["cycles"]))
+        assert f"{e['cycles']:,} cycles behind 64 of loading, {e['images_per_s']:,.0f} images/s" in e["verdict"]
+        assert round(e["images_per_s"]) != round(100e6 / e["cycles"])  # negative control
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        "option", [("--weight-bits", "4"), ("--signal-bits", "6"), ("--pattern", "kernel"), ("--weight-bits", "3")]
+    )
+    def test_what_is_a_programs_own(self, path: Path, tmp_path: Path, option: tuple[str, str]) -> None:
+        """Options that cannot change a Program are refused, whether it is so by chance or not; the network has them."""
+        line = complaint("size", path, *option)
+        words = "is a Program, whose pattern and word lengths are its own"
+        assert line == f"{path}: {words}; {' '.join(option)} cannot apply"
+        assert sized(path, tmp_path)[1]["estimate"] is None  # negative control: without the option it is counted
+        assert espalier("size", "digits", *option).status == 0
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--technology", "ecp5"], "unknown technology 'ecp5': did you mean 'ecp5-"),
+            (["--technology", "nope.toml"], "nope.toml: No such file or directory"),
+            (["--dram-bandwidth", "-1GB/s"], "--dram-bandwidth -1GB/s: expected a bandwidth above 0 such as 800MB/s"),
+            (["--dram-bandwidth", "0GB/s"], "--dram-bandwidth 0GB/s: expected a bandwidth above 0"),
+            (["--dram-bandwidth", "1GHz"], "--dram-bandwidth 1GHz: expected a bandwidth above 0"),
+            (["--clock", "0MHz"], "--clock 0MHz: expected a frequency above 0 such as 100MHz or 1.2GHz"),
+            (["--clock", "100"], "--clock 100: expected a frequency above 0"),
+            (["--array", "8"], "--array 8: expected output lanes x pixel lanes, such as 8x8"),
+            (["--array", "8x3"], "pixel_lanes must be a power of two, got 3"),
+            (["--array", "0x8"], "output_lanes must be at least 1, got 0"),
+            (["--accumulator-bits", "12"], "digits does not run on this array: conv1: needs accumulator_bits of "),
+            (
+                ["--accumulator-bits", "4"],
+                "accumulator_bits must be above signal_bits, to hold any signal and its sign",
+            ),
+            (["--array", "8x8", "--sram", "0b"], "sram_bits must be a positive number, got 0"),
+        ],
+    )
+    def test_words(
+        self, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
+    ) -> None:
+        """One clear line, exit status 2, and nothing is written."""
+        monkeypatch.chdir(tmp_path)
+        assert complaint("size", path, *arguments, "--json", "x.json").startswith(words)
+        assert contents(tmp_path) == {}
+
+    def test_wide_enough(self, path: Path, program: Program, tmp_path: Path) -> None:
+        """Negative control: accumulators of exactly as many bits as are needed will do, and more too."""
+        needed = Words.of(program).accumulator_bits
+        for bits in (needed, needed + 8):
+            record = sized(path, tmp_path, "--accumulator-bits", bits)[1]
+            assert record["estimate"]["array"]["accumulator_bits"] == bits
+        assert f"needs accumulator_bits of {needed}" in complaint("size", path, "--accumulator-bits", needed - 1)

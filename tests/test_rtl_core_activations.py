@@ -1,0 +1,138 @@
+"""The activation memory against a plain list of words."""
+
+import numpy as np
+import pytest
+from amaranth.sim import Simulator
+
+from accel.array import MacArray
+from rtl.core.activations import READ_CYCLES, Activations
+from rtl.layout import Layout
+
+WRITE_CYCLES = 4  # after which a word can be read; a layer's words are read much later
+# 1, 2 and 4 pixel lanes; banks of 5, 4 and 3 words, the first and last of them no power of two
+ARRAYS = [MacArray(1, lanes, signal_words=words) for lanes, words in ((1, 10), (2, 16), (4, 24))]
+by_lanes = pytest.mark.parametrize("array", ARRAYS, ids=lambda array: f"{array.pixel_lanes} lanes")
+
+
+class Bench:
+    """A memory in simulation and the list that it must equal."""
+
+    def __init__(self, array: MacArray) -> None:
+        self.array, self.dut = array, Activations(Layout(array))
+        self.words = [0] * array.signal_words
+
+    async def write(self, ctx, address: int, words: list[int]) -> None:
+        """Write words side by side, to both."""
+        beyond = [99] * (self.array.pixel_lanes - len(words))  # in lanes that must not be written
+        ctx.set(self.dut.write_address, address)
+        ctx.set(self.dut.write, words + beyond)
+        ctx.set(self.dut.write_lanes, len(words))
+        await ctx.tick()
+        ctx.set(self.dut.write_lanes, 0)
+        self.words[address : address + len(words)] = words
+
+    async def read(self, ctx, address: int, stride: int) -> list[int]:
+        """Return the lanes of one read."""
+        ctx.set(self.dut.read_address, address)
+        ctx.set(self.dut.read_double, int(stride == 2))
+        await ctx.tick().repeat(READ_CYCLES)
+        return [ctx.get(self.dut.read[lane]) for lane in range(self.array.pixel_lanes)]
+
+    async def check(self, ctx) -> None:
+        """Read every address at both strides, where all lanes lie inside the memory."""
+        await ctx.tick().repeat(WRITE_CYCLES)
+        for stride in (1, 2):
+            for address in range(len(self.words) - stride * (self.array.pixel_lanes - 1)):
+                expected = self.words[address::stride][: self.array.pixel_lanes]
+                assert await self.read(ctx, address, stride) == expected, (address, stride)
+
+    def run(self, scenario) -> None:
+        """Run the coroutine function `scenario`."""
+        simulator = Simulator(self.dut)
+        simulator.add_clock(1e-8)
+        simulator.add_testbench(scenario)
+        simulator.run()
+
+
+@by_lanes
+def test_every_alignment(array: MacArray) -> None:
+    """A row that is written at any address, over the edges of the banks, is read back from any, at stride 1 and 2."""
+    bench, lanes = Bench(array), array.pixel_lanes
+
+    async def scenario(ctx) -> None:
+        for shift in range(min(lanes, 3)):
+            for address in range(shift, array.signal_words - lanes + 1, lanes):
+                await bench.write(ctx, address, [(7 * (address + lane) + shift) % 256 for lane in range(lanes)])
+            await bench.check(ctx)
+
+    bench.run(scenario)
+
+
+@by_lanes
+def test_partial_rows(array: MacArray) -> None:
+    """Lanes beyond those that count are not written, whatever they hold; with none, nothing is."""
+    bench, rng = Bench(array), np.random.default_rng(1)
+
+    async def scenario(ctx) -> None:
+        for _ in range(60):
+            count = int(rng.integers(0, array.pixel_lanes + 1))
+            address = int(rng.integers(0, array.signal_words - count + 1))
+            await bench.write(ctx, address, rng.integers(0, 256, count).tolist())
+        await bench.check(ctx)
+
+    bench.run(scenario)
+
+
+@by_lanes
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_read_every_cycle(array: MacArray, stride: int) -> None:
+    """Reads of one stride follow each other without a gap, each at its own address, while other words are written."""
+    bench, rng = Bench(array), np.random.default_rng(2)
+    half, span = array.signal_words // 2, 2 * array.pixel_lanes - 1  # words that a read at stride 2 spans
+
+    async def scenario(ctx) -> None:
+        for address in range(half):
+            await bench.write(ctx, address, [int(rng.integers(256))])
+        due = []
+        await ctx.tick().repeat(WRITE_CYCLES)
+        ctx.set(bench.dut.read_double, int(stride == 2))
+        for _ in range(40):
+            address = int(rng.integers(0, max(half - span, 0) + 1))
+            ctx.set(bench.dut.read_address, address)
+            due.append(bench.words[address::stride][: array.pixel_lanes])
+            await bench.write(ctx, int(rng.integers(half, array.signal_words)), [int(rng.integers(256))])
+            if len(due) == READ_CYCLES:
+                assert [ctx.get(bench.dut.read[lane]) for lane in range(array.pixel_lanes)] == due.pop(0)
+
+    bench.run(scenario)
+
+
+def test_an_address_below_zero() -> None:
+    """From a place below 0, as left padding asks for, the lanes that lie in the memory are right: addresses wrap."""
+    bench = Bench(MacArray(1, 4, signal_words=16))
+
+    async def scenario(ctx) -> None:
+        for address in range(16):
+            await bench.write(ctx, address, [address + 1])
+        await ctx.tick().repeat(WRITE_CYCLES)
+        assert (await bench.read(ctx, 16 - 1, 1))[1:] == [1, 2, 3]
+        assert (await bench.read(ctx, 16 - 3, 2))[2:] == [2, 4]
+
+    bench.run(scenario)
+
+
+@pytest.mark.parametrize("change", [0, 1])
+def test_the_model_notices(change: int) -> None:
+    """Negative control: a word that the list does not have is found."""
+    bench = Bench(ARRAYS[1])
+
+    async def scenario(ctx) -> None:
+        await bench.write(ctx, 3, [5, 6])
+        bench.words[4] += change
+        await bench.check(ctx)
+
+    if change:
+        with pytest.raises(AssertionError):
+            bench.run(scenario)
+    else:
+        bench.run(scenario)
