@@ -62,9 +62,10 @@ def _stored_bytes(handle: int, size: int) -> int:
 def read_whole(path: str | os.PathLike[str], most_bytes: int = MOST_FILE_BYTES) -> bytes:
     """Return the bytes of an ordinary file; raises as `opened` does."""
     with opened(path, most_bytes) as file:
-        data = file.read(most_bytes + 1)
-    if len(data) > most_bytes:
-        raise EspalierError(f"{os.fsdecode(path)}: has more than {most_bytes} bytes")
+        size = os.fstat(file.fileno()).st_size  # of which as many bytes are asked for: a buffer of them is made first
+        data = file.read(size + 1)
+    if len(data) > size:
+        raise EspalierError(f"{os.fsdecode(path)}: grew while it was read")
     return data
 
 

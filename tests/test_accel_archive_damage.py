@@ -143,7 +143,8 @@ class TestNonsense:
     @pytest.mark.parametrize("header", [b"{", b"\xff", b"[" * 100_000, 5, [], {}, {"kind": "thing", "record": 5}, None])
     def test_the_header_must_be_one_of_ours(self, tmp_path: Path, header: Any) -> None:
         """A header that is no JSON, or not of our form, is damage."""
-        assert "is damaged: its header" in refusal(tmp_path / "file", rebuild(header))
+        line = refusal(tmp_path / "file", rebuild(header))
+        assert "is damaged: its header" in line or "is nested too deeply" in line
 
     @pytest.mark.parametrize("record", [5, None, "text", [], {"map": {}}, {"enum": "Color", "name": "RED"}])
     def test_the_record_must_be_what_was_asked_for(self, tmp_path: Path, record: Any) -> None:

@@ -18,6 +18,7 @@ from support.onnx_referees import (
     exportable,
     kinds_of,
     onnxruntime_tensors,
+    reference_tensors,
     refusal,
     shifted,
     with_one_code_changed,
@@ -107,7 +108,11 @@ class TestOperators:
         offset = 128 if dtype == np.uint8 else 0
         assert np.array_equal(array.astype(int).reshape(3, -1) - offset, made.mac_layers[0].matrix)
         codes = np.random.default_rng(0).integers(-128, 128, (50, 2, 6, 6))
-        check(made, FORM, golden.run(made, codes))
+        if op == "ConvInteger":  # whose pairs of products onnxruntime saturates on x86 processors without VNNI
+            found = reference_tensors(model, [*made.shapes], made.input_signal.decode(codes))
+            assert differing(made, found, golden.run(made, codes), holds_codes=True) == []
+        else:
+            check(made, FORM, golden.run(made, codes))
 
     def test_sums_are_int32(self) -> None:
         """What the last layer hands out are its accumulators, and its scores their real values."""

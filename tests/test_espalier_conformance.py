@@ -53,11 +53,11 @@ def outside(installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.syspath_prepend(installed)
     from support import broken_outside as broken
 
-    selectors = {of.name: f"broken_outside:{of.__name__}" for of in (*broken.SELECTORS, broken.Loose)}
+    selectors = {of.name: f"support.broken_outside:{of.__name__}" for of in (*broken.SELECTORS, broken.Loose)}
     register(
         tmp_path / "site",
         "broken",
-        {plugins.PATTERNS: {"broken": "broken_outside:parse"}, plugins.SELECTORS: selectors},
+        {plugins.PATTERNS: {"broken": "support.broken_outside:parse"}, plugins.SELECTORS: selectors},
     )
     monkeypatch.syspath_prepend(tmp_path / "site")
     plugins.forget()
