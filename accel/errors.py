@@ -22,6 +22,7 @@ class EspalierError(ValueError):
 
 
 MOST_SHOWN = 1000  # characters of a message
+_LEFT_OUT = " ... "
 
 # what bytes and values that nobody of ours wrote make of decoders (numpy, zipfile, zlib, json, tomllib, gzip, Pillow)
 # and of whoever takes what they say
@@ -108,7 +109,8 @@ def one_line(text: object) -> str:
     a \x1b[31mred
     """
     line = printable(" ".join(str(text).split()))
-    return line if len(line) <= MOST_SHOWN else f"{line[: MOST_SHOWN // 2]} ... {line[-MOST_SHOWN // 2 :]}"
+    half = (MOST_SHOWN - len(_LEFT_OUT)) // 2
+    return line if len(line) <= MOST_SHOWN else line[:half] + _LEFT_OUT + line[-half:]
 
 
 def printable(text: str, kept: str = "") -> str:

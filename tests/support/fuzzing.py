@@ -131,7 +131,7 @@ class Worker:
 
     def is_late(self) -> bool:
         """Return whether its case has taken too long."""
-        waits = self._status()[0] != "R"  # for something else than a processor
+        waits = self._status()[0] == "S"  # for something else than a processor or the disk
         if waits and time.monotonic() - self.began > PATIENCE_SECONDS:
             return True
         return self._processor_seconds() - self.used > SECONDS
