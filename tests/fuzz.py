@@ -10,7 +10,11 @@ import sys
 
 from support import fuzzing
 
-MODULES = tuple(path.stem for path in sorted(fuzzing.TESTS.glob("fuzz_*.py")) if "\nFORMATS_OF" in path.read_text())
+MODULES = tuple(
+    f"support.{path.stem}"
+    for path in sorted(fuzzing.TESTS.glob("support/fuzz_*.py"))
+    if "\nFORMATS_OF" in path.read_text()
+)
 
 
 def main() -> int:

@@ -40,7 +40,7 @@ def test_thousands() -> None:
 
 def test_the_same_number_is_the_same_input() -> None:
     """An input is drawn from the seed and its number alone, so that one that ended badly is seen again."""
-    formats = {"npz": fuzzing.formats_of(("fuzz_files",))["npz"]}
+    formats = {"npz": fuzzing.formats_of(("support.fuzz_files",))["npz"]}
     first, again, others = (
         [_text(fuzzing.run_case(formats, SEED, index)) for index in range(start, start + 20)] for start in (0, 0, 20)
     )

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 MOST_BYTES = 1 << 30  # that a process may have in memory, everything that it imported included
 SECONDS = 20  # of processor time for a case
 PATIENCE_SECONDS = 120  # of any time: of a case that waits
@@ -75,7 +75,7 @@ def run_case(formats: dict[str, Make], seed: int, index: int) -> Row:
         end = "refused" if is_one_line(text) else "traceback"
     except BaseException as error:
         place = traceback.extract_tb(error.__traceback__)[-1].filename
-        ours = isinstance(error, AssertionError) and Path(place).parent == TESTS
+        ours = isinstance(error, AssertionError) and Path(place).is_relative_to(TESTS)
         end, text = "believed" if ours else "traceback", traceback.format_exc()
     return Row(index, name, end, text[-4000:], time.process_time() - start, peak_bytes())
 
@@ -113,7 +113,7 @@ class Worker:
     """A process that runs one case after another."""
 
     def __init__(self, modules: Sequence[str], seed: int) -> None:
-        words = [sys.executable, "-c", f"import fuzzing; fuzzing.work({list(modules)!r}, {seed})"]
+        words = [sys.executable, "-c", f"from support import fuzzing; fuzzing.work({list(modules)!r}, {seed})"]
         path = os.pathsep.join((str(TESTS), str(TESTS.parent), os.environ.get("PYTHONPATH", "")))
         environment = os.environ | {"PYTHONPATH": path, "PYTHONWARNINGS": "ignore::DeprecationWarning"}
         self.process = subprocess.Popen(
