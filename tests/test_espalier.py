@@ -6,8 +6,9 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-import espalier
 import pytest
+
+import espalier
 
 SOURCE = Path(espalier.__file__)
 ROOT = SOURCE.parents[1]

@@ -21,13 +21,13 @@ HOSTILE = 'x"; $system("touch evil"); // */ \n`include "y" \\ $(touch evil) `tou
 def test_verilog(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is emitted has the name of a Program as a string of the manifest and nowhere else."""
     monkeypatch.setattr(emit.verilog, "convert", lambda dut, **settings: "module espalier; endmodule")
-    emit._hardware.cache_clear()
+    emit.hardware.cache_clear()
     job = tiny(requantized=True)
     named = replace(job, program=replace(job.program, name=HOSTILE, pattern=HOSTILE, data=HOSTILE))
     try:
         plain, files = (emit.emit([one], ARRAY) for one in (job, named))
     finally:
-        emit._hardware.cache_clear()
+        emit.hardware.cache_clear()
     differing = [name for name, content in files.items() if content != plain[name]]
     assert differing == ["manifest.json"]
     (told,) = json.loads(files["manifest.json"])["jobs"]
