@@ -39,6 +39,21 @@ def check_program(program: Program, target: str, rounds: Callable[[FixedFormat, 
             _check_accumulating(program, layer, target, rounds)
 
 
+def float_notes(program: Program) -> tuple[str, ...]:
+    """Return a line if a runtime that computes in float32 may give other codes than the file's numbers say."""
+    try:
+        for layer in program.layers:
+            if isinstance(layer, Accumulating):
+                steps = [float(step) for step in accumulator_steps(program, layer)]
+                exact = all(map(is_power_of_two, (*steps, layer.output.step)))
+                if not exact or largest_sum(program, layer) > 1 << FLOAT_BITS:
+                    raise EspalierError(layer.name)
+    except EspalierError as error:
+        layer_name = str(error).split(":")[0]
+        return (f"{layer_name}: float32 is not exact here; codes are those of the file's numbers as reals",)
+    return ()
+
+
 def accumulator_steps(program: Program, layer: Accumulating) -> NDArray[np.float64]:
     """Return the real value of code 1 of a layer's accumulators, (1,) or (M,).
 

@@ -5,12 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from accel.errors import EspalierError
+from accel.interchange.exactness import float_notes
 from accel.interchange.onnx import sidecar
 from accel.interchange.onnx.reading.builder import Builder, Value, whole
 from accel.interchange.onnx.reading.file import DOMAINS, QONNX_DOMAINS, Graph, Node, read_graph
 from accel.interchange.onnx.reading.found_patterns import mask_of_zeros
 from accel.interchange.onnx.reading.operators import OPERATORS, Function
-from accel.interchange.onnx.reading.program import Making, boundaries, float_notes
+from accel.interchange.onnx.reading.program import Making
 from accel.interchange.onnx.reading.quantizers import NEVER_READ, QUANTIZED_OPERATORS
 from accel.limits import check_words
 from accel.network import INPUT, Flatten, Layer, Network, Shape, Weighted
@@ -115,7 +116,19 @@ def _program_of(graph: Graph, data: str) -> ImportedProgram:
     program = making.program(graph.name, input_shape, data)
     ((name, _),) = graph.inputs
     notes = (*builder.notes, *float_notes(program))
-    return ImportedProgram(program, notes, builder.values[name].last, boundaries(making))
+    return ImportedProgram(program, notes, builder.values[name].last, _boundaries(making))
+
+
+def _boundaries(making: Making) -> dict[str, str]:
+    """Return for each tensor of the Program one of the graph that holds ``code * step``: the last, biases added."""
+    found: dict[str, str] = {}
+    named = {name for node in making.builder.graph.nodes for name in node.outputs}
+    for name, value in making.builder.values.items():
+        tensor = making.tensors.get(making.source.place(value.source))
+        plain = not (value.units or value.last or value.final or any(value.pad)) and value.columns is None
+        if tensor and plain and name in named:
+            found[tensor.name] = name
+    return found
 
 
 def _layers_of(

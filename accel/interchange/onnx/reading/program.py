@@ -17,7 +17,8 @@ from accel import encoding
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat, Overflow
 from accel.grouped_convolution import across_groups
-from accel.interchange.exactness import FLOAT_BITS, accumulator_steps, code_range, is_power_of_two, largest_sum
+from accel.interchange.exactness import code_range
+from accel.interchange.onnx.reading.behind import Behind, behind_sum
 from accel.interchange.onnx.reading.builder import Builder, whole
 from accel.interchange.onnx.reading.coded import Coded, Quantized
 from accel.interchange.onnx.reading.exact import (
@@ -83,17 +84,6 @@ class Tensor:
 
     name: str
     step: Fraction
-
-
-@dataclass(frozen=True)
-class Behind:
-    """What follows a sum up to its quantiser: gains and offsets of its real values, a ReLU, a bound, the quantiser."""
-
-    names: tuple[str, ...] = ()
-    affine: tuple[BatchNorm, ...] = ()
-    relu: bool = False
-    bound: float | None = None
-    quantized: Quantized | None = None
 
 
 class Making:
@@ -217,7 +207,7 @@ class Making:
         outputs, axis = len(layer.weight), 0 if isinstance(layer, Conv2d) or node.get("transB", 0) else 1
         if coded.axis not in (None, axis):
             raise EspalierError(f"its weights have a step for each index of axis {coded.axis}, expected {axis}")
-        behind = self._behind(layer.name)
+        behind = behind_sum(self.source, layer.name)
         steps = [Fraction(float(step)) * tensor.step for step in coded.steps]
         codes = np.rint(layer.weight.reshape(outputs, -1).astype(np.float64) / coded.steps[:, None]).astype(np.int64)
         bias = self._bias(layer, steps)
@@ -284,7 +274,7 @@ class Making:
             return AvgPoolLayer(layer.name, (tensor.name,), window, bits, relu, scale or UNCHANGED, output)
 
         ranges = [(window.taps * low, window.taps * high)]
-        self._finish(layer.name, self._behind(layer.name), [tensor.step / window.taps], ranges, make, bits)
+        self._finish(layer.name, behind_sum(self.source, layer.name), [tensor.step / window.taps], ranges, make, bits)
 
     def _add(self, layer: Layer) -> None:
         left, right = (self._read(source) for source in layer.inputs)
@@ -303,7 +293,9 @@ class Making:
         def make(scale: Requantize | None, output: Signal, relu: bool) -> ProgramLayer:
             return AddLayer(layer.name, (left.name, right.name), weights, bits, relu, scale or UNCHANGED, output)
 
-        self._finish(layer.name, self._behind(layer.name), [left.step / weights[0]], [(low, high)], make, bits)
+        self._finish(
+            layer.name, behind_sum(self.source, layer.name), [left.step / weights[0]], [(low, high)], make, bits
+        )
 
     def _concat(self, layer: Layer) -> None:
         left, right = (self._read(source) for source in layer.inputs)
@@ -363,28 +355,6 @@ class Making:
             raise EspalierError(f"its upper bound is {layer.highest:g}, no whole multiple of the step it reads")
         return min(most, math.floor(bound))
 
-    def _behind(self, name: str) -> Behind:
-        """Return what follows the sum `name`; nothing is taken in unless a quantiser is at the end of it."""
-        names: list[str] = []
-        affine: list[BatchNorm] = []
-        relu, bound = False, None
-        while len(readers := self.source.readers(name)) == 1:
-            (layer,) = readers
-            name = layer.name
-            names.append(name)
-            match layer:
-                case Quantized():
-                    return Behind(tuple(names), tuple(affine), relu, bound, layer)
-                case BatchNorm() if not relu:
-                    affine.append(layer)
-                case ReLU():
-                    relu = True
-                case Clip():
-                    relu, bound = True, layer.highest if bound is None else min(bound, layer.highest)
-                case _:
-                    return Behind()
-        return Behind()
-
     def _finish(
         self,
         name: str,
@@ -424,30 +394,3 @@ class Making:
                 made = self._append(ClipLayer(self._unused(f"{made}.clip"), (made,), highest))
         self.absorbed |= set(behind.names)
         self.tensors[quantized.name] = Tensor(made, Fraction(quantized.step))
-
-
-def boundaries(making: Making) -> dict[str, str]:
-    """Return for each tensor of the Program one of the graph that holds ``code * step``: the last, biases added."""
-    found: dict[str, str] = {}
-    named = {name for node in making.builder.graph.nodes for name in node.outputs}
-    for name, value in making.builder.values.items():
-        tensor = making.tensors.get(making.source.place(value.source))
-        plain = not (value.units or value.last or value.final or any(value.pad)) and value.columns is None
-        if tensor and plain and name in named:
-            found[tensor.name] = name
-    return found
-
-
-def float_notes(program: Program) -> tuple[str, ...]:
-    """Return a line if a runtime that computes in float32 may give other codes than the file's numbers say."""
-    try:
-        for layer in program.layers:
-            if isinstance(layer, MacLayer | AvgPoolLayer | AddLayer):
-                steps = [float(step) for step in accumulator_steps(program, layer)]
-                exact = all(map(is_power_of_two, (*steps, layer.output.step)))
-                if not exact or largest_sum(program, layer) > 1 << FLOAT_BITS:
-                    raise EspalierError(layer.name)
-    except EspalierError as error:
-        layer_name = str(error).split(":")[0]
-        return (f"{layer_name}: float32 is not exact here; codes are those of the file's numbers as reals",)
-    return ()

@@ -1,0 +1,41 @@
+"""What stands behind a sum in a quantised graph: all that its requantisation takes in."""
+
+from dataclasses import dataclass
+
+from accel.interchange.onnx.reading.coded import Quantized
+from accel.interchange.onnx.reading.hoist import Hoisted
+from accel.network import BatchNorm, Clip, ReLU
+
+
+@dataclass(frozen=True)
+class Behind:
+    """What follows a sum up to its quantiser: gains and offsets of its real values, a ReLU, a bound, the quantiser."""
+
+    names: tuple[str, ...] = ()
+    affine: tuple[BatchNorm, ...] = ()
+    relu: bool = False
+    bound: float | None = None
+    quantized: Quantized | None = None
+
+
+def behind_sum(source: Hoisted, name: str) -> Behind:
+    """Return what follows the sum `name`; nothing is taken in unless a quantiser is at the end of it."""
+    names: list[str] = []
+    affine: list[BatchNorm] = []
+    relu, bound = False, None
+    while len(readers := source.readers(name)) == 1:
+        (layer,) = readers
+        name = layer.name
+        names.append(name)
+        match layer:
+            case Quantized():
+                return Behind(tuple(names), tuple(affine), relu, bound, layer)
+            case BatchNorm() if not relu:
+                affine.append(layer)
+            case ReLU():
+                relu = True
+            case Clip():
+                relu, bound = True, layer.highest if bound is None else min(bound, layer.highest)
+            case _:
+                return Behind()
+    return Behind()
