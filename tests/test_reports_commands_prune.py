@@ -13,6 +13,7 @@ from accel.interchange.data import datasets
 from accel.prune import Evaluator, chooser
 from accel.pruned import PrunedNetwork
 from accel.sparsity import parse_pattern
+from reports.commands.places import Interruption
 from reports.workflow import retrain
 from reports.workflow.evaluate import float_error_rate
 from reports.workflow.prune import parse_ratios, prune
