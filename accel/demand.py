@@ -7,8 +7,9 @@ from functools import cached_property
 
 from accel.array import DEPTHS, MacArray, banks_of
 from accel.errors import EspalierError
-from accel.network import Shape
-from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
+from accel.layers import Shape
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.runs import runs_of
 from accel.words import Words
 

@@ -54,7 +54,7 @@ def check_tensors(name: str, layers: Sequence[Any], shapes: Mapping[str, tuple[i
     Parameters
     ----------
     name : str
-    layers : sequence of accel.network.Layer or accel.program.ProgramLayer
+    layers : sequence of accel.layers.Layer or accel.program_layers.ProgramLayer
     shapes : mapping of str to tuple of int
         Of every tensor without the batch, by the layer that gives it, the image's among them.
     """

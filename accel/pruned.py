@@ -11,28 +11,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel import archive, network, sparsity
+from accel import archive, layers, sparsity
 from accel.errors import EspalierError
 from accel.network import Network
 from accel.sparsity import LayerMask, Masks
+from accel.window import Window
 
 KIND = "network"
 Groups = Mapping[str, NDArray[np.int64]]  # by layer: the number of the group that each weight (M, C, T) is in
 _CLASSES = (
     LayerMask,
     Network,
-    network.Window,
-    network.Conv2d,
-    network.Linear,
-    network.BatchNorm,
-    network.ReLU,
-    network.Clip,
-    network.MaxPool,
-    network.AvgPool,
-    network.GlobalAvgPool,
-    network.Flatten,
-    network.Add,
-    network.Concat,
+    Window,
+    layers.Conv2d,
+    layers.Linear,
+    layers.BatchNorm,
+    layers.ReLU,
+    layers.Clip,
+    layers.MaxPool,
+    layers.AvgPool,
+    layers.GlobalAvgPool,
+    layers.Flatten,
+    layers.Add,
+    layers.Concat,
 )
 
 
@@ -74,7 +75,7 @@ class PrunedNetwork:
         weights = {}
         for name, mask in self.masks.items():
             layer = self.network[name]
-            if not isinstance(layer, network.Weighted) or mask.kept.shape != layer.lowered_shape:
+            if not isinstance(layer, layers.Weighted) or mask.kept.shape != layer.lowered_shape:
                 raise EspalierError(f"{name}: a mask of shape {mask.kept.shape} does not fit this layer")
             weights[name] = np.where(mask.kept.reshape(layer.weight.shape), layer.weight, np.float32(0))
         self._set(network=self.network.with_weights(weights), masks=MappingProxyType(dict(self.masks)))
@@ -110,7 +111,7 @@ class PrunedNetwork:
         if name in self.masks:
             return self.masks[name]
         layer = self.network[name]
-        if not isinstance(layer, network.Weighted):
+        if not isinstance(layer, layers.Weighted):
             raise EspalierError(f"{name}: has no weights to mask")
         return LayerMask(str(sparsity.Dense()), np.ones(layer.lowered_shape, bool))
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.array import FAR, VECTOR_TAPS
-from accel.program import MacLayer
+from accel.program_layers import MacLayer
 
 Integers = NDArray[np.int64]
 

@@ -7,7 +7,8 @@ from types import MappingProxyType
 from accel.array import MacArray
 from accel.errors import EspalierError
 from accel.network import INPUT
-from accel.program import WORD_BITS, AddLayer, AvgPoolLayer, MacLayer, Program
+from accel.program import Program
+from accel.program_layers import WORD_BITS, AddLayer, AvgPoolLayer, MacLayer
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,18 +15,10 @@ from accel.array import MOST_FORMATS, MOST_TAPS, MULTIPLIER_WIDTH, STRIDES, MacA
 from accel.demand import demand_of, maps_of, weight_words
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
-from accel.network import Window
-from accel.program import (
-    AddLayer,
-    AvgPoolLayer,
-    FlattenLayer,
-    MacLayer,
-    MaxPoolLayer,
-    Program,
-    ProgramLayer,
-    ReluLayer,
-)
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.runs import Runs, runs_of
+from accel.window import Window
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from accel.array import MacArray
 from accel.demand import maps_of
 from accel.errors import EspalierError
-from accel.program import MacLayer, Program
+from accel.program import Program
+from accel.program_layers import MacLayer
 from rtl.assemble import Image, assemble, final_layer
 from rtl.core.accelerator import Accelerator
 from rtl.layout import Layout, Target

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from accel.errors import EspalierError
 from accel.network import INPUT
-from accel.program import MacLayer, Program
+from accel.program import Program
+from accel.program_layers import MacLayer
 from sim.instructions import Choice, choose
 from sim.kernels.dots import LANES
 from sim.packed import recipes

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from accel.fixedpoint import Overflow, overflow_code
 from accel.network import INPUT
-from accel.program import (
+from accel.program import Program
+from accel.program_layers import (
     AddLayer,
     AvgPoolLayer,
     ClipLayer,
@@ -20,7 +21,6 @@ from accel.program import (
     FlattenLayer,
     MacLayer,
     MaxPoolLayer,
-    Program,
     ProgramLayer,
     ReluLayer,
 )

@@ -14,18 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.fixedpoint import SATURATING
-from accel.network import INPUT, Window
-from accel.program import (
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import (
     AddLayer,
     AvgPoolLayer,
     ClipLayer,
     FlattenLayer,
     MacLayer,
     MaxPoolLayer,
-    Program,
     ProgramLayer,
     ReluLayer,
 )
+from accel.window import Window
 from sim import wide
 from sim.kernels import packed_layers
 from sim.kernels.dots import LANES, Kind

@@ -7,14 +7,14 @@ from numba import config
 from numpy.typing import NDArray
 
 from accel.network import INPUT
-from accel.program import (
+from accel.program import Program
+from accel.program_layers import (
     AddLayer,
     AvgPoolLayer,
     ClipLayer,
     FlattenLayer,
     MacLayer,
     MaxPoolLayer,
-    Program,
     ProgramLayer,
     ReluLayer,
 )

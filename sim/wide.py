@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.network import Shape, Window
-from accel.program import (
+from accel.layers import Shape
+from accel.program import Program
+from accel.program_layers import (
     AddLayer,
     AvgPoolLayer,
     ClipLayer,
@@ -18,10 +19,10 @@ from accel.program import (
     FlattenLayer,
     MacLayer,
     MaxPoolLayer,
-    Program,
     ProgramLayer,
     ReluLayer,
 )
+from accel.window import Window
 from sim.kernels import layers as kernels
 from sim.kernels import narrow_accumulators
 from sim.packed.tensors import lane_type

@@ -15,21 +15,11 @@ from support.archives import THING, Words, header_and_payload, rebuild, refusal
 
 from accel import archive
 from accel.errors import EspalierError
-from accel.network import (
-    Add,
-    AvgPool,
-    BatchNorm,
-    Conv2d,
-    Flatten,
-    GlobalAvgPool,
-    Linear,
-    MaxPool,
-    Network,
-    ReLU,
-    Window,
-)
+from accel.layers import Add, AvgPool, BatchNorm, Conv2d, Flatten, GlobalAvgPool, Linear, MaxPool, ReLU
+from accel.network import Network
 from accel.pruned import PrunedNetwork
 from accel.sparsity import LayerMask
+from accel.window import Window
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,15 @@ from support.networks import Sketch, chain, images_for, networks, residual
 from accel.cost import Counts, cost_of
 from accel.encoding import index_bits
 from accel.interchange.zoo.architectures import lenet5
-from accel.network import INPUT, Conv2d, Network, Window
-from accel.program import AddLayer, AvgPoolLayer, MacLayer, Program
+from accel.layers import Conv2d
+from accel.network import INPUT, Network
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer
 from accel.prune import Space, select_by_magnitude
 from accel.pruned import PrunedNetwork
 from accel.quantize import Steps, Widths, lower
 from accel.sparsity import LayerMask, parse_pattern
+from accel.window import Window
 
 LENET = {
     # outputs x maps x taps; times the pixels that come out: 28 x 28, 10 x 10, and one

@@ -9,9 +9,11 @@ from support.programs import PIXEL, mac_layer, program, programs, signal
 
 from accel.array import MacArray
 from accel.cost.cycles import LAYER_CYCLES, RAW_CYCLES, START_CYCLES, LayerCycles, cycles_of, tiles_of, total_cycles
-from accel.network import INPUT, Window
-from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.signal import Requantize
+from accel.window import Window
 
 ARRAY = MacArray(4, 4)
 CODES = {"requantize": Requantize([1], 4), "output": signal(8)}

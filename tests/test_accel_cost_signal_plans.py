@@ -10,7 +10,8 @@ from support.programs import PIXEL, mac_layer, program, programs, signal
 
 from accel.cost.signals import SignalPlan, overwrites, peak_signals, signal_plans
 from accel.network import INPUT, Network
-from accel.program import AddLayer, FlattenLayer, MaxPoolLayer, Program, ReluLayer
+from accel.program import Program
+from accel.program_layers import AddLayer, FlattenLayer, MaxPoolLayer, ReluLayer
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
 from accel.signal import Requantize

@@ -11,7 +11,7 @@ from accel.array import MacArray
 from accel.cost.cycles import LAYER_CYCLES, RAW_CYCLES, START_CYCLES, cycles_of, total_cycles
 from accel.cost.stalls import LayerSchedule, load_cycles, schedule_of, stalls, unit_stalls
 from accel.network import INPUT
-from accel.program import AddLayer, FlattenLayer, MaxPoolLayer
+from accel.program_layers import AddLayer, FlattenLayer, MaxPoolLayer
 from accel.signal import Requantize
 from accel.window import Window
 

@@ -13,10 +13,12 @@ from support.rtl_images import POINT, SIGNED, chain, conv, layer, point
 from accel.array import DEPTHS, MacArray
 from accel.demand import array_for, demand_of
 from accel.errors import EspalierError
-from accel.network import INPUT, Window
-from accel.program import AddLayer, ClipLayer, FlattenLayer, MaxPoolLayer, Program
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import AddLayer, ClipLayer, FlattenLayer, MaxPoolLayer
 from accel.runs import runs_of
 from accel.signal import Requantize
+from accel.window import Window
 from accel.words import Words
 from rtl.assemble import assemble
 

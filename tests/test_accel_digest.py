@@ -5,7 +5,7 @@ import pytest
 
 from accel.digest import digest_of, network_parts
 from accel.interchange import zoo
-from accel.network import Conv2d
+from accel.layers import Conv2d
 
 CODES = np.arange(6, dtype=np.int8).reshape(2, 3)
 

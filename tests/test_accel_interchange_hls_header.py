@@ -17,10 +17,12 @@ from accel.fixedpoint import FixedFormat, Overflow, Rounding
 from accel.interchange import zoo
 from accel.interchange.hls.header import header, identifier
 from accel.interchange.hls.types import Types
-from accel.network import INPUT, Window
-from accel.program import FlattenLayer, Program, ReluLayer
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import FlattenLayer, ReluLayer
 from accel.quantize import Steps, Widths, lower, narrowed
 from accel.signal import Requantize, Signal
+from accel.window import Window
 from sim import golden
 
 IMAGES = 20

@@ -10,7 +10,7 @@ import pytest
 from support.onnx_graphs import images, qonnx_tensors, runtime_tensors
 
 from accel.interchange.onnx.reading.model import ImportedProgram, import_model
-from accel.program import MacLayer
+from accel.program_layers import MacLayer
 from sim import golden
 from sim.engine import compile_program
 

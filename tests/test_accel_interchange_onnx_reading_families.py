@@ -16,8 +16,10 @@ import pytest
 from support.onnx_graphs import Drawing, images, keras_like, mobilenet_v2, resnet18, runtime, vgg11
 
 from accel.interchange.onnx.reading.model import import_model
-from accel.network import INPUT, BatchNorm, Conv2d, Network
-from accel.program import MacLayer, Program
+from accel.layers import BatchNorm, Conv2d
+from accel.network import INPUT, Network
+from accel.program import Program
+from accel.program_layers import MacLayer
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
 from accel.signal import Requantize

@@ -8,7 +8,8 @@ import pytest
 from support.onnx_graphs import Drawing, images, runtime
 
 from accel.interchange.onnx.reading.model import import_model
-from accel.network import Clip, Network
+from accel.layers import Clip
+from accel.network import Network
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -11,7 +11,8 @@ from support.onnx_quantized import QONNX, Quantized, small
 
 from accel.fixedpoint import Overflow, Rounding
 from accel.interchange.onnx.reading.model import ImportedProgram, import_model
-from accel.program import ClipLayer, MacLayer, Program
+from accel.program import Program
+from accel.program_layers import ClipLayer, MacLayer
 from sim import golden
 from sim.engine import compile_program
 

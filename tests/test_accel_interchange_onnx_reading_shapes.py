@@ -9,7 +9,7 @@ from support.onnx_graphs import Drawing, images, runtime
 
 from accel.errors import EspalierError
 from accel.interchange.onnx.reading.model import import_model
-from accel.network import Flatten
+from accel.layers import Flatten
 
 
 def start(batch: int | str = "batch") -> Drawing:

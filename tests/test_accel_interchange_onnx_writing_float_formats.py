@@ -31,10 +31,12 @@ from support.programs import batches, every_kind, mac_layer, program, signal
 from accel.errors import EspalierError
 from accel.fixedpoint import Overflow, Rounding
 from accel.interchange.onnx.writing.formats import WRITERS, export_model
-from accel.network import INPUT, Window
-from accel.program import AvgPoolLayer, ClipLayer, ConcatLayer, MacLayer, Program
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import AvgPoolLayer, ClipLayer, ConcatLayer, MacLayer
 from accel.quantize import narrowed
 from accel.signal import Requantize, Signal
+from accel.window import Window
 from sim import golden
 
 Make = Callable[[Program], Program]

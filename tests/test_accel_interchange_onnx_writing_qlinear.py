@@ -27,9 +27,11 @@ from support.programs import batches, mac_layer, program, signal
 
 from accel.errors import EspalierError
 from accel.interchange.onnx.writing.formats import export_model
-from accel.network import INPUT, Window
-from accel.program import FlattenLayer, MaxPoolLayer, Program, ReluLayer
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import FlattenLayer, MaxPoolLayer, ReluLayer
 from accel.signal import Requantize
+from accel.window import Window
 from sim import golden
 
 FORM = "qlinear"

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from accel.interchange.zoo.architectures import ARCHITECTURES
-from accel.network import Add, BatchNorm, Conv2d, GlobalAvgPool, Layer, Linear, MaxPool, Network, ReLU, Weighted, Window
-from accel.program import MacLayer, Program
+from accel.layers import Add, BatchNorm, Conv2d, GlobalAvgPool, Layer, Linear, MaxPool, ReLU, Weighted
+from accel.network import Network
+from accel.program import Program
+from accel.program_layers import MacLayer
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
+from accel.window import Window
 from sim import golden
 from sim.engine import compile_program
 

@@ -12,7 +12,7 @@ from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.data import datasets
 from accel.interchange.zoo.architectures import ARCHITECTURES
-from accel.network import Conv2d
+from accel.layers import Conv2d
 from accel.pruned import PrunedNetwork
 from accel.sparsity import LayerMask
 

@@ -9,20 +9,9 @@ from hypothesis import strategies as st
 from support.lenets import ONES, Array, convolution, lenet, linear, numbers
 
 from accel.errors import EspalierError
-from accel.network import (
-    Add,
-    AvgPool,
-    BatchNorm,
-    Conv2d,
-    Flatten,
-    GlobalAvgPool,
-    Layer,
-    Linear,
-    MaxPool,
-    Network,
-    ReLU,
-    Window,
-)
+from accel.layers import Add, AvgPool, BatchNorm, Conv2d, Flatten, GlobalAvgPool, Layer, Linear, MaxPool, ReLU
+from accel.network import Network
+from accel.window import Window
 
 
 def windows_of(image: Array, window: Window, fill: float) -> dict[tuple[int, int], Array]:

@@ -8,19 +8,9 @@ import pytest
 from support.lenets import ONES, conv, convolution, linear
 
 from accel.errors import EspalierError
-from accel.network import (
-    Add,
-    AvgPool,
-    BatchNorm,
-    Flatten,
-    GlobalAvgPool,
-    Layer,
-    Linear,
-    MaxPool,
-    Network,
-    ReLU,
-    Window,
-)
+from accel.layers import Add, AvgPool, BatchNorm, Flatten, GlobalAvgPool, Layer, Linear, MaxPool, ReLU
+from accel.network import Network
+from accel.window import Window
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from support.programs import every_kind, program, programs
 from support.rtl_images import HALF, POINT, layer
 
 from accel.network import INPUT, Network
-from accel.program import FlattenLayer, Program
+from accel.program import Program
+from accel.program_layers import FlattenLayer
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
 

@@ -18,8 +18,10 @@ from support.small_programs import CONV, FLAT, POOL, SIGNED, small, sparse_score
 from accel.cost import cost_of
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat, Overflow, Rounding
-from accel.network import INPUT, Flatten, Linear, Network
-from accel.program import FlattenLayer, MacLayer, Program
+from accel.layers import Flatten, Linear
+from accel.network import INPUT, Network
+from accel.program import Program
+from accel.program_layers import FlattenLayer, MacLayer
 from accel.pruned import PrunedNetwork
 from accel.signal import Requantize, Signal, integer_format, proven_accumulator_bits, signed_bits, sum_bits
 

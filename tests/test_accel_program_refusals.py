@@ -11,9 +11,10 @@ from support.small_programs import ADD, CONV, FLAT, POOL, SCORES, small, sparse_
 
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
-from accel.network import INPUT, Window
-from accel.program import MacLayer, MaxPoolLayer, ReluLayer
+from accel.network import INPUT
+from accel.program_layers import MacLayer, MaxPoolLayer, ReluLayer
 from accel.signal import Requantize, Signal, integer_format
+from accel.window import Window
 
 Refused = tuple[Callable[[], Any], str]
 

@@ -9,7 +9,8 @@ from support.masks import PATTERNS, few, legal_masks
 from support.networks import Array, Sketch, chain, images_for, networks, residual
 
 from accel.errors import EspalierError
-from accel.network import Network, Weighted
+from accel.layers import Weighted
+from accel.network import Network
 from accel.prune import Evaluator, Space, narrow, select_by_magnitude
 from accel.pruned import PrunedNetwork
 from accel.sparsity import LayerMask

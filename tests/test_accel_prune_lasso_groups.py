@@ -9,7 +9,8 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch (extra train
 
 from accel.errors import EspalierError  # noqa: E402
 from accel.interchange.zoo.architectures import ARCHITECTURES  # noqa: E402
-from accel.network import INPUT, Flatten, Linear, Network  # noqa: E402
+from accel.layers import Flatten, Linear  # noqa: E402
+from accel.network import INPUT, Network  # noqa: E402
 from accel.prune import Space, groups_of, prune_in_rounds, select_by_magnitude  # noqa: E402
 from accel.pruned import PrunedNetwork  # noqa: E402
 from accel.sparsity import parse_pattern  # noqa: E402

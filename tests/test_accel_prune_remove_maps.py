@@ -10,10 +10,12 @@ from support.masks import few
 from support.networks import Array, Sketch, chain, images_for, networks, residual
 
 from accel.errors import EspalierError
-from accel.network import Add, BatchNorm, Concat, Conv2d, Flatten, Network, Weighted, Window
+from accel.layers import Add, BatchNorm, Concat, Conv2d, Flatten, Weighted
+from accel.network import Network
 from accel.prune import cluster, map_groups, narrow
 from accel.pruned import PrunedNetwork
 from accel.sparsity import LayerMask, Masks
+from accel.window import Window
 
 Flags = Mapping[str, Array]
 

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from support.masks import PATTERNS, few, legal_masks
 
 from accel.errors import EspalierError
-from accel.network import Conv2d, Flatten, Linear, Network, ReLU, Window
+from accel.layers import Conv2d, Flatten, Linear, ReLU
+from accel.network import Network
 from accel.pruned import PrunedNetwork
 from accel.sparsity import LayerMask
+from accel.window import Window
 
 SHAPES = {"conv": (3, 2, 4), "scores": (5, 12, 1)}  # outputs, maps, taps
 

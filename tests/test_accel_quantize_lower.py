@@ -20,8 +20,9 @@ from support.networks import Sketch, chain, images_for, networks, residual, scal
 from accel.encoding import index_bits
 from accel.errors import EspalierError
 from accel.fixedpoint import Overflow, Rounding
-from accel.network import BatchNorm, Network, ReLU
-from accel.program import AvgPoolLayer, MacLayer
+from accel.layers import BatchNorm, ReLU
+from accel.network import Network
+from accel.program_layers import AvgPoolLayer, MacLayer
 from accel.pruned import PrunedNetwork
 from accel.quantize import Steps, Widths, l2_step, lower, power_of_two_step
 from accel.quantize.lower import matched_weights

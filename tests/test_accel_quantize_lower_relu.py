@@ -8,8 +8,9 @@ from support.lowering import decoded
 from support.masks import few
 from support.networks import Sketch, images_for
 
-from accel.network import Network, ReLU
-from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ReluLayer
+from accel.layers import ReLU
+from accel.network import Network
+from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ReluLayer
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
 from accel.signal import Requantize

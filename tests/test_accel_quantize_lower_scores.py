@@ -10,8 +10,10 @@ from support.lowering import decoded, every_pattern, pruned_by, requantized_laye
 from support.masks import PATTERNS, few
 from support.networks import Array, Sketch, chain, images_for, networks, residual
 
-from accel.network import Network, Weighted
-from accel.program import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
+from accel.layers import Weighted
+from accel.network import Network
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.prune import Space, select_by_magnitude
 from accel.pruned import PrunedNetwork
 from accel.quantize import Steps, Widths, lower

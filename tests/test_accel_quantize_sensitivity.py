@@ -7,7 +7,7 @@ import pytest
 from support.networks import Sketch, chain, images_for
 
 from accel.errors import EspalierError
-from accel.network import Linear
+from accel.layers import Linear
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import (

@@ -11,7 +11,8 @@ from support.masks import few
 from support.networks import Array, chain, images_for, residual
 
 from accel.errors import EspalierError
-from accel.network import Network, Weighted
+from accel.layers import Weighted
+from accel.network import Network
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import (

@@ -14,12 +14,14 @@ from accel.errors import EspalierError  # noqa: E402
 from accel.fixedpoint import Overflow  # noqa: E402
 from accel.interchange import zoo  # noqa: E402
 from accel.interchange.data.datasets import load  # noqa: E402
-from accel.network import INPUT, Window  # noqa: E402
-from accel.program import AvgPoolLayer, ClipLayer, ConcatLayer, MacLayer, Program  # noqa: E402
+from accel.network import INPUT  # noqa: E402
+from accel.program import Program  # noqa: E402
+from accel.program_layers import AvgPoolLayer, ClipLayer, ConcatLayer, MacLayer  # noqa: E402
 from accel.pruned import PrunedNetwork  # noqa: E402
 from accel.quantize import Steps, Widths, lower  # noqa: E402
 from accel.signal import Requantize, Signal, integer_format  # noqa: E402
 from accel.train import emulate  # noqa: E402
+from accel.window import Window  # noqa: E402
 from sim import golden  # noqa: E402
 from sim.engine import compile_program  # noqa: E402
 

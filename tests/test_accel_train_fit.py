@@ -14,12 +14,14 @@ from torch.optim.optimizer import register_optimizer_step_post_hook  # noqa: E40
 
 from accel import archive  # noqa: E402
 from accel.errors import EspalierError  # noqa: E402
-from accel.network import INPUT, BatchNorm, Conv2d, Flatten, Linear, MaxPool, Network, ReLU, Window  # noqa: E402
+from accel.layers import BatchNorm, Conv2d, Flatten, Linear, MaxPool, ReLU  # noqa: E402
+from accel.network import INPUT, Network  # noqa: E402
 from accel.pruned import PrunedNetwork  # noqa: E402
 from accel.sparsity import LayerMask  # noqa: E402
 from accel.train import NetworkModule, Progress, Recipe, error_rate, fit, initialize  # noqa: E402
 from accel.train.checkpoint import KIND, State  # noqa: E402
 from accel.train.samples import Samples, flipped, shifted  # noqa: E402
+from accel.window import Window  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -8,8 +8,7 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch (extra train
 from support.networks import mobile  # noqa: E402
 
 from accel.errors import EspalierError  # noqa: E402
-from accel.network import (  # noqa: E402
-    INPUT,
+from accel.layers import (  # noqa: E402
     Add,
     AvgPool,
     BatchNorm,
@@ -21,11 +20,11 @@ from accel.network import (  # noqa: E402
     Layer,
     Linear,
     MaxPool,
-    Network,
     ReLU,
-    Window,
 )
+from accel.network import INPUT, Network  # noqa: E402
 from accel.train import initialize, to_module, to_network  # noqa: E402
+from accel.window import Window  # noqa: E402
 
 MAPS, HEIGHT, WIDTH = 2, 7, 9
 INPUT_SHAPE = (MAPS, HEIGHT, WIDTH)

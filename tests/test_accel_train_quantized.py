@@ -16,12 +16,15 @@ from support.retraining import IMAGES, LABELS, WIDTHS, lowered, pruned  # noqa: 
 from accel.fixedpoint import Overflow, Rounding  # noqa: E402
 from accel.interchange import zoo  # noqa: E402
 from accel.interchange.data.datasets import load  # noqa: E402
-from accel.network import INPUT, Conv2d, Flatten, Linear, MaxPool, Network, ReLU, Window  # noqa: E402
-from accel.program import MacLayer, Program  # noqa: E402
+from accel.layers import Conv2d, Flatten, Linear, MaxPool, ReLU  # noqa: E402
+from accel.network import INPUT, Network  # noqa: E402
+from accel.program import Program  # noqa: E402
+from accel.program_layers import MacLayer  # noqa: E402
 from accel.pruned import PrunedNetwork  # noqa: E402
 from accel.quantize import Steps, Widths, l2_step, lower  # noqa: E402
 from accel.sparsity import LayerMask  # noqa: E402
 from accel.train import Progress, QuantizedModule, Recipe, Retrained, StepRule, retrain_quantized  # noqa: E402
+from accel.window import Window  # noqa: E402
 from sim import golden  # noqa: E402
 from sim.engine import compile_program  # noqa: E402
 

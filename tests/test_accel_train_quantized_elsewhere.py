@@ -11,8 +11,9 @@ torch = pytest.importorskip("torch", reason="training needs PyTorch (extra train
 from support.networks import images_for, mobile  # noqa: E402
 
 from accel.errors import EspalierError  # noqa: E402
-from accel.network import Clip  # noqa: E402
-from accel.program import ClipLayer, ConcatLayer, Program, ProgramLayer  # noqa: E402
+from accel.layers import Clip  # noqa: E402
+from accel.program import Program  # noqa: E402
+from accel.program_layers import ClipLayer, ConcatLayer, ProgramLayer  # noqa: E402
 from accel.pruned import PrunedNetwork  # noqa: E402
 from accel.quantize import Steps, Widths, l2_step, lower  # noqa: E402
 from accel.sparsity import LayerMask  # noqa: E402

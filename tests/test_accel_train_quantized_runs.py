@@ -14,12 +14,15 @@ from support.retraining import IMAGES, LABELS, lowered, parts, pruned  # noqa: E
 from accel import archive  # noqa: E402
 from accel.errors import EspalierError  # noqa: E402
 from accel.fixedpoint import Overflow  # noqa: E402
-from accel.network import Linear, Network, ReLU, Window  # noqa: E402
-from accel.program import MacLayer, MaxPoolLayer, Program  # noqa: E402
+from accel.layers import Linear, ReLU  # noqa: E402
+from accel.network import Network  # noqa: E402
+from accel.program import Program  # noqa: E402
+from accel.program_layers import MacLayer, MaxPoolLayer  # noqa: E402
 from accel.pruned import PrunedNetwork  # noqa: E402
 from accel.quantize import Steps, Widths, l2_step, lower, power_of_two_step  # noqa: E402
 from accel.train import Progress, Recipe, Retrained, StepRule, fit, quantized, retrain_quantized  # noqa: E402
 from accel.train.checkpoint import KIND, State  # noqa: E402
+from accel.window import Window  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

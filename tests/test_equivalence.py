@@ -25,10 +25,12 @@ from accel.encoding import IndexWords
 from accel.errors import EspalierError
 from accel.fixedpoint import Overflow, Rounding
 from accel.grouped_convolution import within_groups
-from accel.network import INPUT, Window
-from accel.program import AvgPoolLayer, MacLayer, Program
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import AvgPoolLayer, MacLayer
 from accel.quantize import narrowed
 from accel.signal import Requantize
+from accel.window import Window
 from sim import golden
 from sim.engine import LANES, compile_program
 from sim.instructions import available

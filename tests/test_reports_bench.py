@@ -11,7 +11,7 @@ from support.commandline import espalier
 from support.sealing import resealed
 
 from accel.errors import EspalierError
-from accel.network import Conv2d, Linear
+from accel.layers import Conv2d, Linear
 from reports.bench import measure, peers
 from reports.bench.networks import PRUNINGS, pruned_network, random_images, random_network
 from reports.bench.page import page

@@ -14,9 +14,11 @@ from support.programs import PIXEL, mac_layer, program, signal
 from accel.array import MacArray
 from accel.cost import total_cycles
 from accel.demand import array_for
-from accel.network import INPUT, Window
-from accel.program import AddLayer, FlattenLayer, MaxPoolLayer, Program, ReluLayer
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import AddLayer, FlattenLayer, MaxPoolLayer, ReluLayer
 from accel.signal import Requantize
+from accel.window import Window
 from reports.commands import hardware, parsing
 from sim import golden
 

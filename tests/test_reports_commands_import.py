@@ -12,7 +12,8 @@ from support.onnx_quantized import Quantized
 
 from accel.cost import cost_of
 from accel.interchange.data.datasets import load
-from accel.program import ClipLayer, ConcatLayer, Program
+from accel.program import Program
+from accel.program_layers import ClipLayer, ConcatLayer
 from accel.pruned import PrunedNetwork
 from reports.report.results import Results
 from reports.workflow.evaluate import float_error_rate

@@ -23,7 +23,8 @@ from accel.demand import array_for
 from accel.fixedpoint import Overflow, Rounding
 from accel.interchange import zoo
 from accel.interchange.data import datasets
-from accel.program import MacLayer, Program
+from accel.program import Program
+from accel.program_layers import MacLayer
 from accel.quantize import Widths, lower
 from reports.report import figures, terminal_tables
 from reports.report.page import page

@@ -5,7 +5,7 @@ import pytest
 from support.commandline import untrained_lenet5
 
 from accel.errors import EspalierError
-from accel.network import Weighted
+from accel.layers import Weighted
 from accel.prune import Space, chooser, narrow, select_by_magnitude
 from accel.pruned import PrunedNetwork
 from reports.workflow.prune import DEFAULT_MAP_RATIO, DEFAULT_RATIO, prune, stages

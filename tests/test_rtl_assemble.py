@@ -10,9 +10,11 @@ from support.programs import PIXEL, program, programs
 from support.rtl_images import ARRAY, POINT, POOL, SIGNED, chain, conv, layer, point
 
 from accel.array import MacArray
-from accel.network import INPUT, Window
-from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ReluLayer
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ReluLayer
 from accel.signal import Requantize, Signal
+from accel.window import Window
 from rtl.assemble import Image, assemble
 
 

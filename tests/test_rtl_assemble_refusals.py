@@ -9,9 +9,10 @@ from support.rtl_images import ARRAY, POINT, POOL, SIGNED, chain, conv, layer, p
 
 from accel.errors import EspalierError
 from accel.fixedpoint import Rounding
-from accel.network import INPUT, Window
-from accel.program import AddLayer, FlattenLayer, MaxPoolLayer
+from accel.network import INPUT
+from accel.program_layers import AddLayer, FlattenLayer, MaxPoolLayer
 from accel.signal import Requantize
+from accel.window import Window
 from rtl.assemble import assemble, signal_formats
 
 

@@ -16,9 +16,11 @@ from accel.cost import total_cycles
 from accel.cost.cycles import LAYER_CYCLES, RAW_CYCLES
 from accel.errors import EspalierError
 from accel.fixedpoint import Overflow, Rounding, overflow_code, round_shift
-from accel.network import INPUT, Window
-from accel.program import FlattenLayer, MaxPoolLayer, Program, ProgramLayer
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import FlattenLayer, MaxPoolLayer, ProgramLayer
 from accel.signal import Requantize, Signal
+from accel.window import Window
 from rtl import simulators
 from rtl.core import accelerator, drain
 from rtl.emit import Job

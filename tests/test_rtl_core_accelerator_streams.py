@@ -9,8 +9,10 @@ import pytest
 from support.programs import PIXEL, program
 from support.rtl_programs import ARRAY, SIGNED, check, difference, images_of, mac
 
-from accel.network import INPUT, Window
-from accel.program import MaxPoolLayer, Program
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import MaxPoolLayer
+from accel.window import Window
 from rtl import simulate as module
 from rtl.assemble import Image
 from rtl.simulate import simulate

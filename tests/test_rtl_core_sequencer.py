@@ -7,9 +7,10 @@ from support.rtl_programs import SIGNED, SIZES, check, difference, images_of, ma
 
 from accel.array import TILE_CYCLES, MacArray
 from accel.cost.cycles import RAW_CYCLES, START_CYCLES, tiles_of
-from accel.network import INPUT, Window
-from accel.program import AvgPoolLayer, MacLayer, MaxPoolLayer
+from accel.network import INPUT
+from accel.program_layers import AvgPoolLayer, MacLayer, MaxPoolLayer
 from accel.signal import Requantize
+from accel.window import Window
 from rtl.assemble import assemble
 
 LENGTHS = [1, 1, 2, 2, 1, 3, 3, 1, 4, 2, 5, 1]  # every change between lists that end too early, in time and later

@@ -12,8 +12,9 @@ from support.rtl_programs import images_of, mac
 
 from accel.array import MacArray
 from accel.cost import total_cycles
-from accel.network import INPUT, Window
-from accel.program import MaxPoolLayer
+from accel.network import INPUT
+from accel.program_layers import MaxPoolLayer
+from accel.window import Window
 from rtl import simulators
 from rtl.emit import Job
 from rtl.fpga.pack_registers import MEMORY, MULTIPLIER, REGISTER, Netlist

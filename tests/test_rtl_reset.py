@@ -12,8 +12,9 @@ from support.programs import program, signal
 from support.rtl_programs import ARRAY, images_of, mac
 
 from accel.cost import total_cycles
-from accel.network import INPUT, Window
+from accel.network import INPUT
 from accel.program import Program
+from accel.window import Window
 from rtl import simulate
 from rtl.assemble import assemble
 from rtl.core.accelerator import Accelerator

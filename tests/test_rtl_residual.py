@@ -10,11 +10,13 @@ from support.rtl_programs import ARRAY, SIGNED, SIZES, add, check, difference, i
 
 from accel.array import MacArray
 from accel.fixedpoint import Overflow
-from accel.network import INPUT, Network, Window
-from accel.program import AddLayer, FlattenLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
+from accel.network import INPUT, Network
+from accel.program import Program
+from accel.program_layers import AddLayer, FlattenLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
 from accel.signal import Signal
+from accel.window import Window
 from reports.workflow.prune import prune
 from rtl.simulate import simulate
 

@@ -25,11 +25,12 @@ from test_equivalence import assert_equivalent, assert_same_codes, difference, e
 from accel.fixedpoint import Overflow
 from accel.interchange import zoo
 from accel.interchange.data import datasets
-from accel.network import INPUT, Window
+from accel.network import INPUT
 from accel.program import Program
 from accel.quantize import Widths, lower, narrowed
 from accel.signal import Requantize
 from accel.sparsity import LoopNest
+from accel.window import Window
 from sim import golden
 from sim.engine import compile_program
 

@@ -25,10 +25,12 @@ from accel.array import MacArray
 from accel.cost import cost_of
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat, Overflow
-from accel.network import INPUT, Window
-from accel.program import MacLayer, Program
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import MacLayer
 from accel.quantize import narrowed
 from accel.signal import Requantize
+from accel.window import Window
 from rtl.assemble import assemble
 from sim import golden
 from sim.engine import compile_program

@@ -9,9 +9,11 @@ import pytest
 from support.programs import PIXEL, Codes, every_kind, mac_layer, program, signal
 
 from accel.errors import EspalierError
-from accel.network import INPUT, Window
-from accel.program import FlattenLayer, MaxPoolLayer, Program, ReluLayer
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import FlattenLayer, MaxPoolLayer, ReluLayer
 from accel.signal import Requantize
+from accel.window import Window
 from sim import engine as engine_module
 from sim import golden
 from sim.engine import LANES, Engine, compile_program

@@ -13,9 +13,11 @@ from support.reference_fixedpoint import assign
 
 from accel.errors import EspalierError
 from accel.fixedpoint import Overflow, Rounding
-from accel.network import INPUT, Window
-from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.signal import Requantize, Signal
+from accel.window import Window
 from sim import golden
 
 SIGNED = signal(8)

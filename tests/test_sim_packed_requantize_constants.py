@@ -8,7 +8,7 @@ import pytest
 from support.programs import PIXEL, mac_layer
 
 from accel.fixedpoint import SATURATING, FixedFormat, Overflow, Rounding
-from accel.program import MacLayer
+from accel.program_layers import MacLayer
 from accel.signal import Requantize, Signal
 from sim.kernels.requantize_lines import ADDEND, HIGH, LOW, MULTIPLIER
 from sim.packed.requantize_constants import ADDED, constants_of

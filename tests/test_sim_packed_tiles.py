@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from support.programs import PIXEL, mac_layer
 
-from accel.network import Window
+from accel.window import Window
 from sim.kernels.dots import LINE_BYTES
 from sim.packed.tensors import Packed, in_fours
 from sim.packed.tiles import Behind, MacPlan, Place, summed_pixels

@@ -7,7 +7,8 @@ from typing import Any
 
 from accel.cost.signals import peak_signals
 from accel.cost.storage import stored_index_bits
-from accel.program import AddLayer, AvgPoolLayer, MacLayer, Program, ProgramLayer
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, ProgramLayer
 from accel.sparsity import parse_pattern
 
 

@@ -25,16 +25,8 @@ from numpy.typing import NDArray
 from accel.array import TILE_CYCLES, MacArray
 from accel.demand import maps_of
 from accel.errors import EspalierError
-from accel.program import (
-    AddLayer,
-    AvgPoolLayer,
-    FlattenLayer,
-    MacLayer,
-    MaxPoolLayer,
-    Program,
-    ProgramLayer,
-    ReluLayer,
-)
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 
 START_CYCLES = 2  # 1 from start to the first layer, 1 for the last row to reach the output stream
 # 2 to read the layer's words, 5 for its first entry, 8 from the last step to the lanes, 5 through them, 13 to drain

@@ -25,7 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from accel.cost.shapes import LayerShape
-from accel.program import MacLayer, Program
+from accel.program import Program
+from accel.program_layers import MacLayer
 
 
 @dataclass(frozen=True)

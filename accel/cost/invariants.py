@@ -27,7 +27,8 @@ from accel.cost.stalls import LayerSchedule, schedule_of
 from accel.demand import Demand, demand_of, fitted
 from accel.encoding import bits_for
 from accel.network import INPUT
-from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer
 from accel.signal import PRODUCT_BITS
 from accel.words import Words
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from accel.errors import EspalierError
-from accel.program import MacLayer, Program
+from accel.program import Program
+from accel.program_layers import MacLayer
 
 
 @dataclass(frozen=True, kw_only=True)

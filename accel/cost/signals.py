@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from accel.network import INPUT
-from accel.program import (
+from accel.program import Program
+from accel.program_layers import (
     AddLayer,
     AvgPoolLayer,
     ClipLayer,
     FlattenLayer,
     MacLayer,
     MaxPoolLayer,
-    Program,
     ProgramLayer,
     ReluLayer,
 )

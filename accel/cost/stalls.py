@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from accel.array import MacArray
 from accel.cost.cycles import computing, layer_cycles, tiles_of
-from accel.program import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 
 Integers = NDArray[np.int64]
 KINDS = {MacLayer: "mac", AddLayer: "add", AvgPoolLayer: "avg-pool", MaxPoolLayer: "max-pool", ReluLayer: "relu"}

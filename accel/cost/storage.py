@@ -30,7 +30,7 @@ import numpy as np
 from accel.encoding import bits_for, encodings
 from accel.errors import EspalierError
 from accel.pattern import Encoding
-from accel.program import MacLayer
+from accel.program_layers import MacLayer
 from accel.sparsity import (
     Block,
     Dense,

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from accel.errors import EspalierError
 from accel.fixedpoint import SATURATING, FixedFormat, Overflow, Rounding
-from accel.program import AddLayer, AvgPoolLayer, MacLayer, Program, ProgramLayer
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, ProgramLayer
 from accel.signal import Requantize, Signal
 
 FLOAT_BITS = 24  # float32 holds every integer up to 2**24

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
-from accel.network import INPUT, Concat, Conv2d, Flatten, Network, Weighted
+from accel.layers import Concat, Conv2d, Flatten, Weighted
+from accel.network import INPUT, Network
 from accel.prune.remove_maps import reindexed, tensor_groups, tied_maps
 from accel.pruned import PrunedNetwork
 from accel.sparsity import Block, LayerMask, NOfM, parse_pattern

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
-from accel.network import INPUT, Add, Array, BatchNorm, Clip, Flatten, Layer, Network, ReLU, Weighted
+from accel.layers import Add, Array, BatchNorm, Clip, Flatten, Layer, ReLU, Weighted
+from accel.network import INPUT, Network
 from accel.prune import float_batch
 from accel.prune.remove_maps import kept_maps, map_flags, tensor_groups
 from accel.sparsity import FeatureMap, LayerMask, Mask

@@ -9,7 +9,7 @@ from functools import reduce
 import numpy as np
 
 from accel.errors import EspalierError
-from accel.network import (
+from accel.layers import (
     Add,
     Array,
     AvgPool,
@@ -23,9 +23,9 @@ from accel.network import (
     MaxPool,
     ReLU,
     Weighted,
-    Window,
 )
 from accel.sparsity import Mask
+from accel.window import Window
 
 
 def lower(layer: Weighted, maps: Array) -> Array:

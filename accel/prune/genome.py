@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from accel.errors import EspalierError
-from accel.network import Weighted
+from accel.layers import Weighted
 from accel.prune.locus import Gene, Locus, Magnitudes, RunLocus, UnitLocus
 from accel.prune.remove_maps import map_groups
 from accel.prune.space import Ratio, Space

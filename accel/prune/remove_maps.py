@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
-from accel.network import INPUT, BatchNorm, Concat, Conv2d, Flatten, Layer, Linear, Network, Weighted
+from accel.layers import BatchNorm, Concat, Conv2d, Flatten, Layer, Linear, Weighted
+from accel.network import INPUT, Network
 from accel.pruned import PrunedNetwork
 from accel.sparsity import FeatureMap, LayerMask, Mask, Masks
 

@@ -5,7 +5,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from accel.errors import EspalierError
-from accel.network import Conv2d, Linear, Network, Weighted
+from accel.layers import Conv2d, Linear, Weighted
+from accel.network import Network
 from accel.pattern import Pattern
 from accel.prune.remove_maps import map_groups
 from accel.sparsity import Dense, FeatureMap, LayerMask, parse_pattern

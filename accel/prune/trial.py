@@ -19,7 +19,7 @@ from accel import archive
 from accel.budget import Budget, check_budget
 from accel.digest import digest_of, network_parts
 from accel.errors import EspalierError
-from accel.network import Array
+from accel.layers import Array
 from accel.progress import Listener
 from accel.prune.genome import Genes, Genome
 from accel.prune.space import Ratio, Space

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
-from accel.network import INPUT, Array, Clip, Flatten, MaxPool, Network, ReLU, Weighted
-from accel.program import MacLayer
+from accel.layers import Array, Clip, Flatten, MaxPool, ReLU, Weighted
+from accel.network import INPUT, Network
+from accel.program_layers import MacLayer
 from accel.pruned import PrunedNetwork
 from accel.quantize.operands import Group, groups_of
 from accel.quantize.steps import L2, Steps

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.network import INPUT
-from accel.program import WORD_BITS
+from accel.program_layers import WORD_BITS
 from accel.pruned import PrunedNetwork
 from accel.quantize.operands import groups_of
 from accel.quantize.widths import Widths

@@ -11,8 +11,7 @@ from accel import encoding
 from accel.errors import EspalierError
 from accel.fixedpoint import SATURATING, FixedFormat, Overflow, Rounding
 from accel.grouped_convolution import across_groups
-from accel.network import (
-    INPUT,
+from accel.layers import (
     Add,
     Array,
     AvgPool,
@@ -23,12 +22,12 @@ from accel.network import (
     GlobalAvgPool,
     Layer,
     MaxPool,
-    Network,
     ReLU,
     Weighted,
-    Window,
 )
-from accel.program import (
+from accel.network import INPUT, Network
+from accel.program import Program
+from accel.program_layers import (
     AddLayer,
     AvgPoolLayer,
     ClipLayer,
@@ -36,7 +35,6 @@ from accel.program import (
     FlattenLayer,
     MacLayer,
     MaxPoolLayer,
-    Program,
     ProgramLayer,
     ReluLayer,
 )
@@ -57,6 +55,7 @@ from accel.signal import (
     sum_bits,
 )
 from accel.sparsity import parse_pattern
+from accel.window import Window
 
 ADD_BITS = 8  # of the weights by which a residual addition matches two steps
 

@@ -7,7 +7,8 @@ from operator import index
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat, Overflow
 from accel.network import INPUT
-from accel.program import NARROWEST_BITS, MacLayer, Program, check_narrow_overflow
+from accel.program import Program
+from accel.program_layers import NARROWEST_BITS, MacLayer, check_narrow_overflow
 from accel.signal import Signal, proven_accumulator_bits
 
 

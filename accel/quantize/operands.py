@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from accel.errors import EspalierError
-from accel.network import Add, AvgPool, GlobalAvgPool, Weighted
+from accel.layers import Add, AvgPool, GlobalAvgPool, Weighted
 from accel.pruned import PrunedNetwork
 from accel.quantize.widths import Widths
 

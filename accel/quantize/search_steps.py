@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from accel.budget import Judge, Spent
 from accel.errors import EspalierError
-from accel.program import AddLayer, AvgPoolLayer, MacLayer, Program
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer
 from accel.progress import Listener
 from accel.quantize.operands import Group
 from accel.quantize.steps import L2, Steps

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from accel.errors import EspalierError
-from accel.program import WORD_BITS
+from accel.program_layers import WORD_BITS
 
 
 @dataclass(frozen=True)

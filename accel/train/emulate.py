@@ -8,7 +8,8 @@ from torch import Tensor
 from accel.errors import EspalierError
 from accel.fixedpoint import overflow_code, round_shift
 from accel.network import INPUT
-from accel.program import AddLayer, ClipLayer, MacLayer, Program
+from accel.program import Program
+from accel.program_layers import AddLayer, ClipLayer, MacLayer
 from accel.train.walk import Accumulating, accumulator_steps, activations, check_accumulators
 
 FLOAT_BITS = 53  # float64 rounds to one part in 2**53

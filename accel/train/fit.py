@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from accel.errors import EspalierError
-from accel.network import BatchNorm, Network
+from accel.layers import BatchNorm
+from accel.network import Network
 from accel.pruned import Groups, PrunedNetwork
 from accel.train.checkpoint import Checkpoint, fingerprint
 from accel.train.group_lasso import Grouped

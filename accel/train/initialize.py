@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from accel.network import BatchNorm, Layer, Network, Weighted
+from accel.layers import BatchNorm, Layer, Weighted
+from accel.network import Network
 
 
 def initialize(network: Network, rng: np.random.Generator) -> Network:

@@ -4,7 +4,7 @@ import numpy as np
 
 from accel.errors import EspalierError
 from accel.grouped_convolution import spread_weights
-from accel.network import (
+from accel.layers import (
     Add,
     AvgPool,
     Clip,
@@ -15,12 +15,12 @@ from accel.network import (
     Layer,
     Linear,
     MaxPool,
-    Network,
     ReLU,
     Weighted,
-    Window,
 )
-from accel.program import (
+from accel.network import Network
+from accel.program import Program
+from accel.program_layers import (
     AddLayer,
     AvgPoolLayer,
     ClipLayer,
@@ -28,13 +28,13 @@ from accel.program import (
     FlattenLayer,
     MacLayer,
     MaxPoolLayer,
-    Program,
     ProgramLayer,
     ReluLayer,
 )
 from accel.pruned import PrunedNetwork
 from accel.signal import nearest_steps
 from accel.train.walk import check_accumulators, origins
+from accel.window import Window
 
 _LOWERED: dict[type[Layer], type[ProgramLayer]] = {
     Conv2d: MacLayer,

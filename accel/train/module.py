@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from accel.errors import EspalierError
-from accel.network import (
-    INPUT,
+from accel.layers import (
     Add,
     AvgPool,
     BatchNorm,
@@ -23,10 +22,10 @@ from accel.network import (
     Layer,
     Linear,
     MaxPool,
-    Network,
     ReLU,
-    Window,
 )
+from accel.network import INPUT, Network
+from accel.window import Window
 
 STATISTICS = ("mean", "variance")  # of a batch norm: followed as it trains, not learned
 STATISTICS_MOMENTUM = 0.1  # the share of each new batch in the running statistics; PyTorch's usual value

@@ -16,8 +16,10 @@ from accel import archive
 from accel.errors import EspalierError
 from accel.fixedpoint import SATURATING
 from accel.grouped_convolution import group_weights
-from accel.network import INPUT, Clip, Network
-from accel.program import KIND, ClipLayer, ConcatLayer, MacLayer, Program
+from accel.layers import Clip
+from accel.network import INPUT, Network
+from accel.program import KIND, Program
+from accel.program_layers import ClipLayer, ConcatLayer, MacLayer
 from accel.pruned import PrunedNetwork
 from accel.signal import nearest_steps
 from accel.train.checkpoint import Checkpoint, Fingerprint, fingerprint

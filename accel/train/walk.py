@@ -12,7 +12,8 @@ from torch import Tensor
 from accel.errors import EspalierError
 from accel.fixedpoint import SATURATING
 from accel.network import INPUT
-from accel.program import (
+from accel.program import Program
+from accel.program_layers import (
     AddLayer,
     AvgPoolLayer,
     ClipLayer,
@@ -20,7 +21,6 @@ from accel.program import (
     FlattenLayer,
     MacLayer,
     MaxPoolLayer,
-    Program,
     ProgramLayer,
     ReluLayer,
 )

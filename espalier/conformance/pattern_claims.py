@@ -13,7 +13,8 @@ from accel.demand import array_for
 from accel.encoding import Encoding, encodings
 from accel.errors import EspalierError
 from accel.pattern import Mask, Pattern, Shape
-from accel.program import MacLayer, Program
+from accel.program import Program
+from accel.program_layers import MacLayer
 from accel.prune import Space, select_by_magnitude
 from accel.prune.genome import locus_of
 from accel.pruned import PrunedNetwork

@@ -3,7 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.network import INPUT, Conv2d, Flatten, Linear, Network, ReLU, Window
+from accel.layers import Conv2d, Flatten, Linear, ReLU
+from accel.network import INPUT, Network
+from accel.window import Window
 
 
 def tiny_network(seed: int) -> Network:

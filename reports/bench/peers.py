@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
-from accel.network import INPUT, Conv2d, Flatten, Layer, Linear, MaxPool, Network, ReLU
+from accel.layers import Conv2d, Flatten, Layer, Linear, MaxPool, ReLU
+from accel.network import INPUT, Network
 
 Images = NDArray[np.uint8]
 Run = Callable[[], Any]

@@ -12,8 +12,10 @@ from accel.errors import EspalierError
 from accel.files import opened
 from accel.interchange.onnx.reading.found_patterns import Found, found_patterns
 from accel.interchange.onnx.reading.model import import_model
-from accel.network import Network, Shape, Weighted
-from accel.program import KIND, MacLayer, Program
+from accel.layers import Shape, Weighted
+from accel.network import Network
+from accel.program import KIND, Program
+from accel.program_layers import MacLayer
 from accel.pruned import PrunedNetwork
 from reports.shared import console as shared_console
 from reports.shared import output

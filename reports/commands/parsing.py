@@ -9,7 +9,8 @@ from accel.array import MacArray
 from accel.demand import array_for
 from accel.errors import EspalierError
 from accel.interchange.data.datasets import check_choice
-from accel.program import WORD_BITS, Program
+from accel.program import Program
+from accel.program_layers import WORD_BITS
 from reports.explore.space import ARRAYS, Lanes
 
 _UNITS = {"b": 1, "B": 8, "KiB": 8 * 1024, "MiB": 8 * 1024**2}

@@ -215,9 +215,8 @@ def _open(folder: Path, request: Request, images: dict[str, Dataset]) -> None:
     """
     free = ("out", "json_file", "checkpoint", "threads", "data_dir")
     run = {name: str(value) for name, value in vars(request).items() if name not in free}
-    run["data"] = digest_of(
-        *(part for split in sorted(images) for part in (images[split].images, images[split].labels))
-    )
+    splits = (images[name] for name in sorted(images) if name != "search")  # that is a part of another
+    run["data"] = digest_of(*(part for split in splits for part in (split.images, split.labels)))
     path = folder / RUN
     with output.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)

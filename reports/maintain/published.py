@@ -16,7 +16,8 @@ from accel.cost import cycles_of
 from accel.cost.shapes import LayerShape
 from accel.cost.systolic import Gemm, SystolicArray
 from accel.files import write_whole
-from accel.network import Conv2d, Network
+from accel.layers import Conv2d
+from accel.network import Network
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower

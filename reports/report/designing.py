@@ -7,7 +7,8 @@ from accel.cost import Facts, Limits, Technology, break_even, estimate_of, load_
 from accel.cost.design import Estimate, LayerEstimate
 from accel.cost.fft import layer_fft
 from accel.cost.macros import PlacedMemory
-from accel.program import MacLayer, Program
+from accel.program import Program
+from accel.program_layers import MacLayer
 from accel.sparsity import parse_pattern
 from reports.report.designs import BreakEven, Design, LayerDesign, MemoryDesign
 from reports.workflow.verdicts import verdict

@@ -9,7 +9,8 @@ from accel.cost import Counts, Estimate, LayerEstimate, ProgramCost, layer_stora
 from accel.cost.fft import fft_cost, layer_fft
 from accel.cost.shapes import LayerShape
 from accel.cost.storage import explain
-from accel.program import MacLayer, Program
+from accel.program import Program
+from accel.program_layers import MacLayer
 from reports.report.results import Choice, Results
 from reports.shared.words import clock_line, kib
 from reports.workflow import recommend

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.network import Window
-from accel.program import AddLayer, AvgPoolLayer, MacLayer
+from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer
+from accel.window import Window
 from sim.kernels import packed as kernels
 from sim.kernels import packed_layers
 from sim.kernels.dots import LANES, RUNS, Kind

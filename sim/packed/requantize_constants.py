@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.fixedpoint import SATURATING, Overflow, Rounding, round_shift
-from accel.program import MacLayer
+from accel.program_layers import MacLayer
 from sim.kernels.requantize_lines import CONSTANTS
 
 ADDED = (Rounding.RND, Rounding.RND_MIN_INF, Rounding.TRN)

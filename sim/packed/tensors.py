@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.network import Shape
+from accel.layers import Shape
 from accel.signal import Signal
 from sim.kernels.dots import LANES, LINE_BYTES
 

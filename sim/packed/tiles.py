@@ -16,8 +16,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.network import Window
-from accel.program import MacLayer
+from accel.program_layers import MacLayer
+from accel.window import Window
 from sim.kernels.dots import LINE_BYTES, ROWS, RUN, RUNS
 from sim.packed.tensors import Packed
 from sim.packed.word_lists import Lists

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from accel.interchange.zoo.architectures import lenet5
-from accel.network import Weighted
+from accel.layers import Weighted
 from accel.pruned import PrunedNetwork
 from reports.report.designs import BreakEven, Design, LayerDesign, MemoryDesign
 from reports.report.results import LayerRow, Point, Results

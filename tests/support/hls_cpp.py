@@ -9,8 +9,10 @@ import pytest
 from numpy.typing import NDArray
 
 from accel.interchange.hls.header import identifier
-from accel.network import INPUT, Shape
-from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, Program, ProgramLayer, ReluLayer
+from accel.layers import Shape
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 
 Codes = NDArray[np.int64]
 CPP = Path(__file__).parent / "cpp"

@@ -4,15 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from accel.network import (
-    Conv2d,
-    Flatten,
-    Linear,
-    MaxPool,
-    Network,
-    ReLU,
-    Window,
-)
+from accel.layers import Conv2d, Flatten, Linear, MaxPool, ReLU
+from accel.network import Network
+from accel.window import Window
 from support.networks import Array
 
 ONES = np.ones(2, np.float32)

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from accel.errors import EspalierError
-from accel.network import Network, Weighted
-from accel.program import AddLayer, AvgPoolLayer, MacLayer, Program
+from accel.layers import Weighted
+from accel.network import Network
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer
 from accel.prune import Space, select_by_magnitude
 from accel.prune.space import can_have
 from accel.pruned import PrunedNetwork

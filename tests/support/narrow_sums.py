@@ -8,9 +8,11 @@ from test_equivalence import assert_equivalent
 
 from accel.encoding import encodings
 from accel.fixedpoint import Overflow
-from accel.network import INPUT, Window
-from accel.program import FlattenLayer, Program
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import FlattenLayer
 from accel.sparsity import Mask, parse_pattern
+from accel.window import Window
 from sim import golden
 from support.programs import PIXEL, Codes, mac_layer, program
 from support.reference_fixedpoint import resolve_overflow

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from accel.network import (
-    INPUT,
+from accel.layers import (
     Add,
     AvgPool,
     BatchNorm,
@@ -19,11 +18,11 @@ from accel.network import (
     Layer,
     Linear,
     MaxPool,
-    Network,
     ReLU,
     Shape,
-    Window,
 )
+from accel.network import INPUT, Network
+from accel.window import Window
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -22,8 +22,10 @@ from accel.interchange import zoo
 from accel.interchange.data import datasets
 from accel.interchange.onnx.writing.formats import export_model
 from accel.interchange.zoo.architectures import resnet20
-from accel.network import INPUT, BatchNorm, Layer, Weighted
-from accel.program import AddLayer, AvgPoolLayer, MacLayer, Program, ProgramLayer
+from accel.layers import BatchNorm, Layer, Weighted
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, ProgramLayer
 from accel.pruned import PrunedNetwork
 from accel.quantize import Steps, Widths, lower
 from accel.signal import Requantize, Signal, sum_bits

@@ -16,8 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 from accel.encoding import Index, cheapest, encodings
 from accel.fixedpoint import FixedFormat, Overflow, Rounding
 from accel.grouped_convolution import across_groups
-from accel.network import INPUT, Shape, Window
-from accel.program import (
+from accel.layers import Shape
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import (
     AddLayer,
     AvgPoolLayer,
     ClipLayer,
@@ -25,12 +27,12 @@ from accel.program import (
     FlattenLayer,
     MacLayer,
     MaxPoolLayer,
-    Program,
     ProgramLayer,
     ReluLayer,
 )
 from accel.signal import Requantize, Signal, integer_format, proven_accumulator_bits, signed_bits, sum_bits
 from accel.sparsity import LayerMask, parse_pattern
+from accel.window import Window
 from support.masks import PATTERNS, Mask, legal_masks
 
 Codes = NDArray[np.int64]

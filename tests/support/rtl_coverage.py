@@ -14,17 +14,9 @@ import numpy as np
 from accel.array import TILE_CYCLES, MacArray
 from accel.cost.cycles import tiles_of
 from accel.fixedpoint import FixedFormat, Overflow, Rounding, round_shift
-from accel.network import Window
-from accel.program import (
-    AddLayer,
-    AvgPoolLayer,
-    FlattenLayer,
-    MacLayer,
-    MaxPoolLayer,
-    Program,
-    ProgramLayer,
-    ReluLayer,
-)
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
+from accel.window import Window
 from rtl.assemble import Image, assemble
 from rtl.emit import Job
 from sim import golden

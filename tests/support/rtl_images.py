@@ -6,10 +6,12 @@ import numpy as np
 
 from accel.array import MacArray
 from accel.encoding import encodings
-from accel.network import INPUT, Window
-from accel.program import MacLayer, Program, ProgramLayer
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import MacLayer, ProgramLayer
 from accel.signal import Requantize, Signal
 from accel.sparsity import parse_pattern
+from accel.window import Window
 from support.masks import Mask
 from support.programs import PIXEL, mac_layer, program, signal
 

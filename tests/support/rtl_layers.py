@@ -14,10 +14,11 @@ from accel.array import MacArray
 from accel.cost.cycles import total_cycles
 from accel.encoding import encodings
 from accel.fixedpoint import FixedFormat
-from accel.network import INPUT, Window
-from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MaxPoolLayer, ProgramLayer, ReluLayer
+from accel.network import INPUT
+from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.signal import Requantize, Signal, proven_accumulator_bits, sum_bits
 from accel.sparsity import parse_pattern
+from accel.window import Window
 from rtl.emit import Job
 from sim import golden
 from support.masks import Mask, strided_taps

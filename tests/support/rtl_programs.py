@@ -7,10 +7,11 @@ import numpy as np
 from accel.array import MacArray
 from accel.cost import total_cycles
 from accel.encoding import encodings
-from accel.network import Window
-from accel.program import AddLayer, AvgPoolLayer, MacLayer, Program
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer
 from accel.signal import Requantize, Signal, sum_bits
 from accel.sparsity import Mask, parse_pattern
+from accel.window import Window
 from rtl.simulate import Run, simulate
 from sim import golden
 from support.programs import Codes, mac_layer, signal

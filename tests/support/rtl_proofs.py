@@ -38,9 +38,10 @@ from amaranth.hdl import (
 from accel.array import MacArray
 from accel.cost import total_cycles
 from accel.fixedpoint import FixedFormat
-from accel.network import INPUT, Window
+from accel.network import INPUT
 from accel.signal import Requantize
 from accel.signal import Signal as Codes
+from accel.window import Window
 from rtl.emit import Job, emit
 from sim import golden
 from support.programs import mac_layer, program

@@ -5,9 +5,11 @@ from typing import Any
 import numpy as np
 
 from accel.encoding import IndexWords
-from accel.network import INPUT, Window
-from accel.program import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, Program, ProgramLayer
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, ProgramLayer
 from accel.signal import Requantize, Signal
+from accel.window import Window
 from support.programs import PIXEL, mac_layer, program, signal
 
 SIGNED = signal(8)

@@ -14,16 +14,11 @@ from numpy.typing import NDArray
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.interchange.hls.types import Constants, Types, ac_fixed
-from accel.network import INPUT, Shape, Window
-from accel.program import (
-    AddLayer,
-    AvgPoolLayer,
-    ClipLayer,
-    MacLayer,
-    MaxPoolLayer,
-    Program,
-    ProgramLayer,
-)
+from accel.layers import Shape
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, ClipLayer, MacLayer, MaxPoolLayer, ProgramLayer
+from accel.window import Window
 
 LINE = 110
 ENDINGS = ("_t", "_weight_t", "_bias_t", "_accumulator_t", "_multiplier_t")

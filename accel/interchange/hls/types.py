@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from accel.errors import EspalierError
 from accel.fixedpoint import EXPONENT_LIMIT, FixedFormat, Overflow
 from accel.interchange.exactness import Accumulating, accumulator_steps, is_power_of_two
-from accel.program import AddLayer, AvgPoolLayer, MacLayer, Program
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer
 from accel.signal import Signal
 
 DOUBLE_BITS = 53  # of a constant that is written as a double

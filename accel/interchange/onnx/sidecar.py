@@ -37,7 +37,8 @@ from accel.interchange.onnx.reading.file import onnx_package, read_graph
 from accel.interchange.onnx.writing.writer import OFFSET, PRODUCER, per_output
 from accel.limits import MOST_BESIDE_BYTES, check_unpacked
 from accel.network import INPUT
-from accel.program import LAYERS, MacLayer, Program
+from accel.program import Program
+from accel.program_layers import LAYERS, MacLayer
 from accel.records import SEAL, digest, unsealed
 from accel.signal import Signal
 from accel.sparsity import parse_pattern

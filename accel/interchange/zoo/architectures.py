@@ -6,20 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from accel.network import (
-    INPUT,
-    Add,
-    BatchNorm,
-    Conv2d,
-    Flatten,
-    GlobalAvgPool,
-    Layer,
-    Linear,
-    MaxPool,
-    Network,
-    ReLU,
-    Window,
-)
+from accel.layers import Add, BatchNorm, Conv2d, Flatten, GlobalAvgPool, Layer, Linear, MaxPool, ReLU
+from accel.network import INPUT, Network
+from accel.window import Window
 
 
 def digits() -> Network:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
-from accel.network import Array, BatchNorm, Network, ReLU
+from accel.layers import Array, BatchNorm, ReLU
+from accel.network import Network
 from accel.prune.evaluate import problem_of_images
 from accel.prune.genome import Genome
 from accel.prune.locus import UnitLocus

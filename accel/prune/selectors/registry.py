@@ -7,7 +7,7 @@ import numpy as np
 
 from accel import plugins
 from accel.errors import EspalierError
-from accel.network import Array
+from accel.layers import Array
 from accel.progress import Listener
 from accel.prune.evaluate import Evaluator, Labels
 from accel.prune.selectors.activation_sum import ActivationSum

@@ -11,7 +11,7 @@ import numpy as np
 
 from accel.interchange import zoo
 from accel.interchange.data.datasets import Dataset, check_choice
-from accel.network import Conv2d
+from accel.layers import Conv2d
 from accel.prune import Evaluator, default_spare
 from accel.pruned import PrunedNetwork
 from accel.records import record_of

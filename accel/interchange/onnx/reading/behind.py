@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from accel.interchange.onnx.reading.coded import Quantized
 from accel.interchange.onnx.reading.hoist import Hoisted
-from accel.network import BatchNorm, Clip, ReLU
+from accel.layers import BatchNorm, Clip, ReLU
 
 
 @dataclass(frozen=True)

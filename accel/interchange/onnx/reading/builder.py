@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from accel.errors import EspalierError
 from accel.interchange.onnx.reading.coded import Coded, Units
 from accel.interchange.onnx.reading.file import Constant, Graph, Node, NodeError
+from accel.layers import Layer, Shape, Weighted
 from accel.limits import MOST_LAYERS, check_limit, check_unpacked, check_words
-from accel.network import INPUT, Layer, Shape, Weighted, Window
+from accel.network import INPUT
+from accel.window import Window
 
 NO_PAD = (0, 0, 0, 0)
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.fixedpoint import FixedFormat, Rounding
-from accel.network import Array, Layer, Shape
+from accel.layers import Array, Layer, Shape
 
 WIDE = 60  # bits that hold any code of a quantiser
 

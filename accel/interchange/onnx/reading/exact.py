@@ -12,7 +12,7 @@ from accel.interchange.exactness import code_range
 from accel.interchange.onnx.reading.coded import Coded, Quantized
 from accel.interchange.onnx.reading.exact_scale import Sums, exact_requantize, rounded
 from accel.interchange.onnx.reading.file import Node
-from accel.network import BatchNorm
+from accel.layers import BatchNorm
 from accel.signal import Requantize, integer_format, signed_bits
 
 Integers = NDArray[np.int64]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from accel.interchange.onnx.reading.coded import Quantized
+from accel.layers import Clip, Concat, Flatten, Layer, MaxPool, ReLU
 from accel.limits import MOST_MOVES, check_limit
-from accel.network import Clip, Concat, Flatten, Layer, MaxPool, ReLU
 
 MOVING = MaxPool | Flatten
 KEEPING_ORDER = Quantized | ReLU | Clip

@@ -13,8 +13,9 @@ from accel.interchange.onnx.reading.found_patterns import mask_of_zeros
 from accel.interchange.onnx.reading.operators import OPERATORS, Function
 from accel.interchange.onnx.reading.program import Making
 from accel.interchange.onnx.reading.quantizers import NEVER_READ, QUANTIZED_OPERATORS
+from accel.layers import Flatten, Layer, Shape, Weighted
 from accel.limits import check_words
-from accel.network import INPUT, Flatten, Layer, Network, Shape, Weighted
+from accel.network import INPUT, Network
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.sparsity import Dense, LayerMask

@@ -23,7 +23,7 @@ from accel.interchange.onnx.reading.shapes import (
     wanted_shape,
 )
 from accel.interchange.onnx.reading.windows import conv_window, pool_window, summed
-from accel.network import (
+from accel.layers import (
     Add,
     AvgPool,
     BatchNorm,

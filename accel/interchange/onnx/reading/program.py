@@ -33,8 +33,7 @@ from accel.interchange.onnx.reading.exact import (
 from accel.interchange.onnx.reading.exact_scale import Sums, rounded
 from accel.interchange.onnx.reading.found_patterns import mask_of_zeros
 from accel.interchange.onnx.reading.hoist import hoisted
-from accel.network import (
-    INPUT,
+from accel.layers import (
     Add,
     AvgPool,
     BatchNorm,
@@ -47,9 +46,10 @@ from accel.network import (
     MaxPool,
     ReLU,
     Weighted,
-    Window,
 )
-from accel.program import (
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import (
     AddLayer,
     AvgPoolLayer,
     ClipLayer,
@@ -57,7 +57,6 @@ from accel.program import (
     FlattenLayer,
     MacLayer,
     MaxPoolLayer,
-    Program,
     ProgramLayer,
     ReluLayer,
 )
@@ -71,6 +70,7 @@ from accel.signal import (
     sum_bits,
 )
 from accel.sparsity import Dense, parse_pattern
+from accel.window import Window
 
 Integers = NDArray[np.int64]
 Make = Callable[[Requantize | None, Signal, bool], ProgramLayer]

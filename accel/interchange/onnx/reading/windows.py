@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from accel.interchange.onnx.reading.file import Node
-from accel.network import Window
+from accel.window import Window
 
 Pads = tuple[int, int, int, int]
 MOST = 1 << 20  # of a kernel, stride or padding

@@ -17,7 +17,8 @@ from accel.interchange.exactness import (
 )
 from accel.interchange.onnx.writing.writer import IMAGE, Writer, kernels, per_output, window_attributes
 from accel.network import INPUT
-from accel.program import (
+from accel.program import Program
+from accel.program_layers import (
     AddLayer,
     AvgPoolLayer,
     ClipLayer,
@@ -25,7 +26,6 @@ from accel.program import (
     FlattenLayer,
     MacLayer,
     MaxPoolLayer,
-    Program,
     ProgramLayer,
     ReluLayer,
 )

@@ -26,8 +26,9 @@ from accel.errors import EspalierError
 from accel.interchange.exactness import Accumulating, accumulator_steps, check_program, half_even
 from accel.interchange.onnx.writing.float_formats import check_byte, clipped, step_and_zero
 from accel.interchange.onnx.writing.writer import IMAGE, OFFSET, Writer, kernels, window_attributes
-from accel.network import INPUT, Window
-from accel.program import (
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import (
     AddLayer,
     AvgPoolLayer,
     ClipLayer,
@@ -35,11 +36,11 @@ from accel.program import (
     FlattenLayer,
     MacLayer,
     MaxPoolLayer,
-    Program,
     ProgramLayer,
     ReluLayer,
 )
 from accel.signal import Signal
+from accel.window import Window
 
 LARGEST_SIGNED = 64  # of a weight that is stored with a sign: 2 * 255 * 64 fits 16 bits
 

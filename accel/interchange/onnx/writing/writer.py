@@ -8,8 +8,9 @@ from numpy.typing import ArrayLike, NDArray
 from accel.errors import EspalierError
 from accel.grouped_convolution import group_weights, within_groups
 from accel.interchange.onnx.reading.file import onnx_package
-from accel.network import Window
-from accel.program import MacLayer, Program
+from accel.program import Program
+from accel.program_layers import MacLayer
+from accel.window import Window
 
 OPSET, IR_VERSION = 21, 10
 PRODUCER = "espalier"
