@@ -55,8 +55,7 @@ def engine_tensors(of: Program, batch: Codes, kernel: str | None = None) -> dict
 
 Reader = Callable[[Program, Codes], dict[str, Codes]]
 READERS: dict[str, Reader] = {f"engine, {name}": partial(engine_tensors, kernel=name) for name in available()}
-"""Everything that runs Programs, the engine with every kernel that this processor can run: from a Program and a batch
-to the codes of every tensor."""
+"""Everything that runs Programs, with every kernel of this processor: from a Program and a batch to all codes."""
 
 
 def assert_same_codes(expected: dict[str, Codes], found: dict[str, Codes]) -> None:
@@ -432,8 +431,7 @@ def run_with_bounds_checked() -> None:
 
     draw()
     of = every_kind(np.random.default_rng(0))
-    for overflow in (None, Overflow.WRAP, Overflow.SAT):
-        narrow = of if overflow is None else narrowed(of, 9, overflow)
+    for narrow in (of, narrowed(of, 9, Overflow.WRAP), narrowed(of, 9, Overflow.SAT)):
         assert_equivalent(narrow, np.full((LANES + 1, *of.input_shape), 255))
     print("bounds were checked")
 
@@ -444,7 +442,7 @@ def test_no_kernel_leaves_its_arrays(tmp_path: Path) -> None:
         **os.environ,
         "NUMBA_BOUNDSCHECK": "1",
         "NUMBA_CACHE_DIR": str(tmp_path),  # code that was compiled without the checks must not be found
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
     }
     script = "import test_equivalence; test_equivalence.run_with_bounds_checked()"
     done = subprocess.run([sys.executable, "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True)
