@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 from commandline import espalier
 
 BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
@@ -32,9 +31,9 @@ class Example:
 
     def agrees(self, printed: str) -> bool:
         """Return whether a command printed what the page says, but for speeds and where the page has three dots."""
-        said, got = (SPEEDS.sub("#", text.strip()) for text in (self.printed, printed))
-        pattern = "\n".join(".*" if line == ANYTHING else re.escape(line) for line in said.splitlines())
-        return re.fullmatch(pattern.replace("\n.*\n", "\n(?:.*\n)?").removesuffix("\n.*") + "(?:\n.*)?" * said.endswith(ANYTHING), got, re.DOTALL) is not None
+        said, got = (SPEEDS.sub("#", text.strip()) + "\n" for text in (self.printed, printed))
+        lines = (r"(?:.*\n)*" if line == ANYTHING else re.escape(line) + r"\n" for line in said.splitlines())
+        return re.fullmatch("".join(lines), got) is not None
 
 
 def examples(block: str) -> Iterator[Example]:
@@ -51,3 +50,31 @@ def outcome(command: str) -> str:
         done = espalier(*words[1:])
         return done.out + done.err
     return subprocess.run(command, shell=True, capture_output=True, text=True, check=False).stdout
+
+
+def rewritten(page: str) -> str:
+    """Return a page whose commands were run in the current folder: each block has what they print now."""
+
+    def block(match: re.Match[str]) -> str:
+        found = []
+        for example in examples(match[0]):
+            printed = outcome(example.command)
+            if ANYTHING in example.printed.splitlines():
+                printed = example.printed
+            found.append(f"$ {example.command}\n{printed.strip()}\n")
+        return "\n".join(found).replace("\n\n$", "\n$") if found else match[0]
+
+    return BLOCK.sub(block, page)
+
+
+def main(*names: str) -> None:
+    """Rewrite the pages of these names, each in a folder of its own."""
+    for page in [Path(name).resolve() for name in names]:
+        with tempfile.TemporaryDirectory() as folder:
+            os.chdir(folder)
+            page.write_text(rewritten(page.read_text()))
+            os.chdir("/")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
