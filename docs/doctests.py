@@ -10,7 +10,7 @@ UNDERLINED = re.compile(r"^ *Examples\n *-+$", re.MULTILINE)
 
 
 def as_markdown(text: str) -> str:
-    """Return a docstring whose doctests stand in fences, except in a section of examples, where they are code anyway."""
+    """Return a docstring whose doctests stand in fences; in a section of examples they are code anyway."""
     found = UNDERLINED.search(text)
     head, tail = (text[: found.start()], text[found.start() :]) if found else (text, "")
     head = DOCTEST.sub(lambda match: f"{match[1]}```pycon\n{match[0]}\n{match[1]}```", head)

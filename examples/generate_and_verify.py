@@ -2,8 +2,8 @@
 
     python examples/generate_and_verify.py [FOLDER]
 
-Amaranth's own simulator runs it; where a FOLDER is given, Verilog and a self-checking testbench are written there too, which needs
-Yosys (`pip install "espalier-hw[verilog]"`).
+Amaranth's own simulator runs it; where a FOLDER is given, Verilog and a self-checking testbench are written there too,
+which needs Yosys (`pip install "espalier-hw[verilog]"`).
 """
 
 import sys
@@ -39,7 +39,8 @@ def tiny_network(rng: np.random.Generator) -> esp.Network:
 def main(folder: Path | None = None) -> None:
     """Prune, quantise, simulate two images on 2 x 2 lanes and compare; write the build if there is a place for it."""
     rng = np.random.default_rng(1)
-    pruned = esp.prune(esp.PrunedNetwork(tiny_network(rng)), "kernel", {"kernel": 0.5}, spare=["fc"])  # half of its four kernels
+    dense = esp.PrunedNetwork(tiny_network(rng))
+    pruned = esp.prune(dense, "kernel", {"kernel": 0.5}, spare=["fc"])  # half of its four kernels
     images = rng.random((16, 1, 6, 6)).astype(np.float32)
     program = esp.lower(pruned, esp.Widths(weight_bits=4, signal_bits=4), images)
     array = array_for(program, 2, 2)

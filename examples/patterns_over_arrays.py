@@ -1,6 +1,6 @@
 """What each pattern of pruning gains on arrays of different shapes: cycles against those of the dense network.
 
-python examples/patterns_over_arrays.py
+    python examples/patterns_over_arrays.py
 
 Fewer MACs are not as many fewer cycles: lanes of an array work in step, and a pattern gains what its groups agree on.
 """

@@ -2,7 +2,8 @@
 
     python examples/prune_with_a_selector.py [EVALUATIONS]
 
-Masks are chosen by validation images; test images judge the outcome. Without retraining, so that the choice is what is seen.
+Masks are chosen by validation images; test images judge the outcome. Without retraining, so that the
+choice is what is seen.
 """
 
 import sys
@@ -31,8 +32,8 @@ def main(budget: int = 60) -> None:
         kept = sum(int(mask.kept.sum()) for mask in pruned.masks.values())
         of = sum(mask.kept.size for mask in pruned.masks.values())
         print(
-            f"{name:>16}: {on_validation(pruned.masks):7.2%} on validation images, {on_test(pruned.masks):7.2%} on test "
-            f"images, {1 - kept / of:.1%} of the weights of the pruned layers gone"
+            f"{name:>16}: {on_validation(pruned.masks):7.2%} on validation images, "
+            f"{on_test(pruned.masks):7.2%} on test images, {1 - kept / of:.1%} of the weights of the pruned layers gone"
         )
 
 

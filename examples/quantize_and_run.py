@@ -1,4 +1,4 @@
-"""Quantise a network and run it bit for bit: the fast engine against the golden model, and MACs counted against the closed form.
+"""Quantise a network and run it bit for bit: engine against golden model, MACs counted against the closed form.
 
 python examples/quantize_and_run.py
 """
@@ -23,7 +23,9 @@ def main() -> None:
         if sum(result.macs.values()) != esp.cost_of(program).total.macs:
             raise SystemExit(f"{bits} bits: the engine counted other MACs than the cost model")
         wrong = np.mean(result.predictions != test.labels)
-        print(f"{bits}-bit weights: {wrong:.2%} error, {expected.size:,} scores equal, {sum(result.macs.values()):,} MACs")
+        print(
+            f"{bits}-bit weights: {wrong:.2%} error, {expected.size:,} scores equal, {sum(result.macs.values()):,} MACs"
+        )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
     python examples/size_an_array.py [IMAGES_PER_SECOND]
 
-Costs are closed forms: nothing is simulated, and no image is run but for the calibration of steps, which costs do not depend on.
+Costs are closed forms: nothing is simulated, and images only calibrate the steps, on which costs do not
+depend.
 """
 
 import sys

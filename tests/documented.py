@@ -2,8 +2,8 @@
 
     python tests/documented.py docs/tutorial.md
 
-runs every command of a page, in order, in one empty folder, and writes what it prints into the page. A line of three dots
-in a block stands for any lines; a block that has one is left as it is. What depends on the machine's speed is not compared.
+runs every command of a page, in order, in one empty folder, and writes what it prints into the page. A line of
+three dots in a block stands for any lines; what has one is left as it is. Speeds are not compared.
 """
 
 import os
