@@ -19,7 +19,7 @@ from commandline import espalier
 
 BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 ANYTHING = "..."
-SPEEDS = re.compile(r"[\d,.]+(?= images/s$| cycles/s| s[,.]| ms each)", re.MULTILINE)
+SPEEDS = re.compile(r"[\d,.]+(?= images/s$| cycles/s| s[,.;]| ms each)", re.MULTILINE)
 
 
 @dataclass(frozen=True)

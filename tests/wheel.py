@@ -19,6 +19,7 @@ NEEDED = (
     "accel/interchange/*DIGITS_NOTICE.md",
     "accel/interchange/zoo/digits/dense.espalier",
     "accel/interchange/zoo/lenet5/zoo.json",
+    "accel/interchange/zoo/cifar-quick/dense.espalier",
     "reports/*page.html",
     "reports/*page.js",
     "reports/explore/*.html",
