@@ -86,7 +86,8 @@ def reference() -> None:
             with mkdocs_gen_files.open(f"api/{page}", "w") as file:
                 file.write(f"# {dotted}\n\n")
                 for name in (dotted, *(f"{dotted}.{module}" for module in modules)):
-                    members = "" if name != dotted or dotted == "espalier" else "    options: {members: false}\n"
+                    package = "    options: {members: false, show_root_heading: false, show_root_toc_entry: false}\n"
+                    members = package if name == dotted != "espalier" else ""
                     file.write(f"::: {name}\n{members}\n")
             nav[dotted] = page
     with mkdocs_gen_files.open("api/SUMMARY.md", "w") as file:
