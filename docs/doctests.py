@@ -14,7 +14,7 @@ def as_markdown(text: str) -> str:
     found = UNDERLINED.search(text)
     head, tail = (text[: found.start()], text[found.start() :]) if found else (text, "")
     head = DOCTEST.sub(lambda match: f"{match[1]}```pycon\n{match[0]}\n{match[1]}```", head)
-    return re.sub(r" ::$", ":", head, flags=re.MULTILINE) + tail
+    return re.sub(r" ?::$", ":", head, flags=re.MULTILINE) + tail
 
 
 class Doctests(griffe.Extension):
