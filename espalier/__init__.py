@@ -1,1 +1,80 @@
-"""Espalier: pruned, low-precision CNNs on a MAC array, from the trained network to hardware proven bit for bit."""
+"""Espalier: pruned, low-precision CNNs on a MAC array, from the trained network to hardware proven bit for bit.
+
+What most programs need of it, each name imported when it is first used:
+
+>>> import espalier as esp
+>>> digits = esp.load_data("digits", "train")
+>>> program = esp.lower(esp.load("digits", "kernel"), esp.Widths(4, 5), digits.pixels())
+>>> program.pattern, esp.cost_of(program).total.macs
+('kernel', 143408)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from accel.array import MacArray
+    from accel.cost import cost_of, estimate
+    from accel.errors import EspalierError
+    from accel.fixedpoint import FixedFormat
+    from accel.interchange.datasets import load as load_data
+    from accel.interchange.onnx_formats import export_model
+    from accel.interchange.onnx_import import import_model
+    from accel.interchange.zoo import load
+    from accel.network import Network
+    from accel.program import Program
+    from accel.pruned import PrunedNetwork
+    from accel.quantize import Widths, lower
+    from reports.pruning import prune
+    from sim.engine import compile_program
+
+__all__ = [
+    "EspalierError",
+    "FixedFormat",
+    "MacArray",
+    "Network",
+    "Program",
+    "PrunedNetwork",
+    "Widths",
+    "compile_program",
+    "cost_of",
+    "estimate",
+    "export_model",
+    "import_model",
+    "load",
+    "load_data",
+    "lower",
+    "prune",
+]
+
+_HOMES = {
+    "EspalierError": "accel.errors",
+    "FixedFormat": "accel.fixedpoint",
+    "MacArray": "accel.array",
+    "Network": "accel.network",
+    "Program": "accel.program",
+    "PrunedNetwork": "accel.pruned",
+    "Widths": "accel.quantize",
+    "compile_program": "sim.engine",
+    "cost_of": "accel.cost",
+    "estimate": "accel.cost",
+    "export_model": "accel.interchange.onnx_formats",
+    "import_model": "accel.interchange.onnx_import",
+    "load": "accel.interchange.zoo",
+    "load_data": "accel.interchange.datasets",
+    "lower": "accel.quantize",
+    "prune": "reports.pruning",
+}
+_THERE = {"load_data": "load"}  # what is called otherwise where it comes from
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), _THERE.get(name, name))
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

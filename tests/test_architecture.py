@@ -271,7 +271,9 @@ def test_no_file_is_long(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= MOST_LINES
 
 
-INITS = [path for path in FILES if path.name == "__init__.py"]
+# The facade alone computes something: what a name stands for, when it is first used.
+FACADE = ROOT / "espalier" / "__init__.py"
+INITS = [path for path in FILES if path.name == "__init__.py" and path != FACADE]
 
 
 @pytest.mark.parametrize("path", INITS, ids=module_name)
