@@ -8,6 +8,7 @@ import pytest
 NEED_TORCH = ["accel/train", "reports/maintain/zoo.py", "reports/workflow/recipes.py"]
 collect_ignore = [] if importlib.util.find_spec("torch") else NEED_TORCH
 collect_ignore += ["accel/interchange/data/make_digits.py"]  # needs scikit-learn, once, to repack the embedded images
+collect_ignore_glob = ["docs/*.py"]  # they need MkDocs, and building the pages runs them
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

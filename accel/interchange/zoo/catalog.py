@@ -11,6 +11,7 @@ from pathlib import Path
 
 from accel.errors import EspalierError
 from accel.interchange.data.datasets import check_choice
+from accel.interchange.zoo.architectures import ARCHITECTURES
 from accel.pruned import PrunedNetwork
 
 DENSE = "dense"
@@ -25,6 +26,11 @@ def names() -> list[str]:
 
 def patterns(name: str) -> list[str]:
     """Return the patterns for which the zoo has a version of `name`, dense first, in the order of the catalogue."""
+    if name in ARCHITECTURES and name not in names():
+        raise EspalierError(
+            f"{name}: its weights are not part of this installation; install from a clone of the repository "
+            f"(pip install -e .), or train it: python -m reports.make_zoo {name}"
+        )
     check_choice("network", name, names())
     rows = json.loads((_root() / name / CATALOGUE).read_text())["files"]
     return [row["pattern"] for row in rows]

@@ -1,0 +1,102 @@
+"""Pages that are made when the documentation is built, so that no fact stands twice.
+
+The reference of the packages follows from the modules that there are; the array, maintaining, the changelog and the
+results are the files that stand beside what they describe. A link from one of those to a file without a page of its
+own becomes that file's path.
+"""
+
+import re
+from pathlib import Path, PurePosixPath
+
+import mkdocs_gen_files
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("espalier", "accel", "sim", "rtl")
+STUDIES = ROOT / "reports" / "studies"
+MOUNTED = {  # a page, and the file that it is
+    "concepts/array.md": "rtl/README.md",
+    "maintaining.md": "CONTRIBUTING.md",
+    "changelog.md": "CHANGELOG.md",
+}
+LINK = re.compile(r"(!?)\[([^]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
+
+
+def mounts() -> dict[str, Path]:
+    """Return the file of every page that is a file of the repository; studies are found, whichever there are."""
+    studies = {
+        f"results/{path.parent.relative_to(STUDIES).as_posix().replace('/', '-')}.md": path
+        for path in sorted(STUDIES.rglob("README.md"))
+    }
+    named = {page: ROOT / name for page, name in MOUNTED.items()}
+    return named | {page: path for page, path in studies.items() if path not in named.values()}
+
+
+def mount(page: str, source: Path, pages: dict[Path, str]) -> None:
+    """Write a page that is a file: links lead to other pages, pictures come along, of other files the path is told."""
+
+    def target(match: re.Match[str]) -> str:
+        picture, text, link, anchor = match.groups()
+        if ":" in link:
+            return match[0]
+        path = (source.parent / link).resolve()
+        if path.is_dir():
+            path /= "README.md"
+        inside = path.relative_to(ROOT).as_posix()
+        if path in pages:
+            there = relative(pages[path], page)
+        elif path.suffix in (".png", ".svg"):
+            copied = f"files/{inside}"
+            with mkdocs_gen_files.open(copied, "wb") as file:
+                file.write(path.read_bytes())
+            there = relative(copied, page)
+        else:
+            return f"`{inside}`" if text.strip("`") in (inside, link) else f"{text} (`{inside}`)"
+        return f"{picture}[{text}]({there}{anchor or ''})"
+
+    with mkdocs_gen_files.open(page, "w") as file:
+        file.write(LINK.sub(target, source.read_text(encoding="utf-8")))
+
+
+def relative(there: str, page: str) -> str:
+    """Return the link to a page or file of the site from another page of it."""
+    up = len(PurePosixPath(page).parts) - 1
+    return "../" * up + there
+
+
+def results(pages: dict[Path, str]) -> None:
+    """Write the list of studies, each by its own title."""
+    lines = ["# Results", "", "Each study with the command that made it, its figures and its numbers.", ""]
+    for path, page in pages.items():
+        if page.startswith("results/"):
+            title = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+            lines.append(f"- [{title}]({page.removeprefix('results/')})")
+    with mkdocs_gen_files.open("results/index.md", "w") as file:
+        file.write("\n".join(lines) + "\n")
+
+
+def reference() -> None:
+    """Write a page for each package, with all of its public modules, and the list that the navigation is made from."""
+    nav = mkdocs_gen_files.Nav()
+    for package in PACKAGES:
+        for init in sorted((ROOT / package).rglob("__init__.py")):
+            folder = init.parent
+            dotted = ".".join(folder.relative_to(ROOT).parts)
+            modules = [path.stem for path in sorted(folder.glob("*.py")) if not path.stem.startswith("_")]
+            page = f"{dotted}.md"
+            with mkdocs_gen_files.open(f"api/{page}", "w") as file:
+                file.write(f"# {dotted}\n\n")
+                for name in (dotted, *(f"{dotted}.{module}" for module in modules)):
+                    package = "    options: {members: false, show_root_heading: false, show_root_toc_entry: false}\n"
+                    members = package if name == dotted != "espalier" else ""
+                    file.write(f"::: {name}\n{members}\n")
+            nav[dotted] = page
+    with mkdocs_gen_files.open("api/SUMMARY.md", "w") as file:
+        file.writelines(nav.build_literate_nav())
+
+
+PAGES = mounts()
+FOUND = {path: page for page, path in PAGES.items()}
+for page, source in PAGES.items():
+    mount(page, source, FOUND)
+results(FOUND)
+reference()

@@ -1,0 +1,35 @@
+"""What each pattern of pruning gains on arrays of different shapes: cycles against those of the dense network.
+
+    python examples/patterns_over_arrays.py
+
+Fewer MACs are not as many fewer cycles: lanes of an array work in step, and a pattern gains what its groups agree on.
+"""
+
+import espalier as esp
+from accel.demand import array_for
+from accel.interchange import zoo
+
+LANES = [(4, 4), (8, 4), (16, 4), (8, 8)]
+
+
+def main() -> None:
+    """Print a row for each pattern of the zoo: MACs, stored bits, and cycles on each array."""
+    images = esp.load_data("digits", "train").pixels()[:256]
+    programs = {
+        pattern: esp.lower(esp.load("digits", pattern), esp.Widths(weight_bits=5, signal_bits=5), images)
+        for pattern in zoo.patterns("digits")
+    }
+    cycles = {
+        pattern: [esp.estimate(program, array_for(program, *lanes)).cycles for lanes in LANES]
+        for pattern, program in programs.items()
+    }
+    dense_macs = esp.cost_of(programs["dense"]).total.macs
+    print(f"{'pattern':>18} {'MACs':>6} {'KiB':>6} " + " ".join(f"{rows:>4}x{columns}" for rows, columns in LANES))
+    for pattern, program in programs.items():
+        cost = esp.cost_of(program)
+        shares = " ".join(f"{own / dense:>6.0%}" for own, dense in zip(cycles[pattern], cycles["dense"], strict=True))
+        print(f"{pattern:>18} {cost.total.macs / dense_macs:>6.0%} {cost.memory_bits / 8192:>6.2f} {shares}")
+
+
+if __name__ == "__main__":
+    main()
