@@ -14,12 +14,14 @@ from support.programs import PIXEL, mac_layer, program, signal
 from accel.array import MacArray
 from accel.cost import total_cycles
 from accel.demand import array_for
+from accel.interchange.data import datasets
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import AddLayer, FlattenLayer, MaxPoolLayer, ReluLayer
 from accel.signal import Requantize
 from accel.window import Window
-from reports.commands import hardware, parsing
+from reports.commands import parsing
+from reports.workflow import hardware
 from sim import golden
 
 FILES = {"espalier.v", "testbench.v", "jobs.hex", "load.hex", "signals.hex", "expected.hex", "manifest.json"}
@@ -160,7 +162,7 @@ class TestVerify:
         monkeypatch.setattr(hardware.golden, "run", wrong)
         done = espalier("verify", saved, *ARRAY, "--images", 1)
         monkeypatch.undo()
-        pixels = hardware.datasets.load("digits", "test").take(1).pixels()
+        pixels = datasets.load("digits", "test").take(1).pixels()
         code = right(small(), small().input_signal.encode(pixels))["scores"][0, 7]
         assert done.status == 1
         assert done.out.splitlines()[0] == f"FAIL image 0 output 7: got {code}, expected {code + 1}"

@@ -114,7 +114,7 @@ ALLOWED = [
 def test_allowed(here: Path, words: str) -> None:
     """Negative control: what is no collision is not taken for one."""
     name, *rest = words.split()
-    command = app.commands[name]
+    command = named(app, name)
     context = command.make_context(name, rest)
     from reports.commands.places import _claims
 
@@ -131,9 +131,17 @@ def test_data_are_read(here: Path) -> None:
     check([data, Claim("--json", here / "mnist" / "new", out), Claim("--out", here / "labels", out)])
 
 
+def named(group: click.Group, name: str) -> click.Command:
+    """Return the command of that name."""
+    command = group.get_command(click.Context(group), name)
+    assert command
+    return command
+
+
 def commands(group: click.Group, words: str = "") -> Iterator[tuple[str, click.Command]]:
     """Yield every command with the words that call it."""
-    for name, command in group.commands.items():
+    for name in group.list_commands(click.Context(group)):
+        command = named(group, name)
         if isinstance(command, click.Group):
             yield from commands(command, f"{words}{name} ")
         else:

@@ -47,7 +47,7 @@ def wait_for(what: Callable[[], bool], seconds: float = 60) -> bool:
 
 
 class TestInterrupted:
-    @pytest.mark.parametrize("number", [1, 2, 30, 200, 500, 700])
+    @pytest.mark.parametrize("number", [1, 2, 30, 200, 400])
     def test_while_importing(self, number: int) -> None:
         """Ctrl-C at the first import of all, or at any other, is status 130 and one line."""
         done = espalier_process("size", "digits", before=AT_IMPORT.format(number=number, signal="SIGINT"))
@@ -67,8 +67,9 @@ class TestInterrupted:
     def test_where_nobody_hears(self, times: int) -> None:
         """Code that does not look at signals is ended after a few seconds, or by the second Ctrl-C at once."""
         deaf = (
-            "import hashlib, reports.commands as c\n"
-            "c.info = lambda: (print('here', flush=True), hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1))"
+            "import hashlib; from reports.commands import info\n"
+            "info.command.callback = "
+            "lambda: (print('here', flush=True), hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1))"
         )
         words = [*program_text(deaf), "info"]
         with subprocess.Popen(

@@ -60,7 +60,7 @@ class TestTheHelper:
         def broken() -> NoReturn:
             raise ZeroDivisionError
 
-        monkeypatch.setattr(info, "info", broken)
+        monkeypatch.setattr(info.command, "callback", broken)
         with pytest.raises(ZeroDivisionError):
             espalier("info")
 
@@ -71,7 +71,7 @@ class TestTheHelper:
             print("a stray line", file=sys.stderr)
             raise EspalierError("then an error")
 
-        monkeypatch.setattr(info, "info", chatty)
+        monkeypatch.setattr(info.command, "callback", chatty)
         assert espalier("info").err == "a stray line\nespalier: then an error\n"
         with pytest.raises(AssertionError):
             complaint("info")

@@ -10,7 +10,7 @@ from amaranth.sim import Simulator
 from accel.array import MacArray
 from accel.errors import EspalierError
 from accel.signal import integer_format
-from reports.commands import hardware
+from reports.commands import synth
 from rtl.core.accelerator import Accelerator
 from rtl.fpga import synthesis
 from rtl.fpga.synthesis import Frame, synthesize
@@ -97,9 +97,10 @@ def test_an_array_and_its_dense_half(monkeypatch, capsys, tmp_path):
         made.append(array.list_entries)
         return synthesis.Synthesis(1100 if array.list_entries else 1000, 2, 3, 4, 50.0)
 
-    monkeypatch.setattr(hardware, "synthesize", fake)
+    monkeypatch.setattr(synth, "synthesize", fake)
     file = tmp_path / "synth.json"
-    hardware.synth(None, "2x2", False, None, file, {"weight_words": 64, "list_entries": 32})
+    words = ["--array", "2x2", "--weight-words", "64", "--list-entries", "32", "--json", str(file)]
+    synth.command.main(words, standalone_mode=False)
     printed = capsys.readouterr().out
     assert sorted(made) == [0, 32]
     assert "2x2, 8-bit weights, 8-bit signals, sparse: 1,100 LUT" in printed

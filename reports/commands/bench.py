@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import click
+
 from accel.errors import EspalierError
 from accel.files import write_whole
 from reports.bench import figures, tables
@@ -13,6 +15,8 @@ from reports.bench.measure import GOLDEN, machine, measure
 from reports.bench.networks import CALIBRATION_IMAGES, NETWORKS, lowered, random_images, random_network
 from reports.bench.page import page
 from reports.bench.results import DENSE, Results
+from reports.commands.options import COUNT, STUDY, json_option, option
+from reports.commands.places import Command
 from reports.shared import output
 from reports.shared.console import console
 from reports.shared.drawing import rendered
@@ -22,6 +26,17 @@ from sim.profile import peak
 PAGE = "README.md"
 
 
+@click.command("bench", cls=Command)
+@click.argument("networks", nargs=-1, metavar="[NETWORK]...")
+@option("--peers", is_flag=True, help="Measure onnxruntime and PyTorch too: pip install 'espalier-hw[bench]'.")
+@option(
+    "--threads", type=COUNT, multiple=True, help="Threads to measure with, repeatable; 1 and all processors by default."
+)
+@option(
+    "--rounds", type=click.IntRange(1), default=7, show_default=True, help="Runs of each measurement; medians count."
+)
+@option("--out", "-o", type=STUDY, help="Folder to write: results, figures, page.")
+@json_option
 def command(
     networks: Sequence[str],
     peers: bool,
@@ -30,7 +45,10 @@ def command(
     out: Path | None,
     json_file: Path | None,
 ) -> None:
-    """Measure, print, and write what was asked for."""
+    """Measure the engine's speed on lenet5, cifar-quick and cnn-small, for each pattern, and where the time goes.
+
+    Example: espalier bench lenet5 --peers --out bench
+    """
     names = list(dict.fromkeys(networks)) or list(NETWORKS)
     if unknown := [name for name in names if name not in NETWORKS]:
         raise EspalierError(f"unknown network {unknown[0]!r}: expected {', '.join(NETWORKS)}")

@@ -6,11 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import click
+
 from accel.cost import Limits, Technology, load_technology
 from accel.cost.technology import DEFAULT
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.data.datasets import check_choice
+from reports.commands.options import (
+    COUNT,
+    EXPLORATION,
+    NAME_OR_FILE,
+    data_options,
+    json_option,
+    network_argument,
+    option,
+)
 from reports.commands.parsing import (
     parse_arrays,
     parse_bandwidth,
@@ -20,6 +31,7 @@ from reports.commands.parsing import (
     parse_patterns,
     parse_shares,
 )
+from reports.commands.places import Command
 from reports.explore import answer, figures
 from reports.explore.choosing import GOALS
 from reports.explore.kept import Kept
@@ -71,8 +83,61 @@ class Request:
     data_dir: str | None
 
 
+@click.command("explore", cls=Command)
+@network_argument
+@option("--sram", help="Size of the memory blocks that there may be, such as 128KiB.")
+@option(
+    "--max-error",
+    default="+1%",
+    show_default=True,
+    help="Highest error rate: +1% more than the dense float network, or 2% in all.",
+)
+@option("--dsp", type=click.IntRange(1), help="Multipliers that there may be.")
+@option("--min-fps", type=click.FloatRange(0, min_open=True), help="Images a second that are wanted.")
+@option("--clock", default="100MHz", show_default=True, help="Clock of the array.")
+@option(
+    "--dram-bandwidth",
+    help="Bandwidth of the DRAM that images come from, such as 800MB/s; weights must fit on the chip.",
+)
+@option(
+    "--technology",
+    type=NAME_OR_FILE,
+    default="asic-45nm",
+    show_default=True,
+    help="Technology to cost for: ecp5-45f, zynq-7020, ... or a TOML file.",
+)
+@option(
+    "--goal",
+    help="What is best within the limits: efficient, cheap (the default with --min-fps), fast, small, accurate.",
+)
+@option("--patterns", help="Patterns with commas between them; all versions of a zoo network by default.")
+@option("--ratios", help="Shares of weights that go in further versions, pruned here, such as 0.5,0.8.")
+@option(
+    "--retrain", type=click.IntRange(0), help="Epochs of retraining further versions; 3 where PyTorch is installed."
+)
+@option("--weight-bits", default="3..8", show_default=True, help="Bits of a weight to try: a range or a list.")
+@option("--signal-bits", default="3..8", show_default=True, help="Bits of a signal to try: a range or a list.")
+@option(
+    "--arrays", help="Arrays to try, as output lanes x pixel lanes, such as 4x4,8x8; 30 from 1x1 to 32x16 by default."
+)
+@option("--images", type=click.IntRange(1), help="How many validation images decide; all by default.")
+@option("--backend", default="loky", show_default=True, help="What measures: loky (processes here) or dask.")
+@option("--scheduler", help="Address of the scheduler of a Dask cluster, such as tcp://10.0.0.1:8786.")
+@option(
+    "--jobs", type=COUNT, help="How many processes or workers measure at a time; all processors or workers by default."
+)
+@option("--out", "-o", type=EXPLORATION, help="Folder to write; explore/NETWORK by default.")
+@option("--draw", is_flag=True, help="Measure nothing: write the figures and the page of results.json.")
+@json_option
+@data_options
 def command(**arguments: Any) -> int:
-    """Explore, write the folder, and print the answer; return 0, or 1 if nothing fits."""
+    """Find the design to build: pattern x ratio x word lengths x array within a budget of errors, memory and time.
+
+    Stopped, it goes on where it was. Writes explore.html, results.json and figures. Exit status 1 if nothing fits.
+
+    Example: espalier explore lenet5 --sram 32KiB --max-error +1% --dsp 64 --data-dir data
+    Example: espalier explore lenet5 --min-fps 10000 --technology ecp5-45f --ratios 0.5,0.8 --data-dir data
+    """
     request = Request(**arguments)
     folder = request.out or Path("explore", Path(request.network).stem)
     if request.draw:

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import click
+
 from accel.errors import EspalierError
 from accel.files import write_whole
 from accel.interchange.data.datasets import check_choice
@@ -10,14 +12,35 @@ from accel.interchange.hls.header import header
 from accel.interchange.onnx import sidecar
 from accel.interchange.onnx.writing.formats import WRITERS, export_model
 from accel.program import Program
+from reports.commands.options import IN, option
+from reports.commands.places import Command, Place
 from reports.shared import output
 
 ONNX, HLS = ".onnx", "hls"
 FORMATS = (*WRITERS, HLS)
 
 
+@click.command("export", cls=Command)
+@click.argument("program", type=IN)
+@option("--format", "form", required=True, help="Format to write: qcdq, qlinear, qonnx or hls.")
+@option(
+    "--out",
+    "-o",
+    type=Place(writes=True, sidecar=True),
+    required=True,
+    help="The file to write; the sidecar goes beside it.",
+)
 def command(program: Path, form: str, out: Path) -> None:
-    """Export the Program, and say what was written."""
+    """Write a Program as a file that other people's tools run to the very same codes, or say what stands against it.
+
+    Power-of-two steps and RND_CONV make a Program exact in every ONNX format. FILE.json beside FILE.onnx carries masks,
+    index encodings, ap_fixed modes and accumulator widths, so that `espalier import` gives the same Program back.
+    For hls any Program will do: a C++ header of ap_fixed (or ac_fixed) types, weights, index lists and loop bounds.
+
+    Example: espalier quantize lenet5 --power-of-two --rounding RND_CONV -o lenet5.espalier
+    Example: espalier export lenet5.espalier --format qcdq -o lenet5.onnx
+    Example: espalier export lenet5.espalier --format hls -o lenet5.h
+    """
     check_choice("format", form, FORMATS)
     output.check_place(out)
     loaded = Program.load(program)

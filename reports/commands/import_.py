@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import click
+
 from accel.cost import cost_of
 from accel.errors import EspalierError
 from accel.fixedpoint import Rounding
@@ -12,7 +14,17 @@ from accel.interchange.onnx.reading.model import import_model
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import FOUND, RULES, Calibration, Steps, Widths, lower_calibrated
+from reports.commands.options import (
+    MODEL,
+    OUT,
+    data_options,
+    formats_option,
+    option,
+    signal_bits_option,
+    weight_bits_option,
+)
 from reports.commands.parsing import parse_mode
+from reports.commands.places import Command
 from reports.shared import output, words
 from reports.workflow.formats_file import read_formats
 from reports.workflow.sources import check_range, source_of
@@ -37,8 +49,26 @@ class Request:
     out: Path
 
 
+@click.command("import", cls=Command)
+@click.argument("model", type=MODEL)
+@option("--dataset", hidden=True, help="Known data set that later commands use without --data.")
+@data_options
+@weight_bits_option
+@signal_bits_option
+@option("--input-bits", type=int, default=8, show_default=True, help="Bits of a pixel.")
+@option("--rule", default="l2", show_default=True, help="How steps are chosen: l2, alternating, max, percentile.")
+@option("--power-of-two", is_flag=True, help="Steps that are powers of two: requantisation is a shift.")
+@option("--per-output", is_flag=True, help="A weight step for each output map.")
+@option("--rounding", default="RND", show_default=True, help="ap_fixed rounding of every requantisation.")
+@formats_option
+@option("--out", "-o", type=OUT, required=True, help="The network or Program to write.")
 def command(**arguments: Any) -> None:
-    """Import the file, write what came of it, and say so."""
+    """Read an ONNX file: a float network, or a Program if it is quantised (QONNX, QDQ) or --data are given.
+
+    What cannot be represented exactly is refused, with the node, the attribute and the reason.
+
+    Example: espalier import resnet18.onnx --data calibration.npz -o resnet18.espalier
+    """
     request = Request(**arguments)
     check_choice("rule of steps", request.rule, RULES)
     if request.dataset is not None:

@@ -4,13 +4,17 @@ import importlib.metadata
 import os
 import platform
 
+import click
+
 from accel.interchange import zoo
 from accel.interchange.data import datasets
+from reports.commands.places import Command
 from sim import instructions
 
 
-def info() -> None:
-    """Print versions, processor, zoo and data folder."""
+@click.command("info", cls=Command)
+def command() -> None:
+    """Say what is installed, what the zoo holds, and where data is looked for."""
     for name in ("espalier-hw", "numpy", "numba", "llvmlite", "amaranth"):
         print(f"{name} {importlib.metadata.version(name)}")
     print(f"python {platform.python_version()}, {os.cpu_count()} processors")

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import click
 from rich.table import Table
 
 from accel import archive, pruned
@@ -17,14 +18,22 @@ from accel.network import Network
 from accel.program import KIND, Program
 from accel.program_layers import MacLayer
 from accel.pruned import PrunedNetwork
+from reports.commands.options import MODEL, json_option
+from reports.commands.places import Command
 from reports.shared import console as shared_console
 from reports.shared import output
 
 MOST_SHOWN = 3  # patterns of a layer, the one with the fewest bits first
 
 
+@click.command("inspect", cls=Command)
+@click.argument("model", type=MODEL)
+@json_option
 def command(model: Path, json_file: Path | None) -> None:
-    """Print the layers of a file, or write them as JSON too."""
+    """Say what an ONNX file, a network or a Program holds, and which patterns the zeros of each layer already are.
+
+    Example: espalier inspect model.onnx
+    """
     output.check_place(json_file)
     thing, notes = _loaded(model)
     rows = _network_rows(thing.network) if isinstance(thing, PrunedNetwork) else _program_rows(thing)

@@ -45,26 +45,33 @@ data_dir_option = option(
     help="Folder that holds mnist/, fashion-mnist/, cifar-10-batches-bin/.",
 )
 data_option = option(
-    "--data", type=IMAGES, help="A known data set, an .npz or a folder of class folders; its own by default."
+    "--data",
+    type=IMAGES,
+    help="Images: a known data set, an .npz or a folder of class folders; the network's own by default.",
 )
 train_threads_option = option(
-    "--train-threads", type=click.IntRange(1, 1024), default=1, help="Of retraining: part of it."
+    "--train-threads",
+    type=click.IntRange(1, 1024),
+    default=1,
+    help="Threads of retraining, 1 by default; its result depends on them.",
 )
 threads_option = option("--threads", type=COUNT, help="Threads of the engine; all processors by default.")
-images_option = option("--images", type=click.IntRange(1), help="How many images; all by default.")
+images_option = option("--images", type=click.IntRange(1), help="How many images to run; all by default.")
 json_option = option("--json", "json_file", type=OUT, help="Also write the numbers to this file.")
 weight_bits_option = option("--weight-bits", type=int, default=8, show_default=True, help="Bits of a weight.")
 signal_bits_option = option("--signal-bits", type=int, default=8, show_default=True, help="Bits of a signal.")
-array_option = option("--array", default="8x8", show_default=True, help="Output lanes x pixel lanes.")
-clock_option = option("--clock", help="Of the array, such as 200MHz; 100MHz by default.")
+array_option = option("--array", default="8x8", show_default=True, help="Array, as output lanes x pixel lanes.")
+clock_option = option("--clock", help="Clock of the array, such as 200MHz; 100MHz by default.")
 sram_option = option("--sram", help="On-chip memory to fit into, such as 64KiB.")
 technology_option = option(
-    "--technology", type=NAME_OR_FILE, help="asic-45nm (default), ecp5-45f, zynq-7020, zu7ev, or your TOML file."
+    "--technology",
+    type=NAME_OR_FILE,
+    help="Technology: asic-45nm (default), ecp5-45f, zynq-7020, zu7ev, or your TOML file.",
 )
 formats_option = option(
-    "--formats", type=IN, help="TOML: ap_fixed formats layer by layer; `espalier quantize --help` shows one."
+    "--formats", type=IN, help="TOML file of ap_fixed formats layer by layer; `espalier quantize --help` shows one."
 )
-pattern_option = option("--pattern", help="Which version of a zoo network, or how to prune a dense file.")
+pattern_option = option("--pattern", help="Pattern of the zoo's version to take, or to prune a dense file to.")
 
 
 def data_options(command: Callable[..., Any]) -> Callable[..., Any]:

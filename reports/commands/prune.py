@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 import numpy as np
 from rich.table import Table
 from threadpoolctl import threadpool_limits
@@ -30,6 +31,17 @@ from accel.prune.selectors.particle_filter import STARTS
 from accel.pruned import Groups, PrunedNetwork
 from accel.records import parse_json, sealed, unsealed
 from accel.sparsity import FeatureMap
+from reports.commands.options import (
+    CHECKPOINTS,
+    COUNT,
+    OUT,
+    data_options,
+    json_option,
+    network_argument,
+    option,
+    train_threads_option,
+)
+from reports.commands.places import Command
 from reports.shared import console as shared_console
 from reports.shared import output
 from reports.shared.progress import Bar, bar
@@ -94,8 +106,73 @@ class Work:
     unretrained: list[PrunedNetwork] = field(default_factory=list)  # after each round, before its retraining
 
 
+@click.command("prune", cls=Command)
+@network_argument
+@option(
+    "--pattern", required=True, help="Pattern to prune to: kernel, feature-map+kernel, kernel/block-4 (CONV/FC), ..."
+)
+@option("--ratio", help="Share of each layer that goes: 0.7, or LAYER=0.5,LAYER=0.8, or PART=0.5,PART=0.7.")
+@option(
+    "--select",
+    default="magnitude",
+    show_default=True,
+    help="How it is chosen what goes: particle-filter, best-of-n, activation-sum, random, or a package's own.",
+)
+@option("--start", default="random", show_default=True, help="Where a particle filter starts: random or magnitude.")
+@option(
+    "--budget",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="Evaluations that a search for masks may take.",
+)
+@option(
+    "--validation-images",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="How many validation images a search for masks sees.",
+)
+@option(
+    "--spare",
+    multiple=True,
+    help="Layer to leave dense, repeatable; the first convolution and the last layer by default.",
+)
+@option("--rounds", type=click.IntRange(1), default=1, show_default=True, help="Prune and retrain so many times.")
+@option(
+    "--steps", default="geometric", show_default=True, help="How ratios grow from round to round: geometric or linear."
+)
+@option(
+    "--retrain",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Epochs of retraining after each round (PyTorch).",
+)
+@option(
+    "--sparsify",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Epochs of training with a group lasso before each selection (PyTorch).",
+)
+@option("--group-lasso", type=click.FloatRange(0), default=0.1, show_default=True, help="Strength of the group lasso.")
+@option("--learning-rate", type=float, help="Learning rate of retraining; the zoo's by default.")
+@option("--batch-size", type=int, help="Images in a batch of retraining; the zoo's by default.")
+@option("--checkpoint", type=CHECKPOINTS, help="Folder of checkpoints to stop and resume with.")
+@option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the search and of retraining.")
+@train_threads_option
+@option("--threads", type=COUNT, help="Threads of what chooses masks and judges them; all processors by default.")
+@option("--out", "-o", type=OUT, required=True, help="The pruned network to write.")
+@json_option
+@data_options
 def command(**arguments: Any) -> None:
-    """Prune, retrain, write the file, and print what came of it."""
+    """Prune a dense network, retrain it, and say what that did to its error rate.
+
+    Masks are chosen by validation images; test images are for the last number only.
+
+    Example: espalier prune lenet5 --pattern kernel --ratio 0.7 --select particle-filter --retrain 5 -o out.espalier
+    """
     request = Request(**arguments)
     with threadpool_limits(request.threads):  # a training has those of its recipe
         work = _checked(request)

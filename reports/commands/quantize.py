@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import click
 from rich.table import Table
 
 from accel.cost import cost_of
@@ -13,7 +14,21 @@ from accel.interchange.data import datasets
 from accel.program import Program
 from accel.prune import cluster
 from accel.quantize import FOUND, RULES, Allocation, Calibration, Steps, Widths, bits_of, narrowed
+from reports.commands.options import (
+    OUT,
+    data_options,
+    formats_option,
+    json_option,
+    network_argument,
+    option,
+    pattern_option,
+    signal_bits_option,
+    threads_option,
+    train_threads_option,
+    weight_bits_option,
+)
 from reports.commands.parsing import parse_memory, parse_mode
+from reports.commands.places import Command
 from reports.shared import console as shared_console
 from reports.shared import output, words
 from reports.workflow import evaluate, quantize
@@ -69,8 +84,87 @@ class Request:
         return bool(asked) or self.budget_error is not None
 
 
+@click.command("quantize", cls=Command)
+@network_argument
+@weight_bits_option
+@signal_bits_option
+@option("--input-bits", type=int, default=8, show_default=True, help="Bits of a pixel.")
+@pattern_option
+@option("--rule", default="l2", show_default=True, help="How steps are chosen: l2, alternating, max, percentile.")
+@option(
+    "--percentile",
+    type=float,
+    default=99.9,
+    show_default=True,
+    help="Percentile of |values| that steps cover, by the rule of that name.",
+)
+@option("--power-of-two", is_flag=True, help="Steps that are powers of two: requantisation is a shift.")
+@option("--per-output", is_flag=True, help="A weight step for each output map.")
+@option(
+    "--search",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Evaluations that a search for better steps may take.",
+)
+@option("--budget-error", type=click.FloatRange(0, 1), help="Least memory for so much more error, such as 0.01.")
+@option("--budget-memory", help="Least error in so much memory, such as 32KiB; widths are then at most those given.")
+@option(
+    "--evaluations",
+    type=click.IntRange(1),
+    default=300,
+    show_default=True,
+    help="Evaluations that a search for widths within a budget may take.",
+)
+@option(
+    "--retrain",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Epochs of retraining, which computes as the Program does.",
+)
+@option("--learning-rate", type=float, help="Learning rate of retraining; the zoo's by default.")
+@option("--batch-size", type=int, help="Images in a batch of retraining; the zoo's by default.")
+@option("--checkpoint", type=OUT, help="File that keeps a retraining, so that it may stop and go on.")
+@option(
+    "--validation-images",
+    type=click.IntRange(1),
+    default=2000,
+    show_default=True,
+    help="How many validation images decide.",
+)
+@option("--accumulator-bits", type=int, help="Bits of an accumulator, if fewer than proven enough; for studies.")
+@option(
+    "--accumulator-overflow",
+    default="wrap",
+    show_default=True,
+    help="What accumulators with too few bits do: wrap, saturate.",
+)
+@option("--rounding", default="RND", show_default=True, help="ap_fixed rounding of every requantisation.")
+@option("--overflow", default="SAT", show_default=True, help="ap_fixed overflow of every requantisation.")
+@formats_option
+@option("--cluster-lanes", type=click.IntRange(1), help="Order outputs so that so many lanes agree on what they read.")
+@option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of retraining.")
+@option("--out", "-o", type=OUT, required=True, help="The Program to write.")
+@json_option
+@data_options
+@threads_option
+@train_threads_option
 def command(**arguments: Any) -> None:
-    """Quantise, write the Program, and print what came of it."""
+    """Turn a network into a Program: integers, indices, requantisation.
+
+    A file of --formats names layers, and what HLS would declare for them, which goes above all other options; weights
+    and signals become what an assignment makes of them (without modes: AP_TRN, AP_WRAP). `input` is the image:
+
+    \b
+        input = "ap_ufixed<8,0,AP_RND,AP_SAT>"
+        [conv1]
+        weight = "ap_fixed<6,1,AP_RND,AP_SAT>"
+        output = "ap_ufixed<8,3,AP_RND_CONV,AP_SAT>"
+
+    Example: espalier quantize lenet5 --pattern ikss --weight-bits 4 --signal-bits 5 -o lenet5.espalier
+    Example: espalier quantize lenet5 --budget-error 0.01 --retrain 5 -o small.espalier
+    """  # noqa: D301 - the \\b is click's own
     request = Request(**arguments)
     budget = _checked(request)
     bench, source = _bench(request)

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import click
+
 from accel import archive
 from accel.array import MacArray
 from accel.cost import (
@@ -26,7 +28,19 @@ from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.program import KIND, Program
 from accel.quantize import Widths, lower
+from reports.commands.options import (
+    clock_option,
+    data_options,
+    depth_options,
+    json_option,
+    network_argument,
+    option,
+    pattern_option,
+    sram_option,
+    technology_option,
+)
 from reports.commands.parsing import parse_array, parse_bandwidth, parse_frequency, parse_memory
+from reports.commands.places import Command
 from reports.report import terminal_tables
 from reports.report.results import layer_rows
 from reports.shared import console as shared_console
@@ -47,6 +61,27 @@ class Sized:
     streamed: Estimate | None = None
 
 
+@click.command("size", cls=Command)
+@network_argument
+@option("--weight-bits", type=int, help="Bits of a weight; 8 by default.")
+@option("--signal-bits", type=int, help="Bits of a signal; 8 by default.")
+@pattern_option
+@sram_option
+@option("--array", help="Array, as output lanes x pixel lanes; 8x8 where another option asks for one.")
+@option(
+    "--accumulator-bits",
+    type=click.IntRange(2),
+    help="Bits of an accumulator of the array; as many as the Program needs by default.",
+)
+@clock_option
+@option(
+    "--dram-bandwidth",
+    help="Bandwidth of the DRAM, such as 800MB/s: what streaming weights would take if they do not fit.",
+)
+@technology_option
+@depth_options
+@json_option
+@data_options
 def command(
     network: str,
     weight_bits: int | None,
@@ -63,7 +98,13 @@ def command(
     data_dir: str | None,
     depths: Mapping[str, int] | None = None,
 ) -> int:
-    """Print the per-layer tables, and whether it fits; return 0, or 1 if it does not."""
+    """Count bits and MACs layer by layer; on an array also cycles, memory blocks, energy, and what binds.
+
+    NETWORK may also be a Program, whose pattern and word lengths are its own. Exit status 1 if it does not fit.
+
+    Example: espalier size lenet5 --pattern kernel --weight-bits 4 --signal-bits 6 --sram 64KiB
+    Example: espalier size lenet5 --pattern kernel --array 8x8 --technology ecp5-45f --clock 80MHz
+    """
     sram_bits = parse_memory(sram) if sram else None
     dram_bytes_per_s = parse_bandwidth(dram_bandwidth) if dram_bandwidth else None
     limits = Limits(

@@ -20,7 +20,6 @@ import click
 import numpy as np
 
 from accel.array import MacArray
-from accel.cost import total_cycles
 from accel.files import write_whole
 from accel.interchange import zoo
 from accel.interchange.data import datasets
@@ -29,6 +28,7 @@ from accel.records import parse_json, sealed, unsealed
 from reports.shared import output
 from reports.shared.progress import bar
 from reports.shared.schema import saved
+from reports.workflow.hardware import job_of
 from rtl import simulators
 from rtl.emit import TOP, Job, emit
 from rtl.simulate import output_rows, simulate
@@ -114,7 +114,7 @@ def _cases(network: str, data_dir: str | None, images: int) -> Iterator[Case]:
             wanted = golden.run(program, codes[:2])[program.output]
             if not np.array_equal(outputs[:2], wanted):
                 raise AssertionError(f"{network} {pattern} {bits}: the engine differs from the golden model")
-            job = Job(program, codes, outputs, total_cycles(program, ARRAY))
+            job = job_of(program, ARRAY, codes, outputs)
             yield Case(f"{network} {pattern} {bits}", job, emit([job], ARRAY, ROOM))
 
 

@@ -1,0 +1,49 @@
+"""`espalier study`: sweeps whose results are kept; each is a package of `reports.studies`."""
+
+from typing import Any
+
+import click
+
+from reports.commands.options import STUDY, data_options, network_argument, option, threads_option
+from reports.commands.places import Group
+from reports.studies.bitwidth import run as bitwidth_study
+from reports.studies.pruning import run as pruning_study
+
+
+@click.group("study", cls=Group)
+def command() -> None:
+    """Sweeps whose results are kept, with figures and a page."""
+
+
+@command.command("pruning")
+@network_argument
+@option("--out", "-o", type=STUDY, help="Folder to write; study/NETWORK by default.")
+@option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Seeds of each point.")
+@option("--quick", is_flag=True, help="A few points only, of any network, to see that all of it works.")
+@option("--draw", is_flag=True, help="Measure nothing more: write the figures and the page of what is there.")
+@data_options
+def pruning(**arguments: Any) -> None:
+    """Sweep granularity x selector x ratio, before and after retraining (PyTorch), for a network of the zoo.
+
+    Stopped, it goes on where it was. Writes README.md, results.json and figures.
+
+    Example: espalier study pruning lenet5 --data-dir data --out study/lenet5
+    """
+    pruning_study.command(**arguments)
+
+
+@command.command("bitwidth")
+@network_argument
+@option("--out", "-o", type=STUDY, help="Folder to write; study/NETWORK by default.")
+@option("--quick", is_flag=True, help="A few points only, of any network, to see that all of it works.")
+@option("--draw", is_flag=True, help="Measure nothing: write the figures and the page of results.json.")
+@data_options
+@threads_option
+def bitwidth(**arguments: Any) -> None:
+    """Measure error against word length by every method, group by group, allocated, retrained (PyTorch).
+
+    Stopped, it goes on where it was. Writes README.md, results.json and figures.
+
+    Example: espalier study bitwidth lenet5 --data-dir data --out study/lenet5
+    """
+    bitwidth_study.command(**arguments)
