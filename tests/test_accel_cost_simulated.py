@@ -45,6 +45,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     return write(tmp_path_factory.mktemp("zoo"), [job_of(*version) for version in VERSIONS], ARRAY, "verilator")
 
 
+@pytest.mark.slow
 def test_cycles_are_measured(build: Build) -> None:
     """The testbench counts the cycles of each image itself: each is the estimate's, and so is what they sum to."""
     measured = simulators.run(build.folder, "verilator")
@@ -53,6 +54,7 @@ def test_cycles_are_measured(build: Build) -> None:
     assert measured.cycles == sum(estimate(programmed(*version), ARRAY).cycles for version in VERSIONS)
 
 
+@pytest.mark.slow
 def test_an_estimate_that_is_off_by_one(build: Build, tmp_path: Path) -> None:
     """Negative control: the testbench complains about one job of which a cycle more is claimed; other lanes differ."""
     build.edit(tmp_path, "jobs.hex", 5 * 3 + 4, lambda cycles: cycles + 1)

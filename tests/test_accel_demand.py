@@ -85,6 +85,7 @@ class TestWords:
             demand_of(chain(ClipLayer("c", (INPUT,), 6)), 2, 2, 8)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(programs(), st.sampled_from([(1, 1), (2, 4), (3, 2), (8, 8)]))
 def test_it_is_what_the_assembler_fills(of: Program, lanes: tuple[int, int]) -> None:

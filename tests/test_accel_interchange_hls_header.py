@@ -39,6 +39,7 @@ def judged(made: Program, codes: Codes, folder: Path, text: str = "", *options: 
 
 @needs_gpp
 class TestReferee:
+    @pytest.mark.slow
     def test_lenet5(self, tmp_path: Path) -> None:
         """LeNet-5 of power-of-two steps, its types real values; then with one weight code lowered: it is seen."""
         made = exportable("lenet5", 4, 5, "kernel")
@@ -81,6 +82,7 @@ class TestReferee:
         assert not np.array_equal(golden.run(made, codes)["scores"], golden.run(wide, codes)["scores"])
         assert judged(made, codes, tmp_path) == []
 
+    @pytest.mark.slow
     def test_every_mode(self, tmp_path: Path) -> None:
         """Each rounding with each overflow, on every code of 8 bits; WRAP_SM reads its deleted bit before the carry."""
         layers = []

@@ -120,6 +120,7 @@ CASES = [(name, bits, per_output) for name in MODELS for bits in range(2, 9) for
 
 
 class TestSameCodes:
+    @pytest.mark.slow
     @pytest.mark.parametrize("how", REFEREES)
     @pytest.mark.parametrize(("name", "bits", "per_output"), CASES)
     def test_at_every_boundary(self, tmp_path: Path, how: str, name: str, bits: int, per_output: bool) -> None:

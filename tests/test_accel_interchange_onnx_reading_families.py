@@ -118,6 +118,7 @@ def distance(network: Network, path: Path) -> float:
 
 
 class TestFloat:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", DRAWN)
     def test_scores_are_onnxruntimes(self, name: str, files: Callable[..., Path]) -> None:
         """Networks of torchvision's very sizes, and one that is channels-last, give onnxruntime's scores."""
@@ -158,6 +159,7 @@ def with_a_wrong_step(program: Program) -> tuple[Program, str]:
 
 
 class TestEightBits:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", DRAWN)
     def test_codes_and_scores(self, name: str, files: Callable[..., Path]) -> None:
         """Golden and engine agree on every code, and the scores of another image than the calibration's are close.

@@ -112,6 +112,7 @@ class TestSameCodes:
         program = assert_same_codes(g, tmp_path)
         assert program.signals[program.output].format.rounding == rounding
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("dtype", "zero", "signed"),
         [(np.int8, -128, False), (np.uint8, 128, True), (np.uint8, 0, False), (np.int16, 0, True)],
@@ -181,6 +182,7 @@ class TestSameCodes:
             *("MacLayer", "MaxPoolLayer", "AvgPoolLayer", "MacLayer", "AvgPoolLayer", "FlattenLayer")
         ]
 
+    @pytest.mark.slow
     @both
     def test_sums_and_joins(self, tmp_path: Path, qonnx: bool) -> None:
         """A residual sum of two steps; maps joined that have one step, and one word or two."""

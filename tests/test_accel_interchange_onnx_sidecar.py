@@ -46,6 +46,7 @@ class TestRoundTrip:
         made = exportable("lenet5", 4, 5, pattern)
         assert same(import_model(written(made, form, tmp_path)).result, made)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("form", WRITERS)
     @settings(max_examples=40, deadline=None)
     @given(data=st.data())

@@ -55,6 +55,7 @@ def with_output(made: Program, name: str, step: float | None = None, **modes: An
 
 
 class TestReferees:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", NETWORKS)
     @pytest.mark.parametrize("plain", [True, False], ids=["plain", "rewritten"])
     def test_qcdq(self, name: str, plain: bool) -> None:
@@ -64,6 +65,7 @@ class TestReferees:
         assert len(codes[INPUT]) == IMAGES
         check(made, "qcdq", codes, plain)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", NETWORKS)
     def test_qonnx(self, name: str) -> None:
         """So does qonnx's executor."""
@@ -250,6 +252,7 @@ class TestRefusals:
         """Negative control: the same Program, unchanged, is exported."""
         assert all(export_model(exportable("lenet5", 4, 5), form) for form in WRITERS)
 
+    @pytest.mark.slow
     def test_words_longer_than_a_byte(self) -> None:
         """QCDQ has bytes; QONNX has any width."""
         made = exportable("lenet5", 9, 9)

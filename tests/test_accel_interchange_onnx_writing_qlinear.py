@@ -38,6 +38,7 @@ FORM = "qlinear"
 
 
 class TestReferee:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", NETWORKS)
     @pytest.mark.parametrize("plain", [True, False], ids=["plain", "rewritten"])
     def test_networks(self, name: str, plain: bool) -> None:

@@ -167,6 +167,7 @@ def differing(expected: dict[str, Codes], of: Program, batch: Codes) -> list[str
 
 
 class TestPrograms:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ARCHITECTURES)
     def test_the_engine_gives_goldens_codes(self, name: str) -> None:
         """Every network lowers to a Program, batch norms folded; every tensor is golden's, and every layer is alive."""

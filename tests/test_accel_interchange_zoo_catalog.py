@@ -35,6 +35,7 @@ class TestShipped:
         assert len(zoo.patterns("digits")) > 1
         assert set(zoo.names()) <= set(ARCHITECTURES)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("name", "pattern"), SHIPPED)
     def test_every_version(self, name: str, pattern: str) -> None:
         """It is what its name says: its masks are legal, its data set exists, its size before is the architecture's."""

@@ -150,6 +150,7 @@ class TestSearches:
         assert same(first, again)
         assert same(first, other) != SELECTORS[name].draws
 
+    @pytest.mark.slow
     def test_better_than_random(self) -> None:
         """At 100 evaluations each, on average over four seeds: filter < best of N < random, before any retraining."""
         space, evaluator = problem(pattern="kernel")

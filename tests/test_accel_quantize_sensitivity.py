@@ -102,6 +102,7 @@ def test_the_most_bits() -> None:
         highest_bits(lowered(1))
 
 
+@pytest.mark.slow
 def test_the_most_bits_of_a_wide_layer() -> None:
     """2**14 products of magnitudes of 15 bits and signals of 16 need 46 bits, with a multiplier of 16 bits 62.
 

@@ -67,6 +67,7 @@ def proven(of: Program) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", ["dense", "kernel+ikss", "block-4", "irregular"])
 @pytest.mark.parametrize("steps", STEPS.values(), ids=STEPS.keys())
 def test_digits_agree_on_every_code_of_every_image(pattern: str, steps: Steps) -> None:

@@ -175,6 +175,7 @@ class TestEveryMode(Equivalence):
 
 
 class TestWhatIsDrawn:
+    @pytest.mark.slow
     def test_random_programs_hold_everything_that_a_program_can(self) -> None:
         """The claim is not empty: each kind of layer, pattern, encoding, mode and edge of the formats is drawn."""
         seen: Counter[Any] = Counter()
@@ -312,6 +313,7 @@ class TestNegativeControls:
         """With nothing corrupted, the comparison of the negative controls holds."""
         assert_equivalent(example(), FULL)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("bit", range(8))
     @pytest.mark.parametrize("name", ["conv", "scores"])
     def test_a_flipped_weight_bit(self, name: str, bit: int) -> None:
@@ -436,6 +438,7 @@ def run_with_bounds_checked() -> None:
     print("bounds were checked")
 
 
+@pytest.mark.slow
 def test_no_kernel_leaves_its_arrays(tmp_path: Path) -> None:
     """With numba's bounds checks on, which are off elsewhere, the same Programs still run, and give golden's codes."""
     environment = {

@@ -36,6 +36,7 @@ def kinds() -> list[str]:
     return [name for name in fuzz_kept.FORMATS_OF if there or name != "training checkpoint"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", kinds())
 def test_damage(kind: str, tmp_path: Path) -> None:
     """No damage makes a traceback or, without a word, another result; some of it is met and some is harmless."""

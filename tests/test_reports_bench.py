@@ -196,6 +196,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("quick")
 class TestCommand:
+    @pytest.mark.slow
     def test_prints_and_writes(self, tmp_path: Path) -> None:
         """Every pattern on one network, without peers: tables, and a folder whose results are read back."""
         done = espalier("bench", "lenet5", "--threads", 1, "--rounds", 2, "--out", tmp_path / "b")
@@ -216,6 +217,7 @@ class TestCommand:
         assert [layer["name"] for layer in dense["layers"]] == ["conv1", "conv2", "conv3", "fc4", "fc5"]
         assert sum(layer["macs"] for layer in dense["layers"]) == 416_520
 
+    @pytest.mark.slow
     def test_peers(self, tmp_path: Path) -> None:
         """With peers, onnxruntime three times and PyTorch on the dense network, onnxruntime on the narrower one."""
         pytest.importorskip("onnxruntime")

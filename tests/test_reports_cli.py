@@ -111,6 +111,7 @@ class Terminal(io.StringIO):
 
 
 class TestProgress:
+    @pytest.mark.slow
     def test_quiet_in_a_pipe(self, tmp_path: Path) -> None:
         """A real process whose streams are pipes writes nothing on the error stream, even if colours are forced."""
         arguments = ("--bits", 8, "--patterns", "dense", "--images", 5, "--out", tmp_path)

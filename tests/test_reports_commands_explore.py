@@ -55,6 +55,7 @@ def results(folder: Path) -> Results:
 
 
 class TestWhatItFinds:
+    @pytest.mark.slow
     def test_files(self, folder: Path) -> None:
         """Results, page, figures, and the store for next time; nothing else."""
         assert set(contents(folder)) == {*FILES, "checkpoints", STORE}
@@ -114,6 +115,7 @@ class TestAgain:
         after = contents(folder)
         assert {name: after[name] for name in FILES} == {name: before[name] for name in FILES}
 
+    @pytest.mark.slow
     def test_another_question(self, folder: Path, tmp_path: Path) -> None:
         """Other limits and arrays need no new error rate, or only that of another design on the test images."""
         copy = tmp_path / "copy"
@@ -145,6 +147,7 @@ class TestAgain:
         assert espalier(*NETWORK, "--draw", "--out", tmp_path).status == 0
         assert contents(tmp_path) == {name: (folder / name).read_bytes() for name in FILES}
 
+    @pytest.mark.slow
     def test_versions_that_are_made(self, tmp_path: Path) -> None:
         """Ratios give versions of their own; one that cannot be is told, and the others are explored."""
         words = ("--patterns", "feature-map", "--ratios", "0.5,0.99", "--retrain", 0, "--weight-bits", 6)
@@ -184,6 +187,7 @@ class TestKilled:
     WORDS = ("--weight-bits", "2..8", "--signal-bits", "2..8", "--patterns", "kernel,ikss", "--arrays", "4x4,8x8")
     WORDS = (*WORDS, "--images", "250")  # all of the digits, a few of MNIST
 
+    @pytest.mark.slow
     def test_resumed(self, tmp_path: Path) -> None:
         """Killed again and again at random moments, the results are those of a run that nobody stopped, byte for byte.
 
@@ -215,6 +219,7 @@ class TestKilled:
         assert (killed / "results.json").read_bytes() == (whole / "results.json").read_bytes()
         assert contents(killed).keys() == contents(whole).keys()
 
+    @pytest.mark.slow
     def test_a_row_matters(self, folder: Path, tmp_path: Path) -> None:
         """A changed error rate is measured again, with a note; negative control: sealed anew it makes other results."""
         store = tmp_path / STORE

@@ -150,6 +150,7 @@ class TestWhatFollows:
         assert {ClipLayer, ConcatLayer} <= {type(layer) for layer in of.layers}
         assert compile_program(of).error_rate(of.input_signal.encode(test.pixels()), test.labels, 1) < before - 0.2
 
+    @pytest.mark.slow
     def test_report(self, tmp_path: Path) -> None:
         """The report shows it too, without the pattern that its depthwise convolution does not allow, and says so."""
         net = brought(for_digits(), tmp_path, "--dataset", "digits")
@@ -162,6 +163,7 @@ class TestWhatFollows:
         assert results.left_out == (f"feature-map ({reason})",)
         assert results.patterns == [x for x in DEFAULT_PATTERNS if x != "feature-map"]
 
+    @pytest.mark.slow
     def test_a_pattern_that_is_named_is_refused(self, tmp_path: Path) -> None:
         """What a user names himself is not left out; without it, nothing is said to be."""
         net = brought(for_digits(), tmp_path, "--dataset", "digits")

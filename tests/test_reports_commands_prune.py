@@ -102,6 +102,7 @@ class TestPrune:
         assert espalier(*KERNEL, "--rounds", 2, "--steps", "linear", "-o", two).status == 0
         assert same(PrunedNetwork.load(one), PrunedNetwork.load(two))
 
+    @pytest.mark.slow
     def test_the_test_split_decides_nothing(self, tmp_path: Path) -> None:
         """Other test images: the same masks. Other validation labels: other masks (negative control)."""
         untrained_lenet5().save(tmp_path / "n.espalier")
@@ -132,6 +133,7 @@ class TestPrune:
         assert done.err == "espalier: training needs PyTorch: pip install 'espalier-hw[train]'\n"
         assert contents(tmp_path) == {}
 
+    @pytest.mark.slow
     def test_a_group_lasso_first(self, tmp_path: Path) -> None:
         """`--sparsify` is what the library does with the groups of each stage; without it other weights come out."""
         pytest.importorskip("torch")

@@ -43,6 +43,7 @@ def calibrated(steps: Steps = Steps()) -> Calibration:  # noqa: B008 - frozen
     )
 
 
+@pytest.mark.slow
 def test_an_error_budget(tmp_path: Path) -> None:
     """The error rate on the validation images rises by no more than the budget; the numbers are those of the file."""
     program, record = made(tmp_path, "--budget-error", "0.02", "--evaluations", 120)
@@ -63,6 +64,7 @@ def test_an_error_budget(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_memory_budget(tmp_path: Path) -> None:
     """Everything on the chip fits the budget, and words are no longer than the options say."""
     most = 6 * 8 * 1024
@@ -103,6 +105,7 @@ def test_a_search(tmp_path: Path) -> None:
     assert found["error_rates"]["validation"]["result"] < plain["error_rates"]["validation"]["result"]
 
 
+@pytest.mark.slow
 def test_retraining(tmp_path: Path) -> None:
     """Retrained as the Program computes it, few bits err less; the file is what the library gives for the seed."""
     pytest.importorskip("torch")
@@ -144,6 +147,7 @@ def test_the_emulation_must_agree(monkeypatch: pytest.MonkeyPatch, power_of_two:
         quantize.check_emulation(bench, program, images)
 
 
+@pytest.mark.slow
 def test_narrow_accumulators(tmp_path: Path) -> None:
     """Every accumulator has the bits that were asked for, and does what was asked when they are too few."""
     for words, mode in ((("saturate",), Overflow.SAT), (("wrap",), Overflow.WRAP)):
@@ -153,6 +157,7 @@ def test_narrow_accumulators(tmp_path: Path) -> None:
     assert {x.accumulator_overflow for x in program.mac_layers} == {None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -96,6 +96,7 @@ def written(path: Path) -> dict[str, Any]:
 
 
 class TestReport:
+    @pytest.mark.slow
     def test_files(self, folder: Path) -> None:
         """The folder is made and holds the page, the numbers twice, and the figures; nothing else stays."""
         drawn = {f"{name}.{kind}" for name in figures.FIGURES for kind in ("svg", "png")}
@@ -133,6 +134,7 @@ class TestReport:
         cycles = {(p.pattern, p.cycles) for p in results.points if p.weight_bits == 4}
         assert cycles == {(x.pattern, x.cycles) for x in results.shown_designs() if x.weights == "resident"}
 
+    @pytest.mark.slow
     def test_other_hardware(self, tmp_path: Path) -> None:
         """The array, its clock, technology, memory and DRAM are those that were asked for."""
         arguments = ("--bits", 4, "--patterns", "kernel", "--images", 20, "--out", tmp_path / "out")
@@ -160,6 +162,7 @@ class TestReport:
         assert results.float_dense_error_rate == results.of("dense")[0].float_error_rate
         assert np.mean(scores.argmax(axis=1) != np.roll(test.labels, 1)) > 0.5  # negative control: other labels
 
+    @pytest.mark.slow
     def test_everything_is_drawn_from_the_saved_results(self, folder: Path, results: Results) -> None:
         """Figures, page and CSV are, byte for byte, what the saved JSON alone gives."""
         drawn = figures.render(results)
@@ -179,6 +182,7 @@ class TestReport:
         assert "within 1.0% of the dense float network" in text
         assert f"Written to {folder}: " in text
 
+    @pytest.mark.slow
     def test_threads_and_repetition_change_nothing(self, folder: Path, tmp_path: Path) -> None:
         """Another run, with another number of threads and into a folder that holds other things, gives the same.
 
@@ -196,6 +200,7 @@ class TestReport:
 
 
 class TestReportOfAFile:
+    @pytest.mark.slow
     def test_dense(self, network_file: Path, data_dir: Path, tmp_path: Path) -> None:
         """A dense file is pruned by magnitude, on the data set that it names, and the page says: not retrained."""
         arguments = ("--bits", 4, "--patterns", "kernel,feature-map+block-4", "--data-dir", data_dir)
@@ -212,6 +217,7 @@ class TestReportOfAFile:
         page_text = " ".join((tmp_path / "out" / "report.html").read_text().split())
         assert "Pruned by magnitude here and not retrained." in page_text
 
+    @pytest.mark.slow
     def test_pruned(self, tmp_path: Path) -> None:
         """A pruned file is measured as it is, and compared with its own float network, which is said."""
         path = tmp_path / "kernel.espalier"
@@ -223,6 +229,7 @@ class TestReportOfAFile:
         assert "of the pruned float network" in done.out
         assert "dense float network" not in (tmp_path / "out" / "report.html").read_text()
 
+    @pytest.mark.slow
     def test_all_patterns_by_default(self, data_dir: Path, network_file: Path, tmp_path: Path) -> None:
         """Without --patterns a dense file is pruned in every way that there is."""
         arguments = ("--bits", 4, "--images", 2, "--data-dir", data_dir, "--out", tmp_path / "out")

@@ -41,6 +41,7 @@ class TestFigures:
         names = {"pareto", "patterns", "widths", "arrays"}
         assert set(drawn) == {f"{name}.{kind}" for name in names for kind in ("svg", "png")}
 
+    @pytest.mark.slow
     def test_from_saved_results(self, drawn: dict[str, bytes]) -> None:
         """What was written and read again is drawn the same, byte for byte; other results are not."""
         assert figures.render(Results.from_json(FULL.to_json())) == drawn
@@ -69,6 +70,7 @@ class TestPage:
         for loading in ("src=", "<link", "@import", "url(http"):
             assert loading not in text
 
+    @pytest.mark.slow
     def test_answer(self, drawn: dict[str, bytes]) -> None:
         """The command, the answer, the four questions, the layers; names cannot break the page."""
         text = page(FULL, drawn).decode()

@@ -155,6 +155,7 @@ def cluster_of_one(before: str) -> Iterator[str]:
 
 
 class TestDask:
+    @pytest.mark.slow
     def test_the_same_results(self, cluster: str, tmp_path: Path) -> None:
         """A study on a cluster gives the bytes that one on this machine gives; its workers are other processes."""
         here, there = tmp_path / "here", tmp_path / "there"
@@ -216,6 +217,7 @@ class TestNoCluster:
             line = complaint(*SMALL, "--backend", "dask", "--scheduler", address, "--out", tmp_path)
         assert line == f"--scheduler {address}: has no workers; start some with `dask worker {address}`"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("before", "words"),
         [(OTHER_RELEASE, "has Espalier 0.0.9, this is "), (NO_ESPALIER, "its workers cannot run Espalier: ")],

@@ -56,6 +56,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return ran
 
 
+@pytest.mark.slow
 def test_a_second_run_does_nothing(tmp_path: Path, ran: list[int]) -> None:
     """Every Program has its three runs; what is in the file is not run again; other images are."""
     assert verification.make(None, 2, 1, tmp_path) == 0

@@ -86,6 +86,7 @@ def path(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fragment", "key"),
     [
@@ -138,6 +139,7 @@ def test_without_a_program(results: Results, path: Path, tmp_path: Path) -> None
     assert '<p class="choices" id="choices" hidden="">' in dom
 
 
+@pytest.mark.slow
 def test_halves_are_rounded_alike(tmp_path: Path) -> None:
     """Numbers that lie in the middle are rounded the same way by the page and by its program; hostile names too."""
     name = '"><script>alert(1)</script>&amp;'

@@ -52,6 +52,7 @@ def stacked(figure: Figure) -> dict[tuple[str, str], list[float]]:
 
 
 class TestRender:
+    @pytest.mark.slow
     def test_names(self, drawn: dict[str, bytes]) -> None:
         """Each figure is there as SVG, which is XML, and as PNG."""
         names = ("accuracy", "memory", "macs", "pareto", "layer_memory", "layer_cycles", "roofline", "break_even")
@@ -73,11 +74,13 @@ class TestRender:
             assert "reports.report.results" in house
             assert "numpy" in imported  # negative control: imports are found
 
+    @pytest.mark.slow
     def test_same_results_same_bytes(self, drawn: dict[str, bytes]) -> None:
         """The same results give the same bytes, also after others were drawn and whatever a matplotlibrc says."""
         with mpl.rc_context({"lines.linewidth": 9, "axes.titlesize": 30, "text.usetex": True, "svg.fonttype": "path"}):
             assert render(made_results()) == drawn
 
+    @pytest.mark.slow
     def test_other_results_other_bytes(self, drawn: dict[str, bytes]) -> None:
         """Negative control: an error rate is seen in the accuracy, memory in the memory, and both in the front."""
         first, *others = made_results().points
@@ -87,6 +90,7 @@ class TestRender:
         same = {f"{name}.{kind}" for name in others for kind in ("svg", "png")}
         assert {name for name in drawn if again[name] == drawn[name]} == same
 
+    @pytest.mark.slow
     def test_another_process(self, drawn: dict[str, bytes]) -> None:
         """Another process with another hash seed gives the same bytes; and the commands never import pyplot."""
         done = subprocess.run(
@@ -110,6 +114,7 @@ class TestRender:
             assert any(text.startswith(pattern) for text in found)
         assert not any(text.startswith("ikss") for text in found)  # negative control: a pattern that is not there
 
+    @pytest.mark.slow
     def test_awkward_names(self) -> None:
         """Names are text, never formulas or markup: dollars, backslashes, brackets, less-than and ampersands stay."""
         name = r"$\foo$ <script>&amp; [/b]"
@@ -156,6 +161,7 @@ class TestAccuracy:
             assert axes.get_yscale() == "log"
             assert tuple(axes.get_xticks()) == widths
 
+    @pytest.mark.slow
     def test_no_error_at_all(self) -> None:
         """No error among n images is drawn at half of one image's share, and not lost at minus infinity."""
         points = made_point(bits=3, error_rate=0.01), made_point(bits=4, error_rate=0.0)

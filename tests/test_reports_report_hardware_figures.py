@@ -172,6 +172,7 @@ class TestPareto:
         assert not any(label.startswith("recommended") for label in labels)
 
 
+@pytest.mark.slow
 def test_without_designs() -> None:
     """What the array does not run has figures that say so."""
     results = made_results(designs=(), break_even=(), not_on_array="the array runs no Clip yet")

@@ -107,6 +107,7 @@ def hostile() -> str:
 
 
 class TestStructure:
+    @pytest.mark.slow
     def test_well_formed(self, html: str, hostile: str) -> None:
         """Every tag is closed, in order."""
         for text in (html, hostile):
@@ -249,6 +250,7 @@ class TestNumbers:
             ["", "", "csr", "", "never", "25.0 %"],
         ]
 
+    @pytest.mark.slow
     def test_without_designs(self) -> None:
         """A network that the array does not run has no such tables and no program; the page says why."""
         text = made(made_results(designs=(), not_on_array="clip1: the array runs no ClipLayer yet"))
@@ -278,12 +280,14 @@ class TestNumbers:
             ["2:4", "4", "0.50 %", "0.50 %", "19.00", "3,456", "40.0"],
         ]
 
+    @pytest.mark.slow
     def test_the_clock(self) -> None:
         """Above the highest clock that is known the answer warns; up to it there is nothing to say."""
         assert "A clock of" not in made(made_results())
         assert "Warning: a clock of 130 MHz; in this technology" in made(made_results(clock_hz=130e6))
         assert "is not known." in made(made_results(highest_clock_hz=None))
 
+    @pytest.mark.slow
     def test_no_answer(self) -> None:
         """Where no point stays within the tolerance, that is said, no cell is marked, and the widest are shown."""
         results = made_results(*(made_point(bits=bits, error_rate=0.9) for bits in (4, 8)))
@@ -293,6 +297,7 @@ class TestNumbers:
         assert 'class="best"' not in text
         assert "dense, 8 bits" in text
 
+    @pytest.mark.slow
     def test_how_it_was_measured(self, html: str) -> None:
         """The page says on how many images, and whether pruned versions were retrained."""
         words = " ".join(html.split())
@@ -320,6 +325,7 @@ class TestHostileNames:
         document = Document(hostile.replace("&lt;", "<").replace("&gt;", ">").replace("&#34;", '"'))
         assert "img" in document.tags
 
+    @pytest.mark.slow
     def test_reason_of_an_encoding(self) -> None:
         """Nor of what stands in an attribute."""
         layers = tuple(

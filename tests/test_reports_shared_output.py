@@ -171,6 +171,7 @@ measure.measure = lambda plan: Results.from_json(pathlib.Path({results!r}).read_
 """
 
 
+@pytest.mark.slow
 def test_the_disk_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that are there stay as they are, none is added, and no temporary folder stays.
 

@@ -101,6 +101,7 @@ def every_kill(tmp_path: Path, own: bool) -> list[list[Any]]:
 BEFORE, AFTER = text({**OLD, **THEIRS}), text({**OLD, **THEIRS, **NEW})
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not HAS_EXCHANGE, reason="this system has no renameat2")
 def test_killed_at_any_line(tmp_path: Path) -> None:
     """A folder of ours holds all old or all new files at every moment, and what others put there.

@@ -76,6 +76,7 @@ def expected(dense: Path, spare: tuple[str, ...] | None = None) -> dict[str, int
     return {x.name: int(masks[x.name].kept.sum()) if x.name in masks else x.weight.size for x in network.weighted}
 
 
+@pytest.mark.slow
 def test_four_commands_agree(dense: Path, tmp_path: Path) -> None:
     """`prune`, `size`, `report` and `explore` keep the same weights of each layer of the same file."""
     kept = expected(dense)

@@ -43,6 +43,7 @@ def results(whole: Path) -> Results:
 
 
 class TestResults:
+    @pytest.mark.slow
     def test_every_point(self, results: Results) -> None:
         """Two methods at seven widths, a search, a retraining, an allocation, and seven groups at seven widths."""
         assert len(results.points) == 2 * 7 + 1 + 1 + 1 + 7 * 7
@@ -163,6 +164,7 @@ j.Journal.add = dying
 """
 
 
+@pytest.mark.slow
 def test_killed(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed while it writes a point, the same command measures the missing ones, and ends the same."""
     at = 60

@@ -154,6 +154,7 @@ def dying(self, point, masks):
 r.Store.add = dying
 """
 
+    @pytest.mark.slow
     def test_killed(self, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Killed while it writes a point: the same command measures that and the missing ones, and ends the same."""
         at = 4  # two were retrained, two swept

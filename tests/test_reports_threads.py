@@ -22,6 +22,7 @@ def threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_same_bytes(command: str, tmp_path: Path) -> None:
     """Neither what PyTorch is set to, as by OMP_NUM_THREADS, nor --threads shows; negative control: a seed does."""
@@ -34,6 +35,7 @@ def test_same_bytes(command: str, tmp_path: Path) -> None:
     assert one == two != other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "told"), [("prune", "run (other train_threads)"), ("quantize", "training (other ")]
 )

@@ -54,6 +54,7 @@ def run(monkeypatch) -> Callable[..., Verdict]:
     return verdict
 
 
+@pytest.mark.slow
 def test_the_hardware_passes(build, run):
     """Held back in half of the cycles, every row and every image is compared, and nothing differs."""
     passed, log = run(build.folder)
@@ -69,6 +70,7 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_the_makefile_runs_it(build, tmp_path):
     """`make` in a folder of the files alone does the same; its exit status is the verdict in results.xml."""
     words = [f"{name}.hex" for name in ("jobs", "load", "signals", "expected")]

@@ -39,6 +39,7 @@ def test_the_pipeline() -> None:
 
 
 class TestPatterns:
+    @pytest.mark.slow
     @pytest.mark.parametrize("pattern", PATTERNS)
     def test_a_network(self, pattern: str, rng: np.random.Generator) -> None:
         """A pruned network of two convolutions, a pool and a linear layer, in partial groups and tiles."""
@@ -53,6 +54,7 @@ class TestPatterns:
         of = program(layers, (3, 5, 5))
         check(of, images_of(rng, of, 1))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("pattern", PATTERNS)
     def test_fewer_columns_than_rows(self, pattern: str, rng: np.random.Generator) -> None:
         """A tile whose list is shorter than the rows that the tile before it drains waits for them."""
@@ -87,6 +89,7 @@ class TestPatterns:
 
 
 class TestWindows:
+    @pytest.mark.slow
     @pytest.mark.parametrize("stride", [1, 2])
     @pytest.mark.parametrize("kernel", [(1, 1), (2, 2), (3, 3), (1, 4), (5, 2), (5, 5)], ids=str)
     def test_kernels_and_strides(self, kernel: Any, stride: int, rng: np.random.Generator) -> None:
@@ -111,6 +114,7 @@ class TestWindows:
         runs = check(of, images_of(rng, of))
         assert (runs[0].codes[:, 0] == layer.bias[:, None]).all()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", ["max", "avg"])
     @pytest.mark.parametrize(
         "window",
@@ -158,6 +162,7 @@ class TestWindows:
 
 
 class TestNumbers:
+    @pytest.mark.slow
     @pytest.mark.parametrize("relu", [False, True])
     @pytest.mark.parametrize("bits", range(3, 9))
     def test_widths(self, bits: int, relu: bool, rng: np.random.Generator) -> None:
@@ -194,6 +199,7 @@ class TestNumbers:
         (run,) = check(of, np.arange(-32, 32).reshape(1, 1, 8, 8))
         assert {int(run.codes.min()), int(run.codes.max())} == {-8, 7}
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("rounding", Rounding, ids=lambda mode: mode.name)
     def test_carries_out_of_a_sign_magnitude_wrap(self, rounding: Rounding) -> None:
         """Three quarters of every code of seven bits, in four: WRAP_SM reads its deleted bit before the carry."""
@@ -244,6 +250,7 @@ class TestStridesOfOnePixel:
         of = global_average(rng)
         check(of, images_of(rng, of))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("window", "shape"),
         [
@@ -263,6 +270,7 @@ class TestStridesOfOnePixel:
         assert 1 in of.shapes["a"][1:]
         check(of, images_of(rng, of, 1))
 
+    @pytest.mark.slow
     @pytest.mark.skipif(shutil.which("verilator") is None, reason="needs Debian's package verilator")
     def test_in_verilator(self, rng: np.random.Generator, tmp_path: Path) -> None:
         """The emitted Verilog gives the same codes in the same cycles; a bit of a tap's place, and it does not."""
@@ -279,6 +287,7 @@ class TestStridesOfOnePixel:
 
 
 class TestEdges:
+    @pytest.mark.slow
     @pytest.mark.parametrize("lanes", [(1, 1), (2, 1), (1, 2), (2, 2), (3, 4), (5, 2), (4, 8)], ids=str)
     def test_arrays(self, lanes: tuple[int, int], rng: np.random.Generator) -> None:
         """Arrays of any number of output lanes and 1..8 pixel lanes, larger and smaller than the layers."""
@@ -309,6 +318,7 @@ class TestEdges:
         of = program(layers, (1, 3, 8))
         check(of, images_of(rng, of), MacArray(2, 4, 5, 8, 24, 72, 9, 1, 6, 4, 2))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("last", ["conv", "avg", "max"])
     def test_a_flatten_at_the_end(self, last: str, rng: np.random.Generator) -> None:
         """A flatten behind the last layer moves nothing."""
@@ -339,6 +349,7 @@ class TestDenseOnly:
 
     array = replace(ARRAY, list_entries=0)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("pattern", ["dense", "feature-map"])
     def test_counted_layers(self, pattern: str, rng: np.random.Generator) -> None:
         """Dense and feature-map layers, pools and vectors."""

@@ -29,6 +29,7 @@ def small(rng: np.random.Generator, raw: bool) -> Program:
 
 
 class TestImagesAtOnce:
+    @pytest.mark.slow
     @pytest.mark.parametrize("words", range(1, 11))
     def test_the_next_image(self, words: int, rng: np.random.Generator) -> None:
         """An image that starts right behind another finds no trace of the accumulators that left early."""
@@ -41,6 +42,7 @@ class TestImagesAtOnce:
 
 
 class TestBackPressure:
+    @pytest.mark.slow
     @pytest.mark.parametrize("raw", [True, False])
     @pytest.mark.parametrize("ready", [0.1, 0.5])
     def test_stalls_change_nothing(self, ready: float, raw: bool, rng: np.random.Generator) -> None:
@@ -78,6 +80,7 @@ def change_weight(image: Image) -> None:
 class TestTheComparison:
     """Negative control for all above: one word of any memory that is wrong is noticed."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "corrupt",
         [

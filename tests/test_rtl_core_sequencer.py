@@ -26,6 +26,7 @@ def listed(rng: np.random.Generator, lengths: list[int], lanes: int, kernel: tup
 
 
 class TestLists:
+    @pytest.mark.slow
     @pytest.mark.parametrize("taps", [1, 2])
     @pytest.mark.parametrize("size", [(1, 2), (2, 2), (2, 5)], ids=["one tile", "two tiles", "six tiles"])
     @pytest.mark.parametrize("lanes", [1, 4])
@@ -72,6 +73,7 @@ class TestLists:
 
 
 class TestShortTiles:
+    @pytest.mark.slow
     @pytest.mark.parametrize("outputs", [1, 2, 3])
     @pytest.mark.parametrize("columns", [1, 2, 3, 4])
     def test_fewer_steps_than_the_walk(self, columns: int, outputs: int, rng: np.random.Generator) -> None:
@@ -93,6 +95,7 @@ class TestShortTiles:
         assert run.cycles == 45
         assert difference(of, images, runs, MacArray(4, 4, **SIZES)) is not None  # negative control: 3 tiles, not 6
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", ["max", "avg"])
     def test_pools_of_one_tap(self, kind: str, rng: np.random.Generator) -> None:
         """A map at a time: every tile is a group's first, and its only one or not."""

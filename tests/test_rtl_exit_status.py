@@ -61,6 +61,7 @@ def simulated(folder: Path) -> subprocess.CompletedProcess[str]:
     return said(" ".join([*run, "+stall=128"]), folder)
 
 
+@pytest.mark.slow
 def test_agreement_is_status_0(build):
     """Every image and row was compared, nothing differs, and the simulator ends with 0."""
     done = simulated(build.folder)

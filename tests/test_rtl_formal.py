@@ -21,6 +21,7 @@ def raw() -> dict[str, bytes]:
     return build(requantized=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("requantized", [False, True], ids=["accumulators", "codes"])
 def test_the_contract_holds(requantized, tmp_path):
     """No image, no receiver and no second start breaks a property within the depth."""
@@ -30,6 +31,7 @@ def test_the_contract_holds(requantized, tmp_path):
     assert proof.depth >= max(DEPTH, total_cycles(tiny(requantized).program, ARRAY) + STALLS)
 
 
+@pytest.mark.slow
 def test_the_proof_is_not_empty(raw, tmp_path):
     """Negative control: for each property there is a fault at the ports that breaks it.
 
@@ -40,11 +42,13 @@ def test_the_proof_is_not_empty(raw, tmp_path):
     assert proof.checks == PROPERTIES + 2
 
 
+@pytest.mark.slow
 def test_what_is_not_true_is_refuted(raw, tmp_path):
     """Negative control: that a receiver makes no difference to the cycles, stalls included, has a counterexample."""
     refuted(prove(tmp_path, raw, "refute"))
 
 
+@pytest.mark.slow
 def test_a_wrong_expected_bit_is_refuted(raw, tmp_path):
     """Negative control: with one bit of one row of one image changed, the proof fails."""
     lines = raw["expected.hex"].decode().split()

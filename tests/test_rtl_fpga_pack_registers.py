@@ -150,6 +150,7 @@ def test_a_word_over_both_ports() -> None:
     assert made.pack() == NONE_TAKEN
 
 
+@pytest.mark.slow
 def test_a_packed_array(tmp_path: Path) -> None:
     """Yosys's cells of an array, packed, run the testbench: every bit and every cycle, and one wrong bit is noticed."""
     array = MacArray(2, 1, signal_words=1024, weight_words=512, list_entries=64, taps=32, constants=16, layers=4)

@@ -108,6 +108,7 @@ def test_an_array_and_its_dense_half(monkeypatch, capsys, tmp_path):
     assert json.loads(file.read_text())["dense"]["lut"] == 1000
 
 
+@pytest.mark.slow
 def test_a_fingerprint_is_that_of_the_hardware(monkeypatch):
     """It is the same for the same array, another for another one, and another for other scripts or tools."""
     monkeypatch.setattr(synthesis, "find", lambda tool, extra: tool)

@@ -86,6 +86,7 @@ def test_widths_are_stated_once(
     assert words.keys() - widths == ({"entries"} if not lists else set())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("version", "lanes"), [(("digits", "kernel+ikss"), (2, 1)), (("digits", "dense"), (1, 2))])
 def test_the_verilog_holds_what_is_sized(version: tuple[str, str], lanes: tuple[int, int]) -> None:
     """The arrays of registers in the Verilog are the memories of the estimate, word for word, on small arrays."""
@@ -131,6 +132,7 @@ def test_just_large_enough_runs(seed: int) -> None:
         assert run.cycles - run.stalls == total_cycles(job.program, array)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Debian's package iverilog")
 @pytest.mark.parametrize("seed", [21, 34])
 def test_nothing_unknown_is_read(seed: int, tmp_path) -> None:

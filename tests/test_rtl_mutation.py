@@ -36,6 +36,7 @@ def verdicts(build) -> dict[int, Verdict]:
     return {mutant.number: mutate.run(folder, "iverilog", mutant.number, SECONDS) for mutant in mutants}
 
 
+@pytest.mark.slow
 def test_without_a_mutant_nothing_is_noticed(build):
     """Negative control: the same netlist with no mutant selected passes its testbench."""
     folder, mutants = build
@@ -43,6 +44,7 @@ def test_without_a_mutant_nothing_is_noticed(build):
     assert mutate.run(folder, "iverilog", 0, SECONDS) == Verdict("survived", "")
 
 
+@pytest.mark.slow
 def test_mutants_are_killed(verdicts):
     """A dozen Programs kill half of a sample or more; the complaint says where it was seen."""
     lines = [verdict.line for verdict in verdicts.values() if verdict.kind in ("row", "cycles")]
@@ -51,6 +53,7 @@ def test_mutants_are_killed(verdicts):
     assert all(line.startswith("FAIL job ") for line in lines)
 
 
+@pytest.mark.slow
 def test_no_mutant_that_was_killed_is_proven_equivalent(build, verdicts):
     """A proof of equivalence holds for a change that changes nothing, and for no mutant that the testbench noticed."""
     folder, mutants = build

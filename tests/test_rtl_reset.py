@@ -54,6 +54,7 @@ def wanted(made: Program, codes: NDArray[np.int64]) -> list[int]:
     return [int(output[place]) for row in simulate.output_rows(made, ARRAY) for place in row]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 9, *range(16, 24), 40])
 def test_a_reset_of_one_cycle(after: int) -> None:
     """A run that starts in the cycle behind it gives the same rows in the same time as if none had been before.

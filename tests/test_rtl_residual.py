@@ -44,6 +44,7 @@ def both(
 
 
 class TestAdditions:
+    @pytest.mark.slow
     @pytest.mark.parametrize(("swapped", "relu"), [(False, False), (True, False), (True, True)])
     @pytest.mark.parametrize(
         ("first", "second"),
@@ -108,6 +109,7 @@ class TestAdditions:
         (run,) = check(of, images_of(rng, of, 1), ready=0.3, rng=rng)
         assert run.stalls
 
+    @pytest.mark.slow
     def test_the_comparison(self, rng: np.random.Generator) -> None:
         """Negative control: another weight, the ReLU or the operands' order are noticed."""
         of = both(rng, PIXEL, SIGNED, (2, 3))
@@ -164,6 +166,7 @@ def preactivation() -> Network:
 
 
 class TestNetworks:
+    @pytest.mark.slow
     @pytest.mark.parametrize("pattern", ["dense", "kernel+ikss"])
     @pytest.mark.parametrize("bits", [(4, 8), (8, 6)], ids=["packed", "8x6"])
     def test_a_residual_network(self, bits: tuple[int, int], pattern: str, rng: np.random.Generator) -> None:

@@ -40,6 +40,7 @@ def build(jobs, tmp_path_factory) -> Build:
     return write(tmp_path_factory.mktemp("verilator"), jobs, ARRAY, "verilator")
 
 
+@pytest.mark.slow
 def test_the_random_jobs_meet_every_corner(jobs, packed_jobs):
     """No bin of the functional coverage is empty; those of packed weights are the packed array's alone."""
     coverage = Coverage()
@@ -61,6 +62,7 @@ def test_coverage_that_is_missing_is_noticed():
     assert not {"kind conv", "pattern kernel", "raw output", "list of two entries"} & set(coverage.empty)
 
 
+@pytest.mark.slow
 def test_every_value_and_every_cycle(build):
     """All output words are those of golden, and every image takes the cycles of the closed form."""
     outcome = simulators.run(build.folder, "verilator")
@@ -68,6 +70,7 @@ def test_every_value_and_every_cycle(build):
     assert outcome.images > JOBS
 
 
+@pytest.mark.slow
 def test_lanes_that_share_a_multiplier(packed_jobs, tmp_path):
     """On an array of packed weights and an odd number of lanes too, held back or not."""
     packed = write(tmp_path, packed_jobs, PACKED, "verilator")
@@ -80,6 +83,7 @@ def test_lanes_that_share_a_multiplier(packed_jobs, tmp_path):
     assert simulators.run(tmp_path / "wrong", "verilator").errors
 
 
+@pytest.mark.slow
 def test_a_receiver_that_is_not_ready_changes_nothing_but_time(build):
     """With the output held back in half of the cycles all values are the same, and so are cycles minus stalls."""
     outcome = simulators.run(build.folder, "verilator", stall=128)
@@ -88,6 +92,7 @@ def test_a_receiver_that_is_not_ready_changes_nothing_but_time(build):
     assert 0.2 < outcome.stalls / outcome.rows < 1  # half of the rows wait; two places take up some of it
 
 
+@pytest.mark.slow
 def test_icarus_says_the_same(jobs, tmp_path):
     """A simulator with delays and four states gives the same values and cycles, stalled or not."""
     few = write(tmp_path, [*jobs[:4], jobs[PROBE]], ARRAY, "iverilog")
@@ -97,6 +102,7 @@ def test_icarus_says_the_same(jobs, tmp_path):
     assert held.stalls
 
 
+@pytest.mark.slow
 def test_a_wrong_expected_bit_is_an_error(build, tmp_path):
     """One bit of one expected row gives one error, whose line names job, image and row."""
     build.edit(tmp_path, "expected.hex", build.line_of_row(PROBE, image=1, row=2), lambda row: row ^ 1)
@@ -105,6 +111,7 @@ def test_a_wrong_expected_bit_is_an_error(build, tmp_path):
     assert outcome.complaints[0].startswith(f"FAIL job {PROBE} image 1 row 2: got ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "bit"),
     [
@@ -125,6 +132,7 @@ def test_a_wrong_memory_bit_is_an_error(build, tmp_path, target, bit):
     assert all(line.startswith(f"FAIL job {PROBE} image ") for line in outcome.complaints)
 
 
+@pytest.mark.slow
 def test_a_wrong_cycle_count_is_an_error(build, tmp_path):
     """A cycle more than the hardware takes is an error of each image."""
     _, images, _, _, cycles = build.table[PROBE]
