@@ -29,7 +29,7 @@ def patterns(name: str) -> list[str]:
     if name in ARCHITECTURES and name not in names():
         raise EspalierError(
             f"{name}: its weights are not part of this installation; install from a clone of the repository "
-            f"(pip install -e .), or train it: python -m reports.make_zoo {name}"
+            f"(pip install -e .), or train it: python -m reports.maintain.zoo {name}"
         )
     check_choice("network", name, names())
     rows = json.loads((_root() / name / CATALOGUE).read_text())["files"]
