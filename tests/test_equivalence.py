@@ -1,7 +1,4 @@
-"""The claim that everything rests on, once: every reader gives golden's codes, and runs the MACs that are charged.
-
-`Equivalence` is the claim; a subclass names Programs and inherits it.
-"""
+"""Every reader gives golden's codes and runs the MACs that are charged: `Equivalence` claims it of the Programs of a subclass."""
 
 import os
 import subprocess
