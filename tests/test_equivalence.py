@@ -1,4 +1,4 @@
-"""Every reader gives golden's codes and runs the MACs that are charged: `Equivalence` claims it of the Programs of a subclass."""
+"""Every reader gives golden's codes and runs the MACs that are charged: `Equivalence` says so of what a subclass names."""
 
 import os
 import subprocess
