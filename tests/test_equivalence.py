@@ -1,4 +1,4 @@
-"""Every reader gives golden's codes and runs the MACs that are charged: `Equivalence` says so of what a subclass names."""
+"""Every reader gives golden's codes and runs the MACs that are charged, for all Programs of a subclass."""
 
 import os
 import subprocess
