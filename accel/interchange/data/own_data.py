@@ -154,7 +154,7 @@ def is_own(text: str) -> bool:
 def name_of(path: Path) -> str:
     """Return what networks and reports call own images: no path, for that is another one elsewhere.
 
-    >>> name_of(Path("/home/me/shapes.npz"))
+    >>> name_of(Path("photos/shapes.npz"))
     'shapes.npz'
     """
     name = os.path.basename(os.path.realpath(path)) + ("/" if path.is_dir() else "")
