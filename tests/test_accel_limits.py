@@ -9,8 +9,9 @@ from accel import limits
 from accel.errors import EspalierError
 from accel.layers import Conv2d, Flatten, Linear, MaxPool, ReLU
 from accel.network import Network
+from accel.pattern import check_shape
 from accel.pruned import PrunedNetwork
-from accel.sparsity import LayerMask, check_shape
+from accel.sparsity import LayerMask
 from accel.window import Window
 
 VGG16 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0)  # 0 is a pool

@@ -104,7 +104,7 @@ class TestOutside:
 
         def espalier(*words: str, path: str = "") -> subprocess.CompletedProcess[str]:
             environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), path])}
-            command = [sys.executable, "-m", "reports", *words]
+            command = [sys.executable, "-m", "espalier", *words]
             return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
 
         asked = ["--pattern", "column-4", "--ratio", "0.5", "--select", "noisy-magnitude", "--seed", "1"]

@@ -114,4 +114,4 @@ class TestStamp:
 
     def test_every_kernel_is_stamped(self) -> None:
         """The decorator reached numba's cache: its private place is still where it was."""
-        assert packed.mac._cache._cache_file._source_stamp == compiled.STAMP
+        assert packed.mac._cache._kept._cache_file._source_stamp == compiled.STAMP

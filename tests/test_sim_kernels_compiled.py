@@ -121,7 +121,7 @@ def test_what_an_image_brings_is_read(tiny: Path) -> None:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a copy of the packages as a read-only installation has them, with a Program beside them."""
     folder = tmp_path_factory.mktemp("installed")
-    for package in ("accel", "sim", "rtl", "reports"):
+    for package in ("accel", "sim", "rtl", "reports", "espalier"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
         no_cache_in(folder / package)
     images = datasets.load("digits", "train").take(16).pixels()
@@ -132,7 +132,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed_command(folder: Path, *words: str, **changes: str) -> Outcome:
     """Run a command of that installation, in a folder of which it may write nothing."""
     env = environment(PYTHONPATH=str(folder), PYTHONDONTWRITEBYTECODE="1", **{**NOWHERE, **changes})
-    command = [sys.executable, "-m", "reports", *words]
+    command = [sys.executable, "-m", "espalier", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/proc", env=env)
     return Outcome(done.returncode, done.stdout, done.stderr)
 

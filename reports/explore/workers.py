@@ -4,6 +4,7 @@ import asyncio
 import importlib.metadata
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -89,11 +90,16 @@ def _end_with(command: int) -> None:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Let processes that are started in the block not hear Ctrl-C, which is for the command: it ends them."""
+    """Let processes that are started in the block not hear Ctrl-C, which is for the command: it ends them.
+
+    The one that cleans up after it has nothing to say of what it found: it is given an option of Python's for that.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    sys.warnoptions.append("ignore:resource_tracker")
     try:
         yield
     finally:
+        sys.warnoptions.remove("ignore:resource_tracker")
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
