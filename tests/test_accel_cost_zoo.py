@@ -53,6 +53,7 @@ def held_by_the_file(of: Program) -> dict[str, dict[str, int]]:
     return held
 
 
+@pytest.mark.slow
 @every_version
 def test_bits_are_those_of_the_file(network: str, pattern: str) -> None:
     """Weights, index and biases of every layer take the bits that the Program's file holds; so say the closed forms."""
@@ -70,6 +71,7 @@ def test_bits_are_those_of_the_file(network: str, pattern: str) -> None:
         assert chosen.bits(5) != file["weights"] + file["index"]  # negative control: a bit more a weight
 
 
+@pytest.mark.slow
 @every_version
 def test_macs_are_those_of_the_engine(network: str, pattern: str) -> None:
     """The engine counts, layer by layer, the multiply-accumulates that the model does; so does the schedule."""

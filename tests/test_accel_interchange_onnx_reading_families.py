@@ -126,6 +126,7 @@ class TestFloat:
         assert parameters(network) == PARAMETERS.get(name, parameters(network))
         assert distance(network, files(name)) <= CLOSE
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
     def test_a_wrong_weight_is_seen(self, name: str, files: Callable[..., Path]) -> None:
         """Negative control: with one weight of the first layer changed the scores are farther away."""

@@ -139,6 +139,7 @@ class TestSameCodes:
             assert program.mac_layers[0].weight_bits == 8
             assert np.array_equal(program.mac_layers[0].matrix, codes.reshape(3, -1))
 
+    @pytest.mark.slow
     @both
     def test_fully_connected(self, tmp_path: Path, qonnx: bool) -> None:
         """Gemm, transposed or not, and MatMul with an Add behind it; scores without a quantiser are the sums."""
@@ -162,6 +163,7 @@ class TestSameCodes:
             assert program.mac_layers[0].bias.tolist() == bias.tolist()
             assert program.mac_layers[0].requantize is None
 
+    @pytest.mark.slow
     @both
     def test_pools(self, tmp_path: Path, qonnx: bool) -> None:
         """Max pools before a quantiser, average pools with it, a mean over the maps."""

@@ -72,6 +72,7 @@ class TestReferees:
         made = exportable(name)
         check(made, "qonnx", expected(made))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("pattern", ["kernel", "ikss", "block-4", "2:4", "feature-map+kernel"])
     @pytest.mark.parametrize("form", ["qcdq", "qonnx"])
     def test_patterns(self, form: str, pattern: str) -> None:
@@ -79,6 +80,7 @@ class TestReferees:
         made = exportable("lenet5", 3, 4, pattern)
         check(made, form, expected(made, 50))
 
+    @pytest.mark.slow
     def test_one_wrong_code_is_seen(self) -> None:
         """Negative control: with one weight code lowered, both runtimes give other codes, from that layer on."""
         made, names = exportable("lenet5"), ["conv1", "conv2", "fc5"]
@@ -101,6 +103,7 @@ class TestReferees:
 
 
 class TestAnyProgram:
+    @pytest.mark.slow
     @pytest.mark.parametrize("form", ["qcdq", "qonnx"])
     @settings(max_examples=40, deadline=None)
     @given(data=st.data())

@@ -54,6 +54,7 @@ class TestReferee:
         made = exportable("lenet5", 3, 4, pattern)
         check(made, FORM, expected(made, 50))
 
+    @pytest.mark.slow
     @settings(max_examples=60, deadline=None)
     @given(data=st.data())
     def test_any_program(self, data: st.DataObject) -> None:

@@ -210,6 +210,7 @@ class TestParticles:
 
 
 class TestResume:
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", SEARCHES)
     @pytest.mark.parametrize("bits", [np.random.PCG64, np.random.MT19937])
     def test_a_stopped_search_goes_on(self, name: str, bits: Any, tmp_path: Path) -> None:

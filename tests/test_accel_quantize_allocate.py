@@ -238,6 +238,7 @@ def test_some_groups() -> None:
     assert json.loads(json.dumps(asdict(found)))["widths"]["weight_bits_of"] == {"conv1": 2}
 
 
+@pytest.mark.slow
 def test_a_network() -> None:
     """With the golden model's errors and the cost model's memory: less memory than any uniform widths as good."""
     network, images = chain(2), images_for(chain(2), 40)

@@ -31,6 +31,7 @@ from accel.sparsity import parse_pattern
 
 
 class TestWeights:
+    @pytest.mark.slow
     @every_pattern
     @few
     @given(network=networks(), bits=st.integers(2, 9), per_output=st.booleans())

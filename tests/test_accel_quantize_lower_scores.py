@@ -120,6 +120,7 @@ class TestScores:
         values = decoded(program, images)
         assert not fits(known, values | {last.name: values[last.name] + off * last.output.step})
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("build", [chain, residual])
     @pytest.mark.parametrize("power_of_two", [False, True])
     @pytest.mark.parametrize("pattern", ["dense", "kernel", "ikss", "block-3", "2:4"])
@@ -140,6 +141,7 @@ class TestScores:
         assert all(errors[index + 2] < errors[index] / 5 for index in range(3)), errors
         assert errors[-1] < 0.01 * np.sqrt(np.mean(scores**2))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("build", [chain, residual])
     @pytest.mark.parametrize("per_output", [False, True])
     @every_pattern

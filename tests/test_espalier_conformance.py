@@ -81,6 +81,7 @@ class TestOutside:
         check_pattern("column-2")
         check_selector("noisy-magnitude")
 
+    @pytest.mark.slow
     @pytest.mark.usefixtures("outside")
     def test_units_or_a_locus_are_enough(self) -> None:
         """A pattern that names its units is stored by a flag for each; one that has a locus brings an encoding too."""

@@ -117,6 +117,7 @@ class TestCompletion:
         assert self.offered("espalier r") == ["report", "run", "rtl"]
         assert self.offered("espalier x") == []
 
+    @pytest.mark.slow
     def test_within_a_command(self) -> None:
         """Its options, and the commands of a group."""
         assert self.offered("espalier verify --st") == ["--stall"]

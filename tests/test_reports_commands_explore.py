@@ -107,6 +107,7 @@ class TestWhatItFinds:
 
 
 class TestAgain:
+    @pytest.mark.slow
     def test_nothing_is_measured_again(self, folder: Path, tmp_path: Path) -> None:
         """The same command finds everything there and writes the same bytes."""
         before = contents(folder)
@@ -161,6 +162,7 @@ class TestAgain:
         assert {p.version for p in found.points} == {"dense", "feature-map", "feature-map 0.5"}
         assert "feature-map 0.99 is left out" in (tmp_path / "explore.html").read_text()
 
+    @pytest.mark.slow
     def test_nothing_fits(self, folder: Path, tmp_path: Path) -> None:
         """Then it is told what it would take; nothing is looked up on test images; all is written, the status is 1."""
         done = espalier(*SMALL, "--sram", "1KiB", "--jobs", 1, "--out", tmp_path)

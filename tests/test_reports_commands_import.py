@@ -174,6 +174,7 @@ class TestWhatFollows:
         outcome = reported(net, "--patterns", "dense,kernel", *options)
         assert "Left out" not in outcome.out + (tmp_path / "report" / "report.html").read_text()
 
+    @pytest.mark.slow
     def test_hardware_runs_groups(self, tmp_path: Path) -> None:
         """A depthwise convolution is a layer of kernel lists, which the array runs bit for bit."""
         net = brought(for_digits(), tmp_path, "--dataset", "digits")

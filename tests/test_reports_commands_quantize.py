@@ -76,6 +76,7 @@ def test_a_memory_budget(tmp_path: Path) -> None:
     assert bench.memory_bits(Widths(8, 8)) > most  # or the budget would say nothing
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "steps"),
     [
@@ -97,6 +98,7 @@ def test_rules(tmp_path: Path, words: tuple[str, ...], steps: Steps) -> None:
         assert (path.read_bytes() == (tmp_path / "library").read_bytes()) == wanted
 
 
+@pytest.mark.slow
 def test_a_search(tmp_path: Path) -> None:
     """Searched steps are no worse on the images that judge them, and here better."""
     widths = "--weight-bits", 3, "--signal-bits", 3

@@ -73,6 +73,7 @@ def test_a_second_run_does_nothing(tmp_path: Path, ran: list[int]) -> None:
     assert len(ran) == 8
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on(tmp_path: Path, ran: list[int]) -> None:
     """Runs that are missing in the file are made, the others stay."""
     verification.make(None, 2, 1, tmp_path)

@@ -106,6 +106,7 @@ def test_a_choice(results: Results, path: Path, fragment: str, key: tuple[str, i
     assert len(others) > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fragment", ["", "#", "#pattern=nope&weight_bits=4", "#weight_bits=<script>", "#%%%"])
 def test_nothing_chosen(results: Results, path: Path, fragment: str) -> None:
     """Without a choice, or with one that is none, the page shows what is recommended: what its own text shows."""

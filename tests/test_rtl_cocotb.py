@@ -86,6 +86,7 @@ def test_the_makefile_runs_it(build, tmp_path):
     assert make(tmp_path, "-o", "sim").returncode == 2  # nor is it a success that nothing ran
 
 
+@pytest.mark.slow
 def test_a_wrong_expected_bit_fails(build, run, tmp_path):
     """One bit of one expected row is one error, whose line names job, image and row."""
     build.edit(tmp_path, "expected.hex", build.line_of_row(0, image=1, row=2), lambda row: row ^ 1)

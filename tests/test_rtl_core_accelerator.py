@@ -190,6 +190,7 @@ class TestNumbers:
         of = program(layers, (2, 4, 4), signal(6))
         check(of, images_of(rng, of))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("rounding", Rounding, ids=lambda mode: mode.name)
     def test_ties_and_saturation(self, rounding: Rounding) -> None:
         """Every code of six bits, halved to four bits: each tie, and saturation on both sides."""

@@ -69,6 +69,7 @@ def test_agreement_is_status_0(build):
     assert f"DONE images {build.expected.images} rows {build.expected.rows} errors 0" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "line", "change"),
     [

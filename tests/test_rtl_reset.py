@@ -88,6 +88,7 @@ def test_a_reset_of_one_cycle(after: int) -> None:
     assert any(leftovers) == (after >= FIRST_PRODUCT)  # the control: there was something to see
 
 
+@pytest.mark.slow
 def test_a_loaded_word_outlives_a_reset() -> None:
     """Whichever memory it is for, whether the reset comes with the word, or behind it until it is where it belongs.
 

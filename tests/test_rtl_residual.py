@@ -58,6 +58,7 @@ class TestAdditions:
         negative = any((run.codes < 0).any() for run in runs)
         assert negative == (not relu and (first.format.signed or second.format.signed))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("weights", [(1, 1), (127, 1), (128, 1), (1, 254), (300, 513), (4096, 2)], ids=str)
     def test_weights_of_several_words(self, weights: tuple[int, int], rng: np.random.Generator) -> None:
         """A weight above 127 is added in as many steps as it takes words."""

@@ -62,6 +62,7 @@ def build(tmp_path_factory) -> Build:
     return write(tmp_path_factory.mktemp("zoo"), jobs, ARRAY, "verilator")
 
 
+@pytest.mark.slow
 def test_whole_networks(build):
     """Every score of every image is that of the engine, and takes the cycles of the closed form."""
     start = time.perf_counter()
@@ -75,6 +76,7 @@ def test_whole_networks(build):
     assert len(build.table) == 2 * 9 * len(WEIGHT_BITS)
 
 
+@pytest.mark.slow
 def test_a_wrong_score_is_an_error(build, tmp_path):
     """One bit of the last row of the last network's first image is noticed."""
     last = len(build.table) - 1

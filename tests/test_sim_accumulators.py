@@ -129,6 +129,7 @@ class TestEquivalence:
         }
         assert_equivalent(narrowed(of, widths, overflow), data.draw(batches(of)))
 
+    @pytest.mark.slow
     @settings(max_examples=4, deadline=None, suppress_health_check=inherited)
     @given(data=st.data())
     @pytest.mark.parametrize("case", CASES, ids="/".join)
@@ -137,6 +138,7 @@ class TestEquivalence:
         of = data.draw(programs(case=case))
         assert_equivalent(narrowed(of, 9, data.draw(st.sampled_from(MODES))), data.draw(batches(of)))
 
+    @pytest.mark.slow
     @each_mode
     @pytest.mark.parametrize("pattern", zoo.patterns("digits"))
     def test_a_network_of_the_zoo(self, pattern: str, overflow: Overflow) -> None:

@@ -155,6 +155,7 @@ def test_a_command_that_compiles(installed: Path) -> None:
     assert done.err.startswith(f"espalier: note: {NOTE} (")
 
 
+@pytest.mark.slow
 def test_plain_python(installed: Path) -> None:
     """With NUMBA_DISABLE_JIT=1 a small network runs in Python, to the same codes as compiled."""
     code = (
