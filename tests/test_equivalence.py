@@ -163,6 +163,7 @@ class TestEveryWidth(Equivalence):
 
 
 @pytest.mark.parametrize("case", MODES, ids=lambda case: f"{case[0].name}-{case[1].name}")
+@pytest.mark.slow
 class TestEveryMode(Equivalence):
     def wishes(self, case: tuple[Rounding, Overflow]) -> dict[str, Any]:
         """Every requantisation rounds and overflows in one way."""

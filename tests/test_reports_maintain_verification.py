@@ -84,6 +84,7 @@ def test_a_stopped_run_goes_on(tmp_path: Path, ran: list[int]) -> None:
     assert ran[4:] == [128]
 
 
+@pytest.mark.slow
 def test_an_error_is_counted(tmp_path: Path, ran: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: what the simulator finds wrong is in the table and in what `make` returns."""
     right = verification.simulators.run

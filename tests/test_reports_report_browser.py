@@ -18,7 +18,7 @@ from reports.report.page import page
 from reports.report.results import Results
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Debian's package chromium")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="needs Debian's package chromium")]
 
 WITHOUT_NETWORK = "--host-resolver-rules=MAP * ~NOTFOUND"
 FORBIDDEN = """<meta http-equiv="Content-Security-Policy" content="script-src 'none'">"""

@@ -45,7 +45,7 @@ def said(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command.split(), cwd=folder, capture_output=True, text=True, timeout=300, check=False)
 
 
-@pytest.fixture(scope="module", params=COMPILERS)
+@pytest.fixture(scope="module", params=[pytest.param("verilator", marks=pytest.mark.slow), "verilog", "systemverilog"])
 def build(request, tmp_path_factory) -> Build:
     """One Program and two images, compiled by each simulator, and by Icarus in both languages."""
     folder = tmp_path_factory.mktemp(request.param)
@@ -61,7 +61,6 @@ def simulated(folder: Path) -> subprocess.CompletedProcess[str]:
     return said(" ".join([*run, "+stall=128"]), folder)
 
 
-@pytest.mark.slow
 def test_agreement_is_status_0(build):
     """Every image and row was compared, nothing differs, and the simulator ends with 0."""
     done = simulated(build.folder)
