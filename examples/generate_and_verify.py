@@ -14,7 +14,8 @@ import numpy as np
 import espalier as esp
 from accel.cost import total_cycles
 from accel.demand import array_for
-from accel.network import Conv2d, Flatten, Linear, MaxPool, ReLU, Window
+from accel.layers import Conv2d, Flatten, Linear, MaxPool, ReLU
+from accel.window import Window
 from rtl.emit import Job, emit
 from rtl.simulate import simulate
 from sim import golden

@@ -92,6 +92,9 @@ def _prepare(path: Path, connection: sqlite3.Connection) -> None:
         raise EspalierError(
             f"{path}: is no store of error rates of version {VERSION}; delete it, or name another folder"
         )
+    (found,) = connection.execute("PRAGMA integrity_check(1)").fetchone()  # rows out of order are not found again
+    if found != "ok":
+        raise EspalierError(f"{path}: is damaged ({' '.join(found.split())}); delete it, or name another folder")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("BEGIN IMMEDIATE")  # all of it or nothing, also if two begin at once
     connection.execute(f"PRAGMA application_id = {APPLICATION}")
