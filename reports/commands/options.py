@@ -47,7 +47,8 @@ data_dir_option = option(
 data_option = option(
     "--data",
     type=IMAGES,
-    help="Images: a known data set, an .npz or a folder of class folders; the network's own by default.",
+    help="Images: a known data set, a folder of class folders, an .npz, IDX or CIFAR files, or a function of Python, "
+    "module:function; the network's own by default.",
 )
 train_threads_option = option(
     "--train-threads",

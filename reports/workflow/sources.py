@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from accel.errors import EspalierError
 from accel.interchange.data import datasets
+from accel.interchange.data.arrays import is_function
 from accel.interchange.data.datasets import DATA_DIR_VARIABLE, FOLDERS, NAMES, Dataset
-from accel.interchange.data.own_data import OwnData, Taker, is_own, name_of, open_own
+from accel.interchange.data.own_data import OwnData, Taker, elsewhere, is_own, name_of, open_own
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.signal import Signal
@@ -19,7 +20,7 @@ from accel.signal import Signal
 CALIBRATION_IMAGES = 512
 KNOWN_RANGE = 0.0, 1.0  # of the pixels of every known data set
 LARGER, SMALLER = 4, 8  # how many times a range exceeds another, or falls short of it, that is far from it
-HOW = "a name, an .npz file or a folder of class folders"
+HOW = "a name, an .npz, IDX or CIFAR file, a folder of class folders or of such files, or module:function"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Source:
     taker : Taker
         The network, as the command names it.
     data : str
-        A known data set's name; or a path.
+        A known data set's name, a path, or a function of Python.
     data_dir : str or None
         Where known data sets lie.
     """
@@ -74,7 +75,7 @@ class Source:
 
     def anywhere(self) -> "Source":
         """Return the same for a process that works in another folder."""
-        return replace(self, data=os.path.realpath(self.data)) if self.own else self
+        return replace(self, data=elsewhere(self.data)) if self.own else self
 
     def calibration(self) -> Dataset:
         """Return the training images from which steps are found; all that have no labels, for they are for that."""
@@ -116,7 +117,7 @@ def source_of(
         if made.data not in NAMES:
             raise EspalierError(
                 f"{name}: was made with {made.data}, no data set known by name: say where it is with --data, "
-                f"such as --data path/to/{made.data}"
+                f"such as --data {'' if is_function(made.data) else 'path/to/'}{made.data}"
             )
     source = Source(_taker(name, made, last), _checked(made.data if data is None else data), data_dir)
     if source.own:

@@ -1,8 +1,7 @@
-"""A user's own images: an .npz file, or a folder of class folders; splits that are missing are made.
+"""A user's own images: arrays (`accel.interchange.data.arrays`), or a folder of class folders; missing splits are made.
 
-An ``.npz`` holds ``images``, perhaps ``labels``, or ``train_images``, ``validation_labels`` and so on, split by split;
-one array alone may have any name. A folder holds a folder of pictures for each class, whose number is its place among
-the sorted names, or holds ``train``, ``validation`` and ``test`` with such folders.
+A folder holds a folder of pictures for each class, whose number is its place among the sorted names, or holds
+``train``, ``validation`` and ``test`` with such folders.
 
 Of a split that is missing, `SHARES` of the training images of each class are taken, drawn with a fixed seed; images
 without labels judge nothing and are not split. Images with labels come in a drawn order, so that the first ones are
@@ -20,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
+from accel.interchange.data import arrays
 from accel.interchange.data.datasets import SPLITS, Dataset, check_labels
-from accel.interchange.data.npz import read_npz
 from accel.interchange.data.pictures import class_folders, folders, listed, read_pictures
 from accel.signal import freeze
 
@@ -147,8 +146,9 @@ class OwnData:
 
 
 def is_own(text: str) -> bool:
-    """Return whether `text` means a file or a folder, not a data set by name: it exists, or it is written like one."""
-    return bool(text) and (Path(text).exists() or text.endswith((".npz", "/")) or "/" in text)
+    """Return whether `text` means a file, a folder or a function, not a data set: it is one, or is written like one."""
+    written = text.endswith((".npz", "/")) or "/" in text or arrays.is_function(text)
+    return bool(text) and (written or Path(text).exists())
 
 
 def name_of(path: Path) -> str:
@@ -157,12 +157,14 @@ def name_of(path: Path) -> str:
     >>> name_of(Path("photos/shapes.npz"))
     'shapes.npz'
     """
+    if arrays.is_function(str(path)):
+        return arrays.function_name(str(path))
     name = os.path.basename(os.path.realpath(path)) + ("/" if path.is_dir() else "")
     return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
 def open_own(path: Path, taker: Taker) -> OwnData:
-    """Return the images at `path`; pictures are not unpacked yet.
+    """Return the images at `path`, which may be a function of Python; pictures are not unpacked yet.
 
     Raises
     ------
@@ -171,50 +173,34 @@ def open_own(path: Path, taker: Taker) -> OwnData:
     OSError
         Something cannot be read.
     """
-    if path.is_dir():
+    if arrays.is_function(str(path)):
+        return _arrays(path, taker, ())
+    files = arrays.files(path)
+    if path.is_dir() and not files:
         return _folder(path, taker)
-    status = path.stat()
-    return _npz(path, taker, (status.st_mtime_ns, status.st_size))
+    states = [file.stat() for file in files or (path,)]
+    return _arrays(path, taker, tuple((state.st_mtime_ns, state.st_size) for state in states))
+
+
+def elsewhere(text: str) -> str:
+    """Return what means the same images for a process that works in another folder."""
+    return arrays.function_elsewhere(text) if arrays.is_function(text) else os.path.realpath(text)
 
 
 @lru_cache(maxsize=2)  # a command loads one split after the other
-def _npz(path: Path, taker: Taker, stamp: tuple[int, int]) -> OwnData:
-    arrays = _named(path, read_npz(path))
+def _arrays(path: Path, taker: Taker, stamp: tuple[tuple[int, int], ...]) -> OwnData:
+    found = arrays.read(path)
     parts: dict[str, Part] = {}
     how: dict[str, str] = {}
     for split in SPLITS:
-        prefix = f"{split}_" if f"{split}_images" in arrays else ""
-        if prefix or (split == TRAIN and "images" in arrays):
+        prefix = f"{split}_" if f"{split}_images" in found else ""
+        if prefix or (split == TRAIN and "images" in found):
             name = f"{prefix}images"
-            images = _arranged(arrays[name], taker, path, name)
+            images = _arranged(found[name], taker, path, name)
             how[split] = _how(images)
-            parts[split] = _part(images, arrays.get(f"{prefix}labels"), taker, path, f"{prefix}labels")
+            parts[split] = _part(images, found.get(f"{prefix}labels"), taker, path, f"{prefix}labels")
     pixels = dict.fromkeys(how.values())
     return _split(path, taker, parts, "; ".join(pixels))
-
-
-def _named(path: Path, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the arrays that have names of ours; an array that is alone is the images."""
-    if len(arrays) == 1 and not any(name.endswith("labels") for name in arrays):
-        (array,) = arrays.values()
-        name = next(iter(arrays))
-        return {name if name.endswith("_images") and name.removesuffix("_images") in SPLITS else "images": array}
-    kinds = ("", *(f"{split}_" for split in SPLITS))
-    known = {name: array for name, array in arrays.items() if name in {f"{x}{y}" for x in kinds for y in _ARRAYS}}
-    for kind in kinds:
-        if f"{kind}labels" in known and f"{kind}images" not in known:
-            raise EspalierError(f"{path}: holds '{kind}labels' without '{kind}images'")
-    if not known:
-        raise EspalierError(
-            f"{path}: holds {', '.join(arrays) or 'nothing'}; expected 'images', perhaps with 'labels', or "
-            "'train_images', 'validation_images', 'test_images'"
-        )
-    if {"images", f"{TRAIN}_images"} <= known.keys():
-        raise EspalierError(f"{path}: holds 'images' and 'train_images', which mean the same; expected one of them")
-    return known
-
-
-_ARRAYS = ("images", "labels")
 
 
 def _arranged(images: NDArray[Any], taker: Taker, path: Path, name: str) -> NDArray[Any]:
