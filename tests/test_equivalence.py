@@ -1,13 +1,9 @@
 """Every reader gives golden's codes and runs the MACs that are charged, for all Programs of a subclass."""
 
-import os
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -25,15 +21,12 @@ from accel.grouped_convolution import within_groups
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import AvgPoolLayer, MacLayer
-from accel.quantize import narrowed
 from accel.signal import Requantize
 from accel.window import Window
 from sim import golden
 from sim.engine import LANES, compile_program
 from sim.instructions import available
-from sim.kernels import layers as kernels
 
-ROOT = Path(__file__).parents[1]
 MODES = [(rounding, overflow) for rounding in Rounding for overflow in Overflow]
 
 # a test that is inherited runs for several classes, which is what it is for; drawing a whole Program takes a while
@@ -415,37 +408,3 @@ class TestNegativeControls:
             counts: Counts = cost_of(of).total
             found.append((counts.macs, compile_program(of).run(FULL).macs["conv"]))
         assert found == [(9 * 32, 9 * 32), (9 * 31, 9 * 31)]  # 3 x 3 output pixels
-
-
-def run_with_bounds_checked() -> None:
-    """Compare golden and engine in a process whose numba checks bounds; and see that it does."""
-    x, out = np.zeros((1, 2, 2, 1), np.int16), np.zeros((1, 1, 1, 1), np.int16)
-    with pytest.raises(IndexError):
-        kernels.max_pool(x, (3, 3), (1, 1), out)
-
-    @settings(max_examples=150, derandomize=True, database=None, deadline=None, suppress_health_check=inherited)
-    @given(st.data())
-    def draw(data: st.DataObject) -> None:
-        of = data.draw(programs(every_kind=True, modes=(Rounding.RND, Overflow.SAT)))
-        assert_equivalent(of, data.draw(batches(of)))
-
-    draw()
-    of = every_kind(np.random.default_rng(0))
-    for narrow in (of, narrowed(of, 9, Overflow.WRAP), narrowed(of, 9, Overflow.SAT)):
-        assert_equivalent(narrow, np.full((LANES + 1, *of.input_shape), 255))
-    print("bounds were checked")
-
-
-@pytest.mark.slow
-def test_no_kernel_leaves_its_arrays(tmp_path: Path) -> None:
-    """With numba's bounds checks on, which are off elsewhere, the same Programs still run, and give golden's codes."""
-    environment = {
-        **os.environ,
-        "NUMBA_BOUNDSCHECK": "1",
-        "NUMBA_CACHE_DIR": str(tmp_path),  # code that was compiled without the checks must not be found
-        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
-    }
-    script = "import test_equivalence; test_equivalence.run_with_bounds_checked()"
-    done = subprocess.run([sys.executable, "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True)
-    assert done.stdout == "bounds were checked\n", done.stderr
-    assert done.returncode == 0

@@ -21,7 +21,7 @@ from reports.studies.bitwidth import run as bitwidth_run
 from reports.studies.pruning import run as pruning_run
 from reports.workflow.evaluate import float_error_rate
 from reports.workflow.quantize import Workbench
-from reports.workflow.sources import Source, far, range_of, source_if_any, source_of
+from reports.workflow.sources import HOW, Source, far, range_of, source_if_any, source_of
 
 IMAGES, LABELS = drawn(40)
 NOTE = "84 train, 18 validation, 18 test images, "
@@ -233,7 +233,7 @@ class TestWithoutData:
         for command in ("report", "quantize"):
             assert "does not say which data set" in complaint(command, work / "net.espalier", *out)
         line = complaint("explore", work / "net.espalier", *out)
-        assert line.endswith("name one with --data (a name, an .npz file or a folder of class folders)")
+        assert line.endswith(f"name one with --data ({HOW})")
         assert contents(tmp_path) == {}
 
     def test_no_data_directory(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ class TestBadData:
         monkeypatch.chdir(tmp_path)
         run = "run", work / "program.espalier", "--data"
         assert complaint(*run, "mnits").startswith("unknown data set 'mnits': did you mean 'mnist'? (known: digits, ")
-        assert complaint(*run, "mnits").endswith(", or give an .npz file or a folder of class folders")
+        assert complaint(*run, "mnits").endswith(f", or give {HOW.removeprefix('a name, ')}")
         assert complaint(*run, "") == "Invalid value for '--data': is empty; expected the name of a folder"
         assert complaint(*run, "none.npz") == "none.npz: No such file or directory"
         assert complaint(*run, "no/where") == "no/where: No such file or directory"
