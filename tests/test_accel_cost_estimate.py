@@ -84,7 +84,7 @@ class TestSums:
         """Cycles, MACs, joules and DRAM bits are those of the layers, the image's start and the borders apart."""
         e = of(lenet, technology=technology)  # type: ignore[arg-type]
         assert e.cycles == total_cycles(lenet, e.array) == 2 + sum(x.cycles for x in e.layers)
-        assert e.cycles == e.compute_cycles + e.drain_cycles + e.fill_cycles
+        assert e.cycles == e.spent.compute_cycles + e.spent.drain_cycles + e.spent.fill_cycles
         assert e.macs == cost_of(lenet).total.macs
         assert e.dram_bits == 28 * 28 * 8 + 10 * lenet.signals[lenet.output].bits  # the image and the scores
         if e.energy is not None:
@@ -163,13 +163,13 @@ class TestFits:
         resident, stalled = of(it), stream(it, 1e8)
         assert (resident.weights, stalled.weights) == (RESIDENT, STREAMED)
         assert stalled.memory_bits < resident.memory_bits
-        assert stalled.cycles == resident.cycles + stalled.stall_cycles > resident.cycles
+        assert stalled.cycles == resident.cycles + stalled.spent.stall_cycles > resident.cycles
         # the largest group is conv3's: 8 outputs of 16 x 25 weights; 2 buffers, and the words of two 2 x 2 pools
         assert memory(stalled, "weights").words == 2 * 400 + 4 + 4
         # what is loaded: groups of 8 outputs, the last one of a layer filled up: 8 + 16 + 120 + 88 + 16 rows
         words = 8 * 25 + 16 * 150 + 120 * 400 + 88 * 120 + 16 * 84
         assert stalled.dram_bits - resident.dram_bits == 4 * words
-        assert stream(it, 1e12).stall_cycles < 20  # a cycle for each group at most
+        assert stream(it, 1e12).spent.stall_cycles < 20  # a cycle for each group at most
 
     def test_streaming_is_a_model(self, lenet: Program) -> None:
         """The generated hardware holds all weights: none are streamed unasked, and a design that does so never fits."""
@@ -177,7 +177,7 @@ class TestFits:
         assert (stalled.weights, stalled.fits, problems(stalled)) == (STREAMED, False, (UNBUILT,))
         assert binding(stalled) == f"the array binds: {UNBUILT}"
         short = of(lenet, sram_bits=of(lenet).memory_bits - 1, dram_bytes_per_s=1e8)
-        assert (short.weights, short.fits, short.stall_cycles) == (RESIDENT, False, 0)
+        assert (short.weights, short.fits, short.spent.stall_cycles) == (RESIDENT, False, 0)
         assert of(lenet, dram_bytes_per_s=1e8).fits  # negative control
         with pytest.raises(EspalierError, match="weights can be streamed only from a DRAM of a given bandwidth"):
             Limits(stream=True)
@@ -185,7 +185,7 @@ class TestFits:
     def test_a_faster_dram_waits_less(self) -> None:
         """Stalls never rise with the bandwidth; where they are most of the cycles, its roof is the lower one."""
         found = [stream(lenet5("dense"), rate) for rate in (1e7, 1e8, 1e9, 1e10)]
-        waits = [e.stall_cycles for e in found]
+        waits = [e.spent.stall_cycles for e in found]
         assert waits == sorted(waits, reverse=True)
         assert len(set(waits)) == 4
         assert 0.9 < waits[0] / found[0].cycles < 1
@@ -245,7 +245,7 @@ class TestEnergy:
         e = of(it, (2, 4))
         table, (row,) = ASIC.energy, e.layers
         assert table is not None
-        assert (row.cost.counts.macs, row.compute_cycles) == (24, 4)  # one tile, 4 steps
+        assert (row.cost.counts.macs, row.spent.compute_cycles) == (24, 4)  # one tile, 4 steps
         mac = 0.2e-12 + table.add.at(layer.accumulator_bits) * 1e-12  # 8 x 8 bits
         weights, signals = memory(e, "weights"), memory(e, "signals")
         reads = 4 * table.sram_joules(weights.macro_bits, 16)

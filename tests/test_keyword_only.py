@@ -14,6 +14,7 @@ from reports.report import designs, results
 RECORDS: list[type[Any]] = [
     array.MemoryShape,
     counts.Counts,
+    counts.Cycles,
     counts.LayerCost,
     counts.ProgramCost,
     cycles.LayerCycles,

@@ -42,7 +42,7 @@ def opened(path: Path, fragment: str = "") -> str:
 def texts_of(tables: Sequence[Table]) -> list[list[list[str]]]:
     """Return the cells of tables, their headings first."""
     return [
-        [[head for head, _ in table.heads], *([cell.text for cell in row] for row in table.rows)] for table in tables
+        [[head.text for head in table.heads], *([cell.text for cell in row] for row in table.rows)] for table in tables
     ]
 
 

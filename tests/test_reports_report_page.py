@@ -200,10 +200,10 @@ class TestNumbers:
         """Each pattern has a table of its layers at the recommended width, and of their sum."""
         tables = Document(html).tables[7:]
         assert len(tables) == 3
-        row = ["600", "66.7 %", "60,000", "2,400", "70", "flags", "80", "22", "17 bits"]
+        row = ["flags", "600", "66.7 %", "22,500", "1,200", "70", "80", "22", "17"]
         # the recommended pattern comes first
         assert tables[0][1:3] == [["conv1", "2:4", *row], ["fc2", "2:4", *row]]
-        assert tables[0][3] == ["all", "", "1,200", "66.7 %", "45,000", "2,400", "140", "", "160", "44", ""]
+        assert tables[0][3] == ["all", "", "", "1,200", "66.7 %", "45,000", "2,400", "140", "160", "44", ""]
         assert [table[1][1] for table in tables] == ["2:4", "dense", "kernel+ikss"]
 
     def test_the_design_that_is_shown(self, html: str) -> None:
@@ -211,27 +211,27 @@ class TestNumbers:
         memory, cycles, blocks = Document(html).tables[3:6]
         # `made_design("2:4", 4, 4)`: 600 weights of 900 at 4 bits, an index of 70 bits
         assert memory[1] == [
-            *("conv1", "2:4", "600", "66.7 %", "2,400", "70", "flags", "80", "22", "17", "90", "8,004", "900", ""),
+            *("conv1", "2:4", "flags", "600", "66.7 %", "2,400", "70", "80", "22", "17", "90", "8,004", "900", ""),
         ]
         assert memory[2] == ["pool", *[""] * 9, "60", "4,400", "400", ""]
-        assert memory[4][:6] == ["all", "", "1,200", "66.7 %", "4,800", "140"]
+        assert memory[4][:7] == ["all", "", "", "1,200", "66.7 %", "4,800", "140"]
         assert memory[4][10:13] == ["235", "8,004", "1,600"]  # sums, and between them the most at a time
-        # 60,000 of 64 x 2,993; 45,000 MACs are of the point, its layers have 60,000 each
+        # 45,000 MACs of two layers; 22,500 of 64 x 2,993
         assert cycles[1] == [
             "conv1",
             "mac",
-            "60,000",
+            "22,500",
             "70,000",
             "2,900",
             "60",
             "33",
             "0",
             "2,993",
-            "31.3 %",
+            "11.7 %",
             "0",
             *("30.00", ""),
         ]
-        assert cycles[4][:9] == ["all", "", "120,000", "", "3,320", "70", "66", "0", "3,456"]
+        assert cycles[4][:9] == ["all", "", "45,000", "", "3,320", "70", "66", "0", "3,456"]
         assert cycles[4][10:12] == ["6,272", "40.00"]
         assert blocks[1:] == [
             ["weights", "300 x 32 bit", "3 BLOCK", "3.00", "0.59", "80.5 %"],

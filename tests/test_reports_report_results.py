@@ -2,13 +2,14 @@ import csv
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support.commandline import made_design, made_point, made_results
 from support.sealing import resealed
 
-from accel.cost import START_CYCLES, Limits, break_even, cost_of, estimate
+from accel.cost import START_CYCLES, Counts, Limits, break_even, cost_of, estimate
 from accel.cost.fft import layer_fft
 from accel.demand import array_for
 from accel.errors import EspalierError
@@ -16,9 +17,11 @@ from accel.interchange import zoo
 from accel.interchange.data import datasets
 from accel.quantize import Widths, lower
 from accel.sparsity import parse_pattern
+from reports.report import saved
 from reports.report.designing import Hardware, break_evens, designs_of, fft_multiplications
 from reports.report.designs import Design
 from reports.report.results import KIND, Results, layer_rows
+from reports.shared.columns import WORK, columns
 from reports.workflow.verdicts import verdict
 
 PROMISED = (
@@ -64,7 +67,8 @@ class TestJson:
         """Each point has each field under its name, with the value that was measured."""
         results = made_results()
         points = json.loads(results.to_json())["points"]
-        assert [point[field] for point in points] == [getattr(point, field) for point in results.points]
+        expected = [getattr(point if hasattr(point, field) else point.counts, field) for point in results.points]
+        assert [point[field] for point in points] == expected
 
     def test_every_point_holds_its_layers(self) -> None:
         """Each point has a row for each layer, by name."""
@@ -95,6 +99,44 @@ class TestJson:
         del record["points"][0][field]
         with pytest.raises(EspalierError, match=field):
             Results.from_json(resealed(record))
+
+    @pytest.mark.parametrize("field", ["macs", "requantize_memory_bits", "weights", "encoding"])
+    def test_a_layer_that_lacks_a_field_is_refused(self, field: str) -> None:
+        """Nor where a layer of a point does: what it would count is not taken for none."""
+        record = json.loads(made_results().to_json())
+        del record["points"][0]["layers"][1][field]
+        with pytest.raises(EspalierError, match=field):
+            Results.from_json(resealed(record))
+
+    @pytest.mark.parametrize("field", saved.TOTALS)
+    def test_a_total_that_is_none_is_refused(self, field: str) -> None:
+        """A point's total is the sum of its layers, and a file that says another says where."""
+        record = json.loads(made_results().to_json())
+        record["points"][2][field] += 1
+        with pytest.raises(EspalierError, match=rf"points\[2\].{field}: is .*, and its layers make"):
+            Results.from_json(resealed(record))
+
+    def test_the_committed_study(self) -> None:
+        """The report of lenet5 that is kept is read, and written again byte for byte; its CSV follows from it."""
+        folder = Path(__file__).parents[1] / "reports" / "studies" / "lenet5"
+        text = (folder / "results.json").read_text()
+        results = Results.from_json(text)
+        assert results.to_json() == text
+        assert results.to_csv() == (folder / "results.csv").read_text()
+        first = results.points[0]
+        assert first.counts.macs == 416_520  # LeNet-5, dense
+        assert results.designs[0].layers[0].counts.macs == 117_600  # conv1: 20 x 25 weights, 24 x 24 pixels
+
+    def test_designs_have_the_work_of_their_pattern(self) -> None:
+        """A file says once what a layer computes, for every design of the pattern, and its bits for each."""
+        results = Results.from_json(made_results().to_json())
+        for design in results.designs:
+            rows = {row.name: row.counts for row in results.of(design.pattern)[0].layers}
+            for layer in design.layers:
+                work = rows.get(layer.name, Counts())
+                assert columns(WORK, layer.counts) == columns(WORK, work)
+            assert design.layers[0].counts.weight_memory_bits == 600 * design.weight_bits
+        assert len({design.layers[0].counts.macs for design in results.designs}) == 3  # negative control
 
     def test_designs_are_rows(self) -> None:
         """A design is a line whose layers have no names, and a row that is too short or too long is refused."""
@@ -143,7 +185,9 @@ class TestCsv:
     def test_same_numbers_sees_a_change(self) -> None:
         """Negative control: one more MAC is seen."""
         first, *others = made_results().points
-        other = made_results(replace(first, macs=first.macs + 1), *others)
+        row = first.layers[0]
+        more = replace(row, counts=row.counts + Counts(macs=1))
+        other = made_results(replace(first, layers=(more, *first.layers[1:])), *others)
         assert self.rows(other)[0] != self.rows(made_results())[0]
         assert self.rows(other)[1:] == self.rows(made_results())[1:]
 
@@ -235,7 +279,7 @@ class TestViews:
         assert [row.name for row in rows] == ["conv1", "conv2", "conv3", "fc4"]
         counted = ("dense_weights", "weights", "dense_macs", "macs", "weight_memory_bits", "index_memory_bits")
         for name in (*counted, "bias_memory_bits", "requantize_memory_bits"):
-            assert sum(getattr(row, name) for row in rows) == getattr(cost.total, name) > 0
+            assert sum(getattr(row.counts, name) for row in rows) == getattr(cost.total, name) > 0
 
     def test_fft(self) -> None:
         """Convolutions have their multiplications by FFT beside them, where these are given."""
@@ -251,9 +295,13 @@ class TestViews:
     def test_designs(self) -> None:
         """A design is found by pattern and word lengths: the first that was made of it, or the one asked for."""
         results = made_results()
-        assert results.design("2:4", 8, 4) == made_design("2:4", 8, 4)
-        assert results.design("2:4", 8, 8) == made_design("2:4", 8, 8) != results.design("2:4", 8, 8, "streamed")
-        assert results.design("2:4", 8, 8, "streamed") == made_design("2:4", 8, 8, "streamed")
+        assert results.design("2:4", 8, 4) == made_design("2:4", 8, 4, macs=22_500)
+        assert (
+            results.design("2:4", 8, 8)
+            == made_design("2:4", 8, 8, macs=22_500)
+            != results.design("2:4", 8, 8, "streamed")
+        )
+        assert results.design("2:4", 8, 8, "streamed") == made_design("2:4", 8, 8, "streamed", 22_500)
         assert results.design("2:4", 8, 4, "streamed") is results.design("2:4", 5, 5) is None
         assert results.shown_width == 4 == results.recommended.weight_bits  # type: ignore[union-attr]
         assert [x.key for x in results.shown_designs()] == [(x, 4, 4) for x in results.patterns]
@@ -290,7 +338,9 @@ class TestDesigning:
         assert first.verdict == verdict(e)
         assert first.joules == pytest.approx(e.energy.total_joules, rel=1e-5)  # type: ignore[union-attr]
         assert (first.weights, streamed.weights) == ("resident", "streamed")
-        assert streamed.cycles == first.cycles + sum(layer.stall_cycles for layer in streamed.layers) > first.cycles
+        assert (
+            streamed.cycles == first.cycles + sum(layer.spent.stall_cycles for layer in streamed.layers) > first.cycles
+        )
         other = estimate(self.program, replace(array, output_lanes=8), dram_bytes_per_s=1e8)
         assert first.cycles != other.cycles  # negative control
 
@@ -299,12 +349,12 @@ class TestDesigning:
         """All blocks: what layers keep and store, what their words waste, the peak of signals, and what is loose."""
         first = self.designs(pattern)[0]
         kept = sum(4 * x.nest.macs_per_pixel for x in self.program.mac_layers)
-        stored = sum(x.control_bits + x.bias_memory_bits + x.requantize_memory_bits for x in first.layers)
+        stored = sum(x.control_bits + x.counts.constant_memory_bits for x in first.layers)
         peak, filling = max(x.held_bits for x in first.layers), sum(x.filling_bits for x in first.layers)
         assert kept + stored + peak == first.payload_bits
         assert first.payload_bits + filling + first.loose_bits == first.memory_bits
         assert min(first.loose_bits, *(x.filling_bits for x in first.layers)) >= 0
-        assert START_CYCLES + sum(layer.cycles for layer in first.layers) == first.cycles
+        assert START_CYCLES + sum(layer.spent.cycles for layer in first.layers) == first.cycles
 
     def test_streamed_once(self) -> None:
         """What streaming costs is told at equal widths and with a DRAM, whether weights fit or not; it never fits."""

@@ -1,6 +1,6 @@
 """What a Program costs: exact counts and cycles from closed forms; energy, area and stalls as stated models."""
 
-from accel.cost.counts import Counts, LayerCost, ProgramCost, cost_of
+from accel.cost.counts import Counts, Cycles, LayerCost, ProgramCost, cost_of
 from accel.cost.cycles import START_CYCLES, LayerCycles, cycles_of, total_cycles
 from accel.cost.design import Estimate, LayerEstimate, Limits, Roofline
 from accel.cost.energy import Energy
@@ -15,6 +15,7 @@ from accel.cost.technology import Technology, load_technology, technology_names
 __all__ = [
     "START_CYCLES",
     "Counts",
+    "Cycles",
     "Energy",
     "Estimate",
     "Facts",

@@ -2,18 +2,18 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from accel.cost.signals import peak_signals
 from accel.cost.storage import stored_index_bits
+from accel.cost.summed import Summed
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, ProgramLayer
 from accel.sparsity import parse_pattern
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counts:
+class Counts(Summed):
     """Work and parameter memory; ``+`` and ``sum()`` add layers up."""
 
     dense_weights: int = 0  # weights before pruning
@@ -25,16 +25,15 @@ class Counts:
     bias_memory_bits: int = 0  # biases x the fewest bits that hold them all
     requantize_memory_bits: int = 0  # multipliers and shifts
 
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(**{x.name: getattr(self, x.name) + getattr(other, x.name) for x in fields(self)})
-
-    def __radd__(self, other: Any) -> "Counts":
-        return self if other == 0 else NotImplemented
-
     @property
     def parameter_memory_bits(self) -> int:
         """Everything that is stored: weights, index, biases, requantisation."""
-        return self.weight_memory_bits + self.index_memory_bits + self.bias_memory_bits + self.requantize_memory_bits
+        return self.weight_memory_bits + self.index_memory_bits + self.constant_memory_bits
+
+    @property
+    def constant_memory_bits(self) -> int:
+        """What each output map has of its own beside weights: biases and requantisation."""
+        return self.bias_memory_bits + self.requantize_memory_bits
 
     @property
     def density(self) -> float:
@@ -45,6 +44,21 @@ class Counts:
     def sparsity(self) -> float:
         """1 - density."""
         return 1 - self.density
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cycles(Summed):
+    """Where the cycles of a layer go; ``+`` and ``sum()`` add layers up."""
+
+    compute_cycles: int = 0  # steps: the array works
+    drain_cycles: int = 0  # it waits for rows to leave
+    fill_cycles: int = 0  # the pipeline, and what starts an image
+    stall_cycles: int = 0  # it waits for weights from DRAM
+
+    @property
+    def cycles(self) -> int:
+        """All of them."""
+        return self.compute_cycles + self.drain_cycles + self.fill_cycles + self.stall_cycles
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from accel.array import MacArray
-from accel.cost.counts import LayerCost
+from accel.cost.counts import Cycles, LayerCost
 from accel.cost.cycles import START_CYCLES
 from accel.cost.energy import Energy, area_mm2, multipliers_of
 from accel.cost.macros import PlacedMemory, shortages
@@ -66,8 +66,8 @@ class LayerEstimate:
         mac, add, avg-pool, max-pool or relu.
     cost : LayerCost
         Exact counts, and its words.
-    compute_cycles, drain_cycles, fill_cycles, stall_cycles : int
-        Steps of the array; waiting for rows to drain; the pipeline; waiting for weights from DRAM.
+    spent : Cycles
+        Where they go.
     lanes : int
         Multiply-accumulates that the array could do in a cycle.
     held_bits : int
@@ -84,10 +84,7 @@ class LayerEstimate:
 
     kind: str
     cost: LayerCost
-    compute_cycles: int
-    drain_cycles: int
-    fill_cycles: int
-    stall_cycles: int
+    spent: Cycles
     lanes: int
     held_bits: int
     control_bits: int
@@ -103,7 +100,7 @@ class LayerEstimate:
     @property
     def cycles(self) -> int:
         """All of them."""
-        return self.compute_cycles + self.drain_cycles + self.fill_cycles + self.stall_cycles
+        return self.spent.cycles
 
     @property
     def utilization(self) -> float:
@@ -175,30 +172,15 @@ class Estimate:
     load_cycles: int
     strange_strides: tuple[StrangeStride, ...] = ()
 
-    @property
-    def compute_cycles(self) -> int:
-        """Steps of the array."""
-        return sum(layer.compute_cycles for layer in self.layers)
-
-    @property
-    def drain_cycles(self) -> int:
-        """Waiting for rows to drain."""
-        return sum(layer.drain_cycles for layer in self.layers)
-
-    @property
-    def fill_cycles(self) -> int:
-        """The pipeline, the start of the image included."""
-        return START_CYCLES + sum(layer.fill_cycles for layer in self.layers)
-
-    @property
-    def stall_cycles(self) -> int:
-        """Waiting for weights from DRAM."""
-        return sum(layer.stall_cycles for layer in self.layers)
+    @cached_property
+    def spent(self) -> Cycles:
+        """Where the cycles of one image go, its start among those of the pipeline."""
+        return sum((layer.spent for layer in self.layers), Cycles(fill_cycles=START_CYCLES))
 
     @property
     def cycles(self) -> int:
         """Of one image, from start to the last row; `total_cycles` and the stalls."""
-        return self.compute_cycles + self.drain_cycles + self.fill_cycles + self.stall_cycles
+        return self.spent.cycles
 
     @property
     def seconds(self) -> float:

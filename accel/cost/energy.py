@@ -7,29 +7,23 @@ past the edge of a map, is taken to spend nothing in its multiplier.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
 from accel.array import MacArray
 from accel.cost.macros import PlacedMemory
+from accel.cost.summed import Summed
 from accel.cost.technology import AreaTable, EnergyTable
 from accel.signal import MULTIPLIER_BITS
 
 
 @dataclass(frozen=True, kw_only=True)
-class Energy:
+class Energy(Summed):
     """Joules by where they go; ``+`` and ``sum()`` add layers up."""
 
     mac_joules: float = 0.0
     register_joules: float = 0.0
     sram_joules: float = 0.0
     dram_joules: float = 0.0
-
-    def __add__(self, other: "Energy") -> "Energy":
-        return Energy(**{x.name: getattr(self, x.name) + getattr(other, x.name) for x in fields(self)})
-
-    def __radd__(self, other: Any) -> "Energy":
-        return self if other == 0 else NotImplemented
 
     @property
     def total_joules(self) -> float:

@@ -10,7 +10,7 @@ import os
 import numpy as np
 
 from accel.array import MacArray
-from accel.cost.counts import LayerCost
+from accel.cost.counts import Cycles, LayerCost
 from accel.cost.design import CLOCK_HZ, RESIDENT, STREAMED, Estimate, LayerEstimate, Limits
 from accel.cost.energy import Energy, Events, access_joules, energy_of
 from accel.cost.invariants import Facts
@@ -68,10 +68,7 @@ def estimate_of(facts: Facts, words: Words, array: MacArray, technology: Technol
         LayerEstimate(
             kind=x.kind,
             cost=cost,
-            compute_cycles=x.compute_cycles,
-            drain_cycles=x.drain_cycles,
-            fill_cycles=x.fill_cycles,
-            stall_cycles=wait,
+            spent=x.spent + Cycles(stall_cycles=wait),
             lanes=x.lanes,
             held_bits=held[x.name],
             control_bits=control,

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.array import MacArray
+from accel.cost.counts import Cycles
 from accel.cost.cycles import computing, layer_cycles, tiles_of
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
@@ -66,9 +67,14 @@ class LayerSchedule:
     unit_cycles: Integers
 
     @property
+    def spent(self) -> Cycles:
+        """Where the cycles go, without stalls."""
+        return Cycles(compute_cycles=self.compute_cycles, drain_cycles=self.drain_cycles, fill_cycles=self.fill_cycles)
+
+    @property
     def cycles(self) -> int:
         """From the end of the layer before to the end of this one, without stalls."""
-        return self.compute_cycles + self.drain_cycles + self.fill_cycles
+        return self.spent.cycles
 
 
 def schedule_of(program: Program, array: MacArray) -> tuple[LayerSchedule, ...]:

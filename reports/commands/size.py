@@ -41,7 +41,7 @@ from reports.commands.options import (
 )
 from reports.commands.parsing import parse_array, parse_bandwidth, parse_frequency, parse_memory
 from reports.commands.places import Command
-from reports.report import terminal_tables
+from reports.report import saved, terminal_tables
 from reports.report.results import layer_rows
 from reports.shared import console as shared_console
 from reports.shared import output
@@ -204,7 +204,7 @@ def _record(program: Program, cost: ProgramCost, sram_bits: int | None, sized: S
         "memory_bits": cost.memory_bits,
         "sram_bits": sram_bits,
         "fits": _fits(cost, sram_bits, on_array),
-        "layers": [asdict(row) for row in layer_rows(cost)],
+        "layers": [saved.layer(row) for row in layer_rows(cost)],
         "storage_bits": storages,
         "signal_plans": [asdict(plan) for plan in signal_plans(program)],
         "fft": {x.name: asdict(layer_fft(program, x)) for x in program.mac_layers if x.shape[2] > 1},

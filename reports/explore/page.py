@@ -6,11 +6,17 @@ from typing import Any
 from reports.explore import answer
 from reports.explore.points import Point
 from reports.explore.results import Results
+from reports.shared.columns import COLUMNS, SPENT
 from reports.shared.template import filled
-from reports.shared.words import kib
+from reports.shared.words import kib, memory_size
 from reports.workflow import recommend
 
 STEPS = 12  # rows of the table of memory
+WORDS = ("name", "pattern", "encoding")  # columns of the table of layers
+NUMBERS = (
+    *("weights", "weight_memory_bits", "index_memory_bits", "accumulator_bits", "macs"),
+    *(*SPENT, "cycles", "utilization"),
+)
 
 
 def page(results: Results, figures: dict[str, bytes]) -> bytes:
@@ -39,6 +45,10 @@ def contents(results: Results) -> dict[str, Any]:
         "allowed": {x.name: x for x in results.limits},
         "left_out": [row for row in results.versions if row.left_out],
         "estimate": results.verified.estimate if results.verified else None,
+        "columns": COLUMNS,
+        "words": WORDS,
+        "counted": NUMBERS,
+        "memory_size": memory_size,
         "kib": kib,
         "percent": answer.percent,
         "design": answer.design,

@@ -144,7 +144,7 @@ def _point(version: str, widths: dict[str, int], lanes: Lanes, rate: float, esti
         memory_bits=estimate.memory_bits,
         multipliers=estimate.multipliers,
         cycles=estimate.cycles,
-        stall_cycles=estimate.stall_cycles,
+        stall_cycles=estimate.spent.stall_cycles,
         area_um2=round(1e6 * (estimate.area_mm2 or 0)),
         energy_pj=round(1e12 * energy.total_joules) if energy else 0,
         short=bool(missing) or not estimate.runs,

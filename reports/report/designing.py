@@ -116,19 +116,12 @@ def _memory(m: PlacedMemory) -> MemoryDesign:
 
 
 def _layer(x: LayerEstimate) -> LayerDesign:
-    counts = x.cost.counts
     return LayerDesign(
         name=x.name,
         kind=x.kind,
-        compute_cycles=x.compute_cycles,
-        drain_cycles=x.drain_cycles,
-        fill_cycles=x.fill_cycles,
-        stall_cycles=x.stall_cycles,
+        counts=x.cost.counts,
+        spent=x.spent,
         accumulator_bits=x.cost.accumulator_bits,
-        weight_memory_bits=counts.weight_memory_bits,
-        index_memory_bits=counts.index_memory_bits,
-        bias_memory_bits=counts.bias_memory_bits,
-        requantize_memory_bits=counts.requantize_memory_bits,
         held_bits=x.held_bits,
         control_bits=x.control_bits,
         filling_bits=x.filling_bits,

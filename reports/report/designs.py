@@ -1,10 +1,8 @@
-"""A Program on an array, as a report holds it: plain numbers, a line of JSON each.
+"""A Program on an array, as a report holds it: what of `accel.cost.Estimate` figures and pages show, and no more."""
 
-A design is what `accel.cost.Estimate` says; here it has no objects left, so that figures and pages need nothing else.
-"""
+from dataclasses import dataclass
 
-from dataclasses import asdict, astuple, dataclass, fields
-from typing import Any
+from accel.cost import Counts, Cycles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,25 +11,14 @@ class LayerDesign:
 
     name: str
     kind: str  # mac, add, avg-pool, max-pool or relu
-    compute_cycles: int
-    drain_cycles: int
-    fill_cycles: int
-    stall_cycles: int  # waiting for weights from DRAM
+    counts: Counts
+    spent: Cycles
     accumulator_bits: int
-    weight_memory_bits: int
-    index_memory_bits: int
-    bias_memory_bits: int
-    requantize_memory_bits: int
     held_bits: int  # signals in the memory while the layer runs
     control_bits: int  # entries, taps and the word of layers, but for the shift, which counts as requantisation
     filling_bits: int  # of the array's words: lanes that keep nothing, and what extends a narrower number
     dram_bits: int  # for one image
     joules: float | None  # an estimate
-
-    @property
-    def cycles(self) -> int:
-        """All of them."""
-        return self.compute_cycles + self.drain_cycles + self.fill_cycles + self.stall_cycles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,23 +69,6 @@ class Design:
     def loose_bits(self) -> int:
         """Bits of blocks that hold nothing and belong to no layer: ends of blocks, and words of signals not in use."""
         return self.memory_bits - self.payload_bits - sum(layer.filling_bits for layer in self.layers)
-
-    def record(self) -> dict[str, Any]:
-        """Return plain numbers: layers and memories as rows without names."""
-        return asdict(self) | {
-            "memories": [astuple(memory) for memory in self.memories],
-            "layers": [astuple(layer) for layer in self.layers],
-        }
-
-
-def named(record: dict[str, Any]) -> dict[str, Any]:
-    """Return what `Design.record` gave with the names of its rows' values."""
-    kinds: tuple[tuple[str, type[Any]], ...] = (("memories", MemoryDesign), ("layers", LayerDesign))
-    rows = {
-        name: [dict(zip((x.name for x in fields(kind)), row, strict=True)) for row in record[name]]
-        for name, kind in kinds
-    }
-    return record | rows
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,9 @@ from reports.report.results import Results
 from reports.shared.drawing import COLORS, MARKERS, minor_labels, rendered
 
 PARTS = (
-    ("weights", "#0072B2", lambda p: p.weight_memory_bits),
-    ("indices", "#D55E00", lambda p: p.index_memory_bits),
-    ("biases, requantisation", "#7F7F7F", lambda p: p.bias_memory_bits + p.requantize_memory_bits),
+    ("weights", "#0072B2", lambda p: p.counts.weight_memory_bits),
+    ("indices", "#D55E00", lambda p: p.counts.index_memory_bits),
+    ("biases, requantisation", "#7F7F7F", lambda p: p.counts.constant_memory_bits),
     ("signals", "#E8C547", lambda p: p.signal_memory_bits),
 )
 
@@ -28,7 +28,8 @@ def accuracy(results: Results) -> Figure:
     for index, pattern in enumerate(results.patterns):
         points = results.of(pattern)
         rates = [max(100 * p.error_rate, smallest / 2) for p in points]
-        label = f"{pattern} ({points[0].sparsity:.0%} gone)" if points[0].sparsity else pattern
+        sparsity = points[0].counts.sparsity
+        label = f"{pattern} ({sparsity:.0%} gone)" if sparsity else pattern
         look: Any = {"color": COLORS[index % len(COLORS)], "marker": MARKERS[index % len(MARKERS)], "markersize": 4}
         axes.plot([p.weight_bits for p in points], rates, label=label, linewidth=1.4, **look)
     floor = 100 * results.float_dense_error_rate
@@ -69,10 +70,10 @@ def macs(results: Results) -> Figure:
     figure = Figure(figsize=(7.2, 0.9 + 0.26 * len(first)), layout="constrained")
     axes = figure.add_subplot()
     places = range(len(first))
-    axes.barh(places, [p.macs / 1e3 for p in first], color="#009E73", height=0.65)
+    axes.barh(places, [p.counts.macs / 1e3 for p in first], color="#009E73", height=0.65)
     for place, point in zip(places, first, strict=True):
-        share = f" {point.macs / point.dense_macs:.0%} of dense"
-        axes.text(point.macs / 1e3, place, share, va="center", fontsize=8)
+        share = f" {point.counts.macs / point.counts.dense_macs:.0%} of dense"
+        axes.text(point.counts.macs / 1e3, place, share, va="center", fontsize=8)
     axes.set_yticks(places, [p.pattern for p in first])
     axes.invert_yaxis()
     axes.margins(x=0.16)

@@ -13,19 +13,19 @@ from reports.report.results import Choice, Results
 from reports.shared.drawing import COLORS, COLUMNS, look, minor_labels, one_legend, panels_of
 
 Part = tuple[str, str, Callable[[LayerDesign, int], float]]
-# of a layer, and the bits of the weights that it keeps
+# of a layer, and the bits of one of its weights
 MEMORY: tuple[Part, ...] = (
-    ("weights", "#0072B2", lambda x, kept: kept),
+    ("weights", "#0072B2", lambda x, bits: bits * x.counts.weights),
     ("entries, taps, layers", "#D55E00", lambda x, _: x.control_bits),
-    ("biases, requantisation", "#7F7F7F", lambda x, _: x.bias_memory_bits + x.requantize_memory_bits),
+    ("biases, requantisation", "#7F7F7F", lambda x, _: x.counts.constant_memory_bits),
     ("signals held while it runs", "#E8C547", lambda x, _: x.held_bits),
     ("waste", "#CBCBCB", lambda x, _: x.filling_bits),
 )
 CYCLES: tuple[Part, ...] = (
-    ("compute", "#009E73", lambda x, _: x.compute_cycles),
-    ("drain", "#56B4E9", lambda x, _: x.drain_cycles),
-    ("fill", "#7F7F7F", lambda x, _: x.fill_cycles),
-    ("stall", "#D55E00", lambda x, _: x.stall_cycles),
+    ("compute", "#009E73", lambda x, _: x.spent.compute_cycles),
+    ("drain", "#56B4E9", lambda x, _: x.spent.drain_cycles),
+    ("fill", "#7F7F7F", lambda x, _: x.spent.fill_cycles),
+    ("stall", "#D55E00", lambda x, _: x.spent.stall_cycles),
 )
 LOOSE = "ends of blocks"  # the bar of what blocks waste beyond the layers
 STREAMED = "stall if weights were streamed"
@@ -37,7 +37,7 @@ NOTHING = "no design: the array does not run this network"
 def layer_memory(results: Results) -> Figure:
     """Return what each layer takes in the array's memories, stacked, one panel a pattern; waste to the last bit."""
     designs = results.shown_designs()
-    figure = _layer_figure(results, designs, MEMORY, 8192, f"KiB, {results.shown_width} bits", LOOSE)
+    figure = _layer_figure(designs, MEMORY, 8192, f"KiB, {results.shown_width} bits", LOOSE)
     for axes, design in zip(figure.axes, designs, strict=False):
         place = len(design.layers)
         axes.barh(place, design.loose_bits / 8192, color=MEMORY[-1][1], height=0.7)
@@ -49,13 +49,13 @@ def layer_cycles(results: Results) -> Figure:
     """Return where the cycles of each layer go, stacked, one panel a pattern; hollow: what streaming would add."""
     designs = results.shown_designs()
     axis = f"thousand cycles of one image, {results.shown_width} bits"
-    figure = _layer_figure(results, designs, CYCLES, 1e3, axis)
+    figure = _layer_figure(designs, CYCLES, 1e3, axis)
     for axes, design in zip(figure.axes, designs, strict=False):
         streamed = results.design(*design.key, "streamed")
         if streamed and streamed is not design:
-            waits = [layer.stall_cycles / 1e3 for layer in streamed.layers]
+            waits = [layer.spent.stall_cycles / 1e3 for layer in streamed.layers]
             places = [place for place, wait in enumerate(waits) if wait]
-            left = [design.layers[place].cycles / 1e3 for place in places]
+            left = [design.layers[place].spent.cycles / 1e3 for place in places]
             axes.barh(places, [waits[place] for place in places], left=left, height=0.7, **_HOLLOW)
     _legend(figure, len(designs))
     return figure
@@ -88,8 +88,7 @@ def roofline(results: Results) -> Figure:
     best = results.recommended
     pattern = best.pattern if best else results.patterns[0]
     key = pattern, results.shown_width, results.shown_width
-    macs = {row.name: row.macs for point in results.of(pattern)[:1] for row in point.layers}
-    whole = sum(macs.values())
+    whole = results.of(pattern)[0].counts.macs
     peak, spots = results.lanes * results.clock_hz / 1e9, []
     for weights, marker in (("resident", "*"), ("streamed", "P")):
         design = results.design(*key, weights)
@@ -98,8 +97,8 @@ def roofline(results: Results) -> Figure:
             axes.plot(*spots[-1], marker, color=COLORS[2], markersize=11, label=f"whole image, weights {weights}")
     streamed = results.design(*key, "streamed")
     for layer in streamed.layers if streamed else ():
-        if macs.get(layer.name) and layer.dram_bits:
-            spots.append(_spot(macs[layer.name], layer.dram_bits, layer.cycles, results.clock_hz))
+        if layer.counts.macs and layer.dram_bits:
+            spots.append(_spot(layer.counts.macs, layer.dram_bits, layer.spent.cycles, results.clock_hz))
             label = None if axes.texts else "a layer, weights streamed"
             axes.plot(*spots[-1], "o", color=COLORS[1], markersize=5, label=label)
             axes.annotate(layer.name, spots[-1], xytext=(5, -3), textcoords="offset points", fontsize=8)
@@ -150,21 +149,14 @@ def stairs(choices: Sequence[Choice]) -> list[Choice]:
     return found
 
 
-def _layer_figure(
-    results: Results, designs: Sequence[Design], parts: Sequence[Part], unit: float, axis: str, last: str = ""
-) -> Figure:
+def _layer_figure(designs: Sequence[Design], parts: Sequence[Part], unit: float, axis: str, last: str = "") -> Figure:
     every = [[layer.name for layer in design.layers] + ([last] if last else []) for design in designs]
     same = all(names == every[0] for names in every)
     figure, panels = _layer_panels(len(designs), max(map(len, every), default=1), same)
     for axes, design in zip(panels, designs, strict=False):
-        kept = {
-            row.name: row.weights * design.weight_bits
-            for point in results.of(design.pattern)[:1]
-            for row in point.layers
-        }
         places, left = np.arange(len(design.layers)), np.zeros(len(design.layers))
         for label, color, part in parts:
-            sizes = np.array([part(x, kept.get(x.name, 0)) / unit for x in design.layers])
+            sizes = np.array([part(x, design.weight_bits) / unit for x in design.layers])
             axes.barh(places, sizes, left=left, color=color, height=0.7, label=label)
             left += sizes
         names = every[designs.index(design)]

@@ -1,67 +1,44 @@
-"""The layers of one design as tables of a page: what stands in each cell.
+"""The layers of one design, or of one point, as tables of a page: what stands in each cell.
 
-`page.js` fills the same tables in a browser from `table_data`; both read the same `TABLES`, and a test in a browser
-holds them equal.
+`page.js` shows the same tables in a browser for whichever design a reader chooses, from `table_data`.
 """
 
-from dataclasses import asdict, dataclass
-from decimal import ROUND_HALF_UP, Decimal
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from accel.cost import Counts, Cycles
 from reports.report.designs import Design, LayerDesign
-from reports.report.hardware_figures import CYCLES, MEMORY
-from reports.report.results import LayerRow, Results
+from reports.report.hardware_figures import CYCLES, MEMORY, Part
+from reports.report.results import LayerRow, Point, Results
+from reports.shared.columns import COLUMNS, SPENT, STORED, TEXT, columns, fixed
+from reports.shared.words import memory_size
 
-Row = dict[str, Any]
-# heading, field of a row, format (text, count, share, kib, nano, bar), whether it is written from the left
-TABLES: dict[str, list[tuple[str, str, str, bool]]] = {
-    "layer-memory": [
-        ("layer", "name", "text", True),
-        ("pattern", "pattern", "text", True),
-        ("weights", "weights", "count", False),
-        ("of dense", "density", "share", False),
-        ("weight bits", "weight_memory_bits", "count", False),
-        ("index bits", "index_memory_bits", "count", False),
-        ("encoding", "encoding", "text", True),
-        ("bias bits", "bias_memory_bits", "count", False),
-        ("requant. bits", "requantize_memory_bits", "count", False),
-        ("acc. bits", "accumulator_bits", "count", False),
-        ("entries, taps, layer", "control_bits", "count", False),
-        ("signals held", "held_bits", "count", False),
-        ("waste", "filling_bits", "count", False),
-        ("", "memory", "bar", True),
-    ],
-    "layer-cycles": [
-        ("layer", "name", "text", True),
-        ("kind", "kind", "text", True),
-        ("MACs", "macs", "count", False),
-        ("by FFT", "fft_multiplications", "count", False),
-        ("compute", "compute_cycles", "count", False),
-        ("drain", "drain_cycles", "count", False),
-        ("fill", "fill_cycles", "count", False),
-        ("stall", "stall_cycles", "count", False),
-        ("cycles", "cycles", "count", False),
-        ("lanes used", "utilization", "share", False),
-        ("DRAM bits", "dram_bits", "count", False),
-        ("nJ (est.)", "joules", "nano", False),
-        ("", "cycles", "bar", True),
-    ],
-    "blocks": [
-        ("memory", "name", "text", True),
-        ("wanted", "wanted", "text", True),
-        ("blocks", "made", "text", True),
-        ("KiB", "macro_bits", "kib", False),
-        ("used KiB", "payload_bits", "kib", False),
-        ("empty", "empty", "share", False),
-    ],
+Row = dict[str, Any]  # of columns; what a row does not have is empty
+BARS: dict[str, Sequence[Part]] = {"memory_bar": MEMORY, "cycles_bar": CYCLES}
+STORAGE = ("name", "pattern", "encoding", "weights", "density")
+TABLES = {
+    "layer-memory": (
+        *(*STORAGE, *STORED, "accumulator_bits", "control_bits", "held_bits", "filling_bits", "memory_bar"),
+    ),
+    "layer-cycles": (
+        *("name", "kind", "macs", "fft_multiplications", *SPENT, "cycles", "utilization", "dram_bits", "joules"),
+        "cycles_bar",
+    ),
+    "blocks": ("memory", "wanted", "made", "macro_bits", "payload_bits", "empty"),
 }
-BARS = {
-    "memory": [(name, color) for name, color, _ in MEMORY],
-    "cycles": [(name, color) for name, color, _ in CYCLES],
-}
-SUMS = ("weights", "macs", "weight_memory_bits", "index_memory_bits", "bias_memory_bits", "requantize_memory_bits")
-STORED = SUMS[2:]  # of what holds nothing these stay empty
-MORE_SUMS = ("control_bits", "filling_bits", "compute_cycles", "drain_cycles", "stall_cycles")
+OF_A_POINT = (*STORAGE, "macs", *STORED, "accumulator_bits")
+OF_A_DESIGN = ("name", "kind", *SPENT, "cycles", "control_bits", "held_bits", "filling_bits", "dram_bits", "joules")
+
+
+@dataclass(frozen=True)
+class Head:
+    """The head of a column."""
+
+    text: str
+    left: bool
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,13 +50,20 @@ class Cell:
     title: str = ""
     bar: tuple[tuple[str, str], ...] | None = None
 
+    @property
+    def plain(self) -> Any:
+        """What `page.js` knows of it: its text, the text and its title, or the shares."""
+        if self.bar is not None:
+            return [share for share, _ in self.bar]
+        return {"text": self.text, "title": self.title} if self.title else self.text
+
 
 @dataclass(frozen=True)
 class Table:
     """A table of the page; its last row is the total."""
 
     name: str
-    heads: tuple[tuple[str, bool], ...]
+    heads: tuple[Head, ...]
     rows: tuple[tuple[Cell, ...], ...]
     key: tuple[tuple[str, str], ...] = ()
 
@@ -88,7 +72,13 @@ def tables_of(results: Results, design: Design) -> tuple[Table, ...]:
     """Return the tables of a design."""
     layers = layer_rows(results, design)
     bodies = {"layer-memory": layers, "layer-cycles": layers, "blocks": block_rows(design)}
-    return tuple(_table(name, bodies[name]) for name in TABLES)
+    return tuple(_table(name, TABLES[name], bodies[name]) for name in TABLES)
+
+
+def point_table(point: Point) -> Table:
+    """Return what is counted of each layer of a point, whatever array it runs on."""
+    rows = [_counted(row) | {"macs": row.counts.macs, "accumulator_bits": row.accumulator_bits} for row in point.layers]
+    return _table("", OF_A_POINT, [*rows, _total(point.counts)])
 
 
 def title_of(design: Design) -> str:
@@ -105,113 +95,100 @@ def summary_of(results: Results, design: Design) -> str:
 
 
 def layer_rows(results: Results, design: Design) -> list[Row]:
-    """Return what is known of each layer that takes time, and of all of them, by field."""
-    known = {row.name: row for row in _point_rows(results, design.pattern)}
-    rows = [_row(layer, known.get(layer.name), design, results.lanes) for layer in design.layers]
-    total: Row = {name: sum(row[name] or 0 for row in rows) for name in (*SUMS, *MORE_SUMS)}
-    dense = sum(row.dense_weights for row in known.values())
-    total |= {"name": "all", "pattern": "", "kind": "", "encoding": "", "reason": "", "accumulator_bits": None}
-    total |= {"fft_multiplications": None, "held_bits": max(row["held_bits"] for row in rows), "cycles": design.cycles}
-    total["fill_cycles"] = design.cycles - sum(total[f"{x}_cycles"] for x in ("compute", "drain", "stall"))
-    total |= {"density": total["weights"] / dense if dense else None, "dram_bits": design.dram_bits}
-    total |= {"utilization": total["macs"] / (results.lanes * design.cycles), "joules": design.joules}
-    return [*rows, total]
+    """Return what is known of each layer that takes time, and of all of them."""
+    known = {row.name: row for row in results.of(design.pattern)[0].layers}  # words are the same at every width
+    layers, lanes = design.layers, results.lanes
+    spent = sum((layer.spent for layer in layers), Cycles())
+    spent += Cycles(fill_cycles=design.cycles - spent.cycles)  # the start of the image
+    counts = sum((layer.counts for layer in layers), Counts())
+    total = _total(counts) | columns(SPENT, spent) | columns(("cycles", "dram_bits", "joules"), design)
+    total |= {name: sum(getattr(layer, name) for layer in layers) for name in ("control_bits", "filling_bits")}
+    total |= {
+        "held_bits": max(layer.held_bits for layer in layers),
+        "utilization": counts.macs / (lanes * design.cycles),
+    }
+    return [*(_row(layer, known.get(layer.name), design.weight_bits, lanes) for layer in layers), total]
 
 
 def block_rows(design: Design) -> list[Row]:
-    """Return what is known of each memory, and of all of them, by field."""
+    """Return what is known of each memory, and of all of them."""
     rows: list[Row] = []
     for m in design.memories:
-        banks = f"{m.banks} x " if m.banks > 1 else ""
-        wanted, made = f"{banks}{m.words:,} x {m.width_bits} bit", f"{m.count:,} {m.macro}"
-        used = {"macro_bits": m.macro_bits, "payload_bits": m.payload_bits}
-        rows.append({"name": m.name, "wanted": wanted, "made": made, **used})
-    total = {"macro_bits": design.memory_bits, "payload_bits": design.payload_bits}
-    rows.append({"name": "all", "wanted": "", "made": "", **total})
+        words = {"wanted": memory_size(m.banks, m.words, m.width_bits), "made": f"{m.count:,} {m.macro}"}
+        rows.append({"memory": m.name, **words, **columns(("macro_bits", "payload_bits"), m)})
+    rows.append({"memory": "all", "macro_bits": design.memory_bits, "payload_bits": design.payload_bits})
     return [row | {"empty": 1 - row["payload_bits"] / row["macro_bits"]} for row in rows]
 
 
 def table_data(results: Results) -> Row:
-    """Return what `page.js` needs: tables, formats, and the numbers of every design that is not streamed on purpose."""
-    designs = {design.key: design for design in reversed(results.designs)}  # the first of each
-    stored, best = [*STORED], results.recommended
-    layer_fields = [*asdict(results.designs[0].layers[0])]
-    memory_fields = [*asdict(results.designs[0].memories[0])]
-    records = [design.record() for design in reversed(designs.values())]
-    fields = [name for name in records[0] if name not in ("multipliers", "area_mm2", "fits", "weights")]
-    shown = best.pattern if best else results.patterns[0]
-    return {
-        "tables": TABLES,
-        "bars": BARS,
-        "sums": [*SUMS, *MORE_SUMS],
-        "stored": stored,
-        "lanes": results.lanes,
-        "shown": {"pattern": shown, "weight_bits": results.shown_width, "signal_bits": results.shown_width},
-        "known": {pattern: [asdict(row) for row in _point_rows(results, pattern)] for pattern in results.patterns},
-        "errors": [[p.pattern, p.weight_bits, p.error_rate] for p in results.points],
-        "layer_fields": layer_fields,
-        "memory_fields": memory_fields,
-        "fields": fields,
-        "designs": [[record[name] for name in fields] for record in records],
-    }
+    """Return what `page.js` needs: words and tables of every design that is not streamed on purpose.
 
-
-def fixed(value: float, digits: int) -> str:
-    """Return a number with so many decimals, halves rounded up, as a browser's toFixed does.
-
-    >>> fixed(6.25, 1), fixed(0.125, 2)
-    ('6.3', '0.13')
+    A table is a list of numbers of rows: many rows are those of other designs, too.
     """
-    return str(Decimal(value).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP))
-
-
-def _point_rows(results: Results, pattern: str) -> tuple[LayerRow, ...]:
-    """Return the rows of a pattern's layers; what is read of them is the same at every width."""
-    return results.of(pattern)[0].layers
-
-
-def _row(layer: LayerDesign, known: LayerRow | None, design: Design, lanes: int) -> Row:
-    row: Row = asdict(layer) | {"cycles": layer.cycles, "accumulator_bits": layer.accumulator_bits or None}
-    row |= {} if known else dict.fromkeys(STORED)
-    macs = known.macs if known else 0
-    kept = known.weights * design.weight_bits if known else 0
-    return row | {
-        "pattern": known.pattern if known else "",
-        "encoding": known.encoding if known else "",
-        "reason": known.encoding_reason if known else "",
-        "weights": known.weights if known else None,
-        "density": known.weights / known.dense_weights if known and known.dense_weights else None,
-        "macs": macs or None,
-        "fft_multiplications": known.fft_multiplications if known else None,
-        "utilization": macs / (lanes * layer.cycles) if macs else None,
-        "memory_bar": [part(layer, kept) for _, _, part in MEMORY],
-        "cycles_bar": [part(layer, kept) for _, _, part in CYCLES],
+    numbers: dict[str, int] = {}
+    designs = {design.key: design for design in reversed(results.designs)}  # the first of each
+    made = []
+    for design in reversed(designs.values()):
+        tables = [
+            [numbers.setdefault(json.dumps([cell.plain for cell in row]), len(numbers)) for row in table.rows]
+            for table in tables_of(results, design)
+        ]
+        made.append([[*map(str, design.key)], title_of(design), summary_of(results, design), design.verdict, tables])
+    best, width = results.recommended, str(results.shown_width)
+    return {
+        "tables": [*TABLES],
+        "colors": [
+            [color for name in names if name in BARS for _, color, _ in BARS[name]] for names in TABLES.values()
+        ],
+        "rows": [json.loads(row) for row in numbers],
+        "designs": made,
+        "shown": [best.pattern if best else results.patterns[0], width, width],
     }
 
 
-def _table(name: str, rows: list[Row]) -> Table:
-    columns = TABLES[name]
-    bars = [BARS[field] for _, field, form, _ in columns if form == "bar"]
-    heads = tuple((head, left) for head, _, _, left in columns)
-    body = tuple(tuple(_cell(row, rows, *column[1:]) for column in columns) for row in rows)
-    return Table(name, heads, body, tuple(bars[0]) if bars else ())
+def _counted(row: LayerRow) -> Row:
+    """Return the columns of a layer that holds weights or constants."""
+    words = columns(("name", "pattern", "encoding", "encoding_reason", "fft_multiplications"), row)
+    return words | _kept(row.counts)
 
 
-def _cell(row: Row, rows: list[Row], field: str, form: str, left: bool) -> Cell:
-    if form == "bar":
-        longest = max((sum(other[f"{field}_bar"]) for other in rows[:-1]), default=0) or 1
-        sizes = row.get(f"{field}_bar", [])
-        shares = [(fixed(100 * size / longest, 2), color) for size, (_, color) in zip(sizes, BARS[field], strict=False)]
-        return Cell("", left, bar=tuple(shares))
-    title = row.get("reason", "") if field == "encoding" else ""
-    return Cell(formatted(row[field], form), left, title)
+def _kept(counts: Counts) -> Row:
+    density = counts.density if counts.dense_weights else None
+    return columns(("weights", *STORED), counts) | {"density": density}
 
 
-def formatted(value: Any, form: str) -> str:
-    """Return a number, or None, as its format has it."""
-    if value is None or form == "text":
-        return value or ""
-    if form == "count":
-        return f"{value:,}"
-    factor, digits, unit = {"share": (100, 1, " %"), "kib": (1 / 8192, 2, ""), "nano": (1e9, 2, "")}[form]
-    return fixed(value * factor, digits) + unit
+def _total(counts: Counts) -> Row:
+    return {"name": "all", "macs": counts.macs, **_kept(counts)}
+
+
+def _row(layer: LayerDesign, known: LayerRow | None, weight_bits: int, lanes: int) -> Row:
+    row = columns(OF_A_DESIGN, layer, layer.spent)
+    row |= {name: [part(layer, weight_bits) for _, _, part in parts] for name, parts in BARS.items()}
+    if known:
+        row |= _counted(known) | _kept(layer.counts) | {"accumulator_bits": layer.accumulator_bits}
+    if layer.counts.macs:
+        row |= {"macs": layer.counts.macs, "utilization": layer.counts.macs / (lanes * layer.spent.cycles)}
+    return row
+
+
+def _table(name: str, names: Sequence[str], rows: Sequence[Row]) -> Table:
+    told = "cycles" if "cycles" in names else ""
+    heads = [
+        Head("", left=True) if x in BARS else Head(COLUMNS[x].heading(told), COLUMNS[x].form == TEXT, COLUMNS[x].about)
+        for x in names
+    ]
+    body = tuple(tuple(_bar(x, row, rows) if x in BARS else _cell(x, row) for x in names) for row in rows)
+    key = tuple((part, color) for x in names if x in BARS for part, color, _ in BARS[x])
+    return Table(name, tuple(heads), body, key)
+
+
+def _cell(name: str, row: Mapping[str, Any]) -> Cell:
+    column = COLUMNS[name]
+    title = row.get("encoding_reason", "") if name == "encoding" else ""
+    return Cell(column.written(row.get(name)), column.form == TEXT, title)
+
+
+def _bar(name: str, row: Row, rows: Sequence[Row]) -> Cell:
+    longest = max((sum(other[name]) for other in rows if name in other), default=0) or 1
+    parts = zip(row.get(name, []), BARS[name], strict=False)  # the total has none
+    return Cell("", left=True, bar=tuple((fixed(100 * size / longest, 2), color) for size, (_, color, _) in parts))

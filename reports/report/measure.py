@@ -204,23 +204,15 @@ def _dense_first(patterns: Sequence[str]) -> list[str]:
 
 def _point(program: Program, width: int, float_rate: float, cycles: int | None, plan: Plan) -> Point:
     cost = cost_of(program)
-    total = cost.total
     validation_rate, test_rate = plan.error_rates(program)
     return Point(
         network=program.name,
         pattern=program.pattern,
-        sparsity=total.sparsity,
         weight_bits=width,
         signal_bits=width,
         error_rate=test_rate,
         validation_error_rate=validation_rate,
         float_error_rate=float_rate,
-        macs=total.macs,
-        dense_macs=total.dense_macs,
-        weight_memory_bits=total.weight_memory_bits,
-        index_memory_bits=total.index_memory_bits,
-        bias_memory_bits=total.bias_memory_bits,
-        requantize_memory_bits=total.requantize_memory_bits,
         signal_memory_bits=cost.signal_memory_bits,
         cycles=cycles,
         layers=layer_rows(cost, fft_multiplications(program)),

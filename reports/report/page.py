@@ -3,7 +3,7 @@
 from importlib import resources
 
 from reports.report.designs import Design
-from reports.report.layer_tables import summary_of, table_data, tables_of, title_of
+from reports.report.layer_tables import point_table, summary_of, table_data, tables_of, title_of
 from reports.report.results import Point, Results
 from reports.report.terminal_tables import left_out, recommendation
 from reports.shared.template import filled
@@ -29,7 +29,7 @@ def page(results: Results, figures: dict[str, bytes]) -> bytes:
         clock=clock_line(results.clock_hz, results.highest_clock_hz),
         left_out=left_out(results),
         best=results.recommended,
-        detailed=_detailed(results),
+        detailed=[(point, point_table(point)) for point in _detailed(results)],
         kib=kib,
         shown=shown,
         view={**view, "tables": tables_of(results, shown)} if shown else {},

@@ -10,11 +10,13 @@ the generated hardware, entries, taps and layers instead of an index, and the bi
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
+from typing import Any
 
-from accel.cost import ProgramCost
+from accel.cost import Counts, ProgramCost
 from accel.interchange.zoo import DENSE
 from accel.records import record_of
-from reports.report.designs import BreakEven, Design, named
+from reports.report import saved
+from reports.report.designs import BreakEven, Design
 from reports.shared.schema import Kind
 from reports.shared.spreadsheet import csv_text
 from reports.workflow import recommend
@@ -29,16 +31,9 @@ class LayerRow:
 
     name: str
     pattern: str
-    dense_weights: int
-    weights: int
-    dense_macs: int
-    macs: int
-    weight_memory_bits: int
-    index_memory_bits: int
+    counts: Counts
     encoding: str
     encoding_reason: str
-    bias_memory_bits: int
-    requantize_memory_bits: int
     accumulator_bits: int
     fft_multiplications: int | None = None  # real ones, of a convolution by FFT with the same kernels
 
@@ -49,27 +44,24 @@ class Point:
 
     network: str
     pattern: str
-    sparsity: float
     weight_bits: int
     signal_bits: int
     error_rate: float  # of the bit-accurate engine on the test images, 0..1
     validation_error_rate: float  # and on the validation images, which decide what is recommended
     float_error_rate: float  # of the same pruned network in float
-    macs: int
-    dense_macs: int
-    weight_memory_bits: int
-    index_memory_bits: int
-    bias_memory_bits: int
-    requantize_memory_bits: int
     signal_memory_bits: int
     cycles: int | None  # of one image on the report's array, where that runs the Program
     layers: tuple[LayerRow, ...]
 
+    @cached_property
+    def counts(self) -> Counts:
+        """The sum over the layers."""
+        return sum((layer.counts for layer in self.layers), Counts())
+
     @property
     def memory_bits(self) -> int:
         """On-chip memory in all: parameters and the peak of live signals."""
-        parameters = self.weight_memory_bits + self.index_memory_bits + self.bias_memory_bits
-        return parameters + self.requantize_memory_bits + self.signal_memory_bits
+        return self.counts.parameter_memory_bits + self.signal_memory_bits
 
 
 @dataclass(frozen=True)
@@ -215,21 +207,26 @@ class Results:
     def to_json(self) -> str:
         """Return the results as versioned JSON, a point and a design a line."""
         lists = {
-            "points": map(asdict, self.points),
+            "points": map(saved.point, self.points),
             "break_even": map(asdict, self.break_even),
-            "designs": (design.record() for design in self.designs),
+            "designs": map(saved.design, self.designs),
         }
         return KIND.written({x.name: getattr(self, x.name) for x in fields(self) if x.name not in lists}, **lists)
 
     @classmethod
     def from_json(cls, text: str) -> "Results":
         """Return the results that `to_json` wrote; raises EspalierError if they are something else."""
-        return KIND.read(text, lambda record: record_of(cls, record | {"designs": [*map(named, record["designs"])]}))
+        return KIND.read(text, _results)
 
     def to_csv(self) -> str:
         """Return one line a point, without the layers."""
-        names = [field.name for field in fields(Point) if field.name != "layers"]
-        return csv_text(names, ([getattr(point, name) for name in names] for point in self.points))
+        return csv_text(saved.POINT, (saved.totals(point).values() for point in self.points))
+
+
+def _results(record: dict[str, Any]) -> Results:
+    results = record_of(Results, saved.nested(record))
+    saved.check_totals(record["points"], results.points)
+    return results
 
 
 def layer_rows(cost: ProgramCost, ffts: Mapping[str, int] | None = None) -> tuple[LayerRow, ...]:
@@ -238,7 +235,7 @@ def layer_rows(cost: ProgramCost, ffts: Mapping[str, int] | None = None) -> tupl
         LayerRow(
             name=layer.name,
             pattern=layer.pattern,
-            **asdict(layer.counts),
+            counts=layer.counts,
             encoding=layer.encoding,
             encoding_reason=layer.encoding_reason,
             accumulator_bits=layer.accumulator_bits,

@@ -12,7 +12,8 @@ from accel.cost.storage import explain
 from accel.program import Program
 from accel.program_layers import MacLayer
 from reports.report.results import Choice, Results
-from reports.shared.words import clock_line, kib
+from reports.shared.columns import COLUMNS, SPENT, STORED, TEXT, columns
+from reports.shared.words import clock_line, kib, memory_size
 from reports.workflow import recommend
 from reports.workflow.verdicts import UNBUILT, verdict
 
@@ -29,7 +30,7 @@ def summary_table(results: Results) -> Table:
     for pattern in results.patterns:
         points = results.of(pattern)
         sizes = f"{kib(points[0].memory_bits)}..{kib(points[-1].memory_bits)}"
-        shares = f"{points[0].sparsity:.1%}", f"{points[0].macs:,}", f"{points[0].float_error_rate:.2%}"
+        shares = f"{points[0].counts.sparsity:.1%}", f"{points[0].counts.macs:,}", f"{points[0].float_error_rate:.2%}"
         table.add_row(pattern, *shares, *(f"{p.error_rate:.2%}" for p in points), sizes)
     return table
 
@@ -44,8 +45,8 @@ def recommendation(results: Results) -> str:
     point = best.point
     return (
         f"Least memory {within}{_also(results)}: {point.pattern} at {point.weight_bits} bits, {_costs(results, best)}, "
-        f"{point.macs:,} MACs an image; {best.error_rate:.2%} error on validation images, by which it was chosen, and "
-        f"{point.error_rate:.2%} on {results.test_images:,} test images ({results.reference}: "
+        f"{point.counts.macs:,} MACs an image; {best.error_rate:.2%} error on validation images, by which it was "
+        f"chosen, and {point.error_rate:.2%} on {results.test_images:,} test images ({results.reference}: "
         f"{results.float_dense_error_rate:.2%})."
     )
 
@@ -87,8 +88,9 @@ def left_out(results: Results) -> str:
 def size_table(program: Program, cost: ProgramCost) -> Table:
     """Return the per-layer table of one Program; FFT columns are real multiplications of its convolutions."""
     table = Table(title=f"{program.name}, {program.pattern}: bits and MACs of one image")
-    names = ("dense MACs", "MACs", "by FFT", "FFT dense", "weights", "index", "biases", "requant.", "acc.")
-    _columns(table, ("layer", "pattern", "encoding"), names)
+    ffts = "fft_multiplications", "dense_fft_multiplications"
+    names = ("name", "pattern", "encoding", "dense_macs", "macs", *ffts, *STORED, "accumulator_bits")
+    _columns(table, names, told="bits")
     lowered = {layer.name: layer for layer in program.mac_layers if layer.shape[2] > 1}
     for layer in cost.layers:
         if layer.accumulator_bits:
@@ -104,8 +106,7 @@ def size_table(program: Program, cost: ProgramCost) -> Table:
 
 
 def _counts(c: Counts, ffts: tuple[str, str]) -> list[str]:
-    memories = c.weight_memory_bits, c.index_memory_bits, c.bias_memory_bits, c.requantize_memory_bits
-    return [f"{c.dense_macs:,}", f"{c.macs:,}", *ffts, *(f"{bits:,}" for bits in memories)]
+    return [f"{c.dense_macs:,}", f"{c.macs:,}", *ffts, *(f"{bits:,}" for bits in columns(STORED, c).values())]
 
 
 def _whole(program: Program, layer: MacLayer) -> LayerShape:
@@ -121,8 +122,7 @@ def cycles_table(e: Estimate) -> Table:
         title=f"{array.output_lanes}x{array.pixel_lanes} lanes, words of {array.weight_bits}, {array.signal_bits} and "
         f"{array.accumulator_bits} bits, {e.limits.clock_hz / 1e6:g} MHz: cycles of one image"
     )
-    names = ("compute", "drain", "fill", "stalls", "cycles", "useful", "DRAM bytes", "nJ (est.)")
-    _columns(table, ("layer", "kind"), names)
+    _columns(table, ("name", "kind", *SPENT, "cycles", "utilization", "dram_bits", "joules"), told="cycles")
     for layer in e.layers:
         table.add_row(layer.name, layer.kind, *_cycle_words(layer))
     table.add_section()
@@ -131,20 +131,21 @@ def cycles_table(e: Estimate) -> Table:
 
 
 def _cycle_words(x: LayerEstimate | Estimate) -> list[str]:
-    cycles = x.compute_cycles, x.drain_cycles, x.fill_cycles, x.stall_cycles, x.cycles
+    cycles = *columns(SPENT, x.spent).values(), x.cycles
     joules = f"{1e9 * x.energy.total_joules:,.1f}" if x.energy else "-"
-    return [*(f"{n:,}" for n in cycles), f"{x.utilization:.1%}", f"{x.dram_bits // 8:,}", joules]
+    return [*(f"{n:,}" for n in cycles), f"{x.utilization:.1%}", f"{x.dram_bits:,}", joules]
 
 
 def blocks_table(e: Estimate) -> Table:
     """Return the memories as blocks of the technology, with what of them is empty."""
     table = Table(title=f"{e.technology.about}: memory blocks")
-    _columns(table, ("memory", "wanted", "blocks"), ("KiB", "used KiB", "empty"))
+    _columns(table, ("memory", "wanted", "made", "macro_bits", "payload_bits", "empty"))
     for m in e.memories:
-        wanted = f"{f'{m.banks} x ' if m.banks > 1 else ''}{m.words:,} x {m.width_bits} bit"
         made = f"{m.count:,} {m.macro} as {m.shape[0]:,} x {m.shape[1]}"
         empty = f"{m.waste_bits / m.macro_bits:.0%}"
-        table.add_row(m.name, wanted, made, kib(m.macro_bits), kib(m.payload_bits), empty)
+        table.add_row(
+            m.name, memory_size(m.banks, m.words, m.width_bits), made, kib(m.macro_bits), kib(m.payload_bits), empty
+        )
     table.add_section()
     table.add_row("all", "", "", kib(e.memory_bits), kib(e.payload_bits), f"{e.waste_bits / e.memory_bits:.0%}")
     return table
@@ -196,8 +197,7 @@ def estimate_lines(e: Estimate, streamed: Estimate | None = None) -> list[str]:
     return [*filter(None, lines), verdict(e)]
 
 
-def _columns(table: Table, words: Sequence[str], numbers: Sequence[str]) -> None:
-    for name in words:
-        table.add_column(name, no_wrap=True)
-    for name in numbers:
-        table.add_column(name, justify="right")
+def _columns(table: Table, names: Sequence[str], told: str = "") -> None:
+    for column in (COLUMNS[name] for name in names):
+        heading, words = column.heading(told), column.form == TEXT
+        table.add_column(heading, no_wrap=words, justify="left" if words else "right")

@@ -10,6 +10,15 @@ def kib(bits: int) -> str:
     return f"{bits / 8192:.2f}"
 
 
+def memory_size(banks: int, words: int, width_bits: int) -> str:
+    """Return how a memory is built.
+
+    >>> memory_size(8, 392, 8), memory_size(1, 1120, 16)
+    ('8 x 392 x 8 bit', '1,120 x 16 bit')
+    """
+    return f"{f'{banks} x ' if banks > 1 else ''}{words:,} x {width_bits} bit"
+
+
 def clock_line(clock_hz: float, most_hz: float | None) -> str:
     """Return what is to be said of a clock: a warning above the highest that is known, nothing up to it.
 

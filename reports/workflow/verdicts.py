@@ -7,6 +7,7 @@ from accel.array import STRIDES
 from accel.cost.design import Estimate, LayerEstimate
 from accel.cost.macros import PlacedMemory
 from accel.cost.shortage import Resource, Shortage, StrangeStride
+from reports.shared.columns import COUNTED, SPENT, columns
 
 UNBUILT = "the generated hardware holds all weights, streaming them is a model of the costs alone"
 
@@ -54,10 +55,10 @@ def binding(e: Estimate) -> str:
     if not e.fits:
         return f"{'room' if e.runs else 'the array'} binds: {problems(e)[0]}"
     shares = {
-        "multipliers bind": e.compute_cycles,
-        "DRAM bandwidth binds": e.stall_cycles,
-        "the drain binds, one row a cycle": e.drain_cycles,
-        "the pipeline between layers binds": e.fill_cycles,
+        "multipliers bind": e.spent.compute_cycles,
+        "DRAM bandwidth binds": e.spent.stall_cycles,
+        "the drain binds, one row a cycle": e.spent.drain_cycles,
+        "the pipeline between layers binds": e.spent.fill_cycles,
         "the load of the image binds": e.load_cycles,
     }
     what = max(shares, key=lambda name: shares[name])
@@ -76,7 +77,7 @@ def verdict(e: Estimate) -> str:
 
 
 PLAIN = ("network", "pattern", "weights", "exact", "fits")
-CYCLES = ("cycles", "compute_cycles", "drain_cycles", "fill_cycles", "stall_cycles")
+CYCLES = ("cycles", *SPENT)
 NUMBERS = ("load_cycles", "seconds", "images_per_s", "macs", "utilization", "built_bits", "memory_bits", "payload_bits")
 MORE = ("waste_bits", "stored_bits", "dram_bits", "multipliers", "area_mm2")
 LAYER = ("name", "kind", *CYCLES, "utilization", "held_bits", "control_bits", "filling_bits")
@@ -88,12 +89,12 @@ def record(e: Estimate) -> dict[str, Any]:
     """Return an estimate as plain numbers and words, as JSON takes them."""
     energy = e.energy
     return {
-        **{name: getattr(e, name) for name in PLAIN},
+        **columns(PLAIN, e),
         "problems": problems(e),
         "binding": binding(e),
         "verdict": verdict(e),
         "clock_reached": e.clock_reached,
-        **{name: getattr(e, name) for name in CYCLES + NUMBERS + MORE},
+        **columns(CYCLES + NUMBERS + MORE, e, e.spent),
         "energy": None if energy is None else {**asdict(energy), "total_joules": energy.total_joules},
         "roofline": {**asdict(e.roofline), "bound": e.roofline.bound},
         "technology": e.technology.name,
@@ -114,12 +115,8 @@ def _memory_record(memory: PlacedMemory) -> dict[str, Any]:
 
 
 def _layer_record(layer: LayerEstimate) -> dict[str, Any]:
-    return {
-        **{name: getattr(layer, name) for name in LAYER + TRAFFIC},
-        **{name: getattr(layer.cost, name) for name in WORDS},
-        **asdict(layer.cost.counts),
-        "energy_joules": layer.energy.total_joules if layer.energy else None,
-    }
+    row = columns(LAYER + TRAFFIC + WORDS + COUNTED, layer, layer.spent, layer.cost, layer.cost.counts)
+    return row | {"energy_joules": layer.energy.total_joules if layer.energy else None}
 
 
 def _kib(bits: int) -> str:

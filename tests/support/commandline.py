@@ -14,11 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from accel.cost import Counts, Cycles
 from accel.interchange.zoo.architectures import lenet5
 from accel.layers import Weighted
 from accel.pruned import PrunedNetwork
 from reports.report.designs import BreakEven, Design, LayerDesign, MemoryDesign
 from reports.report.results import LayerRow, Point, Results
+from reports.shared.columns import COUNTED, SPENT
 from reports.shell import run
 
 ROOT = Path(__file__).parents[2]
@@ -122,19 +124,18 @@ def untrained_lenet5(data: str = "mnist") -> PrunedNetwork:
 
 
 def made_point(pattern: str = "dense", bits: int = 4, **values: Any) -> Point:
-    """Return a point whose numbers all differ; its memory is 20,000 bits in all."""
+    """Return a point of two layers that keep 600 weights each; its memory is 20,000 bits in all.
+
+    What is given of its counts, even numbers, is divided between the layers.
+    """
+    counts = replace(made_counts(pattern), weight_memory_bits=2_400, index_memory_bits=70)
+    counts = replace(counts, bias_memory_bits=80, requantize_memory_bits=22)
+    counts = replace(counts, **{name: values.pop(name) // 2 for name in COUNTED if name in values})
     layers = tuple(
         LayerRow(
             name=name,
             pattern=pattern,
-            dense_weights=900,
-            weights=600,
-            dense_macs=90_000,
-            macs=60_000,
-            weight_memory_bits=2_400,
-            index_memory_bits=70,
-            bias_memory_bits=80,
-            requantize_memory_bits=22,
+            counts=counts,
             encoding="flags",
             encoding_reason="a list would take 99 bits",
             accumulator_bits=17,
@@ -145,18 +146,11 @@ def made_point(pattern: str = "dense", bits: int = 4, **values: Any) -> Point:
     point = Point(
         network="made",
         pattern=pattern,
-        sparsity=0.0 if pattern == "dense" else 1 / 3,
         weight_bits=bits,
         signal_bits=bits,
         error_rate=0.0325,
         validation_error_rate=values.get("error_rate", 0.0325),  # as on test images, unless it is said otherwise
         float_error_rate=0.0215,
-        macs=120_000,
-        dense_macs=180_000,
-        weight_memory_bits=4_800,
-        index_memory_bits=140,
-        bias_memory_bits=160,
-        requantize_memory_bits=44,
         signal_memory_bits=14_856,
         cycles=3_456,
         layers=layers,
@@ -164,19 +158,44 @@ def made_point(pattern: str = "dense", bits: int = 4, **values: Any) -> Point:
     return replace(point, **values)
 
 
+def made_counts(pattern: str, macs: int = 60_000) -> Counts:
+    """Return the work of a layer of 900 weights of which 600 are kept, or of 600 where it is dense."""
+    return Counts(dense_weights=600 if pattern == "dense" else 900, weights=600, dense_macs=90_000, macs=macs)
+
+
 def made_design(
-    pattern: str = "dense", weight_bits: int = 4, signal_bits: int = 4, weights: str = "resident", **values: Any
+    pattern: str = "dense",
+    weight_bits: int = 4,
+    signal_bits: int = 4,
+    weights: str = "resident",
+    macs: int = 60_000,
+    **values: Any,
 ) -> Design:
     """Return a design of two layers with weights and a pool, whose numbers differ; 3,456 cycles, or stalls too."""
     stall = 0 if weights == "resident" else 250
     bits = 600 * weight_bits
-    fields = [field.name for field in dataclasses.fields(LayerDesign)]
+    stored = made_counts(pattern, macs) + Counts(weight_memory_bits=bits, index_memory_bits=70)
     rows = (
-        ("conv1", "mac", 2_900, 60, 33, stall, 17, bits, 70, 80, 22, 8_000 + signal_bits, 90, 900, stall, 3e-8),
-        ("pool", "max-pool", 300, 1, 7, 0, 0, 0, 0, 0, 0, 1_100 * signal_bits, 60, 400, 0, 1e-9),
-        ("fc2", "mac", 120, 9, 24, 0, 16, bits, 70, 81, 0, 50 * signal_bits, 85, 300, stall // 2, 2.5e-9),
+        ("conv1", "mac", (2_900, 60, 33, stall), 17, (80, 22), 8_000 + signal_bits, 90, 900, stall, 3e-8),
+        ("pool", "max-pool", (300, 1, 7, 0), 0, (0, 0), 1_100 * signal_bits, 60, 400, 0, 1e-9),
+        ("fc2", "mac", (120, 9, 24, 0), 16, (81, 0), 50 * signal_bits, 85, 300, stall // 2, 2.5e-9),
     )
-    layers = tuple(LayerDesign(**dict(zip(fields, row, strict=True))) for row in rows)
+    layers = tuple(
+        LayerDesign(
+            name=name,
+            kind=kind,
+            counts=(stored if kind == "mac" else Counts())
+            + Counts(bias_memory_bits=constants[0], requantize_memory_bits=constants[1]),
+            spent=Cycles(**dict(zip(SPENT, cycles, strict=True))),
+            accumulator_bits=accumulator,
+            held_bits=held,
+            control_bits=control,
+            filling_bits=filling,
+            dram_bits=dram,
+            joules=joules,
+        )
+        for name, kind, cycles, accumulator, constants, held, control, filling, dram, joules in rows
+    )
     names = [field.name for field in dataclasses.fields(MemoryDesign)]
     placed = (
         ("weights", 1, 300, 8 * weight_bits, "BLOCK", weight_bits - 1, 8_192 * (weight_bits - 1), 2 * bits),
@@ -208,9 +227,10 @@ def made_designs(points: Sequence[Point]) -> tuple[Design, ...]:
     """Return a design for every pair of widths of each pattern, and where they are equal another that streams."""
     designs = []
     for pattern in dict.fromkeys(point.pattern for point in points):
-        widths = [point.weight_bits for point in points if point.pattern == pattern]
-        designs += [made_design(pattern, w, s) for s in widths for w in widths]
-        designs += [made_design(pattern, w, w, "streamed") for w in widths]
+        of = [point for point in points if point.pattern == pattern]
+        widths, macs = [point.weight_bits for point in of], of[0].layers[0].counts.macs
+        designs += [made_design(pattern, w, s, macs=macs) for s in widths for w in widths]
+        designs += [made_design(pattern, w, w, "streamed", macs) for w in widths]
     return tuple(designs)
 
 

@@ -1,0 +1,15 @@
+"""Records of numbers that add up, field by field."""
+
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Summed:
+    """A record whose fields are numbers, 0 by default; ``+`` and ``sum()`` add records of one kind up."""
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(**{x.name: getattr(self, x.name) + getattr(other, x.name) for x in fields(self)})
+
+    def __radd__(self, other: Any) -> Self:
+        return self if other == 0 else NotImplemented
