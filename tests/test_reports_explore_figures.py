@@ -11,6 +11,7 @@ from reports.explore.results import Results, Verified
 
 ESTIMATE: dict[str, Any] = {
     "binding": "multipliers bind",
+    "weights": "resident",
     "layers": [
         dict.fromkeys(("macs", "compute_cycles", "drain_cycles", "fill_cycles", "stall_cycles", "cycles"), 1234)
         | {"name": "conv<1>", "pattern": "kernel", "encoding": "flags", "weights": 9, "weight_memory_bits": 99}

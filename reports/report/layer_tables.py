@@ -50,13 +50,6 @@ class Cell:
     title: str = ""
     bar: tuple[tuple[str, str], ...] | None = None
 
-    @property
-    def plain(self) -> Any:
-        """What `page.js` knows of it: its text, the text and its title, or the shares."""
-        if self.bar is not None:
-            return [share for share, _ in self.bar]
-        return {"text": self.text, "title": self.title} if self.title else self.text
-
 
 @dataclass(frozen=True)
 class Table:
@@ -123,14 +116,22 @@ def block_rows(design: Design) -> list[Row]:
 def table_data(results: Results) -> Row:
     """Return what `page.js` needs: words and tables of every design that is not streamed on purpose.
 
-    A table is a list of numbers of rows: many rows are those of other designs, too.
+    A table is a list of numbers of rows, as many are those of other designs, too. A row is a list of cells: a text; the
+    shares of a bar; or, where it has a title, a number of those in ``titled``.
     """
-    numbers: dict[str, int] = {}
+    rows: dict[str, int] = {}
+    titled: dict[tuple[str, str], int] = {}
+
+    def plain(cell: Cell) -> str | int | list[float]:
+        if cell.bar is not None:
+            return [float(share) for share, _ in cell.bar]
+        return titled.setdefault((cell.text, cell.title), len(titled)) if cell.title else cell.text
+
     designs = {design.key: design for design in reversed(results.designs)}  # the first of each
     made = []
     for design in reversed(designs.values()):
         tables = [
-            [numbers.setdefault(json.dumps([cell.plain for cell in row]), len(numbers)) for row in table.rows]
+            [rows.setdefault(json.dumps([*map(plain, row)]), len(rows)) for row in table.rows]
             for table in tables_of(results, design)
         ]
         made.append([[*map(str, design.key)], title_of(design), summary_of(results, design), design.verdict, tables])
@@ -140,7 +141,8 @@ def table_data(results: Results) -> Row:
         "colors": [
             [color for name in names if name in BARS for _, color, _ in BARS[name]] for names in TABLES.values()
         ],
-        "rows": [json.loads(row) for row in numbers],
+        "rows": [*map(json.loads, rows)],
+        "titled": [*titled],
         "designs": made,
         "shown": [best.pattern if best else results.patterns[0], width, width],
     }

@@ -22,12 +22,9 @@
     cells.forEach((content, place) => {
       const cell = line.insertCell();
       cell.className = heads[place].className;
-      if (Array.isArray(content)) {
-        cell.append(barOf(content, colors));
-      } else {
-        cell.textContent = content.text ?? content;
-        if (content.title) cell.title = content.title;
-      }
+      if (Array.isArray(content)) cell.append(barOf(content, colors));
+      else if (typeof content === "number") [cell.textContent, cell.title] = data.titled[content];
+      else cell.textContent = content;
     });
     return line;
   }

@@ -21,6 +21,7 @@ def filled(package: str, figures: Mapping[str, bytes], **contents: Any) -> bytes
     environment = Environment(
         loader=PackageLoader(package, "."), autoescape=select_autoescape(), undefined=StrictUndefined
     )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     inline = {name.removesuffix(".svg"): _inline(svg) for name, svg in figures.items() if name.endswith(".svg")}
     return environment.get_template("page.html").render(figures=inline, **contents).encode()
 
