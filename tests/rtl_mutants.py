@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from support.rtl_layers import random_job
@@ -25,13 +26,16 @@ from accel.array import MacArray
 from accel.cost import total_cycles
 from accel.errors import EspalierError
 from accel.files import write_whole
+from accel.records import record_of
 from reports.maintain import mutants as mutate
 from reports.maintain.mutant_proofs import equivalent
 from reports.maintain.mutants import Mutant, Verdict
+from reports.shared.journal import Journal
 from rtl import simulators
 from rtl.assemble import assemble
 from rtl.emit import Job, emit
 
+VERDICTS = "verdicts.jsonl"
 STUDY = Path(__file__).parents[1] / "reports" / "studies" / "mutation"
 ARRAY = MacArray(
     output_lanes=2,
@@ -128,7 +132,7 @@ def prepare(work: Path, files: dict[str, bytes], count: int, seed: int, simulato
     if mark.exists() and mark.read_text() == digest:
         return mutate.parse((work / "mutations.ys").read_text())
     mark.unlink(missing_ok=True)
-    (work / "verdicts.json").unlink(missing_ok=True)
+    (work / VERDICTS).unlink(missing_ok=True)
     mutants = mutate.mutate(work, files, count, seed)
     simulators.build(work, simulator)
     mark.write_text(digest)
@@ -141,14 +145,17 @@ def judge(work: Path, mutants: Sequence[Mutant], simulator: str, workers: int) -
     if mutate.run(work, simulator, 0, 600).kind != "survived":
         raise EspalierError("the hardware without a mutant fails its testbench")
     limit = 2 + int(3 * (_seconds_of_children() - start))
-    path = work / "verdicts.json"
-    known = {int(key): Verdict(**value) for key, value in json.loads(path.read_text()).items()} if path.exists() else {}
+    journal, known = Journal(work / VERDICTS, "verdict of a mutant"), dict[int, Verdict]()
+
+    def take(record: dict[str, Any]) -> None:
+        known[record["number"]] = record_of(Verdict, record["verdict"])
+
+    journal.read(take)
     open_mutants = [mutant for mutant in mutants if mutant.number not in known]
     with ThreadPoolExecutor(workers) as pool:
         found = pool.map(lambda mutant: mutate.run(work, simulator, mutant.number, limit), open_mutants)
         for mutant, verdict in zip(open_mutants, found, strict=True):
-            known[mutant.number] = verdict
-            write_whole(path, json.dumps({key: asdict(value) for key, value in known.items()}).encode())
+            take(journal.add({"number": mutant.number, "verdict": asdict(verdict)}))
             print(f"{mutant.number}/{len(mutants)} {verdict.kind} {mutant.mode} {mutant.place}", flush=True)
     return [Row(mutant, known[mutant.number]) for mutant in mutants]
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from accel.errors import EspalierError
-from reports.shared.journal import Journal
+from reports.shared.journal import RESULTS, Journal, results_of, write_results
 
 RECORDS: list[dict[str, Any]] = [{"task": "a", "rate": 0.5}, {"task": "b", "rate": 0.25}, {"task": "\u2028", "rate": 1}]
 
@@ -106,3 +106,31 @@ def test_too_large(journal: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setattr("reports.shared.journal.MOST_BYTES", size)
     with pytest.raises(EspalierError, match=r"points.jsonl: has .* bytes, expected at most"):
         taken(journal)
+
+
+class TestResults:
+    """Results that are their own journal: what is kept for good says what need not be done again."""
+
+    def test_round_trip(self, tmp_path: Path) -> None:
+        """What was written is read by its name; where there is no file yet, nothing was done."""
+        assert results_of(tmp_path, "builds") == {}
+        write_results(tmp_path, {"builds": {"8x8": {"lut": 3}}})
+        assert results_of(tmp_path, "builds") == {"8x8": {"lut": 3}}
+
+    @pytest.mark.parametrize(
+        ("old", "new", "why"), [('"lut": 3', '"lut": 4', "SHA-256"), ("builds", "cases", "SHA-256"), ("{", "[", "JSON")]
+    )
+    def test_changed(self, tmp_path: Path, old: str, new: str, why: str) -> None:
+        """A file that was changed is refused whole, and by name: no run goes on from what nobody measured."""
+        write_results(tmp_path, {"builds": {"8x8": {"lut": 3}}})
+        path = tmp_path / RESULTS
+        path.write_text(path.read_text().replace(old, new, 1))
+        with pytest.raises(EspalierError, match=f"{RESULTS}.*{why}"):
+            results_of(tmp_path, "builds")
+
+    @pytest.mark.parametrize("record", [{"points": {}}, {"builds": [3]}])
+    def test_something_else(self, tmp_path: Path, record: dict[str, Any]) -> None:
+        """So is one that holds something else."""
+        write_results(tmp_path, record)
+        with pytest.raises(EspalierError, match=f"{RESULTS}.*builds"):
+            results_of(tmp_path, "builds")

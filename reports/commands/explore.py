@@ -43,12 +43,13 @@ from reports.explore.versions import Version, versions_of
 from reports.explore.workers import BACKENDS, workers
 from reports.shared import console as shared_console
 from reports.shared import output
+from reports.shared.journal import RESULTS
 from reports.shared.schema import saved
 from reports.shared.store import opened
 from reports.workflow import retrain as retraining
 from reports.workflow.sources import check_range, named, source_of
 
-RESULTS, PAGE = "results.json", "explore.html"
+PAGE = "explore.html"
 STORE = Path("checkpoints", "rates.sqlite")
 EPOCHS = 3  # of retraining the versions that are made, where PyTorch is there
 

@@ -6,7 +6,6 @@ Each array is built twice, with the lists of sparse layers and for dense layers 
 written as they come: builds of the same hardware that are in ``results.json`` already are not made again.
 """
 
-import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, replace
@@ -17,10 +16,9 @@ import click
 
 from accel.array import MacArray
 from accel.files import write_whole
-from accel.records import parse_json, sealed, unsealed
 from reports.shared import output
+from reports.shared.journal import results_of, write_results
 from reports.shared.progress import bar
-from reports.shared.schema import saved
 from rtl.fpga.synthesis import fingerprint, synthesize
 
 STUDY = Path(__file__).parents[1] / "studies" / "synthesis"
@@ -50,10 +48,9 @@ kbit. With 4-bit weights two of them share a multiplier.
 
 def make(out: Path) -> None:
     """Build what is missing, and write ``results.json`` and the table after each build."""
-    path = out / "results.json"
     with output.writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        found = saved(path, lambda text: unsealed(parse_json(text)))["builds"] if path.exists() else {}
+        found = results_of(out, "builds")
     wanted = {_name(array): array for both in ARRAYS for array in (both, replace(both, list_entries=0))}
     prints = {name: fingerprint(array) for name, array in wanted.items()}
     done = {name: found[name] for name in wanted if found.get(name, {}).get("fingerprint") == prints[name]}
@@ -78,7 +75,7 @@ def _built(array: MacArray) -> dict[str, Any]:
 
 
 def _write(out: Path, builds: Mapping[str, Mapping[str, Any]]) -> None:
-    write_whole(out / "results.json", (json.dumps(sealed({"builds": builds}), indent=1) + "\n").encode())
+    write_results(out, {"builds": builds})
     lines = [_row(name, build, builds.get(name.replace("sparse", "dense"))) for name, build in builds.items()]
     write_whole(out / "README.md", (HEAD + "".join(lines)).encode())
 

@@ -9,7 +9,6 @@ goes on where it was; of another Program, other images or other hardware it begi
 """
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -24,10 +23,9 @@ from accel.files import write_whole
 from accel.interchange import zoo
 from accel.interchange.data import datasets
 from accel.quantize import Widths, lower
-from accel.records import parse_json, sealed, unsealed
 from reports.shared import output
+from reports.shared.journal import results_of, write_results
 from reports.shared.progress import bar
-from reports.shared.schema import saved
 from reports.workflow.hardware import job_of
 from rtl import simulators
 from rtl.emit import TOP, Job, emit
@@ -86,10 +84,9 @@ class Case:
 
 def make(data_dir: str | None, images: int, simulated: int, out: Path) -> int:
     """Run what is missing, write ``results.json`` and the table after each run; return the number of errors."""
-    path = out / "results.json"
     with output.writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        done = saved(path, lambda text: unsealed(parse_json(text)))["programs"] if path.exists() else {}
+        done = results_of(out, "programs")
     cases = [case for network in NETWORKS for case in _cases(network, data_dir, images)]
     done = {case.name: _kept(case, done.get(case.name, {})) for case in cases}
     _in_verilator(cases, done, out)
@@ -167,7 +164,7 @@ def _simulated(job: Job) -> dict[str, int]:
 
 def _write(out: Path, done: Mapping[str, Mapping[str, Any]]) -> None:
     record = {"array": asdict(ARRAY), "weight_bits": WEIGHT_BITS, "signal_bits": SIGNAL_BITS, "programs": done}
-    write_whole(out / "results.json", (json.dumps(sealed(record), indent=1) + "\n").encode())
+    write_results(out, record)
     head = HEAD.format(networks=" and ".join(NETWORKS), widths=", ".join(map(str, WEIGHT_BITS)))
     lines = [_line(run, [runs[run] for runs in done.values() if run in runs]) for run in (*RUNS, SIMULATED)]
     write_whole(out / "README.md", (head + "".join(lines)).encode())

@@ -1,20 +1,23 @@
-"""Results on the disk as they come: one JSON object a line, so that a study that was stopped goes on where it was.
+"""Results on the disk as they come, so that a study that was stopped goes on where it was.
 
-Each line carries its own digest. One that was changed is noted and forgotten: what it said is measured again.
+A `Journal` is a file of work in progress, one JSON object a line. Each line carries its own digest; one that was
+changed is noted and forgotten: what it said is measured again. Where runs go on from what is kept for good, in a new
+clone too, the results are their own journal, sealed as a whole: `results_of` and `write_results`.
 """
 
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from accel.errors import EspalierError, reading
 from accel.files import read_whole, write_whole
-from accel.records import parse_json, sealed, unsealed
+from accel.records import parse_json, record_of, sealed, text_of, unsealed
 
 Record = dict[str, Any]
+RESULTS = "results.json"
 MOST_BYTES = 1 << 27  # of a file; a line takes 200 to 20,000
 MOST_LINE_BYTES = 1 << 24
 
@@ -79,3 +82,23 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
         return unsealed(json.loads(text))
+
+
+def results_of(folder: Path, name: str) -> dict[str, Any]:
+    """Return what the results in a folder say under a name, an item each; none where there are none yet.
+
+    Raises
+    ------
+    EspalierError
+        The file was cut or changed, or is of something else.
+    """
+    path = folder / RESULTS
+    if not path.exists():
+        return {}
+    with reading(path):
+        return record_of(dict[str, Any], unsealed(parse_json(text_of(path)))[name], name)
+
+
+def write_results(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write results as `results_of` reads them, whole or not at all."""
+    write_whole(folder / RESULTS, (json.dumps(sealed(record), indent=1) + "\n").encode())

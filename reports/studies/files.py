@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-RESULTS = "results.json"
 POINTS = Path("checkpoints", "points.jsonl")  # below the folder of the study; work in progress, not a result
 
 

@@ -14,11 +14,11 @@ import click
 from accel.files import write_whole
 from accel.records import record_of
 from reports.shared import output
+from reports.shared.journal import RESULTS
 from reports.shared.schema import saved
 from reports.shared.words import percent
 from reports.studies.bitwidth.definition import BY_MAPS, METHODS, RETRAINED, STUDIES, Target
 from reports.studies.bitwidth.results import Results
-from reports.studies.files import RESULTS
 
 FOLDER = Path(__file__).parent
 SHOWN = (3, 4)  # bits of weights and signals at which methods are compared

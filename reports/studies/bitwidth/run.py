@@ -17,7 +17,7 @@ from accel.pruned import KIND
 from accel.quantize import Calibration, Steps, Widths, bits_of, groups_of, highest_bits, widths_with
 from accel.records import record_of
 from reports.shared import output
-from reports.shared.journal import Journal
+from reports.shared.journal import RESULTS, Journal
 from reports.shared.progress import bar
 from reports.shared.schema import saved
 from reports.studies.bitwidth import figures
@@ -35,7 +35,7 @@ from reports.studies.bitwidth.definition import (
 )
 from reports.studies.bitwidth.page import page
 from reports.studies.bitwidth.results import Point, Results
-from reports.studies.files import POINTS, RESULTS, folder_of
+from reports.studies.files import POINTS, folder_of
 from reports.workflow import quantize, retrain
 from reports.workflow.evaluate import float_error_rate
 from reports.workflow.quantize import Workbench

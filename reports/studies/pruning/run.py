@@ -17,10 +17,10 @@ from accel.pruned import PrunedNetwork
 from accel.records import record_of
 from accel.sparsity import LayerMask, Mask
 from reports.shared import output
-from reports.shared.journal import Journal
+from reports.shared.journal import RESULTS, Journal
 from reports.shared.progress import bar
 from reports.shared.schema import saved
-from reports.studies.files import POINTS, RESULTS, folder_of
+from reports.studies.files import POINTS, folder_of
 from reports.studies.pruning import figures
 from reports.studies.pruning.definition import MAGNITUDE, QUICK, STUDIES, Study, Task
 from reports.studies.pruning.page import page
