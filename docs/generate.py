@@ -1,14 +1,16 @@
 """Pages that are made when the documentation is built, so that no fact stands twice.
 
-The reference of the packages follows from the modules that there are; the array, maintaining, the changelog and the
-results are the files that stand beside what they describe. A link from one of those to a file without a page of its
-own becomes that file's path.
+The reference of the packages follows from the modules that there are, the list of columns from the tables; the array,
+maintaining, the changelog and the results are the files that stand beside what they describe. A link from one of those
+to a file without a page of its own becomes that file's path.
 """
 
 import re
 from pathlib import Path, PurePosixPath
 
 import mkdocs_gen_files
+
+from reports.shared.columns import COLUMNS
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("espalier", "accel", "sim", "rtl")
@@ -74,6 +76,15 @@ def results(pages: dict[Path, str]) -> None:
         file.write("\n".join(lines) + "\n")
 
 
+def columns() -> None:
+    """Write what every column of tables and results counts, from where the tables have it."""
+    lines = ["# Columns of tables and results", "", "By their names in `results.json` and `results.csv`.", ""]
+    lines += ["| name | heading | what is counted |", "| --- | --- | --- |"]
+    lines += [f"| `{name}` | {column.heading()} | {column.about} |" for name, column in COLUMNS.items()]
+    with mkdocs_gen_files.open("columns.md", "w") as file:
+        file.write("\n".join(lines) + "\n")
+
+
 def reference() -> None:
     """Write a page for each package, with all of its public modules, and the list that the navigation is made from."""
     nav = mkdocs_gen_files.Nav()
@@ -99,4 +110,5 @@ FOUND = {path: page for page, path in PAGES.items()}
 for page, source in PAGES.items():
     mount(page, source, FOUND)
 results(FOUND)
+columns()
 reference()
