@@ -114,9 +114,7 @@ class TestReport:
         for point in results.points:
             if point.weight_bits == 4:
                 cost = cost_of(lowered(point.pattern, 4, 4))
-                total = asdict(cost.total)
-                counted = {name: value for name, value in total.items() if name not in ("weights", "dense_weights")}
-                assert {name: getattr(point, name) for name in counted} == counted
+                assert point.counts == cost.total
                 assert point.memory_bits == cost.memory_bits not in [other.memory_bits for other in results.points[::2]]
 
     def test_designs(self, results: Results) -> None:
@@ -212,8 +210,8 @@ class TestReportOfAFile:
         assert results.calibration_images == 32  # all that there are
         dense, kernel, both = results.points
         # of 70 % of the 96 and 1,920 kernels between the first and the last layer, 67 and 1,344 whole ones, of 25 taps
-        assert kernel.sparsity == pytest.approx((67 + 1_344) * 25 / 61_470)
-        assert dense.sparsity == 0 < kernel.sparsity < both.sparsity
+        assert kernel.counts.sparsity == pytest.approx((67 + 1_344) * 25 / 61_470)
+        assert dense.counts.sparsity == 0 < kernel.counts.sparsity < both.counts.sparsity
         page_text = " ".join((tmp_path / "out" / "report.html").read_text().split())
         assert "Pruned by magnitude here and not retrained." in page_text
 
@@ -313,7 +311,7 @@ class TestQuantizeAndRun:
         assert (done.status, done.err) == (0, "")
         here, other = sorted(results.of("kernel"), key=lambda point: point.weight_bits != bits)
         assert written(record)["error_rate"] == here.error_rate != other.error_rate
-        assert sum(written(record)["macs"].values()) == here.macs
+        assert sum(written(record)["macs"].values()) == here.counts.macs
         assert f"{here.error_rate:.2%} error on {IMAGES} images" in done.out
 
     def test_record(self, tmp_path: Path) -> None:
