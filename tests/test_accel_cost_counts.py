@@ -201,7 +201,7 @@ class TestPatterns:
 
     @pytest.mark.parametrize("pattern", PATTERNS)
     def test_index_bits_are_those_of_the_chosen_encoding(self, pattern: str) -> None:
-        """For every layer the bits of the encoding that is stored, and the reason names what the others would take."""
+        """Every layer is charged the bits of the encoding that is stored, the least of its pattern."""
         program = programmed(chain(), pattern=pattern)
         for layer, cost in zip(
             program.mac_layers, (x for x in cost_of(program).layers if x.counts.weights), strict=True
@@ -209,21 +209,6 @@ class TestPatterns:
             bits = index_bits(parse_pattern(layer.pattern), layer.kept)
             assert cost.encoding_bits == bits
             assert cost.counts.index_memory_bits == bits[cost.encoding] == min(bits.values())
-            for name, others in bits.items():
-                assert (f"{name} would take {others:,} bits" in cost.encoding_reason) == (name != cost.encoding)
-
-    @pytest.mark.parametrize(
-        ("pattern", "kept", "reason"),
-        [
-            ("dense", [[[1] * 4] * 2] * 2, ""),  # there is nothing to explain
-            ("ikss", [[[1, 0, 1, 0], [0, 0, 0, 1]]] * 2, "the only one of its pattern"),
-            ("kernel", [[[1] * 4, [0] * 4], [[1] * 4] * 2], "kernel lists would take 9 bits"),
-        ],
-    )
-    def test_reasons(self, pattern: str, kept: list[list[list[int]]], reason: str) -> None:
-        """Why the encoding was taken, in words."""
-        (layer,) = cost_of(tiny(pattern, kept)).layers
-        assert layer.encoding_reason == reason
 
     def test_a_narrower_network_is_compared_with_what_it_was(self) -> None:
         """Sizes before pruning are those that the Program carries, not those of what is left."""

@@ -15,7 +15,7 @@ from support.programs import PIXEL, mac_layer, program, signal
 from accel.array import MacArray
 from accel.cost import (
     Estimate,
-    Facts,
+    Invariants,
     Limits,
     cost_of,
     estimate,
@@ -63,8 +63,8 @@ def of(it: Program, lanes: tuple[int, int] = (8, 8), **limits: float) -> Estimat
 
 def stream(it: Program, dram_bytes_per_s: float) -> Estimate:
     """Return what it would take to stream the weights."""
-    facts, limits = Facts(it), Limits(dram_bytes_per_s=dram_bytes_per_s, stream=True)
-    return estimate_of(facts, facts.words, array_for(it, 8, 8), ASIC, limits)
+    invariants, limits = Invariants(it), Limits(dram_bytes_per_s=dram_bytes_per_s, stream=True)
+    return estimate_of(invariants, invariants.words, array_for(it, 8, 8), ASIC, limits)
 
 
 def memory(e: Estimate, name: str) -> PlacedMemory:
@@ -138,11 +138,11 @@ class TestSums:
     def test_facts_are_for_all_arrays(self, network: Network) -> None:
         """What was found once for some lanes is what a Program of its own would say."""
         it = programmed(network, "kernel")
-        facts = Facts(it)
+        invariants = Invariants(it)
         for lanes in ((8, 8), (3, 4), (8, 8), (1, 1)):
             for bits in (5, 8):
-                array = replace(facts.array(facts.words, *lanes), weight_bits=bits)
-                assert estimate_of(facts, facts.words, array, ASIC, FREE) == estimate(it, array)
+                array = replace(invariants.array(invariants.words, *lanes), weight_bits=bits)
+                assert estimate_of(invariants, invariants.words, array, ASIC, FREE) == estimate(it, array)
                 assert estimate(it, array).cycles == total_cycles(it, array)
 
 
@@ -265,8 +265,8 @@ class TestEnergy:
         assert pruned is not None
         assert pruned.mac_joules < dense.mac_joules
         assert pruned.sram_joules < dense.sram_joules
-        facts = Facts(lenet5("dense"))
-        by_bits = [at(facts, bits, bits).energy for bits in range(2, 9)]
+        invariants = Invariants(lenet5("dense"))
+        by_bits = [at(invariants, bits, bits).energy for bits in range(2, 9)]
         joules = [x.mac_joules for x in by_bits if x]
         assert len(joules) == 7
         assert joules == sorted(joules)
@@ -283,13 +283,15 @@ class TestEnergy:
         assert of(it, technology="zu7ev").area_mm2 is None  # type: ignore[arg-type]
 
 
-def at(facts: Facts, weight_bits: int, signal_bits: int, lanes: tuple[int, int] = (8, 8)) -> Estimate:
+def at(invariants: Invariants, weight_bits: int, signal_bits: int, lanes: tuple[int, int] = (8, 8)) -> Estimate:
     """Return the estimate at other word lengths."""
-    words = facts.words.scaled(weight_bits, signal_bits)
-    return estimate_of(facts, words, facts.array(words, *lanes), ASIC, FREE)
+    words = invariants.words.scaled(weight_bits, signal_bits)
+    return estimate_of(invariants, words, invariants.array(words, *lanes), ASIC, FREE)
 
 
-FACTS = {name: Facts(programmed(network, "kernel")) for name, network in (("chain", chain()), ("residual", residual()))}
+INVARIANTS = {
+    name: Invariants(programmed(network, "kernel")) for name, network in (("chain", chain()), ("residual", residual()))
+}
 lane_counts = st.tuples(st.integers(1, 20), st.sampled_from([1, 2, 4, 8, 16]))
 
 
@@ -304,12 +306,14 @@ class TestWordLengths:
         The array's words grow with the Program's, but for additions: theirs take fewer words of a wider array, so that
         the array stays as it is for those.
         """
-        facts, words = FACTS[name], FACTS[name].words.scaled(weight_bits, signal_bits)
-        wider = facts.words.scaled(weight_bits + weights, signal_bits + (not weights))
-        arrays = [facts.array(x, *lanes) for x in (words, wider)]
+        invariants, words = INVARIANTS[name], INVARIANTS[name].words.scaled(weight_bits, signal_bits)
+        wider = invariants.words.scaled(weight_bits + weights, signal_bits + (not weights))
+        arrays = [invariants.array(x, *lanes) for x in (words, wider)]
         if name == "residual":
             arrays[0] = arrays[1]
-        less, more = (estimate_of(facts, x, array, ASIC, FREE) for x, array in zip((words, wider), arrays, strict=True))
+        less, more = (
+            estimate_of(invariants, x, array, ASIC, FREE) for x, array in zip((words, wider), arrays, strict=True)
+        )
         assert more.stored_bits > less.stored_bits
         assert more.memory_bits >= less.memory_bits
         for ours, theirs in zip(less.memories, more.memories, strict=True):
@@ -319,14 +323,14 @@ class TestWordLengths:
 
     def test_additions_take_words(self) -> None:
         """Negative control: on an array that grows with it, a residual network's weight memory can be fewer bits."""
-        narrow, wide = (memory(at(FACTS["residual"], bits, 1, (2, 1)), "weights").bits for bits in (2, 3))
+        narrow, wide = (memory(at(INVARIANTS["residual"], bits, 1, (2, 1)), "weights").bits for bits in (2, 3))
         assert narrow > wide
 
     @settings(max_examples=60, deadline=None)
     @given(st.sampled_from(["chain", "residual"]), lane_counts)
     def test_utilization_is_a_share(self, name: str, lanes: tuple[int, int]) -> None:
         """No layer uses more lanes than there are, nor attains more than the roofs."""
-        e = at(FACTS[name], 5, 5, lanes)
+        e = at(INVARIANTS[name], 5, 5, lanes)
         assert 0 < e.utilization <= 1
         assert all(0 <= x.utilization <= 1 for x in e.layers)
         assert e.roofline.attained_macs_per_s <= e.roofline.peak_macs_per_s
@@ -335,9 +339,9 @@ class TestWordLengths:
     def test_scaled_words_are_near_a_programs_own(self, pattern: str) -> None:
         """Exact for weights, index and signals; accumulators and biases within two bits of the lowered Program's."""
         version, pixels = zoo.load("lenet5", pattern), np.random.default_rng(0).random((8, 1, 28, 28), np.float32)
-        facts = Facts(lower(version, Widths(4, 6), pixels))
+        invariants = Invariants(lower(version, Widths(4, 6), pixels))
         for bits in ((3, 4), (6, 8)):
-            own, ours = Words.of(lower(version, Widths(*bits), pixels)), facts.words.scaled(*bits)
+            own, ours = Words.of(lower(version, Widths(*bits), pixels)), invariants.words.scaled(*bits)
             assert (own.exact, ours.exact) == (True, False)
             leaving = set(own.output)
             assert {n: b for n, b in own.signals.items() if n not in leaving} == {
@@ -350,10 +354,10 @@ class TestWordLengths:
 
     def test_the_same_words_are_exact(self) -> None:
         """Scaled to what they are, word lengths cost what they cost."""
-        facts = Facts(programmed(chain(), "kernel", 5, 6))
-        same = at(facts, 5, 6)
+        invariants = Invariants(programmed(chain(), "kernel", 5, 6))
+        same = at(invariants, 5, 6)
         assert not same.exact
-        assert replace(same, exact=True) == estimate_of(facts, facts.words, same.array, ASIC, FREE)
+        assert replace(same, exact=True) == estimate_of(invariants, invariants.words, same.array, ASIC, FREE)
 
 
 class TestRefusals:

@@ -48,7 +48,7 @@ class TestChain:
     def test_in_place(self) -> None:
         """The pool may write over what it reads, which takes 320 bits less there; conv1 stays the peak."""
         assert self.plan["in place"].bits == 1024 + 1280
-        assert self.plan["in place"].note == "the peak is conv1; in place: pool1"
+        assert (self.plan["in place"].peak, self.plan["in place"].in_place) == ("conv1", ("pool1",))
 
     def test_line_buffer(self) -> None:
         """Rows of the image are 128 bits, of conv1 160, of the pool 80, of conv2 50.

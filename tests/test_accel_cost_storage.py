@@ -13,7 +13,6 @@ from accel.cost.storage import (
     bound_bits,
     break_even,
     break_even_table,
-    explain,
     forms,
     run_length,
     run_length_share,
@@ -108,14 +107,6 @@ class TestClosedForms:
         """A run of no bits is refused."""
         with pytest.raises(EspalierError, match="run_bits must be at least 1, got 0"):
             run_length(np.ones((1, 1, 1), bool), 0)
-
-    def test_in_words(self) -> None:
-        """The choice is explained by what the others take, cheapest first."""
-        ways = storages(parse_pattern("kernel"), np.array([[[True] * 2, [False] * 2]]))
-        # 2 weights of 3 bits and: 2 flags; an end of 0..2 and a column; 4 bits; 3 + 2 x 2; 4 ends of 3; those and 2 x 4
-        assert explain(ways, 3, "kernel flags") == (
-            "kernel flags 8 bits; kernel lists 9, bitmap 10, dense 12, csr 13, csc 18, run-length 26"
-        )
 
 
 class TestBounds:

@@ -13,7 +13,7 @@ import pytest
 
 from accel import archive
 from accel.array import MacArray
-from accel.cost import Facts, cost_of, layer_storages, live_signals
+from accel.cost import Invariants, cost_of, layer_storages, live_signals
 from accel.cost.storage import DENSE
 from accel.demand import array_for
 from accel.interchange import zoo
@@ -80,7 +80,7 @@ def test_macs_are_those_of_the_engine(network: str, pattern: str) -> None:
     total, counted = cost.total, compile_program(of).run(codes).macs
     assert counted == {layer.name: layer.counts.macs for layer in cost.layers if layer.pattern}
     assert sum(counted.values()) == total.macs
-    assert {x.name: x.macs for x in Facts(of).schedule(array_of(of)) if x.macs} == counted
+    assert {x.name: x.macs for x in Invariants(of).schedule(array_of(of)) if x.macs} == counted
     assert total.macs <= total.dense_macs
     assert (total.macs < total.dense_macs) == (pattern != "dense")  # negative control: pruning is seen
 
@@ -94,10 +94,13 @@ def array_of(of: Program) -> MacArray:
 def test_memories_are_those_of_the_assembler(network: str, pattern: str) -> None:
     """Every memory has as many words as the assembler writes for 8x8 lanes."""
     of = programmed(network, pattern)
-    facts = Facts(of)
+    invariants = Invariants(of)
     array = array_of(of)
     image = assemble(of, array)
-    memories = {memory.name: memory for memory in facts.memories(array, facts.words, facts.costs(facts.words), 0)}
+    memories = {
+        memory.name: memory
+        for memory in invariants.memories(array, invariants.words, invariants.costs(invariants.words), 0)
+    }
     assert memories["weights"].words == len(image.weights)
     assert memories["constants"].words == len(image.constants)
     assert memories["taps"].words == len(image.taps)
@@ -105,15 +108,18 @@ def test_memories_are_those_of_the_assembler(network: str, pattern: str) -> None
     assert (memories["entries"].words if "entries" in memories else 0) == len(image.entries)
     assert memories["signals"].banks * memories["signals"].words >= of.signal_words
     other = array_for(of, 4, 8)
-    fewer = {memory.name: memory for memory in facts.memories(other, facts.words, facts.costs(facts.words), 0)}
+    fewer = {
+        memory.name: memory
+        for memory in invariants.memories(other, invariants.words, invariants.costs(invariants.words), 0)
+    }
     assert fewer["weights"].words != len(image.weights)  # negative control: another array
 
 
 @every_version
 def test_the_peak_is_held(network: str, pattern: str) -> None:
     """The bits of live signals fit the words of the memory, each as wide as the widest."""
-    facts = Facts(programmed(network, pattern))
-    widest = facts.words.signal_bits
-    output = facts.program.roots[facts.program.output]
-    for held in live_signals(facts.program).values():
-        assert sum(bits for name, bits in held.items() if name != output) <= facts.program.signal_words * widest
+    invariants = Invariants(programmed(network, pattern))
+    widest = invariants.words.signal_bits
+    output = invariants.program.roots[invariants.program.output]
+    for held in live_signals(invariants.program).values():
+        assert sum(bits for name, bits in held.items() if name != output) <= invariants.program.signal_words * widest

@@ -5,7 +5,7 @@ from accel.cost.cycles import START_CYCLES, LayerCycles, cycles_of, total_cycles
 from accel.cost.design import Estimate, LayerEstimate, Limits, Roofline
 from accel.cost.energy import Energy
 from accel.cost.estimate import estimate, estimate_of, image_load_cycles
-from accel.cost.invariants import Facts
+from accel.cost.invariants import Invariants
 from accel.cost.macros import Memory, PlacedMemory, place
 from accel.cost.shortage import Resource, Shortage, StrangeStride
 from accel.cost.signals import SignalPlan, live_signals, peak_signals, signal_plans
@@ -18,7 +18,7 @@ __all__ = [
     "Cycles",
     "Energy",
     "Estimate",
-    "Facts",
+    "Invariants",
     "LayerCost",
     "LayerCycles",
     "LayerEstimate",

@@ -74,14 +74,6 @@ class LayerCost:
     signal_bits: int = 0  # bits of an output word
     accumulator_bits: int = 0
 
-    @property
-    def encoding_reason(self) -> str:
-        """Why this encoding: what the others would have taken."""
-        others = {name: bits for name, bits in (self.encoding_bits or {}).items() if name != self.encoding}
-        if not others:
-            return "the only one of its pattern" if self.encoding not in ("", "none") else ""
-        return "; ".join(f"{name} would take {bits:,} bits" for name, bits in others.items())
-
 
 @dataclass(frozen=True, kw_only=True)
 class ProgramCost:

@@ -13,7 +13,7 @@ from accel.array import MacArray
 from accel.cost.counts import Cycles, LayerCost
 from accel.cost.design import CLOCK_HZ, RESIDENT, STREAMED, Estimate, LayerEstimate, Limits
 from accel.cost.energy import Energy, Events, access_joules, energy_of
-from accel.cost.invariants import Facts
+from accel.cost.invariants import Invariants
 from accel.cost.macros import PlacedMemory, place
 from accel.cost.stalls import LayerSchedule, load_cycles, unit_stalls
 from accel.cost.technology import DEFAULT, Technology, load_technology
@@ -41,13 +41,15 @@ def estimate(
         The technology is unknown, a number is not positive, or the array's words or memories are too small.
     """
     known = technology if isinstance(technology, Technology) else load_technology(technology)
-    facts = Facts(program)
+    invariants = Invariants(program)
     limits = Limits(clock_hz=clock_hz, dram_bytes_per_s=dram_bytes_per_s, sram_bits=sram_bits)
-    return estimate_of(facts, facts.words, array, known, limits)
+    return estimate_of(invariants, invariants.words, array, known, limits)
 
 
-def estimate_of(facts: Facts, words: Words, array: MacArray, technology: Technology, limits: Limits) -> Estimate:
-    """Return what the Program of `facts` costs at the word lengths `words`: `facts.words`, or those scaled.
+def estimate_of(
+    invariants: Invariants, words: Words, array: MacArray, technology: Technology, limits: Limits
+) -> Estimate:
+    """Return what the Program of `invariants` costs at the word lengths `words`: `invariants.words`, or those scaled.
 
     Raises
     ------
@@ -56,14 +58,14 @@ def estimate_of(facts: Facts, words: Words, array: MacArray, technology: Technol
     """
     problem = words.problem(array)
     if problem:
-        raise EspalierError(f"{facts.program.name} does not run on this array: {problem}")
-    facts.demand(array.output_lanes, array.pixel_lanes, array.weight_bits).check(array)
-    streamed, costs = limits.stream, facts.costs(words)
-    rows = facts.timed(costs, array)
-    memories = place(facts.memories(array, words, costs, BUFFERS if streamed else 0), technology)
+        raise EspalierError(f"{invariants.program.name} does not run on this array: {problem}")
+    invariants.demand(array.output_lanes, array.pixel_lanes, array.weight_bits).check(array)
+    streamed, costs = limits.stream, invariants.costs(words)
+    rows = invariants.timed(costs, array)
+    memories = place(invariants.memories(array, words, costs, BUFFERS if streamed else 0), technology)
     traffic, waits = _streaming(rows, array, limits) if streamed else ([0] * len(rows), [0] * len(rows))
-    energies = _energies(facts, words, rows, array, technology, memories, traffic)
-    held, controls = facts.held_bits(words), facts.control_bits(array, rows)
+    energies = _energies(invariants, words, rows, array, technology, memories, traffic)
+    held, controls = invariants.held_bits(words), invariants.control_bits(array, rows)
     layers = tuple(
         LayerEstimate(
             kind=x.kind,
@@ -72,14 +74,14 @@ def estimate_of(facts: Facts, words: Words, array: MacArray, technology: Technol
             lanes=x.lanes,
             held_bits=held[x.name],
             control_bits=control,
-            filling_bits=facts.filling_bits(x, cost, array),
+            filling_bits=invariants.filling_bits(x, cost, array),
             dram_bits=bits,
             energy=energy,
         )
         for (x, cost), wait, control, bits, energy in zip(rows, waits, controls, traffic, energies, strict=True)
     )
-    program = facts.program
-    borders = facts.input_bits + facts.tensor_words[program.output] * words.signals[program.output]
+    program = invariants.program
+    borders = invariants.input_bits + invariants.tensor_words[program.output] * words.signals[program.output]
     return Estimate(
         network=program.name,
         pattern=program.pattern,
@@ -89,11 +91,11 @@ def estimate_of(facts: Facts, words: Words, array: MacArray, technology: Technol
         weights=STREAMED if streamed else RESIDENT,
         layers=layers,
         memories=memories,
-        stored_bits=sum(cost.counts.parameter_memory_bits for cost in costs) + facts.signal_bits(words),
+        stored_bits=sum(cost.counts.parameter_memory_bits for cost in costs) + invariants.signal_bits(words),
         exact=words.exact,
         dram_bits=borders + sum(traffic),
-        load_cycles=image_load_cycles(facts, limits),
-        strange_strides=facts.strange_strides,
+        load_cycles=image_load_cycles(invariants, limits),
+        strange_strides=invariants.strange_strides,
     )
 
 
@@ -107,16 +109,16 @@ def _streaming(
     return [int(bits.sum()) for bits in loads], unit_stalls([x for x, _ in rows], cycles, BUFFERS)
 
 
-def image_load_cycles(facts: Facts, limits: Limits) -> int:
+def image_load_cycles(invariants: Invariants, limits: Limits) -> int:
     """Return the cycles in which an image is loaded: a word a cycle, or as fast as the DRAM gives them."""
-    words = facts.tensor_words[INPUT]
+    words = invariants.tensor_words[INPUT]
     if limits.dram_bytes_per_s is None:
         return words
-    return max(words, int(load_cycles(np.array(facts.input_bits), limits.dram_bytes_per_s, limits.clock_hz)))
+    return max(words, int(load_cycles(np.array(invariants.input_bits), limits.dram_bytes_per_s, limits.clock_hz)))
 
 
 def _energies(
-    facts: Facts,
+    invariants: Invariants,
     words: Words,
     rows: list[tuple[LayerSchedule, LayerCost]],
     array: MacArray,
@@ -129,13 +131,13 @@ def _energies(
         return [None] * len(rows)
     accesses = access_joules(table, {memory.name: memory for memory in memories})
     energies: list[Energy | None] = []
-    demand = facts.demand(array.output_lanes, array.pixel_lanes, array.weight_bits)
+    demand = invariants.demand(array.output_lanes, array.pixel_lanes, array.weight_bits)
     for (x, cost), taken, bits in zip(rows, demand.layers, traffic, strict=True):
         entries = taken.reads * (x.tiles // max(1, x.units.size))
         events = Events(
             macs=x.macs,
             steps=x.compute_cycles,
-            output_words=facts.tensor_words[x.name],
+            output_words=invariants.tensor_words[x.name],
             entries=entries,
             dram_bits=bits,
         )

@@ -5,9 +5,9 @@
 >>> from accel.interchange import zoo
 >>> from accel.quantize import Widths, lower
 >>> pixels = np.linspace(0, 1, 28 * 28, dtype=np.float32).reshape(1, 1, 28, 28)
->>> facts = Facts(lower(zoo.load("lenet5", "dense"), Widths(8, 8), pixels))
->>> words = facts.words.scaled(weight_bits=4, signal_bits=5)
->>> found = estimate_of(facts, words, facts.array(words, 8, 8), load_technology(), Limits())
+>>> invariants = Invariants(lower(zoo.load("lenet5", "dense"), Widths(8, 8), pixels))
+>>> words = invariants.words.scaled(weight_bits=4, signal_bits=5)
+>>> found = estimate_of(invariants, words, invariants.array(words, 8, 8), load_technology(), Limits())
 >>> found.macs, found.multipliers, found.fits
 (416520, 40, True)
 
@@ -36,7 +36,7 @@ SHIFT_BITS = bits_for(PRODUCT_BITS - 1)
 
 
 @dataclass(frozen=True, eq=False)
-class Facts:
+class Invariants:
     """A Program's facts that do not depend on word lengths, and caches of those that depend on lanes.
 
     Parameters

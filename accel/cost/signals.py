@@ -23,20 +23,22 @@ from accel.program_layers import (
 )
 from accel.window import Window
 
+PLANS = LIVE, PING_PONG, IN_PLACE, LINE_BUFFER = "live tensors", "ping-pong", "in place", "line buffer"
 _POINT = Window((1, 1))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SignalPlan:
     """A way to hold signals, and the bits that it takes.
 
     `parts` says of what they are the sum: tensors that are held at the peak, buffers, or the lines of each tensor.
     """
 
-    name: str
+    name: str  # one of `PLANS`
     bits: int
     parts: dict[str, int]
-    note: str
+    peak: str = ""  # the layer that runs when most is held, where layers run one after another
+    in_place: tuple[str, ...] = ()  # layers that write where they read
 
 
 def live_signals(program: Program) -> dict[str, dict[str, int]]:
@@ -59,7 +61,7 @@ def signal_plans(program: Program) -> tuple[SignalPlan, ...]:
     """Return the ways to hold the signals of a network, that of the array first."""
     live = live_signals(program)
     layer, bits = peak_signals(program)
-    held = SignalPlan("live tensors", bits, live[layer], f"what the array does; the peak is {layer}")
+    held = SignalPlan(name=LIVE, bits=bits, parts=live[layer], peak=layer)
     return held, _ping_pong(program, live), _in_place(program, live), _line_buffer(program)
 
 
@@ -80,7 +82,7 @@ def _ping_pong(program: Program, live: dict[str, dict[str, int]]) -> SignalPlan:
                 places[name] = free
             buffers[places[name]] = max(buffers[places[name]], held[name])
     parts = {f"buffer {index}": bits for index, bits in enumerate(buffers)}
-    return SignalPlan("ping-pong", sum(buffers), parts, f"{len(buffers)} buffers of fixed size, in turn")
+    return SignalPlan(name=PING_PONG, bits=sum(buffers), parts=parts)
 
 
 def _in_place(program: Program, live: dict[str, dict[str, int]]) -> SignalPlan:
@@ -90,10 +92,9 @@ def _in_place(program: Program, live: dict[str, dict[str, int]]) -> SignalPlan:
     for name, held in live.items():
         parts[name] = sum(held.values()) - (held[name] if places[name] else 0)
     peak = max(parts, key=lambda layer: parts[layer])
-    legal = [name for name, place in places.items() if place]
-    note = f"the peak is {peak}; in place: {', '.join(legal)}" if legal else f"the peak is {peak}; nowhere legal"
+    legal = tuple(name for name, place in places.items() if place)
     names = {name: bits for name, bits in live[peak].items() if name != peak or not places[peak]}
-    return SignalPlan("in place", parts[peak], names, note)
+    return SignalPlan(name=IN_PLACE, bits=parts[peak], parts=names, peak=peak, in_place=legal)
 
 
 def overwrites(program: Program, layer: ProgramLayer) -> str | None:
@@ -101,7 +102,7 @@ def overwrites(program: Program, layer: ProgramLayer) -> str | None:
 
     A word may be written where none is read any more. A ReLU, a clip and an addition read the word they write alone. A
     pool without padding reads, for output (c, y, x) in row-major order, no word before the one at (c, y, x) of the
-    smaller map, nor does any output behind it. A convolution's first output map would overwrite what the second reads.
+    smaller map, nor does any output after it. A convolution's first output map would overwrite what the second reads.
     The input must not be read later, and its words must be as wide.
     """
     if isinstance(layer, AvgPoolLayer | MaxPoolLayer) and any(layer.window.padding):
@@ -129,7 +130,7 @@ def _line_buffer(program: Program) -> SignalPlan:
     for _ in zip(range(peak + 1), stream.run(), strict=False):
         pass
     parts = {name: bits for name, bits in stream.held.items() if bits}
-    return SignalPlan("line buffer", sum(parts.values()), parts, "all layers at once, row by row; all weights resident")
+    return SignalPlan(name=LINE_BUFFER, bits=sum(parts.values()), parts=parts)
 
 
 class _Stream:

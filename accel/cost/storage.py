@@ -209,18 +209,6 @@ def layer_storages(layer: MacLayer) -> tuple[Storage, ...]:
     return storages(parse_pattern(layer.pattern), layer.kept)
 
 
-def explain(ways: Sequence[Storage], weight_bits: int, chosen: str) -> str:
-    """Return in words how the encoding that is stored compares with the others, cheapest first.
-
-    `chosen` is the Program's name of it; "none" is dense.
-    """
-    name = DENSE if chosen == "none" else chosen
-    mine = next(way for way in ways if way.name == name).bits(weight_bits)
-    others = sorted((way for way in ways if way.name != name), key=lambda way: way.bits(weight_bits))
-    listed = ", ".join(f"{way.name} {way.bits(weight_bits):,}" for way in others)
-    return f"{name} {mine:,} bits; {listed}"
-
-
 def run_length_share(shape: Shape, weight_bits: int, density: float, run_bits: int = RUN_BITS) -> float:
     """Return the bits that run-length is expected to take for a random mask, as a share of the dense ones.
 

@@ -3,7 +3,7 @@
 import time
 from itertools import product
 
-from accel.cost import Facts, Limits, estimate_of, load_technology
+from accel.cost import Invariants, Limits, estimate_of, load_technology
 from accel.program import Program
 
 ARRAYS = ((4, 4), (8, 8), (16, 8), (16, 16))
@@ -16,10 +16,10 @@ def estimates_per_second(program: Program) -> float:
     The time is what the processor gave this thread.
     """
     technology, limits, start = load_technology(), Limits(), time.thread_time()
-    facts = Facts(program)
+    invariants = Invariants(program)
     for lanes, widths in product(ARRAYS, WIDTHS):
-        words = facts.words.scaled(*widths)
-        _ = estimate_of(facts, words, facts.array(words, *lanes), technology, limits).fits
+        words = invariants.words.scaled(*widths)
+        _ = estimate_of(invariants, words, invariants.array(words, *lanes), technology, limits).fits
     return len(ARRAYS) * len(WIDTHS) / (time.thread_time() - start)
 
 

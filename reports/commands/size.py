@@ -12,9 +12,10 @@ from accel import archive
 from accel.array import MacArray
 from accel.cost import (
     Estimate,
-    Facts,
+    Invariants,
     Limits,
     ProgramCost,
+    SignalPlan,
     cost_of,
     estimate_of,
     layer_storages,
@@ -43,6 +44,7 @@ from reports.commands.parsing import parse_array, parse_bandwidth, parse_frequen
 from reports.commands.places import Command
 from reports.report import saved, terminal_tables
 from reports.report.results import layer_rows
+from reports.report.sentences import plan_note
 from reports.shared import console as shared_console
 from reports.shared import output
 from reports.workflow.load import version_of
@@ -116,10 +118,10 @@ def command(
     program = program_of(network, weight_bits, signal_bits, pattern, data, data_dir)
     cost, sized = cost_of(program), Sized()
     if depths or any(option is not None for option in (array, accumulator_bits, clock, dram_bandwidth, technology)):
-        made, facts = _array(array or ARRAY, accumulator_bits, program, depths), Facts(program)
-        on_array, streamed = estimate_of(facts, facts.words, made, chip, limits), None
+        made, invariants = _array(array or ARRAY, accumulator_bits, program, depths), Invariants(program)
+        on_array, streamed = estimate_of(invariants, invariants.words, made, chip, limits), None
         if not on_array.fits and dram_bytes_per_s is not None:
-            streamed = estimate_of(facts, facts.words, made, chip, replace(limits, stream=True))
+            streamed = estimate_of(invariants, invariants.words, made, chip, replace(limits, stream=True))
         sized = Sized(on_array, streamed)
     if json_file:
         output.write_json(json_file, _record(program, cost, sram_bits, sized))
@@ -185,6 +187,10 @@ def _show(program: Program, cost: ProgramCost, sram_bits: int | None, sized: Siz
             console.print(line)
 
 
+def _plan(plan: SignalPlan) -> dict[str, Any]:
+    return {"name": plan.name, "bits": plan.bits, "parts": plan.parts, "note": plan_note(plan)}
+
+
 def _fits(cost: ProgramCost, sram_bits: int | None, on_array: Estimate | None) -> bool | None:
     """Return whether it fits; None where nothing is said that it should fit into."""
     if on_array is not None:
@@ -206,7 +212,7 @@ def _record(program: Program, cost: ProgramCost, sram_bits: int | None, sized: S
         "fits": _fits(cost, sram_bits, on_array),
         "layers": [saved.layer(row) for row in layer_rows(cost)],
         "storage_bits": storages,
-        "signal_plans": [asdict(plan) for plan in signal_plans(program)],
+        "signal_plans": [_plan(plan) for plan in signal_plans(program)],
         "fft": {x.name: asdict(layer_fft(program, x)) for x in program.mac_layers if x.shape[2] > 1},
         "estimate": record(on_array) if on_array else None,
         "streamed": record(streamed) if streamed else None,

@@ -7,7 +7,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from accel.cost import Estimate, Facts, Limits, Technology, estimate_of
+from accel.cost import Estimate, Invariants, Limits, Technology, estimate_of
 from accel.cost.shortage import Resource
 from accel.interchange.data.datasets import Dataset
 from accel.pruned import PrunedNetwork
@@ -92,21 +92,21 @@ class Costing:
     limits: Limits
 
     @cached_property
-    def facts(self) -> Facts:
+    def invariants(self) -> Invariants:
         """What the masks say, whatever the word lengths."""
-        return self._facts(FACT_BITS, FACT_BITS)
+        return self._invariants(FACT_BITS, FACT_BITS)
 
-    def words(self, record: dict[str, Any], weight_bits: int, signal_bits: int) -> tuple[Facts, Words]:
-        """Return the word lengths that a trial recorded, with the facts that they belong to."""
-        words = words_of(record, self.facts.words)
+    def words(self, record: dict[str, Any], weight_bits: int, signal_bits: int) -> tuple[Invariants, Words]:
+        """Return the word lengths that a trial recorded, with the invariants that they belong to."""
+        words = words_of(record, self.invariants.words)
         if words is not None:
-            return self.facts, words
-        facts = self._facts(weight_bits, signal_bits)  # a Program of other layers than the usual ones
-        return facts, words_of(record, facts.words) or facts.words
+            return self.invariants, words
+        invariants = self._invariants(weight_bits, signal_bits)  # a Program of other layers than the usual ones
+        return invariants, words_of(record, invariants.words) or invariants.words
 
-    def estimate(self, facts: Facts, words: Words, lanes: Lanes) -> Estimate:
+    def estimate(self, invariants: Invariants, words: Words, lanes: Lanes) -> Estimate:
         """Return what the words cost on the array that is just large enough for them, which holds all weights."""
-        return estimate_of(facts, words, facts.array(words, *lanes), self.technology, self.limits)
+        return estimate_of(invariants, words, invariants.array(words, *lanes), self.technology, self.limits)
 
     def estimate_at(self, point: Point, rates: Rates) -> Estimate:
         """Return what a point of this version costs, in full."""
@@ -119,17 +119,17 @@ class Costing:
             found = rates[weight_bits, signal_bits]
             if "problem" in found:
                 continue
-            facts, words = self.words(found["words"], weight_bits, signal_bits)
+            invariants, words = self.words(found["words"], weight_bits, signal_bits)
             for lanes in space.arrays:
-                estimate = self.estimate(facts, words, lanes)
+                estimate = self.estimate(invariants, words, lanes)
                 widths = {"weight_bits": weight_bits, "signal_bits": signal_bits}
                 yield _point(self.name, widths, lanes, found["rate"], estimate)
 
-    def _facts(self, weight_bits: int, signal_bits: int) -> Facts:
+    def _invariants(self, weight_bits: int, signal_bits: int) -> Invariants:
         images = self.images.take(min(FACT_IMAGES, len(self.images)))
         with threadpool_limits(1):
             calibration = Calibration(self.pruned, images.pixels())
-            return Facts(lower_calibrated(calibration, Widths(weight_bits, signal_bits, self.input_bits)))
+            return Invariants(lower_calibrated(calibration, Widths(weight_bits, signal_bits, self.input_bits)))
 
 
 def _point(version: str, widths: dict[str, int], lanes: Lanes, rate: float, estimate: Estimate) -> Point:

@@ -113,7 +113,7 @@ def explore(plan: Plan, kept: Kept) -> tuple[Results, float]:
         budget=question.budget(rows[0].float_rate),
         goal=question.goal,
         dram_bytes_per_s=plan.limits.dram_bytes_per_s,
-        load_cycles=image_load_cycles(costings[plan.versions[0]].facts, plan.limits),
+        load_cycles=image_load_cycles(costings[plan.versions[0]].invariants, plan.limits),
         means=plan.means,
         space=plan.space,
         versions=rows,
@@ -176,7 +176,7 @@ def _row(
     if problem is not None:
         return VersionRow(version.name, version.pattern, problem, left_out=True)
     costing = costings[version]
-    total = costing.facts.cost.total
+    total = costing.invariants.cost.total
     how = "file" if zoo.is_file(plan.network) else "zoo"
     if version.made:
         how = "pruned" if plan.training is None else "pruned and retrained"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 
-from accel.cost import Facts, Limits, Technology, break_even, estimate_of, load_technology
+from accel.cost import Invariants, Limits, Technology, break_even, estimate_of, load_technology
 from accel.cost.design import Estimate, LayerEstimate
 from accel.cost.fft import layer_fft
 from accel.cost.macros import PlacedMemory
@@ -50,11 +50,11 @@ def designs_of(program: Program, label: str, widths: tuple[int, int], hardware: 
     EspalierError
         The array does not run a layer of the Program.
     """
-    facts = Facts(program)
-    array = facts.array(facts.words, hardware.output_lanes, hardware.pixel_lanes)
+    invariants = Invariants(program)
+    array = invariants.array(invariants.words, hardware.output_lanes, hardware.pixel_lanes)
 
     def designed(limits: Limits) -> Design:
-        return _design(estimate_of(facts, facts.words, array, hardware.technology, limits), label, widths)
+        return _design(estimate_of(invariants, invariants.words, array, hardware.technology, limits), label, widths)
 
     yield designed(hardware.limits)
     if widths[0] == widths[1] and hardware.limits.dram_bytes_per_s is not None:

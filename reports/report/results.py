@@ -17,6 +17,7 @@ from accel.interchange.zoo import DENSE
 from accel.records import record_of
 from reports.report import saved
 from reports.report.designs import BreakEven, Design
+from reports.report.sentences import encoding_reason
 from reports.shared.schema import Kind
 from reports.shared.spreadsheet import csv_text
 from reports.workflow import recommend
@@ -237,7 +238,7 @@ def layer_rows(cost: ProgramCost, ffts: Mapping[str, int] | None = None) -> tupl
             pattern=layer.pattern,
             counts=layer.counts,
             encoding=layer.encoding,
-            encoding_reason=layer.encoding_reason,
+            encoding_reason=encoding_reason(layer),
             accumulator_bits=layer.accumulator_bits,
             fft_multiplications=(ffts or {}).get(layer.name),
         )

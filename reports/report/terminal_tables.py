@@ -8,10 +8,10 @@ from rich.table import Table
 from accel.cost import Counts, Estimate, LayerEstimate, ProgramCost, layer_storages, signal_plans
 from accel.cost.fft import fft_cost, layer_fft
 from accel.cost.shapes import LayerShape
-from accel.cost.storage import explain
 from accel.program import Program
 from accel.program_layers import MacLayer
 from reports.report.results import Choice, Results
+from reports.report.sentences import plan_note, storage_line
 from reports.shared.columns import COLUMNS, SPENT, STORED, TEXT, columns
 from reports.shared.words import clock_line, kib, memory_size
 from reports.workflow import recommend
@@ -154,13 +154,14 @@ def blocks_table(e: Estimate) -> Table:
 def memory_lines(program: Program, cost: ProgramCost, sram_bits: int | None) -> list[str]:
     """Return what every encoding would take, where the memory goes, and whether it fits."""
     lines = [
-        f"{x.name} is stored as {explain(layer_storages(x), x.weight_bits, x.encoding)}"
+        f"{x.name} is stored as {storage_line(layer_storages(x), x.weight_bits, x.encoding)}"
         for x in program.mac_layers
         if x.pattern != "dense"
     ]
     t = cost.total
+    plans = (f"{plan.name} {kib(plan.bits)} KiB ({plan_note(plan)})" for plan in signal_plans(program))
     lines += [
-        f"signals: {', '.join(f'{plan.name} {kib(plan.bits)} KiB ({plan.note})' for plan in signal_plans(program))}",
+        f"signals: {', '.join(plans)}",
         f"parameters {kib(t.parameter_memory_bits)} KiB, signals {kib(cost.signal_memory_bits)} KiB "
         f"(peak of live maps, while {cost.peak_layer} runs), in all {kib(cost.memory_bits)} KiB; "
         f"sparsity {t.sparsity:.1%}",
