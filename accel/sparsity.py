@@ -35,8 +35,9 @@ class Dense(Pattern):
 class FeatureMap(Pattern):
     """Whole output maps go, with every kernel that leads to them.
 
-    A mask of this pattern is an intermediate step: `accel.prune.narrow` makes the layer physically narrower, removes
-    the kernels that read the maps too, and what is left is dense (source: Anwar et al., no sparse representation).
+    A mask of this pattern is an intermediate step: `accel.prune.remove_maps` makes the layer physically narrower,
+    removes the kernels that read the maps too, and what is left is dense (source: Anwar et al., no sparse
+    representation).
     """
 
     def __str__(self) -> str:

@@ -382,7 +382,7 @@ class TestRefusals:
 
 
 def test_a_feature_map_mask_is_stored_as_kernels() -> None:
-    """The mask is an intermediate step; until the layer is narrowed, its kernels are what is flagged."""
+    """The mask is an intermediate step; until the maps are removed, its kernels are what is flagged."""
     kept = np.array([[[True]] * 3, [[False]] * 3])
     assert index_bits(FeatureMap(), kept) == index_bits(parse_pattern("kernel"), kept)
     assert index_bits(FeatureMap(), kept) != index_bits(parse_pattern("irregular"), kept)

@@ -11,7 +11,7 @@ from support.networks import Array, Sketch, chain, images_for, networks, residua
 from accel.errors import EspalierError
 from accel.layers import Weighted
 from accel.network import Network
-from accel.prune import Evaluator, Space, narrow, select_by_magnitude
+from accel.prune import Evaluator, Space, remove_maps, select_by_magnitude
 from accel.pruned import PrunedNetwork
 from accel.sparsity import LayerMask
 
@@ -22,7 +22,7 @@ MASKING = [pattern for pattern in PATTERNS if pattern not in ("dense", "feature-
 def reference(network: Network, masks: Mapping[str, LayerMask], images: Array) -> Array:
     """Return the scores of the network under masks, from the definition: `Network.forward` of what stays."""
     maps = {name: mask for name, mask in masks.items() if mask.pattern == "feature-map"}
-    pruned = narrow(PrunedNetwork(network), maps) if maps else PrunedNetwork(network, masks)
+    pruned = remove_maps(PrunedNetwork(network), maps) if maps else PrunedNetwork(network, masks)
     return pruned.network.scores(images).reshape(len(images), -1)
 
 

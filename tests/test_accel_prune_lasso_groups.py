@@ -11,7 +11,7 @@ from accel.errors import EspalierError  # noqa: E402
 from accel.interchange.zoo.architectures import ARCHITECTURES  # noqa: E402
 from accel.layers import Flatten, Linear  # noqa: E402
 from accel.network import INPUT, Network  # noqa: E402
-from accel.prune import Space, groups_of, prune_in_rounds, select_by_magnitude  # noqa: E402
+from accel.prune import Space, lasso_groups, prune_in_rounds, select_by_magnitude  # noqa: E402
 from accel.pruned import PrunedNetwork  # noqa: E402
 from accel.sparsity import parse_pattern  # noqa: E402
 from accel.train import Recipe, fit  # noqa: E402
@@ -31,7 +31,7 @@ UNITS = {  # of lenet5's conv2: 16 maps of 6 x 25 taps
 def test_units_of_every_pattern(label: str) -> None:
     """Groups are as many as units, and a mask that drops one whole group is one that the pattern allows."""
     space = Space.of(ARCHITECTURES["lenet5"](), label)
-    numbers = groups_of(space)["conv2"]
+    numbers = lasso_groups(space)["conv2"]
     assert numbers.shape == (16, 6, 25)
     assert len(np.unique(numbers)) == UNITS[label]
     if label in ("ikss", "feature-map"):  # a tap alone is no stride; a map that goes makes its reader narrower
@@ -49,7 +49,7 @@ def test_units_of_every_pattern(label: str) -> None:
 
 def test_n_of_m_has_no_units() -> None:
     """What a ratio inside every run fixes has nothing that could go as a whole."""
-    assert groups_of(Space.of(ARCHITECTURES["lenet5"](), "2:4")) == {}
+    assert lasso_groups(Space.of(ARCHITECTURES["lenet5"](), "2:4")) == {}
 
 
 def test_shrinking_literally() -> None:
@@ -75,7 +75,7 @@ def problem() -> tuple[PrunedNetwork, np.ndarray, np.ndarray, Recipe]:
 def test_what_is_not_needed_goes() -> None:
     """Blocks that see noise shrink by far more than those that see the classes, and without the lasso they do not."""
     pruned, images, labels, recipe = problem()
-    groups = groups_of(Space.of(pruned.network, "block-4", spare=()))
+    groups = lasso_groups(Space.of(pruned.network, "block-4", spare=()))
 
     def strengths(changed: Recipe) -> np.ndarray:
         weight = fit(pruned, images, labels, changed, groups=groups).network["fc"].weight

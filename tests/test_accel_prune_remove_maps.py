@@ -12,7 +12,7 @@ from support.networks import Array, Sketch, chain, images_for, networks, residua
 from accel.errors import EspalierError
 from accel.layers import Add, BatchNorm, Concat, Conv2d, Flatten, Weighted
 from accel.network import Network
-from accel.prune import cluster, map_groups, narrow
+from accel.prune import cluster, map_groups, remove_maps
 from accel.pruned import PrunedNetwork
 from accel.sparsity import LayerMask, Masks
 from accel.window import Window
@@ -78,9 +78,9 @@ class TestOutputs:
         network, kept = drawn
         images = images_for(network)
         flags = {name: np.array(x, bool) for name, x in kept.items()}
-        narrowed = narrow(PrunedNetwork(network), map_masks(network, kept)).network
-        assert same(narrowed.scores(images), silenced_scores(network, flags, images))
-        assert [len(layer.weight) for layer in narrowed.weighted[:-1]] == [
+        smaller = remove_maps(PrunedNetwork(network), map_masks(network, kept)).network
+        assert same(smaller.scores(images), silenced_scores(network, flags, images))
+        assert [len(layer.weight) for layer in smaller.weighted[:-1]] == [
             sum(kept[layer.name]) for layer in network.weighted[:-1]
         ]
 
@@ -91,17 +91,17 @@ class TestOutputs:
         images = images_for(network)
         kept = {layer.name: [1, 0, *[1] * (len(layer.weight) - 2)] for layer in network.weighted[:-1]}
         other = {name: flags[::-1] for name, flags in kept.items()}
-        narrowed = narrow(PrunedNetwork(network), map_masks(network, kept)).network.scores(images)
+        smaller = remove_maps(PrunedNetwork(network), map_masks(network, kept)).network.scores(images)
         flags, wrong = ({name: np.array(x, bool) for name, x in y.items()} for y in (kept, other))
-        assert same(narrowed, silenced_scores(network, flags, images))
-        assert not same(narrowed, silenced_scores(network, wrong, images))
-        assert not same(narrowed, network.scores(images))
+        assert same(smaller, silenced_scores(network, flags, images))
+        assert not same(smaller, silenced_scores(network, wrong, images))
+        assert not same(smaller, network.scores(images))
 
     def test_flatten_takes_every_pixel_of_a_map(self) -> None:
         """conv2 keeps maps 0 and 3 of 5, each 2 x 2 after the flatten: columns 0..3 and 12..15 of fc3."""
         network = chain()
-        narrowed = narrow(PrunedNetwork(network), map_masks(network, {"conv2": [1, 0, 0, 1, 0]})).network
-        full, thin = network["fc3"], narrowed["fc3"]
+        smaller = remove_maps(PrunedNetwork(network), map_masks(network, {"conv2": [1, 0, 0, 1, 0]})).network
+        full, thin = network["fc3"], smaller["fc3"]
         assert isinstance(full, Weighted)
         assert isinstance(thin, Weighted)
         assert np.array_equal(thin.weight, full.weight[:, [0, 1, 2, 3, 12, 13, 14, 15]])
@@ -117,13 +117,13 @@ class TestOutputs:
         sketch.linear("fc", 2)
         network = sketch.network()
         images, kept = images_for(network), [1, 0, 1]
-        narrowed = narrow(PrunedNetwork(network), map_masks(network, {"conv": kept})).network
+        smaller = remove_maps(PrunedNetwork(network), map_masks(network, {"conv": kept})).network
         # a batch norm gives a zero feature its shift: silence the features behind it
         flags = {"conv": np.array(kept, bool), "between": np.repeat(np.array(kept, bool), 4)}
-        assert same(narrowed.scores(images), silenced_scores(network, flags, images))
-        assert narrowed.shapes["between"] == (8,)
+        assert same(smaller.scores(images), silenced_scores(network, flags, images))
+        assert smaller.shapes["between"] == (8,)
         if between == "norm":
-            norm, full = narrowed["between"], network["between"]
+            norm, full = smaller["between"], network["between"]
             assert isinstance(norm, BatchNorm)
             assert isinstance(full, BatchNorm)
             assert np.array_equal(norm.mean, full.mean[[0, 1, 2, 3, 8, 9, 10, 11]])
@@ -154,25 +154,25 @@ class TestGroups:
         """Masks of one layer of a group, or of all, give the same network."""
         network = residual()
         kept = {name: [1, 0, 0, 1] for name in named}
-        narrowed = narrow(PrunedNetwork(network), map_masks(network, kept)).network
-        assert [narrowed.shapes[name][0] for name in ("conv1", "norm1", "conv2", "conv3", "add", "conv4")] == [
+        smaller = remove_maps(PrunedNetwork(network), map_masks(network, kept)).network
+        assert [smaller.shapes[name][0] for name in ("conv1", "norm1", "conv2", "conv3", "add", "conv4")] == [
             *(2, 2, 3, 2, 2, 6)
         ]
         flags = dict.fromkeys(["conv1", "conv3"], np.array([1, 0, 0, 1], bool))
         images = images_for(network)
-        assert same(narrowed.scores(images), silenced_scores(network, flags, images))
+        assert same(smaller.scores(images), silenced_scores(network, flags, images))
 
 
 class TestSizes:
     def test_the_dense_network_is_remembered(self) -> None:
         """Weights and MACs before pruning stay those of the network that came in."""
         dense = PrunedNetwork(chain(), data="digits")
-        narrowed = narrow(dense, map_masks(dense.network, {"conv1": [1, 1, 0, 0], "fc3": [1] * 6 + [0]}))
-        assert narrowed.dense_weights == dense.dense_weights
-        assert narrowed.dense_weights == {"conv1": 72, "conv2": 180, "fc3": 140, "fc4": 21}  # M x C x T
+        smaller = remove_maps(dense, map_masks(dense.network, {"conv1": [1, 1, 0, 0], "fc3": [1] * 6 + [0]}))
+        assert smaller.dense_weights == dense.dense_weights
+        assert smaller.dense_weights == {"conv1": 72, "conv2": 180, "fc3": 140, "fc4": 21}  # M x C x T
         # pixels that come out: 8 x 8 for conv1, 2 x 2 for conv2
-        assert narrowed.dense_macs == {"conv1": 72 * 64, "conv2": 180 * 4, "fc3": 140, "fc4": 21}
-        assert narrowed.data == "digits"
+        assert smaller.dense_macs == {"conv1": 72 * 64, "conv2": 180 * 4, "fc3": 140, "fc4": 21}
+        assert smaller.data == "digits"
 
     def test_sparsity_counts_kernels_on_both_sides(self) -> None:
         """Half of conv1's maps take half of conv1 and half of conv2; one neuron of fc3 takes a row and a column.
@@ -180,18 +180,18 @@ class TestSizes:
         Kept: 2 x 2 x 9 = 36 of 72, 5 x 2 x 9 = 90 of 180, 6 x 20 = 120 of 140 and 3 x 6 = 18 of 21: 264 of 413.
         """
         dense = PrunedNetwork(chain())
-        narrowed = narrow(dense, map_masks(dense.network, {"conv1": [1, 1, 0, 0], "fc3": [1] * 6 + [0]}))
-        assert narrowed.kept_weights == 264
-        assert narrowed.sparsity == pytest.approx(1 - 264 / 413)
-        assert narrowed.masks == {}
+        smaller = remove_maps(dense, map_masks(dense.network, {"conv1": [1, 1, 0, 0], "fc3": [1] * 6 + [0]}))
+        assert smaller.kept_weights == 264
+        assert smaller.sparsity == pytest.approx(1 - 264 / 413)
+        assert smaller.masks == {}
         assert dense.kept_weights == 413
 
     def test_other_patterns_follow(self) -> None:
         """What is left can be pruned inside: the sparsity is that of both together."""
         dense = PrunedNetwork(chain())
-        narrowed = narrow(dense, map_masks(dense.network, {"conv1": [1, 1, 0, 0]}))
+        smaller = remove_maps(dense, map_masks(dense.network, {"conv1": [1, 1, 0, 0]}))
         kernels = LayerMask("kernel", np.broadcast_to(np.eye(5, 2, dtype=bool)[:, :, None], (5, 2, 9)))
-        both = PrunedNetwork(narrowed.network, {"conv2": kernels}, dense_weights=narrowed.dense_weights)
+        both = PrunedNetwork(smaller.network, {"conv2": kernels}, dense_weights=smaller.dense_weights)
         assert both.kept_weights == 36 + 2 * 9 + 140 + 21
         assert both.sparsity == pytest.approx(1 - 215 / 413)
 
@@ -200,7 +200,7 @@ class TestSizes:
         network = residual()
         everything = map_masks(network, {"conv2": [1] * 3, "fc5": [1] * 3})  # of the classes too
         for masks in ({}, everything):
-            same_network = narrow(PrunedNetwork(network), masks).network
+            same_network = remove_maps(PrunedNetwork(network), masks).network
             assert [x.weight.shape for x in same_network.weighted] == [x.weight.shape for x in network.weighted]
 
 
@@ -243,31 +243,31 @@ def test_maps_that_must_stay(network: Network, kept: dict[str, list[int]], messa
     """Maps that are added agree, those of the image and of the classes stay; otherwise one line says where."""
     assert any(isinstance(layer, Add) for layer in network.layers) or "output" in message
     with pytest.raises(EspalierError, match=f"^{message}"):
-        narrow(PrunedNetwork(network), map_masks(network, kept))
+        remove_maps(PrunedNetwork(network), map_masks(network, kept))
 
 
 def test_features_that_agree_are_narrowed() -> None:
     """Negative control of the refusals above: with the same four features gone on both sides it goes through."""
     network, images = beside_features(), images_for(beside_features())
     kept = {"conv": [1, 0], "fc1": [1] * 4 + [0] * 4}
-    narrowed = narrow(PrunedNetwork(network), map_masks(network, kept)).network
+    smaller = remove_maps(PrunedNetwork(network), map_masks(network, kept)).network
     flags = {name: np.array(x, bool) for name, x in kept.items()}
-    assert same(narrowed.scores(images), silenced_scores(network, flags, images))
+    assert same(smaller.scores(images), silenced_scores(network, flags, images))
 
 
 @pytest.mark.parametrize("pattern", ["dense", "kernel", "irregular"])
-def test_only_feature_maps_narrow(pattern: str) -> None:
+def test_only_feature_maps_are_removed(pattern: str) -> None:
     """A mask of another pattern is refused, even one that removes whole maps."""
     masks = {"conv2": LayerMask(pattern, np.ones((5, 4, 9), bool))}
-    with pytest.raises(EspalierError, match=f"^conv2: narrowing needs feature-map masks, got {pattern}$"):
-        narrow(PrunedNetwork(chain()), masks)
+    with pytest.raises(EspalierError, match=f"^conv2: to remove maps takes feature-map masks, got {pattern}$"):
+        remove_maps(PrunedNetwork(chain()), masks)
 
 
 def test_feature_maps_go_first() -> None:
     """A network that has masks already is refused: they would no longer fit."""
     masked = PrunedNetwork(chain(), {"conv2": LayerMask("kernel", np.ones((5, 4, 9), bool))})
     with pytest.raises(EspalierError, match=r"^chain: prune feature maps before other patterns; it has masks already$"):
-        narrow(masked, map_masks(masked.network, {"conv1": [1, 0, 1, 1]}))
+        remove_maps(masked, map_masks(masked.network, {"conv1": [1, 0, 1, 1]}))
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_feature_maps_go_first() -> None:
 def test_masks_must_fit(name: str, shape: tuple[int, int, int], message: str) -> None:
     """A mask for a layer that is not there, holds no weights or has another shape is refused."""
     with pytest.raises(EspalierError, match=f"^{message}"):
-        narrow(PrunedNetwork(chain()), {name: LayerMask("feature-map", np.ones(shape, bool))})
+        remove_maps(PrunedNetwork(chain()), {name: LayerMask("feature-map", np.ones(shape, bool))})
 
 
 class TestMapsThatAreTied:
@@ -309,10 +309,10 @@ class TestMapsThatAreTied:
             kept = np.ones(network[name].lowered_shape, bool)  # type: ignore[attr-defined]
             kept[1] = False
             with pytest.raises(EspalierError, match=f"{name}: the maps around the {kind} cannot be pruned"):
-                narrow(PrunedNetwork(network), {name: LayerMask("feature-map", kept)})
+                remove_maps(PrunedNetwork(network), {name: LayerMask("feature-map", kept)})
         kept = np.ones((6, 8 if join else 4, 1), bool)
         kept[[1, 4]] = False
-        found = narrow(PrunedNetwork(network), {"conv3": LayerMask("feature-map", kept)}).network
+        found = remove_maps(PrunedNetwork(network), {"conv3": LayerMask("feature-map", kept)}).network
         images = np.float32(np.random.default_rng(0).random((3, 2, 6, 6)))
         zero = np.array(network["conv3"].weight)  # type: ignore[attr-defined]
         bias = np.array(network["conv3"].bias)  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from support.masks import few, is_legal
 from support.networks import chain, images_for, residual
 
 from accel.errors import EspalierError
-from accel.prune import SELECTORS, Choose, Ratio, Space, Trial, narrow, prune_in_rounds, select_by_magnitude
+from accel.prune import SELECTORS, Choose, Ratio, Space, Trial, prune_in_rounds, remove_maps, select_by_magnitude
 from accel.prune.rounds import shares
 from accel.pruned import PrunedNetwork
 from accel.sparsity import LayerMask
@@ -81,7 +81,7 @@ class TestOneShot:
         """One round of feature maps is narrowing by the selector's choice."""
         dense = PrunedNetwork(residual())
         pruned = prune_in_rounds(dense, "feature-map", 0.5, select_by_magnitude)
-        expected = narrow(dense, select_by_magnitude(Space.of(dense.network, "feature-map"), 0.5))
+        expected = remove_maps(dense, select_by_magnitude(Space.of(dense.network, "feature-map"), 0.5))
         images = images_for(dense.network)
         assert np.array_equal(pruned.network.scores(images), expected.network.scores(images))
         assert not np.array_equal(pruned.network.scores(images), dense.network.scores(images))  # negative control

@@ -11,7 +11,7 @@ from support.networks import Array, Sketch, chain, networks, residual, scalar_la
 
 from accel.errors import EspalierError
 from accel.network import Network
-from accel.prune import Space, map_groups, narrow, select_by_magnitude
+from accel.prune import Space, map_groups, remove_maps, select_by_magnitude
 from accel.pruned import PrunedNetwork
 from accel.sparsity import parse_pattern
 
@@ -304,8 +304,8 @@ class TestTiedMaps:
         for name in masks:
             for member in map_groups(network)[name]:
                 assert np.array_equal(masks[member].kept[:, 0, 0], masks[name].kept[:, 0, 0])
-        narrowed = narrow(PrunedNetwork(network), masks).network
-        assert narrowed.shapes["add"][0] == 4 - round(ratio * 4)
+        smaller = remove_maps(PrunedNetwork(network), masks).network
+        assert smaller.shapes["add"][0] == 4 - round(ratio * 4)
 
     def test_features_that_are_added_are_scored_together(self) -> None:
         """Fully connected layers may be tied too."""

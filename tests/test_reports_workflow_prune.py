@@ -6,7 +6,7 @@ from support.commandline import untrained_lenet5
 
 from accel.errors import EspalierError
 from accel.layers import Weighted
-from accel.prune import Space, chooser, narrow, select_by_magnitude
+from accel.prune import Space, chooser, remove_maps, select_by_magnitude
 from accel.pruned import PrunedNetwork
 from reports.workflow.prune import DEFAULT_MAP_RATIO, DEFAULT_RATIO, prune, stages
 
@@ -119,7 +119,7 @@ class TestPrune:
         """Feature maps first, then kernels of what is left, each at its ratio."""
         pruned = prune(dense, "feature-map+kernel", {"feature-map": 0.5, "kernel": 0.25})
         maps = select_by_magnitude(Space.of(dense.network, "feature-map"), 0.5)
-        narrower = narrow(dense, maps)
+        narrower = remove_maps(dense, maps)
         kernels = select_by_magnitude(Space.of(narrower.network, "kernel"), 0.25)
         assert same(pruned, PrunedNetwork(narrower.network, kernels, "feature-map+kernel", "mnist"))
         assert kept(pruned)["conv3"] == 60 * 8 * 25 * 3 // 4
@@ -189,7 +189,7 @@ class TestPrune:
 
         pruned = prune(dense, "feature-map+kernel", retrain=retrain)
         assert [sorted(masks) for masks in seen] == [[], ["conv2", "conv3"]]
-        narrower = retrain(narrow(dense, select_by_magnitude(Space.of(dense.network, "feature-map"), 0.5)))
+        narrower = retrain(remove_maps(dense, select_by_magnitude(Space.of(dense.network, "feature-map"), 0.5)))
         expected = select_by_magnitude(Space.of(narrower.network, "kernel"), 0.7)["conv3"].kept
         assert np.array_equal(pruned.masks["conv3"].kept, expected)
         other = prune(dense, "feature-map+kernel").masks["conv3"].kept  # negative control: without retraining

@@ -1,12 +1,12 @@
-"""How to choose what goes: the space of masks, one file for each selector, their evaluation, and narrowing."""
+"""How to choose what goes: the space of masks, a file for each selector, their evaluation, and the removal of maps."""
 
 from accel.progress import Progress
 from accel.prune.cluster import cluster
 from accel.prune.evaluate import Evaluator
 from accel.prune.genome import Genome, magnitudes
-from accel.prune.lasso_groups import groups_of
+from accel.prune.lasso_groups import lasso_groups
 from accel.prune.locus import Locus
-from accel.prune.remove_maps import map_groups, narrow
+from accel.prune.remove_maps import map_groups, remove_maps
 from accel.prune.rounds import Retrain, Sparsify, prune_in_rounds
 from accel.prune.selectors.activation_sum import ActivationSum
 from accel.prune.selectors.best_of_n import BestOfN
@@ -15,7 +15,7 @@ from accel.prune.selectors.particle_filter import ParticleFilter
 from accel.prune.selectors.random_masks import Random
 from accel.prune.selectors.registry import SEARCHES, SELECTORS, Choose, chooser, selector, selector_names
 from accel.prune.space import Ratio, Space, default_spare
-from accel.prune.trial import DEFAULT_BUDGET, ErrorRate, Search, Selector, Trial
+from accel.prune.trial import DEFAULT_BUDGET, ErrorRate, MaskSearch, Selector, Trial
 
 __all__ = [
     "DEFAULT_BUDGET",
@@ -29,12 +29,12 @@ __all__ = [
     "Genome",
     "Locus",
     "Magnitude",
+    "MaskSearch",
     "ParticleFilter",
     "Progress",
     "Random",
     "Ratio",
     "Retrain",
-    "Search",
     "Selector",
     "Space",
     "Sparsify",
@@ -42,11 +42,11 @@ __all__ = [
     "chooser",
     "cluster",
     "default_spare",
-    "groups_of",
+    "lasso_groups",
     "magnitudes",
     "map_groups",
-    "narrow",
     "prune_in_rounds",
+    "remove_maps",
     "select_by_magnitude",
     "selector",
     "selector_names",

@@ -63,12 +63,12 @@ class Evaluator:
         Raises
         ------
         EspalierError
-            A mask does not fit its layer, or feature maps are pruned that `accel.prune.narrow` refuses to prune.
+            A mask does not fit its layer, or feature maps are pruned that `accel.prune.remove_maps` refuses to prune.
         """
         return float(np.mean(self.predictions(masks) != self.labels))
 
     def predictions(self, masks: Mapping[str, LayerMask]) -> NDArray[np.intp]:
-        """Return the class of each image (N,) under `masks`; a pruned feature map is gone, as if narrowed."""
+        """Return the class of each image (N,) under `masks`; a pruned feature map is gone altogether."""
         kept = self._kept_maps(masks)
         weights = {name: self._masked(name, masks) for name in self._changed(masks)}
         split, parts = self._shared(frozenset(weights))

@@ -8,7 +8,7 @@ from accel.pruned import Groups
 from accel.sparsity import Kernel, KernelStrided, Pattern, Strided
 
 
-def groups_of(space: Space) -> Groups:
+def lasso_groups(space: Space) -> Groups:
     """Return, for each layer of `space` whose pattern has units, the number of each weight's unit (M, C, T).
 
     Units are maps, kernels, blocks or single weights; for strided patterns, a tap of an input map in all kernels that

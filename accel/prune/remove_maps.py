@@ -1,4 +1,4 @@
-"""Narrowing: pruned feature maps leave the network for good, with the kernels that lead to them and read them.
+"""Pruned feature maps leave the network for good, with the kernels that lead to them and read them.
 
 Maps that a residual addition adds are one map, so that layers fall into groups that keep the same maps. Source: Anwar
 et al. (a pruned map takes its incoming and outgoing kernels along; what is left is dense); the groups are ours.
@@ -25,7 +25,7 @@ def map_groups(network: Network) -> dict[str, frozenset[str]]:
     return {name: frozenset(groups[name] & weighted) for name in weighted}
 
 
-def narrow(pruned: PrunedNetwork, masks: Masks) -> PrunedNetwork:
+def remove_maps(pruned: PrunedNetwork, masks: Masks) -> PrunedNetwork:
     """Return the network without the feature maps that `masks` prune.
 
     Parameters
@@ -58,7 +58,7 @@ def narrow(pruned: PrunedNetwork, masks: Masks) -> PrunedNetwork:
 def map_flags(name: str, mask: LayerMask) -> Mask:
     """Return which output maps the feature-map mask of the layer `name` keeps (M,); another pattern is refused."""
     if mask.pattern != str(FeatureMap()):
-        raise EspalierError(f"{name}: narrowing needs feature-map masks, got {mask.pattern}")
+        raise EspalierError(f"{name}: to remove maps takes feature-map masks, got {mask.pattern}")
     return np.asarray(mask.kept.any(axis=(1, 2)))
 
 

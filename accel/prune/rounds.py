@@ -1,7 +1,7 @@
 """Schedules: one shot to the ratio and retrain, or little by little, with retraining after each round.
 
-Before each choice the network may be trained so that whole units of the pattern shrink (`groups_of`): those that go are
-missed less then.
+Before each choice the network may be trained so that whole units of the pattern shrink (`lasso_groups`): those that go
+are missed less then.
 
 Source: Anwar and Sung prune in one shot and find small steps unnecessary with batch norm; Huang et al. iterate pruning
 and retraining; Wen et al. shrink groups first. Ours: the ratios of the rounds, and that a round keeps nothing that an
@@ -15,8 +15,8 @@ from dataclasses import replace
 import numpy as np
 
 from accel.errors import EspalierError
-from accel.prune.lasso_groups import groups_of
-from accel.prune.remove_maps import narrow
+from accel.prune.lasso_groups import lasso_groups
+from accel.prune.remove_maps import remove_maps
 from accel.prune.selectors.registry import Choose
 from accel.prune.space import Ratio, Space
 from accel.pruned import Groups, PrunedNetwork
@@ -91,7 +91,7 @@ def prune_in_rounds(
     Raises
     ------
     EspalierError
-        As `Space.of`, the selector and `narrow` raise it; or feature maps are to go together with other patterns.
+        As `Space.of`, the selector and `remove_maps` raise it; or feature maps are to go together with other patterns.
     """
     ratios_of = shares(rounds, steps)
     space = Space.of(pruned.network, pattern, spare, pruned.masks)
@@ -103,10 +103,10 @@ def prune_in_rounds(
     for share in by_round:
         space = Space.of(pruned.network, pattern, spare, pruned.masks)
         if sparsify:
-            pruned = sparsify(pruned, groups_of(space))
+            pruned = sparsify(pruned, lasso_groups(space))
             space = replace(space, network=pruned.network)
         if _of_maps(space):
-            pruned = narrow(
+            pruned = remove_maps(
                 pruned, choose(space, {name: _of_rest(pruned, name, whole[name], share[name]) for name in share})
             )
         else:

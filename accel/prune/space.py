@@ -25,7 +25,7 @@ class Space:
         Layers that are not named stay dense.
     within : mapping of layer name to LayerMask, optional
         What earlier rounds left: a selector keeps nothing that these masks do not keep. Layers that are not named are
-        whole. Feature maps are no matter of `within`: they leave the network (`accel.prune.narrow`).
+        whole. Feature maps are no matter of `within`: they leave the network (`accel.prune.remove_maps`).
 
     Raises
     ------

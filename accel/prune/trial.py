@@ -118,7 +118,7 @@ class State:
     rates: tuple[float, ...]
 
 
-class Search:
+class MaskSearch:
     """One run of a selector that judges masks by their error rate.
 
     Parameters

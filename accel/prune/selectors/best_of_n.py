@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from accel.prune.genome import Genome
 from accel.prune.space import Ratio, Space
-from accel.prune.trial import NOTHING, Search, Selector, Trial
+from accel.prune.trial import NOTHING, MaskSearch, Selector, Trial
 from accel.sparsity import LayerMask
 
 
@@ -23,7 +23,7 @@ class BestOfN(Selector):
 
     def __call__(self, space: Space, ratio: Ratio, trial: Trial = NOTHING) -> dict[str, LayerMask]:
         genome = Genome.of(space, ratio)
-        search = Search(self.name, genome, ratio, trial)
+        search = MaskSearch(self.name, genome, ratio, trial)
         while search.left:
             search.judge(genome.draw(search.generator))
             search.save()

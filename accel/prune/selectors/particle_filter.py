@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from accel.errors import EspalierError
 from accel.prune.genome import Genes, Genome
 from accel.prune.space import Ratio, Space
-from accel.prune.trial import NOTHING, Search, Selector, Trial
+from accel.prune.trial import NOTHING, MaskSearch, Selector, Trial
 from accel.sparsity import LayerMask
 
 STARTS = ("random", "magnitude")
@@ -71,7 +71,7 @@ class ParticleFilter(Selector):
 
     def __call__(self, space: Space, ratio: Ratio, trial: Trial = NOTHING) -> dict[str, LayerMask]:
         genome = Genome.of(space, ratio)
-        search = Search(self.name, genome, ratio, trial, repr(self))
+        search = MaskSearch(self.name, genome, ratio, trial, repr(self))
         if not search.particles:
             _judge_all(search, self._first(genome, search.generator))
         while search.left:
@@ -83,7 +83,7 @@ class ParticleFilter(Selector):
         chosen = [genome.strongest()] if self.start == "magnitude" else []
         return chosen + [genome.draw(generator) for _ in range(self.particles - len(chosen))]
 
-    def _children(self, genome: Genome, search: Search) -> list[Genes]:
+    def _children(self, genome: Genome, search: MaskSearch) -> list[Genes]:
         """Return a child of each resampled particle but the first, whose place the best particle takes."""
         generator, children = search.generator, []
         parents = resample(importance(np.array(search.rates), self.beta), len(search.rates), generator)
@@ -116,7 +116,7 @@ def resample(weights: NDArray[np.float64], count: int, rng: np.random.Generator)
     return np.minimum(np.searchsorted(np.cumsum(weights), teeth, side="right"), len(weights) - 1)
 
 
-def _judge_all(search: Search, candidates: list[Genes], elite: tuple[Genes, float] | None = None) -> None:
+def _judge_all(search: MaskSearch, candidates: list[Genes], elite: tuple[Genes, float] | None = None) -> None:
     """Make a generation of the `elite` and as many candidates as the budget allows, and write the checkpoint."""
     candidates = candidates[: search.left]
     rates = [search.judge(genes) for genes in candidates]
