@@ -20,7 +20,7 @@ from accel.interchange.hls.types import Types
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import FlattenLayer, ReluLayer
-from accel.quantize import Steps, Widths, lower, narrowed
+from accel.quantize import Steps, Widths, lower, narrow_accumulators
 from accel.signal import Requantize, Signal
 from accel.window import Window
 from sim import golden
@@ -78,7 +78,7 @@ class TestReferee:
         """An accumulator that is too narrow wraps or saturates at every assignment, in issue order."""
         rng = np.random.default_rng(0)
         wide, codes = every_kind(rng), rng.integers(0, 256, (IMAGES, 2, 9, 8))
-        made = narrowed(wide, 9, overflow)
+        made = narrow_accumulators(wide, 9, overflow)
         assert not np.array_equal(golden.run(made, codes)["scores"], golden.run(wide, codes)["scores"])
         assert judged(made, codes, tmp_path) == []
 

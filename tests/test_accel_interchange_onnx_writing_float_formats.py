@@ -34,7 +34,7 @@ from accel.interchange.onnx.writing.formats import WRITERS, export_model
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import AvgPoolLayer, ClipLayer, ConcatLayer, MacLayer
-from accel.quantize import narrowed
+from accel.quantize import narrow_accumulators
 from accel.signal import Requantize, Signal
 from accel.window import Window
 from sim import golden
@@ -217,7 +217,7 @@ REFUSED: dict[str, tuple[Make, str]] = {
         "conv2: its codes overflow by WRAP, {target} saturates; quantise with --overflow SAT",
     ),
     "an accumulator": (
-        lambda p: narrowed(p, 9, Overflow.WRAP),
+        lambda p: narrow_accumulators(p, 9, Overflow.WRAP),
         "conv1: its accumulator overflows at 9 bits, those of {target} hold every sum; quantise without --accumulator",
     ),
     "sums beyond 2**24": (

@@ -20,26 +20,26 @@ from accel.pruned import PrunedNetwork
 from accel.quantize import (
     Allocation,
     Calibration,
-    Group,
+    Operand,
     Progress,
     Widths,
     allocate,
     bits_of,
-    groups_of,
     lower_calibrated,
+    operands_of,
     sensitivity,
 )
 from sim import golden
 
 Bits = tuple[int, ...]
-GROUPS = (Group("weights", "conv1"), Group("signals", "conv1"), Group("weights", "conv2"))
+OPERANDS = (Operand("weights", "conv1"), Operand("signals", "conv1"), Operand("weights", "conv2"))
 LOWEST, HIGHEST = 2, 6
 ALL = list(itertools.product(range(LOWEST, HIGHEST + 1), repeat=3))
 UNIFORM = [(bits,) * 3 for bits in range(LOWEST, HIGHEST + 1)]
 
 
 class Toy:
-    """Three groups whose error rates and memories are functions of their bits; counts the questions."""
+    """Three operands whose error rates and memories are functions of their bits; counts the questions."""
 
     def __init__(self, error: Callable[[Bits], float], memory: Callable[[Bits], int]) -> None:
         self.error, self.memory = error, memory
@@ -47,7 +47,7 @@ class Toy:
         self.weighed: list[Bits] = []
 
     def bits(self, widths: Widths) -> Bits:
-        return tuple(bits_of(widths, group) for group in GROUPS)
+        return tuple(bits_of(widths, operand) for operand in OPERANDS)
 
     def error_rate(self, widths: Widths) -> float:
         self.asked.append(self.bits(widths))
@@ -60,14 +60,14 @@ class Toy:
     def allocate(self, **arguments: Any) -> Allocation:
         """Return the allocation, its numbers checked against the functions."""
         given = {"lowest": LOWEST, "highest": HIGHEST} | arguments
-        found = allocate(GROUPS, self.error_rate, self.memory_bits, **given)
+        found = allocate(OPERANDS, self.error_rate, self.memory_bits, **given)
         bits = self.bits(found.widths)
         assert (found.error_rate, found.memory_bits) == (self.error(bits), self.memory(bits))
         return found
 
 
 def additive(seed: int) -> Toy:
-    """Return groups of drawn sizes whose errors, a drawn share of 4**-bits, add up to 1 % and more."""
+    """Return operands of drawn sizes whose errors, a drawn share of 4**-bits, add up to 1 % and more."""
     rng = np.random.default_rng(seed)
     shares, sizes = rng.uniform(0.1, 2, 3), rng.integers(50, 5000, 3)
     return Toy(
@@ -76,7 +76,7 @@ def additive(seed: int) -> Toy:
 
 
 def table(seed: int, equal: int = 8) -> Toy:
-    """Return errors without any order, in `equal` levels, and the memory of groups of 1, 2 and 3 words."""
+    """Return errors without any order, in `equal` levels, and the memory of operands of 1, 2 and 3 words."""
     rates = dict(zip(ALL, np.random.default_rng(seed).integers(0, equal + 1, len(ALL)) / equal, strict=True))
     return Toy(lambda bits: float(rates[bits]), lambda bits: bits[0] + 2 * bits[1] + 3 * bits[2])
 
@@ -113,14 +113,14 @@ class TestOptimum:
             assert best < 0.9 * min(toy.error(bits) for bits in UNIFORM if toy.memory(bits) <= budget)
 
     def test_by_hand(self) -> None:
-        """Only the bits of the first group matter, 3 of which are enough: the others go to 2, whatever they weigh."""
+        """Only the bits of the first operand matter, 3 of which are enough: the others go to 2, whatever they weigh."""
         toy = Toy(lambda bits: 0.01 if bits[0] >= 3 else 0.2, lambda bits: 5 * bits[0] + bits[1] + 7 * bits[2])
         found = toy.allocate(budget_error=0.01)
         assert toy.bits(found.widths) == (3, 2, 2)
         assert found.memory_bits == 15 + 2 + 14
 
     def test_a_joint_error_that_no_group_shows_alone(self) -> None:
-        """Each group alone may have 2 bits at no cost, but together they need 12: bits are raised until then."""
+        """Each operand alone may have 2 bits at no cost, but together they need 12: bits are raised until then."""
         toy = Toy(lambda bits: 0.0 if sum(bits) >= 12 or sum(b < 6 for b in bits) < 2 else 0.5, lambda bits: sum(bits))
         found = toy.allocate(budget_error=0.1)
         assert found.error_rate == 0
@@ -131,13 +131,13 @@ class TestOptimum:
 
         The uniform widths are no help: of two kinds only the signals may have 2 bits.
         """
-        groups = [Group("signals", name) for name in "abc"] + [Group("weights", "d")]
+        operands = [Operand("signals", name) for name in "abc"] + [Operand("weights", "d")]
 
         def bits(widths: Widths) -> Bits:
-            return tuple(bits_of(widths, group) for group in groups)
+            return tuple(bits_of(widths, operand) for operand in operands)
 
         found = allocate(
-            groups,
+            operands,
             lambda widths: 0.0 if bits(widths)[3] >= 5 else 0.5,
             lambda widths: 100 * max(bits(widths)[:3]) + bits(widths)[3],
             budget_error=0.1,
@@ -183,7 +183,7 @@ class TestGuarantees:
 
     @pytest.mark.parametrize("budget", [{"budget_error": 0.25}, {"budget_memory_bits": 24}])
     def test_no_neighbor_is_better(self, budget: dict[str, Any]) -> None:
-        """With evaluations enough it ends where no step of one group, within the budget, is better."""
+        """With evaluations enough it ends where no step of one operand, within the budget, is better."""
         for seed in range(20):
             toy = table(seed)
             here = toy.bits(toy.allocate(**budget).widths)
@@ -213,7 +213,7 @@ class TestGuarantees:
 def test_a_sensitivity_that_is_known() -> None:
     """What was measured before is not measured again: 13 evaluations fewer, and the same end."""
     toy, budget = additive(1), 0.03
-    known = sensitivity(GROUPS, toy.error_rate, bits=range(LOWEST, HIGHEST + 1))
+    known = sensitivity(OPERANDS, toy.error_rate, bits=range(LOWEST, HIGHEST + 1))
     toy.asked.clear()
     found = toy.allocate(budget_error=budget, sensitivities=known)
     asked = len(toy.asked)
@@ -232,7 +232,7 @@ def test_progress() -> None:
 def test_some_groups() -> None:
     """What is not named keeps the highest bits, the image its own."""
     found = allocate(
-        GROUPS[:1], lambda widths: 0.0, lambda widths: widths.of_weights("conv1"), budget_error=0, input_bits=5
+        OPERANDS[:1], lambda widths: 0.0, lambda widths: widths.of_weights("conv1"), budget_error=0, input_bits=5
     )
     assert found.widths == Widths(8, 8, 5, {"conv1": 2}, {})
     assert json.loads(json.dumps(asdict(found)))["widths"]["weight_bits_of"] == {"conv1": 2}
@@ -257,7 +257,7 @@ def test_a_network() -> None:
     def memory_bits(widths: Widths) -> int:
         return cost_of(program(widths)).memory_bits
 
-    found = allocate(groups_of(pruned), error_rate, memory_bits, budget_error=0.05, evaluations=90)
+    found = allocate(operands_of(pruned), error_rate, memory_bits, budget_error=0.05, evaluations=90)
     assert error_rate(found.widths) == found.error_rate <= 0.05
     assert memory_bits(found.widths) == found.memory_bits
     uniform = [Widths(bits, bits) for bits in range(2, 9)]
@@ -274,8 +274,8 @@ def test_a_network() -> None:
         ),
         ({"budget_error": 1.5}, "a budget of the error rate must be 0..1, got 1.5"),
         ({"budget_memory_bits": 0}, "a budget of memory must be at least 1 bit, got 0"),
-        ({"budget_error": 0.1, "lowest": 1}, "an allocation needs groups, and bits from 2 on, got 1..6"),
-        ({"budget_error": 0.1, "highest": 1}, "an allocation needs groups, and bits from 2 on, got 2..1"),
+        ({"budget_error": 0.1, "lowest": 1}, "an allocation needs operands, and bits from 2 on, got 1..6"),
+        ({"budget_error": 0.1, "highest": 1}, "an allocation needs operands, and bits from 2 on, got 2..1"),
         ({"budget_error": 0.1, "highest": 17}, "weight_bits must be 2..16, got 17"),
         ({"budget_error": 0.1, "evaluations": 4}, "an allocation needs 5 evaluations for uniform widths, got 4"),
         # what is reached: 0.01 + 3 / 4**6 = 1.07 %, and 2 bits of 6 words
@@ -285,7 +285,7 @@ def test_a_network() -> None:
         ),
         ({"budget_memory_bits": 11}, "no widths fit in 11 bits of memory: 2 bits everywhere take 12"),
         (
-            {"budget_error": 0.1, "sensitivities": sensitivity(GROUPS, lambda widths: 0.5, bits=[2, 3, 5, 6])},
+            {"budget_error": 0.1, "sensitivities": sensitivity(OPERANDS, lambda widths: 0.5, bits=[2, 3, 5, 6])},
             "the sensitivities lack the weights of conv1 at 4 bits",
         ),
     ],
@@ -299,5 +299,5 @@ def test_what_cannot_be_done(arguments: dict[str, Any], message: str) -> None:
 
 def test_no_groups() -> None:
     """There must be something to allocate bits to."""
-    with pytest.raises(EspalierError, match=r"^an allocation needs groups, and bits from 2 on, got 2..8$"):
+    with pytest.raises(EspalierError, match=r"^an allocation needs operands, and bits from 2 on, got 2..8$"):
         allocate([], lambda widths: 0.5, lambda widths: 1, budget_error=0.5)

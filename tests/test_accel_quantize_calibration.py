@@ -81,7 +81,9 @@ def test_images_are_run_once_and_only_where_a_step_is_to_be_found(monkeypatch: p
     assert runs == []
     programs = [lower_calibrated(calibration, widths) for widths in WIDTHS]
     assert runs == ["chain"]
-    signals = {group.layer: float(step[0]) for group, step in steps_of(programs[0]).items() if group.kind == "signals"}
+    signals = {
+        operand.layer: float(step[0]) for operand, step in steps_of(programs[0]).items() if operand.kind == "signals"
+    }
     assert same(lower(PrunedNetwork(chain()), WIDTHS[0], images_for(chain()), Steps(signals=signals)), programs[0])
     assert runs == ["chain"]
 

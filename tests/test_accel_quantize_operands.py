@@ -4,12 +4,12 @@ from support.networks import Sketch, chain, residual
 from accel.errors import EspalierError
 from accel.network import Network
 from accel.pruned import PrunedNetwork
-from accel.quantize import Group, Widths, bits_of, groups_of, widths_with
+from accel.quantize import Operand, Widths, bits_of, operands_of, widths_with
 
 
 def names(network: Network) -> str:
-    """Return the groups as ``layer.w`` and ``layer.s``."""
-    return " ".join(f"{group.layer}.{group.kind[0]}" for group in groups_of(PrunedNetwork(network)))
+    """Return the operands as ``layer.w`` and ``layer.s``."""
+    return " ".join(f"{operand.layer}.{operand.kind[0]}" for operand in operands_of(PrunedNetwork(network)))
 
 
 def test_groups_of_a_network() -> None:
@@ -20,7 +20,7 @@ def test_groups_of_a_network() -> None:
 
 
 def test_a_network_that_ends_in_a_relu() -> None:
-    """Then the last accumulators are requantised, and are a group."""
+    """Then the last accumulators are requantised, and are an operand."""
     sketch = Sketch(1, 2, 2)
     sketch.flatten()
     sketch.linear("fc1", 2)
@@ -30,15 +30,15 @@ def test_a_network_that_ends_in_a_relu() -> None:
 
 
 def test_widths() -> None:
-    """Named groups have their bits, all others the rest's; what is put in comes out."""
-    bits = {Group("weights", "conv1"): 3, Group("signals", "conv1"): 5, Group("signals", "fc3"): 6}
+    """Named operands have their bits, all others the rest's; what is put in comes out."""
+    bits = {Operand("weights", "conv1"): 3, Operand("signals", "conv1"): 5, Operand("signals", "fc3"): 6}
     widths = widths_with(bits, 8, input_bits=7)
     assert widths == Widths(8, 8, 7, {"conv1": 3}, {"conv1": 5, "fc3": 6})
-    assert {group: bits_of(widths, group) for group in bits} == bits
-    assert bits_of(widths, Group("weights", "fc3")) == 8
+    assert {operand: bits_of(widths, operand) for operand in bits} == bits
+    assert bits_of(widths, Operand("weights", "fc3")) == 8
 
 
 def test_a_group_of_something_else() -> None:
     """There are weights and signals."""
-    with pytest.raises(EspalierError, match=r"^a group is of weights or signals, got 'biases'$"):
-        Group("biases", "conv1")  # type: ignore[arg-type]
+    with pytest.raises(EspalierError, match=r"^an operand is of weights or signals, got 'biases'$"):
+        Operand("biases", "conv1")  # type: ignore[arg-type]

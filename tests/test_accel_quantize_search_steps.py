@@ -13,12 +13,12 @@ from accel.errors import EspalierError
 from accel.network import Network
 from accel.program import Program
 from accel.pruned import PrunedNetwork
-from accel.quantize import Group, Progress, Steps, Widths, lower, search_steps, steps_of
+from accel.quantize import Operand, Progress, Steps, Widths, lower, search_steps, steps_of
 from sim import golden
 
 
 def small() -> Network:
-    """Return a network of three groups: weights of conv, signals of conv, weights of fc."""
+    """Return a network of three operands: weights of conv, signals of conv, weights of fc."""
     sketch = Sketch(1, 2, 2)
     sketch.conv("conv", 2, kernel=1)
     sketch.relu("relu")
@@ -33,12 +33,12 @@ def lowered(steps: Steps) -> Program:
 
 
 START = steps_of(lowered(Steps()))
-GROUPS = [Group("weights", "conv"), Group("signals", "conv"), Group("weights", "fc")]
+OPERANDS = [Operand("weights", "conv"), Operand("signals", "conv"), Operand("weights", "fc")]
 
 
 def scales_of(program: Program) -> list[float]:
-    """Return by what the step of each group differs from the L2 step."""
-    return [float(steps[0] / START[group][0]) for group, steps in steps_of(program).items()]
+    """Return by what the step of each operand differs from the L2 step."""
+    return [float(steps[0] / START[operand][0]) for operand, steps in steps_of(program).items()]
 
 
 def chosen(steps: Steps) -> list[float]:
@@ -69,15 +69,15 @@ def drawn(seed: int) -> Any:
 
 
 def test_groups() -> None:
-    """The groups of a Program are its weights and what is requantised; the scores are not."""
-    assert list(START) == GROUPS
+    """The operands of a Program are its weights and what is requantised; the scores are not."""
+    assert list(START) == OPERANDS
 
 
 @pytest.mark.parametrize("planted", [(1, 1, 2**0.5), (2**-0.25, 2**0.25, 1), (2**0.5, 2**-0.5, 2**0.25)])
 def test_it_finds_planted_steps(planted: tuple[float, ...]) -> None:
-    """Where each group has a better step among the factors, one pass finds all, and a second one that it is done.
+    """Where each operand has a better step among the factors, one pass finds all, and a second one that it is done.
 
-    At most 25 of the 125 points are asked for: the start, 4 for each group, and as many around the end of that pass.
+    At most 25 of the 125 points are asked for: the start, 4 for each operand, and as many around the end of that pass.
     """
     error_rate = Planted(*planted)
     found = search_steps(lowered, error_rate)
@@ -92,7 +92,7 @@ def test_all_steps_are_given() -> None:
     found = search_steps(lowered, Planted(2**0.5, 1, 1))
     assert found.weights.keys() == {"conv", "fc"}
     assert found.signals.keys() == {"conv"}
-    assert float(found.weights["conv"][0]) == float(START[GROUPS[0]][0]) * 2**0.5
+    assert float(found.weights["conv"][0]) == float(START[OPERANDS[0]][0]) * 2**0.5
 
 
 def test_ties_stay_at_the_start() -> None:
@@ -136,7 +136,7 @@ def test_powers_of_two_stay_such() -> None:
     before = steps_of(lowered(start))
 
     def error_rate(program: Program) -> float:
-        ratios = [float(steps[0] / before[group][0]) for group, steps in steps_of(program).items()]
+        ratios = [float(steps[0] / before[operand][0]) for operand, steps in steps_of(program).items()]
         return 0.0 if ratios == [2, 1, 0.5] else 0.5 - 0.1 * (ratios[0] == 2)
 
     found = search_steps(lowered, error_rate, start)
@@ -147,11 +147,11 @@ def test_powers_of_two_stay_such() -> None:
 
 
 def test_steps_of_each_output_move_together() -> None:
-    """A group with a step for each output map is scaled as one."""
+    """An operand with a step for each output map is scaled as one."""
     start = Steps(per_output=True)
-    before = steps_of(lowered(start))[GROUPS[0]]
+    before = steps_of(lowered(start))[OPERANDS[0]]
     found = search_steps(
-        lowered, lambda program: float(steps_of(program)[GROUPS[0]][0] != before[0] * 0.75), start, factors=[0.75]
+        lowered, lambda program: float(steps_of(program)[OPERANDS[0]][0] != before[0] * 0.75), start, factors=[0.75]
     )
     assert before.size == 2
     assert found.weights["conv"].tolist() == (before * 0.75).tolist()
@@ -159,11 +159,11 @@ def test_steps_of_each_output_move_together() -> None:
 
 def test_a_step_without_a_program_is_passed_over() -> None:
     """Signals 2**40 times as fine have no 16-bit multiplier: not an error, and not chosen, however good they seem."""
-    signals = {"conv": float(START[GROUPS[1]][0]) * 2.0**-40}
+    signals = {"conv": float(START[OPERANDS[1]][0]) * 2.0**-40}
     with pytest.raises(EspalierError, match="no 16-bit multiplier"):
         lowered(Steps(signals=signals))
     found = search_steps(lowered, lambda program: 0.9, factors=[2.0**-40])
-    assert found.signals["conv"] == float(START[GROUPS[1]][0])
+    assert found.signals["conv"] == float(START[OPERANDS[1]][0])
     with pytest.raises(EspalierError, match="no 16-bit multiplier"):  # but the start must have one
         search_steps(lowered, lambda program: 0.9, Steps(signals=signals))
 

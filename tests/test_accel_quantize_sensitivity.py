@@ -13,19 +13,19 @@ from accel.pruned import PrunedNetwork
 from accel.quantize import (
     HIGH_BITS,
     Calibration,
-    Group,
+    Operand,
     Progress,
     Sensitivity,
     Widths,
     bits_of,
-    groups_of,
     highest_bits,
     lower_calibrated,
+    operands_of,
     sensitivity,
 )
 from sim import golden
 
-A, B = Group("weights", "conv1"), Group("signals", "conv1")
+A, B = Operand("weights", "conv1"), Operand("signals", "conv1")
 
 
 def toy(widths: Widths) -> float:
@@ -34,11 +34,11 @@ def toy(widths: Widths) -> float:
 
 
 def test_one_group_at_a_time() -> None:
-    """Every error rate is that of one group's bits and the other's 16: a closed form; more bits, less error."""
+    """Every error rate is that of one operand's bits and the other's 16: a closed form; more bits, less error."""
     rest = 4.0**-16
     found = sensitivity([A, B], toy, bits=[2, 3, 8])
-    assert [(each.group, each.bits) for each in found] == [(A, 2), (A, 3), (A, 8), (B, 2), (B, 3), (B, 8)]
-    of_a, of_b = ([each.error_rate for each in found if each.group == group] for group in (A, B))
+    assert [(each.operand, each.bits) for each in found] == [(A, 2), (A, 3), (A, 8), (B, 2), (B, 3), (B, 8)]
+    of_a, of_b = ([each.error_rate for each in found if each.operand == operand] for operand in (A, B))
     assert of_a == [4.0**-bits + 2 * rest for bits in (2, 3, 8)]
     assert of_b == [2 * 4.0**-bits + rest for bits in (2, 3, 8)]
     assert of_a == sorted(of_a, reverse=True)
@@ -46,7 +46,7 @@ def test_one_group_at_a_time() -> None:
 
 
 def test_what_is_asked_for() -> None:
-    """All bits from 2 to 8 of each group; what is not under test, the image excepted, has 16 bits, or fewer if told."""
+    """Each operand has all bits from 2 to 8; what is not under test, save the image, has 16 bits, or fewer if told."""
     asked: list[Widths] = []
     sensitivity([A, B], lambda widths: asked.append(widths) or 0.5)  # type: ignore[func-returns-value]
     expected = [Widths(16, 16, 8, {"conv1": bits}, {}) for bits in range(2, 9)]
@@ -56,7 +56,7 @@ def test_what_is_asked_for() -> None:
 
 
 def test_full_precision_is_asked_for_once() -> None:
-    """At the bits of the rest nothing is under test: one evaluation is that of all groups."""
+    """At the bits of the rest nothing is under test: one evaluation is that of all operands."""
     seen: list[Progress] = []
     found = sensitivity([A, B], toy, bits=[2, 16], progress=seen.append)
     assert [each.error_rate for each in found if each.bits == 16] == [3 * 4.0**-16] * 2
@@ -74,16 +74,16 @@ def test_sixteen_bits_restore_the_float_network() -> None:
         scores = golden.run(program, program.input_signal.encode(images))[program.output]
         return float((scores.argmax(axis=1) != classes).mean())
 
-    groups = groups_of(PrunedNetwork(network))
-    found = sensitivity(groups, error_rate, bits=[2, HIGH_BITS])
-    assert [each.error_rate for each in found if each.bits == HIGH_BITS] == [0.0] * len(groups)
+    operands = operands_of(PrunedNetwork(network))
+    found = sensitivity(operands, error_rate, bits=[2, HIGH_BITS])
+    assert [each.error_rate for each in found if each.bits == HIGH_BITS] == [0.0] * len(operands)
     assert max(each.error_rate for each in found if each.bits == 2) > 0.1
 
 
 def test_results_go_to_json() -> None:
     """What is measured is names and numbers."""
     text = json.dumps(asdict(Sensitivity(A, 3, 0.25)))
-    assert text == '{"group": {"kind": "weights", "layer": "conv1"}, "bits": 3, "error_rate": 0.25}'
+    assert text == '{"operand": {"kind": "weights", "layer": "conv1"}, "bits": 3, "error_rate": 0.25}'
 
 
 def test_the_most_bits() -> None:
@@ -127,11 +127,11 @@ def test_the_most_bits_of_a_wide_layer() -> None:
     assert highest_bits(lowered) == 15
 
 
-@pytest.mark.parametrize(("groups", "bits"), [([], [2]), ([A], [])])
-def test_nothing_to_measure(groups: list[Group], bits: list[int]) -> None:
-    """No groups, or no bits, are refused."""
-    with pytest.raises(EspalierError, match=r"^a sensitivity needs at least one group and one width$"):
-        sensitivity(groups, toy, bits=bits)
+@pytest.mark.parametrize(("operands", "bits"), [([], [2]), ([A], [])])
+def test_nothing_to_measure(operands: list[Operand], bits: list[int]) -> None:
+    """No operands, or no bits, are refused."""
+    with pytest.raises(EspalierError, match=r"^a sensitivity needs at least one operand and one width$"):
+        sensitivity(operands, toy, bits=bits)
 
 
 def test_bits_that_no_word_has() -> None:

@@ -230,8 +230,8 @@ class TestLowering:
         network = build()
         program = lower(PrunedNetwork(network), WIDTHS, images_for(network), Steps(**flags))
         found = steps_of(program)
-        weights = {group.layer: steps for group, steps in found.items() if group.kind == "weights"}
-        signals = {group.layer: float(steps[0]) for group, steps in found.items() if group.kind == "signals"}
+        weights = {operand.layer: steps for operand, steps in found.items() if operand.kind == "weights"}
+        signals = {operand.layer: float(steps[0]) for operand, steps in found.items() if operand.kind == "signals"}
         images = images_for(network, 2, seed=1)
         again = lower(PrunedNetwork(network), WIDTHS, images, Steps(**flags, weights=weights, signals=signals))
         assert same(program, again)

@@ -3,20 +3,20 @@ import re
 import pytest
 
 from accel.errors import EspalierError
-from accel.quantize import Group, Sensitivity
-from accel.quantize.width_moves import Prediction, greedy_path, neighbors, steps_down
+from accel.quantize import Operand, Sensitivity
+from accel.quantize.width_moves import Prediction, greedy_path, moves_down, neighbors
 
-A, B = Group("weights", "conv1"), Group("signals", "conv1")
-C = Group("signals", "fc2")
+A, B = Operand("weights", "conv1"), Operand("signals", "conv1")
+C = Operand("signals", "fc2")
 
 
-def measured(group: Group, *rates: float) -> list[Sensitivity]:
-    """Return the error rates of a group at 4, 3 and 2 bits."""
-    return [Sensitivity(group, bits, rate) for bits, rate in zip((4, 3, 2), rates, strict=True)]
+def measured(operand: Operand, *rates: float) -> list[Sensitivity]:
+    """Return the error rates of an operand at 4, 3 and 2 bits."""
+    return [Sensitivity(operand, bits, rate) for bits, rate in zip((4, 3, 2), rates, strict=True)]
 
 
 def test_predictions_add_up() -> None:
-    """Above its own rate at the highest bits each group costs what it cost alone."""
+    """Above its own rate at the highest bits each operand costs what it cost alone."""
     predicted = Prediction([A, B], measured(A, 0.25, 0.375, 0.5) + measured(B, 0.125, 0.125, 0.25), 2, 4)
     assert [predicted(bits) for bits in ((4, 4), (3, 4), (2, 3), (2, 2))] == [0, 0.125, 0.25, 0.375]
 
@@ -33,10 +33,10 @@ def test_a_group_that_was_not_measured() -> None:
         Prediction([A, B], measured(A, 0, 0, 0), 2, 4)
 
 
-def test_steps_down() -> None:
-    """One bit of one group, and one bit of all signals, as there are two of them; none below the lowest."""
-    assert list(steps_down([A, B, C], (4, 3, 3), 2)) == [(3, 3, 3), (4, 2, 3), (4, 3, 2), (4, 2, 2)]
-    assert list(steps_down([A, B, C], (2, 2, 3), 2)) == [(2, 2, 2), (2, 2, 2)]
+def test_moves_down() -> None:
+    """One bit of one operand, and one bit of all signals, as there are two of them; none below the lowest."""
+    assert list(moves_down([A, B, C], (4, 3, 3), 2)) == [(3, 3, 3), (4, 2, 3), (4, 3, 2), (4, 2, 2)]
+    assert list(moves_down([A, B, C], (2, 2, 3), 2)) == [(2, 2, 2), (2, 2, 2)]
 
 
 def test_neighbors() -> None:

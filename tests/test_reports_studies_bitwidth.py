@@ -16,7 +16,7 @@ from accel.cost import cost_of
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.data import datasets
-from accel.quantize import Calibration, Widths, groups_of
+from accel.quantize import Calibration, Widths, operands_of
 from reports.studies.bitwidth import run
 from reports.studies.bitwidth.definition import ALLOCATION, L2, RETRAINED, SEARCHED, Study, Target, Task
 from reports.studies.bitwidth.index import index, main
@@ -45,9 +45,9 @@ def results(whole: Path) -> Results:
 class TestResults:
     @pytest.mark.slow
     def test_every_point(self, results: Results) -> None:
-        """Two methods at seven widths, a search, a retraining, an allocation, and seven groups at seven widths."""
+        """Two methods at seven widths, a search, a retraining, an allocation, and seven operands at seven widths."""
         assert len(results.points) == 2 * 7 + 1 + 1 + 1 + 7 * 7
-        assert len(groups_of(zoo.load("digits"))) == 7
+        assert len(operands_of(zoo.load("digits"))) == 7
 
     def test_a_point_is_what_the_engine_says(self, results: Results) -> None:
         """Error rate and memory of uniform widths are those of the Program that the library lowers."""

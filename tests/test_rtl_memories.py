@@ -14,7 +14,7 @@ from support.rtl_builds import write
 from support.rtl_layers import random_job
 
 from accel.array import MacArray
-from accel.cost import Facts, Limits, estimate, total_cycles
+from accel.cost import Invariants, Limits, estimate, total_cycles
 from accel.cost.technology import load_technology
 from accel.demand import array_for
 from accel.interchange import zoo
@@ -117,7 +117,7 @@ def test_a_depth_that_is_insisted_on_is_charged() -> None:
     assert memories[1]["weights"].bits == (1 << 14) * 8 * 4
     assert memories[1]["weights"].payload_bits == memories[0]["weights"].payload_bits
     assert (more.built_bits > less.built_bits, more.memory_bits > less.memory_bits) == (True, True)
-    assert Facts(of).array(Facts(of).words, 8, 8) == array_for(of, 8, 8)
+    assert Invariants(of).array(Invariants(of).words, 8, 8) == array_for(of, 8, 8)
     assert Limits().stream is False
 
 

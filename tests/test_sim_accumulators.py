@@ -27,7 +27,7 @@ from accel.interchange import zoo
 from accel.interchange.data import datasets
 from accel.network import INPUT
 from accel.program import Program
-from accel.quantize import Widths, lower, narrowed
+from accel.quantize import Widths, lower, narrow_accumulators
 from accel.signal import Requantize
 from accel.sparsity import LoopNest
 from accel.window import Window
@@ -41,17 +41,17 @@ class TestByHand:
     def test_the_order_matters_where_it_saturates(self) -> None:
         """8 bits end at 127: 100 + 100 - 100 is 127 - 100 = 27, and 100 in the orders that stay inside."""
         of = fully_connected(self.WEIGHTS)
-        assert scores(narrowed(of, 8, SAT), 1, 1, 1) == [27, 100, 100]
+        assert scores(narrow_accumulators(of, 8, SAT), 1, 1, 1) == [27, 100, 100]
 
     def test_the_order_does_not_matter_where_it_wraps(self) -> None:
         """100 + 100 wraps to -56, and -56 - 100 wraps back to 100."""
         of = fully_connected(self.WEIGHTS)
-        assert scores(narrowed(of, 8, WRAP), 1, 1, 1) == [100, 100, 100] == scores(of, 1, 1, 1)
+        assert scores(narrow_accumulators(of, 8, WRAP), 1, 1, 1) == [100, 100, 100] == scores(of, 1, 1, 1)
 
     @pytest.mark.parametrize(("overflow", "score"), [(SAT, 27), (WRAP, 100)])
     def test_the_bias_overflows_first(self, overflow: Overflow, score: int) -> None:
         """A bias of 200 is 127 before the first addition, 127 - 100 = 27; or -56, and -156 wraps to 100."""
-        assert scores(narrowed(fully_connected([[-100]], bias=[200]), 8, overflow), 1) == [score]
+        assert scores(narrow_accumulators(fully_connected([[-100]], bias=[200]), 8, overflow), 1) == [score]
 
     @pytest.mark.parametrize(("overflow", "codes"), [(SAT, [64, 0]), (WRAP, [0, 63])])
     def test_relu_and_requantization_read_what_is_left(self, overflow: Overflow, codes: list[int]) -> None:
@@ -59,13 +59,13 @@ class TestByHand:
         half = {"relu": True, "requantize": Requantize([1], 1), "output": PIXEL}
         of = fully_connected([[65, 65], [-65, -65]], **half)
         assert scores(of, 1, 1) == [65, 0]
-        assert scores(narrowed(of, 8, overflow), 1, 1) == codes
+        assert scores(narrow_accumulators(of, 8, overflow), 1, 1) == codes
 
     @each_mode
     def test_padding_adds_nothing(self, overflow: Overflow) -> None:
         """One pixel in a frame of padding meets the middle tap alone: 90 + 30 = 120 fits 8 bits, 90 * 9 would not."""
         conv = mac_layer("conv", INPUT, [[[90] * 9]], PIXEL, window=Window.square(3, padding=1), bias=[30])
-        assert scores(narrowed(program([conv], (1, 1, 1)), 8, overflow), 1) == [[[120]]]
+        assert scores(narrow_accumulators(program([conv], (1, 1, 1)), 8, overflow), 1) == [[[120]]]
 
     @pytest.mark.parametrize(("overflow", "score"), [(SAT, 27), (WRAP, 100)])
     def test_what_is_pruned_is_not_added(self, overflow: Overflow, score: int) -> None:
@@ -74,9 +74,9 @@ class TestByHand:
         rows = fully_connected(
             [[100, 100, -100]] * 2, bias=[0, 5], kept=kept, pattern="irregular", encoding="csr", weight_bits=8
         )
-        assert scores(narrowed(rows, 8, overflow), 1, 1, 1) == [score, 5]
+        assert scores(narrow_accumulators(rows, 8, overflow), 1, 1, 1) == [score, 5]
         block = fully_connected([[100, 100, -100]], pattern="block-4", encoding="bsr")  # 3 of 16 places are real
-        assert scores(narrowed(block, 8, overflow), 1, 1, 1) == [score]
+        assert scores(narrow_accumulators(block, 8, overflow), 1, 1, 1) == [score]
 
 
 class TestOrder:
@@ -91,7 +91,7 @@ class TestOrder:
     @each_pattern
     def test_golden_follows_the_loop_nest(self, pattern: str, convolution: bool, overflow: Overflow) -> None:
         """For c in outer, for t in inner: each product is added, and the sum overflows, before the next."""
-        of = narrowed(one_layer(pattern, convolution), 11, overflow)
+        of = narrow_accumulators(one_layer(pattern, convolution), 11, overflow)
         (image,) = pixels(of, 1)
         found = golden.run(of, image[None])["mac"][0].reshape(of.shapes["mac"][0], *(of.shapes["mac"][1:] or (1, 1)))
         expected = accumulators(of, image)
@@ -110,7 +110,7 @@ class TestEquivalence:
         batch = pixels(of, 70)  # two chunks of the engine
         macs = compile_program(of).run(batch[:1]).macs
         for bits in (2, 3, 8, 11, 13):
-            narrow = narrowed(of, bits, overflow)
+            narrow = narrow_accumulators(of, bits, overflow)
             assert narrow.mac_layers[0].accumulator_bits == bits < layer.accumulator_bits
             assert_equivalent(narrow, batch)
             assert compile_program(narrow).run(batch[:1]).macs == macs
@@ -127,7 +127,7 @@ class TestEquivalence:
             for layer in of.mac_layers
             if layer.accumulator_bits > 1
         }
-        assert_equivalent(narrowed(of, widths, overflow), data.draw(batches(of)))
+        assert_equivalent(narrow_accumulators(of, widths, overflow), data.draw(batches(of)))
 
     @pytest.mark.slow
     @settings(max_examples=4, deadline=None, suppress_health_check=inherited)
@@ -136,7 +136,7 @@ class TestEquivalence:
     def test_every_encoding(self, case: tuple[str, str], data: st.DataObject) -> None:
         """However the index is stored, the order is that of the loop nest."""
         of = data.draw(programs(case=case))
-        assert_equivalent(narrowed(of, 9, data.draw(st.sampled_from(MODES))), data.draw(batches(of)))
+        assert_equivalent(narrow_accumulators(of, 9, data.draw(st.sampled_from(MODES))), data.draw(batches(of)))
 
     @pytest.mark.slow
     @each_mode
@@ -145,7 +145,7 @@ class TestEquivalence:
         """In a whole trained network of any pattern the two agree at 6, 8 and 10 bits, where its codes are others."""
         of, batch = digits(pattern)
         for bits in (6, 8, 10):
-            narrow = narrowed(of, bits, overflow)
+            narrow = narrow_accumulators(of, bits, overflow)
             assert_equivalent(narrow, batch)
             difference(of, narrow, batch)
 
@@ -165,7 +165,7 @@ class TestNegativeControls:
         """An engine that wraps where it should saturate is found, and the other way around."""
         of = one_layer(pattern, convolution)
         for right, wrong in (MODES, MODES[::-1]):
-            said = difference(narrowed(of, 11, right), narrowed(of, 11, wrong), pixels(of))
+            said = difference(narrow_accumulators(of, 11, right), narrow_accumulators(of, 11, wrong), pixels(of))
             assert said.startswith("mac: image 0, position [")
 
     @each_mode
@@ -173,12 +173,14 @@ class TestNegativeControls:
         """One bit more or less is found."""
         of = one_layer("irregular", True)
         for bits in (10, 12):
-            assert difference(narrowed(of, 11, overflow), narrowed(of, bits, overflow), pixels(of))
+            assert difference(
+                narrow_accumulators(of, 11, overflow), narrow_accumulators(of, bits, overflow), pixels(of)
+            )
 
     @each_mode
     def test_one_corrupted_code(self, overflow: Overflow) -> None:
         """One code that is wrong by one is found, and named."""
-        of = narrowed(one_layer("kernel", True), 11, overflow)
+        of = narrow_accumulators(one_layer("kernel", True), 11, overflow)
         expected = golden.run(of, pixels(of))
         found = engine_tensors(of, pixels(of))
         assert_same_codes(expected, found)
@@ -189,7 +191,7 @@ class TestNegativeControls:
     def test_two_weights_that_change_places(self) -> None:
         """The same products in another order are the same wrapped sum, and another saturated one."""
         of = [fully_connected([[100, 100, -100]]), fully_connected([[100, -100, 100]])]
-        wrapped, saturated = ([narrowed(x, 8, mode) for x in of] for mode in (WRAP, SAT))
+        wrapped, saturated = ([narrow_accumulators(x, 8, mode) for x in of] for mode in (WRAP, SAT))
         ones = np.ones((1, 3, 1, 1), np.int64)
         assert_same_codes(golden.run(wrapped[0], ones), engine_tensors(wrapped[1], ones))
         assert difference(*saturated, ones) == "fc: image 0, position [0]: code 100, expected 27"

@@ -28,7 +28,7 @@ from accel.fixedpoint import FixedFormat, Overflow
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import MacLayer
-from accel.quantize import narrowed
+from accel.quantize import narrow_accumulators
 from accel.signal import Requantize
 from accel.window import Window
 from rtl.assemble import assemble
@@ -44,7 +44,7 @@ class TestWidths:
         of = one_layer(pattern, convolution)
         exact = golden.run(of, pixels(of))["mac"]
         for bits in range(2, of.mac_layers[0].accumulator_bits):
-            wrapped = compile_program(narrowed(of, bits, WRAP)).run(pixels(of)).codes
+            wrapped = compile_program(narrow_accumulators(of, bits, WRAP)).run(pixels(of)).codes
             assert np.array_equal(wrapped, (exact + 2 ** (bits - 1)) % 2**bits - 2 ** (bits - 1))
 
     @each_mode
@@ -63,9 +63,11 @@ class TestWidths:
         """At the widest proven width the Program is the exact one; one bit less, and one layer is narrow."""
         of = every_kind(np.random.default_rng(0))
         widest = max(of.mac_layers, key=lambda layer: layer.accumulator_bits)
-        assert narrowed(of, widest.accumulator_bits, overflow).layers == of.layers
+        assert narrow_accumulators(of, widest.accumulator_bits, overflow).layers == of.layers
         bits = widest.accumulator_bits - 1
-        changed = [x for x, y in zip(narrowed(of, bits, overflow).layers, of.layers, strict=True) if x is not y]
+        changed = [
+            x for x, y in zip(narrow_accumulators(of, bits, overflow).layers, of.layers, strict=True) if x is not y
+        ]
         assert [layer.accumulator_overflow for layer in changed] == [overflow] * len(changed)
         assert {layer.name for layer in changed} == {x.name for x in of.mac_layers if x.accumulator_bits > bits}
 
@@ -74,16 +76,16 @@ class TestWidths:
         of = fully_connected([[100, 100]], spare_bits=9)  # 255 * 200 = 51000 needs 17 bits
         assert of.mac_layers[0].accumulator_bits == 26
         for bits, left in ((30, 26), (20, 20), (17, 17)):
-            (layer,) = narrowed(of, bits, SAT).mac_layers
+            (layer,) = narrow_accumulators(of, bits, SAT).mac_layers
             assert (layer.accumulator_bits, layer.accumulator_overflow, layer.output.bits) == (left, None, left)
-        assert narrowed(of, 16, SAT).mac_layers[0].accumulator_overflow == SAT
+        assert narrow_accumulators(of, 16, SAT).mac_layers[0].accumulator_overflow == SAT
 
     def test_a_narrow_program_can_be_narrowed_again(self) -> None:
         """What counts is the last width and overflow that were asked for; at the proven width it is exact again."""
         of = fully_connected([[100, 100]])
-        again = narrowed(narrowed(of, 8, SAT), 12, WRAP).mac_layers[0]
+        again = narrow_accumulators(narrow_accumulators(of, 8, SAT), 12, WRAP).mac_layers[0]
         assert (again.accumulator_bits, again.accumulator_overflow) == (12, WRAP)
-        (exact,) = narrowed(narrowed(of, 8, SAT), 17, WRAP).mac_layers
+        (exact,) = narrow_accumulators(narrow_accumulators(of, 8, SAT), 17, WRAP).mac_layers
         assert (exact.accumulator_bits, exact.accumulator_overflow) == (17, None)
         assert exact.output.format == FixedFormat(17, 17)
 
@@ -96,16 +98,16 @@ class TestWidths:
             return [None if x.accumulator_overflow is None else x.accumulator_bits for x in narrow.mac_layers]
 
         assert [layer.name for layer in of.mac_layers] == [*names]
-        assert found(narrowed(of, {"conv2": 7, "scores": 5}, SAT)) == [None, 7, 5]
-        assert found(narrowed(of, 6, WRAP, ["conv1"])) == [6, None, None]
-        assert found(narrowed(of, np.int64(6), WRAP, names[:2])) == [6, 6, None]
-        assert found(narrowed(of, {}, WRAP)) == [None, None, None]
+        assert found(narrow_accumulators(of, {"conv2": 7, "scores": 5}, SAT)) == [None, 7, 5]
+        assert found(narrow_accumulators(of, 6, WRAP, ["conv1"])) == [6, None, None]
+        assert found(narrow_accumulators(of, np.int64(6), WRAP, names[:2])) == [6, 6, None]
+        assert found(narrow_accumulators(of, {}, WRAP)) == [None, None, None]
 
     @each_mode
     def test_accumulators_that_are_handed_out(self, overflow: Overflow) -> None:
         """The output of the last layer is its accumulator: its format has the width and the overflow."""
         of = fully_connected([[100, 100]])
-        narrow = narrowed(of, 8, overflow)
+        narrow = narrow_accumulators(of, 8, overflow)
         assert narrow.signals["fc"].format == FixedFormat(8, 8, overflow=overflow)
         assert narrow.signals["fc"].step == of.signals["fc"].step
 
@@ -114,7 +116,7 @@ class TestWidths:
         first = mac_layer("a", "flat", [[100, 100]], PIXEL)
         second = mac_layer("b", "a", [[3]], first.output, requantize=Requantize([1], 0), output=signal(16))
         of = program([FLAT, first, second], (2, 1, 1))
-        narrow = narrowed(of, {"a": 8, "b": 10}, SAT)
+        narrow = narrow_accumulators(of, {"a": 8, "b": 10}, SAT)
         assert [x.accumulator_overflow for x in narrow.mac_layers] == [SAT, None]  # -128 * 3 = -384 fits 10 bits
         assert scores(narrow, 1, 0) == [300]
         assert scores(narrow, 1, 1) == [381]
@@ -140,7 +142,7 @@ class TestOtherReaders:
     def test_a_file(self, tmp_path: Path) -> None:
         """A narrow Program comes back from a file with its widths and overflows, and gives the same codes."""
         of = every_kind(np.random.default_rng(0))
-        narrow = narrowed(of, {"conv1": 7, "scores": 8}, SAT)
+        narrow = narrow_accumulators(of, {"conv1": 7, "scores": 8}, SAT)
         narrow.save(tmp_path / "narrow.espalier")
         loaded = Program.load(tmp_path / "narrow.espalier")
         assert [(x.accumulator_bits, x.accumulator_overflow) for x in loaded.mac_layers] == [
@@ -155,7 +157,7 @@ class TestOtherReaders:
         """Where every accumulator is exact the file does not speak of overflow, as before there was such a thing."""
         of = every_kind(np.random.default_rng(0))
         of.save(tmp_path / "exact")
-        narrowed(of, 7, SAT).save(tmp_path / "narrow")
+        narrow_accumulators(of, 7, SAT).save(tmp_path / "narrow")
         says = [b"accumulator_overflow" in (tmp_path / name).read_bytes() for name in ("exact", "narrow")]
         assert says == [False, True]
         assert [x.accumulator_overflow for x in Program.load(tmp_path / "exact").mac_layers] == [None] * 3
@@ -163,7 +165,7 @@ class TestOtherReaders:
     def test_the_cost_model(self) -> None:
         """The accumulator's bits are those of the Program, and so is the memory of scores; nothing else changes."""
         of = fully_connected([[100, 100]])  # 17 bits
-        exact, narrow = cost_of(of), cost_of(narrowed(of, 8, SAT))
+        exact, narrow = cost_of(of), cost_of(narrow_accumulators(of, 8, SAT))
         assert [cost.layers[-1].accumulator_bits for cost in (exact, narrow)] == [17, 8]
         assert narrow.total == exact.total
         assert [cost.signal_memory_bits for cost in (exact, narrow)] == [16 + 17, 16 + 8]  # two pixels and a score
@@ -179,7 +181,7 @@ class TestOtherReaders:
         of, array = program(layers), MacArray(2, 2, weight_bits=8)
         assert assemble(of, array).layers
         with pytest.raises(EspalierError) as refused:
-            assemble(narrowed(of, {"conv2": 8}, overflow), array)
+            assemble(narrow_accumulators(of, {"conv2": 8}, overflow), array)
         what = f"conv2: its accumulators overflow at 8 bits ({overflow.name}), those of the array hold every sum"
         assert str(refused.value) == what
 
@@ -204,7 +206,7 @@ class TestBadInput:
     def test_narrowed(self, arguments: Any, line: str) -> None:
         """A width, a layer or an overflow that cannot be is refused in one line."""
         with pytest.raises(EspalierError) as refused:
-            narrowed(self.OF, *arguments)
+            narrow_accumulators(self.OF, *arguments)
         assert str(refused.value) == line
 
     @pytest.mark.parametrize(

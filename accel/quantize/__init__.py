@@ -6,8 +6,8 @@ from accel.quantize.calibration import Calibration
 from accel.quantize.fit_step import alternating_step, clip_step, l2_step, power_of_two_step, quantization_error
 from accel.quantize.formats import FOUND, Formats
 from accel.quantize.lower import lower, lower_calibrated
-from accel.quantize.narrow_accumulators import narrowed
-from accel.quantize.operands import Group, bits_of, groups_of, widths_with
+from accel.quantize.narrow_accumulators import narrow_accumulators
+from accel.quantize.operands import Operand, bits_of, operands_of, widths_with
 from accel.quantize.search_steps import FACTORS, POWERS, search_steps, steps_of
 from accel.quantize.sensitivity import HIGH_BITS, Sensitivity, highest_bits, sensitivity
 from accel.quantize.steps import RULES, Steps
@@ -22,7 +22,7 @@ __all__ = [
     "Allocation",
     "Calibration",
     "Formats",
-    "Group",
+    "Operand",
     "Progress",
     "Sensitivity",
     "Steps",
@@ -31,12 +31,12 @@ __all__ = [
     "alternating_step",
     "bits_of",
     "clip_step",
-    "groups_of",
     "highest_bits",
     "l2_step",
     "lower",
     "lower_calibrated",
-    "narrowed",
+    "narrow_accumulators",
+    "operands_of",
     "power_of_two_step",
     "quantization_error",
     "search_steps",

@@ -1,8 +1,8 @@
-"""Bits for every group of a network: the least memory for an error rate, or the least error in a memory.
+"""Bits for every operand of a network: the least memory for an error rate, or the least error in a memory.
 
-Shin, Hwang and Sung (arXiv 1512.01322) measure groups one at a time, then raise bits until all of them do jointly.
-Ours: a greedy path from the highest to the lowest bits, each step the one of the least predicted rise of the error rate
-for a saved bit of memory; the last point of it that the joint error rate, measured, allows; then steps up, steps down
+Shin, Hwang and Sung (arXiv 1512.01322) measure operands one at a time, then raise bits until all of them do jointly.
+Ours: a greedy path from the highest to the lowest bits, each move the one of the least predicted rise of the error rate
+for a saved bit of memory; the last point of it that the joint error rate, measured, allows; then moves up, moves down
 and swaps while one helps. Uniform widths are measured first, and of all that was measured the best is returned: no
 uniform widths within the budget are better.
 """
@@ -15,13 +15,13 @@ from functools import cache
 from accel.budget import Judge, Spent
 from accel.errors import EspalierError
 from accel.progress import Listener
-from accel.quantize.operands import Group, bits_of, widths_with
+from accel.quantize.operands import Operand, bits_of, widths_with
 from accel.quantize.sensitivity import Sensitivity, sensitivity
 from accel.quantize.width_moves import Bits, Prediction, greedy_path, neighbors
 from accel.quantize.widths import Widths
 
 Rank = tuple[float, float, float]
-MOST_EVALUATIONS = 500  # of 12 groups 7 are uniform widths, 72 the sensitivity, and the rest the search
+MOST_EVALUATIONS = 500  # of 12 operands 7 are uniform widths, 72 the sensitivity, and the rest the search
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Allocation:
 
 
 def allocate(
-    groups: Sequence[Group],
+    operands: Sequence[Operand],
     error_rate: Callable[[Widths], float],
     memory_bits: Callable[[Widths], int],
     *,
@@ -52,8 +52,8 @@ def allocate(
 
     Parameters
     ----------
-    groups : sequence of Group
-        `groups_of` a network, or some of them; all else has `highest` bits.
+    operands : sequence of Operand
+        `operands_of` a network, or some of them; all else has `highest` bits.
     error_rate : function
         From word lengths to the error rate, 0..1, on a validation set; called once for the same widths.
     memory_bits : function
@@ -67,7 +67,7 @@ def allocate(
     input_bits : int
         Of the image.
     sensitivities : sequence of Sensitivity, optional
-        What `sensitivity` gave for these groups and bits. By default it is measured, with the rest at `highest` bits.
+        What `sensitivity` gave for these operands and bits. By default it is measured, with the rest at `highest` bits.
     evaluations : int
         The most calls of `error_rate`; at least one for each uniform width.
     progress : function, optional
@@ -80,11 +80,11 @@ def allocate(
         range of bits is none, evaluations are too few, sensitivities are incomplete, or an error rate is none.
     """
     task = _Task(budget_error, budget_memory_bits)
-    search = _Search(task, tuple(groups), lowest, highest, input_bits)
+    search = _Search(task, tuple(operands), lowest, highest, input_bits)
     search.begin(error_rate, memory_bits, evaluations, progress)
     with suppress(Spent):
-        predicted = Prediction(groups, sensitivities or search.sensitivities(), lowest, highest)
-        search.walk(greedy_path(groups, predicted, search.memory, lowest, highest))
+        predicted = Prediction(operands, sensitivities or search.sensitivities(), lowest, highest)
+        search.walk(greedy_path(operands, predicted, search.memory, lowest, highest))
         search.improve(predicted)
     return search.result()
 
@@ -116,14 +116,14 @@ class _Task:
 @dataclass
 class _Search:
     task: _Task
-    groups: tuple[Group, ...]
+    operands: tuple[Operand, ...]
     lowest: int
     highest: int
     input_bits: int
 
     def __post_init__(self) -> None:
-        if not self.groups or not 2 <= self.lowest <= self.highest:
-            raise EspalierError(f"an allocation needs groups, and bits from 2 on, got {self.lowest}..{self.highest}")
+        if not self.operands or not 2 <= self.lowest <= self.highest:
+            raise EspalierError(f"an allocation needs operands, and bits from 2 on, got {self.lowest}..{self.highest}")
 
     def begin(
         self,
@@ -135,7 +135,7 @@ class _Search:
         """Measure uniform widths."""
         self.memory = cache(lambda bits: memory_bits(self.widths(bits)))
         self.judge: Judge[Bits] = Judge(lambda bits: error_rate(self.widths(bits)), evaluations, progress)
-        uniform = [(bits,) * len(self.groups) for bits in range(self.highest, self.lowest - 1, -1)]
+        uniform = [(bits,) * len(self.operands) for bits in range(self.highest, self.lowest - 1, -1)]
         if evaluations < len(uniform):
             raise EspalierError(f"an allocation needs {len(uniform)} evaluations for uniform widths, got {evaluations}")
         if self.task.memory is not None and (least := self.memory(uniform[-1])) > self.task.memory:
@@ -146,14 +146,14 @@ class _Search:
             self.judge(bits)
 
     def widths(self, bits: Bits) -> Widths:
-        return widths_with(dict(zip(self.groups, bits, strict=True)), self.highest, self.input_bits)
+        return widths_with(dict(zip(self.operands, bits, strict=True)), self.highest, self.input_bits)
 
     def sensitivities(self) -> tuple[Sensitivity, ...]:
         def error_rate(widths: Widths) -> float:
-            return self.judge(tuple(bits_of(widths, group) for group in self.groups))
+            return self.judge(tuple(bits_of(widths, operand) for operand in self.operands))
 
         bits = range(self.lowest, self.highest + 1)
-        return sensitivity(self.groups, error_rate, bits=bits, high_bits=self.highest)
+        return sensitivity(self.operands, error_rate, bits=bits, high_bits=self.highest)
 
     def rank(self, bits: Bits) -> tuple[Rank, Bits]:
         return self.task.rank(self.judge(bits), self.memory(bits)), bits
@@ -193,7 +193,7 @@ class _Search:
             expected = max(0.0, error + predicted(bits) - predicted(here))
             return self.task.rank(expected, self.memory(bits)), bits
 
-        moves = set(neighbors(self.groups, here, self.lowest, self.highest))
+        moves = set(neighbors(self.operands, here, self.lowest, self.highest))
         return sorted((bits for bits in moves if self.task.rank(0.0, self.memory(bits)) < rank), key=guess)
 
     def result(self) -> Allocation:

@@ -13,7 +13,7 @@ from accel.layers import Array, Clip, Flatten, MaxPool, ReLU, Weighted
 from accel.network import INPUT, Network
 from accel.program_layers import MacLayer
 from accel.pruned import PrunedNetwork
-from accel.quantize.operands import Group, groups_of
+from accel.quantize.operands import Operand, operands_of
 from accel.quantize.steps import L2, Steps
 from accel.signal import MULTIPLIER_BITS
 
@@ -42,7 +42,7 @@ class Calibration:
     pruned: PrunedNetwork
     images: Array
     steps: Steps = L2
-    _found: dict[tuple[Group, int, int], Floats] = field(default_factory=dict, init=False, repr=False)
+    _found: dict[tuple[Operand, int, int], Floats] = field(default_factory=dict, init=False, repr=False)
     _layers: dict[Hashable, MacLayer] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -66,7 +66,7 @@ class Calibration:
     def values(self) -> dict[str, Array]:
         """For every layer with signals what is read of it for the images; not asked for where all steps are given."""
         activations = self.network.forward(self.images)
-        signals = [group.layer for group in groups_of(self.pruned) if group.kind == "signals"]
+        signals = [operand.layer for operand in operands_of(self.pruned) if operand.kind == "signals"]
         return {name: activations[self._settled(name)] for name in signals}
 
     def weight_steps(self, layer: Weighted, bits: int) -> Floats:
@@ -74,7 +74,7 @@ class Calibration:
         if layer.name in self.steps.weights:
             return self.steps.weights[layer.name]
         highest = 2 ** (bits - 1) - 1
-        key = Group("weights", layer.name), -highest, highest
+        key = Operand("weights", layer.name), -highest, highest
         if key not in self._found:
             self._found[key] = self._find_weight_steps(layer, highest)
         return self._found[key]
@@ -98,7 +98,7 @@ class Calibration:
         if name in self.steps.signals:
             return self.steps.signals[name]
         lowest, highest = -form.max_code if form.signed else 0, form.max_code
-        key = Group("signals", name), lowest, highest
+        key = Operand("signals", name), lowest, highest
         if key not in self._found:
             self._found[key] = np.array([self.steps.of(self.values[name], lowest, highest)])
         return max(float(self._found[key][0]), finest)
@@ -139,9 +139,9 @@ class Calibration:
 
 
 def _check_given(pruned: PrunedNetwork, steps: Steps) -> None:
-    groups, network = groups_of(pruned), pruned.network
+    operands, network = operands_of(pruned), pruned.network
     for kind, given in (("weights", steps.weights), ("signals", steps.signals)):
-        layers = [group.layer for group in groups if group.kind == kind]
+        layers = [operand.layer for operand in operands if operand.kind == kind]
         if unknown := [name for name in given if name not in layers]:
             raise EspalierError(
                 f"{network.name}: a step is given for the {kind} of {unknown[0]}, only {', '.join(layers)} have some"

@@ -14,7 +14,7 @@ from accel.fixedpoint import FixedFormat
 from accel.network import INPUT
 from accel.program_layers import WORD_BITS
 from accel.pruned import PrunedNetwork
-from accel.quantize.operands import groups_of
+from accel.quantize.operands import operands_of
 from accel.quantize.widths import Widths
 from accel.signal import Signal
 
@@ -55,9 +55,9 @@ class Formats:
 
     def check(self, pruned: PrunedNetwork) -> None:
         """Raise EspalierError unless every format is of weights or signals that the network has."""
-        groups = groups_of(pruned)
+        operands = operands_of(pruned)
         for kind, what, given in (("weights", "weight", self.weights), ("signals", "output", self.outputs)):
-            layers = [group.layer for group in groups if group.kind == kind]
+            layers = [operand.layer for operand in operands if operand.kind == kind]
             layers += [INPUT] if what == "output" else []
             for name in given:
                 if name not in layers:

@@ -12,7 +12,7 @@ from accel.program_layers import NARROWEST_BITS, MacLayer, check_narrow_overflow
 from accel.signal import Signal, proven_accumulator_bits
 
 
-def narrowed(
+def narrow_accumulators(
     program: Program, bits: int | Mapping[str, int], overflow: Overflow, layers: Iterable[str] | None = None
 ) -> Program:
     """Return `program` with accumulators of at most `bits` bits.

@@ -1,4 +1,4 @@
-"""Groups of a network that are quantised alike: the weights of a layer, or the signals that it gives."""
+"""Operands of a network that are quantised alike: the weights of a layer, or the signals that it gives."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ _SUMS = (AvgPool, GlobalAvgPool, Add)  # have an accumulator but no weights
 
 
 @dataclass(frozen=True)
-class Group:
+class Operand:
     """The weights of the layer named `layer`, or the signals that its accumulators are requantised to.
 
-    >>> str(Group("weights", "conv1"))
+    >>> str(Operand("weights", "conv1"))
     'weights of conv1'
     """
 
@@ -27,16 +27,16 @@ class Group:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise EspalierError(f"a group is of {' or '.join(KINDS)}, got {self.kind!r}")
+            raise EspalierError(f"an operand is of {' or '.join(KINDS)}, got {self.kind!r}")
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.layer}"
 
 
-def groups_of(pruned: PrunedNetwork) -> tuple[Group, ...]:
-    """Return the groups of a network in running order, of each layer its weights first.
+def operands_of(pruned: PrunedNetwork) -> tuple[Operand, ...]:
+    """Return the operands of a network in running order, of each layer its weights first.
 
-    The last layer's scores are its accumulators, and the image has a width of its own: neither is a group.
+    The last layer's scores are its accumulators, and the image has a width of its own: neither is an operand.
 
     Raises
     ------
@@ -44,24 +44,24 @@ def groups_of(pruned: PrunedNetwork) -> tuple[Group, ...]:
         A batch norm cannot be folded.
     """
     network = pruned.network.folded()
-    groups = []
+    operands = []
     for layer in network.layers:
         if isinstance(layer, Weighted):
-            groups.append(Group("weights", layer.name))
+            operands.append(Operand("weights", layer.name))
         requantizes = layer.name != network.output if isinstance(layer, Weighted) else isinstance(layer, _SUMS)
         if requantizes:
-            groups.append(Group("signals", layer.name))
-    return tuple(groups)
+            operands.append(Operand("signals", layer.name))
+    return tuple(operands)
 
 
-def widths_with(bits: Mapping[Group, int], rest_bits: int, input_bits: int = 8) -> Widths:
-    """Return the widths in which these groups have these bits, and every other weight and signal `rest_bits`."""
+def widths_with(bits: Mapping[Operand, int], rest_bits: int, input_bits: int = 8) -> Widths:
+    """Return the widths in which these operands have these bits, and every other weight and signal `rest_bits`."""
     of_weights, of_signals = (
-        {group.layer: width for group, width in bits.items() if group.kind == kind} for kind in KINDS
+        {operand.layer: width for operand, width in bits.items() if operand.kind == kind} for kind in KINDS
     )
     return Widths(rest_bits, rest_bits, input_bits, of_weights, of_signals)
 
 
-def bits_of(widths: Widths, group: Group) -> int:
-    """Return the bits that `group` has."""
-    return widths.of_weights(group.layer) if group.kind == "weights" else widths.of_signal(group.layer)
+def bits_of(widths: Widths, operand: Operand) -> int:
+    """Return the bits that `operand` has."""
+    return widths.of_weights(operand.layer) if operand.kind == "weights" else widths.of_signal(operand.layer)

@@ -1,7 +1,7 @@
 """Search for the lowest error rate of the network around the steps that a rule gives.
 
 The least squared error of a layer is not the least error of the network. Hwang and Sung search around it; how they walk
-is not known. Ours: one group at a time is scaled by a few factors while the others stay, and passes over all groups
+is not known. Ours: one operand at a time is scaled by a few factors while the others stay, and passes over all operands
 are made until one changes nothing.
 """
 
@@ -18,13 +18,13 @@ from accel.errors import EspalierError
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer
 from accel.progress import Listener
-from accel.quantize.operands import Group
+from accel.quantize.operands import Operand
 from accel.quantize.steps import L2, Steps
 
-Scales = tuple[float, ...]  # of each group
+Scales = tuple[float, ...]  # of each operand
 FACTORS = tuple(2.0 ** (quarter / 4) for quarter in (-2, -1, 1, 2))
 POWERS = (0.5, 2.0)  # the factors of steps that stay powers of two
-DEFAULT_BUDGET = 200  # evaluations: two or three passes over the groups of a small network
+DEFAULT_BUDGET = 200  # evaluations: two or three passes over the operands of a small network
 
 
 def search_steps(
@@ -46,7 +46,7 @@ def search_steps(
         From a Program to its error rate, 0..1, on a validation set.
     start : Steps
     factors : sequence of float
-        What the step of a group may be multiplied by, beside 1; `FACTORS` or, for powers of two, `POWERS` by default.
+        What the step of an operand may be multiplied by, beside 1; by default `FACTORS`, `POWERS` for powers of two.
         A step with which there is no Program is passed over.
     budget : int
         The most evaluations of `error_rate`, that of the start included.
@@ -86,23 +86,23 @@ def search_steps(
     return _scaled(start, found, best)
 
 
-def steps_of(program: Program) -> dict[Group, NDArray[np.float64]]:
-    """Return the steps (1,) or (M,) of every group of a Program, of each layer its weights first."""
-    steps: dict[Group, NDArray[np.float64]] = {}
+def steps_of(program: Program) -> dict[Operand, NDArray[np.float64]]:
+    """Return the steps (1,) or (M,) of every operand of a Program, of each layer its weights first."""
+    steps: dict[Operand, NDArray[np.float64]] = {}
     for layer in program.layers:
         if isinstance(layer, MacLayer):
-            steps[Group("weights", layer.name)] = layer.weight_steps
+            steps[Operand("weights", layer.name)] = layer.weight_steps
         if isinstance(layer, MacLayer | AvgPoolLayer | AddLayer) and layer.requantize:
-            steps[Group("signals", layer.name)] = np.array([layer.output.step])
+            steps[Operand("signals", layer.name)] = np.array([layer.output.step])
     return steps
 
 
-def _scaled(start: Steps, found: Mapping[Group, NDArray[np.float64]], scales: Sequence[float]) -> Steps:
-    scaled = {group: steps * scale for (group, steps), scale in zip(found.items(), scales, strict=True)}
+def _scaled(start: Steps, found: Mapping[Operand, NDArray[np.float64]], scales: Sequence[float]) -> Steps:
+    scaled = {operand: steps * scale for (operand, steps), scale in zip(found.items(), scales, strict=True)}
     return replace(
         start,
-        weights={group.layer: steps for group, steps in scaled.items() if group.kind == "weights"},
-        signals={group.layer: float(steps[0]) for group, steps in scaled.items() if group.kind == "signals"},
+        weights={operand.layer: steps for operand, steps in scaled.items() if operand.kind == "weights"},
+        signals={operand.layer: float(steps[0]) for operand, steps in scaled.items() if operand.kind == "signals"},
     )
 
 

@@ -1,7 +1,7 @@
-"""How much each group of a network suffers from few bits.
+"""How much each operand of a network suffers from few bits.
 
-Source: Shin, Hwang and Sung (arXiv 1512.01322) quantise one group of weights or signals at a time, the rest in high
-precision, and sweep the bits; all groups jointly may then need more bits. Ours: the high precision is fixed point too.
+Source: Shin, Hwang and Sung (arXiv 1512.01322) quantise one operand at a time, the rest in high precision, and
+sweep the bits; all operands jointly may then need more bits. Ours: the high precision is fixed point too.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,25 +11,25 @@ from accel.budget import Judge
 from accel.errors import EspalierError
 from accel.program import Program
 from accel.progress import Listener
-from accel.quantize.operands import Group, widths_with
+from accel.quantize.operands import Operand, widths_with
 from accel.quantize.widths import Widths
 
 HIGH_BITS = 16
 BITS = tuple(range(2, 9))
-_Key = tuple[Group, int] | None  # which group has which bits; None where all have the high ones
+_Key = tuple[Operand, int] | None  # which operand has which bits; None where all have the high ones
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """The error rate (0..1) of a network with one group at `bits` bits and the rest in high precision."""
+    """The error rate (0..1) of a network with one operand at `bits` bits and the rest in high precision."""
 
-    group: Group
+    operand: Operand
     bits: int
     error_rate: float
 
 
 def sensitivity(
-    groups: Sequence[Group],
+    operands: Sequence[Operand],
     error_rate: Callable[[Widths], float],
     *,
     bits: Sequence[int] = BITS,
@@ -37,16 +37,16 @@ def sensitivity(
     input_bits: int = 8,
     progress: Listener | None = None,
 ) -> tuple[Sensitivity, ...]:
-    """Return the error rate of every group at every width, group by group in the order given.
+    """Return the error rate of every operand at every width, operand by operand in the order given.
 
     Parameters
     ----------
-    groups : sequence of Group
-        `groups_of` a network, or some of them.
+    operands : sequence of Operand
+        `operands_of` a network, or some of them.
     error_rate : function
         From word lengths to the error rate, 0..1, on a validation set; called once for the same widths.
     bits : sequence of int
-        Of the group under test; `high_bits` among them is one evaluation for all groups together.
+        Of the operand under test; `high_bits` among them is one evaluation for all operands together.
     high_bits : int
         Of everything else: `highest_bits`.
     input_bits : int
@@ -59,14 +59,15 @@ def sensitivity(
     EspalierError
         There is nothing to measure, a width is out of range, or an error rate is none.
     """
-    if not groups or not bits:
-        raise EspalierError("a sensitivity needs at least one group and one width")
-    tests = [(group, width) for group in groups for width in bits]
+    if not operands or not bits:
+        raise EspalierError("a sensitivity needs at least one operand and one width")
+    tests = [(operand, width) for operand in operands for width in bits]
     distinct = {
-        _key(group, width, high_bits): widths_with({group: width}, high_bits, input_bits) for group, width in tests
+        _key(operand, width, high_bits): widths_with({operand: width}, high_bits, input_bits)
+        for operand, width in tests
     }
     judge: Judge[_Key] = Judge(lambda key: error_rate(distinct[key]), len(distinct), progress)
-    return tuple(Sensitivity(group, width, judge(_key(group, width, high_bits))) for group, width in tests)
+    return tuple(Sensitivity(operand, width, judge(_key(operand, width, high_bits))) for operand, width in tests)
 
 
 def highest_bits(lowered: Callable[[Widths], Program], most: int = HIGH_BITS) -> int:
@@ -95,5 +96,5 @@ def highest_bits(lowered: Callable[[Widths], Program], most: int = HIGH_BITS) ->
     return 2
 
 
-def _key(group: Group, bits: int, high_bits: int) -> _Key:
-    return None if bits == high_bits else (group, bits)
+def _key(operand: Operand, bits: int, high_bits: int) -> _Key:
+    return None if bits == high_bits else (operand, bits)

@@ -13,7 +13,7 @@ from accel.fixedpoint import Overflow, Rounding
 from accel.interchange.data import datasets
 from accel.program import Program
 from accel.prune import cluster
-from accel.quantize import FOUND, RULES, Allocation, Calibration, Steps, Widths, bits_of, narrowed
+from accel.quantize import FOUND, RULES, Allocation, Calibration, Steps, Widths, bits_of, narrow_accumulators
 from reports.commands.options import (
     OUT,
     data_options,
@@ -177,7 +177,7 @@ def command(**arguments: Any) -> None:
         program = after.lowered(widths, steps)
         emulated = quantize.check_emulation(after, program, source.load("test"))
     if request.accumulator_bits is not None:
-        program = narrowed(program, request.accumulator_bits, ACCUMULATORS[request.accumulator_overflow])
+        program = narrow_accumulators(program, request.accumulator_bits, ACCUMULATORS[request.accumulator_overflow])
     if budget is not None and (taken := cost_of(program).memory_bits) > budget:  # steps decide on bits of the biases
         raise EspalierError(
             f"--budget-memory {request.budget_memory}: with the steps that were found in the end these widths take "
@@ -259,7 +259,7 @@ def _record(
         "network": result.name,
         "pattern": result.pattern,
         "data": result.data,
-        "widths": {str(group): bits_of(widths, group) for group in bench.groups},
+        "widths": {str(operand): bits_of(widths, operand) for operand in bench.operands},
         "memory_bits": cost_of(result).memory_bits,
         "retrained_epochs": request.retrain,
         "evaluations": found.evaluations if found else 0,
@@ -300,9 +300,9 @@ def _table(bench: Workbench, widths: Widths, program: Program) -> Table:
     table.add_column("layer")
     for name in ("weights", "signals", "accumulator"):
         table.add_column(name, justify="right")
-    bits = {(group.layer, group.kind): str(bits_of(widths, group)) for group in bench.groups}
+    bits = {(operand.layer, operand.kind): str(bits_of(widths, operand)) for operand in bench.operands}
     accumulators = {layer.name: str(getattr(layer, "accumulator_bits", "")) for layer in program.layers}
-    for layer in dict.fromkeys(group.layer for group in bench.groups):
+    for layer in dict.fromkeys(operand.layer for operand in bench.operands):
         cells = (bits.get((layer, kind), "") for kind in ("weights", "signals"))
         table.add_row(layer, *cells, accumulators.get(layer, ""))
     return table

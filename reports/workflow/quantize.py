@@ -17,12 +17,12 @@ from accel.pruned import PrunedNetwork
 from accel.quantize import (
     Allocation,
     Calibration,
-    Group,
+    Operand,
     Steps,
     Widths,
     allocate,
-    groups_of,
     lower_calibrated,
+    operands_of,
     search_steps,
 )
 from accel.quantize.fit_step import power_of_two_step
@@ -86,9 +86,9 @@ class Workbench:
         return float_error_rate(self.pruned, self.judged)
 
     @cached_property
-    def groups(self) -> tuple[Group, ...]:
+    def operands(self) -> tuple[Operand, ...]:
         """What has bits of its own."""
-        return groups_of(self.pruned)
+        return operands_of(self.pruned)
 
     @cached_property
     def _encoded(self) -> dict[tuple[Signal, int], tuple[Dataset, NDArray[np.integer[Any]]]]:
@@ -116,7 +116,7 @@ def searched(bench: Workbench, widths: Widths, budget: int) -> Steps:
 def allocated(
     bench: Workbench, most: Widths, budget_error: float | None, budget_memory_bits: int | None, evaluations: int
 ) -> Allocation:
-    """Return the widths of every group, none above those of `most`, that meet a budget.
+    """Return the widths of every operand, none above those of `most`, that meet a budget.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ def allocated(
     limit = None if budget_error is None else min(1.0, bench.float_error_rate + budget_error)
     with bar(f"{bench.pruned.network.name}, widths", evaluations) as shown:
         found = allocate(
-            bench.groups,
+            bench.operands,
             error_rate,
             lambda widths: bench.memory_bits(capped(widths)),
             budget_error=limit,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from accel.quantize import Group
+from accel.quantize import Operand
 
 UNIFORM, SENSITIVITY, ALLOCATION = "uniform", "sensitivity", "allocation"
 DIRECT, L2, SEARCHED, RETRAINED, BY_MAPS = "direct", "l2", "searched", "retrained", "retrained by maps"
@@ -144,12 +144,12 @@ class Study:
     notes: tuple[str, ...] = ()
     quick: bool = False
 
-    def tasks(self, groups: dict[str, tuple[Group, ...]], versions: dict[str, str]) -> list[Task]:
+    def tasks(self, operands: dict[str, tuple[Operand, ...]], versions: dict[str, str]) -> list[Task]:
         """Return the points to measure, in their order.
 
         Parameters
         ----------
-        groups : dict of pattern to groups
+        operands : dict of pattern to operands
         versions : dict of pattern to digest
         """
         images = {ALLOCATION: self.allocation_images}
@@ -157,7 +157,7 @@ class Study:
         def task(made: Made, *fit: Any) -> Task:
             return Task(*made, images.get(made[0], self.images), versions[made[1]], *fit)
 
-        others = *self._sensitive(groups), *self._searched(), *self._allocated()
+        others = *self._sensitive(operands), *self._searched(), *self._allocated()
         return [*map(task, self._uniform()), *(task(*made) for made in self._retrained()), *map(task, others)]
 
     def _uniform(self) -> Iterator[Made]:
@@ -171,11 +171,11 @@ class Study:
             for bits in self.searched:
                 yield UNIFORM, pattern, SEARCHED, bits, bits, "", 0, 0, self.evaluations
 
-    def _sensitive(self, groups: dict[str, tuple[Group, ...]]) -> Iterator[Made]:
+    def _sensitive(self, operands: dict[str, tuple[Operand, ...]]) -> Iterator[Made]:
         for pattern in self.sensitive:
-            for group in groups[pattern]:
+            for operand in operands[pattern]:
                 for bits in WIDTHS:
-                    yield SENSITIVITY, pattern, L2, bits, bits, str(group), 0, 0, 0
+                    yield SENSITIVITY, pattern, L2, bits, bits, str(operand), 0, 0, 0
 
     def _allocated(self) -> Iterator[Made]:
         for pattern in self.patterns:

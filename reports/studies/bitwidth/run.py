@@ -14,7 +14,7 @@ from accel.interchange import zoo
 from accel.interchange.data.datasets import NAMES, Dataset, check_choice
 from accel.program import Program
 from accel.pruned import KIND
-from accel.quantize import Calibration, Steps, Widths, bits_of, groups_of, highest_bits, widths_with
+from accel.quantize import Calibration, Steps, Widths, bits_of, highest_bits, operands_of, widths_with
 from accel.records import record_of
 from reports.shared import output
 from reports.shared.journal import RESULTS, Journal
@@ -98,9 +98,9 @@ class Version:
 def _ran(network: str, where: Where, folder: Path, quick: bool, threads: int | None) -> Results:
     study = study_of(network, quick)
     versions = {pattern: _version(study, pattern, where, threads) for pattern in study.patterns}
-    groups = {pattern: groups_of(version.bench.pruned) for pattern, version in versions.items()}
+    operands = {pattern: operands_of(version.bench.pruned) for pattern, version in versions.items()}
     digests = {pattern: _digest(version) for pattern, version in versions.items()}
-    tasks = study.tasks(groups, digests)
+    tasks = study.tasks(operands, digests)
     with output.writing(folder):
         (folder / POINTS).parent.mkdir(parents=True, exist_ok=True)
     journal, points = Journal(folder / POINTS, "point of a study"), {}
@@ -162,8 +162,8 @@ def _uniform(task: Task, version: Version) -> dict[str, Any]:
 
 
 def _sensitive(task: Task, version: Version) -> dict[str, Any]:
-    group = next(group for group in version.bench.groups if str(group) == task.group)
-    program = version.bench.lowered(widths_with({group: task.weight_bits}, version.high_bits))
+    operand = next(operand for operand in version.bench.operands if str(operand) == task.group)
+    program = version.bench.lowered(widths_with({operand: task.weight_bits}, version.high_bits))
     return {"rates": {"judged": version.bench.error_rate(program)}}
 
 
@@ -172,7 +172,7 @@ def _allocated(task: Task, version: Version) -> dict[str, Any]:
     bench = replace(version.bench, judged=images.take(min(task.images, len(images))))
     budget = bench.memory_bits(Widths(task.weight_bits, task.signal_bits))
     found = quantize.allocated(bench, Widths(8, 8), None, budget, task.evaluations)
-    bits = {str(group): bits_of(found.widths, group) for group in bench.groups}
+    bits = {str(operand): bits_of(found.widths, operand) for operand in bench.operands}
     return _costs(version, bench, bench.lowered(found.widths)) | {"widths": bits, "budget_bits": budget}
 
 
