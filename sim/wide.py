@@ -24,7 +24,6 @@ from accel.program_layers import (
 )
 from accel.window import Window
 from sim.kernels import layers as kernels
-from sim.kernels import narrow_accumulators
 from sim.packed.tensors import lane_type
 
 Codes = NDArray[Any]
@@ -36,7 +35,6 @@ def _mac(layer: MacLayer, output_shape: Shape, input_shape: Shape, program: Prog
     ends, columns, weights = _kept_by_output(layer)
     exact = layer.accumulator_overflow is None
     dtype = np.int32 if exact and layer.accumulator_bits <= 32 else np.int64
-    kernel, rule = (kernels.mac, ()) if exact else (narrow_accumulators.mac, (_narrow_rule(layer),))
     window = layer.window or Window((1, 1))
     height, width = window.padded_size(*input_shape[1:]) if layer.window else (1, 1)
     maps, taps = np.divmod(columns, window.taps)
@@ -44,6 +42,7 @@ def _mac(layer: MacLayer, output_shape: Shape, input_shape: Shape, program: Prog
     positions = (maps * height * width + rows * width + cells).astype(np.uint64)
     geometry = (*(output_shape[1:] or (1, 1)), window.stride[0] * width, window.stride[1])
     weights = weights.astype(dtype)
+    narrow = _narrow(layer)
     multipliers, rules = finishing(layer, layer.shape[0])
     storage = lane_type(layer.output)
 
@@ -53,7 +52,8 @@ def _mac(layer: MacLayer, output_shape: Shape, input_shape: Shape, program: Prog
         out = np.empty((*output_shape, lanes), storage)
         work = np.empty(lanes, dtype)
         room = out.reshape(-1, lanes)
-        macs = kernel(flat, ends, positions, weights, layer.bias, geometry, *rule, multipliers, rules, work, room)
+        lists = ends, positions, weights, layer.bias
+        macs = kernels.mac(flat, *lists, geometry, narrow, multipliers, rules, work, room)
         return out, macs
 
     return run
@@ -67,12 +67,13 @@ def _kept_by_output(layer: MacLayer) -> tuple[Codes, Codes, Codes]:
     return np.cumsum(counts), columns, layer.matrix[np.repeat(np.arange(len(lists)), counts), columns]
 
 
-def _narrow_rule(layer: MacLayer) -> Codes:
-    """Return bits and overflow of a narrow accumulator, for `sim.kernels.narrow_accumulators`.
+def _narrow(layer: MacLayer) -> Codes:
+    """Return bits and overflow of a narrow accumulator, for `sim.kernels.narrow_accumulators`; nothing of an exact one.
 
     The Program proves that accumulators have at most 61 bits, products too, so that int64 holds the sum of the two.
     """
-    return np.array([layer.accumulator_bits, layer.accumulator_overflow], np.int64)
+    exact = layer.accumulator_overflow is None
+    return np.array([] if exact else [layer.accumulator_bits, layer.accumulator_overflow], np.int64)
 
 
 def _max_pool(layer: MaxPoolLayer, output_shape: Shape, input_shape: Shape, program: Program) -> Recipe:

@@ -15,7 +15,7 @@ from reports.bench.measure import GOLDEN, machine, measure
 from reports.bench.networks import CALIBRATION_IMAGES, NETWORKS, lowered, random_images, random_network
 from reports.bench.page import page
 from reports.bench.results import DENSE, Results
-from reports.commands.options import COUNT, STUDY, json_option, option
+from reports.commands.options import COUNT, STUDY, json_option, number_option, option
 from reports.commands.places import Command
 from reports.shared import output
 from reports.shared.console import console
@@ -32,9 +32,7 @@ PAGE = "README.md"
 @option(
     "--threads", type=COUNT, multiple=True, help="Threads to measure with, repeatable; 1 and all processors by default."
 )
-@option(
-    "--rounds", type=click.IntRange(1), default=7, show_default=True, help="Runs of each measurement; medians count."
-)
+@number_option("--rounds", 7, "Runs of each measurement; medians count.")
 @option("--out", "-o", type=STUDY, help="Folder to write: results, figures, page.")
 @json_option
 def command(

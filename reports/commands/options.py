@@ -37,6 +37,11 @@ def option(*names: str, help: str, **settings: Any) -> Decorator:
     return click.option(*names, help=help, **settings)
 
 
+def number_option(name: str, default: int, help: str, least: int = 1) -> Decorator:
+    """Return an option that takes a whole number of at least `least`, and shows its default."""
+    return option(name, type=click.IntRange(least), default=default, show_default=True, help=help)
+
+
 network_argument = click.argument("network", type=NAME_OR_FILE)
 data_dir_option = option(
     "--data-dir",
@@ -56,6 +61,8 @@ train_threads_option = option(
     default=1,
     help="Threads of retraining, 1 by default; its result depends on them.",
 )
+learning_rate_option = option("--learning-rate", type=float, help="Learning rate of retraining; the zoo's by default.")
+batch_size_option = option("--batch-size", type=int, help="Images in a batch of retraining; the zoo's by default.")
 threads_option = option("--threads", type=COUNT, help="Threads of the engine; all processors by default.")
 images_option = option("--images", type=click.IntRange(1), help="How many images to run; all by default.")
 json_option = option("--json", "json_file", type=OUT, help="Also write the numbers to this file.")

@@ -35,9 +35,12 @@ from reports.commands.options import (
     CHECKPOINTS,
     COUNT,
     OUT,
+    batch_size_option,
     data_options,
     json_option,
+    learning_rate_option,
     network_argument,
+    number_option,
     option,
     train_threads_option,
 )
@@ -119,48 +122,24 @@ class Work:
     help="How it is chosen what goes: particle-filter, best-of-n, activation-sum, random, or a package's own.",
 )
 @option("--start", default="random", show_default=True, help="Where a particle filter starts: random or magnitude.")
-@option(
-    "--budget",
-    type=click.IntRange(1),
-    default=100,
-    show_default=True,
-    help="Evaluations that a search for masks may take.",
-)
-@option(
-    "--validation-images",
-    type=click.IntRange(1),
-    default=1000,
-    show_default=True,
-    help="How many validation images a search for masks sees.",
-)
+@number_option("--budget", 100, "Evaluations that a search for masks may take.")
+@number_option("--validation-images", 1000, "How many validation images a search for masks sees.")
 @option(
     "--spare",
     multiple=True,
     help="Layer to leave dense, repeatable; the first convolution and the last layer by default.",
 )
-@option("--rounds", type=click.IntRange(1), default=1, show_default=True, help="Prune and retrain so many times.")
+@number_option("--rounds", 1, "How many times to prune and retrain.")
 @option(
     "--steps", default="geometric", show_default=True, help="How ratios grow from round to round: geometric or linear."
 )
-@option(
-    "--retrain",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Epochs of retraining after each round (PyTorch).",
-)
-@option(
-    "--sparsify",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Epochs of training with a group lasso before each selection (PyTorch).",
-)
+@number_option("--retrain", 0, "Epochs of retraining after each round (PyTorch).", least=0)
+@number_option("--sparsify", 0, "Epochs of training with a group lasso before each selection (PyTorch).", least=0)
 @option("--group-lasso", type=click.FloatRange(0), default=0.1, show_default=True, help="Strength of the group lasso.")
-@option("--learning-rate", type=float, help="Learning rate of retraining; the zoo's by default.")
-@option("--batch-size", type=int, help="Images in a batch of retraining; the zoo's by default.")
+@learning_rate_option
+@batch_size_option
 @option("--checkpoint", type=CHECKPOINTS, help="Folder of checkpoints to stop and resume with.")
-@option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the search and of retraining.")
+@number_option("--seed", 0, "Seed of the search and of retraining.", least=0)
 @train_threads_option
 @option("--threads", type=COUNT, help="Threads of what chooses masks and judges them; all processors by default.")
 @option("--out", "-o", type=OUT, required=True, help="The pruned network to write.")

@@ -16,10 +16,13 @@ from accel.prune import cluster
 from accel.quantize import FOUND, RULES, Allocation, Calibration, Steps, Widths, bits_of, narrow_accumulators
 from reports.commands.options import (
     OUT,
+    batch_size_option,
     data_options,
     formats_option,
     json_option,
+    learning_rate_option,
     network_argument,
+    number_option,
     option,
     pattern_option,
     signal_bits_option,
@@ -100,39 +103,15 @@ class Request:
 )
 @option("--power-of-two", is_flag=True, help="Steps that are powers of two: requantisation is a shift.")
 @option("--per-output", is_flag=True, help="A weight step for each output map.")
-@option(
-    "--search",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Evaluations that a search for better steps may take.",
-)
+@number_option("--search", 0, "Evaluations that a search for better steps may take.", least=0)
 @option("--budget-error", type=click.FloatRange(0, 1), help="Least memory for so much more error, such as 0.01.")
 @option("--budget-memory", help="Least error in so much memory, such as 32KiB; widths are then at most those given.")
-@option(
-    "--evaluations",
-    type=click.IntRange(1),
-    default=300,
-    show_default=True,
-    help="Evaluations that a search for widths within a budget may take.",
-)
-@option(
-    "--retrain",
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Epochs of retraining, which computes as the Program does.",
-)
-@option("--learning-rate", type=float, help="Learning rate of retraining; the zoo's by default.")
-@option("--batch-size", type=int, help="Images in a batch of retraining; the zoo's by default.")
+@number_option("--evaluations", 300, "Evaluations that a search for widths within a budget may take.")
+@number_option("--retrain", 0, "Epochs of retraining, which computes as the Program does.", least=0)
+@learning_rate_option
+@batch_size_option
 @option("--checkpoint", type=OUT, help="File that keeps a retraining, so that it may stop and go on.")
-@option(
-    "--validation-images",
-    type=click.IntRange(1),
-    default=2000,
-    show_default=True,
-    help="How many validation images decide.",
-)
+@number_option("--validation-images", 2000, "How many validation images searches are judged by.")
 @option("--accumulator-bits", type=int, help="Bits of an accumulator, if fewer than proven enough; for studies.")
 @option(
     "--accumulator-overflow",
@@ -144,7 +123,7 @@ class Request:
 @option("--overflow", default="SAT", show_default=True, help="ap_fixed overflow of every requantisation.")
 @formats_option
 @option("--cluster-lanes", type=click.IntRange(1), help="Order outputs so that so many lanes agree on what they read.")
-@option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of retraining.")
+@number_option("--seed", 0, "Seed of retraining.", least=0)
 @option("--out", "-o", type=OUT, required=True, help="The Program to write.")
 @json_option
 @data_options

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from accel.program import Program
-from reports.commands.options import BUILD, IN, array_option, data_options, depth_options, option
+from reports.commands.options import BUILD, IN, array_option, data_options, depth_options, number_option, option
 from reports.commands.parsing import parse_array
 from reports.commands.places import Command
 from reports.shared import output
@@ -17,7 +17,7 @@ from rtl.emit import emit
 @click.command("rtl", cls=Command)
 @click.argument("program", type=IN)
 @array_option
-@option("--images", type=click.IntRange(1), default=2, show_default=True, help="Test images in the testbench.")
+@number_option("--images", 2, "Test images in the testbench.")
 @option("--out", "-o", type=BUILD, required=True, help="Folder to write.")
 @depth_options
 @data_options

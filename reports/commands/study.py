@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from reports.commands.options import STUDY, data_options, network_argument, option, threads_option
+from reports.commands.options import STUDY, data_options, network_argument, number_option, option, threads_option
 from reports.commands.places import Group
 from reports.studies.bitwidth import run as bitwidth_study
 from reports.studies.pruning import run as pruning_study
@@ -18,7 +18,7 @@ def command() -> None:
 @command.command("pruning")
 @network_argument
 @option("--out", "-o", type=STUDY, help="Folder to write; study/NETWORK by default.")
-@option("--seeds", type=click.IntRange(1), default=3, show_default=True, help="Seeds of each point.")
+@number_option("--seeds", 3, "How many seeds each point is measured with.")
 @option("--quick", is_flag=True, help="A few points only, of any network, to see that all of it works.")
 @option("--draw", is_flag=True, help="Measure nothing more: write the figures and the page of what is there.")
 @data_options

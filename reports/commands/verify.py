@@ -12,7 +12,7 @@ from accel.array import MacArray
 from accel.errors import EspalierError
 from accel.interchange.data import datasets
 from accel.program import Program
-from reports.commands.options import BUILD, IN, array_option, data_options, depth_options, option
+from reports.commands.options import BUILD, IN, array_option, data_options, depth_options, number_option, option
 from reports.commands.parsing import parse_array
 from reports.commands.places import Command
 from reports.shared import output
@@ -28,7 +28,7 @@ SIMULATORS = ("amaranth", *simulators.COMMANDS)
 @click.command("verify", cls=Command)
 @click.argument("program", type=IN)
 @array_option
-@option("--images", type=click.IntRange(1), default=2, show_default=True, help="Test images to run.")
+@number_option("--images", 2, "Test images to run.")
 @option("--simulator", default="amaranth", show_default=True, help="Simulator to run: amaranth, verilator or iverilog.")
 @option("--stall", type=float, default=0.0, show_default=True, help="Share of cycles that hold the output back.")
 @option("--out", "-o", type=BUILD, help="Keep the build in this folder.")

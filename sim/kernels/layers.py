@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sim.kernels import narrow_accumulators
 from sim.kernels.compiled import compiled
 from sim.kernels.requantize import finish
 
@@ -20,12 +21,13 @@ def mac(
     weights: Any,
     bias: Any,
     geometry: Any,
+    narrow: Any,
     multipliers: Any,
     rules: Any,
     accumulators: Any,
     out: Any,
 ) -> int:
-    """Multiply and accumulate what is kept; return the multiply-accumulates executed for one image.
+    """Multiply and accumulate what is kept, in the order of `columns`; return the MACs executed for one image.
 
     Parameters
     ----------
@@ -38,6 +40,9 @@ def mac(
         Of the accumulators' type.
     bias : int64 array (outputs,)
     geometry : (output height, output width, positions between output rows, and between output columns)
+    narrow : int64 array (0,) or (2,)
+        Empty where an accumulator holds every sum; else what becomes of it after each addition, of accumulators in
+        int64: see `sim.kernels.narrow_accumulators`.
     multipliers : int64 array (outputs,)
     rules : int64 array
         See `sim.kernels.requantize`.
@@ -54,7 +59,11 @@ def mac(
             for x0 in range(width):
                 origin = np.uint64(y * row_pitch + x0 * column_pitch)
                 accumulators[:] = bias[output]
-                executed += accumulate(x, origin, columns[first:end], weights[first:end], accumulators)
+                kept, codes = columns[first:end], weights[first:end]
+                if len(narrow):
+                    executed += narrow_accumulators.accumulate(x, origin, kept, codes, narrow, accumulators)
+                else:
+                    executed += accumulate(x, origin, kept, codes, accumulators)
                 position = (output * height + y) * width + x0
                 finish(accumulators, multipliers[output], rules, out[position])
         first = end

@@ -1,7 +1,7 @@
-"""Multiply-accumulates whose accumulator is too narrow for its sums: one addition after another, each overflows.
+"""Sums in accumulators that are too narrow for them: one addition after another, each overflows.
 
-Slower than `sim.kernels.layers.mac`, which may add in any order because its accumulators hold every sum. Callers prove
-that an accumulator and a product have at most 61 bits each.
+Slower than where accumulators hold every sum, so that it may be added in any order. Callers prove that an accumulator
+and a product have at most 61 bits each.
 """
 
 from typing import Any
@@ -10,54 +10,16 @@ import numpy as np
 
 from accel.fixedpoint import Overflow
 from sim.kernels.compiled import compiled, inlined
-from sim.kernels.requantize import finish
 
-BITS, OVERFLOW = range(2)  # the places of a rule, an int64 array
+BITS, OVERFLOW = range(2)  # of `narrow`, an int64 array (2,): an accumulator's bits, and `Overflow.SAT` or `.WRAP`
 _SAT = int(Overflow.SAT)
 
 
 @compiled
-def mac(
-    x: Any,
-    ends: Any,
-    columns: Any,
-    weights: Any,
-    bias: Any,
-    geometry: Any,
-    rule: Any,
-    multipliers: Any,
-    rules: Any,
-    accumulators: Any,
-    out: Any,
-) -> int:
-    """Multiply and accumulate what is kept, in the order of `columns`; return the MACs executed for one image.
-
-    Parameters are those of `sim.kernels.layers.mac`, with int64 weights and accumulators, and
-
-    rule : int64 array (2,)
-        Bits of the accumulators, and whether they saturate or wrap (`Overflow.SAT`, else `Overflow.WRAP`).
-    """
-    height, width, row_pitch, column_pitch = geometry
-    executed = 0
-    first = 0
-    for output in range(len(ends)):
-        end = ends[output]
-        for y in range(height):
-            for x0 in range(width):
-                origin = np.uint64(y * row_pitch + x0 * column_pitch)
-                accumulators[:] = bias[output]
-                executed += accumulate(x, origin, columns[first:end], weights[first:end], rule, accumulators)
-                position = (output * height + y) * width + x0
-                finish(accumulators, multipliers[output], rules, out[position])
-        first = end
-    return executed
-
-
-@compiled
-def accumulate(x: Any, origin: Any, columns: Any, weights: Any, rule: Any, accumulators: Any) -> int:
+def accumulate(x: Any, origin: Any, columns: Any, weights: Any, narrow: Any, accumulators: Any) -> int:
     """Add every weight times its signals to the lanes' accumulators, which hold the bias; every value overflows."""
-    saturates = rule[OVERFLOW] == _SAT
-    low = -(np.int64(1) << (rule[BITS] - 1))
+    saturates = narrow[OVERFLOW] == _SAT
+    low = -(np.int64(1) << (narrow[BITS] - 1))
     overflow(accumulators, low, saturates)
     for i in range(len(columns)):
         weight, signals = weights[i], x[origin + columns[i]]
