@@ -9,30 +9,14 @@ from pathlib import Path
 import click
 import pytest
 from support.commandline import environment, espalier
+from support.commands import command, leaves
 
 import reports.commands
-from reports.cli import COMMANDS, LINES, app, module_of
+from reports.cli import COMMANDS, LINES, module_of
 from reports.commands.places import Command, Group
 
 SLOW = ("numpy", "numba", "matplotlib", "amaranth", "onnx", "torch")
 REFERS = re.compile(r"(Of|Its|That|What they|They|For these|From) ")  # how a text begins that needs its option's name
-
-
-def command(name: str) -> click.Command:
-    """Return the command of that name."""
-    found = app.get_command(click.Context(app), name)
-    assert found
-    return found
-
-
-def leaves() -> list[tuple[str, click.Command]]:
-    """Return every command that does something, with the words that call it."""
-    found = []
-    for name in LINES:
-        one = command(name)
-        inner = one.commands if isinstance(one, click.Group) else {}
-        found += [(f"{name} {x}", y) for x, y in inner.items()] if inner else [(name, one)]
-    return found
 
 
 def loaded_by(*words: str) -> set[str]:

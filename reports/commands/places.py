@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from accel.errors import EspalierError
+from reports.commands.help_text import Explained
 
 FIGURES = ("*.svg", "*.png")
 DATA_SETS = ("mnist/*", "fashion-mnist/*", "cifar-10-batches-bin/*")
@@ -130,7 +131,7 @@ def _same(one: Path, other: Path) -> bool:
     return os.path.samestat(*there) and stat.S_ISREG(there[0].st_mode)
 
 
-class Command(click.Command):
+class Command(Explained):
     """A command that begins only if what it writes is neither what it reads nor written twice."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -143,7 +144,7 @@ class Interruption(BaseException):
     """Ctrl-C while a command runs; for KeyboardInterrupt itself click prints an empty line."""
 
 
-class Group(click.Group):
+class Group(Explained, click.Group):
     """Commands that check what they read and write."""
 
     command_class = Command
