@@ -4,7 +4,6 @@ The operators are those of opset 13 on (https://onnx.ai/onnx/operators/). What a
 refuses, with the node and the attribute.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -12,15 +11,13 @@ import numpy as np
 
 from accel.interchange.onnx.reading.builder import NO_PAD, Builder, Value, in_our_order, vector
 from accel.interchange.onnx.reading.file import Constant, Node
+from accel.interchange.onnx.reading.layouts import concat, flatten, reshape, squeeze, transpose
 from accel.interchange.onnx.reading.shapes import (
     cast,
     gather,
-    joined_sizes,
     shape,
     slice_,
-    squeezed_size,
     unsqueeze,
-    wanted_shape,
 )
 from accel.interchange.onnx.reading.windows import conv_window, pool_window, summed
 from accel.layers import (
@@ -28,7 +25,6 @@ from accel.layers import (
     AvgPool,
     BatchNorm,
     Clip,
-    Concat,
     Conv2d,
     Flatten,
     GlobalAvgPool,
@@ -175,59 +171,6 @@ def reduce_mean(builder: Builder, node: Node) -> None:
     builder.put(node, Flatten(builder.new_name(node, ".flat"), (layer.name,)))
 
 
-def flatten(builder: Builder, node: Node) -> None:
-    """Flatten behind the batch."""
-    value = builder.value(node, codes=True)
-    rank = len(builder.shape(value)) + 1
-    if node.get("axis", 1) not in (1, 1 - rank):
-        raise node.refused(f"attribute axis is {node.get('axis', 1)}, expected 1")
-    _flatten(builder, node, value)
-
-
-def reshape(builder: Builder, node: Node) -> None:
-    """Reshape to (batch, features), or to the shape that there is."""
-    value = builder.value(node, codes=True)
-    before, (asked, counted) = builder.graph_shape(value), wanted_shape(builder, node)
-    if not asked:
-        raise node.refused("has no constant shape; expected (batch, features)")
-    batch = _batch(builder)
-    keeps = asked[0] in (0, -1, 1, batch) and not (asked[0] == 0 and not counted and node.get("allowzero", 0))
-    free = asked.count(-1) <= 1
-    features = math.prod(before)
-    same = [size if size else before[i] if i < len(before) else -2 for i, size in enumerate(asked[1:])]
-    alike = len(same) == len(before) and all(a in (b, -1) for a, b in zip(same, before, strict=True))
-    if keeps and free and alike:
-        builder.alias(node, value)
-    elif keeps and free and len(asked) == 2 and asked[1] in (-1, features):
-        _flatten(builder, node, value)
-    else:
-        raise node.refused(f"gives the shape {asked} from {before}, expected (batch, {features}): a flatten")
-
-
-def squeeze(builder: Builder, node: Node) -> None:
-    """Squeeze of maps of one pixel, or of one size."""
-    if squeezed_size(builder, node):
-        return
-    value = builder.value(node, codes=True)
-    axes, expected = builder.integers(node, 1, "axes"), (1, 2) if value.last else (2, 3)
-    pixel = len(builder.shape(value)) == 3 and builder.shape(value)[1:] == (1, 1)
-    if not pixel or (axes is not None and tuple(sorted(axis % 4 for axis in axes)) != expected):
-        raise node.refused(f"takes the axes {axes} from {builder.graph_shape(value)}, expected height and width of 1")
-    _flatten(builder, node, value)
-
-
-def transpose(builder: Builder, node: Node) -> None:
-    """Transpose between channels-first and channels-last, which moves nothing here."""
-    value, order = builder.value(node, pad=True, codes=True), node.get("perm")
-    rank = len(builder.shape(value)) + 1
-    if order == tuple(range(rank)):
-        builder.alias(node, value)
-    elif rank == 4 and order == ((0, 3, 1, 2) if value.last else (0, 2, 3, 1)):
-        builder.alias(node, replace(value, last=not value.last))
-    else:
-        raise node.refused(f"attribute perm is {order}, expected one between channels-first and channels-last")
-
-
 def pad(builder: Builder, node: Node) -> None:
     """Pad with zeros at the sides of maps, which the next convolution or pool takes in."""
     value = builder.value(node, pad=True)
@@ -241,28 +184,6 @@ def pad(builder: Builder, node: Node) -> None:
     if sum(spatial) != sum(widths):
         raise node.refused(f"attribute pads is {widths}: adds images or maps, expected rows and columns only")
     builder.alias(node, replace(value, pad=summed(value.pad, spatial)))
-
-
-def concat(builder: Builder, node: Node) -> None:
-    """Concat on the maps: of more than two inputs a chain. Or of sizes."""
-    if joined_sizes(builder, node):
-        return
-    values = [builder.value(node, index, codes=True) for index in range(max(1, len(node.inputs)))]
-    rank = len(builder.shape(values[0])) + 1
-    axis = rank - 1 if values[0].last else 1
-    if node.get("axis", 0) not in (axis, axis - rank):
-        raise node.refused(f"attribute axis is {node.get('axis', 0)}, expected {axis}: the maps")
-    if any(
-        value.last != values[0].last or value.columns is not None or value.units != values[0].units for value in values
-    ):
-        raise node.refused("joins tensors of different layouts, or of different steps")
-    joined = values[0].source
-    for index, value in enumerate(values[1:], start=1):
-        last = index == len(values) - 1
-        layer = Concat(builder.new_name(node, "" if last else f".{index}"), (joined, value.source))
-        builder.append(node, layer)
-        joined = layer.name
-    builder.alias(node, replace(values[0], source=joined))
 
 
 def identity(builder: Builder, node: Node) -> None:
@@ -324,18 +245,6 @@ def _linear(
     _note_constants(builder, node, layer.name, biases)
 
 
-def _flatten(builder: Builder, node: Node, value: Value) -> None:
-    shape = builder.shape(value)
-    if len(shape) == 1:
-        builder.alias(node, value)
-        return
-    columns = None
-    if value.last and shape[0] > 1 and shape[1] * shape[2] > 1:
-        columns = np.arange(math.prod(shape)).reshape(shape).transpose(1, 2, 0).ravel()
-    flat = Value("", columns=columns, units=value.units)
-    builder.put(node, Flatten(builder.new_name(node), (value.source,)), flat)
-
-
 def _affine(
     builder: Builder, node: Node, index: int, scale: Constant | None = None, shift: Constant | None = None
 ) -> None:
@@ -377,10 +286,6 @@ def _scalar(node: Node, array: Constant | None) -> float | None:
     if array.size != 1 or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
         raise node.refused(f"expected one number, got {array.dtype} {array.shape}")
     return float(array.ravel()[0])
-
-
-def _batch(builder: Builder) -> int | None:
-    return builder.graph.inputs[0][1][0]
 
 
 OPERATORS: dict[str, Function] = {

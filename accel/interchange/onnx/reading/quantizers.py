@@ -8,54 +8,42 @@ Sources: https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html; Pappalardo et
 Arbitrary-Precision Quantized Neural Networks" (arXiv 2206.07527).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accel.fixedpoint import Rounding
 from accel.interchange.onnx.reading.builder import Builder, Value
 from accel.interchange.onnx.reading.coded import Coded, Quantized, Units, along
-from accel.interchange.onnx.reading.file import Constant, Node
+from accel.interchange.onnx.reading.file import Node
 from accel.interchange.onnx.reading.operators import OPERATORS, Function, clip, conv, matmul
-
-QONNX_ROUNDING = {
-    "ROUND": Rounding.RND_CONV,
-    "HALF_EVEN": Rounding.RND_CONV,
-    "HALF_UP": Rounding.RND_INF,  # away from zero, whatever its name says
-    "HALF_DOWN": Rounding.RND_ZERO,
-    "FLOOR": Rounding.TRN,
-    "DOWN": Rounding.TRN_ZERO,
-}
-MOST_BITS = 32  # of a quantiser
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How a quantiser makes codes: ``saturate(round(value / step))`` to `low`..`high`, for each index of `axis`."""
-
-    steps: NDArray[np.float32]
-    axis: int | None
-    low: int
-    high: int
-    rounding: Rounding
-    bits: int
-
-    def codes(self, values: Constant) -> NDArray[np.int64]:
-        """Return the codes of a constant, divided in float32 as runtimes do."""
-        with np.errstate(over="ignore"):
-            quotients = values.astype(np.float32) / along(self.steps, self.axis, values.ndim)
-        return np.clip(_rounded(quotients, self.rounding), self.low, self.high).astype(np.int64)
+from accel.interchange.onnx.reading.quantizer_parameters import (
+    MOST_BITS,
+    Rule,
+    aligned,
+    axis_of,
+    bit_width,
+    bits_of_constant,
+    code_limits,
+    dtype_limits,
+    finite_constant,
+    integer,
+    integer_limits,
+    number,
+    one_step,
+    one_zero,
+    quant_rule,
+    rounding_of,
+    scale_and_zero,
+)
 
 
 def quant(builder: Builder, node: Node) -> None:
     """Quant, also called IntQuant: any width, and rounding by name."""
-    rule = _quant_rule(builder, node)
+    rule = quant_rule(builder, node)
     if node.inputs[0] in builder.constants:
-        values = _finite(builder, node)
-        rule = _aligned(node, rule, values.shape)
+        values = finite_constant(builder, node)
+        rule = aligned(node, rule, values.shape)
         coded = Coded(rule.codes(values), rule.steps.astype(np.float64), rule.axis, rule.bits)
         builder.code(node, coded)
         return
@@ -86,19 +74,19 @@ def trunc(builder: Builder, node: Node) -> None:
     second = len(node.inputs) == 6  # QONNX's second version has a scale of its own behind the truncation
     if len(node.inputs) not in (5, 6):
         raise node.refused(f"has {len(node.inputs)} inputs, expected 5 or 6")
-    scale, zero, taken = (_number(builder, node, index) for index in (1, 2, 3))
-    given = _bits(builder, node, 5 if second else 4)
+    scale, zero, taken = (number(builder, node, index) for index in (1, 2, 3))
+    given = bit_width(builder, node, 5 if second else 4)
     if zero:
         raise node.refused(f"input 2 (zero_pt) is {zero:g}, expected 0")
     if second:
-        step = _number(builder, node, 4)
+        step = number(builder, node, 4)
         dropped = int(np.round(np.log2(step / scale))) if min(step, scale) > 0 else -1
     else:
         step, dropped = scale, int(taken) - given
     if not scale > 0 or not 0 <= dropped <= MOST_BITS:
         raise node.refused(f"drops {dropped} bits of a scale of {scale:g}, expected 0..{MOST_BITS} of a positive one")
     signed = bool(node.get("signed", 1)) if second else True
-    low, high = _range(node, given, signed, bool(node.get("narrow", 0))) if second else (None, None)
+    low, high = code_limits(node, given, signed, bool(node.get("narrow", 0))) if second else (None, None)
     value = builder.value(node)
     layer = Quantized(
         builder.new_name(node),
@@ -107,7 +95,7 @@ def trunc(builder: Builder, node: Node) -> None:
         read_step=float(np.float32(scale)) * 2.0**dropped,
         low=low,
         high=high,
-        rounding=_rounding(node, "FLOOR"),
+        rounding=rounding_of(node, "FLOOR"),
         whole=float(np.float32(scale)),
         bits=given,
     )
@@ -116,18 +104,18 @@ def trunc(builder: Builder, node: Node) -> None:
 
 def quantize_linear(builder: Builder, node: Node) -> None:
     """QuantizeLinear: of a constant its integers, of a signal its codes, which DequantizeLinear reads."""
-    scale, zero = _scale_and_zero(builder, node, 1)
-    low, high = _limits(builder, node, 2, zero)
+    scale, zero = scale_and_zero(builder, node, 1)
+    low, high = integer_limits(builder, node, 2, zero)
     if node.inputs[0] in builder.constants:
-        values = _finite(builder, node)
-        axis = _axis(node, scale, values.shape)
+        values = finite_constant(builder, node)
+        axis = axis_of(node, scale, values.shape)
         zeros = along(np.broadcast_to(zero, scale.shape), axis, values.ndim)
         codes = np.rint(values.astype(np.float32) / along(scale, axis, values.ndim)) + zeros
         builder.constants[node.outputs[0]] = np.clip(codes, low, high).astype(np.int64)
         builder.ranges[node.outputs[0]] = low, high
         return
     value = builder.value(node)
-    step, zero_point = _one_step(node, scale, "y_scale"), _one_zero(node, zero)
+    step, zero_point = one_step(node, scale, "y_scale"), one_zero(node, zero)
     rule = Rule(step, None, low - zero_point, high - zero_point, Rounding.RND_CONV, (high - low).bit_length())
     layer = _layer(builder, node, value, rule, "y_scale")
     builder.put(node, layer, replace(value, units=Units(layer.step, zero_point)))
@@ -135,22 +123,22 @@ def quantize_linear(builder: Builder, node: Node) -> None:
 
 def dequantize_linear(builder: Builder, node: Node) -> None:
     """DequantizeLinear: of integers of the file a coded constant, of a signal's codes the signal."""
-    scale, zero = _scale_and_zero(builder, node, 1)
+    scale, zero = scale_and_zero(builder, node, 1)
     name = node.inputs[0]
     if name in builder.constants:
         integers = builder.needed(node, 0)
         if integers.dtype.kind not in "iu":
             raise node.refused(f"input 0 must be integers, got {integers.dtype}")
-        axis = _axis(node, scale, integers.shape)
+        axis = axis_of(node, scale, integers.shape)
         zeros = along(np.broadcast_to(zero, scale.shape), axis, integers.ndim)
         codes = integers.astype(np.int64) - zeros.astype(np.int64)
-        bits = _bits_of(builder, name, zero, codes)
+        bits = bits_of_constant(builder, name, zero, codes)
         builder.code(node, Coded(codes, scale.astype(np.float64), axis, bits))
         return
     value = builder.value(node, codes=True)
     if value.units is None:
         raise node.refused(f"reads {name!r}, expected integers of QuantizeLinear or of the file")
-    found = Units(float(_one_step(node, scale, "x_scale")[0]), _one_zero(node, zero))
+    found = Units(float(one_step(node, scale, "x_scale")[0]), one_zero(node, zero))
     if found != value.units:
         raise node.refused(
             f"attribute x_scale, x_zero_point is {found.step:g}, {found.zero_point}; the codes that it reads have "
@@ -167,10 +155,10 @@ def clip_codes(builder: Builder, node: Node) -> None:
     if not integers and (value is None or value.units is None):
         clip(builder, node)
         return
-    low, high = (_integer(builder, node, index, end) for index, end in ((1, -(1 << 62)), (2, 1 << 62)))
+    low, high = (integer(builder, node, index, end) for index, end in ((1, -(1 << 62)), (2, 1 << 62)))
     if integers:
         builder.constants[node.outputs[0]] = np.clip(builder.constants[name].astype(np.int64), low, high)
-        before = builder.ranges.get(name, _dtype_range(builder.constants[name].dtype))
+        before = builder.ranges.get(name, dtype_limits(builder.constants[name].dtype))
         builder.ranges[node.outputs[0]] = max(low, before[0]), min(high, before[1])
         return
     assert value is not None  # the other case has returned
@@ -240,16 +228,8 @@ def transpose_constant(builder: Builder, node: Node) -> None:
     builder.code(node, Coded(coded.codes.transpose(order), coded.steps, axis, coded.bits))
 
 
-def _finite(builder: Builder, node: Node) -> Constant:
-    """Return the constant that a quantiser reads, which must be of finite floats."""
-    values = builder.floats(node, 0, builder.constants[node.inputs[0]].ndim)
-    if not np.isfinite(values).all():
-        raise node.refused("input 0 holds a value that is not finite")
-    return values
-
-
 def _layer(builder: Builder, node: Node, value: Value, rule: Rule, attribute: str) -> Quantized:
-    (step,) = _one_step(node, rule.steps, attribute)
+    (step,) = one_step(node, rule.steps, attribute)
     return Quantized(
         builder.new_name(node),
         (value.source,),
@@ -260,150 +240,6 @@ def _layer(builder: Builder, node: Node, value: Value, rule: Rule, attribute: st
         rounding=rule.rounding,
         bits=rule.bits,
     )
-
-
-def _quant_rule(builder: Builder, node: Node) -> Rule:
-    steps = builder.needed(node, 1)
-    if steps.dtype.kind != "f" or not (np.isfinite(steps).all() and steps.size and (steps > 0).all()):
-        raise node.refused("input 1 (scale) must be positive numbers")
-    bits, rounding = _bits(builder, node, 3), _rounding(node, "ROUND")
-    low, high = _range(node, bits, bool(node.get("signed", 1)), bool(node.get("narrow", 1)))
-    zero = _number(builder, node, 2)
-    if zero:
-        moves = zero == int(zero) and (rounding == Rounding.TRN or (rounding == Rounding.RND_CONV and zero % 2 == 0))
-        if not moves:
-            raise node.refused(f"input 2 (zeropt) is {zero:g}, which does more than move the range; expected 0")
-        low, high = low - int(zero), high - int(zero)
-    return Rule(steps.astype(np.float32), None, low, high, rounding, bits)
-
-
-def _aligned(node: Node, rule: Rule, shape: tuple[int, ...]) -> Rule:
-    """Return the rule of a constant of this shape, which may have a step for each index of one axis."""
-    steps = rule.steps
-    if steps.size == 1:
-        return replace(rule, steps=steps.reshape(1))
-    wide = (1,) * (len(shape) - steps.ndim) + steps.shape
-    axes = [index for index, size in enumerate(wide) if size > 1]
-    if len(wide) != len(shape) or len(axes) != 1 or wide[axes[0]] != shape[axes[0]]:
-        raise node.refused(f"input 1 (scale) has the shape {steps.shape}, expected one axis of {shape}")
-    return replace(rule, steps=steps.ravel(), axis=axes[0])
-
-
-def _range(node: Node, bits: int, signed: bool, narrow: bool) -> tuple[int, int]:
-    if signed and bits == 1:
-        raise node.refused("has 1 bit with a sign, the codes -1 and 1 and none for zero; expected 2 bits or more")
-    if signed:
-        return -(1 << (bits - 1)) + narrow, (1 << (bits - 1)) - 1
-    return 0, (1 << bits) - 1 - narrow
-
-
-def _rounding(node: Node, default: str) -> Rounding:
-    name = node.get("rounding_mode", default).upper()
-    if name not in QONNX_ROUNDING:
-        raise node.refused(f"attribute rounding_mode is {name}, expected one of {', '.join(QONNX_ROUNDING)}")
-    return QONNX_ROUNDING[name]
-
-
-def _rounded(quotients: NDArray[Any], rounding: Rounding) -> NDArray[Any]:
-    """Return floats rounded to integers, by the modes that quantisers have."""
-    magnitude = np.abs(quotients).astype(np.float64)
-    functions: dict[Rounding, Callable[[], NDArray[Any]]] = {
-        Rounding.RND_CONV: lambda: np.rint(quotients),
-        Rounding.RND_INF: lambda: np.sign(quotients) * np.floor(magnitude + 0.5),
-        Rounding.RND_ZERO: lambda: np.sign(quotients) * np.ceil(magnitude - 0.5),
-        Rounding.TRN: lambda: np.floor(quotients),
-        Rounding.TRN_ZERO: lambda: np.trunc(quotients),
-    }
-    return functions[rounding]()
-
-
-def _scale_and_zero(builder: Builder, node: Node, index: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    scale, zero = builder.needed(node, index), builder.constant(node, index + 1)
-    if node.get("block_size", 0):
-        raise node.refused(f"attribute block_size is {node.get('block_size')}, expected 0: no step for each block")
-    with np.errstate(over="ignore"):
-        steps = np.atleast_1d(scale).astype(np.float32)
-    if scale.dtype.kind != "f" or steps.ndim != 1 or not (steps.size and np.isfinite(steps).all() and steps.min() > 0):
-        raise node.refused(f"input {index} (scale) must be one positive number or a list, got {scale.dtype}")
-    if zero is None:
-        return steps, np.zeros(1, np.int64)
-    if zero.dtype.kind not in "iu" or zero.size not in (1, steps.size):
-        raise node.refused(f"input {index + 1} (zero_point) must be integers like the scale, got {zero.dtype}")
-    return steps, zero.ravel().astype(np.int64)
-
-
-def _limits(builder: Builder, node: Node, index: int, zero: NDArray[np.int64]) -> tuple[int, int]:
-    """Return the range of the integers, which are of the type of the zero point."""
-    if index < len(node.inputs) and node.inputs[index]:
-        name = node.inputs[index]
-        return builder.ranges.get(name, _dtype_range(builder.constants[name].dtype))
-    if node.get("output_dtype", 0) not in (0, 2):  # 2 is ONNX's number of uint8
-        raise node.refused(f"attribute output_dtype is {node.get('output_dtype')}, expected a zero point of that type")
-    return 0, 255
-
-
-def _dtype_range(dtype: np.dtype[Any]) -> tuple[int, int]:
-    limits = np.iinfo(dtype)
-    return int(limits.min), int(limits.max)
-
-
-def _axis(node: Node, scale: NDArray[np.float32], shape: tuple[int, ...]) -> int | None:
-    """Return along which axis of a constant of `shape` a scale has its numbers."""
-    if scale.size == 1:
-        return None
-    axis = node.get("axis", 1)
-    if not -len(shape) <= axis < len(shape) or shape[axis] != scale.size:
-        raise node.refused(f"attribute axis is {axis}, the constant {shape} has no {scale.size} indices there")
-    return axis % len(shape)
-
-
-def _one_step(node: Node, steps: NDArray[np.float32], attribute: str) -> NDArray[np.float32]:
-    if (steps != steps.ravel()[0]).any():
-        raise node.refused(f"attribute {attribute} has {steps.size} numbers, expected one: a signal has one step")
-    return steps.ravel()[:1]
-
-
-def _one_zero(node: Node, zero: NDArray[np.int64]) -> int:
-    if (zero != zero[0]).any():
-        raise node.refused(f"attribute zero_point has {zero.size} numbers, expected one")
-    return int(zero[0])
-
-
-def _bits_of(builder: Builder, name: str, zero: NDArray[np.int64], codes: NDArray[np.int64]) -> int:
-    """Return the bits of a constant's codes: of their type and clip, or more where a zero point moves them out."""
-    low, high = builder.ranges.get(name, _dtype_range(builder.constants[name].dtype))
-    ends = [low - int(zero.max()), high - int(zero.min())]
-    if codes.size:  # a range that no code needs, as that of unsigned words, costs no bit
-        needed = max(_signed_bits(int(codes.min())), _signed_bits(int(codes.max())))
-        return max(needed, min((high - low).bit_length(), max(map(_signed_bits, ends))))
-    return max(map(_signed_bits, ends))
-
-
-def _signed_bits(value: int) -> int:
-    return (value if value >= 0 else ~value).bit_length() + 1
-
-
-def _number(builder: Builder, node: Node, index: int) -> float:
-    array = builder.needed(node, index)
-    if array.dtype.kind not in "fiu" or array.size == 0 or not (array == array.ravel()[0]).all():
-        raise node.refused(f"input {index} must be one number, got {array.dtype} {array.shape}")
-    return float(array.ravel()[0])
-
-
-def _bits(builder: Builder, node: Node, index: int) -> int:
-    bits = _number(builder, node, index)
-    if not (bits == int(bits) if np.isfinite(bits) else False) or not 1 <= bits <= MOST_BITS:
-        raise node.refused(f"input {index} (bit_width) is {bits:g}, expected a whole number in 1..{MOST_BITS}")
-    return int(bits)
-
-
-def _integer(builder: Builder, node: Node, index: int, default: int) -> int:
-    array = builder.constant(node, index)
-    if array is None:
-        return default
-    if array.dtype.kind not in "iu" or array.size != 1:
-        raise node.refused(f"input {index} must be one integer, got {array.dtype} {array.shape}")
-    return int(array.ravel()[0])
 
 
 QUANTIZED_OPERATORS: dict[str, Function] = OPERATORS | {
