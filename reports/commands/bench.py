@@ -11,6 +11,7 @@ from accel.errors import EspalierError
 from accel.files import write_whole
 from reports.bench import figures, tables
 from reports.bench.estimates import estimates_line, estimates_per_second
+from reports.bench.help_time import help_line
 from reports.bench.measure import GOLDEN, machine, measure
 from reports.bench.networks import CALIBRATION_IMAGES, NETWORKS, lowered, random_images, random_network
 from reports.bench.page import page
@@ -66,6 +67,7 @@ def command(
         if out:
             output.write_folder(out, files(results))
         _print(results)
+    console().print(help_line())
 
 
 def _print(results: Results) -> None:
