@@ -100,7 +100,7 @@ def _loads(data: bytes, kind: str, classes: tuple[type, ...], path: str | os.Pat
     if header["kind"] != kind:
         raise EspalierError(f"{path}: holds a {header['kind']}, expected a {kind}")
     payload = memoryview(data)[_PREFIX + _header_length(data) : -_DIGEST]
-    with reading(path, "is damaged: its record is none that was written"):
+    with reading(path, "is damaged: its record is not as it was written"):
         arrays = _Stored(header["arrays"], payload, len(data))
         thing = _decode(header["record"], arrays, {cls.__name__: cls for cls in classes})
         _check_type(thing, classes[0], "its record")

@@ -53,7 +53,7 @@ class MemoryShape:
 
     @property
     def bits(self) -> int:
-        """Words x width x banks."""
+        """Bits of all banks: words x width x banks."""
         return self.words * self.width_bits * self.banks
 
 

@@ -45,7 +45,7 @@ class Budget:
 
     @property
     def left(self) -> int:
-        """How many there may still be."""
+        """How many evaluations there may still be."""
         return self.total - self.spent
 
     def spend(self, evaluate: Callable[[], float]) -> float:

@@ -243,7 +243,7 @@ class Add(Layer):
 
 @dataclass(frozen=True, eq=False)
 class Concat(Layer):
-    """The maps of two tensors of one size, one behind the other; more than two are a chain of these."""
+    """The maps of two tensors of one size, one after the other; more than two are a chain of these."""
 
     arity: ClassVar[int] = 2
 

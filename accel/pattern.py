@@ -279,7 +279,7 @@ def check_shape(shape: tuple[int, ...], where: str) -> None:
 
 
 def _runs(starts: Integers, sizes: Integers) -> Integers:
-    """Return start, start + 1, ... of each run, one run behind the other.
+    """Return start, start + 1, ... of each run, one run after the other.
 
     >>> _runs(np.array([5, 0]), np.array([2, 3])).tolist()
     [5, 6, 0, 1, 2]

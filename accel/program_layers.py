@@ -246,7 +246,7 @@ class ClipLayer(ProgramLayer):
 
 @dataclass(frozen=True, eq=False)
 class ConcatLayer(ProgramLayer):
-    """The maps of two tensors, one behind the other; no code moves, so that both are the same kind of signal."""
+    """The maps of two tensors, one after the other; no code moves, so that both are the same kind of signal."""
 
     arity: ClassVar[int] = 2
 

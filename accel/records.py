@@ -51,7 +51,7 @@ def text_of(path: str | os.PathLike[str]) -> str:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Return what JSON says; ``NaN``, ``Infinity`` and numbers that are as large are none. Use within `reading`."""
+    """Return what JSON says; ``NaN``, ``Infinity`` and numbers as large are refused. Use within `reading`."""
     return msgspec.json.decode(text)
 
 

@@ -124,7 +124,7 @@ def proven_accumulator_bits(matrix: NDArray[np.int64], bias: NDArray[np.int64], 
 def range_bits(
     positive: NDArray[np.int64], negative: NDArray[np.int64], bias: NDArray[np.int64], signal: FixedFormat
 ) -> int:
-    """Return the same from the sums (M,) of the weights that are above zero, and of those below."""
+    """Return the bits of an accumulator from the sums (M,) of the weights above zero, and of those below."""
     positive, negative = positive.astype(object), negative.astype(object)  # Python's, which no signal is too wide for
     high = bias + positive * signal.max_code + negative * signal.min_code
     low = bias + positive * signal.min_code + negative * signal.max_code

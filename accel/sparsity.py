@@ -154,7 +154,7 @@ class KernelStrided(Pattern):
 
     @property
     def strided(self) -> Strided:
-        """The strided part."""
+        """The pattern of the taps alone."""
         return Strided(self.keep)
 
     def factors(self, kept: Mask) -> tuple[Mask, Mask]:

@@ -56,7 +56,7 @@ The Tab key completes commands and options after one of
 
 
 def module_of(name: str) -> str:
-    """Return the module whose `command` a command is; one that Python has a use for itself has a `_` behind it."""
+    """Return the module whose `command` a command is; one whose name is a word of Python ends in `_`."""
     return f"reports.commands.{name}{'_' * iskeyword(name)}"
 
 

@@ -119,7 +119,7 @@ def clip(layer: ClipLayer, x: Codes) -> Codes:
 
 
 def concat(layer: ConcatLayer, left: Codes, right: Codes) -> Codes:
-    """Put the maps of two tensors one behind the other."""
+    """Put the maps of two tensors one after the other."""
     return np.concatenate([left, right], axis=1)
 
 

@@ -33,7 +33,7 @@ from sim.kernels.dots import LANES, Kind
 from sim.packed import recipes
 from sim.packed.recipes import Buffers, Listed, MacStep, Run
 from sim.packed.tensors import aligned, as_maps, lane_type
-from sim.packed.tiles import Behind, MacPlan, Place
+from sim.packed.tiles import Fused, MacPlan, Place
 from sim.stores import Stores
 
 HALVES = Window.square(2, 2)
@@ -68,8 +68,8 @@ class Plan:
         skipped: set[str] = set()
         for layer in self.program.layers:
             if layer.name not in skipped:
-                chain = list(self._behind(layer)) if fused and isinstance(layer, MacLayer) else []
-                skipped |= {behind.name for behind in chain}
+                chain = list(self._following(layer)) if fused and isinstance(layer, MacLayer) else []
+                skipped |= {x.name for x in chain}
                 self._add(layer, chain)
 
     @contextmanager
@@ -118,8 +118,8 @@ class Plan:
             key = self.stores.key(name)
             self.lines.setdefault(key, self.blocks * self.stores.packed[key].block_lines)
 
-    def _behind(self, layer: ProgramLayer) -> Iterator[ProgramLayer]:
-        """Yield the layers that `layer` can take in, one behind the other: ReLUs, and one pool of two by two."""
+    def _following(self, layer: ProgramLayer) -> Iterator[ProgramLayer]:
+        """Yield the layers that `layer` can take in, one after the other: ReLUs, and one pool of two by two."""
         if not (self.stores.reads_packed(layer) and layer.name in self.stores.maps):
             return
         pooled, of = False, layer
@@ -137,7 +137,7 @@ class Plan:
             yield after
             of = after
 
-    def _add(self, layer: ProgramLayer, behind: list[ProgramLayer]) -> None:
+    def _add(self, layer: ProgramLayer, following: list[ProgramLayer]) -> None:
         """Add the step of a layer, and of what must come before it."""
         is_packed = self.stores.reads_packed(layer)
         for source in layer.inputs:
@@ -145,7 +145,7 @@ class Plan:
         if not is_packed:
             self._add_wide(layer)
         elif isinstance(layer, MacLayer):
-            self._add_mac(layer, behind)
+            self._add_mac(layer, following)
         else:
             if not isinstance(layer, FlattenLayer):
                 self.steps.append((layer.name, self._packed_step(layer)))
@@ -193,11 +193,11 @@ class Plan:
         self.steps.append((layer.name, run))
         self._put(layer.name, False)
 
-    def _add_mac(self, layer: MacLayer, behind: list[ProgramLayer]) -> None:
-        """Add a packed layer of multiply-accumulates with what is fused behind it."""
-        (source,), name = layer.inputs, (behind[-1] if behind else layer).name
+    def _add_mac(self, layer: MacLayer, following: list[ProgramLayer]) -> None:
+        """Add a packed layer of multiply-accumulates with what is fused after it."""
+        (source,), name = layer.inputs, (following[-1] if following else layer).name
         into = self.stores.packed[name] if name in self.stores.maps else None
-        fused = Behind(*(any(isinstance(x, kind) for x in behind) for kind in (MaxPoolLayer, ReluLayer)))
+        fused = Fused(*(any(isinstance(x, kind) for x in following) for kind in (MaxPoolLayer, ReluLayer)))
         place = Place(name if into else planes_of(name), into, as_maps(self.program.shapes[name])[1:])
         listed = self._listed(layer)
         plan = MacPlan(layer, listed.lists, self.stores.packed[source], place, fused, self.blocks)

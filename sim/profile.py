@@ -1,4 +1,4 @@
-"""Where the time of a run goes: for each layer lowering, dot products and what is behind them; packing; Python."""
+"""Where the time of a run goes: for each layer lowering, dot products and what follows them; packing; Python."""
 
 import time
 from collections.abc import Callable
@@ -78,7 +78,7 @@ def _layer_time(plan: Plan, name: str, step: Any, buffers: Buffers, rounds: int)
     call = _fastest(lambda: empty(buffers), rounds)
     lowering = _fastest(lambda: step.lower(buffers), rounds) if step.lowering[1].size else 0.0
     dots = max(0.0, _fastest(lambda: unfinished(buffers), rounds) - lowering - call)
-    step(buffers)  # what comes behind reads it
+    step(buffers)  # what comes after reads it
     return name, (total, lowering, dots, max(0.0, total - lowering - dots - call), call)
 
 

@@ -101,7 +101,7 @@ def huge(model: Any, rng: Rng) -> bytes:
 
 
 def rewired(model: Any, rng: Rng) -> bytes:
-    """Let nodes read what others give, before or behind them or themselves, and constants of other nodes."""
+    """Let nodes read what others give, before or after them or themselves, and constants of other nodes."""
     nodes = model.graph.node
     names = [name for node in nodes for name in (*node.input, *node.output)] + ["", "nowhere"]
     for _ in range(rng.integers(1, 4)):

@@ -87,7 +87,7 @@ class TestLeNet:
         ]
 
     def test_signal_memory(self) -> None:
-        """The most is held while pool1 runs: 6 x 28 x 28 words before and 6 x 14 x 14 behind it, of 6 bits.
+        """The most is held while pool1 runs: 6 x 28 x 28 words before and 6 x 14 x 14 after it, of 6 bits.
 
         conv1 holds those before it and the image, 784 words of 8 bits: 34496 bits, which is less.
         """
@@ -166,7 +166,7 @@ TINY = [
 
 
 def tiny(pattern: str, kept: list[list[list[int]]]) -> Program:
-    """Return the Program of the convolution above under a mask, and of a layer behind it."""
+    """Return the Program of the convolution above under a mask, and of a layer after it."""
     weight = np.float32(np.random.default_rng(0).uniform(0.5, 1, (2, 2, 2, 2)))
     conv = Conv2d("conv", (INPUT,), weight=weight, bias=np.zeros(2, np.float32), window=Window.square(2))
     pruned = PrunedNetwork(Network("tiny", (2, 3, 3), (conv,)), {"conv": LayerMask(pattern, np.array(kept, bool))})

@@ -23,7 +23,7 @@ def placed(name: str, words: int, width_bits: int, banks: int, shape: tuple[int,
 class TestLoad:
     @pytest.mark.parametrize("network", [chain(), residual()])
     def test_a_word_a_cycle(self, network: Network) -> None:
-        """An image takes as many cycles to load as the host sends words; the array starts behind the last of them."""
+        """An image takes as many cycles to load as the host sends words; the array starts after the last of them."""
         it = programmed(network)
         e, codes = of(it), np.zeros((1, *it.input_shape), np.int64)
         assert e.load_cycles == len(signal_words(codes[0], e.array)) == math.prod(it.input_shape)

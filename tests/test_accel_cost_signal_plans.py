@@ -100,7 +100,7 @@ class TestLines:
         assert with_branch.bits >= without.bits
 
     def test_a_vector_is_whole(self) -> None:
-        """Behind a flatten everything is needed at once."""
+        """After a flatten everything is needed at once."""
         layer = mac_layer("fc", "flat", np.ones((2, 18, 1)), PIXEL)
         of = program([FlattenLayer("flat", (INPUT,)), layer], (2, 3, 3))
         assert plans(of)["line buffer"].parts == {"input": 18 * 8}

@@ -53,7 +53,7 @@ class TestChain:
 
 
 def branches() -> Network:
-    """Return conv1, which is read by conv2 and by the addition behind conv3, for 1 x 4 x 4 images."""
+    """Return conv1, which is read by conv2 and by the addition after conv3, for 1 x 4 x 4 images."""
     sketch = Sketch(1, 4, 4, seed=1)
     trunk = sketch.conv("conv1", 2, padding=1)
     sketch.conv("conv2", 3, padding=1)

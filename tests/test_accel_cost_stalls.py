@@ -50,7 +50,7 @@ class TestDivision:
         assert row.unit_cycles.tolist() == [180, 180 + 2 + LAYER_CYCLES]
 
     def test_waiting_for_rows(self) -> None:
-        """2 steps a tile behind 4 rows: the array waits 2 cycles for each of them; the walk is part of the filling."""
+        """2 steps a tile after 4 rows: the array waits 2 cycles for each of them; the walk is part of the filling."""
         layer = mac_layer("conv", INPUT, np.ones((6, 2, 1)), PIXEL, window=Window((1, 1)))
         of = program([layer], (2, 5, 6))
         (row,), (whole,) = schedule_of(of, ARRAY), cycles_of(of, ARRAY)
@@ -100,7 +100,7 @@ class TestStalls:
         assert waited([2, 2], [3, 3], 2) == [2, 0] != waited([2, 2], [3, 3], 1)
 
     def test_what_has_no_weights_hides_loads(self) -> None:
-        """Two units of 10 and 20 cycles, a pool of 7 behind them: the next layer's load of 30 waits 30 - 27."""
+        """Two units of 10 and 20 cycles, a pool of 7 after them: the next layer's load of 30 waits 30 - 27."""
         words = np.array([1, 1])
         conv = LayerSchedule(
             name="conv",

@@ -134,7 +134,7 @@ def with_one_code_lowered(text: str, layer: str, step: float) -> str:
 
 class TestHeader:
     def test_types(self) -> None:
-        """Binary points say the steps: a weight step of 1/8 is 3 bits behind the point."""
+        """Binary points say the steps: a weight step of 1/8 is 3 bits after the point."""
         made = exportable("lenet5", 4, 5)
         text = header(made)
         (layer,) = (x for x in made.mac_layers if x.name == "conv2")

@@ -27,7 +27,7 @@ def imported(drawing: Drawing, folder: Path) -> Network:
 def assert_same_scores(drawing: Drawing, folder: Path) -> Network:
     """Raise AssertionError unless the imported network gives onnxruntime's numbers, to 1e-4 of the largest."""
     network = imported(drawing, folder)
-    batch = images(drawing.input_shape[1:])  # type: ignore[arg-type]  # the sizes behind the batch are numbers
+    batch = images(drawing.input_shape[1:])  # type: ignore[arg-type]  # the sizes after the batch are numbers
     (expected,) = runtime(folder / "model.onnx", batch)
     found = network.scores(batch)
     assert found.shape == expected.shape

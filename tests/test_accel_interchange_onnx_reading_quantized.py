@@ -45,7 +45,7 @@ def differing(found: ImportedProgram, path: Path, referee: Callable[..., Any], b
 def assert_same_codes(drawing: Quantized, folder: Path) -> Program:
     """Raise AssertionError unless the Program has the runtime's codes in every tensor that both have."""
     found = imported(drawing, folder)
-    batch = images(drawing.input_shape[1:], 5)  # type: ignore[arg-type]  # the sizes behind the batch are numbers
+    batch = images(drawing.input_shape[1:], 5)  # type: ignore[arg-type]  # the sizes after the batch are numbers
     referee = qonnx_tensors if drawing.qonnx else runtime_tensors
     assert not differing(found, folder / "model.onnx", referee, batch)
     return found.result
@@ -142,7 +142,7 @@ class TestSameCodes:
     @pytest.mark.slow
     @both
     def test_fully_connected(self, tmp_path: Path, qonnx: bool) -> None:
-        """Gemm, transposed or not, and MatMul with an Add behind it; scores without a quantiser are the sums."""
+        """Gemm, transposed or not, and MatMul with an Add after it; scores without a quantiser are the sums."""
         for op in ("Gemm", "Gemm of B", "MatMul", "Transpose"):
             g = small(qonnx)
             g.node("Flatten")
@@ -203,7 +203,7 @@ class TestSameCodes:
 
     @both
     def test_clipped(self, tmp_path: Path, qonnx: bool) -> None:
-        """A clip at a bound that no word has, between sum and quantiser or behind it, is one of codes."""
+        """A clip at a bound that no word has, between sum and quantiser or after it, is one of codes."""
         for before in (True, False):
             g = small(qonnx)
             g.qconv(3, 2)
@@ -227,7 +227,7 @@ class TestSameCodes:
 
     @both
     def test_codes_of_another_step(self, tmp_path: Path, qonnx: bool) -> None:
-        """A quantiser behind codes is a requantisation of its own, of maps and of features."""
+        """A quantiser after codes is a requantisation of its own, of maps and of features."""
         g = small(qonnx)
         g.qconv(3, 2)
         g.quantize(0.25, 8)

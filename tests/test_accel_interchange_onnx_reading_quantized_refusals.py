@@ -16,7 +16,7 @@ HALF, ZERO = np.float32(0.5), np.int8(0)
 
 
 def quant(*numbers: float, mode: str = "ROUND", op: str = "Quant", **settings: Any) -> Quantized:
-    """Return a convolution and a Quant of these numbers (scale, zero point, bits) behind it."""
+    """Return a convolution and a Quant of these numbers (scale, zero point, bits) after it."""
     g = small(qonnx=True)
     g.qconv(3, 2)
     attributes = {"signed": 1, "narrow": 0, "rounding_mode": mode, "domain": QONNX} | settings
@@ -25,7 +25,7 @@ def quant(*numbers: float, mode: str = "ROUND", op: str = "Quant", **settings: A
 
 
 def linear(scale: Any = HALF, zero: Any = ZERO, **settings: Any) -> Quantized:
-    """Return a convolution and a QuantizeLinear, DequantizeLinear of this scale and zero point behind it."""
+    """Return a convolution and a QuantizeLinear, DequantizeLinear of this scale and zero point after it."""
     g = small()
     g.qconv(3, 2)
     constants = g.constant(scale), g.constant(zero)
@@ -72,8 +72,8 @@ def softmax() -> Quantized:
     return g
 
 
-def behind(*nodes: tuple[str, dict[str, Any]], step: float = 0.5) -> Quantized:
-    """Return a quantised convolution with nodes behind it."""
+def followed_by(*nodes: tuple[str, dict[str, Any]], step: float = 0.5) -> Quantized:
+    """Return a quantised convolution with nodes after it."""
     g = small()
     g.qconv(3, 2)
     g.quantize(step)
@@ -165,7 +165,7 @@ def normed() -> Quantized:
 
 def clipped() -> Quantized:
     """Return codes with a bound between two of them."""
-    g = behind(step=0.5)
+    g = followed_by(step=0.5)
     g.node("Clip", "", g.constant(np.float32(0)), g.constant(np.float32(6.2)))
     return g
 
@@ -287,7 +287,7 @@ REFUSED: list[tuple[str, Callable[[], Drawing], str]] = [
         "Conv 'conv3': its bias 0.3 is no whole multiple of weight step * input step, 0.03125; quantise it to that",
     ),
     ("steps of input maps", steps_of_inputs, "its weights have a step for each index of axis 1, expected 0"),
-    ("steps of scores", steps_of_scores, "Conv 'conv4': has a step for each output and no quantiser behind it"),
+    ("steps of scores", steps_of_scores, "Conv 'conv4': has a step for each output and no quantiser after it"),
     ("two images", two_images, "the image is quantised twice"),
     (
         "a sum of two steps",
@@ -327,7 +327,7 @@ REFUSED: list[tuple[str, Callable[[], Drawing], str]] = [
         "its scale: no 16-bit multiplier and shift give the codes of the quotient 0.351351 for all sums",
     ),
     ("alpha", scaled_gemm, "Gemm 'gemm4': attribute alpha is 0.5, expected 1"),
-    ("a product", lambda: behind(("Sigmoid", {})), "Sigmoid 'sigmoid7': is no operator that is read here; those are"),
+    ("product", lambda: followed_by(("Sigmoid", {})), "Sigmoid 'sigmoid7': is no operator that is read here; those are"),
 ]  # fmt: skip
 
 

@@ -19,7 +19,7 @@ def small(*input_shape: int | str) -> Drawing:
 
 
 def conv_then(*nodes: tuple[str, dict[str, Any]]) -> Drawing:
-    """Return a convolution with nodes behind it."""
+    """Return a convolution with nodes after it."""
     g = small()
     g.conv(3, 2, 3)
     for op, settings in nodes:

@@ -38,7 +38,7 @@ def viewed(g: Drawing) -> None:
 
 
 def counted(g: Drawing) -> None:
-    """``x.reshape(x.shape[0], x.shape[1], -1)`` behind a pool of all pixels: the shape that there is."""
+    """``x.reshape(x.shape[0], x.shape[1], -1)`` after a pool of all pixels: the shape that there is."""
     g.node("GlobalAveragePool")
     maps = g.last
     sizes = [one(g, g.node("Shape", maps), index) for index in (0, 1, -2)]

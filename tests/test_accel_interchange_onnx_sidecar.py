@@ -117,11 +117,11 @@ def of_layer(**fields: Any) -> Change:
 
 DAMAGED: dict[str, tuple[Change, str]] = {
     "a later version": (lambda r: r.update(version=2), "has sidecar version 2, this release reads 1"),
-    "no program": (lambda r: r.pop("program"), "none that was written (KeyError)"),
-    "an unknown kind": (of_layer(kind="Sigmoid"), "none that was written (KeyError)"),
-    "an unknown field": (of_layer(color=1), "none that was written (KeyError)"),
+    "no program": (lambda r: r.pop("program"), "not as it was written (KeyError)"),
+    "an unknown kind": (of_layer(kind="Sigmoid"), "not as it was written (KeyError)"),
+    "an unknown field": (of_layer(color=1), "not as it was written (KeyError)"),
     "a wrong type": (of_layer(relu="yes"), "is damaged: MacLayer.relu is of type str"),
-    "a number too many": (of_layer(shape=[6, 1, 25, 1]), "none that was written (ValueError)"),
+    "a number too many": (of_layer(shape=[6, 1, 25, 1]), "not as it was written (ValueError)"),
     "another shape": (of_layer(shape=[7, 1, 25]), "no groups of a layer of shape"),
     "an accumulator that is too narrow": (of_layer(accumulator_bits=3), "conv1: accumulator_bits must be at least"),
     "a pattern that is none": (of_layer(pattern="stars"), "unknown pattern 'stars'"),
@@ -131,7 +131,7 @@ DAMAGED: dict[str, tuple[Change, str]] = {
         "AP_UP in 'ap_ufixed<8,8,AP_UP>' is not one of",
     ),
     "a tensor that is not there": (of_layer(name="conv0"), "the model holds neither conv0.weight_codes nor"),
-    "a layer of its own input": (of_layer(inputs=["conv2"]), "none that was written (KeyError)"),
+    "a layer of its own input": (of_layer(inputs=["conv2"]), "not as it was written (KeyError)"),
     "a huge layer": (of_layer(shape=[1 << 20, 1 << 20, 25]), "bytes unpack to must be at most"),
 }
 

@@ -82,7 +82,7 @@ class TestShapes:
 
     @pytest.mark.parametrize("name", ARCHITECTURES)
     def test_scores_are_not_rectified_and_all_else_is(self, name: str) -> None:
-        """Between two layers with weights there is a ReLU, behind the last there is none."""
+        """Between two layers with weights there is a ReLU, after the last there is none."""
         network = ARCHITECTURES[name]()
         assert network.output == network.weighted[-1].name
         for layer in network.weighted[:-1]:
@@ -100,7 +100,7 @@ class TestShapes:
 
 class TestCnnSmall:
     def test_pools_overlap(self) -> None:
-        """Max pools are 3x3 with stride 2; every layer with weights but the last has a batch norm behind it."""
+        """Max pools are 3x3 with stride 2; every layer with weights but the last has a batch norm after it."""
         network = ARCHITECTURES["cnn-small"]()
         pools = [layer for layer in network.layers if isinstance(layer, MaxPool)]
         assert [pool.window for pool in pools] == [Window.square(3, 2)] * 2
@@ -116,7 +116,7 @@ class TestResnet20:
         assert Counter(x.window.kernel for x in network.weighted if isinstance(x, Conv2d)) == {(3, 3): 19, (1, 1): 2}
         kinds = Counter(type(layer) for layer in network.layers)
         assert (kinds[Linear], kinds[Add], kinds[GlobalAvgPool]) == (1, 9, 1)
-        assert (kinds[BatchNorm], kinds[ReLU]) == (21, 19)  # behind each convolution; a shortcut has no ReLU
+        assert (kinds[BatchNorm], kinds[ReLU]) == (21, 19)  # after each convolution; a shortcut has no ReLU
         strided = [x.name for x in network.weighted if isinstance(x, Conv2d) and x.window.stride == (2, 2)]
         assert strided == ["conv2_1a", "conv2_1s", "conv3_1a", "conv3_1s"]
 

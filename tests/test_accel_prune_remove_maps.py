@@ -118,7 +118,7 @@ class TestOutputs:
         network = sketch.network()
         images, kept = images_for(network), [1, 0, 1]
         smaller = remove_maps(PrunedNetwork(network), map_masks(network, {"conv": kept})).network
-        # a batch norm gives a zero feature its shift: silence the features behind it
+        # a batch norm gives a zero feature its shift: silence the features after it
         flags = {"conv": np.array(kept, bool), "between": np.repeat(np.array(kept, bool), 4)}
         assert same(smaller.scores(images), silenced_scores(network, flags, images))
         assert smaller.shapes["between"] == (8,)
@@ -134,8 +134,8 @@ class TestGroups:
         """Every layer decides for itself."""
         assert map_groups(chain()) == {name: {name} for name in ("conv1", "conv2", "fc3", "fc4")}
 
-    def test_an_addition_ties_the_layers_behind_it(self) -> None:
-        """Through batch norms and ReLUs; weights, pools behind the addition and the head are not tied."""
+    def test_an_addition_ties_the_layers_after_it(self) -> None:
+        """Through batch norms and ReLUs; weights, pools after the addition and the head are not tied."""
         tied = {"conv1", "conv3"}
         groups = {name: {name} for name in ("conv2", "conv4", "fc5")}
         assert map_groups(residual()) == {**groups, "conv1": tied, "conv3": tied}
@@ -286,7 +286,7 @@ def test_masks_must_fit(name: str, shape: tuple[int, int, int], message: str) ->
 
 class TestMapsThatAreTied:
     def tied(self, groups: int, join: bool) -> Network:
-        """Return a network with a grouped convolution or a concatenation, and a layer whose maps are free behind it."""
+        """Return a network with a grouped convolution or a concatenation, and a layer whose maps are free after it."""
         sketch = Sketch(2, 6, 6)
         source = sketch.conv("conv1", 4)
         weight = np.float32(sketch.rng.normal(size=(4, 4 // groups, 1, 1)))
@@ -302,7 +302,7 @@ class TestMapsThatAreTied:
 
     @pytest.mark.parametrize(("groups", "join"), [(4, False), (2, False), (1, True), (2, True)])
     def test_they_stay_and_others_go(self, groups: int, join: bool) -> None:
-        """Maps around a grouped convolution or a concatenation keep their places; those behind are pruned."""
+        """Maps around a grouped convolution or a concatenation keep their places; those that follow are pruned."""
         network = self.tied(groups, join)
         kind = "concatenation join" if join else "grouped convolution conv2"
         for name in ("conv1", "conv2"):

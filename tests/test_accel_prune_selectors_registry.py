@@ -291,7 +291,7 @@ class TestResume:
 
 class TestVotes:
     def test_sums_are_of_what_is_read(self) -> None:
-        """Behind batch norm and ReLU; of tied layers together; by absolute value where no ReLU follows."""
+        """After batch norm and ReLU; of tied layers together; by absolute value where no ReLU follows."""
         network = residual()
         images = images_for(network, 300)  # more than a batch
         values = network.forward(images)

@@ -18,7 +18,7 @@ from sim import golden
 
 
 def plain(*, relu_last: bool) -> Network:
-    """Return conv - ReLU - max pool - flatten - linear, or with the ReLU behind the pool and the flatten."""
+    """Return conv - ReLU - max pool - flatten - linear, or with the ReLU after the pool and the flatten."""
     sketch = Sketch(2, 6, 6, seed=4)
     sketch.conv("conv", 3)
     if not relu_last:
@@ -55,8 +55,8 @@ class TestRelu:
         assert np.array_equal(tensors["pool"], expected)
         assert not np.array_equal(tensors["pool"], conv.requantize.apply(np.abs(pooled), conv.output.format))
 
-    def test_before_or_behind_the_pool_is_one_program(self) -> None:
-        """A ReLU behind the pool and the flatten gives the same codes as one in front of them."""
+    def test_before_or_after_the_pool_is_one_program(self) -> None:
+        """A ReLU after the pool and the flatten gives the same codes as one in front of them."""
         images = images_for(plain(relu_last=True))
         first, last = (
             golden.run(program, program.input_signal.encode(images))
@@ -98,7 +98,7 @@ class TestRelu:
         assert [layer.name for layer in program.layers] == ["first", "conv", "third"]
 
     @pytest.mark.parametrize("pool", ["avg_pool", "global_pool"])
-    def test_behind_an_average(self, pool: str) -> None:
+    def test_after_an_average(self, pool: str) -> None:
         """The average has an accumulator of its own and takes the ReLU in; the convolution before it keeps its sign."""
         sketch = Sketch(2, 6, 6)
         sketch.conv("conv", 3)

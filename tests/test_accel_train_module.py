@@ -123,7 +123,7 @@ def test_a_network_from_elsewhere_agrees(name: str) -> None:
 
 
 def test_linear_and_batch_norm_of_features() -> None:
-    """A fully connected layer, and a batch norm behind it, act on (batch, features)."""
+    """A fully connected layer, and a batch norm after it, act on (batch, features)."""
     features = MAPS * HEIGHT * WIDTH
     linear = Linear("fc", ("flat",), weight=draw(4, features) / 10, bias=draw(4))
     network = Network("fc", INPUT_SHAPE, (Flatten("flat", (INPUT,)), linear, batch_norm("norm", "fc", 4)))

@@ -129,7 +129,7 @@ def without(network: Network, name: str) -> Network:
     )
 
 
-def with_relu_behind(network: Network, name: str) -> Network:
+def with_relu_after(network: Network, name: str) -> Network:
     """Return a network whose last layer is followed by a ReLU."""
     return replace(network, layers=(*network.layers, ReLU("relu4", (name,))))
 
@@ -149,7 +149,7 @@ WRONG: dict[str, tuple[Any, str]] = {
         "conv2: the Program of chain keeps other weights than the network's mask does",
     ),
     "a ReLU more": (
-        lambda: lowered(start=replace(pruned(), network=with_relu_behind(pruned().network, "fc4"), dense_macs={})),
+        lambda: lowered(start=replace(pruned(), network=with_relu_after(pruned().network, "fc4"), dense_macs={})),
         "chain: its ReLUs are not where the Program of chain has them",
     ),
     "a ReLU less": (
@@ -241,10 +241,10 @@ class TestBadInput:
     def test_a_batch_norm_that_does_not_fold_is_refused(self) -> None:
         """As lowering refuses it, in its words."""
         start = pruned()
-        behind = replace(start.network["norm1"], name="norm2", inputs=("pool1",))
+        after = replace(start.network["norm1"], name="norm2", inputs=("pool1",))
         layers = list(start.network.layers)
         place = [x.name for x in layers].index("pool1") + 1
-        layers[place:] = [behind, replace(layers[place], inputs=("norm2",)), *layers[place + 1 :]]
+        layers[place:] = [after, replace(layers[place], inputs=("norm2",)), *layers[place + 1 :]]
         odd = start.with_network(replace(start.network, layers=tuple(layers)))
         with pytest.raises(EspalierError, match=r"^norm2: folds only into a convolution or linear layer"):
             retrain_quantized(odd, lowered(), IMAGES, LABELS, SGD)

@@ -70,7 +70,7 @@ class TestForward:
         assert out == [0, 0, 0, 0.5, 1.0, 1.5, 1.5]
 
     def test_a_relu_comes_before_an_overflow(self) -> None:
-        """A signed signal behind a ReLU has no code below zero; one that wraps does not wrap what was negative."""
+        """A signed signal after a ReLU has no code below zero; one that wraps does not wrap what was negative."""
         signed = FixedFormat(3, 3, True, Rounding.RND, Overflow.SAT)
         assert run([-3, -1, 2, 9], 1.0, Levels.of_signal(signed, relu=True), [0] * 4)[0] == [0, 0, 2, 3]
         wrapping = FixedFormat(3, 3, False, Rounding.RND, Overflow.WRAP)
@@ -101,7 +101,7 @@ class TestGradient:
         assert run(list(self.VALUES), 0.5, Levels.of_weights(3, clipped=False), upstream)[1] == upstream
         assert run(list(self.VALUES), 0.5, Levels.of_weights(3, clipped=True), upstream)[1] == [0, *upstream[1:-1], 0]
 
-    def test_signals_behind_a_relu_have_its_gradient(self) -> None:
+    def test_signals_after_a_relu_have_its_gradient(self) -> None:
         """Nothing at or below zero, nothing at or beyond the last code, which is 3 * 0.5."""
         values = [-1, 0, 0.1, 1.4, 1.5, 2]
         for levels in (of(2, signed=False), Levels.of_signal(FixedFormat(3, 3, overflow=Overflow.SAT), relu=True)):

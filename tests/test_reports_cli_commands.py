@@ -87,7 +87,7 @@ class TestHelp:
 class TestCompletion:
     @staticmethod
     def offered(line: str) -> list[str]:
-        """Return what bash is told to offer behind `line`."""
+        """Return what bash is told to offer after `line`."""
         typed = {"COMP_WORDS": line, "COMP_CWORD": str(line.count(" ")), "_ESPALIER_COMPLETE": "bash_complete"}
         done = subprocess.run(
             [sys.executable, "-m", "espalier"], capture_output=True, text=True, env=environment() | typed
@@ -96,7 +96,7 @@ class TestCompletion:
         return [offer.partition(",")[2] for offer in done.stdout.split()]
 
     def test_commands(self) -> None:
-        """All commands behind nothing, and those that begin so behind a letter."""
+        """All commands after nothing, and after a letter those that begin with it."""
         assert self.offered("espalier ") == [*LINES]
         assert self.offered("espalier r") == ["report", "run", "rtl"]
         assert self.offered("espalier x") == []

@@ -35,7 +35,7 @@ def fill_validation(data_dir: Path) -> None:
     """Draw the first 40 images of the validation split of a made-up MNIST, which are black otherwise."""
     path = data_dir / "mnist" / "train-images-idx3-ubyte"
     data = bytearray(path.read_bytes())
-    first = 16 + 32 * 28 * 28  # behind the header and the training images
+    first = 16 + 32 * 28 * 28  # after the header and the training images
     data[first : first + 40 * 28 * 28] = np.random.default_rng(1).integers(0, 256, 40 * 28 * 28, np.uint8).tobytes()
     path.write_bytes(data)
 

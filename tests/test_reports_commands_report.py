@@ -103,7 +103,7 @@ class TestReport:
         assert set(contents(folder)) == {"printed.txt", "report.html", "results.json", "results.csv"} | drawn
 
     def test_points(self, results: Results) -> None:
-        """Every pattern that was asked for is there at every width, behind the dense network to compare with."""
+        """Every pattern that was asked for is there at every width, after the dense network to compare with."""
         labels = [(point.pattern, point.weight_bits, point.signal_bits) for point in results.points]
         assert labels == [(pattern, bits, bits) for pattern in ("dense", "kernel", "2:4") for bits in (2, 4)]
         assert (results.network, results.data, results.test_images) == ("digits", "digits", IMAGES)

@@ -37,7 +37,7 @@ class TestVersionsOf:
         assert zoo.patterns("digits")[0] == "dense"
 
     def test_ratios(self) -> None:
-        """Ratios add versions of every pattern that leaves the ratio open, behind the one that is shipped."""
+        """Ratios add versions of every pattern that leaves the ratio open, after the one that is shipped."""
         found = versions_of("digits", ["kernel", "2:4"], (0.5, 0.7))
         assert [v.name for v in found] == ["dense", "kernel", "kernel 0.5", "kernel 0.7", "2:4"]
         assert [v.made for v in found] == [False, False, True, True, False]

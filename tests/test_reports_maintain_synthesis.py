@@ -39,7 +39,7 @@ def test_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_stopped_run_keeps_what_it_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A build that fails ends the run; those before it are in the file, and the next run goes on behind them."""
+    """A build that fails ends the run; those before it are in the file, and the next run goes on after them."""
     built: list[int] = []
 
     def fake(array: MacArray, folder: Path) -> Synthesis:

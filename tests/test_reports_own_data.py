@@ -259,7 +259,7 @@ class TestBadData:
         ],
     )
     def test_one_line(self, work: Path, tmp_path: Path, command: str, arrays: dict[str, Any], words: str) -> None:
-        """What is wrong with data is one line behind the notes, exit status 2, and nothing is written."""
+        """What is wrong with data is one line after the notes, exit status 2, and nothing is written."""
         np.savez(tmp_path / "own.npz", **arrays)
         which = {"run": "program", "verify": "program"}.get(command, "net")
         more = ("-o", tmp_path / "x") if command in ("report", "quantize") else ()

@@ -75,7 +75,7 @@ class TestLayerMemory:
 
 class TestLayerCycles:
     def test_stacked(self) -> None:
-        """Compute, drain, fill and stall end to end; what stalls if weights were streamed is hollow behind them."""
+        """Compute, drain, fill and stall end to end; what stalls if weights were streamed is hollow after them."""
         (axes,) = shown(layer_cycles(made_results(made_point())))
         found = bars(axes)
         assert [found[name][0][1] * 1e3 for name, _, _ in CYCLES] == pytest.approx([2_900, 60, 33, 0])

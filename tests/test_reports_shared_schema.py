@@ -54,7 +54,7 @@ def changed(**fields: Any) -> str:
 
 class TestWritten:
     def test_literally(self) -> None:
-        """The head is indented by one, a list behind it has an item a line; an empty list is one too."""
+        """The head is indented by one, a list after it has an item a line; an empty list is one too."""
         text = KIND.written({"a": [1]}, b=iter([{"c": 2}, 3]), d=[])
         record = '{"a":[1],"b":[{"c":2},3],"d":[],"format":"espalier-fruit","version":2}'
         assert text == (

@@ -126,7 +126,7 @@ class TestPrune:
         swapped = prune(dense, "feature-map+kernel", {"feature-map": 0.25, "kernel": 0.5})
         assert not same(pruned, swapped)  # negative control
 
-    def test_blocks_behind_convolutions(self, dense: PrunedNetwork) -> None:
+    def test_blocks_after_convolutions(self, dense: PrunedNetwork) -> None:
         """Each kind of layer has its own pattern and ratio; maps leave first, so that blocks are of what is left."""
         pruned = prune(dense, "feature-map+kernel/block-4", {"feature-map": 0.5, "kernel": 0.25, "block-4": 0.8})
         patterns = {name: mask.pattern for name, mask in pruned.masks.items()}

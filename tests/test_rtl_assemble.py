@@ -42,13 +42,13 @@ class TestEntries:
         words = image.layers[0]
         assert [words[name] for name in ("counter", "maps_behind", "taps", "input_map")] == [1, 1, 4, 20]
 
-    @pytest.mark.parametrize(("inputs", "behind", "taps"), [(100, 1, 50), (64, 0, 64), (67, 66, 1), (12, 0, 12)])
-    def test_a_dense_vector_stores_nothing(self, inputs: int, behind: int, taps: int) -> None:
+    @pytest.mark.parametrize(("inputs", "after", "taps"), [(100, 1, 50), (64, 0, 64), (67, 66, 1), (12, 0, 12)])
+    def test_a_dense_vector_stores_nothing(self, inputs: int, after: int, taps: int) -> None:
         """A dense linear layer is counted: runs of one length, the longest up to 64 words."""
         image = image_of(layer(np.ones((3, inputs, 1)), "dense", weight_bits=10))
         assert image.entries == []
         words = image.layers[0]
-        assert [words[name] for name in ("counter", "maps_behind", "taps", "input_map")] == [1, behind, taps, taps]
+        assert [words[name] for name in ("counter", "maps_behind", "taps", "input_map")] == [1, after, taps, taps]
 
     def test_everything_kept_stores_nothing(self) -> None:
         """A layer of any pattern that prunes nothing is counted too."""

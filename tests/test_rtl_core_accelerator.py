@@ -322,7 +322,7 @@ class TestEdges:
     @pytest.mark.slow
     @pytest.mark.parametrize("last", ["conv", "avg", "max"])
     def test_a_flatten_at_the_end(self, last: str, rng: np.random.Generator) -> None:
-        """A flatten behind the last layer moves nothing."""
+        """A flatten after the last layer moves nothing."""
         window = Window.square(2)
         layer = {
             "conv": mac(rng, "a", INPUT, (5, 2, 4), PIXEL, window=window),

@@ -1,4 +1,4 @@
-"""Images one behind another, a receiver that is not always ready, and a wrong word that is noticed."""
+"""Images one after another, a receiver that is not always ready, and a wrong word that is noticed."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,7 +32,7 @@ class TestImagesAtOnce:
     @pytest.mark.slow
     @pytest.mark.parametrize("words", range(1, 11))
     def test_the_next_image(self, words: int, rng: np.random.Generator) -> None:
-        """An image that starts right behind another finds no trace of the accumulators that left early."""
+        """An image that starts right after another finds no trace of the accumulators that left early."""
         layers = [
             mac(rng, "a", INPUT, (2, 1, 1), PIXEL, window=Window((1, 1)), output=SIGNED),
             mac(rng, "b", "a", (2, 2, 1), SIGNED, window=Window((1, 1))),

@@ -1,4 +1,4 @@
-"""A reset in the middle of a run, which the next run must not see, and behind a loaded word, which must not be lost."""
+"""A reset in the middle of a run, which the next run must not see, and after a loaded word, which must not be lost."""
 
 from collections.abc import Callable
 from typing import Any
@@ -57,7 +57,7 @@ def wanted(made: Program, codes: NDArray[np.int64]) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 9, *range(16, 24), 40])
 def test_a_reset_of_one_cycle(after: int) -> None:
-    """A run that starts in the cycle behind it gives the same rows in the same time as if none had been before.
+    """A run that starts in the cycle after it gives the same rows in the same time as if none had been before.
 
     Reset while steps are issued, the multipliers still hold products, which come in afterwards.
     """
@@ -90,7 +90,7 @@ def test_a_reset_of_one_cycle(after: int) -> None:
 
 @pytest.mark.slow
 def test_a_loaded_word_outlives_a_reset() -> None:
-    """Whichever memory it is for, whether the reset comes with the word, or behind it until it is where it belongs.
+    """Whichever memory it is for, whether the reset comes with the word, or after it until it is where it belongs.
 
     Before each case the word's place holds another one, whose result is another: a word that is lost is noticed.
     """

@@ -139,7 +139,7 @@ class TestRelu:
         assert (run.codes == images[0]).all()
 
     def test_between_layers(self, rng: np.random.Generator) -> None:
-        """A ReLU that only one of two readers asks for, behind a pool and in front of an addition; and of a vector."""
+        """A ReLU that only one of two readers asks for, after a pool and in front of an addition; and of a vector."""
         layers: list[ProgramLayer] = [
             mac(rng, "a", INPUT, (3, 2, 1), PIXEL, window=POINT, output=SIGNED),
             MaxPoolLayer("pool", ("a",), Window.square(2, 1, 1)),

@@ -112,7 +112,7 @@ class TestWidths:
         assert narrow.signals["fc"].step == of.signals["fc"].step
 
     def test_a_layer_that_reads_narrow_accumulators(self) -> None:
-        """Accumulators of 8 bits need fewer bits of the layer behind: 8 bits times 3, less one for 2's complement."""
+        """Accumulators of 8 bits need fewer bits of the next layer: 8 bits times 3, less one for 2's complement."""
         first = mac_layer("a", "flat", [[100, 100]], PIXEL)
         second = mac_layer("b", "a", [[3]], first.output, requantize=Requantize([1], 0), output=signal(16))
         of = program([FLAT, first, second], (2, 1, 1))

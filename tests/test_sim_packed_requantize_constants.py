@@ -33,7 +33,7 @@ def codes_by_formula(constants: Any, shift: int, zero: int) -> Any:
 
 
 def codes_by_rules(of: MacLayer, floor: int) -> Any:
-    """Return the codes as golden makes them, and a ReLU behind."""
+    """Return the codes as golden makes them, with a ReLU after it all."""
     sums = np.maximum(SUMS, 0) if of.relu else SUMS
     found = of.requantize.apply(np.tile(sums, (1, of.shape[0], 1)), of.output.format)  # type: ignore[union-attr]
     return np.maximum(found[0], floor)
@@ -47,7 +47,7 @@ class TestConstants:
     def test_give_the_codes_of_the_rules(
         self, width: int, signed: bool, rounding: Rounding, overflow: Overflow
     ) -> None:
-        """Every sum has its code, for any ReLU before or behind and both ways to store, ties and both ends included."""
+        """Every sum has its code, for any ReLU before or after and both ways to store, ties and both ends included."""
         for shift, multipliers in ((0, [1]), (1, [1, 2]), (4, [1, 3, 5, 16]), (9, [7, 100, 333])):
             for relu, floor, zero in ((False, NO_FLOOR, 128 * signed), (True, NO_FLOOR, 0), (False, 0, 0)):
                 of = layer(multipliers, shift, width, signed, relu, rounding=rounding, overflow=overflow)

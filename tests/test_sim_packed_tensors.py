@@ -80,7 +80,7 @@ class TestPacking:
         assert not words[border].any()
 
     def test_missing_images_repeat_the_first_of_their_block(self) -> None:
-        """The lanes of no image hold codes of the batch, nothing read from behind it."""
+        """The lanes of no image hold codes of the batch, nothing read from beyond it."""
         of = store((3, 5))
         images = np.random.default_rng(0).integers(1, 256, (17, 5, 3, 5)).astype(np.uint8)
         words = of.empty(2, 0)

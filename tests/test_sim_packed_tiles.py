@@ -10,7 +10,7 @@ from support.programs import PIXEL, mac_layer
 from accel.window import Window
 from sim.kernels.dots import LINE_BYTES
 from sim.packed.tensors import Packed, in_fours
-from sim.packed.tiles import Behind, MacPlan, Place, summed_pixels
+from sim.packed.tiles import Fused, MacPlan, Place, summed_pixels
 from sim.packed.word_lists import lists_of
 
 LITTLE, MUCH = [1, 10**6], [10**6, 1]
@@ -42,7 +42,7 @@ def plan_of(case: Any, pixels: list[int], border: tuple[int, int, int, int] = (2
     pairs = window.stride[1] == 1 and sums != (1, 1)
     lists = lists_of(kept, source.order, in_fours(np.arange(5)), window.kernel, pixels, pairs)
     target = Place("conv", Packed(in_fours(np.arange(5)), size, (1, 0, 0, 1), 0), size)
-    return MacPlan(layer, lists, source, target, Behind(pooled=pooled), blocks)
+    return MacPlan(layer, lists, source, target, Fused(pooled=pooled), blocks)
 
 
 class TestTiles:
@@ -87,7 +87,7 @@ class TestTiles:
 
 
 def lines_met(plan: MacPlan) -> tuple[int, int]:
-    """Return the first line and the one behind the last that any tile of any block reads, of what lists count from."""
+    """Return the first line and the one after the last that any tile of any block reads, of what lists count from."""
     bands, starts, _, _ = plan.layout
     places, lowest, highest = plan.places, 0, 0
     for first, _, begin, end in bands:
@@ -107,11 +107,11 @@ class TestReads:
     def test_stay_inside(self, case: Any, pixels: list[int]) -> None:
         """Every address that a kernel forms lies in the lines that are asked for: it would not notice otherwise."""
         plan = plan_of(case, pixels)
-        first, behind = lines_met(plan)
+        first, after = lines_met(plan)
         source, lowered = plan.lines_read
         blocks_before = 0 if plan.alone or plan.spread.size else (plan.blocks - 1) * plan.source.block_lines
         assert first >= 0
-        assert behind + blocks_before <= (lowered if plan.spread.size else source)
+        assert after + blocks_before <= (lowered if plan.spread.size else source)
 
     @every_way
     @every_case

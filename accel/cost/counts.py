@@ -42,7 +42,7 @@ class Counts(Summed):
 
     @property
     def sparsity(self) -> float:
-        """1 - density."""
+        """The share of the weights that is gone: 1 - density."""
         return 1 - self.density
 
 

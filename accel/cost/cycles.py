@@ -3,7 +3,7 @@
 The array works tile by tile: a group of output lanes at a row of pixel lanes. Tile j takes K_j steps, one a cycle (one
 lowered column each), and leaves D_j rows (one output map each) that drain one a cycle while the next tile runs. The
 last step of a tile waits for two things: until the shadow is free, D_(j-1) cycles after the last step of the tile
-before; and for the walk to the tile behind it, which takes TILE_CYCLES. Hence the last steps lie at ::
+before; and for the walk to the next tile, which takes TILE_CYCLES. Hence the last steps lie at ::
 
     e_j = e_(j-1) + max(K_j, D_(j-1), TILE_CYCLES),    e_0 = D_0 = 0
 

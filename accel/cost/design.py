@@ -58,7 +58,7 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerEstimate:
-    """One layer that takes time.
+    """What one layer that takes time costs.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class LayerEstimate:
 
     @property
     def cycles(self) -> int:
-        """All of them."""
+        """The layer's cycles in all: compute, drain, fill and stalls."""
         return self.spent.cycles
 
     @property
@@ -179,12 +179,12 @@ class Estimate:
 
     @property
     def cycles(self) -> int:
-        """Of one image, from start to the last row; `total_cycles` and the stalls."""
+        """Cycles of one image, from start to the last row; `total_cycles` and the stalls."""
         return self.spent.cycles
 
     @property
     def seconds(self) -> float:
-        """For one image, its load included: the array takes words while it is idle alone."""
+        """Seconds for one image, its load included: the array takes words only while it is idle."""
         return (self.load_cycles + self.cycles) / self.limits.clock_hz
 
     @property
@@ -194,7 +194,7 @@ class Estimate:
 
     @property
     def images_per_s(self) -> float:
-        """One after another."""
+        """Images a second, one after another."""
         return 1 / self.seconds
 
     @property
@@ -219,12 +219,12 @@ class Estimate:
 
     @property
     def payload_bits(self) -> int:
-        """What of the Program lies in them at the peak; without the filling of edge blocks, which no lane needs."""
+        """Bits of the Program that lie in memory blocks at the peak, without the filling of edge blocks."""
         return sum(memory.payload_bits for memory in self.memories)
 
     @property
     def waste_bits(self) -> int:
-        """The rest: lanes that keep nothing, words that are extended, ends of blocks."""
+        """Bits of memory blocks that hold nothing: of lanes that keep nothing, extended words, ends of blocks."""
         return self.memory_bits - self.payload_bits
 
     @property
@@ -234,7 +234,7 @@ class Estimate:
 
     @property
     def energy(self) -> Energy | None:
-        """Of one image, which comes from DRAM; an estimate. None where the technology says nothing of energy."""
+        """Energy of one image, which comes from DRAM; estimated. None where the technology says nothing of energy."""
         table = self.technology.energy
         if table is None:
             return None
@@ -243,7 +243,7 @@ class Estimate:
 
     @property
     def area_mm2(self) -> float | None:
-        """Of lanes and memories; an estimate. None where the technology says nothing of area."""
+        """Area of lanes and memories; estimated. None where the technology says nothing of area."""
         return area_mm2(self.technology.area, self.array, self.memory_bits) if self.technology.area else None
 
     @property

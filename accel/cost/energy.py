@@ -27,7 +27,7 @@ class Energy(Summed):
 
     @property
     def total_joules(self) -> float:
-        """All of it."""
+        """Joules in all."""
         return self.mac_joules + self.register_joules + self.sram_joules + self.dram_joules
 
 

@@ -41,7 +41,7 @@ class FftCost:
 
     @property
     def multiplications(self) -> int:
-        """Transforms and products."""
+        """Real multiplications in all: of transforms and of products."""
         return self.transform_multiplications + self.product_multiplications
 
 

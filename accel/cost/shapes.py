@@ -79,7 +79,7 @@ class LayerShape:
 
     @property
     def pixels(self) -> int:
-        """Of an output map."""
+        """Pixels of an output map."""
         return math.prod(self.size)
 
     @property

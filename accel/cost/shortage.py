@@ -5,7 +5,7 @@ from enum import Enum
 
 
 class Resource(Enum):
-    """What there can be too little of."""
+    """A resource of which there can be too little."""
 
     BLOCKS = "blocks"  # of memory, of one kind that the technology has
     MULTIPLIERS = "multipliers"

@@ -109,7 +109,7 @@ def overwrites(program: Program, layer: ProgramLayer) -> str | None:
         return None
     if not isinstance(layer, AddLayer | AvgPoolLayer | ClipLayer | MaxPoolLayer | ReluLayer):
         return None
-    later = {program.roots[source] for x in _behind(program, layer) for source in x.inputs}
+    later = {program.roots[source] for x in _after(program, layer) for source in x.inputs}
     for source in layer.inputs:
         root = program.roots[source]
         wide = program.signals[root].bits >= program.signals[layer.name].bits
@@ -210,7 +210,7 @@ def _span(layer: ProgramLayer, row: int, height: int) -> tuple[int, int]:
     return first, first + window.kernel[0]
 
 
-def _behind(program: Program, layer: ProgramLayer) -> tuple[ProgramLayer, ...]:
+def _after(program: Program, layer: ProgramLayer) -> tuple[ProgramLayer, ...]:
     names = [x.name for x in program.layers]
     return program.layers[names.index(layer.name) + 1 :]
 

@@ -8,7 +8,7 @@ group use again. With two buffers unit g loads while g - 1 runs, so that with L_
     cycles = L_0 + sum over g >= 1 of max(C_(g-1), L_g) + C_last
 
 and with one buffer nothing overlaps: the sum of all L_g + C_g. What has no weights (a pool, an addition) runs while the
-unit behind it loads. The first unit is waited for in full: an image starts with nothing on the chip.
+unit after it loads. The first unit is waited for in full: an image starts with nothing on the chip.
 """
 
 import math
@@ -73,7 +73,7 @@ class LayerSchedule:
 
     @property
     def cycles(self) -> int:
-        """From the end of the layer before to the end of this one, without stalls."""
+        """Cycles from the end of the layer before to the end of this one, without stalls."""
         return self.spent.cycles
 
 

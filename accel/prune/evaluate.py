@@ -141,25 +141,25 @@ class _Part:
 
 
 class _Split:
-    """A network cut in two: layers that no candidate changes, and those behind the first that some may."""
+    """A network cut in two: layers that no candidate changes, and those from the first on that some may."""
 
     def __init__(self, network: Network, changed: frozenset[str]) -> None:
         self.network = network
-        behind: set[str] = set()
+        after: set[str] = set()
         for layer in network.layers:
-            if layer.name in changed or behind.intersection(layer.inputs):
-                behind.add(layer.name)
-        self.before = [layer for layer in network.layers if layer.name not in behind]
-        self.behind = [layer for layer in network.layers if layer.name in behind]
-        read = {source for layer in self.behind for source in layer.inputs} | {network.output}
-        self.frontier = read - behind
+            if layer.name in changed or after.intersection(layer.inputs):
+                after.add(layer.name)
+        self.before = [layer for layer in network.layers if layer.name not in after]
+        self.after = [layer for layer in network.layers if layer.name in after]
+        read = {source for layer in self.after for source in layer.inputs} | {network.output}
+        self.frontier = read - after
         self.overwritable = self._overwritable()
 
     def _overwritable(self) -> set[str]:
         """Return the layers that may write over their input, which nobody else needs."""
         found: set[str] = set()
-        own: set[str] = set()  # tensors behind the cut whose memory no other tensor shares
-        for layer in self.behind:
+        own: set[str] = set()  # tensors after the cut whose memory no other tensor shares
+        for layer in self.after:
             source = layer.inputs[0]
             free = source in own and len(self.network.consumers(source)) == 1 and source not in layer.inputs[1:]
             if free or not isinstance(layer, Flatten):
@@ -178,7 +178,7 @@ class _Split:
             for layer in self.before:
                 self._step(layer, values, {}, {}, {})
             lowered = {}
-            for layer in self.behind:
+            for layer in self.after:
                 if isinstance(layer, Weighted) and layer.inputs[0] in self.frontier:
                     matrix = float_batch.lower(layer, values[layer.inputs[0]])
                     left -= matrix.nbytes
@@ -189,7 +189,7 @@ class _Split:
     def scores(self, part: _Part, weights: Mapping[str, Array], kept: Mapping[str, Mask]) -> Array:
         """Return the scores (classes, images) of a batch with other `weights`, only the `kept` maps being there."""
         values = dict(part.values)
-        for layer in self.behind:
+        for layer in self.after:
             self._step(layer, values, part.lowered, weights, kept)
         output = values[self.network.output]
         return output.reshape(-1, output.shape[-1])

@@ -77,7 +77,7 @@ def allocate(
     ------
     EspalierError
         Neither or both budgets are given, a budget is out of range or not met (the line says what is reached), the
-        range of bits is none, evaluations are too few, sensitivities are incomplete, or an error rate is none.
+        range of bits is empty, evaluations are too few, sensitivities are incomplete, or an error rate is not 0..1.
     """
     task = _Task(budget_error, budget_memory_bits)
     search = _Search(task, tuple(operands), lowest, highest, input_bits)

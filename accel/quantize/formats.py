@@ -23,7 +23,7 @@ MOST_FRACTION_BITS = 100  # either way, so that products of steps are ordinary n
 
 @dataclass(frozen=True)
 class Formats:
-    """Given formats.
+    """The formats that a user gives, by the name of the layer.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Formats:
     Raises
     ------
     EspalierError
-        A format is none that weights or signals have.
+        Weights or signals cannot have such a format.
     """
 
     weights: Mapping[str, FixedFormat] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Formats:
                     )
 
     def applied(self, widths: Widths) -> Widths:
-        """Return widths with those of the formats."""
+        """Return `widths` with those of the given formats in their place."""
         outputs = {name: form.width for name, form in self.outputs.items() if name != INPUT}
         return replace(
             widths,

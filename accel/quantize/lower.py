@@ -138,7 +138,7 @@ class _Lowering:
         )
 
     def _append(self, layer: ProgramLayer) -> str:
-        """Put `layer` behind the others and return its name."""
+        """Put `layer` after the others and return its name."""
         self.signals[layer.name] = layer.output_signal(*(self.signals[source] for source in layer.inputs))
         self.layers.append(layer)
         return layer.name

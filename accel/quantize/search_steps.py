@@ -61,7 +61,7 @@ def search_steps(
     Raises
     ------
     EspalierError
-        A factor is not positive, or leads off the powers of two; the budget is less than 1; an error rate is none.
+        A factor is not positive, or leads off the powers of two; the budget is less than 1; an error rate is not 0..1.
     """
     factors = (POWERS if start.power_of_two else FACTORS) if factors is None else tuple(map(float, factors))
     if not all(math.isfinite(factor) and factor > 0 for factor in factors):

@@ -57,7 +57,7 @@ def sensitivity(
     Raises
     ------
     EspalierError
-        There is nothing to measure, a width is out of range, or an error rate is none.
+        There is nothing to measure, a width is out of range, or an error rate is not 0..1.
     """
     if not operands or not bits:
         raise EspalierError("a sensitivity needs at least one operand and one width")

@@ -39,7 +39,8 @@ class Steps:
     Raises
     ------
     EspalierError
-        The rule is unknown, the percentile is none, or a given step is not positive, or no power of two where asked.
+        The rule is unknown, the percentile is not 0..100, or a given step is not positive, or is no power of two where
+        all are to be.
     """
 
     rule: str = "l2"

@@ -43,7 +43,7 @@ class Measured:
 
     @property
     def images_per_second(self) -> float:
-        """The median rate."""
+        """Images a second in the median run."""
         return self.images / median(self.seconds)
 
 

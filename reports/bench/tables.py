@@ -77,7 +77,7 @@ def start_table(networks: Sequence[NetworkResult]) -> Table:
 
 
 def start_rows(networks: Sequence[NetworkResult]) -> list[list[str]]:
-    """Return its rows."""
+    """Return the rows of `start_table`."""
     return [
         [x.network, f"{x.start.first:.2f}", f"{x.start.cached:.2f}", f"{x.start.megabytes or float('nan'):.0f}"]
         for x in networks

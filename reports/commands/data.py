@@ -16,7 +16,7 @@ def command() -> None:
 
 @command.command("fetch")
 @click.argument("name")
-@option("--base-url", help="A mirror to download from.")
+@option("--base-url", help="Address of a mirror to download from.")
 @data_dir_option
 def fetch(name: str, data_dir: str | None, base_url: str | None) -> None:
     """Download mnist, fashion-mnist or cifar-10 and check the SHA-256.

@@ -94,7 +94,7 @@ class Request:
     help="Highest error rate: +1% more than the dense float network, or 2% in all.",
 )
 @option("--dsp", type=click.IntRange(1), help="Multipliers that there may be.")
-@option("--min-fps", type=click.FloatRange(0, min_open=True), help="Images a second that are wanted.")
+@option("--min-fps", type=click.FloatRange(0, min_open=True), help="Images a second that a design must reach.")
 @option("--clock", default="100MHz", show_default=True, help="Clock of the array.")
 @option(
     "--dram-bandwidth",
@@ -121,7 +121,7 @@ class Request:
 @option(
     "--arrays", help="Arrays to try, as output lanes x pixel lanes, such as 4x4,8x8; 30 from 1x1 to 32x16 by default."
 )
-@option("--images", type=click.IntRange(1), help="How many validation images decide; all by default.")
+@option("--images", type=click.IntRange(1), help="How many validation images designs are judged by; all by default.")
 @option("--backend", default="loky", show_default=True, help="What measures: loky (processes here) or dask.")
 @option("--scheduler", help="Address of the scheduler of a Dask cluster, such as tcp://10.0.0.1:8786.")
 @option(

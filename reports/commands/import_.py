@@ -57,8 +57,8 @@ class Request:
 @signal_bits_option
 @option("--input-bits", type=int, default=8, show_default=True, help="Bits of a pixel.")
 @option("--rule", default="l2", show_default=True, help="How steps are chosen: l2, alternating, max, percentile.")
-@option("--power-of-two", is_flag=True, help="Steps that are powers of two: requantisation is a shift.")
-@option("--per-output", is_flag=True, help="A weight step for each output map.")
+@option("--power-of-two", is_flag=True, help="Use steps that are powers of two: requantisation is a shift.")
+@option("--per-output", is_flag=True, help="Give the weights of each output map a step of their own.")
 @option("--rounding", default="RND", show_default=True, help="ap_fixed rounding of every requantisation.")
 @formats_option
 @option("--out", "-o", type=OUT, required=True, help="The network or Program to write.")

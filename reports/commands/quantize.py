@@ -101,11 +101,15 @@ class Request:
     show_default=True,
     help="Percentile of |values| that steps cover, by the rule of that name.",
 )
-@option("--power-of-two", is_flag=True, help="Steps that are powers of two: requantisation is a shift.")
-@option("--per-output", is_flag=True, help="A weight step for each output map.")
+@option("--power-of-two", is_flag=True, help="Use steps that are powers of two: requantisation is a shift.")
+@option("--per-output", is_flag=True, help="Give the weights of each output map a step of their own.")
 @number_option("--search", 0, "Evaluations that a search for better steps may take.", least=0)
-@option("--budget-error", type=click.FloatRange(0, 1), help="Least memory for so much more error, such as 0.01.")
-@option("--budget-memory", help="Least error in so much memory, such as 32KiB; widths are then at most those given.")
+@option(
+    "--budget-error",
+    type=click.FloatRange(0, 1),
+    help="Choose widths of least memory for so much more error: 0.01.",
+)
+@option("--budget-memory", help="Choose widths of least error in so much memory, 32KiB say, none above those given.")
 @number_option("--evaluations", 300, "Evaluations that a search for widths within a budget may take.")
 @number_option("--retrain", 0, "Epochs of retraining, which computes as the Program does.", least=0)
 @learning_rate_option

@@ -40,7 +40,7 @@ from reports.shared import output, words
 @click.argument("network", default="digits", type=NAME_OR_FILE)
 @option("--bits", default="3..8", show_default=True, help="Word lengths: 3..8, or a list such as 3,4,8.")
 @option("--patterns", help="Patterns with commas between them; all versions of a zoo network by default.")
-@option("--out", "-o", type=REPORT, default="report", show_default=True, help="Folder to write.")
+@option("--out", "-o", type=REPORT, default="report", show_default=True, help="Folder to write the report to.")
 @array_option
 @clock_option
 @option(

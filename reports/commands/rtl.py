@@ -18,7 +18,7 @@ from rtl.emit import emit
 @click.argument("program", type=IN)
 @array_option
 @number_option("--images", 2, "Test images in the testbench.")
-@option("--out", "-o", type=BUILD, required=True, help="Folder to write.")
+@option("--out", "-o", type=BUILD, required=True, help="Folder to write the build to.")
 @depth_options
 @data_options
 def command(

@@ -60,12 +60,12 @@ class Point:
 
     @property
     def lanes(self) -> Lanes:
-        """The array."""
+        """Output lanes and pixel lanes of the array."""
         return self.output_lanes, self.pixel_lanes
 
     @property
     def setting(self) -> tuple[str, int, int]:
-        """What its error rate depends on."""
+        """What a point's error rate depends on."""
         return self.version, self.weight_bits, self.signal_bits
 
 

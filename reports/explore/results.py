@@ -134,7 +134,7 @@ class Results:
 
     @cached_property
     def wanted(self) -> Goal:
-        """What decides between those that do."""
+        """What decides between the designs that meet the limits."""
         return goal_of(self.goal, self.means)
 
     @cached_property
@@ -144,7 +144,7 @@ class Results:
 
     @cached_property
     def recommended(self) -> Point | None:
-        """The best of them by the goal, of those that no other dominates."""
+        """The best point by the goal, of those within the limits that no other dominates."""
         return self.wanted.best(self.fitting)
 
     @cached_property
@@ -166,7 +166,7 @@ class Results:
 
     @cached_property
     def front(self) -> list[Point]:
-        """Of these, those that no other beats in error, memory and cycles."""
+        """The buildable points that no other beats in error, memory and cycles."""
         return recommend.front(self.buildable)
 
     def version(self, point: Point) -> VersionRow:

@@ -182,7 +182,7 @@ def _line(run: str, counts: list[Mapping[str, int]]) -> str:
 @click.option("--simulated", default=2, show_default=True, help="Test images of each Program in Amaranth's simulator.")
 @click.option("--out", type=click.Path(path_type=Path), default=STUDY, help="Where the study lies.")
 def main(data_dir: str | None, images: int, simulated: int, out: Path) -> None:
-    """Prove the zoo."""
+    """Run the zoo in hardware and compare every bit and cycle."""
     raise SystemExit(make(data_dir, images, simulated, out) > 0)
 
 

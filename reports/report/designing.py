@@ -28,7 +28,7 @@ class Hardware:
 
     @property
     def name(self) -> str:
-        """Output lanes x pixel lanes."""
+        """What reports call the array: output lanes x pixel lanes."""
         return f"{self.output_lanes}x{self.pixel_lanes}"
 
 

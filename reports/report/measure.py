@@ -198,7 +198,7 @@ def _versions(network: str, patterns: Sequence[str] | None) -> tuple[tuple[Prune
 
 
 def _dense_first(patterns: Sequence[str]) -> list[str]:
-    """Return the labels once each, behind the dense network that they are compared with."""
+    """Return the labels once each, after the dense network that they are compared with."""
     return list(dict.fromkeys([zoo.DENSE, *patterns]))
 
 

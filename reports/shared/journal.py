@@ -43,7 +43,7 @@ class Journal:
     def __init__(self, path: Path, what: str, repair: bool = True) -> None:
         self.path, self.what = path, what
         whole = read_whole(path, MOST_BYTES) if path.exists() else b""
-        *lines, rest = whole.split(b"\n")  # behind the last line end is what was cut short, or nothing
+        *lines, rest = whole.split(b"\n")  # after the last line end is what was cut short, or nothing
         self._records: dict[int, Record] = {}
         for number, line in enumerate(lines, start=1):
             try:

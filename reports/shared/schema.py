@@ -35,7 +35,7 @@ class Kind:
     what: str
 
     def written(self, head: Mapping[str, Any], **lists: Iterable[Any]) -> str:
-        """Return JSON of `head` with a digest of everything and, behind it, of lists with an item a line.
+        """Return JSON of `head` with a digest of everything and, after it, of lists with an item a line.
 
         Raises
         ------

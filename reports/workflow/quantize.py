@@ -63,7 +63,7 @@ class Workbench:
 
     @property
     def pruned(self) -> PrunedNetwork:
-        """The network."""
+        """The network, with what was pruned from it."""
         return self.calibration.pruned
 
     def lowered(self, widths: Widths, steps: Steps | None = None) -> Program:
@@ -87,7 +87,7 @@ class Workbench:
 
     @cached_property
     def operands(self) -> tuple[Operand, ...]:
-        """What has bits of its own."""
+        """The operands of the network, each of which has bits of its own."""
         return operands_of(self.pruned)
 
     @cached_property

@@ -23,19 +23,19 @@ class Candidate(Protocol):
 
     @property
     def error_rate(self) -> float:
-        """On validation images, 0..1."""
+        """The error rate on validation images, 0..1."""
 
     @property
     def memory_bits(self) -> int:
-        """Of memory blocks."""
+        """Bits of all memory blocks."""
 
     @property
     def cycles(self) -> int:
-        """Of one image, its load apart."""
+        """Cycles of one image, its load apart."""
 
     @property
     def energy_pj(self) -> int:
-        """Of one image, an estimate; 0 where the technology says nothing of it."""
+        """Energy of one image, an estimate; 0 where the technology says nothing of it."""
 
     @property
     def multipliers(self) -> int:

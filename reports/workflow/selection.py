@@ -53,7 +53,7 @@ class Selection:
 
     @property
     def selector(self) -> Selector:
-        """What the name stands for."""
+        """The selector that the name stands for."""
         return ParticleFilter(start="magnitude") if self.name == FROM_MAGNITUDE else selector(self.name)
 
     @property

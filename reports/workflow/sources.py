@@ -74,7 +74,7 @@ class Source:
         return images
 
     def anywhere(self) -> "Source":
-        """Return the same for a process that works in another folder."""
+        """Return this source for a process that works in another folder."""
         return replace(self, data=elsewhere(self.data)) if self.own else self
 
     def calibration(self) -> Dataset:

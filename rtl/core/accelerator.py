@@ -40,7 +40,7 @@ class Path(wiring.Component):
         super().__init__({"tile": In(tile_layout(layout)), "arrived": Out(tile_layout(layout))})
 
     def elaborate(self, platform: object) -> Module:
-        """Delay it."""
+        """Delay the path as long as the operands."""
         m = Module()
         m.d.comb += self.arrived.eq(delayed(m, self.tile, FETCH_CYCLES + LANE_CYCLES))
         return m

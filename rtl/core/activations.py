@@ -83,7 +83,7 @@ class Activations(wiring.Component):
         words = Signal(self.banks * self.layout.array.signal_bits, reset_less=True)
         turned = Signal.like(words)
         finished = Signal(data.ArrayLayout(self.layout.signal, self.banks), reset_less=True)
-        # nothing resets: a word that was taken is written, whatever comes behind it
+        # nothing resets: a word that was taken is written, whatever comes after it
         start, lanes = delayed(m, self.write_address[:low], 1), delayed(m, self.write_lanes, 1)
         address = delayed(m, self.write_address >> low, 1)
         back = Signal(low, reset_less=True)  # turning up by the start is turning down by what it lacks of a whole turn

@@ -27,7 +27,7 @@ class Flow(wiring.Component):
         super().__init__({"valid": In(1), "ready": In(1), "moves": Out(1, init=1), "filled": Out(range(PLACES + 1))})
 
     def elaborate(self, platform: object) -> Module:
-        """Count."""
+        """Count the places that are full."""
         m = Module()
         following = Signal.like(self.filled)
         taken = self.ready & (self.filled != 0)

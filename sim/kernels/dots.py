@@ -40,7 +40,7 @@ class Avx512Vnni(NamedTuple):
 
 
 class AvxVnni(NamedTuple):
-    """The same, eight at a time."""
+    """Sums of four products of bytes, eight at a time."""
 
     rows: int
     paired: bool

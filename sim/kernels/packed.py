@@ -1,4 +1,4 @@
-"""Multiply-accumulates over packed tensors, and what is fused behind them: pooling, requantisation, storing.
+"""Multiply-accumulates over packed tensors, and what is fused after them: pooling, requantisation, storing.
 
 A packed tensor is an array of lines (see `sim.kernels.dots`), uint32 (lines, 16): for each block of 16 images, row by
 row, the words of each group of four maps, column by column. A signed code is stored 128 higher, as 0..255 too. Callers
@@ -44,7 +44,7 @@ def mac(
     sizes : int64 array (9,)
         Blocks, lines of a block of `x`, bytes between the lines of a run, lines from one block of `out` to the next
         and from one group of four outputs to the next, whether each two by two pixels are pooled, the lowest code that
-        a ReLU behind the pool lets through, what is added to a code to store it, and the shift of `constants`.
+        a ReLU after the pool lets through, what is added to a code to store it, and the shift of `constants`.
     bands : int64 array (bands, 4)
     tiles : (int64 (tiles, 2), int64 (tiles, pixels), int64 (tiles,))
         Bytes from the band to the first run and from each to the next; the line of `out` for each (pooled) pixel, -1
@@ -119,7 +119,7 @@ def lower(x: Any, first: Any, rows: Any, copied: Any, spread: Any, columns: Any,
 
     `columns` are the groups of `x`, its columns, and which of them are taken: from the first to the last in steps. A
     spread map's word holds the code of its own column and those of the next three, in the last three columns of what
-    lies behind the row, which no weight but 0 meets.
+    lies after the row, which no weight but 0 meets.
     """
     groups, width, begin, end, step = columns
     out = lowered.ctypes.data

@@ -46,7 +46,7 @@ def pack_images(images: Any, order: Any, codes: Any, inside: Any, out: Any) -> b
 
 @compiled
 def pack_bytes(images: Any, order: Any, inside: Any, out: Any) -> None:
-    """Write uint8 images (images, maps, height, width), in memory one behind the other, to a packed tensor as they are.
+    """Write uint8 images (images, maps, height, width), in memory one after the other, to a packed tensor as they are.
 
     Whatever their codes, they are in range. Lanes without an image repeat the first of their block.
     """

@@ -90,7 +90,7 @@ class MacStep:
                     kernels.lower(x, first, band[kernels.LOWERED_ROWS], copied, spread, columns, lowered)
 
     def unfinished(self) -> "MacStep":
-        """Return the step without what is behind the dot products: no pixel is one."""
+        """Return the step without what follows the dot products: no pixel is one."""
         starts, targets, pixels = self.tiles
         return replace(self, tiles=(starts, np.full_like(targets, -1), pixels))
 
@@ -109,7 +109,7 @@ def mac(plan: MacPlan, listed: Listed, kernel: Kind, name: str) -> MacStep:
     sizes = np.zeros(kernels.SIZES, np.int64)
     sizes[kernels.BLOCKS], sizes[kernels.BLOCK_LINES] = (1, 0) if plan.alone else (plan.blocks, source.block_lines)
     sizes[kernels.PITCH], sizes[kernels.OUT_BLOCK] = plan.pitch, 0 if plan.alone else plan.out_step
-    sizes[kernels.POOLED], sizes[kernels.FLOOR] = plan.behind.pooled, 0 if plan.behind.relu else NO_FLOOR
+    sizes[kernels.POOLED], sizes[kernels.FLOOR] = plan.fused.pooled, 0 if plan.fused.relu else NO_FLOOR
     if packed:
         sizes[kernels.OUT_GROUP], sizes[kernels.ZERO] = packed.columns, packed.zero
     sizes[kernels.SHIFT] = plan.layer.requantize.shift if plan.layer.requantize else 0
@@ -140,7 +140,7 @@ def mac(plan: MacPlan, listed: Listed, kernel: Kind, name: str) -> MacStep:
 def _constants(plan: MacPlan) -> NDArray[np.int64] | None:
     """Return the constants of `sim.kernels.requantize_lines` in the order of places; None if its form does not do."""
     store = plan.output.packed
-    found = constants_of(plan.layer, store.zero, 0 if plan.behind.relu else NO_FLOOR) if store else None
+    found = constants_of(plan.layer, store.zero, 0 if plan.fused.relu else NO_FLOOR) if store else None
     if store is None or found is None:
         return None
     return np.concatenate([found, np.zeros((1, CONSTANTS), np.int64)])[store.order]
@@ -166,7 +166,7 @@ def max_pool(
 
 
 def avg_pool(layer: AvgPoolLayer, of: Packed, into: Packed, blocks: int) -> Run:
-    """Return what averages."""
+    """Return what averages one tensor into another."""
     numbers, zeros = _numbers(layer.window), np.array([of.zero, into.zero], np.int64)
     inside, target, finish = of.inside, into.inside, finishing(layer, 1)
     (name,) = layer.inputs

@@ -36,7 +36,7 @@ class Packed:
 
     @property
     def groups(self) -> int:
-        """Groups of four maps."""
+        """How many groups of four maps there are."""
         return len(self.order) // 4
 
     @property
@@ -61,7 +61,7 @@ class Packed:
 
     @property
     def inside(self) -> NDArray[np.int64]:
-        """Top, left, height, width."""
+        """Where a map lies within its border: top, left, height, width."""
         return np.array([*self.border[:2], *self.size], np.int64)
 
     def line(self, row: int, column: int) -> int:
@@ -69,7 +69,7 @@ class Packed:
         return (row + self.border[0]) * self.groups * self.columns + column + self.border[1]
 
     def empty(self, blocks: int, spare_lines: int) -> NDArray[np.uint32]:
-        """Return a tensor of zeros with lines behind it that a run may read past its end."""
+        """Return a tensor of zeros with lines after it that a run may read past its end."""
         words = aligned((blocks * self.block_lines + spare_lines, LANES), np.uint32)
         words[:] = self.zero * 0x01010101
         return words

@@ -26,13 +26,13 @@ Integers = NDArray[np.int64]
 Tile = tuple[tuple[int, int], list[int], int]
 """Bytes from the band to the first run and from each to the next; lines of the output, or -1; pixels of an image."""
 
-BESIDE = 3  # lines behind a tensor that spreading its last columns reads
+BESIDE = 3  # lines after a tensor that spreading its last columns reads
 BAND_BYTES = 1 << 18  # of lowered lines: a part of the second-level cache
 
 
 @dataclass(frozen=True)
-class Behind:
-    """What is fused behind a layer's requantisation."""
+class Fused:
+    """What is fused after a layer's requantisation."""
 
     pooled: bool = False
     relu: bool = False
@@ -58,7 +58,7 @@ class MacPlan:
     lists: Lists
     source: Packed
     output: Place
-    behind: Behind
+    fused: Fused
     blocks: int
 
     @cached_property
@@ -165,7 +165,7 @@ class MacPlan:
     def tiles_of(self, rows: range) -> list[Tile]:
         """Return the tiles of a band: runs side by side, or below each other."""
         width = self.sums[1]
-        if self.runs == 2 and not self.behind.pooled:
+        if self.runs == 2 and not self.fused.pooled:
             one = [(y, x) for y in rows for x in range(0, width, self.run)]
             pairs = zip(one[::2], [*one[1::2], (rows[0], width)][: len(one[::2])], strict=True)
             return [self.tile(rows, list(pair)) for pair in pairs]
@@ -178,7 +178,7 @@ class MacPlan:
         inside = [y in rows and x < self.sums[1] for y, x in pixels]
         starts = [self.start(y - rows[0], x) for y, x in firsts[:2]]
         step = starts[1] - starts[0] if firsts[1][1] < self.sums[1] else 0
-        if self.behind.pooled:
+        if self.fused.pooled:
             corners = [(2 * y * self.run) + 2 * x for y in range(self.runs // 2) for x in range(self.run // 2)]
             targets = [self.target(pixels[i][0] // 2, pixels[i][1] // 2) if inside[i] else -1 for i in corners]
         else:

@@ -59,7 +59,7 @@ class Sketch:
         return self.put(Clip(name, (self.last,), highest))
 
     def concat(self, name: str, left: str, right: str) -> str:
-        """Add the maps of one tensor behind those of another."""
+        """Add the maps of one tensor after those of another."""
         return self.put(Concat(name, (left, right)))
 
     def norm(self, name: str) -> str:

@@ -208,7 +208,7 @@ class Growth:
         self.mac(window, final)
 
     def linear(self, final: bool) -> None:
-        """Add a fully connected layer, behind a flatten where it reads maps."""
+        """Add a fully connected layer, after a flatten where it reads maps."""
         if self.tensor.ndim == 4:
             flatten = FlattenLayer(f"flatten{len(self.layers)}", (self.name,))
             self.append(flatten, golden.flatten(flatten, self.tensor))

@@ -100,7 +100,7 @@ def read(model: str | os.PathLike[str]) -> Program | None:
         unsealed(record)
     if record.get("model_sha256") != hashlib.sha256(data).hexdigest():
         raise EspalierError(f"{path}: is the sidecar of another model than {model.name}; export again or remove it")
-    with reading(path, "is damaged: its record is none that was written"):
+    with reading(path, "is damaged: its record is not as it was written"):
         graph = read_graph(model)
         return _program(record, graph.constants, graph.file_bytes)
 

@@ -67,7 +67,7 @@ def cifar_quick() -> Network:
 
     Source: the small CIFAR-10 network of Hwang, Shin and Sung (arXiv 1511.06488, 1611.06342), three 5x5 convolutions
     with pooling, of 32, 32 and 64 maps, 64 fully connected; from Krizhevsky's cuda-convnet. That every pool takes the
-    maximum of 2x2 is our choice, and so is ReLU behind it: the same values from a quarter of the work.
+    maximum of 2x2 is our choice, and so is ReLU after it: the same values from a quarter of the work.
     """
     layers: list[Layer] = []
     for number, (outputs, maps) in enumerate([(32, 3), (32, 32), (64, 32)], start=1):
@@ -78,7 +78,7 @@ def cifar_quick() -> Network:
 
 
 def cnn_small() -> Network:
-    """Return (2x128C3)-MP-(2x128C3)-MP-(2x256C3)-256-10 for 3x32x32 images, batch norm behind all but the scores.
+    """Return (2x128C3)-MP-(2x128C3)-MP-(2x256C3)-256-10 for 3x32x32 images, batch norm after all but the scores.
 
     Source: `CNNsmall` of Anwar and Sung, "Compact Deep Convolutional Neural Networks With Coarse Pruning" (arXiv
     1610.09639): six 3x3 convolutions, max pools of 3x3 with stride 2, batch norm everywhere. That convolutions are
@@ -139,7 +139,7 @@ def _norm(name: str, maps: int) -> BatchNorm:
 
 
 def _chain(name: str, input_shape: tuple[int, int, int], *layers: Layer) -> Network:
-    """Return a network whose layers follow each other, a ReLU behind all weights (and their norm) but the last."""
+    """Return a network whose layers follow each other, a ReLU after all weights (and their norm) but the last."""
     active: list[Layer] = []
     for layer, following in zip(layers, (*layers[1:], None), strict=True):
         active.append(layer)

@@ -3,7 +3,7 @@
 Source: only the name is known, from Anwar's thesis. Ours: for each image the activations of every map are summed, the r
 maps of a layer with the smallest sums get a vote each, r being as many as are to go, and the maps with most votes go;
 of maps with as many votes the one with the smaller sum over all images goes first. An activation is what the layers
-that follow read: behind the batch norm and the ReLU of its layer, and by its absolute value where there is no ReLU.
+that follow read: after the batch norm and the ReLU of its layer, and by its absolute value where there is no ReLU.
 Maps that an addition ties together are summed together.
 """
 
@@ -76,7 +76,7 @@ def _standing(sums: NDArray[np.float64], going: int) -> NDArray[np.float64]:
 
 
 def _signal(network: Network, name: str) -> str:
-    """Return the tensor that holds the activations of a layer: behind what works on each of them by itself."""
+    """Return the tensor that holds the activations of a layer: after what works on each of them by itself."""
     readers = network.consumers(name)
     while len(readers) == 1 and isinstance(readers[0], BatchNorm | ReLU):
         name = readers[0].name

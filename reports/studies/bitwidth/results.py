@@ -32,7 +32,7 @@ class Point:
 
     @property
     def error_rate(self) -> float:
-        """On the test images."""
+        """The error rate on the test images."""
         return float(self.values["rates"]["test"])
 
 

@@ -107,7 +107,7 @@ class Study:
     sweep : mapping of granularity to ratios
         Each pattern of the label takes the ratio.
     settings, later : tuples of Setting
-        To be retrained: first what the targets ask for, and behind the sweep what makes lines of points.
+        To be retrained: first what the targets ask for, and after the sweep what makes lines of points.
     epochs : int
         Of retraining, by the zoo's recipe with `changes`.
     sparsify : int

@@ -141,7 +141,7 @@ class Builder:
         return self.shapes[value.source]
 
     def graph_shape(self, value: Value) -> Shape:
-        """Return the same in the graph's layout."""
+        """Return the shape of a value without the batch, in the graph's layout."""
         shape = self.shape(value)
         return (*shape[1:], shape[0]) if value.last else shape
 

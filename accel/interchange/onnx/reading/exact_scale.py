@@ -32,7 +32,7 @@ class Sums:
 
 @dataclass(frozen=True)
 class Ratios:
-    """Those that give the codes of one ratio: all between `low` and `high`, and perhaps these two; `wanted` is one."""
+    """Ratios that give the codes of one: all between `low` and `high`, and perhaps these two; `wanted` is one."""
 
     wanted: Fraction
     low: Fraction

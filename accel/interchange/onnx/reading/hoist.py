@@ -1,4 +1,4 @@
-"""Quantisers before pools: rounding and ReLU keep the order of values, so that a maximum may come behind them."""
+"""Quantisers before pools: rounding and ReLU keep the order of values, so that a maximum may come after them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -48,7 +48,7 @@ def hoisted(layers: Sequence[Layer]) -> Hoisted:
 
 
 def _pool_before(layers: list[Layer], name: str) -> Layer | None:
-    """Return the pool or flatten whose only reader is `name` and that stands behind a sum or the image."""
+    """Return the pool or flatten whose only reader is `name` and that comes after a sum or the image."""
     by_name = {layer.name: layer for layer in layers}
     before = by_name.get(by_name[name].inputs[0])
     if not isinstance(before, MOVING) or _count(layers, before.name) != 1:

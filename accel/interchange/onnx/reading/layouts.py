@@ -12,7 +12,7 @@ from accel.layers import Concat, Flatten
 
 
 def flatten(builder: Builder, node: Node) -> None:
-    """Flatten behind the batch."""
+    """Flatten of all axes but the batch."""
     value = builder.value(node, codes=True)
     rank = len(builder.shape(value)) + 1
     if node.get("axis", 1) not in (1, 1 - rank):

@@ -62,7 +62,7 @@ def gemm(builder: Builder, node: Node) -> None:
 
 
 def matmul(builder: Builder, node: Node) -> None:
-    """MatMul of a signal with a constant matrix; an Add behind it becomes its bias."""
+    """MatMul of a signal with a constant matrix; an Add after it becomes its bias."""
     value = _features(builder, node)
     weight = builder.floats(node, 1, 2).T
     _linear(builder, node, value, weight, np.zeros(len(weight)))
@@ -113,7 +113,7 @@ def divide(builder: Builder, node: Node) -> None:
 
 
 def relu(builder: Builder, node: Node) -> None:
-    """Relu."""
+    """Relu: negative values become zero."""
     value = builder.value(node)
     builder.put(node, ReLU(builder.new_name(node), (value.source,)), value)
 
@@ -151,7 +151,7 @@ def average_pool(builder: Builder, node: Node) -> None:
 
 
 def global_average_pool(builder: Builder, node: Node) -> None:
-    """GlobalAveragePool."""
+    """GlobalAveragePool: the mean of each map."""
     value = builder.maps(node)
     builder.put(node, GlobalAvgPool(builder.new_name(node), (value.source,)))
 
@@ -210,7 +210,7 @@ def ending(builder: Builder, node: Node) -> None:
 
 
 def constant(builder: Builder, node: Node) -> None:
-    """Constant."""
+    """Constant: a tensor or a number that the file holds."""
     for name in ("value", "value_float", "value_int", "value_floats", "value_ints"):
         if node.get(name) is not None:
             found = node.get(name)

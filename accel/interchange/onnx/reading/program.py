@@ -1,7 +1,7 @@
 """From the layers of a quantised graph to a Program with the same codes, or a line that says what has none.
 
 A layer of a graph computes on real values; here each of them is an integer times a step that is known exactly, as a
-fraction. A quantiser behind a sum becomes its requantisation if some multiplier and shift give the same code for every
+fraction. A quantiser after a sum becomes its requantisation if some multiplier and shift give the same code for every
 sum (`exact_scale`). Nothing is rounded on the way.
 """
 
@@ -18,7 +18,6 @@ from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat, Overflow
 from accel.grouped_convolution import across_groups
 from accel.interchange.exactness import code_range
-from accel.interchange.onnx.reading.behind import Behind, behind_sum
 from accel.interchange.onnx.reading.builder import Builder, whole
 from accel.interchange.onnx.reading.coded import Coded, Quantized
 from accel.interchange.onnx.reading.exact import (
@@ -31,6 +30,7 @@ from accel.interchange.onnx.reading.exact import (
     word_of,
 )
 from accel.interchange.onnx.reading.exact_scale import Sums, rounded
+from accel.interchange.onnx.reading.following import Following, following_sum
 from accel.interchange.onnx.reading.found_patterns import mask_of_zeros
 from accel.interchange.onnx.reading.hoist import hoisted
 from accel.layers import (
@@ -166,10 +166,10 @@ class Making:
         if tensor.step == Fraction(layer.read_step) == Fraction(layer.step) and within:
             self.tensors[layer.name] = tensor
             return
-        behind = Behind((), (), False, None, layer)
-        self._rescale(layer, tensor, behind)
+        following = Following((), (), False, None, layer)
+        self._rescale(layer, tensor, following)
 
-    def _rescale(self, layer: Layer, tensor: Tensor, behind: Behind) -> None:
+    def _rescale(self, layer: Layer, tensor: Tensor, following: Following) -> None:
         """Add a layer that gives the codes of `tensor` another meaning: a sum over one pixel, or of twice a feature."""
         form = self.signals[tensor.name].format
         if len(self.builder.shapes[layer.inputs[0]]) == 3:
@@ -178,7 +178,7 @@ class Making:
             def make(scale: Requantize | None, output: Signal, relu: bool) -> ProgramLayer:
                 return AvgPoolLayer(layer.name, (tensor.name,), Window((1, 1)), bits, relu, scale or UNCHANGED, output)
 
-            self._finish(layer.name, behind, [tensor.step], [code_range(form)], make, bits)
+            self._finish(layer.name, following, [tensor.step], [code_range(form)], make, bits)
             return
         bits = sum_bits([1, 1], [form, form])
         low, high = code_range(form)
@@ -186,7 +186,7 @@ class Making:
         def make_twice(scale: Requantize | None, output: Signal, relu: bool) -> ProgramLayer:
             return AddLayer(layer.name, (tensor.name,) * 2, (1, 1), bits, relu, scale or UNCHANGED, output)
 
-        self._finish(layer.name, behind, [tensor.step / 2], [(2 * low, 2 * high)], make_twice, bits)
+        self._finish(layer.name, following, [tensor.step / 2], [(2 * low, 2 * high)], make_twice, bits)
 
     def _image(self, layer: Quantized) -> None:
         if layer.read_step != layer.step or layer.low is None:
@@ -207,18 +207,18 @@ class Making:
         outputs, axis = len(layer.weight), 0 if isinstance(layer, Conv2d) or node.get("transB", 0) else 1
         if coded.axis not in (None, axis):
             raise EspalierError(f"its weights have a step for each index of axis {coded.axis}, expected {axis}")
-        behind = behind_sum(self.source, layer.name)
+        following = following_sum(self.source, layer.name)
         steps = [Fraction(float(step)) * tensor.step for step in coded.steps]
         codes = np.rint(layer.weight.reshape(outputs, -1).astype(np.float64) / coded.steps[:, None]).astype(np.int64)
         bias = self._bias(layer, steps)
-        steps, bias = with_affine(behind.affine, steps, bias, self.builder.nodes)
+        steps, bias = with_affine(following.affine, steps, bias, self.builder.nodes)
         if max(map(signed_bits, bias)) > PRODUCT_BITS:
             raise EspalierError(f"its bias takes more than {PRODUCT_BITS} bits")
         form = self.signals[tensor.name].format
         ranges = ranges_of(codes, bias, form)
         make = self._maker(layer, tensor, coded, codes, np.array(bias, np.int64))
         bits = proven_accumulator_bits(codes, np.array(bias, np.int64), form)
-        self._finish(layer.name, behind, steps, ranges, make, bits)
+        self._finish(layer.name, following, steps, ranges, make, bits)
 
     def _maker(self, layer: Weighted, tensor: Tensor, coded: Coded, codes: Integers, bias: Integers) -> Make:
         bits = proven_accumulator_bits(codes, bias, self.signals[tensor.name].format)
@@ -274,7 +274,8 @@ class Making:
             return AvgPoolLayer(layer.name, (tensor.name,), window, bits, relu, scale or UNCHANGED, output)
 
         ranges = [(window.taps * low, window.taps * high)]
-        self._finish(layer.name, behind_sum(self.source, layer.name), [tensor.step / window.taps], ranges, make, bits)
+        following = following_sum(self.source, layer.name)
+        self._finish(layer.name, following, [tensor.step / window.taps], ranges, make, bits)
 
     def _add(self, layer: Layer) -> None:
         left, right = (self._read(source) for source in layer.inputs)
@@ -294,7 +295,7 @@ class Making:
             return AddLayer(layer.name, (left.name, right.name), weights, bits, relu, scale or UNCHANGED, output)
 
         self._finish(
-            layer.name, behind_sum(self.source, layer.name), [left.step / weights[0]], [(low, high)], make, bits
+            layer.name, following_sum(self.source, layer.name), [left.step / weights[0]], [(low, high)], make, bits
         )
 
     def _concat(self, layer: Layer) -> None:
@@ -331,7 +332,7 @@ class Making:
         wide = replace(form, overflow=Overflow.SAT)
         low, high = wide.min_code, wide.max_code
         made = Quantized(layer.name, layer.inputs, float(step), float(step), low, high, form.rounding, form.width)
-        self._rescale(layer, Tensor(tensor.name, step), Behind(quantized=made))
+        self._rescale(layer, Tensor(tensor.name, step), Following(quantized=made))
         self.tensors[layer.name] = Tensor(layer.name, step)
 
     def _moved(self, layer: MaxPool | Flatten | ReLU | Clip) -> None:
@@ -358,24 +359,24 @@ class Making:
     def _finish(
         self,
         name: str,
-        behind: Behind,
+        following: Following,
         steps: list[Fraction],
         ranges: list[tuple[int, int]],
         make: Make,
         accumulator_bits: int,
     ) -> None:
-        """Add a layer with an accumulator and what is behind it; steps and ranges are one, or one for each output."""
-        if behind.affine and len(ranges) == 1:
-            steps, _ = with_affine(behind.affine, steps, [0], self.builder.nodes)
-        quantized = behind.quantized
+        """Add a layer with an accumulator and what comes after it; steps and ranges are one, or one for each output."""
+        if following.affine and len(ranges) == 1:
+            steps, _ = with_affine(following.affine, steps, [0], self.builder.nodes)
+        quantized = following.quantized
         if quantized is None:
             if len(set(steps)) > 1:
-                raise EspalierError("has a step for each output and no quantiser behind it: a signal has one step")
+                raise EspalierError("has a step for each output and no quantiser after it: a signal has one step")
             output = Signal(FixedFormat(accumulator_bits, accumulator_bits), float(steps[0]))
             self._append(make(None, output, False))
             self.tensors[name] = Tensor(name, steps[0])
             return
-        if behind.relu:
+        if following.relu:
             ranges = [(max(low, 0), max(high, 0)) for low, high in ranges]
         if len(set(steps)) == 1:
             steps, ranges = steps[:1], [(min(low for low, _ in ranges), max(high for _, high in ranges))]
@@ -387,10 +388,10 @@ class Making:
             scale = needed_scale(sums, form)
         except EspalierError as error:
             raise whole(error, self.builder.nodes[quantized.name]) from error
-        made = self._append(make(scale, Signal(form, quantized.step), behind.relu))
-        if behind.bound is not None:
-            highest = rounded(Fraction(float(np.float32(behind.bound))) / read, form.rounding)
+        made = self._append(make(scale, Signal(form, quantized.step), following.relu))
+        if following.bound is not None:
+            highest = rounded(Fraction(float(np.float32(following.bound))) / read, form.rounding)
             if highest < form.max_code:
                 made = self._append(ClipLayer(self._unused(f"{made}.clip"), (made,), highest))
-        self.absorbed |= set(behind.names)
+        self.absorbed |= set(following.names)
         self.tensors[quantized.name] = Tensor(made, Fraction(quantized.step))

@@ -71,7 +71,7 @@ def dynamic(builder: Builder, node: Node) -> None:
 
 def trunc(builder: Builder, node: Node) -> None:
     """Trunc: low bits dropped from a signal whose codes are whole multiples of its scale."""
-    second = len(node.inputs) == 6  # QONNX's second version has a scale of its own behind the truncation
+    second = len(node.inputs) == 6  # QONNX's second version has a scale of its own after the truncation
     if len(node.inputs) not in (5, 6):
         raise node.refused(f"has {len(node.inputs)} inputs, expected 5 or 6")
     scale, zero, taken = (number(builder, node, index) for index in (1, 2, 3))

@@ -57,13 +57,13 @@ def _window(node: Node, kernel: tuple[int, int], size: Sequence[int], pad: Pads)
 
 
 def summed(left: Sequence[int], right: Sequence[int]) -> Pads:
-    """Return the padding of both together, each at the top, left, bottom and right."""
+    """Return two paddings together, each at the top, left, bottom and right."""
     top, left_side, bottom, right_side = (a + b for a, b in zip(left, right, strict=True))
     return top, left_side, bottom, right_side
 
 
 def _same(size: int, kernel: int, stride: int, automatic: str) -> tuple[int, int]:
-    """Return the zeros before and behind with which the output has ``ceil(size / stride)`` pixels."""
+    """Return the zeros before and after with which the output has ``ceil(size / stride)`` pixels."""
     total = max(0, (-(-size // max(stride, 1)) - 1) * stride + kernel - size)
     less, more = total // 2, total - total // 2
     return (less, more) if automatic == "SAME_UPPER" else (more, less)
@@ -71,12 +71,12 @@ def _same(size: int, kernel: int, stride: int, automatic: str) -> tuple[int, int
 
 def _beyond(window: Window, axis: int, size: int) -> int:
     """Return how far the last window of a ceil_mode reaches past the padding; it starts inside of map or padding."""
-    before, behind = window.padding[axis], window.padding[axis + 2]
+    before, after = window.padding[axis], window.padding[axis + 2]
     kernel, stride = window.kernel[axis], window.stride[axis]
-    steps = -(-(size + before + behind - kernel) // stride)
+    steps = -(-(size + before + after - kernel) // stride)
     if steps * stride >= size + before:
         steps -= 1
-    return max(0, steps * stride + kernel - (size + before + behind))
+    return max(0, steps * stride + kernel - (size + before + after))
 
 
 def _pair(node: Node, attribute: str, default: tuple[int, ...] = (1, 1)) -> tuple[int, int]:

@@ -45,7 +45,7 @@ QONNX_MODES_ABOVE_ZERO = QONNX_MODES | {Rounding.RND: "HALF_UP", Rounding.RND_MI
 
 
 class FloatExport(ABC):
-    """Layers on real values, float32, with a quantiser behind each that has an accumulator.
+    """Layers on real values, float32, with a quantiser after each that has an accumulator.
 
     Every tensor is named after its layer and holds code * step; the quantiser of each format is left open.
     """

@@ -1,4 +1,4 @@
-"""What stands behind a sum in a quantised graph: all that its requantisation takes in."""
+"""What comes after a sum in a quantised graph: all that its requantisation takes in."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from accel.layers import BatchNorm, Clip, ReLU
 
 
 @dataclass(frozen=True)
-class Behind:
+class Following:
     """What follows a sum up to its quantiser: gains and offsets of its real values, a ReLU, a bound, the quantiser."""
 
     names: tuple[str, ...] = ()
@@ -18,7 +18,7 @@ class Behind:
     quantized: Quantized | None = None
 
 
-def behind_sum(source: Hoisted, name: str) -> Behind:
+def following_sum(source: Hoisted, name: str) -> Following:
     """Return what follows the sum `name`; nothing is taken in unless a quantiser is at the end of it."""
     names: list[str] = []
     affine: list[BatchNorm] = []
@@ -29,7 +29,7 @@ def behind_sum(source: Hoisted, name: str) -> Behind:
         names.append(name)
         match layer:
             case Quantized():
-                return Behind(tuple(names), tuple(affine), relu, bound, layer)
+                return Following(tuple(names), tuple(affine), relu, bound, layer)
             case BatchNorm() if not relu:
                 affine.append(layer)
             case ReLU():
@@ -37,5 +37,5 @@ def behind_sum(source: Hoisted, name: str) -> Behind:
             case Clip():
                 relu, bound = True, layer.highest if bound is None else min(bound, layer.highest)
             case _:
-                return Behind()
-    return Behind()
+                return Following()
+    return Following()
