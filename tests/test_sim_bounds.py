@@ -13,7 +13,7 @@ from support.programs import batches, every_kind, programs
 from test_equivalence import assert_equivalent, inherited
 
 from accel.fixedpoint import Overflow, Rounding
-from accel.quantize import narrowed
+from accel.quantize import narrow_accumulators
 from sim.engine import LANES
 from sim.kernels import layers as kernels
 
@@ -34,7 +34,7 @@ def run_with_bounds_checked() -> None:
 
     draw()
     of = every_kind(np.random.default_rng(0))
-    for narrow in (of, narrowed(of, 9, Overflow.WRAP), narrowed(of, 9, Overflow.SAT)):
+    for narrow in (of, narrow_accumulators(of, 9, Overflow.WRAP), narrow_accumulators(of, 9, Overflow.SAT)):
         assert_equivalent(narrow, np.full((LANES + 1, *of.input_shape), 255))
     print("bounds were checked")
 
