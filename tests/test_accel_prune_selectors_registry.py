@@ -395,7 +395,7 @@ def test_tied_maps_need_one_ratio() -> None:
 
 
 def test_a_chooser_has_what_a_selector_needs(tmp_path: Path) -> None:
-    """It makes an evaluator for the network of each space, and a checkpoint for each call."""
+    """It makes an evaluator for the network of each space, and for each search a checkpoint, named by what it is of."""
     network = residual()
     images = images_for(network, 50)
     labels = network.scores(images).argmax(axis=1)
@@ -405,7 +405,14 @@ def test_a_chooser_has_what_a_selector_needs(tmp_path: Path) -> None:
         evaluator = Evaluator(space.network, images, labels)
         expected = SELECTORS["best-of-n"](space, 0.4, Trial(error_rate=evaluator, generator=rng, budget=4))
         assert same(choose(space, 0.4), expected)
-    assert sorted(x.name for x in tmp_path.iterdir()) == ["search-1", "search-2"]
+    files = sorted(x.name for x in tmp_path.iterdir())
+    assert len(files) == 2
+    assert all(name.startswith("search-") for name in files)
+    again = chooser("best-of-n", images, labels, np.random.default_rng(0), budget=4, checkpoints=tmp_path)
+    _ = again(Space.of(network, "kernel"), 0.4)  # the first search of them once more: it finds its file
+    assert sorted(x.name for x in tmp_path.iterdir()) == files
+    _ = again(Space.of(network, "kernel"), 0.3)  # negative control: another search has another file
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_a_chooser_takes_a_selector_with_settings() -> None:

@@ -148,7 +148,7 @@ class MaskSearch:
         self.particles: list[Genes] = []
         self.rates: list[float] = []
         self._checkpoint = Path(trial.checkpoint) if trial.checkpoint else None
-        self._run = _fingerprint(genome, genome.space.ratios(ratio), self.generator) | {
+        self._run = fingerprint(genome.space, ratio, self.generator) | {
             "selector": name,
             "budget": str(trial.budget),
             "settings": settings,
@@ -209,13 +209,12 @@ class MaskSearch:
         self.generator.bit_generator.state = json.loads(state.rng)
 
 
-def _fingerprint(genome: Genome, ratios: Mapping[str, float], rng: np.random.Generator) -> dict[str, str]:
-    """Return, in words or digests, what decides how a search goes: equal when it is the same search."""
-    space = genome.space
+def fingerprint(space: Space, ratio: Ratio, rng: np.random.Generator) -> dict[str, str]:
+    """Return, in words or digests, what decides how a search of masks goes: equal when it is the same search."""
     return {
         "network": digest_of(*network_parts(space.network)),
         "patterns": json.dumps({name: str(pattern) for name, pattern in space.patterns.items()}),
-        "ratio": json.dumps(ratios),
+        "ratio": json.dumps(space.ratios(ratio)),
         "masks of earlier rounds": digest_of(
             *(x for name in sorted(space.within) for x in (name, space.within[name].kept))
         ),

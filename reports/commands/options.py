@@ -17,7 +17,7 @@ REPORT = Place(writes=True, holds=("report.html", "results.json", "results.csv",
 STUDY = Place(writes=True, holds=("README.md", "results.json", "points.jsonl", *FIGURES), file_okay=False)
 EXPLORATION = Place(writes=True, holds=("explore.html", "results.json", "checkpoints/*", *FIGURES), file_okay=False)
 BUILD = Place(writes=True, holds=("*.v", "*.hex", "manifest.json", "test_espalier.py", "Makefile", "simulation"))
-CHECKPOINTS = Place(writes=True, holds=("run.json", "search-*", "*.pt"), file_okay=False)
+CHECKPOINTS = Place(writes=True, holds=("run.json", "search-*", "*.checkpoint"), file_okay=False)
 DATA = Place(holds=DATA_SETS, may_be_name=True)
 IMAGES = Place(holds=("*/*", "*/*/*"), may_be_name=True)  # a name, an .npz, or class folders, below splits or not
 COUNT = click.IntRange(1, 10_000)  # of processes or threads

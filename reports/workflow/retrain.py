@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from accel.digest import digest_of
 from accel.interchange.data.datasets import Dataset
 from accel.pruned import Groups, PrunedNetwork
 from reports.shared.progress import bar
@@ -51,20 +52,17 @@ def trainer(recipe: "Recipe", images: Dataset, checkpoints: Path | None = None, 
     recipe : Recipe
     images : Dataset
     checkpoints : Path, optional
-        A folder that is there, in which each call has a file of its own.
+        A folder that is there, in which each training has a file of its own, named by what it starts from.
     quiet : bool
         Whether there is no bar, because somebody else has one.
     """
     from accel import train
 
     pixels = images.pixels()
-    calls = 0
 
     def fit(pruned: PrunedNetwork, groups: Groups | None = None) -> PrunedNetwork:
-        nonlocal calls
-        calls += 1
         what = "sparsifying" if groups is not None else "retraining"
-        path = checkpoints / f"{what}-{calls}.checkpoint" if checkpoints else None
+        path = checkpoints / f"{what}-{digest_of(pruned.to_bytes())[:16]}.checkpoint" if checkpoints else None
         with training_bar(f"{pruned.network.name}, {what}", recipe, images, quiet) as report:
             return train.fit(pruned, pixels, images.labels, recipe, groups=groups, checkpoint=path, progress=report)
 

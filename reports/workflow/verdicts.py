@@ -70,7 +70,7 @@ def binding(e: Estimate) -> str:
 def verdict(e: Estimate) -> str:
     """Return one line: whether a design fits, what it does, and what binds."""
     size = f"{_kib(e.memory_bits)} KiB of memory blocks ({_kib(e.waste_bits)} KiB of them empty)"
-    cycles = f"{e.cycles:,} cycles after {e.load_cycles:,} of loading"
+    cycles = f"{e.cycles:,} cycles behind {e.load_cycles:,} of loading"
     speed = f"{cycles}, {e.images_per_s:,.0f} images/s at {e.limits.clock_hz / 1e6:g} MHz"
     answer = "fits" if e.fits else "does not fit"
     return f"{answer}: {size}, weights {e.weights}, {speed}; {binding(e)}"

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from accel import plugins
+from accel.digest import digest_of
 from accel.errors import EspalierError
 from accel.layers import Array
 from accel.progress import Listener
@@ -16,7 +17,7 @@ from accel.prune.selectors.magnitude import Magnitude
 from accel.prune.selectors.particle_filter import ParticleFilter
 from accel.prune.selectors.random_masks import Random
 from accel.prune.space import Ratio, Space
-from accel.prune.trial import DEFAULT_BUDGET, Selector, Trial
+from accel.prune.trial import DEFAULT_BUDGET, Selector, Trial, fingerprint
 from accel.sparsity import LayerMask
 
 Choose = Callable[[Space, Ratio], dict[str, LayerMask]]
@@ -73,7 +74,7 @@ def chooser(
     budget : int
         Of each call: of each stage and round.
     checkpoints : Path, optional
-        A folder that is there; the first call of a selector that searches writes ``search-1`` in it, and so on.
+        A folder that is there; each search has a file of its own in it, named by what decides how it goes.
     listener : function, optional
         Gives each call what it tells its progress to.
 
@@ -83,19 +84,21 @@ def chooser(
         There is no such selector.
     """
     chosen = selector(select) if isinstance(select, str) else select
-    calls = 0
 
     def choose(space: Space, ratio: Ratio) -> dict[str, LayerMask]:
-        nonlocal calls
-        calls += 1
+        kept = checkpoints / _file_name(space, ratio, generator) if checkpoints and chosen.searches else None
         trial = Trial(
             error_rate=Evaluator(space.network, images, labels),
             generator=generator,
             budget=budget,
             images=images,
-            checkpoint=checkpoints / f"search-{calls}" if checkpoints and chosen.searches else None,
+            checkpoint=kept,
             progress=listener(),
         )
         return chosen(space, ratio, trial)
 
     return choose
+
+
+def _file_name(space: Space, ratio: Ratio, generator: np.random.Generator) -> str:
+    return f"search-{digest_of(*fingerprint(space, ratio, generator).values())[:16]}"
