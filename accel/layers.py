@@ -134,7 +134,7 @@ class BatchNorm(Layer):
 
     @property
     def gain_and_offset(self) -> tuple[Array, Array]:
-        """The same normalisation as ``x * gain + offset``."""
+        """The normalisation as ``x * gain + offset``."""
         gain = self.scale / np.sqrt(self.variance + np.float32(self.epsilon))
         return gain, self.shift - self.mean * gain
 

@@ -88,7 +88,7 @@ class PatternCase:
 
 
 def registered(case: PatternCase) -> str | None:
-    """A text names it, so that files and the command line can."""
+    """A text names the pattern, so that files and the command line can."""
     found = parse_pattern(str(case.pattern))
     return None if found == case.pattern else f"parse_pattern({str(case.pattern)!r}) gives {found!r}"
 
@@ -122,7 +122,7 @@ def chosen_legal(case: PatternCase) -> str | None:
 
 
 def ratio_reached(case: PatternCase) -> str | None:
-    """Of n units round(ratio * n) go; where masks are no choice of units, a higher ratio keeps no more."""
+    """Round(ratio * n) of n units go; where masks are no choice of units, a higher ratio keeps no more."""
     generator, units = np.random.default_rng(case.seed), case.pattern.units()
     for shape in filter(case.pattern.suits, SHAPES):
         alive, before = np.ones(shape, bool), np.inf

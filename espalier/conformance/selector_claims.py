@@ -80,19 +80,19 @@ class SelectorCase:
 
 
 def registered(case: SelectorCase) -> str | None:
-    """A name stands for it, so that the command line can."""
+    """A name stands for the selector, so that the command line can."""
     found = selector(case.select.name)
     return None if type(found) is type(case.select) else f"selector({case.select.name!r}) gives {found!r}"
 
 
 def frozen(case: SelectorCase) -> str | None:
-    """It is a frozen dataclass: nothing is left in it that would change the next choice."""
+    """A selector is a frozen dataclass: nothing is left in it that would change the next choice."""
     parameters = vars(type(case.select)).get("__dataclass_params__")  # a plain subclass of one is none
     return None if parameters and parameters.frozen else f"{type(case.select).__name__} is no frozen dataclass"
 
 
 def masks_of_space(case: SelectorCase) -> str | None:
-    """It chooses a mask for every layer of the space, of the pattern that the layer has there."""
+    """A selector chooses a mask for every layer of the space, of the pattern that the layer has there."""
     for space in case.spaces:
         found = {name: mask.pattern for name, mask in case.masks(space).items()}
         if found != (meant := {name: str(pattern) for name, pattern in space.patterns.items()}):
@@ -112,7 +112,7 @@ def ratio_reached(case: SelectorCase) -> str | None:
 
 
 def same_seed(case: SelectorCase) -> str | None:
-    """The same seed gives the same masks: whatever is drawn is drawn from the generator of the trial."""
+    """One seed gives the same masks each time: whatever is drawn is drawn from the generator of the trial."""
     for space in case.spaces:
         if name := _differing(case.masks(space), case.masks(space)):
             return f"{name}, {space.patterns[name]}: two calls with the seed {case.seed} give different masks"
@@ -147,7 +147,7 @@ def budget_kept(case: SelectorCase) -> str | None:
 
 
 def earlier_rounds(case: SelectorCase) -> str | None:
-    """It keeps nothing that an earlier round pruned."""
+    """A selector keeps nothing that an earlier round pruned."""
     for space in case.spaces:
         if {"feature-map", "2:4"} & set(map(str, space.patterns.values())):
             continue  # maps are gone from the network, and N:M has one ratio
