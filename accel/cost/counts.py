@@ -57,7 +57,7 @@ class Cycles(Summed):
 
     @property
     def cycles(self) -> int:
-        """All of them."""
+        """Cycles in all: compute, drain, fill and stalls."""
         return self.compute_cycles + self.drain_cycles + self.fill_cycles + self.stall_cycles
 
 
