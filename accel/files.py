@@ -5,6 +5,7 @@ import errno
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -69,6 +70,7 @@ def read_whole(path: str | os.PathLike[str], most_bytes: int = MOST_FILE_BYTES) 
     return data
 
 
+READER_SECONDS = 5.0  # in which somebody has to open a pipe that is written to
 PART = ".part"  # how the name of a file ends that is not whole yet
 
 
@@ -82,11 +84,13 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     Raises
     ------
     OSError
-        The folder cannot be written or the disk is full. The temporary file is gone by then.
+        The folder cannot be written or the disk is full. The temporary file is gone by then. Or nobody comes to read a
+        pipe within `READER_SECONDS`.
     """
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
-        path.write_bytes(data)
+        with os.fdopen(_opened_to_write(path), "wb") as file:
+            file.write(data)
         return
     _remove_leftovers(path)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PART, dir=path.parent)
@@ -104,6 +108,23 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+def _opened_to_write(path: Path) -> int:
+    """Return the handle of what is no file; a pipe waits for its reader, but not for ever."""
+    until = time.monotonic() + READER_SECONDS
+    while True:
+        try:
+            handle = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            if time.monotonic() > until:
+                raise OSError(errno.ENXIO, "nobody reads this pipe", os.fspath(path)) from error
+            time.sleep(0.05)
+        else:
+            os.set_blocking(handle, True)
+            return handle
 
 
 def _remove_leftovers(path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from accel import files
 from accel.errors import EspalierError
 from accel.files import read_whole, write_whole
 
@@ -93,6 +94,18 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: p
     with pytest.raises(OSError, match="No space left"):
         write_whole(path, NEW)
     assert only(tmp_path).read_bytes() == OLD
+
+
+def test_a_pipe_is_written_to_once_somebody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All bytes arrive, also of more than a pipe holds; where nobody comes to read, an error ends the wait."""
+    os.mkfifo(path := tmp_path / "pipe")
+    read = subprocess.Popen(["sleep 0.2; cat " + str(path)], shell=True, stdout=subprocess.PIPE)
+    write_whole(path, NEW * 100_000)
+    assert read.communicate()[0] == NEW * 100_000
+    monkeypatch.setattr(files, "READER_SECONDS", 0.1)
+    with pytest.raises(OSError, match="nobody reads this pipe"):
+        write_whole(path, NEW)
+    assert path.is_fifo()
 
 
 def test_an_interrupt_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
