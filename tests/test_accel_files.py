@@ -99,9 +99,9 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: p
 def test_a_pipe_is_written_to_once_somebody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All bytes arrive, also of more than a pipe holds; where nobody comes to read, an error ends the wait."""
     os.mkfifo(path := tmp_path / "pipe")
-    read = subprocess.Popen(["sleep 0.2; cat " + str(path)], shell=True, stdout=subprocess.PIPE)
-    write_whole(path, NEW * 100_000)
-    assert read.communicate()[0] == NEW * 100_000
+    with subprocess.Popen(f"sleep 0.2; cat '{path}' > '{tmp_path}/read'", shell=True):
+        write_whole(path, NEW * 100_000)
+    assert (tmp_path / "read").read_bytes() == NEW * 100_000
     monkeypatch.setattr(files, "READER_SECONDS", 0.1)
     with pytest.raises(OSError, match="nobody reads this pipe"):
         write_whole(path, NEW)

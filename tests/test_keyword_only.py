@@ -9,7 +9,8 @@ from accel import array, demand, runs, words
 from accel.cost import counts, cycles, energy, macros, shapes, stalls, storage
 from accel.cost.design import Estimate, LayerEstimate, Limits, Roofline
 from reports.explore import points
-from reports.report import designs, results
+from reports.report import designs
+from reports.report import points as report_points
 
 RECORDS: list[type[Any]] = [
     array.MemoryShape,
@@ -33,8 +34,8 @@ RECORDS: list[type[Any]] = [
     macros.Memory,
     macros.PlacedMemory,
     points.Point,
-    results.LayerRow,
-    results.Point,
+    report_points.LayerRow,
+    report_points.Point,
     runs.Runs,
     stalls.LayerSchedule,
     shapes.LayerShape,

@@ -20,7 +20,8 @@ from accel.sparsity import parse_pattern
 from reports.report import saved
 from reports.report.designing import Hardware, break_evens, designs_of, fft_multiplications
 from reports.report.designs import Design
-from reports.report.results import KIND, Results, layer_rows
+from reports.report.points import layer_rows
+from reports.report.results import KIND, Results
 from reports.shared.columns import WORK, columns
 from reports.workflow.verdicts import verdict
 

@@ -43,7 +43,7 @@ from reports.commands.options import (
 from reports.commands.parsing import parse_array, parse_bandwidth, parse_frequency, parse_memory
 from reports.commands.places import Command
 from reports.report import saved, terminal_tables
-from reports.report.results import layer_rows
+from reports.report.points import layer_rows
 from reports.report.sentences import plan_note
 from reports.shared import console as shared_console
 from reports.shared import output

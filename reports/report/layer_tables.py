@@ -11,7 +11,8 @@ from typing import Any
 from accel.cost import Counts, Cycles
 from reports.report.designs import Design, LayerDesign
 from reports.report.hardware_figures import CYCLES, MEMORY, Part
-from reports.report.results import LayerRow, Point, Results
+from reports.report.points import LayerRow, Point
+from reports.report.results import Results
 from reports.shared.columns import COLUMNS, SPENT, STORED, TEXT, columns, fixed
 from reports.shared.words import memory_size
 

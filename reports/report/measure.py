@@ -17,7 +17,8 @@ from accel.quantize import Calibration, Widths, lower_calibrated
 from accel.signal import Signal
 from reports.report.designing import Hardware, break_evens, designs_of, fft_multiplications
 from reports.report.designs import Design
-from reports.report.results import Point, Results, layer_rows
+from reports.report.points import Point, layer_rows
+from reports.report.results import Results
 from reports.shared.progress import bar
 from reports.workflow.evaluate import float_error_rate
 from reports.workflow.load import DEFAULT_PATTERNS

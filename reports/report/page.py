@@ -4,7 +4,8 @@ from importlib import resources
 
 from reports.report.designs import Design
 from reports.report.layer_tables import point_table, summary_of, table_data, tables_of, title_of
-from reports.report.results import Point, Results
+from reports.report.points import Point
+from reports.report.results import Results
 from reports.report.terminal_tables import left_out, recommendation
 from reports.shared.template import filled
 from reports.shared.words import clock_line, kib

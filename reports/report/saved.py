@@ -6,15 +6,13 @@ a point beside its layers. Here rows hold `Counts` and `Cycles`, and what they a
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, astuple, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from accel.cost import Counts
 from accel.errors import EspalierError
 from reports.report.designs import Design, MemoryDesign
+from reports.report.points import LayerRow, Point
 from reports.shared.columns import COUNTED, SPENT, STORED, WORK, columns
-
-if TYPE_CHECKING:
-    from reports.report.results import LayerRow, Point
 
 Record = dict[str, Any]
 TOTALS = ("sparsity", "macs", "dense_macs", *STORED)  # of a point's layers
@@ -33,17 +31,17 @@ DESIGN_LAYER = (
 MEMORY = tuple(field.name for field in fields(MemoryDesign))
 
 
-def layer(row: "LayerRow") -> Record:
+def layer(row: LayerRow) -> Record:
     """Return a layer of a point."""
     return columns(LAYER, row, row.counts)
 
 
-def totals(row: "Point") -> Record:
+def totals(row: Point) -> Record:
     """Return a point without its layers."""
     return columns(POINT, row, row.counts)
 
 
-def point(row: "Point") -> Record:
+def point(row: Point) -> Record:
     """Return a point and its layers."""
     return totals(row) | {"layers": [*map(layer, row.layers)]}
 
@@ -66,7 +64,7 @@ def nested(record: Record) -> Record:
     return record | {"points": points, "designs": designs}
 
 
-def check_totals(saved: Iterable[Record], points: Sequence["Point"]) -> None:
+def check_totals(saved: Iterable[Record], points: Sequence[Point]) -> None:
     """Raise EspalierError if a point of a file says other totals than its layers make."""
     for index, (record, found) in enumerate(zip(saved, points, strict=True)):
         for name, made in columns(TOTALS, found, found.counts).items():

@@ -19,7 +19,8 @@ from accel.interchange.zoo.architectures import lenet5
 from accel.layers import Weighted
 from accel.pruned import PrunedNetwork
 from reports.report.designs import BreakEven, Design, LayerDesign, MemoryDesign
-from reports.report.results import LayerRow, Point, Results
+from reports.report.points import LayerRow, Point
+from reports.report.results import Results
 from reports.shared.columns import COUNTED, SPENT
 from reports.shell import run
 
