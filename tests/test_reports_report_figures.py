@@ -75,6 +75,7 @@ class TestRender:
                 "reports.report",
                 "reports.report.results",
                 "reports.report.designs",
+                "reports.shared.columns",
                 "reports.shared.drawing",
             }
             assert "reports.report.results" in house

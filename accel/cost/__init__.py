@@ -9,6 +9,7 @@ from accel.cost.invariants import Invariants
 from accel.cost.macros import Memory, PlacedMemory, place
 from accel.cost.shortage import Resource, Shortage, StrangeStride
 from accel.cost.signals import SignalPlan, live_signals, peak_signals, signal_plans
+from accel.cost.slots import Slots
 from accel.cost.storage import Storage, break_even, break_even_table, layer_storages, storages
 from accel.cost.technology import Technology, load_technology, technology_names
 
@@ -30,6 +31,7 @@ __all__ = [
     "Roofline",
     "Shortage",
     "SignalPlan",
+    "Slots",
     "Storage",
     "StrangeStride",
     "Technology",

@@ -15,6 +15,7 @@ from accel.cost.cycles import START_CYCLES
 from accel.cost.energy import Energy, area_mm2, multipliers_of
 from accel.cost.macros import PlacedMemory, shortages
 from accel.cost.shortage import Resource, Shortage, StrangeStride
+from accel.cost.slots import Slots
 from accel.cost.technology import Technology
 from accel.errors import EspalierError
 
@@ -68,8 +69,8 @@ class LayerEstimate:
         Exact counts, and its words.
     spent : Cycles
         Where they go.
-    lanes : int
-        Multiply-accumulates that the array could do in a cycle.
+    slots : Slots
+        What becomes of the lanes in these cycles.
     held_bits : int
         Of all tensors that the signal memory holds while the layer runs.
     control_bits : int
@@ -85,7 +86,7 @@ class LayerEstimate:
     kind: str
     cost: LayerCost
     spent: Cycles
-    lanes: int
+    slots: Slots
     held_bits: int
     control_bits: int
     filling_bits: int
@@ -105,7 +106,7 @@ class LayerEstimate:
     @property
     def utilization(self) -> float:
         """Useful multiply-accumulates / (lanes x cycles), 0..1."""
-        return self.cost.counts.macs / (self.lanes * self.cycles)
+        return self.slots.useful_slots / self.slots.slots
 
     @property
     def macs_per_dram_byte(self) -> float | None:
@@ -176,6 +177,12 @@ class Estimate:
     def spent(self) -> Cycles:
         """Where the cycles of one image go, its start among those of the pipeline."""
         return sum((layer.spent for layer in self.layers), Cycles(fill_cycles=START_CYCLES))
+
+    @cached_property
+    def slots(self) -> Slots:
+        """What becomes of the lanes in the cycles of one image."""
+        start = Slots(fill_slots=START_CYCLES * self.array.macs_per_cycle)
+        return sum((layer.slots for layer in self.layers), start)
 
     @property
     def cycles(self) -> int:

@@ -71,7 +71,7 @@ def estimate_of(
             kind=x.kind,
             cost=cost,
             spent=x.spent + Cycles(stall_cycles=wait),
-            lanes=x.lanes,
+            slots=x.slots(wait),
             held_bits=held[x.name],
             control_bits=control,
             filling_bits=invariants.filling_bits(x, cost, array),

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from accel.array import MacArray
 from accel.cost.counts import Cycles
 from accel.cost.cycles import computing, layer_cycles, tiles_of
+from accel.cost.slots import Slots, working_slots
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 
@@ -43,8 +44,8 @@ class LayerSchedule:
         The rest: the pipeline fills, the walk finds the next tile.
     lanes : int
         Multiply-accumulates that the array could do in a cycle.
-    macs : int
-        Those that are useful.
+    working : Slots
+        What becomes of the lanes while the array works.
     tiles : int
     weight_words : int
         Words of the array's weight memory, one weight for each output lane.
@@ -60,11 +61,22 @@ class LayerSchedule:
     drain_cycles: int
     fill_cycles: int
     lanes: int
-    macs: int
+    working: Slots
     tiles: int
     weight_words: int
     units: Integers
     unit_cycles: Integers
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates that are useful."""
+        return self.working.useful_slots
+
+    def slots(self, stall_cycles: int = 0) -> Slots:
+        """Return what becomes of the lanes in all cycles of the layer, which waits so long for its weights."""
+        waits = self.drain_cycles, self.fill_cycles, stall_cycles
+        drain, fill, stall = (self.lanes * cycles for cycles in waits)
+        return self.working + Slots(drain_slots=drain, fill_slots=fill, stall_slots=stall)
 
     @property
     def spent(self) -> Cycles:
@@ -96,7 +108,7 @@ def _layer(program: Program, layer: ProgramLayer, array: MacArray) -> LayerSched
         drain_cycles=drain,
         fill_cycles=row.cycles - row.steps - drain,
         lanes=row.lanes,
-        macs=row.macs,
+        working=working_slots(program, layer, array, tiles),
         tiles=len(tiles),
         weight_words=int(units.sum()) if units.size else int(steps[0]),
         units=units,

@@ -121,6 +121,7 @@ def _layer(x: LayerEstimate) -> LayerDesign:
         kind=x.kind,
         counts=x.cost.counts,
         spent=x.spent,
+        slots=x.slots,
         accumulator_bits=x.cost.accumulator_bits,
         held_bits=x.held_bits,
         control_bits=x.control_bits,

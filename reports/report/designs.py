@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from accel.cost import Counts, Cycles
+from accel.cost import Counts, Cycles, Slots
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,12 +13,18 @@ class LayerDesign:
     kind: str  # mac, add, avg-pool, max-pool or relu
     counts: Counts
     spent: Cycles
+    slots: Slots
     accumulator_bits: int
     held_bits: int  # signals in the memory while the layer runs
     control_bits: int  # entries, taps and the word of layers, but for the shift, which counts as requantisation
     filling_bits: int  # of the array's words: lanes that keep nothing, and what extends a narrower number
     dram_bits: int  # for one image
     joules: float | None  # an estimate
+
+    @property
+    def lanes(self) -> int:
+        """Multiply slots of a cycle."""
+        return self.slots.slots // self.spent.cycles
 
 
 @dataclass(frozen=True, kw_only=True)

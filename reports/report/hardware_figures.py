@@ -1,6 +1,7 @@
 """Figures of a report that concern hardware: memory and cycles layer by layer, break-even, roofs, the front."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,14 @@ from matplotlib.ticker import FuncFormatter
 
 from reports.report.designs import Design, LayerDesign
 from reports.report.results import Choice, Results
-from reports.shared.drawing import COLORS, COLUMNS, look, minor_labels, one_legend, panels_of
+from reports.shared.columns import COLUMNS, SLOTS
+from reports.shared.drawing import COLORS, PANEL_COLUMNS, look, minor_labels, one_legend, panels_of
+
+
+def _in_cycles(name: str, x: LayerDesign, _: int) -> float:
+    """Return slots of a layer in cycles of all lanes."""
+    return float(getattr(x.slots, name)) / x.lanes
+
 
 Part = tuple[str, str, Callable[[LayerDesign, int], float]]
 # of a layer, and the bits of one of its weights
@@ -21,11 +29,9 @@ MEMORY: tuple[Part, ...] = (
     ("signals held while it runs", "#E8C547", lambda x, _: x.held_bits),
     ("waste", "#CBCBCB", lambda x, _: x.filling_bits),
 )
-CYCLES: tuple[Part, ...] = (
-    ("compute", "#009E73", lambda x, _: x.spent.compute_cycles),
-    ("drain", "#56B4E9", lambda x, _: x.spent.drain_cycles),
-    ("fill", "#7F7F7F", lambda x, _: x.spent.fill_cycles),
-    ("stall", "#D55E00", lambda x, _: x.spent.stall_cycles),
+SHADES = ("#009E73", "#D55E00", "#E69F00", "#F0E442", "#0072B2", "#56B4E9", "#7F7F7F", "#CC79A7")  # useful first
+CYCLES: tuple[Part, ...] = tuple(
+    (COLUMNS[name].label, shade, partial(_in_cycles, name)) for name, shade in zip(SLOTS, SHADES, strict=True)
 )
 LOOSE = "ends of blocks"  # the bar of what blocks waste beyond the layers
 STREAMED = "stall if weights were streamed"
@@ -46,7 +52,10 @@ def layer_memory(results: Results) -> Figure:
 
 
 def layer_cycles(results: Results) -> Figure:
-    """Return where the cycles of each layer go, stacked, one panel a pattern; hollow: what streaming would add."""
+    """Return what becomes of each layer's multiply slots, in cycles of all lanes, useful first, one panel a pattern.
+
+    Hollow: the cycles that streaming would add.
+    """
     designs = results.shown_designs()
     axis = f"thousand cycles of one image, {results.shown_width} bits"
     figure = _layer_figure(designs, CYCLES, 1e3, axis)
@@ -169,12 +178,12 @@ def _layer_figure(designs: Sequence[Design], parts: Sequence[Part], unit: float,
 
 
 def _legend(figure: Figure, count: int) -> None:
-    one_legend(figure, figure.axes[:count], "outside upper center", len(MEMORY))
+    one_legend(figure, figure.axes[:count], "outside upper center", 4)
 
 
 def _layer_panels(count: int, layers: int, same: bool) -> tuple[Figure, list[Axes]]:
     """Return panels that share a scale, and the names of the layers if those are the `same`."""
-    columns = min(COLUMNS, max(1, count))
+    columns = min(PANEL_COLUMNS, max(1, count))
     rows = -(-max(1, count) // columns)
     figure = Figure(figsize=(0.6 + 2.7 * columns, 0.9 + rows * (0.5 + 0.19 * layers)), layout="constrained")
     panels = list(figure.subplots(rows, columns, sharex=True, sharey=same, squeeze=False).flat)

@@ -4,7 +4,8 @@ Format history: 1, the first; 2, cycles and utilization on an array; 3, designs 
 blocks, where the cycles go, stalls, energy), which layers have their cycles in now, break-even densities, FFT, and the
 technology, clock and DRAM that they are of; patterns that were left out, in files that have them; 4, error rates on
 validation images, by which a point is recommended, the clock that the technology reaches, and a digest; the memories of
-the generated hardware, entries, taps and layers instead of an index, and the bits of each layer in them.
+the generated hardware, entries, taps and layers instead of an index, and the bits of each layer in them; 5, what
+becomes of the multiply slots of each layer.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from reports.shared.spreadsheet import csv_text
 from reports.workflow import recommend
 from reports.workflow.recommend import Budget, Limit
 
-KIND = Kind("espalier-report", 4, "the results of an espalier report")
+KIND = Kind("espalier-report", 5, "the results of an espalier report")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from accel.cost import Counts
 from accel.errors import EspalierError
 from reports.report.designs import Design, MemoryDesign
 from reports.report.points import LayerRow, Point
-from reports.shared.columns import COUNTED, SPENT, STORED, WORK, columns
+from reports.shared.columns import COUNTED, SLOTS, SPENT, STORED, WORK, columns
 
 Record = dict[str, Any]
 TOTALS = ("sparsity", "macs", "dense_macs", *STORED)  # of a point's layers
@@ -25,7 +25,7 @@ POINT = (
     *("error_rate", "validation_error_rate", "float_error_rate", *TOTALS[1:], "signal_memory_bits", "cycles"),
 )
 DESIGN_LAYER = (
-    *("name", "kind", *SPENT, "accumulator_bits", *STORED),
+    *("name", "kind", *SPENT, *SLOTS, "accumulator_bits", *STORED),
     *("held_bits", "control_bits", "filling_bits", "dram_bits", "joules"),
 )
 MEMORY = tuple(field.name for field in fields(MemoryDesign))
@@ -50,7 +50,7 @@ def design(row: Design) -> Record:
     """Return a design, whose layers and memories are rows without names; their `WORK` stands with the points."""
     return asdict(row) | {
         "memories": [astuple(memory) for memory in row.memories],
-        "layers": [tuple(columns(DESIGN_LAYER, x, x.spent, x.counts).values()) for x in row.layers],
+        "layers": [tuple(columns(DESIGN_LAYER, x, x.spent, x.slots, x.counts).values()) for x in row.layers],
     }
 
 
@@ -80,7 +80,7 @@ def _point(saved: Record) -> Record:
 def _design(saved: Record, counts: Mapping[str, Record]) -> Record:
     layers = []
     for values in saved["layers"]:
-        row = _gathered(dict(zip(DESIGN_LAYER, values, strict=True)), counts=STORED, spent=SPENT)
+        row = _gathered(dict(zip(DESIGN_LAYER, values, strict=True)), counts=STORED, spent=SPENT, slots=SLOTS)
         work = counts.get(row["name"], asdict(Counts()))
         layers.append(row | {"counts": {**work, **row["counts"]}})
     memories = [dict(zip(MEMORY, values, strict=True)) for values in saved["memories"]]

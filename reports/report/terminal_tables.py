@@ -15,7 +15,7 @@ from reports.report.sentences import plan_note, storage_line
 from reports.shared.columns import COLUMNS, SPENT, STORED, TEXT, columns
 from reports.shared.words import clock_line, kib, memory_size
 from reports.workflow import recommend
-from reports.workflow.verdicts import UNBUILT, verdict
+from reports.workflow.verdicts import UNBUILT, losses, verdict
 
 
 def summary_table(results: Results) -> Table:
@@ -182,6 +182,7 @@ def estimate_lines(e: Estimate, streamed: Estimate | None = None) -> list[str]:
         f"{roof.attained_macs_per_s / 1e9:,.2f} GMAC/s of {roof.peak_macs_per_s / 1e9:,.2f} by lanes{bandwidth}; "
         f"{roof.macs_per_dram_byte:,.0f} MACs a DRAM byte"
     ]
+    lines.append(losses(e))
     if e.energy:
         parts = ("mac", e.energy.mac_joules), ("SRAM", e.energy.sram_joules), ("DRAM", e.energy.dram_joules)
         shares = ", ".join(f"{name} {1e9 * joules:,.1f}" for name, joules in parts)

@@ -9,10 +9,11 @@ from dataclasses import dataclass, fields
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
-from accel.cost import Counts, Cycles
+from accel.cost import Counts, Cycles, Slots
 
 TEXT, COUNT, SHARE, KIB, NANO = "text", "count", "share", "kib", "nano"  # how a value is written
 SPENT = tuple(field.name for field in fields(Cycles))
+SLOTS = tuple(field.name for field in fields(Slots))
 COUNTED = tuple(field.name for field in fields(Counts))
 STORED = tuple(name for name in COUNTED if name.endswith("_memory_bits"))  # what of a layer lies in memories
 WORK = tuple(name for name in COUNTED if name not in STORED)  # the same at every word length
@@ -91,6 +92,14 @@ COLUMNS = {
     "fill_cycles": Column("fill", "cycles", "the pipeline, once a layer"),
     "stall_cycles": Column("stall", "cycles", "weights have not come from DRAM: a model"),
     "cycles": Column("cycles", "cycles", "cycles of one image in all"),
+    "useful_slots": Column("useful", "slots", "a kept weight meets a signal"),
+    "pruned_slots": Column("pruned weights", "slots", "the weight is pruned, but a neighbouring lane keeps its own"),
+    "no_map_slots": Column("no output map", "slots", "output lanes beyond the last output map"),
+    "no_pixel_slots": Column("no pixel", "slots", "pixel lanes beyond the end of a row, or of a split sum"),
+    "pool_slots": Column("pools, additions", "slots", "layers that have no weights"),
+    "drain_slots": Column("drain", "slots", "the array waits for rows to leave"),
+    "fill_slots": Column("pipeline", "slots", "the pipeline, once a layer"),
+    "stall_slots": Column("DRAM", "slots", "weights have not come from DRAM: a model"),
     "utilization": Column("useful", "", "useful multiply-accumulates / (lanes x cycles)", SHARE),
     "dram_bits": Column("DRAM", "bits", "from and to DRAM for one image"),
     "joules": Column("nJ (est.)", "nJ", "energy of one image, estimated from published tables", NANO),

@@ -14,7 +14,7 @@ Place = Literal["outside upper center", "outside right upper"]  # of a legend
 # Okabe and Ito's colours, which stay apart for colour-blind readers; markers tell lines apart on black-and-white paper
 COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#8C510A", "#F0E442")
 MARKERS = "os^Dv<>Ph*"
-COLUMNS = 3  # panels side by side
+PANEL_COLUMNS = 3  # panels side by side
 _METADATA: Mapping[str, Any] = {"svg": {"Date": None}, "png": {"Software": None}}  # the same results, the same bytes
 STYLE: Any = {
     "text.parse_math": False,  # names may hold $
@@ -48,8 +48,8 @@ def rendered(
 
 
 def panels_of(count: int, margin: float = 0.6) -> tuple[Figure, list[Axes]]:
-    """Return a figure of `count` panels that share their axes, at most `COLUMNS` in a row; `margin` in inches."""
-    columns = min(COLUMNS, max(1, count))
+    """Return a figure of `count` panels that share axes, at most `PANEL_COLUMNS` in a row; `margin` in inches."""
+    columns = min(PANEL_COLUMNS, max(1, count))
     rows = -(-max(1, count) // columns)
     figure = Figure(figsize=(margin + 2.5 * columns, 0.9 + 2.2 * rows), layout="constrained")
     panels = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat)

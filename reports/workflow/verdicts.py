@@ -7,8 +7,9 @@ from accel.array import STRIDES
 from accel.cost.design import Estimate, LayerEstimate
 from accel.cost.macros import PlacedMemory
 from accel.cost.shortage import Resource, Shortage, StrangeStride
-from reports.shared.columns import COUNTED, SPENT, columns
+from reports.shared.columns import COLUMNS, COUNTED, SLOTS, SPENT, columns
 
+LEAST = 0.0005  # the smallest share that is told
 UNBUILT = "the generated hardware holds all weights, streaming them is a model of the costs alone"
 
 
@@ -50,21 +51,37 @@ def _shortage_line(e: Estimate, shortage: Shortage) -> str:
     return f"{shortage_line(shortage)}; {_kib(largest.macro_bits)} KiB are for {largest.name}"
 
 
+BINDS = {  # where most of the multiply slots go
+    "useful_slots": "multipliers bind",
+    "pruned_slots": "pruned weights bind, which lanes run because a neighbour keeps its own",
+    "no_map_slots": "output lanes without a map bind",
+    "no_pixel_slots": "pixel lanes without a pixel bind",
+    "pool_slots": "pools and additions bind",
+    "drain_slots": "the drain binds, one row a cycle",
+    "fill_slots": "the pipeline between layers binds",
+    "stall_slots": "DRAM bandwidth binds",
+}
+LOAD = "the load of the image binds"
+
+
 def binding(e: Estimate) -> str:
-    """Return what binds, in one sentence: what is missing, or else what most of the cycles go to."""
+    """Return what binds, in one sentence: what is missing, or else where most of the multiply slots go."""
     if not e.fits:
         return f"{'room' if e.runs else 'the array'} binds: {problems(e)[0]}"
-    shares = {
-        "multipliers bind": e.spent.compute_cycles,
-        "DRAM bandwidth binds": e.spent.stall_cycles,
-        "the drain binds, one row a cycle": e.spent.drain_cycles,
-        "the pipeline between layers binds": e.spent.fill_cycles,
-        "the load of the image binds": e.load_cycles,
-    }
+    shares = {BINDS[name]: slots for name, slots in columns(SLOTS, e.slots).items()}
+    shares[LOAD] = e.load_cycles * e.array.macs_per_cycle
     what = max(shares, key=lambda name: shares[name])
     longest = max(e.layers, key=lambda layer: layer.cycles)
-    useful = f"{longest.name} is the longest layer, {longest.utilization:.0%} of its multiply slots useful"
-    return f"{what}: {shares[what] / sum(shares.values()):.0%} of the cycles; {useful}"
+    useful = f"{longest.name} is the longest layer, {longest.utilization:.0%} of its slots useful"
+    return f"{what}: {shares[what] / sum(shares.values()):.0%} of the multiply slots; {useful}"
+
+
+def losses(e: Estimate) -> str:
+    """Return what becomes of the multiply slots, useful work first, then what is lost, the most first."""
+    shares = {COLUMNS[name].label: slots / e.slots.slots for name, slots in columns(SLOTS, e.slots).items()}
+    useful = shares.pop(COLUMNS["useful_slots"].label)
+    lost = sorted((item for item in shares.items() if item[1] >= LEAST), key=lambda item: -item[1])
+    return f"multiply slots: {useful:.1%} useful; lost: {', '.join(f'{name} {share:.1%}' for name, share in lost)}"
 
 
 def verdict(e: Estimate) -> str:
@@ -80,7 +97,7 @@ PLAIN = ("network", "pattern", "weights", "exact", "fits")
 CYCLES = ("cycles", *SPENT)
 NUMBERS = ("load_cycles", "seconds", "images_per_s", "macs", "utilization", "built_bits", "memory_bits", "payload_bits")
 MORE = ("waste_bits", "stored_bits", "dram_bits", "multipliers", "area_mm2")
-LAYER = ("name", "kind", *CYCLES, "utilization", "held_bits", "control_bits", "filling_bits")
+LAYER = ("name", "kind", *CYCLES, *SLOTS, "utilization", "held_bits", "control_bits", "filling_bits")
 TRAFFIC = ("dram_bits", "macs_per_dram_byte")
 WORDS = ("pattern", "encoding", "weight_bits", "signal_bits", "accumulator_bits")
 
@@ -94,7 +111,7 @@ def record(e: Estimate) -> dict[str, Any]:
         "binding": binding(e),
         "verdict": verdict(e),
         "clock_reached": e.clock_reached,
-        **columns(CYCLES + NUMBERS + MORE, e, e.spent),
+        **columns(CYCLES + SLOTS + NUMBERS + MORE, e, e.spent, e.slots),
         "energy": None if energy is None else {**asdict(energy), "total_joules": energy.total_joules},
         "roofline": {**asdict(e.roofline), "bound": e.roofline.bound},
         "technology": e.technology.name,
@@ -115,7 +132,7 @@ def _memory_record(memory: PlacedMemory) -> dict[str, Any]:
 
 
 def _layer_record(layer: LayerEstimate) -> dict[str, Any]:
-    row = columns(LAYER + TRAFFIC + WORDS + COUNTED, layer, layer.spent, layer.cost, layer.cost.counts)
+    row = columns(LAYER + TRAFFIC + WORDS + COUNTED, layer, layer.spent, layer.slots, layer.cost, layer.cost.counts)
     return row | {"energy_joules": layer.energy.total_joules if layer.energy else None}
 
 

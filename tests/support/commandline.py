@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from accel.cost import Counts, Cycles
+from accel.cost import Counts, Cycles, Slots
 from accel.interchange.zoo.architectures import lenet5
 from accel.layers import Weighted
 from accel.pruned import PrunedNetwork
@@ -164,6 +164,17 @@ def made_counts(pattern: str, macs: int = 60_000) -> Counts:
     return Counts(dense_weights=600 if pattern == "dense" else 900, weights=600, dense_macs=90_000, macs=macs)
 
 
+def made_slots(kind: str, compute: int, drain: int, fill: int, stall: int) -> Slots:
+    """Return what becomes of the slots of 64 lanes: of a layer with weights a tenth is lost or more for each reason."""
+    parts = {"pool_slots": compute}
+    if kind == "mac":
+        lost = compute // 10
+        parts = {"useful_slots": compute - 6 * lost, "pruned_slots": 3 * lost}
+        parts |= {"no_map_slots": 2 * lost, "no_pixel_slots": lost}
+    waits = {"drain_slots": drain, "fill_slots": fill, "stall_slots": stall}
+    return Slots(**{name: 64 * cycles for name, cycles in (parts | waits).items()})
+
+
 def made_design(
     pattern: str = "dense",
     weight_bits: int = 4,
@@ -188,6 +199,7 @@ def made_design(
             counts=(stored if kind == "mac" else Counts())
             + Counts(bias_memory_bits=constants[0], requantize_memory_bits=constants[1]),
             spent=Cycles(**dict(zip(SPENT, cycles, strict=True))),
+            slots=made_slots(kind, *cycles),
             accumulator_bits=accumulator,
             held_bits=held,
             control_bits=control,

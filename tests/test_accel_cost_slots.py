@@ -1,0 +1,106 @@
+"""What becomes of multiply slots: every one is counted once, and those of each kind are what they are called."""
+
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.programs import PIXEL, every_kind, mac_layer, program, programs
+
+from accel.array import MacArray
+from accel.cost import Invariants, Limits, Slots, estimate_of, load_technology
+from accel.cost.cycles import RAW_CYCLES, START_CYCLES
+from accel.cost.stalls import LayerSchedule, schedule_of
+from accel.demand import array_for
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import MacLayer, MaxPoolLayer
+from accel.window import Window
+
+POINT = Window((1, 1))
+
+
+def rows_of(made: Program, lanes: tuple[int, int] = (4, 4)) -> tuple[LayerSchedule, ...]:
+    """Return the layers of a Program on so many lanes."""
+    return schedule_of(made, MacArray(*lanes))
+
+
+class TestByHand:
+    def test_lanes_without_maps_and_pixels(self) -> None:
+        """6 output maps of 1 x 6 pixels on 4 x 4 lanes: 2 lanes of 4 in the second group, 2 of 4 in the second tile."""
+        layer = mac_layer("conv", INPUT, np.ones((6, 3, 1)), PIXEL, window=POINT)
+        (row,) = rows_of(program([layer], (3, 1, 6)))
+        slots = row.slots()
+        # 3 steps for each of 2 groups x 2 tiles; the last tile's 2 rows drain
+        expected = Slots(
+            useful_slots=3 * 6 * 6,
+            no_map_slots=3 * 2 * 2 * 4,  # steps x tiles x missing maps x pixel lanes
+            no_pixel_slots=3 * 6 * 2,  # steps x maps x missing pixels
+            drain_slots=16 * (2 + 2),  # 4 rows of the first tile leave during 3 steps of the second, 1 in the next
+            fill_slots=16 * RAW_CYCLES,
+        )
+        assert slots.useful_slots + slots.no_map_slots + slots.no_pixel_slots == 16 * 3 * 4
+        assert slots.slots == 16 * row.cycles
+        assert slots == expected
+        assert slots != Slots(useful_slots=slots.slots)  # negative control
+
+    def test_pruned_weights(self) -> None:
+        """Two lanes that keep different columns both run both: half of what they multiply is zero."""
+        for kept, useful, pruned in (([[1, 0], [0, 1]], 8, 8), ([[1, 0], [1, 0]], 8, 0)):
+            store = {"kept": np.array(kept, bool)[..., None], "pattern": "kernel", "encoding": "kernel flags"}
+            layer = mac_layer("conv", INPUT, np.ones((2, 2, 1)), PIXEL, window=POINT, **store)
+            (row,) = rows_of(program([layer], (2, 2, 2)), (2, 2))
+            assert (row.working.useful_slots, row.working.pruned_slots) == (useful, pruned)
+
+    def test_pools_have_no_weights(self) -> None:
+        """All that a pool runs is counted as its own, though one row of lanes does the work."""
+        pool = MaxPoolLayer("pool", (INPUT,), Window.square(2, 2))
+        first, last = rows_of(program([pool, mac_layer("fc", "pool", [[[1]]], PIXEL, window=POINT)], (1, 2, 2)))
+        assert first.working == Slots(pool_slots=16 * first.compute_cycles)
+        assert last.working.pool_slots == 0
+
+
+def counted(made: Program, layer: MacLayer, array: MacArray) -> tuple[int, int]:
+    """Return kept weights that meet a pixel, and pruned ones whose column a neighbouring lane keeps, one by one."""
+    kept = layer.kept.reshape(layer.shape[0], -1)
+    pixels, useful, pruned = math.prod(made.shapes[layer.name][1:]), 0, 0
+    for first in range(0, len(kept), array.output_lanes):
+        group = kept[first : first + array.output_lanes]
+        union = np.flatnonzero(group.any(axis=0))
+        for lane, column in product(range(len(group)), union if union.size else [0]):  # a list holds something
+            useful += pixels * int(group[lane, column])
+            pruned += pixels * int(not group[lane, column])
+    return useful, pruned
+
+
+class TestAnyProgram:
+    @settings(max_examples=40, deadline=None)
+    @given(programs(), st.integers(0, 9))
+    def test_each_is_counted_once(self, made: Program, stall: int) -> None:
+        """They sum to lanes x cycles, stalls included, none is negative, and kept and pruned weights are as counted."""
+        array = MacArray(4, 4)
+        layers = {layer.name: layer for layer in made.mac_layers}
+        for row in schedule_of(made, array):
+            slots = row.slots(stall)
+            assert slots.slots == array.macs_per_cycle * (row.cycles + stall)
+            assert slots.stall_slots == array.macs_per_cycle * stall
+            assert min(vars(slots).values()) >= 0
+            if row.name in layers:
+                useful, pruned = counted(made, layers[row.name], array)
+                assert (slots.useful_slots, slots.pruned_slots) == (useful, pruned)
+                assert slots.pruned_slots != pruned + 1  # negative control
+
+    @pytest.mark.parametrize("limits", [Limits(), Limits(dram_bytes_per_s=1e6, stream=True)])
+    def test_of_an_image(self, limits: Limits) -> None:
+        """The start of an image fills the pipeline too; what waits for weights is a part of its own."""
+        made = every_kind(np.random.default_rng(0))
+        invariants = Invariants(made)
+        array = array_for(made, 4, 4)
+        e = estimate_of(invariants, invariants.words, array, load_technology(), limits)
+        assert e.slots.slots == 16 * e.cycles
+        assert e.slots.fill_slots - sum(layer.slots.fill_slots for layer in e.layers) == 16 * START_CYCLES
+        assert e.slots.useful_slots == e.macs
+        assert bool(e.slots.stall_slots) == limits.stream
+        assert e.slots.useful_slots / e.slots.slots == e.utilization
