@@ -142,12 +142,14 @@ def encodings(pattern: Pattern) -> tuple[Encoding, ...]:
     match pattern:
         case Dense():
             return (Nothing(),)
-        case FeatureMap() | Kernel():
-            return Flags("kernel flags", Kernel()), Lists("kernel lists", Kernel())
+        case FeatureMap():
+            return encodings(Kernel())
+        case Kernel():  # a flag, or a list, for each group of output maps
+            return Flags("kernel flags", pattern), Lists("kernel lists", pattern)
         case Strided():
             return (StrideOffset(pattern),)
         case KernelStrided():
-            return tuple(Product(kernels, StrideOffset(pattern.strided)) for kernels in encodings(Kernel()))
+            return tuple(Product(kernels, StrideOffset(pattern.strided)) for kernels in encodings(pattern.kernel))
         case Block():
             return Flags("block flags", pattern), Lists("bsr", pattern)
         case NOfM():
@@ -206,7 +208,7 @@ def _word_array(index: Index, name: str, count: int | None = None) -> NDArray[np
 def _unit_shape(pattern: Pattern, shape: Shape) -> tuple[int, ...]:
     match pattern:
         case Kernel():
-            return shape[0], shape[1]
+            return -(-shape[0] // pattern.group), shape[1]
         case Irregular():
             return shape[0], shape[1] * shape[2]
     return _units(pattern, np.ones(shape, bool)).shape
@@ -216,7 +218,7 @@ def _units(pattern: Pattern, kept: Mask) -> Mask:
     """Return which units keep anything: as (rows, columns), where the pattern is one of ours."""
     match pattern:
         case Kernel():
-            return np.any(kept, axis=2)
+            return pattern.flags(kept)
         case Irregular():
             return kept.reshape(len(kept), -1)
     units = pattern.units()
@@ -226,8 +228,6 @@ def _units(pattern: Pattern, kept: Mask) -> Mask:
 
 def _expand(pattern: Pattern, flags: Mask, shape: Shape) -> Mask:
     match pattern:
-        case Kernel():
-            return np.repeat(flags[:, :, None], shape[2], axis=2)
         case Irregular():
             return flags.reshape(shape)
     units = pattern.units()

@@ -60,25 +60,61 @@ class FeatureMap(Pattern):
 
 @dataclass(frozen=True)
 class Kernel(Pattern):
-    """Whole k x k kernels go: one flag for each (output, input) connection."""
+    """Whole k x k kernels go, those that lead from an input map to `group` neighbouring output maps together.
+
+    Output maps 0..group - 1 are the first group; the last one may have fewer. A group as large as an array has output
+    lanes makes all lanes read the same input maps, so that none waits for another. Groups of output maps are ours.
+    """
+
+    group: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.group <= WIDEST:
+            raise EspalierError(f"a group of kernels must have 1..{WIDEST} output maps, got {self.group}")
 
     def __str__(self) -> str:
-        return "kernel"
+        return "kernel" if self.group == 1 else f"kernel@{self.group}"
+
+    def rows(self, outputs: int) -> Integers:
+        """Return how many output maps each group has."""
+        return np.minimum(self.group, outputs - np.arange(0, outputs, self.group))
+
+    def gathered(self, sums: NDArray[Any]) -> NDArray[Any]:
+        """Return the sums over each group of what there is one of for each output map (M, ...)."""
+        return np.asarray(np.add.reduceat(sums, np.arange(0, len(sums), self.group), axis=0))
+
+    def flags(self, kept: Mask) -> Mask:
+        """Return from which input maps (groups, C) each group keeps anything."""
+        return self.gathered(np.any(kept, axis=2)) > 0
+
+    def expand(self, flags: NDArray[Any], shape: Shape) -> NDArray[Any]:
+        """Return for each weight (M, C, T) the flag of its group and input map, given as (groups, C)."""
+        rows = flags.reshape(-1, shape[1]).repeat(self.group, axis=0)
+        return np.broadcast_to(rows[: shape[0], :, None], shape)
 
     def problem(self, kept: Mask) -> str | None:
-        mixed = np.argwhere(np.any(kept, axis=2) & ~np.all(kept, axis=2))
-        return f"kernel (output {mixed[0][0]}, input {mixed[0][1]}) is pruned in part" if len(mixed) else None
+        mixed = np.argwhere(self.flags(kept) & self.flags(~kept))
+        if not len(mixed):
+            return None
+        group, index = mixed[0]
+        if self.group == 1:
+            return f"kernel (output {group}, input {index}) is pruned in part"
+        first = group * self.group
+        last = min(first + self.group, len(kept)) - 1
+        return f"the kernels (outputs {first}..{last}, input {index}) are pruned in part"
 
     def suits(self, shape: Shape) -> bool:  # kernels and their taps need a kernel of several taps
         return shape[2] > 1
 
     def units(self) -> Units:
-        return Units.along(2)
+        return Units(
+            lambda kept: self.flags(kept)[:, :, None],
+            lambda weights: self.gathered(weights.sum(axis=2, keepdims=True)),
+            self.expand,
+        )
 
     def nest(self, kept: Mask) -> LoopNest:
-        _, maps, taps = kept.shape
-        outer = [np.flatnonzero(row) for row in np.any(kept, axis=2)]
-        return loop_nest(kept, 1, taps, outer, [np.arange(taps)] * maps)
+        return kernel_nest(kept, self.group, [np.arange(kept.shape[2])] * kept.shape[1])
 
 
 @dataclass(frozen=True)
@@ -148,9 +184,18 @@ class KernelStrided(Pattern):
     """Kernel pruning and intra-kernel strided sparsity together: kernels that stay keep the taps of their input map."""
 
     keep: str = "strided"
+    group: int = 1
+
+    def __post_init__(self) -> None:
+        _ = self.strided, self.kernel
 
     def __str__(self) -> str:
-        return f"kernel+{self.strided}"
+        return f"{self.kernel}+{self.strided}"
+
+    @property
+    def kernel(self) -> Kernel:
+        """The part that says which kernels go together."""
+        return Kernel(self.group)
 
     @property
     def strided(self) -> Strided:
@@ -159,7 +204,8 @@ class KernelStrided(Pattern):
 
     def factors(self, kept: Mask) -> tuple[Mask, Mask]:
         """Return the two masks (M, C, T) whose product is `kept`: by kernel, and by tap."""
-        kernels = np.broadcast_to(np.any(kept, axis=2, keepdims=True), kept.shape)
+        outputs, maps, taps = kept.shape
+        kernels = self.kernel.expand(self.kernel.flags(kept), (outputs, maps, taps))
         return kernels, np.broadcast_to(np.any(kept, axis=0, keepdims=True), kept.shape)
 
     def problem(self, kept: Mask) -> str | None:
@@ -173,9 +219,17 @@ class KernelStrided(Pattern):
         return shape[2] > 1
 
     def nest(self, kept: Mask) -> LoopNest:
-        inner = [np.flatnonzero(taps) for taps in np.any(kept, axis=0)]
-        outer = [np.flatnonzero(row) for row in np.any(kept, axis=2)]
-        return loop_nest(kept, 1, kept.shape[2], outer, inner)
+        return kernel_nest(kept, self.group, [np.flatnonzero(taps) for taps in np.any(kept, axis=0)])
+
+
+def kernel_nest(kept: Mask, group: int, inner: list[NDArray[Any]]) -> LoopNest:
+    """Return the nest of a mask (M, C, T) whose groups of output maps keep the same kernels, the taps `inner` of each.
+
+    Of a last group that is not full nothing is filled: as many rows lie side by side as divide M and the group.
+    """
+    rows = math.gcd(len(kept), group)
+    outer = [np.flatnonzero(row) for row in np.any(kept[::rows], axis=2)]
+    return loop_nest(kept, rows, kept.shape[2], outer, inner)
 
 
 @dataclass(frozen=True)
@@ -299,18 +353,30 @@ def parse_pattern(text: str) -> Pattern:
     >>> parse_pattern("block-4"), str(parse_pattern("2:4"))
     (Block(size=4), '2:4')
     """
-    if text in _NAMED:
-        return _NAMED[text]
-    if match := re.fullmatch(r"block-([0-9]{1,9})", text):
-        return Block(int(match[1]))
-    if match := re.fullmatch(r"([0-9]{1,9}):([0-9]{1,9})", text):
-        return NOfM(int(match[1]), int(match[2]))
+    if (numbered := _NAMED.get(text) or _numbered(text)) is not None:
+        if str(numbered) != text:  # files and ratios find a pattern by its name
+            raise EspalierError(f"the pattern {text} is written {numbered}")
+        return numbered
     others = plugins.entry_points(plugins.PATTERNS)
     for name in others:
         if (found := _brought(name, text)) is not None:
             return found
     known = ", ".join([*_NAMED, *others])
-    raise EspalierError(f"unknown pattern {text!r}: expected one of {known}, block-B or N:M")
+    raise EspalierError(f"unknown pattern {text!r}: expected one of {known}, kernel@G, block-B or N:M")
+
+
+def _numbered(text: str) -> Pattern | None:
+    """Return the pattern that `text` names with numbers of its own, or None."""
+    if match := re.fullmatch(r"block-([0-9]{1,9})", text):
+        return Block(int(match[1]))
+    if match := re.fullmatch(r"([0-9]{1,9}):([0-9]{1,9})", text):
+        return NOfM(int(match[1]), int(match[2]))
+    if match := re.fullmatch(r"kernel@([^+]*)(?:\+(ikss|ikss-rest))?", text):
+        if not re.fullmatch(r"-?[0-9]{1,9}", match[1]):
+            raise EspalierError(f"{text}: a group of kernels must have 1..{WIDEST} output maps, got {match[1]!r}")
+        group = int(match[1])
+        return KernelStrided("rest" if match[2] == "ikss-rest" else "strided", group) if match[2] else Kernel(group)
+    return None
 
 
 def _brought(name: str, text: str) -> Pattern | None:

@@ -35,6 +35,10 @@ def names_the_place(problem: str, pattern: str, kept: Mask, place: tuple[int, in
         return f"output map {output} " in problem if kept.any() else problem == "no output map is left"
     if pattern == "kernel":
         return f"kernel (output {output}, input {index}) " in problem
+    if pattern.startswith("kernel@") and "ikss" not in pattern:
+        group = int(pattern.removeprefix("kernel@"))
+        first = output // group * group
+        return f"(outputs {first}..{min(first + group, len(kept)) - 1}, input {index}) " in problem
     if "ikss" in pattern:
         return f"input map {index} " in problem or f"input {index}) " in problem
     if pattern.startswith("block-"):
@@ -90,6 +94,14 @@ class TestLegality:
             ("feature-map", [[[1, 1]], [[1, 0]]], "output map 1 is pruned in part"),
             ("feature-map", [[[0, 0]], [[0, 0]]], "no output map is left"),
             ("kernel", [[[1, 1], [0, 0]], [[1, 1], [0, 1]]], "kernel (output 1, input 1) is pruned in part"),
+            (
+                "kernel@2",
+                [[[1, 1], [1, 1]], [[1, 1], [0, 0]]],
+                "the kernels (outputs 0..1, input 1) are pruned in part",
+            ),
+            ("kernel@2", [[[1]], [[1]], [[0]], [[1]]], "the kernels (outputs 2..3, input 0) are pruned in part"),
+            ("kernel@4", [[[1]], [[0]]], "the kernels (outputs 0..1, input 0) are pruned in part"),
+            ("kernel@2+ikss", [[[1, 1]], [[0, 0]]], "kernel (output 1, input 0) keeps other taps than its neighbours"),
             ("ikss", [[[1, 0]], [[0, 1]]], "the kernels that leave input map 0 keep different taps"),
             ("ikss", [[[1, 1], [0, 1]], [[1, 1], [1, 1]]], "the kernels that leave input map 1 keep different taps"),
             ("ikss", [[[1, 1, 1], [0, 1, 1]]], "the taps [1, 2] of input map 1 have no (stride, offset)"),
@@ -120,6 +132,14 @@ ISSUE_ORDER = [
     ("ikss", [[[1, 0, 1], [0, 1, 0]]] * 2, [(0, 0), (1, 0), (0, 2), (1, 2), (0, 4), (1, 4)]),
     ("ikss-rest", [[[1, 0, 1], [0, 0, 0]]] * 2, [(0, 0), (1, 0), (0, 2), (1, 2)]),
     ("kernel+ikss", [[[0, 0, 0], [0, 1, 0]], [[1, 0, 1], [0, 1, 0]]], [(0, 4), (1, 0), (1, 2), (1, 4)]),
+    # a list for two output maps, whose weights lie side by side; where the last has none beside it, one by one
+    (
+        "kernel@2",
+        [[[0, 0], [1, 1]]] * 2 + [[[1, 1], [0, 0]]] * 2,
+        [(0, 2), (1, 2), (0, 3), (1, 3)] + [(2, 0), (3, 0), (2, 1), (3, 1)],
+    ),
+    ("kernel@2", [[[0, 0], [1, 1]]] * 2 + [[[1, 1], [0, 0]]], [(0, 2), (0, 3), (1, 2), (1, 3), (2, 0), (2, 1)]),
+    ("kernel@2+ikss", [[[0, 0, 0], [0, 1, 0]]] * 2, [(0, 4), (1, 4)]),
     # blocks (0, 1) and (1, 0) of a 3 x 3 matrix: column 3 and row 3 are filling
     (
         "block-2",
@@ -138,7 +158,7 @@ def closed_form_words(pattern: str, kept: Mask) -> int:
         return outputs * maps * taps
     if pattern == "feature-map":
         return sum(map(bool, kept[:, 0, 0])) * maps * taps
-    if pattern == "kernel":
+    if pattern.startswith("kernel") and "+" not in pattern:
         return int(kept[:, :, 0].sum()) * taps
     if pattern.startswith("ikss"):
         return outputs * sum(int(kept[0, index].sum()) for index in range(maps))

@@ -8,8 +8,8 @@ A layer has M outputs, C input maps and T taps; K = C x T, N = M x K. With n wei
     csr                 n       M e + n ceil(log2 K)              e = ceil(log2(N + 1)), where a row's list ends
     csc                 n       K e + n ceil(log2 M)
     run-length          n + p   K e + 4 (n + p)                   p: see below
-    kernel flags        n       M C
-    kernel lists        n       M ceil(log2(M C + 1)) + n / T ceil(log2 C)
+    kernel flags        n       G C                               G groups of g outputs, the last may have fewer
+    kernel lists        n       G ceil(log2(G C + 1)) + u ceil(log2 C)     u (group, map) kept: n / (g T) of full groups
     stride-offset       n       2 C ceil(log2(T + 1))
     block flags         n'      R B                               R x B blocks of b x b; n' = b^2 a block, edges filled
     bsr                 n'      R ceil(log2(R B + 1)) + n' / b^2 ceil(log2 B)
@@ -123,16 +123,20 @@ def forms(pattern: Pattern, shape: Shape) -> tuple[Form, ...]:
 def _own_forms(pattern: Pattern, shape: Shape) -> Iterator[Form]:
     outputs, maps, taps = shape
     match pattern:
-        case FeatureMap() | Kernel():
-            yield Form("kernel flags", outputs * maps)
-            yield Form("kernel lists", outputs * bits_for(outputs * maps), bits_for(maps - 1), taps)
+        case FeatureMap():
+            yield from _own_forms(Kernel(), shape)
+        case Kernel():
+            units = pattern.rows(outputs).size * maps
+            yield Form("kernel flags", units)
+            lists = units // maps * bits_for(units)
+            yield Form("kernel lists", lists, bits_for(maps - 1), taps * pattern.group)
         case Strided():
             yield Form("stride-offset", 2 * maps * bits_for(taps))
         case KernelStrided():
-            for kernels in _own_forms(Kernel(), shape):
+            for kernels in _own_forms(pattern.kernel, shape):
                 fixed = kernels.fixed_bits + 2 * maps * bits_for(taps)
                 # how many weights a kernel keeps differs from map to map: see `storages`
-                yield Form(f"{kernels.name}+stride-offset", fixed, kernels.unit_bits, taps)
+                yield Form(f"{kernels.name}+stride-offset", fixed, kernels.unit_bits, kernels.unit_weights)
         case Block():
             rows, columns = pattern.grid(shape)
             yield Form("block flags", rows * columns)
@@ -182,8 +186,9 @@ def _units(form: Form, pattern: Pattern, kept: Mask, weights: int) -> tuple[int,
     if isinstance(pattern, Block):
         words = int(np.count_nonzero(pattern.flags(kept))) * pattern.size**2
         return words, words
-    if isinstance(pattern, KernelStrided):
-        return weights, int(np.count_nonzero(kept.any(axis=2))) * kept.shape[2]
+    if isinstance(pattern, Kernel | KernelStrided):
+        kernel = pattern.kernel if isinstance(pattern, KernelStrided) else pattern
+        return weights, int(np.count_nonzero(kernel.flags(kept))) * kernel.group * kept.shape[2]
     return weights, weights
 
 
@@ -269,11 +274,11 @@ def bound_bits(pattern: Pattern, shape: Shape, kept_weights: int) -> float:
         case Dense():
             return 0.0
         case Kernel():
-            return _log2_choices(outputs * maps, kept_weights // taps)
+            return _log2_kernels(pattern, outputs, maps, kept_weights // taps)
         case FeatureMap():
             return _log2_choices(outputs, kept_weights // (maps * taps))
         case KernelStrided():
-            return 0.0 if kept_weights % taps else _log2_choices(outputs * maps, kept_weights // taps)
+            return 0.0 if kept_weights % taps else _log2_kernels(pattern.kernel, outputs, maps, kept_weights // taps)
         case Strided():
             return _log2_strided(pattern, shape, kept_weights // outputs)
         case Block():
@@ -288,6 +293,22 @@ def bound_bits(pattern: Pattern, shape: Shape, kept_weights: int) -> float:
 
 def _log2_choices(units: int, kept: int) -> float:
     return math.log2(math.comb(units, kept))
+
+
+def _log2_kernels(pattern: Kernel, outputs: int, maps: int, kept: int) -> float:
+    """Count the masks that keep as many kernels, in as many units of full groups and of a last one that is not full.
+
+    An index may tell apart the numbers of both, so that of all that give `kept` kernels the fewest masks are counted.
+    """
+    full, rest = divmod(outputs, pattern.group)
+    last = range(min(maps, kept // rest) + 1 if rest else 1)  # units of a last group that is not full
+    counts = [(units, kept - units * rest) for units in last]
+    ways = [
+        _log2_choices(full * maps, kernels // pattern.group) + _log2_choices(maps if rest else 0, units)
+        for units, kernels in counts
+        if kernels % pattern.group == 0 and kernels // pattern.group <= full * maps
+    ]
+    return min(ways, default=0.0)
 
 
 def _log2_strided(pattern: Strided, shape: Shape, kept_taps: int) -> float:

@@ -5,13 +5,13 @@ from numpy.typing import NDArray
 
 from accel.prune.space import Space
 from accel.pruned import Groups
-from accel.sparsity import Kernel, KernelStrided, Pattern, Strided
+from accel.sparsity import KernelStrided, Pattern, Strided
 
 
 def lasso_groups(space: Space) -> Groups:
     """Return, for each layer of `space` whose pattern has units, the number of each weight's unit (M, C, T).
 
-    Units are maps, kernels, blocks or single weights; for strided patterns, a tap of an input map in all kernels that
+    Units are maps, kernels, groups of kernels, blocks or single weights; for strided patterns, a tap of an input map in all kernels that
     read it, since these share their taps, and with kernels that go as well, a kernel. N:M patterns have none. Wen et
     al. have filters, channels and shapes of filters for units; blocks and taps are ours.
     """
@@ -27,7 +27,7 @@ def _numbers(pattern: Pattern, shape: tuple[int, int, int]) -> NDArray[np.int64]
     if isinstance(pattern, Strided):
         outputs, *inner = shape
         return np.broadcast_to(np.arange(np.prod(inner)).reshape(inner), (outputs, *inner))
-    units = (Kernel() if isinstance(pattern, KernelStrided) else pattern).units()
+    units = (pattern.kernel if isinstance(pattern, KernelStrided) else pattern).units()
     if units is None:
         return None
     flags = units.flags(np.ones(shape, bool))

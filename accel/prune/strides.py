@@ -134,16 +134,18 @@ class StridedLocus(Locus):
 
 
 class KernelStridedLocus(Locus):
-    """Kernels that stay keep the taps of their input map: a gene is the taps (C, T) beside the kernels (C, M).
+    """Kernels that stay keep the taps of their input map: a gene is the taps (C, T) beside the kernels (C, groups).
 
     The taps take the root of what stays in all, and the kernels the rest: no more weights than the ratio leaves, and
-    less by no kernel.
+    less by no kernel. Kernels of a group of output maps (`accel.sparsity.Kernel`) are one.
     """
 
     def __init__(self, pattern: KernelStrided, alive: Mask, ratio: float) -> None:
         taps: Mask = np.asarray(np.any(alive, axis=0, keepdims=True))
         self.taps = StridedLocus(pattern.strided, taps, 1 - (1 - ratio) ** 0.5)
-        self.alive = alive.any(axis=2) & ~(taps & ~alive).any(axis=2)  # (M, C)
+        self.kernel, self.rows = pattern.kernel, pattern.kernel.rows(len(alive))[:, None]
+        self.alive = self.kernel.flags(alive) & ~self.kernel.flags(taps & ~alive)  # (groups, C)
+        self.size = alive.size
         self.most = round((1 - ratio) * alive.size)
 
     @property
@@ -152,7 +154,7 @@ class KernelStridedLocus(Locus):
 
     @property
     def swaps(self) -> int:
-        return self.taps.swaps + self.alive.size // 10 if self.most < self.alive.size * self.taps.alive.shape[1] else 0
+        return self.taps.swaps + self.alive.size // 10 if self.most < self.size else 0
 
     def draw(self, rng: np.random.Generator) -> Gene:
         for _ in range(_TRIES):
@@ -182,12 +184,12 @@ class KernelStridedLocus(Locus):
 
     def strongest(self, weights: Magnitudes, score: str) -> Gene:
         taps = self.taps.strongest(weights, score)
-        means = (weights * taps).sum(axis=2) / np.maximum(taps.sum(axis=1), 1)
-        return self._gene(taps, means, skip=False)
+        sums = self.kernel.gathered((weights * taps).sum(axis=2))
+        return self._gene(taps, sums / np.maximum(taps.sum(axis=1), 1) / self.rows, skip=False)
 
     def express(self, gene: Gene, shape: Shape) -> Mask:
         taps, kernels = self._parts(gene)
-        return taps & kernels[:, :, None]
+        return taps & self.kernel.expand(kernels, shape)
 
     def _keeps_any(self, gene: Gene) -> bool:
         taps, kernels = self._parts(gene)
@@ -202,7 +204,7 @@ class KernelStridedLocus(Locus):
 
         With `skip`, kernels that are too large by themselves are passed over: a random choice is never empty for them.
         """
-        sizes = np.broadcast_to(taps.sum(axis=1), keys.shape).ravel()
+        sizes = (taps.sum(axis=1) * self.rows).ravel()
         order = np.argsort(-keys, axis=None, kind="stable")
         order = order[self.alive.ravel()[order] & (sizes[order] <= self.most if skip else True)]
         kept = np.zeros(keys.size, bool)

@@ -22,6 +22,8 @@ PATTERNS = (
     "ikss-rest",
     "kernel+ikss",
     "kernel+ikss-rest",
+    "kernel@3",  # which divides few of the matrices below
+    "kernel@2+ikss",
     "block-1",
     "block-2",
     "block-3",
@@ -36,6 +38,11 @@ few = settings(max_examples=20, deadline=None)  # for what runs for every patter
 
 # Outputs, maps and taps, so small that every edge is met often: one of each, and sizes that no block or run divides.
 shapes = st.tuples(st.integers(1, 4), st.integers(1, 4), st.sampled_from([1, 2, 3, 4, 6, 9]))
+
+
+def group_of(pattern: str) -> int:
+    """Return how many output maps a kernel pattern keeps or prunes together."""
+    return int(pattern.split("+")[0].partition("@")[2] or 1)
 
 
 def strided_taps(taps: int, rest: bool) -> set[tuple[int, ...]]:
@@ -63,7 +70,8 @@ def legal_masks(draw: st.DrawFn, pattern: str, shape: Shape | None = None) -> Ma
         alive[draw(st.integers(0, outputs - 1))] = True  # one map has to stay
         kept &= alive[:, None, None]
     if pattern.startswith("kernel"):
-        kept &= flags(outputs, maps)[:, :, None]
+        group = group_of(pattern)
+        kept &= flags(-(-outputs // group), maps)[rows // group][:, :, None]
     if "ikss" in pattern:
         choices = sorted(strided_taps(taps, pattern.endswith("rest")))
         for index in range(maps):
@@ -95,11 +103,16 @@ def is_legal(pattern: str, kept: Mask) -> bool:
         return bool(kept.all())
     if pattern == "feature-map":
         return all(row.all() or not row.any() for row in lowered) and bool(kept.any())
-    if pattern == "kernel":
+    if pattern.startswith("kernel"):
+        for column in kernels:
+            for first in range(0, outputs, group_of(pattern)):
+                if len(set(column[first : first + group_of(pattern)])) != 1:
+                    return False
+    if pattern.startswith("kernel") and "+" not in pattern:
         return all(len(kernel) in (0, taps) for column in kernels for kernel in column)
     if pattern.startswith("ikss"):
         return all(len(set(column)) == 1 and column[0] in strided_taps(taps, "rest" in pattern) for column in kernels)
-    if pattern.startswith("kernel+"):
+    if pattern.startswith("kernel"):
         alive = [{kernel for kernel in column if kernel} for column in kernels]
         return all(len(x) <= 1 and x <= strided_taps(taps, "rest" in pattern) for x in alive)
     if pattern.startswith("block-"):
