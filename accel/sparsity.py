@@ -373,7 +373,7 @@ def _numbered(text: str) -> Pattern | None:
         return NOfM(int(match[1]), int(match[2]))
     if match := re.fullmatch(r"kernel@([^+]*)(?:\+(ikss|ikss-rest))?", text):
         if not re.fullmatch(r"-?[0-9]{1,9}", match[1]):
-            raise EspalierError(f"{text}: a group of kernels must have 1..{WIDEST} output maps, got {match[1]!r}")
+            raise EspalierError(f"{text!r}: a group of kernels must have 1..{WIDEST} output maps, got {match[1]!r}")
         group = int(match[1])
         return KernelStrided("rest" if match[2] == "ikss-rest" else "strided", group) if match[2] else Kernel(group)
     return None

@@ -137,6 +137,13 @@ TINY = [
         [[[0, 1, 0, 1], [0, 0, 0, 0]], [[0, 1, 0, 1], [1, 1, 1, 0]]],
         *(7, 7, {"kernel flags+stride-offset": 4 + 12, "kernel lists+stride-offset": 6 + 3 + 12}),
     ),
+    # both outputs are one group of 3, which is not full: a flag for each of 2 maps; 1 end up to 2 (2 bits) and 1 bit
+    ("kernel@3", [[[1, 1, 1, 1], [0, 0, 0, 0]]] * 2, 8, 8, {"kernel flags": 2, "kernel lists": 2 + 1}),
+    (
+        "kernel@2+ikss",
+        [[[1, 0, 1, 0], [0, 0, 0, 0]]] * 2,
+        *(4, 4, {"kernel flags+stride-offset": 2 + 12, "kernel lists+stride-offset": 2 + 1 + 12}),
+    ),
     # sixteen blocks of one weight: 2 ends up to 16 (5 bits), columns of 3 bits
     ("block-1", [[[1, 0, 0, 1], [0, 0, 1, 0]], [[0] * 4] * 2], 3, 3, {"block flags": 16, "bsr": 10 + 3 * 3}),
     # four blocks of 2 x 2, the outer two kept; bsr: 1 end up to 4 (3 bits), 2 columns of 2 bits

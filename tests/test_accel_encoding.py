@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.masks import PATTERNS, Mask, few, is_legal, legal_masks, shapes, strided_taps
+from support.masks import PATTERNS, Mask, few, group_of, is_legal, legal_masks, shapes, strided_taps
 
 from accel.encoding import Index, IndexWords, bits_for, cheapest, decode, encodings, index_bits
 from accel.errors import EspalierError
@@ -20,6 +20,8 @@ NAMES = {
     "ikss-rest": ("stride-offset",),
     "kernel+ikss": tuple(f"{kernels}+stride-offset" for kernels in KERNELS),
     "kernel+ikss-rest": tuple(f"{kernels}+stride-offset" for kernels in KERNELS),
+    "kernel@3": KERNELS,
+    "kernel@2+ikss": tuple(f"{kernels}+stride-offset" for kernels in KERNELS),
     "irregular": ("bitmap", "csr"),
     **{pattern: ("block flags", "bsr") for pattern in PATTERNS if pattern.startswith("block-")},
     **{pattern: ("n:m positions", "bitmap", "csr") for pattern in PATTERNS if ":" in pattern},
@@ -53,13 +55,16 @@ def closed_form_bits(pattern: str, name: str, kept: Mask) -> int:
     K, kept_weights = C * T, int(kept.sum())
     if name.endswith("+stride-offset"):
         kernels = np.repeat(kept.any(axis=2)[:, :, None], T, axis=2)
-        return closed_form_bits("kernel", name.removesuffix("+stride-offset"), kernels) + 2 * C * ceil_log2(T + 1)
+        alone = pattern.split("+")[0], name.removesuffix("+stride-offset")
+        return closed_form_bits(*alone, kernels) + 2 * C * ceil_log2(T + 1)
     if name == "none":
         return 0
+    group = group_of(pattern) if pattern.startswith("kernel") else 1
+    groups = -(-M // group)
     if name == "kernel flags":
-        return M * C
+        return groups * C
     if name == "kernel lists":
-        return M * ceil_log2(M * C + 1) + kept_weights // T * ceil_log2(C)
+        return groups * ceil_log2(groups * C + 1) + int(kept[::group, :, 0].sum()) * ceil_log2(C)
     if name == "stride-offset":
         return 2 * C * ceil_log2(T + 1)  # stride - 1 is 0..T, offset too
     if name == "bitmap":
@@ -82,14 +87,14 @@ def mask_count(pattern: str, M: int, C: int, T: int) -> int:
         return 1
     if pattern == "feature-map":
         return 2**M - 1
-    if pattern == "kernel":
-        return 2 ** (M * C)
+    if pattern in ("kernel", "kernel@3"):
+        return 2 ** (-(-M // group_of(pattern)) * C)
     taps = strided_taps(T, pattern.endswith("rest"))
     if pattern.startswith("ikss"):
         return len(taps) ** C
-    if pattern.startswith("kernel+"):
-        # for each map: all kernels lost, or a set of taps that is not empty and at least one kernel that keeps it
-        return (1 + len(taps - {()}) * (2**M - 1)) ** C
+    if pattern.startswith("kernel"):
+        # for each map: all kernels lost, or a set of taps that is not empty and at least one group that keeps it
+        return (1 + len(taps - {()}) * (2 ** -(-M // group_of(pattern)) - 1)) ** C
     if pattern == "block-2":
         return 2 ** (-(-M // 2) * -(-C * T // 2))
     return {"irregular": 2 ** (M * C * T), "1:2": 2 ** (M * C * T // 2)}[pattern]
@@ -209,6 +214,13 @@ class TestBits:
     @pytest.mark.parametrize(
         ("pattern", "kept", "name", "words"),
         [
+            # two outputs have a flag, and a list, together; the third has its own
+            ("kernel@2", [[[1, 1], [0, 0]]] * 2 + [[[0, 0], [1, 1]]], "kernel flags", [("flags", 1, [1, 0, 0, 1])]),
+            (
+                "kernel@2",
+                [[[1, 1], [0, 0]]] * 2 + [[[0, 0], [1, 1]]],
+                *("kernel lists", [("ends", 3, [1, 2]), ("columns", 1, [0, 1])]),
+            ),
             ("dense", [[[1, 1]]], "none", []),
             ("kernel", [[[1, 1], [0, 0]], [[1, 1], [1, 1]]], "kernel flags", [("flags", 1, [1, 0, 1, 1])]),
             # rows end after 1 and 3 of at most 4 kernels: 3 bits; two maps: 1 bit

@@ -21,6 +21,9 @@ UNITS = {  # of lenet5's conv2: 16 maps of 6 x 25 taps
     "feature-map": 16,
     "kernel": 16 * 6,
     "kernel+ikss": 16 * 6,
+    "kernel@8": 2 * 6,
+    "kernel@6": 3 * 6,  # 6, 6 and 4 maps
+    "kernel@8+ikss": 2 * 6,
     "ikss": 6 * 25,
     "block-4": 4 * 38,
     "irregular": 16 * 6 * 25,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.masks import PATTERNS, Mask, few, is_legal, legal_masks, shapes, strided_taps
+from support.masks import PATTERNS, Mask, few, group_of, is_legal, legal_masks, shapes, strided_taps
 from support.networks import Array, Sketch, chain, networks, residual, scalar_layer
 
 from accel.errors import EspalierError
@@ -30,8 +30,8 @@ def units(pattern: str, kept: Mask) -> Mask:
     """Return which units of a legal mask stay, one flag for each."""
     if pattern == "feature-map":
         return kept[:, 0, 0]
-    if pattern == "kernel":
-        return kept[:, :, 0]
+    if pattern.startswith("kernel"):
+        return kept[:: group_of(pattern), :, 0]
     return blocks(pattern, kept) if pattern.startswith("block-") else kept
 
 
@@ -104,7 +104,7 @@ class TestRatio:
         else:
             assert choose(weights, pattern, ratio)[0].sum() == most
 
-    @pytest.mark.parametrize("pattern", ["kernel+ikss", "kernel+ikss-rest"])
+    @pytest.mark.parametrize("pattern", ["kernel+ikss", "kernel+ikss-rest", "kernel@2+ikss"])
     @few
     @given(weights=weight_arrays(), ratio=ratios)
     def test_the_share_of_weights_of_the_product(self, pattern: str, weights: Array, ratio: float) -> None:
@@ -124,7 +124,7 @@ class TestRatio:
         except EspalierError:
             kept = 0  # the best kernel alone has more weights than may stay
         assert kept <= most
-        assert kept > most - taps or kept == outputs * by_taps
+        assert kept > most - taps * group_of(pattern) or kept == outputs * by_taps
 
     @pytest.mark.parametrize("ratio", [0.0, 0.9])
     def test_runs_have_their_own_ratio(self, ratio: float) -> None:

@@ -7,7 +7,7 @@ from accel.network import Network
 from accel.prune import Space, default_spare
 from accel.sparsity import Block, Kernel, parse_pattern
 
-TAPS = ("kernel", "ikss", "ikss-rest", "kernel+ikss", "kernel+ikss-rest")
+TAPS = ("kernel", "ikss", "ikss-rest", "kernel+ikss", "kernel+ikss-rest", "kernel@3", "kernel@2+ikss")
 
 
 def perceptron() -> Network:

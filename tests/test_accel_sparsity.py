@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from support.masks import PATTERNS, Mask, few, is_legal, legal_masks, strided_taps
 
 from accel.errors import EspalierError
-from accel.sparsity import Block, FeatureMap, KernelStrided, LayerMask, NOfM, Strided, parse_pattern
+from accel.sparsity import Block, FeatureMap, Kernel, KernelStrided, LayerMask, NOfM, Strided, parse_pattern
 
 every_pattern = pytest.mark.parametrize("pattern", PATTERNS)
 
@@ -136,7 +136,7 @@ ISSUE_ORDER = [
     (
         "kernel@2",
         [[[0, 0], [1, 1]]] * 2 + [[[1, 1], [0, 0]]] * 2,
-        [(0, 2), (1, 2), (0, 3), (1, 3)] + [(2, 0), (3, 0), (2, 1), (3, 1)],
+        [(0, 2), (1, 2), (0, 3), (1, 3), (2, 0), (3, 0), (2, 1), (3, 1)],
     ),
     ("kernel@2", [[[0, 0], [1, 1]]] * 2 + [[[1, 1], [0, 0]]], [(0, 2), (0, 3), (1, 2), (1, 3), (2, 0), (2, 1)]),
     ("kernel@2+ikss", [[[0, 0, 0], [0, 1, 0]]] * 2, [(0, 4), (1, 4)]),
@@ -366,6 +366,9 @@ class TestNames:
         """Blocks and runs of every size that hardware could have."""
         assert parse_pattern(f"block-{size}") == Block(size) != Block(size % 1024 + 1)
         assert parse_pattern(f"{n}:1024") == NOfM(n, 1024) != NOfM(n % 1023 + 1, 1024)
+        group = n + 1
+        assert parse_pattern(f"kernel@{group}") == Kernel(group) != Kernel(n)
+        assert parse_pattern(f"kernel@{group}+ikss-rest") == KernelStrided("rest", group) != KernelStrided("rest")
 
     @pytest.mark.parametrize(
         ("text", "message"),
@@ -386,6 +389,17 @@ class TestNames:
             ("block-0", "block size must be 1..1024, got 0"),
             ("block-1025", "block size must be 1..1024, got 1025"),
             ("block-100000000", "block size must be 1..1024, got 100000000"),
+            ("block-04", "the pattern block-04 is written block-4"),
+            ("kernel@0", "a group of kernels must have 1..1024 output maps, got 0"),
+            ("kernel@-1", "a group of kernels must have 1..1024 output maps, got -1"),
+            ("kernel@1025", "a group of kernels must have 1..1024 output maps, got 1025"),
+            ("kernel@0+ikss", "a group of kernels must have 1..1024 output maps, got 0"),
+            ("kernel@x", "'kernel@x': a group of kernels must have 1..1024 output maps, got 'x'"),
+            ("kernel@", "'kernel@': a group of kernels must have 1..1024 output maps, got ''"),
+            ("kernel@1", "the pattern kernel@1 is written kernel"),
+            ("kernel@1+ikss", "the pattern kernel@1[+]ikss is written kernel[+]ikss"),
+            ("kernel@08", "the pattern kernel@08 is written kernel@8"),
+            ("kernel@8+taps", "unknown pattern 'kernel@8[+]taps': expected one of dense, .*, kernel@G, "),
             ("0:4", "N:M needs 1 <= N < M <= 1024, got 0:4"),
             ("4:4", "N:M needs 1 <= N < M <= 1024, got 4:4"),
             ("4:1025", "N:M needs 1 <= N < M <= 1024, got 4:1025"),

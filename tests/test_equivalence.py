@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.masks import PATTERNS
+from support.masks import PATTERNS, group_of
 from support.programs import CASES, PIXEL, Codes, batches, every_kind, index_of, mac_layer, program, programs, signal
 
 from accel.cost import Counts, cost_of
@@ -83,9 +83,9 @@ def closed_form_macs(layer: MacLayer, pixels: int) -> int:
         # the taps offset, offset + stride, ... below T, or the others; stored are stride - 1 and offset
         named = [len(range(b, T, a + 1)) for a, b in zip(words["strides"], words["offsets"], strict=True)]
         taps = [T - count if layer.pattern.endswith("rest") else count for count in named]
-        if "flags" in words:
-            return pixels * sum(flag * taps[kernel % C] for kernel, flag in enumerate(words["flags"]))
-        return pixels * sum(taps[c] for c in words["columns"]) if "columns" in words else pixels * M * sum(taps)
+        if not layer.pattern.startswith("kernel"):
+            return pixels * M * sum(taps)
+        return pixels * sum(rows * taps[c] for rows, c in kept_kernels(layer, words))
     if layer.pattern.startswith("block-"):
         size = int(layer.pattern.removeprefix("block-"))
         across = -(-K // size)
@@ -96,8 +96,20 @@ def closed_form_macs(layer: MacLayer, pixels: int) -> int:
             blocks = list(zip(rows, words["columns"], strict=True))
         # a block at the edge holds only the weights inside the matrix
         return pixels * sum(min(size, M - row * size) * min(size, K - column * size) for row, column in blocks)
-    kept = sum(words["flags"]) if "flags" in words else words["ends"][-1]
-    return pixels * kept * (T if layer.encoding.startswith("kernel") else 1)  # kernels, or single weights
+    if layer.encoding.startswith("kernel"):
+        return pixels * sum(rows * T for rows, _ in kept_kernels(layer, words))
+    return pixels * (sum(words["flags"]) if "flags" in words else words["ends"][-1])  # single weights
+
+
+def kept_kernels(layer: MacLayer, words: dict[str, list[int]]) -> list[tuple[int, int]]:
+    """Return, for each flag that is set or entry of a list, how many outputs its group has, and its input map."""
+    M, C, _ = layer.shape
+    group = group_of(layer.pattern) if layer.pattern.startswith("kernel") else 1
+    if "flags" in words:
+        kept = [divmod(kernel, C) for kernel, flag in enumerate(words["flags"]) if flag]
+    else:
+        kept = [(sum(end <= i for end in words["ends"]), c) for i, c in enumerate(words["columns"])]
+    return [(min(group, M - row * group), c) for row, c in kept]
 
 
 def output_pixels(of: Program, layer: MacLayer) -> int:

@@ -250,7 +250,10 @@ def test_our_selectors_conform(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["feature-map", "ikss", "ikss-rest", "kernel+ikss", "block-3", "irregular", "2:4"])
+@pytest.mark.parametrize(
+    "name",
+    ["feature-map", "ikss", "ikss-rest", "kernel+ikss", "kernel@2", "kernel@3+ikss", "block-3", "irregular", "2:4"],
+)
 def test_our_patterns_conform(name: str) -> None:
     """What is asked of others holds for ours."""
     check_pattern(name)

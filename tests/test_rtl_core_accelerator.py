@@ -28,7 +28,19 @@ from rtl.layout import Layout, Target
 from rtl.simulate import simulate
 from sim import golden
 
-PATTERNS = ("dense", "kernel", "ikss", "ikss-rest", "kernel+ikss", "irregular", "block-2", "block-3", "2:4")
+PATTERNS = (
+    "dense",
+    "kernel",
+    "ikss",
+    "ikss-rest",
+    "kernel+ikss",
+    "kernel@2",
+    "kernel@3+ikss",
+    "irregular",
+    "block-2",
+    "block-3",
+    "2:4",
+)
 
 
 def test_the_pipeline() -> None:

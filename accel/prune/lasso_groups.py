@@ -11,9 +11,10 @@ from accel.sparsity import KernelStrided, Pattern, Strided
 def lasso_groups(space: Space) -> Groups:
     """Return, for each layer of `space` whose pattern has units, the number of each weight's unit (M, C, T).
 
-    Units are maps, kernels, groups of kernels, blocks or single weights; for strided patterns, a tap of an input map in all kernels that
-    read it, since these share their taps, and with kernels that go as well, a kernel. N:M patterns have none. Wen et
-    al. have filters, channels and shapes of filters for units; blocks and taps are ours.
+    Units are maps, kernels or groups of them, blocks or single weights; for strided patterns, a tap of an input map in
+    all kernels that read it, since these share their taps, and with kernels that go as well, a kernel or group. N:M
+    patterns have none. Wen et al. have filters, channels and shapes of filters for units; groups of kernels, blocks and
+    taps are ours.
     """
     found, shapes = {}, {layer.name: layer.lowered_shape for layer in space.network.weighted}
     for name, pattern in space.patterns.items():
