@@ -32,6 +32,7 @@ NOUNS = (
     "digest",
     "pattern",
     "sparsity",
+    "row_order",
     "lanes",
     "encoding",
     "grouped_convolution",
