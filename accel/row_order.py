@@ -1,7 +1,8 @@
 """Orders of rows: which stand side by side, so that every run of neighbours shares as much as it can.
 
 Output maps may stand in any order if the layers that read them are reordered with them. From a first order pairs of
-rows of different runs are swapped as long as that gains something: a hill climb, which is ours.
+rows of different runs are swapped as long as that gains something; then a few are moved, and the climb begins again
+from there. All of it is ours; nothing is drawn, so that the same rows have the same order.
 """
 
 from collections.abc import Callable
@@ -13,13 +14,15 @@ Order = NDArray[np.intp]
 Floats = NDArray[np.float64]
 Value = Callable[[Floats, Floats], Floats]
 
-MOST_WORK = 1e9  # rows x rows x columns that one climb looks at: a second or so
+CLIMB_WORK, KICK_WORK = 300_000_000, 30_000_000  # rows x rows x columns that a climb, and all after kicks, look at
+MOST_KICKS = 60
+GOLDEN = 0.6180339887498949  # its multiples, less what is whole, spread as evenly as can be
 
 
 def lane_order(kept: NDArray[np.bool_], lanes: int, weights: Floats | None = None) -> Order:
     """Return an order in which groups of `lanes` rows read few columns in all: fewer than as given, or the given one.
 
-    The climb begins with the rows sorted by how much they read, and with the rows as they are; the better end is taken.
+    A climb begins with the rows sorted by how much they read, another with the rows as they are.
 
     Parameters
     ----------
@@ -45,11 +48,15 @@ def lane_order(kept: NDArray[np.bool_], lanes: int, weights: Floats | None = Non
         there = (beside > 0) * costs
         return np.asarray(there @ rows.T - there.sum(axis=1, keepdims=True) - rows @ costs)
 
-    ends = [np.argsort(-loads, kind="stable"), given]
-    if columns.size * len(columns) <= MOST_WORK:
-        rows = columns.astype(np.float64)
-        ends = [climbed(rows, start, lanes, spared) for start in ends]
-    return min([given, *ends], key=lambda order: union_columns(kept[order], lanes, weights))
+    def cost(order: Order) -> float:
+        return union_columns(columns[order], lanes, costs)
+
+    starts = [np.argsort(-loads, kind="stable"), given]
+    if columns.size * len(columns) > CLIMB_WORK:
+        return min([given, *starts], key=cost)
+    rows = columns.astype(np.float64)
+    best = min([given, *(climbed(rows, start, lanes, spared)[0] for start in starts)], key=cost)
+    return kicked(rows, best, lanes, spared, cost)
 
 
 def union_columns(kept: NDArray[np.bool_], lanes: int, weights: Floats | None = None) -> float:
@@ -58,8 +65,25 @@ def union_columns(kept: NDArray[np.bool_], lanes: int, weights: Floats | None = 
     return float((unions.sum(axis=0) * (1.0 if weights is None else weights)).sum())
 
 
-def climbed(rows: Floats, order: Order, size: int, value: Value) -> Order:
-    """Return `order` after swaps of two rows, of which each made the runs of `size` rows worth more in all.
+def kicked(rows: Floats, order: Order, size: int, value: Value, cost: Callable[[Order], float]) -> Order:
+    """Return the order of the least `cost` that climbs end in which begin near the best so far: `climbed` has the rest.
+
+    An eighth of the rows is moved each time, to where another of them was.
+    """
+    best, least, left = order, cost(order), KICK_WORK
+    for kick in range(1, MOST_KICKS + 1):
+        places = np.argsort(np.arange(len(rows)) * (kick * GOLDEN) % 1)[: max(2, len(rows) // 8)]
+        start = best.copy()
+        start[places] = start[np.roll(places, 1)]
+        end, work = climbed(rows, start, size, value, left)
+        left -= work
+        if cost(end) < least:
+            best, least = end, cost(end)
+    return best
+
+
+def climbed(rows: Floats, order: Order, size: int, value: Value, most: int = CLIMB_WORK) -> tuple[Order, int]:
+    """Return `order` after swaps of two rows, of which each made the runs worth more in all; and the work that it took.
 
     Parameters
     ----------
@@ -68,23 +92,31 @@ def climbed(rows: Floats, order: Order, size: int, value: Value) -> Order:
     size : int
         Rows of a run; the last one may have fewer.
     value : function
-        From the sums (M, C) of the other rows of the run at each place, and the rows (M, C) in their order, to what
-        the run of each place is worth with each of the rows there, (M, M).
+        From the sums (P, C) of the other rows of the run at each of P places, and all rows (M, C), to what the run of
+        each place is worth with each of the rows there, (P, M).
+    most : int
+        Places x rows x columns to look at.
     """
-    order = order.copy()
-    runs, starts = np.arange(len(rows)) // size, np.arange(0, len(rows), size)
-    for _ in range(int(MOST_WORK // (rows.size * len(rows)))):
+    order, work = order.copy(), 0
+    places = np.arange(len(rows))
+    runs, starts = places // size, np.arange(0, len(rows), size)
+    worth, changed = np.zeros((len(rows), len(rows))), places
+    while work + changed.size * rows.size <= most:
+        work += changed.size * rows.size
         placed = rows[order]
-        worth = value(np.add.reduceat(placed, starts, axis=0)[runs] - placed, placed)
-        now = worth.diagonal()
-        gains = worth + worth.T - now[:, None] - now
+        beside = np.add.reduceat(placed, starts, axis=0)[runs[changed]] - placed[changed]
+        worth[changed] = value(beside, rows)
+        with_any = worth[:, order]
+        now = with_any.diagonal()
+        gains = with_any + with_any.T - now[:, None] - now
         gains[runs[:, None] >= runs] = 0  # of two places in one run, and of each pair once
         swaps = _apart(gains, runs)
         if not swaps:
             break
         for pair in swaps:
             order[pair] = order[pair[::-1]]
-    return order
+        changed = places[np.isin(runs, runs[np.array(swaps)])]
+    return order, work
 
 
 def _apart(gains: Floats, runs: NDArray[np.intp]) -> list[list[int]]:
@@ -104,5 +136,6 @@ def _apart(gains: Floats, runs: NDArray[np.intp]) -> list[list[int]]:
 
 def _alike(kept: NDArray[np.bool_], weights: Floats) -> tuple[NDArray[np.bool_], Floats]:
     """Return the columns that differ, and what those that are equal cost together."""
-    columns, which = np.unique(np.packbits(kept, axis=0), axis=1, return_inverse=True)
-    return np.unpackbits(columns, axis=0, count=len(kept)).astype(bool), np.bincount(which.ravel(), weights)
+    packed, which = np.unique(np.packbits(kept, axis=0), axis=1, return_inverse=True)
+    columns = np.unpackbits(packed, axis=0, count=len(kept)).astype(bool)
+    return columns, np.bincount(which.ravel(), weights).astype(np.float64)
