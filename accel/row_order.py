@@ -10,7 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-Order = NDArray[np.intp]
+from accel.map_orders import Order
+
 Floats = NDArray[np.float64]
 Value = Callable[[Floats, Floats], Floats]
 

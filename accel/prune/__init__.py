@@ -1,9 +1,9 @@
 """How to choose what goes: the space of masks, a file for each selector, their evaluation, and the removal of maps."""
 
 from accel.progress import Progress
-from accel.prune.cluster import cluster
 from accel.prune.evaluate import Evaluator
 from accel.prune.genome import Genome, magnitudes
+from accel.prune.group_order import order_for_groups
 from accel.prune.lasso_groups import lasso_groups
 from accel.prune.locus import Locus
 from accel.prune.remove_maps import map_groups, remove_maps
@@ -40,11 +40,11 @@ __all__ = [
     "Sparsify",
     "Trial",
     "chooser",
-    "cluster",
     "default_spare",
     "lasso_groups",
     "magnitudes",
     "map_groups",
+    "order_for_groups",
     "prune_in_rounds",
     "remove_maps",
     "select_by_magnitude",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from accel.errors import EspalierError
 from accel.layers import BatchNorm, Concat, Conv2d, Flatten, Layer, Linear, Weighted
+from accel.map_orders import Graph
 from accel.network import INPUT, Network
 from accel.pruned import PrunedNetwork
 from accel.sparsity import FeatureMap, LayerMask, Mask, Masks
@@ -62,16 +63,14 @@ def map_flags(name: str, mask: LayerMask) -> Mask:
     return np.asarray(mask.kept.any(axis=(1, 2)))
 
 
+def graph_of(network: Network) -> Graph:
+    """Return how the maps of the network's tensors hang together."""
+    return Graph(network.layers, network.shapes, Weighted, Flatten, Concat)
+
+
 def tensor_groups(network: Network) -> dict[str, set[str]]:
     """Return, for each tensor, the tensors that have the same maps, itself included."""
-    groups: dict[str, set[str]] = {INPUT: {INPUT}}
-    for layer in network.layers:
-        group = {layer.name}
-        if not isinstance(layer, Weighted | Flatten | Concat):
-            group = group.union(*(groups[source] for source in layer.inputs))
-        for member in group:
-            groups[member] = group
-    return groups
+    return graph_of(network).groups()
 
 
 def tied_maps(network: Network) -> dict[str, Layer]:

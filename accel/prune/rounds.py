@@ -15,6 +15,7 @@ from dataclasses import replace
 import numpy as np
 
 from accel.errors import EspalierError
+from accel.prune.group_order import order_for_groups
 from accel.prune.lasso_groups import lasso_groups
 from accel.prune.remove_maps import remove_maps
 from accel.prune.selectors.registry import Choose
@@ -69,6 +70,9 @@ def prune_in_rounds(
 ) -> PrunedNetwork:
     """Return the network pruned by one pattern, in one shot or in several rounds.
 
+    Where kernels go in groups of output maps, these are put in order first, so that groups keep more magnitude
+    (`order_for_groups`).
+
     Parameters
     ----------
     pruned : PrunedNetwork
@@ -97,6 +101,7 @@ def prune_in_rounds(
     space = Space.of(pruned.network, pattern, spare, pruned.masks)
     whole = {x.name: len(x.weight) for x in pruned.network.weighted}
     targets = space.ratios(ratio(space) if callable(ratio) else ratio)
+    pruned = order_for_groups(pruned, space, targets)
     by_round: Sequence[Mapping[str, float]] = [
         dict(zip(targets, row, strict=True)) for row in zip(*map(ratios_of, targets.values()), strict=True)
     ]

@@ -5,6 +5,7 @@ from accel.quantize.allocate import Allocation, allocate
 from accel.quantize.calibration import Calibration
 from accel.quantize.fit_step import alternating_step, clip_step, l2_step, power_of_two_step, quantization_error
 from accel.quantize.formats import FOUND, Formats
+from accel.quantize.lane_order import in_order, lane_orders, ordered_for
 from accel.quantize.lower import lower, lower_calibrated
 from accel.quantize.narrow_accumulators import narrow_accumulators
 from accel.quantize.operands import Operand, bits_of, operands_of, widths_with
@@ -32,11 +33,14 @@ __all__ = [
     "bits_of",
     "clip_step",
     "highest_bits",
+    "in_order",
     "l2_step",
+    "lane_orders",
     "lower",
     "lower_calibrated",
     "narrow_accumulators",
     "operands_of",
+    "ordered_for",
     "power_of_two_step",
     "quantization_error",
     "search_steps",

@@ -7,22 +7,20 @@ runs cut, sums that saturate on the way) keeps them.
 """
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
 from accel.encoding import encodings
 from accel.errors import EspalierError
 from accel.fixedpoint import Overflow
-from accel.network import INPUT
+from accel.map_orders import Graph, Order, Orders, in_runs, moves
 from accel.program import Program
 from accel.program_layers import ConcatLayer, FlattenLayer, MacLayer, ProgramLayer
-from accel.row_order import Order, lane_order
+from accel.row_order import lane_order
 from accel.signal import Requantize
 from accel.sparsity import Block, Kernel, KernelStrided, Mask, NOfM, parse_pattern
-
-Orders = Mapping[str, Order]
 
 
 def ordered_for(program: Program, lanes: int) -> Program:
@@ -42,9 +40,8 @@ def lane_orders(program: Program, lanes: int) -> Orders:
     """
     if lanes < 1:
         raise EspalierError(f"lanes must be at least 1, got {lanes}")
-    ties = _Ties.of(program)
     found: dict[str, Order] = {}
-    for members in ties.free():
+    for members in _graph(program).free({*_kept_in_place(program)}):
         layers = [layer for layer in program.mac_layers if layer.name in members]
         order = _common_order(program, layers, lanes)
         if order is not None and _legal(program, trial := found | {layer.name: order for layer in layers}):
@@ -54,50 +51,14 @@ def lane_orders(program: Program, lanes: int) -> Orders:
 
 def in_order(program: Program, orders: Orders) -> Program:
     """Return the Program whose layers with weights give their output maps in these orders."""
-    if not any(map(_moves, orders.values())):
+    if not any(map(moves, orders.values())):
         return program
-    of = _tensor_orders(program, orders)
+    of = _graph(program).orders(orders)
     return replace(program, layers=tuple(_in_order(layer, of) for layer in program.layers))
 
 
-@dataclass(frozen=True, eq=False)
-class _Ties:
-    """Which tensors of a Program have their maps in one order, and which of them keep their places."""
-
-    program: Program
-    groups: Mapping[str, set[str]]
-    fixed: frozenset[str]
-
-    @classmethod
-    def of(cls, program: Program) -> "_Ties":
-        groups = _groups(program)
-        joined = {x.name: x.inputs for x in program.layers if isinstance(x, FlattenLayer | ConcatLayer)}
-        own = {layer.name for layer in program.mac_layers}
-        fixed, before = {INPUT, program.output, *_kept_in_place(program)}, 0
-        while len(fixed) > before:
-            before = len(fixed)
-            for group in groups.values():
-                given = group & joined.keys()  # by the order of what they join
-                if group & fixed or (given and group & own) or len(given) > 1:
-                    fixed |= group.union(*(joined[name] for name in given))
-        return cls(program, groups, frozenset(fixed))
-
-    def free(self) -> Iterable[frozenset[str]]:
-        """Return the groups whose order may be chosen."""
-        found = (self.groups[x.name] for x in self.program.mac_layers if x.name not in self.fixed)
-        return dict.fromkeys(map(frozenset, found))
-
-
-def _groups(program: Program) -> dict[str, set[str]]:
-    """Return, for each tensor, those that have the same maps, itself included."""
-    groups: dict[str, set[str]] = {INPUT: {INPUT}}
-    for layer in program.layers:
-        group = {layer.name}
-        if not isinstance(layer, MacLayer | FlattenLayer | ConcatLayer):
-            group = group.union(*(groups[source] for source in layer.inputs))
-        for member in group:
-            groups[member] = group
-    return groups
+def _graph(program: Program) -> Graph:
+    return Graph(program.layers, program.shapes, MacLayer, FlattenLayer, ConcatLayer)
 
 
 def _kept_in_place(program: Program) -> Iterable[str]:
@@ -118,7 +79,7 @@ def _common_order(program: Program, layers: list[MacLayer], lanes: int) -> Order
     kept = np.hstack([layer.kept.reshape(outputs, -1) for layer in layers])
     runs = np.any(kept.reshape(outputs // size, size, -1), axis=1)
     order = lane_order(runs, lanes // size, costs)
-    return _in_runs(order, size) if _moves(order) else None
+    return in_runs(order, size) if moves(order) else None
 
 
 def _together(layer: MacLayer) -> int:
@@ -131,41 +92,11 @@ def _together(layer: MacLayer) -> int:
     return 1
 
 
-def _in_runs(order: Order, size: int) -> Order:
-    """Return the order of places, of runs of `size` in this order.
-
-    >>> _in_runs(np.array([1, 0]), 3).tolist()
-    [3, 4, 5, 0, 1, 2]
-    """
-    return (order[:, None] * size + np.arange(size)).ravel()
-
-
-def _tensor_orders(program: Program, orders: Orders) -> Orders:
-    """Return the order of every tensor's first dimension."""
-    of: dict[str, Order] = {INPUT: np.arange(program.input_shape[0])}
-    for layer in program.layers:
-        sources = [of[source] for source in layer.inputs]
-        match layer:
-            case MacLayer():
-                of[layer.name] = orders.get(layer.name, np.arange(layer.shape[0]))
-            case FlattenLayer():
-                of[layer.name] = _in_runs(sources[0], math.prod(program.shapes[layer.inputs[0]][1:]))
-            case ConcatLayer():
-                of[layer.name] = np.concatenate([sources[0], sources[0].size + sources[1]])
-            case _:
-                of[layer.name] = sources[0]
-    return of
-
-
 def _legal(program: Program, orders: Orders) -> bool:
     """Return whether every mask is of its pattern still; ours see to it, those of other packages may depend on it."""
-    of = _tensor_orders(program, orders)
-    moved = (x for x in program.mac_layers if _moves(of[x.name]) or _moves(of[x.inputs[0]]))
+    of = _graph(program).orders(orders)
+    moved = (x for x in program.mac_layers if moves(of[x.name]) or moves(of[x.inputs[0]]))
     return all(parse_pattern(x.pattern).problem(_mask(x, of)) is None for x in moved)
-
-
-def _moves(order: Order) -> bool:
-    return bool((order != np.arange(order.size)).any())
 
 
 def _mask(layer: MacLayer, of: Orders) -> Mask:
