@@ -12,7 +12,7 @@ from support.networks import Array, Sketch, chain, images_for, networks, residua
 from accel.errors import EspalierError
 from accel.layers import Add, BatchNorm, Concat, Conv2d, Flatten, Weighted
 from accel.network import Network
-from accel.prune import cluster, map_groups, remove_maps
+from accel.prune import map_groups, remove_maps
 from accel.pruned import PrunedNetwork
 from accel.sparsity import LayerMask, Masks
 from accel.window import Window
@@ -321,22 +321,3 @@ class TestMapsThatAreTied:
         expected = replace(network, layers=layers).scores(images)
         assert found.shapes["conv3"] == (4, 4, 4)
         np.testing.assert_allclose(found.scores(images), expected, rtol=1e-4, atol=1e-5)
-
-    @pytest.mark.parametrize(("groups", "join"), [(4, False), (2, False), (1, True), (2, True)])
-    def test_they_keep_their_order(self, groups: int, join: bool) -> None:
-        """Outputs in another order, where they may be, leave the scores as they are; pruned kernels move along."""
-        network = self.tied(groups, join)
-        rng = np.random.default_rng(1)
-        masks = {
-            layer.name: LayerMask("irregular", rng.random(layer.lowered_shape) < 0.5) for layer in network.weighted
-        }
-        maps = np.arange(8 if join else 4)
-        rows = (np.arange(6)[:, None] + maps) % 2 == 0  # outputs that agree do not lie beside each other
-        masks["conv3"] = LayerMask("irregular", rows[:, :, None])
-        pruned = PrunedNetwork(network, masks)
-        found = cluster(pruned, 2)
-        images = np.float32(rng.random((3, 2, 6, 6)))
-        assert not np.array_equal(found.masks["conv3"].kept, masks["conv3"].kept)
-        for name in ("conv1", "conv2"):
-            assert np.array_equal(found.masks[name].kept, masks[name].kept)
-        np.testing.assert_allclose(found.network.scores(images), pruned.network.scores(images), rtol=1e-4, atol=1e-5)

@@ -12,8 +12,17 @@ from accel.errors import EspalierError
 from accel.fixedpoint import Overflow, Rounding
 from accel.interchange.data import datasets
 from accel.program import Program
-from accel.prune import cluster
-from accel.quantize import FOUND, RULES, Allocation, Calibration, Steps, Widths, bits_of, narrow_accumulators
+from accel.quantize import (
+    FOUND,
+    RULES,
+    Allocation,
+    Calibration,
+    Steps,
+    Widths,
+    bits_of,
+    narrow_accumulators,
+    ordered_for,
+)
 from reports.commands.options import (
     OUT,
     batch_size_option,
@@ -72,6 +81,7 @@ class Request:
     rounding: str
     overflow: str
     formats: Path | None
+    lanes: int | None
     cluster_lanes: int | None
     seed: int
     threads: int | None
@@ -126,7 +136,12 @@ class Request:
 @option("--rounding", default="RND", show_default=True, help="ap_fixed rounding of every requantisation.")
 @option("--overflow", default="SAT", show_default=True, help="ap_fixed overflow of every requantisation.")
 @formats_option
-@option("--cluster-lanes", type=click.IntRange(1), help="Order outputs so that so many lanes agree on what they read.")
+@option(
+    "--lanes",
+    type=click.IntRange(1),
+    help="Output lanes of the array: output maps are ordered so that its lanes agree on what they read.",
+)
+@option("--cluster-lanes", type=click.IntRange(1), hidden=True, help="What --lanes was called before.")
 @number_option("--seed", 0, "Seed of retraining.", least=0)
 @option("--out", "-o", type=OUT, required=True, help="The Program to write.")
 @json_option
@@ -146,6 +161,7 @@ def command(**arguments: Any) -> None:
         output = "ap_ufixed<8,3,AP_RND_CONV,AP_SAT>"
 
     Example: espalier quantize lenet5 --pattern ikss --weight-bits 4 --signal-bits 5 -o lenet5.espalier
+    Example: espalier quantize lenet5 --pattern kernel --lanes 8 -o lenet5.espalier
     Example: espalier quantize lenet5 --budget-error 0.01 --retrain 5 -o small.espalier
     """  # noqa: D301 - the \\b is click's own
     request = Request(**arguments)
@@ -166,6 +182,8 @@ def command(**arguments: Any) -> None:
             f"--budget-memory {request.budget_memory}: with the steps that were found in the end these widths take "
             f"{taken} bits, {taken - budget} too many; give a little less"
         )
+    if (lanes := request.lanes or request.cluster_lanes) is not None:  # every score stays as it is
+        program = ordered_for(program, lanes)
     record = _record(request, bench, widths, {"quantized": direct, "result": program}, found, source)
     record["emulated_images"] = emulated
     with output.writing(request.out):
@@ -196,7 +214,6 @@ def _bench(request: Request) -> tuple[Workbench, Source]:
     if request.formats is not None:
         modes["formats"] = read_formats(request.formats)
     pruned = version_of(request.network, request.pattern)
-    pruned = cluster(pruned, request.cluster_lanes) if request.cluster_lanes else pruned
     source = source_of(request.network, pruned, request.data, request.data_dir)
     calibration = source.calibration()
     check_range(calibration, pruned, request.network)

@@ -28,7 +28,7 @@ from accel.cost.technology import DEFAULT
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.program import KIND, Program
-from accel.quantize import Widths, lower
+from accel.quantize import Widths, lower, ordered_for
 from reports.commands.options import (
     clock_option,
     data_options,
@@ -40,7 +40,7 @@ from reports.commands.options import (
     sram_option,
     technology_option,
 )
-from reports.commands.parsing import parse_array, parse_bandwidth, parse_frequency, parse_memory
+from reports.commands.parsing import parse_array, parse_bandwidth, parse_frequency, parse_lanes, parse_memory
 from reports.commands.places import Command
 from reports.report import saved, terminal_tables
 from reports.report.points import layer_rows
@@ -102,7 +102,8 @@ def command(
 ) -> int:
     """Count bits and MACs layer by layer; on an array also cycles, memory blocks, energy, and what binds.
 
-    NETWORK may also be a Program, whose pattern and word lengths are its own. Exit status 1 if it does not fit.
+    NETWORK may also be a Program, whose pattern, word lengths and order of output maps are its own; those of a network
+    are ordered for the array, as `espalier quantize --lanes` does it. Exit status 1 if it does not fit.
 
     Example: espalier size lenet5 --pattern kernel --weight-bits 4 --signal-bits 6 --sram 64KiB
     Example: espalier size lenet5 --pattern kernel --array 8x8 --technology ecp5-45f --clock 80MHz
@@ -116,13 +117,16 @@ def command(
     )
     chip = load_technology(technology or DEFAULT)
     program = program_of(network, weight_bits, signal_bits, pattern, data, data_dir)
-    cost, sized = cost_of(program), Sized()
+    sized = Sized()
     if depths or any(option is not None for option in (array, accumulator_bits, clock, dram_bandwidth, technology)):
+        if not _is_program(network):  # whose order is its own
+            program = ordered_for(program, parse_lanes(array or ARRAY)[0])
         made, invariants = _array(array or ARRAY, accumulator_bits, program, depths), Invariants(program)
         on_array, streamed = estimate_of(invariants, invariants.words, made, chip, limits), None
         if not on_array.fits and dram_bytes_per_s is not None:
             streamed = estimate_of(invariants, invariants.words, made, chip, replace(limits, stream=True))
         sized = Sized(on_array, streamed)
+    cost = cost_of(program)
     if json_file:
         output.write_json(json_file, _record(program, cost, sram_bits, sized))
     _show(program, cost, sram_bits, sized)
@@ -146,7 +150,7 @@ def program_of(
     EspalierError
         The network is unknown, or is not of that pattern; or something is asked of a Program that is its own.
     """
-    if zoo.is_file(network) and archive.kind_of(network) == KIND:
+    if _is_program(network):
         asked = {"--weight-bits": weight_bits, "--signal-bits": signal_bits, "--pattern": pattern}
         given = [f"{option} {value}" for option, value in asked.items() if value is not None]
         if given:
@@ -167,6 +171,10 @@ def program_of(
     images = source.calibration()
     check_range(images, pruned, network)
     return lower(pruned, widths, images.pixels())
+
+
+def _is_program(network: str) -> bool:
+    return zoo.is_file(network) and archive.kind_of(network) == KIND
 
 
 def _array(text: str, accumulator_bits: int | None, program: Program, depths: Mapping[str, int] | None) -> MacArray:

@@ -10,8 +10,9 @@ from threadpoolctl import threadpool_limits
 from accel.cost import Estimate, Invariants, Limits, Technology, estimate_of
 from accel.cost.shortage import Resource
 from accel.interchange.data.datasets import Dataset
+from accel.map_orders import Orders
 from accel.pruned import PrunedNetwork
-from accel.quantize import Calibration, Widths, lower_calibrated
+from accel.quantize import Calibration, Widths, in_order, lane_orders, lower_calibrated
 from accel.words import Words
 from reports.explore.space import Lanes, Space
 from reports.explore.trials import words_of
@@ -105,7 +106,11 @@ class Costing:
         return invariants, words_of(record, invariants.words) or invariants.words
 
     def estimate(self, invariants: Invariants, words: Words, lanes: Lanes) -> Estimate:
-        """Return what the words cost on the array that is just large enough for them, which holds all weights."""
+        """Return what the words cost on the array that is just large enough for them, which holds all weights.
+
+        Output maps are in the order that suits the array, which changes nothing but its cycles and memories.
+        """
+        invariants = self._ordered(invariants, lanes[0])
         return estimate_of(invariants, words, invariants.array(words, *lanes), self.technology, self.limits)
 
     def estimate_at(self, point: Point, rates: Rates) -> Estimate:
@@ -124,6 +129,22 @@ class Costing:
                 estimate = self.estimate(invariants, words, lanes)
                 widths = {"weight_bits": weight_bits, "signal_bits": signal_bits}
                 yield _point(self.name, widths, lanes, found["rate"], estimate)
+
+    def _ordered(self, invariants: Invariants, lanes: int) -> Invariants:
+        if lanes not in self._orders:
+            self._orders[lanes] = lane_orders(self.invariants.program, lanes)
+            self._of_lanes[lanes] = Invariants(in_order(self.invariants.program, self._orders[lanes]))
+        if invariants is self.invariants:
+            return self._of_lanes[lanes]
+        return Invariants(in_order(invariants.program, self._orders[lanes]))
+
+    @cached_property
+    def _orders(self) -> dict[int, Orders]:
+        return {}
+
+    @cached_property
+    def _of_lanes(self) -> dict[int, Invariants]:
+        return {}
 
     def _invariants(self, weight_bits: int, signal_bits: int) -> Invariants:
         images = self.images.take(min(FACT_IMAGES, len(self.images)))

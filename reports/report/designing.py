@@ -38,6 +38,7 @@ def designs_of(program: Program, label: str, widths: tuple[int, int], hardware: 
     Parameters
     ----------
     program : Program
+        With its output maps in the order that suits the array.
     label : str
         The pattern that the report knows it by.
     widths : (int, int)

@@ -11,9 +11,10 @@ from accel.cost import cost_of
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.data.datasets import Dataset
+from accel.map_orders import Orders
 from accel.program import Program
 from accel.pruned import PrunedNetwork
-from accel.quantize import Calibration, Widths, lower_calibrated
+from accel.quantize import Calibration, Widths, in_order, lane_orders, lower_calibrated
 from accel.signal import Signal
 from reports.report.designing import Hardware, break_evens, designs_of, fft_multiplications
 from reports.report.designs import Design
@@ -117,7 +118,7 @@ def measure(plan: Plan) -> Results:
         for version in plan.versions:
             rates[version.pattern] = float_error_rate(version, plan.test)
             shown.advance(f"{version.pattern}, float: error {rates[version.pattern]:.2%}")
-            calibration = Calibration(version, plan.calibration.pixels())
+            calibration, found.orders = Calibration(version, plan.calibration.pixels()), None
             for width in plan.bits:
                 _measure_width(calibration, width, rates[version.pattern], plan, found)
                 shown.advance(f"{version.pattern}, {width} bits: error {found.points[-1].error_rate:.2%}")
@@ -154,6 +155,13 @@ class _Found:
     designs: list[Design] = field(default_factory=list)
     programs: list[Program] = field(default_factory=list)  # one of each pattern
     not_on_array: str = ""
+    orders: Orders | None = None  # of the output maps of the version at hand, which suit the array
+
+    def ordered(self, program: Program, lanes: int) -> Program:
+        """Return a Program of the version at hand with its output maps in the order that suits the array."""
+        if self.orders is None:
+            self.orders = lane_orders(program, lanes)
+        return in_order(program, self.orders)
 
 
 def _measure_width(calibration: Calibration, signal_bits: int, float_rate: float, plan: Plan, found: _Found) -> None:
@@ -163,7 +171,8 @@ def _measure_width(calibration: Calibration, signal_bits: int, float_rate: float
         cycles = None
         if not found.not_on_array:
             try:
-                designs = [*designs_of(program, program.pattern, (weight_bits, signal_bits), plan.hardware)]
+                ordered = found.ordered(program, plan.hardware.output_lanes)
+                designs = [*designs_of(ordered, program.pattern, (weight_bits, signal_bits), plan.hardware)]
                 found.designs += designs
                 cycles = designs[0].cycles
             except EspalierError as error:
