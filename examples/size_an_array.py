@@ -10,6 +10,7 @@ import sys
 
 import espalier as esp
 from accel.demand import array_for
+from accel.quantize import ordered_for
 
 LANES = [(1, 1), (2, 2), (4, 2), (4, 4), (8, 4), (8, 8), (16, 8)]
 
@@ -22,8 +23,9 @@ def main(wanted: float = 20_000) -> None:
     print(f"{'array':>6} {'multipliers':>11} {'KiB of blocks':>13} {'cycles':>7} {'images/s':>8} {'useful':>6}")
     enough = None
     for output_lanes, pixel_lanes in LANES:
-        array = array_for(program, output_lanes, pixel_lanes)
-        cost = esp.estimate(program, array, "asic-45nm", clock_hz=200e6)
+        ordered = ordered_for(program, output_lanes)  # so that its lanes agree on what they read
+        array = array_for(ordered, output_lanes, pixel_lanes)
+        cost = esp.estimate(ordered, array, "asic-45nm", clock_hz=200e6)
         print(
             f"{output_lanes:>3}x{pixel_lanes:<2} {cost.multipliers:>11} {cost.memory_bits / 8192:>13.1f} "
             f"{cost.cycles:>7,} {cost.images_per_s:>8,.0f} {cost.utilization:>6.1%}"

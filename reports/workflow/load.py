@@ -13,4 +13,4 @@ def version_of(network: str, pattern: str | None) -> PrunedNetwork:
     return given if pattern in (None, given.pattern) else prune(given, pattern)
 
 
-DEFAULT_PATTERNS = ("dense", "feature-map", "kernel", "ikss", "kernel+ikss", "block-4", "irregular")
+DEFAULT_PATTERNS = ("dense", "feature-map", "kernel", "kernel@8", "ikss", "kernel+ikss", "block-4", "irregular")
