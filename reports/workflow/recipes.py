@@ -49,6 +49,7 @@ class Entry:
 RATIOS: dict[str, dict[str, Ratio]] = {
     "feature-map": {"feature-map": 0.5},
     "kernel": {"kernel": 0.7},
+    "kernel@8": {"kernel@8": 0.7},
     "ikss": {"ikss": 0.7},
     "kernel+ikss": {"kernel+ikss": 0.75},
     "feature-map+kernel": {"feature-map": 0.4, "kernel": 0.6},
@@ -98,8 +99,13 @@ ENTRIES = {
         "cifar-10",
         Recipe(30, 64, 1.5e-3, "adam", weight_decay=1e-2, shift_pixels=2, flip=True),
         Recipe(20, 64, 1e-3, "adam", weight_decay=1e-2, shift_pixels=2, flip=True),
-        RATIOS | {"kernel": {"kernel": 0.78}, "kernel/block-4": {"kernel": 0.78, "block-4": 0.8}},
-        {"kernel": Lasso(3), "kernel/block-4": Lasso(3)},
+        RATIOS
+        | {
+            "kernel": {"kernel": 0.78},
+            "kernel@8": {"kernel@8": 0.78},
+            "kernel/block-4": {"kernel": 0.78, "block-4": 0.8},
+        },
+        {"kernel": Lasso(3), "kernel@8": Lasso(3), "kernel/block-4": Lasso(3)},
     ),
     # for those with a GPU: not trained yet, so not shipped
     "cnn-small": Entry(
