@@ -213,6 +213,16 @@ class TestBadInput:
             (["--pattern", "feature-map", "--ratio", "0.99"], "conv2: pruning 99% as feature-map would remove the"),
             (["--pattern", "2:4", "--ratio", "0.5"], "--ratio 0.5: 2:4 says itself how much goes; leave --ratio out"),
             (["--pattern", "krnel"], "unknown pattern 'krnel': expected one of dense, feature-map, kernel,"),
+            (["--pattern", "kernel@0"], "a group of kernels must have 1..1024 output maps, got 0"),
+            (["--pattern", "kernel@-1"], "a group of kernels must have 1..1024 output maps, got -1"),
+            (["--pattern", "kernel@5000"], "a group of kernels must have 1..1024 output maps, got 5000"),
+            (["--pattern", "kernel@x"], "'kernel@x': a group of kernels must have 1..1024 output maps, got 'x'"),
+            (["--pattern", "kernel@1"], "the pattern kernel@1 is written kernel"),
+            (
+                ["--pattern", "kernel@8", "--ratio", "0.99"],
+                "conv2: pruning 99% as kernel@8 would remove the whole layer",
+            ),
+            (["--pattern", "kernel@8", "--ratio", "kernel=0.5"], "unknown layer of digits 'kernel'"),
             (["--pattern", "dense"], "--pattern dense: prunes nothing"),
             (["--pattern", "kernel", "--select", "particle"], "unknown selector 'particle': did you mean 'particle-f"),
             (

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from support.commandline import complaint, contents, espalier
 
-from accel.cost import cost_of
+from accel.cost import cost_of, total_cycles
+from accel.demand import array_for
 from accel.errors import EspalierError
 from accel.fixedpoint import Overflow
 from accel.interchange import zoo
 from accel.interchange.data import datasets
 from accel.program import Program
-from accel.quantize import Calibration, Steps, Widths
+from accel.quantize import Calibration, Steps, Widths, ordered_for
 from reports.workflow import quantize, retrain
 from reports.workflow.quantize import Workbench
 from reports.workflow.sources import source_of
@@ -159,10 +160,29 @@ def test_narrow_accumulators(tmp_path: Path) -> None:
     assert {x.accumulator_overflow for x in program.mac_layers} == {None}
 
 
+def test_an_order_for_an_array(tmp_path: Path) -> None:
+    """With --lanes the Program is the one without, in the order for so many lanes; --cluster-lanes is its old name."""
+    plain, record = made(tmp_path)
+    ordered, same = made(tmp_path, "--lanes", 8)
+    given = (tmp_path / "o.espalier").read_bytes()
+    ordered_for(plain, 8).save(tmp_path / "expected.espalier")
+    assert given == (tmp_path / "expected.espalier").read_bytes()
+    assert record["memory_bits"] == same["memory_bits"]
+    assert record["error_rates"] == same["error_rates"]
+    cycles = [total_cycles(program, array_for(program, 8, 8)) for program in (plain, ordered)]
+    assert cycles[1] < 0.85 * cycles[0]
+    made(tmp_path, "--cluster-lanes", 8)
+    assert given == (tmp_path / "o.espalier").read_bytes()
+    made(tmp_path, "--lanes", 4)
+    assert given != (tmp_path / "o.espalier").read_bytes()  # negative control
+    assert "--cluster-lanes" not in espalier("quantize", "--help").out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (["--lanes", "0"], "Invalid value for '--lanes': 0 is not in the range x>=1."),
         (["--rule", "l3"], "unknown rule of steps 'l3': "),
         (["--rule", "percentile", "--percentile", "101"], "percentile must be 0..100, got 101.0"),
         (["--budget-error", "0.1", "--budget-memory", "8KiB"], "--budget-error and --budget-memory: give one of them"),

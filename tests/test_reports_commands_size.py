@@ -10,10 +10,11 @@ import pytest
 from support.commandline import Outcome, complaint, contents, espalier
 
 from accel.array import DEPTHS
-from accel.cost import estimate, layer_storages
+from accel.cost import estimate, layer_storages, total_cycles
 from accel.cost.fft import layer_fft
 from accel.demand import array_for
 from accel.program import Program
+from accel.quantize import ordered_for
 from accel.words import Words
 from reports.workflow import sources, verdicts
 
@@ -50,6 +51,18 @@ def sized(path: Path, out: Path, *arguments: object) -> tuple[Outcome, dict[str,
 
 
 class TestOnAnArray:
+    def test_networks_are_in_order_for_the_array(self, path: Path, program: Program, tmp_path: Path) -> None:
+        """Of a network it is the Program for these lanes that is sized, of a Program the one that is in the file."""
+        arguments = ("--array", "8x8", "--json", tmp_path / "o.json")
+        widths = ("--pattern", "kernel", "--weight-bits", 4, "--signal-bits", 6)
+        assert espalier("size", "digits", *widths, *arguments).status == 0
+        e = json.loads((tmp_path / "o.json").read_text())["estimate"]
+        ordered = ordered_for(program, 8)
+        assert e["cycles"] == total_cycles(ordered, array_for(ordered, 8, 8))
+        assert espalier("size", path, *arguments).status == 0
+        own = json.loads((tmp_path / "o.json").read_text())["estimate"]
+        assert own["cycles"] == total_cycles(program, array_for(program, 8, 8)) > e["cycles"]
+
     def test_the_record_is_the_estimate(self, path: Path, program: Program, tmp_path: Path) -> None:
         """The record holds the estimate of the library, number for number; of another array it is another."""
         done, record = sized(path, tmp_path, "--array", "4x8", "--clock", "50MHz", "--technology", "ecp5-45f")

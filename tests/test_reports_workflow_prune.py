@@ -44,6 +44,9 @@ class TestStages:
             ("kernel+ikss", ["kernel+ikss"]),  # one pattern, whose masks are a product
             ("feature-map+kernel", ["feature-map", "kernel"]),  # two stages
             ("feature-map+kernel+ikss", ["feature-map", "kernel+ikss"]),
+            ("feature-map+kernel@8", ["feature-map", "kernel@8"]),
+            ("feature-map+kernel@8+ikss", ["feature-map", "kernel@8+ikss"]),
+            ("kernel@8/block-4", ["kernel@8/block-4"]),
             ("feature-map+block-4", ["feature-map", "block-4"]),
             ("kernel/block-4", ["kernel/block-4"]),  # convolutions, fully connected layers
             ("dense/block-4", ["dense/block-4"]),
@@ -134,6 +137,25 @@ class TestPrune:
         # 8 of 16 and 60 of 120 maps; 12 of 48 and 120 of 480 kernels go; 21 x 15 blocks, of which 252 go
         assert kept(pruned) == {"conv1": 150, "conv2": 36 * 25, "conv3": 360 * 25, "fc4": 63 * 16, "fc5": 840}
         assert pruned.pattern == "feature-map+kernel/block-4"
+
+    def test_groups_of_kernels(self, dense: PrunedNetwork) -> None:
+        """Maps first, then kernels in groups of what is left: 11 and 96 maps, of which groups of 8 make 2 and 12."""
+        label, maps = "feature-map+kernel@8", {"conv2": 5 / 16, "conv3": 0.2, "fc4": 0.0}
+        pruned = prune(dense, label, {"feature-map": maps, "kernel@8": {"conv2": 0.5, "conv3": 0.75}})
+        masks = {name: mask.kept for name, mask in pruned.masks.items()}
+        assert {name: kept.shape for name, kept in masks.items()} == {"conv2": (11, 6, 25), "conv3": (96, 11, 25)}
+        groups = {
+            name: np.array([kept[first].any(axis=1) for first in range(0, len(kept), 8)])
+            for name, kept in masks.items()
+        }
+        assert {name: (flags.sum(), flags.size) for name, flags in groups.items()} == {
+            "conv2": (6, 12),
+            "conv3": (33, 132),
+        }
+        for name, flags in groups.items():  # the last group of conv2 has 3 maps
+            assert (masks[name] == flags.repeat(8, axis=0)[: len(masks[name]), :, None]).all()
+        alone = prune(dense, label, {"feature-map": maps, "kernel@8": 0.5})
+        assert not same(pruned, alone)  # negative control
 
     def test_ratios_of_layers(self, dense: PrunedNetwork) -> None:
         """A pattern may have a ratio for each layer."""
