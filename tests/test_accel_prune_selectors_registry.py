@@ -28,6 +28,7 @@ from accel.sparsity import LayerMask, parse_pattern
 Masks = Mapping[str, LayerMask]
 PLANTED = {  # for a convolution of 4 maps, 3 of them read, with kernels of 2 x 2: pattern and ratio
     "kernel": 0.5,  # 924 masks
+    "kernel@2": 0.5,  # two groups of maps: 20 masks
     "feature-map": 0.5,
     "ikss": 0.5,
     "ikss-rest": 0.25,
@@ -107,6 +108,20 @@ class TestPlanted:
         )
         assert near <= far / 2
         assert far > 0
+
+    @pytest.mark.parametrize("name", [name for name in SELECTORS if name != "activation-sum"])
+    def test_groups_of_kernels(self, name: str) -> None:
+        """Every selector that chooses other units than maps keeps half of the groups, whole; another keeps others."""
+        space = Space(network_of_one(), {"conv2": parse_pattern("kernel@3")})  # groups of 3 maps and of 1
+        right = Genome.of(space, 0.5).masks(Genome.of(space, 0.5).draw(np.random.default_rng(4)))
+        trial = Trial(error_rate=distance(right), generator=np.random.default_rng(0), budget=60)
+        kept = SELECTORS[name](space, 0.5, trial)["conv2"].kept
+        assert kept.shape == (4, 3, 4)
+        assert kept[::3, :, 0].sum() == 3
+        assert (kept[:3] == kept[:1]).all()
+        assert (kept == kept[:, :, :1]).all()
+        if SELECTORS[name].searches:
+            assert (kept == right["conv2"].kept).all()
 
     def test_best_of_n_finds_it(self) -> None:
         """Of the six ways to keep two maps of four, 100 draws meet the planted one."""

@@ -219,8 +219,8 @@ class TestBadInput:
             (["--pattern", "kernel@x"], "'kernel@x': a group of kernels must have 1..1024 output maps, got 'x'"),
             (["--pattern", "kernel@1"], "the pattern kernel@1 is written kernel"),
             (
-                ["--pattern", "kernel@8", "--ratio", "0.99"],
-                "conv2: pruning 99% as kernel@8 would remove the whole layer",
+                ["--pattern", "kernel@8", "--ratio", "0.9999"],
+                "conv2: pruning 100% as kernel@8 would remove the whole layer",
             ),
             (["--pattern", "kernel@8", "--ratio", "kernel=0.5"], "unknown layer of digits 'kernel'"),
             (["--pattern", "dense"], "--pattern dense: prunes nothing"),
