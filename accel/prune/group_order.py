@@ -52,9 +52,9 @@ def kept_magnitude(space: Space, name: str, ratio: float, order: Order) -> float
     """Return the sum of |w| that magnitude keeps of a layer whose output maps stand in this order."""
     weights = magnitudes(space, name)[order]
     locus = locus_of(space.patterns[name], np.ones(weights.shape, bool), ratio, name)
-    return (
-        0.0 if locus.empty else float((weights * locus.express(locus.strongest(weights, "sum"), weights.shape)).sum())
-    )
+    if locus.empty:
+        return 0.0
+    return float((weights * locus.express(locus.strongest(weights, "sum"), weights.shape)).sum())
 
 
 def reordered(pruned: PrunedNetwork, orders: Orders) -> PrunedNetwork:
@@ -67,9 +67,11 @@ def reordered(pruned: PrunedNetwork, orders: Orders) -> PrunedNetwork:
 def _best_order(space: Space, members: list[str], ratios: Mapping[str, float]) -> Order | None:
     """Return the order in which layers of one number of outputs keep most together, or None if it is as they stand."""
     grouped = [name for name in members if _group(space, name) > 1]
+    size, *others = {_group(space, name) for name in grouped}
+    if others:
+        return None
     sums = [magnitudes(space, name).sum(axis=2) for name in grouped]
     rows, given = np.hstack(sums), np.arange(len(sums[0]))
-    (size,) = {_group(space, name) for name in grouped}
 
     def kept(order: Order) -> float:
         return sum(kept_magnitude(space, name, ratios[name], order) for name in grouped)
