@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
+from accel.kernel_patterns import Kernel, KernelStrided, Strided
 from accel.pattern import Encoding, Index, IndexWords, Mask, Pattern, Shape, bits_for, check_shape
-from accel.sparsity import Block, Dense, FeatureMap, Irregular, Kernel, KernelStrided, NOfM, Strided
+from accel.sparsity import Block, Dense, FeatureMap, Irregular, NOfM
 
 
 class Nothing(Encoding):

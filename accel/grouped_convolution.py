@@ -6,19 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
+from accel.kernel_patterns import Kernel, KernelStrided, Strided
 from accel.limits import MOST_WEIGHTS
-from accel.sparsity import (
-    Dense,
-    FeatureMap,
-    Irregular,
-    Kernel,
-    KernelStrided,
-    LayerMask,
-    Mask,
-    Pattern,
-    Strided,
-    parse_pattern,
-)
+from accel.sparsity import Dense, FeatureMap, Irregular, LayerMask, Mask, Pattern, parse_pattern
 
 
 def across_groups(mask: LayerMask, codes: NDArray[np.int64], groups: int) -> tuple[LayerMask, NDArray[np.int64]]:

@@ -30,6 +30,7 @@ MOST_LAYERS = 1 << 12
 MOST_HELD = 128  # tensors that are needed at one time
 MOST_SIDE = 1 << 14  # of a map with its padding, of a kernel, of a stride
 MOST_TAPS = 1 << 16  # of a kernel or pool
+WIDEST = 1024  # of a block, run or group of kernels: more than the lanes of any array, and a padded matrix still fits
 MOST_SIGNAL_WORDS = 1 << 26  # of a tensor for one image, with its padding
 MOST_MAP_ROWS = 1 << 19  # of all tensors together: rows of maps
 MOST_MACS = 1 << 40  # for one image

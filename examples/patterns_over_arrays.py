@@ -21,9 +21,7 @@ def main() -> None:
         pattern: esp.lower(esp.load("digits", pattern), esp.Widths(weight_bits=5, signal_bits=5), images)
         for pattern in zoo.patterns("digits")
     }
-    cycles = {
-        pattern: [cycles_on(program, *lanes) for lanes in LANES] for pattern, program in programs.items()
-    }
+    cycles = {pattern: [cycles_on(program, *lanes) for lanes in LANES] for pattern, program in programs.items()}
     dense_macs = esp.cost_of(programs["dense"]).total.macs
     print(f"{'pattern':>18} {'MACs':>6} {'KiB':>6} " + " ".join(f"{rows:>4}x{columns}" for rows, columns in LANES))
     for pattern, program in programs.items():

@@ -3,9 +3,10 @@ from support.masks import PATTERNS
 from support.networks import Sketch, chain, residual
 
 from accel.errors import EspalierError
+from accel.kernel_patterns import Kernel
 from accel.network import Network
 from accel.prune import Space, default_spare
-from accel.sparsity import Block, Kernel, parse_pattern
+from accel.sparsity import Block, parse_pattern
 
 TAPS = ("kernel", "ikss", "ikss-rest", "kernel+ikss", "kernel+ikss-rest", "kernel@3", "kernel@2+ikss")
 

@@ -16,7 +16,7 @@ from accel.network import Network
 from accel.program import Program
 from accel.prune import Space, select_by_magnitude
 from accel.pruned import PrunedNetwork
-from accel.quantize import Steps, Widths, in_order, lane_orders, lower, narrowed, ordered_for
+from accel.quantize import Steps, Widths, in_order, lane_orders, lower, narrow_accumulators, ordered_for
 from accel.row_order import union_columns
 from accel.sparsity import LayerMask
 from rtl.simulate import simulate
@@ -125,7 +125,7 @@ def test_per_map_steps_move_along() -> None:
 def test_sums_that_saturate_keep_their_order(overflow: Overflow, free: bool) -> None:
     """Wrapped sums do not depend on the order of products, saturated ones do: then the maps stay where they are."""
     network = chain()
-    before = narrowed(drawn(network, "irregular", 0.7), 7, overflow)
+    before = narrow_accumulators(drawn(network, "irregular", 0.7), 7, overflow)
     after = ordered_for(before, LANES)
     assert (after is not before) == free
     assert (outputs(after, network) == outputs(before, network)).all()

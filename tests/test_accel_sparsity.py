@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from support.masks import PATTERNS, Mask, few, is_legal, legal_masks, strided_taps
 
 from accel.errors import EspalierError
-from accel.sparsity import Block, FeatureMap, Kernel, KernelStrided, LayerMask, NOfM, Strided, parse_pattern
+from accel.kernel_patterns import Kernel, KernelStrided, Strided
+from accel.sparsity import Block, FeatureMap, LayerMask, NOfM, parse_pattern
 
 every_pattern = pytest.mark.parametrize("pattern", PATTERNS)
 

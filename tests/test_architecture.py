@@ -33,6 +33,7 @@ NOUNS = (
     "row_order",
     "digest",
     "pattern",
+    "kernel_patterns",
     "sparsity",
     "lanes",
     "encoding",

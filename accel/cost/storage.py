@@ -29,21 +29,10 @@ import numpy as np
 
 from accel.encoding import bits_for, encodings
 from accel.errors import EspalierError
+from accel.kernel_patterns import Kernel, KernelStrided, Strided
 from accel.pattern import Encoding
 from accel.program_layers import MacLayer
-from accel.sparsity import (
-    Block,
-    Dense,
-    FeatureMap,
-    Irregular,
-    Kernel,
-    KernelStrided,
-    Mask,
-    NOfM,
-    Pattern,
-    Strided,
-    parse_pattern,
-)
+from accel.sparsity import Block, Dense, FeatureMap, Irregular, Mask, NOfM, Pattern, parse_pattern
 
 Shape = tuple[int, int, int]
 RUN_BITS = 4  # of EIE's runs

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from accel.errors import EspalierError
+from accel.kernel_patterns import KernelStrided, Strided
 from accel.layers import Weighted
 from accel.prune.locus import Gene, Locus, Magnitudes, RunLocus, UnitLocus
 from accel.prune.remove_maps import map_groups
 from accel.prune.space import Ratio, Space
 from accel.prune.strides import KernelStridedLocus, StridedLocus
-from accel.sparsity import FeatureMap, KernelStrided, LayerMask, Mask, NOfM, Pattern, Strided
+from accel.sparsity import FeatureMap, LayerMask, Mask, NOfM, Pattern
 
 Genes = dict[str, Gene]  # by the name of the locus: its first layer
 

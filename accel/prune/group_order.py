@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 
+from accel.kernel_patterns import Kernel, KernelStrided
 from accel.layers import Conv2d
 from accel.map_orders import Order, Orders
 from accel.prune.genome import locus_of, magnitudes
@@ -19,7 +20,6 @@ from accel.prune.remove_maps import graph_of, reindexed
 from accel.prune.space import Space
 from accel.pruned import PrunedNetwork
 from accel.row_order import Floats, climbed
-from accel.sparsity import Kernel, KernelStrided
 
 ROUNDS = 8  # of a threshold, at most
 

@@ -3,9 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from accel.kernel_patterns import KernelStrided, Strided
 from accel.prune.space import Space
 from accel.pruned import Groups
-from accel.sparsity import KernelStrided, Pattern, Strided
+from accel.sparsity import Pattern
 
 
 def lasso_groups(space: Space) -> Groups:

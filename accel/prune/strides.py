@@ -7,8 +7,9 @@ exactly, and one of them is drawn with the same probability as every other.
 import numpy as np
 from numpy.typing import NDArray
 
+from accel.kernel_patterns import KernelStrided, Strided
 from accel.prune.locus import Gene, Locus, Magnitudes, Shape
-from accel.sparsity import KernelStrided, Mask, Strided
+from accel.sparsity import Mask
 
 _TRIES = 20  # to draw taps of which a kernel has no more than may stay; matters where little more than one stays
 Sizes = list[NDArray[np.int64]]

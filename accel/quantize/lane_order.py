@@ -15,12 +15,13 @@ import numpy as np
 from accel.encoding import encodings
 from accel.errors import EspalierError
 from accel.fixedpoint import Overflow
+from accel.kernel_patterns import Kernel, KernelStrided
 from accel.map_orders import Graph, Order, Orders, in_runs, moves
 from accel.program import Program
 from accel.program_layers import ConcatLayer, FlattenLayer, MacLayer, ProgramLayer
 from accel.row_order import lane_order
 from accel.signal import Requantize
-from accel.sparsity import Block, Kernel, KernelStrided, Mask, NOfM, parse_pattern
+from accel.sparsity import Block, Mask, NOfM, parse_pattern
 
 
 def ordered_for(program: Program, lanes: int) -> Program:

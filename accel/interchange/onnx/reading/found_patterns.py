@@ -6,19 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from accel import encoding
-from accel.sparsity import (
-    Block,
-    Dense,
-    FeatureMap,
-    Irregular,
-    Kernel,
-    KernelStrided,
-    LayerMask,
-    Mask,
-    NOfM,
-    Pattern,
-    Strided,
-)
+from accel.kernel_patterns import Kernel, KernelStrided, Strided
+from accel.sparsity import Block, Dense, FeatureMap, Irregular, LayerMask, Mask, NOfM, Pattern
 
 # from the one with the simplest index to that with the least regular; the first of those that tie is taken
 CANDIDATES: tuple[Pattern, ...] = (
