@@ -1,4 +1,4 @@
-"""Patterns of whole kernels and of taps inside them: which masks are legal, and the loop nest that runs what is kept."""
+"""Patterns of whole kernels and of taps in them: which masks are legal, and the loop nest that runs what is kept."""
 
 import math
 from dataclasses import dataclass
