@@ -160,6 +160,7 @@ def test_narrow_accumulators(tmp_path: Path) -> None:
     assert {x.accumulator_overflow for x in program.mac_layers} == {None}
 
 
+@pytest.mark.slow
 def test_an_order_for_an_array(tmp_path: Path) -> None:
     """With --lanes the Program is the one without, in the order for so many lanes; --cluster-lanes is its old name."""
     plain, record = made(tmp_path)
