@@ -121,8 +121,17 @@ class TestByHand:
         """A vector is one pixel: a tile for each group of outputs."""
         layer = mac_layer("fc", "flat", np.ones((10, 60, 1)), PIXEL)
         of = program([FlattenLayer("flat", (INPUT,)), layer], (2, 5, 6))
-        (row,) = cycles_of(of, ARRAY)  # groups of 4, 4 and 2; the flatten takes no time
+        (row,) = cycles_of(of, replace(ARRAY, split=False))  # groups of 4, 4 and 2; the flatten takes no time
         assert row == LayerCycles(name="fc", steps=180, cycles=3 * 60 + 2 + RAW_CYCLES, macs=600, lanes=16)
+
+    @pytest.mark.parametrize(("inputs", "steps"), [(60, 15), (61, 16), (2, 1), (257, 2 * 33), (1023, 4 * 65)])
+    def test_split_sums(self, inputs: int, steps: int) -> None:
+        """Four lanes share a vector: a step for every 4 words begun, of each piece of about 64 steps."""
+        layer = mac_layer("fc", "flat", np.ones((10, inputs, 1)), PIXEL)
+        of = program([FlattenLayer("flat", (INPUT,)), layer], (inputs, 1, 1))
+        (row,) = cycles_of(of, ARRAY)
+        first, others = max(3, steps), 2 * max(4, steps)  # the walk; the 4 rows of the group before
+        assert (row.steps, row.cycles) == (3 * steps, first + others + 2 + RAW_CYCLES)
 
     def test_lanes(self) -> None:
         """An array of other lanes has other tiles: 3 outputs at a time, 8 pixels of a row."""

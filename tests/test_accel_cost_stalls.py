@@ -62,10 +62,15 @@ class TestDivision:
     def test_layers_without_weights(self) -> None:
         """A pool has a word of weights for each tap, and no unit to load."""
         (row,) = schedule_of(program([MaxPoolLayer("pool", (INPUT,), Window.square(3, 2, 1))], (2, 5, 6)), ARRAY)
-        assert (row.kind, row.weight_words, row.units.size, row.macs) == ("max-pool", 9, 0, 0)
+        assert (row.kind, row.weight_words, row.units.size, row.macs) == (
+            "max-pool",
+            12,
+            0,
+            0,
+        )  # 9 taps, in rows of 4 banks
         add = AddLayer("add", (INPUT, INPUT), (128, 3), 24, False, Requantize([1], 3), signal(8))
         (row,) = schedule_of(program([add], (2, 5, 6)), ARRAY)
-        assert (row.kind, row.weight_words) == ("add", 3)  # 128 = 127 + 1, and 3
+        assert (row.kind, row.weight_words) == ("add", 4)  # 128 = 127 + 1, and 3: a row of 4 banks
 
     @settings(max_examples=40, deadline=None)
     @given(programs())
@@ -112,6 +117,7 @@ class TestStalls:
             macs=9,
             tiles=2,
             weight_words=2,
+            weight_reads=20,
             units=words,
             unit_cycles=np.array([10, 20]),
         )

@@ -27,6 +27,7 @@ from accel.demand import maps_of
 from accel.errors import EspalierError
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
+from accel.runs import steps_of
 
 START_CYCLES = 2  # 1 from start to the first layer, 1 for the last row to reach the output stream
 # 2 to read the layer's words, 5 for its first entry, 8 from the last step to the lanes, 5 through them, 13 to drain
@@ -100,16 +101,16 @@ def tiles_of(program: Program, layer: ProgramLayer, array: MacArray) -> Tiles:
     pixel_tiles = height * math.ceil(width / array.pixel_lanes)
     if isinstance(layer, MacLayer):
         lanes = array.output_lanes
-        columns = [columns.size for columns in layer.lane_columns[lanes]]
+        steps = [len(steps) for steps in steps_of(program, layer, array)]
         rows = [min(lanes, outputs - first) for first in range(0, outputs, lanes)]
-        return np.repeat(np.array([columns, rows], np.int64).T, pixel_tiles, axis=0)
+        return np.repeat(np.array([steps, rows], np.int64).T, pixel_tiles, axis=0)
     if isinstance(layer, AddLayer):  # as many steps for a weight as it takes words of the array
-        steps = sum(math.ceil(weight / array.largest_weight) for weight in layer.weights)
+        alone = sum(math.ceil(weight / array.largest_weight) for weight in layer.weights)
     elif isinstance(layer, MaxPoolLayer | AvgPoolLayer | ReluLayer):
-        steps = layer.window.taps if isinstance(layer, MaxPoolLayer | AvgPoolLayer) else 1
+        alone = layer.window.taps if isinstance(layer, MaxPoolLayer | AvgPoolLayer) else 1
     else:
         raise EspalierError(f"{layer.name}: the array runs no {type(layer).__name__} yet")
-    return np.tile(np.array([steps, 1], np.int64), (outputs * pixel_tiles, 1))
+    return np.tile(np.array([alone, 1], np.int64), (outputs * pixel_tiles, 1))
 
 
 def _macs(program: Program, layer: ProgramLayer) -> int:

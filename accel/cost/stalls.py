@@ -23,6 +23,7 @@ from accel.cost.counts import Cycles
 from accel.cost.cycles import computing, layer_cycles, tiles_of
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
+from accel.split import splits
 
 Integers = NDArray[np.int64]
 KINDS = {MacLayer: "mac", AddLayer: "add", AvgPoolLayer: "avg-pool", MaxPoolLayer: "max-pool", ReluLayer: "relu"}
@@ -48,6 +49,8 @@ class LayerSchedule:
     tiles : int
     weight_words : int
         Words of the array's weight memory, one weight for each output lane.
+    weight_reads : int
+        Of them, counted as often as a step reads one.
     units : int array (groups,)
         The weight words of each group of output lanes; none where the layer has no weights of its own.
     unit_cycles : int array (groups,)
@@ -63,6 +66,7 @@ class LayerSchedule:
     macs: int
     tiles: int
     weight_words: int
+    weight_reads: int
     units: Integers
     unit_cycles: Integers
 
@@ -89,6 +93,7 @@ def _layer(program: Program, layer: ProgramLayer, array: MacArray) -> LayerSched
     waits = np.maximum(np.concatenate([[0], outputs[:-1]]) - steps, 0)
     drain = int(waits.sum() + outputs[-1])
     units, unit_cycles = _units(layer, array, steps, waits, row.cycles)
+    lanes = array.pixel_lanes if splits(program, layer, array) else 1  # of which each has a weight of its own
     return LayerSchedule(
         name=layer.name,
         kind=KINDS[type(layer)],
@@ -98,8 +103,9 @@ def _layer(program: Program, layer: ProgramLayer, array: MacArray) -> LayerSched
         lanes=row.lanes,
         macs=row.macs,
         tiles=len(tiles),
-        weight_words=int(units.sum()) if units.size else int(steps[0]),
-        units=units,
+        weight_words=array.whole_rows(lanes * int(units.sum()) if units.size else int(steps[0])),
+        weight_reads=lanes * row.steps,
+        units=lanes * units,
         unit_cycles=unit_cycles,
     )
 
@@ -142,11 +148,11 @@ def unit_stalls(schedule: Sequence[LayerSchedule], loads: Sequence[Integers], bu
 def _units(
     layer: ProgramLayer, array: MacArray, steps: Integers, waits: Integers, cycles: int
 ) -> tuple[Integers, Integers]:
-    """Return weight words and cycles of each group; the last one has what the pipeline adds to the layer."""
+    """Return steps of a tile and cycles of each group; the last one has what the pipeline adds to the layer."""
     if not isinstance(layer, MacLayer):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     groups = math.ceil(layer.shape[0] / array.output_lanes)
-    units = steps.reshape(groups, -1)[:, 0]  # a step of a tile reads a word, and all tiles of a group the same words
+    units = steps.reshape(groups, -1)[:, 0]  # all tiles of a group read the same words
     runs = (steps + waits).reshape(groups, -1).sum(axis=1)
     runs[-1] += cycles - int(runs.sum())
     return units, runs

@@ -9,9 +9,10 @@ cycle 5-8    activation memory; meanwhile which lanes lie inside the map; weight
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from rtl.core.activations import READ_CYCLES
-from rtl.core.memory import delayed, loadable
+from rtl.core.memory import delayed, loadable, loadable_banks
 from rtl.core.sequencer import step_layout
 from rtl.layout import Layout, Target
 
@@ -25,7 +26,7 @@ class Fetch(wiring.Component):
     -----
     issue, step, origin, row, column, layer : in, from the sequencer
     read_address, read_double : out, to the activation memory; read : in, what it has `READ_CYCLES` later
-    operands, first, last, maximum, weights, signals, counts : out, to the lanes
+    operands, first, last, maximum, weights, bank, signals, counts : out, to the lanes
     load, loaded : in, a word for the taps or the weights
     """
 
@@ -47,7 +48,8 @@ class Fetch(wiring.Component):
                 "first": Out(1),
                 "last": Out(1),
                 "maximum": Out(1),
-                "weights": Out(layout.weights),
+                "weights": Out(layout.weight_row),
+                "bank": Out(layout.array.weight_banks),
                 "signals": Out(data.ArrayLayout(layout.operand, lanes)),
                 "counts": Out(lanes),
                 "load": In(1),
@@ -105,8 +107,17 @@ class Fetch(wiring.Component):
         return bounds
 
     def _build_weights(self, m: Module) -> None:
-        """Read the weights so that they meet their signals; one register before the memory, one behind it."""
-        layout = self.layout
-        weights = loadable(m, layout.weights, layout.array.weight_words, Target.WEIGHTS, self.load, self.loaded)
-        m.d.comb += weights.addr.eq(delayed(m, self.step.weight, FETCH_CYCLES - 2))
-        m.d.comb += self.weights.eq(delayed(m, weights.data, 1))
+        """Read the weights so that they meet their signals; one register before the memory, one behind it.
+
+        Weights of split sums are named by the row of the banks, others by the word, of which its own bank is read.
+        """
+        layout, banks = self.layout, self.layout.array.weight_banks
+        words = layout.array.weight_words
+        ports = loadable_banks(m, layout.weights, words, banks, Target.WEIGHTS, self.load, self.loaded)
+        word, low = delayed(m, self.step.weight, FETCH_CYCLES - 3), exact_log2(banks)
+        row = delayed(m, Mux(self.layer.split, word, word >> low)[: len(ports[0].addr)], 1)
+        own = delayed(m, Cat(word[:low] == index for index in range(banks)), 1)
+        m.d.comb += self.bank.eq(delayed(m, own, 2))
+        for index, port in enumerate(ports):
+            m.d.comb += [port.addr.eq(row), port.en.eq(self.layer.split | own[index])]
+            m.d.comb += self.weights[index].eq(delayed(m, port.data, 1))
