@@ -41,6 +41,7 @@ NOUNS = (
     "program_layers",
     "program",
     "words",
+    "split",
     "runs",
     "demand",
 )

@@ -1,4 +1,4 @@
-"""Split sums on the hardware: pixel lanes that share the sum of one pixel give golden's codes in the closed form's cycles."""
+"""Split sums on the hardware: golden's codes in the closed form's cycles, by lanes that share the sum of one pixel."""
 
 import shutil
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.programs import PIXEL, program, signal
+from support.programs import PIXEL, mac_layer, program, signal
 from support.rtl_builds import WORD, write
 from support.rtl_programs import ARRAY, SIGNED, SIZES, add, avg, check, difference, images_of, mac
 
@@ -58,7 +58,7 @@ class TestVectors:
     @pytest.mark.parametrize("inputs", [1, 2, 3, 4, 5, 7, 8, 9, 63, 64, 65])
     @pytest.mark.parametrize("lanes", [(1, 2), (3, 2), (4, 4), (5, 8), (2, 16)], ids=str)
     def test_lengths(self, lanes: tuple[int, int], inputs: int, rng: np.random.Generator) -> None:
-        """Vectors shorter than the lanes, as long, a word longer; on arrays that have more lanes than the layer maps."""
+        """Vectors shorter than the lanes, as long, a word longer; arrays of more lanes than the layer has maps."""
         of = vectors(rng, inputs)
         check(of, images_of(rng, of, 1), MacArray(*lanes, **DEEP))
 
@@ -79,10 +79,10 @@ class TestVectors:
     def test_extremes(self) -> None:
         """The highest and lowest weights at the highest codes, in the fewest accumulator bits."""
         for weight in (-16, 15):
-            layer = replace(mac(np.random.default_rng(0), "a", "flat", (4, 9, 1), PIXEL), inputs=("flat",))
-            layer = replace(layer, weights=np.full(36, weight), bias=np.zeros(4, np.int64), accumulator_bits=20)
+            layer = mac_layer("a", "flat", np.full((4, 9, 1), weight), PIXEL)
             of = program([FlattenLayer("flat", (INPUT,)), layer], (9, 1, 1))
-            (run,) = check(of, np.full((1, 9, 1, 1), 255), replace(ARRAY, accumulator_bits=20))
+            array = replace(ARRAY, accumulator_bits=layer.accumulator_bits)
+            (run,) = check(of, np.full((1, 9, 1, 1), 255), array)
             assert (run.codes == 9 * 255 * weight).all()
 
     def test_cycles_literally(self, rng: np.random.Generator) -> None:
@@ -201,7 +201,7 @@ class TestTheComparison:
     @pytest.mark.slow
     @pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Debian's package iverilog")
     def test_in_verilog(self, rng: np.random.Generator, tmp_path: Path) -> None:
-        """The emitted Verilog gives the same, and no word beyond the input is read; a weight's sign, and it does not."""
+        """The emitted Verilog gives the same and reads no unknown word; a bit of a weight, and it does not."""
         of, array = vectors(rng, 11, "irregular"), MacArray(3, 4, **DEEP)
         codes = images_of(rng, of)
         job = Job(of, codes, golden.run(of, codes)[of.output], total_cycles(of, array))

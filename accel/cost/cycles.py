@@ -1,7 +1,9 @@
 """Cycles of a Program on a MacArray: a closed form, equal to what the hardware takes.
 
 The array works tile by tile: a group of output lanes at a row of pixel lanes. Tile j takes K_j steps, one a cycle (one
-lowered column each), and leaves D_j rows (one output map each) that drain one a cycle while the next tile runs. The
+lowered column each; of a split sum a window of them, one for each pixel lane: `accel.split`), and leaves D_j rows (one
+output map each) that drain one a cycle while the next tile runs. The parts of a split sum are added up while a row
+waits for its constants, so that no term below is another. The
 last step of a tile waits for two things: until the shadow is free, D_(j-1) cycles after the last step of the tile
 before; and for the walk to the next tile, which takes TILE_CYCLES. Hence the last steps lie at ::
 
