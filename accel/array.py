@@ -85,6 +85,8 @@ class MacArray:
     layers : int
     split : bool
         Whether pixel lanes share the sum of a layer of one pixel (`accel.split`); its weights lie in as many banks.
+    flat : bool
+        Whether tiles pass the ends of rows that lie side by side (`accel.walk`); it takes no hardware.
 
     Raises
     ------
@@ -108,6 +110,7 @@ class MacArray:
     constants: int = 1 << 10
     layers: int = 32
     split: bool = True
+    flat: bool = True
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -143,7 +146,7 @@ class MacArray:
     @property
     def features(self) -> dict[str, bool]:
         """What can be left out of an array, and whether it is there."""
-        return {"split": self.split}
+        return {"split": self.split, "flat": self.flat}
 
     @property
     def splits(self) -> bool:

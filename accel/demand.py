@@ -8,10 +8,10 @@ from typing import Any
 
 from accel.array import DEPTHS, MacArray
 from accel.errors import EspalierError
-from accel.layers import Shape
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.runs import runs_of
+from accel.walk import walk_of
 from accel.words import Words
 
 
@@ -88,9 +88,9 @@ def demand_of(program: Program, array: MacArray) -> Demand:
         The array does not run a layer.
     """
     computed = [layer for layer in program.layers if not isinstance(layer, FlattenLayer)]
-    shapes = [maps_of(program.shapes[layer.name]) for layer in computed]
-    counted = [max(height * math.ceil(width / array.pixel_lanes), width) for _, height, width in shapes]
-    layers = [_layer(program, layer, shape[0], array) for layer, shape in zip(computed, shapes, strict=True)]
+    walks = [walk_of(program, layer, array) for layer in computed]
+    counted = [max(height * math.ceil(width / array.pixel_lanes), width) for _, height, width in walks]
+    layers = [_layer(program, layer, walk[0], array) for layer, walk in zip(computed, walks, strict=True)]
     return Demand(program.name, tuple(layers), max([program.signal_words, *counted]))
 
 
@@ -110,7 +110,7 @@ def array_for(
     depths : mapping, optional
         Words that a memory must have whatever the Program needs, by `MacArray`'s name of them; None is left out.
     **features
-        What is left out of it: `split`.
+        What is left out of it: `MacArray.features`.
 
     Raises
     ------
@@ -157,11 +157,6 @@ def weight_words(weight: int, largest: int) -> list[int]:
     [127, 127, 46]
     """
     return [largest] * (weight // largest) + [weight % largest] * (weight % largest > 0)
-
-
-def maps_of(shape: Shape) -> tuple[int, int, int]:
-    """Return a shape as (maps, height, width)."""
-    return shape if len(shape) == 3 else (shape[0], 1, 1)
 
 
 def _layer(program: Program, layer: ProgramLayer, outputs: int, array: MacArray) -> LayerDemand:

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from accel.array import MOST_FORMATS, MOST_TAPS, MULTIPLIER_WIDTH, STRIDES, MacArray
-from accel.demand import demand_of, maps_of, weight_words
+from accel.demand import demand_of, weight_words
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.runs import Integers, Runs, runs_of, window_taps
+from accel.walk import maps_of, walk_of
 from accel.window import Window
 
 
@@ -106,7 +107,7 @@ class _Assembler:
             case MacLayer():
                 words |= self._mac(layer, words)
             case AddLayer():
-                words |= self._add(layer)
+                words |= self._add(layer, words)
             case MaxPoolLayer() | AvgPoolLayer() | ReluLayer():
                 words |= self._pool(layer, words)
         filling = self.array.whole_rows(len(self.image.weights)) - len(self.image.weights)
@@ -140,8 +141,10 @@ class _Assembler:
         """Return where the windows lie: sizes, strides and the first word."""
         window = _window(layer)
         _, height, width = maps_of(self.program.shapes[layer.inputs[0]])
-        outputs, output_height, output_width = maps_of(self.program.shapes[layer.name])
-        stride = window.common_stride((output_height, output_width))
+        outputs, output_height, output_width = walk_of(self.program, layer, self.array)
+        size = maps_of(self.program.shapes[layer.name])[1:]
+        joined = (output_height, output_width) != size  # into one row
+        stride = 1 if joined else window.common_stride(size)
         top, left = window.padding[:2]
         place = output_height * output_width
         single = not isinstance(layer, MacLayer)
@@ -151,7 +154,7 @@ class _Assembler:
             "input": self.program.places[layer.inputs[0]],
             "input_map": height * width,
             "height": height,
-            "width": width,
+            "width": output_width if joined else width,
             "top": top,
             "left": left,
             "origin": -(top * width + left),
@@ -184,17 +187,18 @@ class _Assembler:
         """A map at a time by weights of 1; a ReLU alone is a maximum over one tap that the drain rectifies."""
         window, average = _window(layer), isinstance(layer, AvgPoolLayer)
         self._constants(layer, words["outputs"])
-        self._taps(window_taps(window, words["width"]), self._signed(layer))
+        row = maps_of(self.program.shapes[layer.inputs[0]])[2]
+        self._taps(window_taps(window, row), self._signed(layer))
         self._lane_0([1] * window.taps)
         return {"maximum": int(not average), "counter": 1}
 
-    def _add(self, layer: AddLayer) -> dict[str, int]:
+    def _add(self, layer: AddLayer, words: dict[str, int]) -> dict[str, int]:
         """Two signals by positive weights, each the sum of as many weight words as it takes, on one tap."""
-        self._constants(layer, maps_of(self.program.shapes[layer.name])[0])
+        self._constants(layer, words["outputs"])
         for tap, (source, weight) in enumerate(zip(layer.inputs, layer.weights, strict=True)):
-            words = weight_words(weight, self.array.largest_weight)
-            self._lane_0(words)
-            self.image.entries.append(Entry(self.program.places[source], tap, 0, len(words), 1 - tap))
+            parts = weight_words(weight, self.array.largest_weight)
+            self._lane_0(parts)
+            self.image.entries.append(Entry(self.program.places[source], tap, 0, len(parts), 1 - tap))
             is_signed = int(self.program.signals[source].format.signed)
             self.image.taps.append({"rows": 0, "columns": 0, "words": 0, "signed": is_signed})
         return {"shared": 1}

@@ -42,6 +42,7 @@ NOUNS = (
     "program",
     "words",
     "split",
+    "walk",
     "runs",
     "demand",
 )

@@ -297,7 +297,7 @@ class TestOneMapAtATime:
         assert entries_of(image) == [(40, 0, 0, 3, 1), (0, 1, 0, 1, 0)]
         assert image.weights[2:] == [(127, 0), (127, 0), (46, 0), (1, 0)]  # 300 = 127 + 127 + 46
         assert [tap["signed"] for tap in image.taps[1:]] == [1, 0]
-        assert image.constants[2:] == [{"bias": 0, "multiplier": 5}] * 2
+        assert image.constants[2:] == [{"bias": 0, "multiplier": 5}]  # all words are one row
         layer_words = image.layers[1]
         names = ("single", "maximum", "counter", "shared", "relu", "input_group", "list", "tap")
         assert [layer_words.get(name, 0) for name in names] == [1, 0, 0, 1, 1, 20, 0, 1]

@@ -201,8 +201,8 @@ class Invariants:
 
     def filling_bits(self, layer: LayerSchedule, cost: LayerCost, array: MacArray) -> int:
         """Return the bits of a layer's words of weights and constants in the array that hold nothing of the layer."""
-        counts, outputs = cost.counts, self.program.shapes[layer.name][0]
-        words = layer.weight_words * array.output_lanes * array.weight_bits + outputs * width_of(array.constant_fields)
+        counts, constants = cost.counts, layer.constants * width_of(array.constant_fields)
+        words = layer.weight_words * array.output_lanes * array.weight_bits + constants
         return words - counts.weights * cost.weight_bits - counts.bias_memory_bits - _multiplier_bits(counts)
 
     def control_bits(self, array: MacArray, timed: Sequence[tuple[LayerSchedule, LayerCost]]) -> list[int]:

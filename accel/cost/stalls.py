@@ -24,6 +24,7 @@ from accel.cost.cycles import computing, layer_cycles, tiles_of
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.split import splits
+from accel.walk import walk_of
 
 Integers = NDArray[np.int64]
 KINDS = {MacLayer: "mac", AddLayer: "add", AvgPoolLayer: "avg-pool", MaxPoolLayer: "max-pool", ReluLayer: "relu"}
@@ -47,6 +48,8 @@ class LayerSchedule:
     macs : int
         Those that are useful.
     tiles : int
+    constants : int
+        Words of constants: one for each map over which the tiles go.
     weight_words : int
         Words of the array's weight memory, one weight for each output lane.
     weight_reads : int
@@ -65,6 +68,7 @@ class LayerSchedule:
     lanes: int
     macs: int
     tiles: int
+    constants: int
     weight_words: int
     weight_reads: int
     units: Integers
@@ -103,6 +107,7 @@ def _layer(program: Program, layer: ProgramLayer, array: MacArray) -> LayerSched
         lanes=row.lanes,
         macs=row.macs,
         tiles=len(tiles),
+        constants=walk_of(program, layer, array)[0],
         weight_words=array.whole_rows(lanes * int(units.sum()) if units.size else int(steps[0])),
         weight_reads=lanes * row.steps,
         units=lanes * units,
