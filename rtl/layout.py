@@ -27,7 +27,7 @@ class Layout:
     ----------
     signal : one signal as it is stored
     weights : one weight for each output lane
-    weight_row : as many words of weights as the memory has banks
+    weight_row : as many words of weights as the memory has banks: one for each pixel lane, or one for all of them
     entry, tap, constant, layer : words of the other memories, of the parts that `MacArray` gives them
     address, list_index, constant_index, ... : shapes of what names a word
     """

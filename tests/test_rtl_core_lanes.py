@@ -10,26 +10,22 @@ from rtl.core.lanes import Lanes
 from rtl.layout import Layout
 
 ARRAY = MacArray(2, 2, weight_bits=4, signal_bits=4, accumulator_bits=8)  # two weights share a multiplier
-OTHER = (-7, 6)  # the weights of a bank that is not named
 LATENCY = 5  # from a tile's last operands to its first row
 
 
 class Step(NamedTuple):
     """Operands of one cycle: a weight for each of two rows, a signal for each of two columns.
 
-    The weights come from `bank`; of split sums, those for the second column are `others`.
+    Of split sums the second column has weights of its own, `others`.
     """
 
     weights: tuple[int, int]
     signals: tuple[int, int]
     counts: int = 0b11
-    bank: int = 0
     others: tuple[int, int] | None = None
 
 
-def rows_of(
-    maximum: bool, *tiles: list[Step | None], array: MacArray = ARRAY, split: bool = False
-) -> list[tuple[int, list[int]]]:
+def rows_of(maximum: bool, *tiles: list[Step | None], array: MacArray = ARRAY) -> list[tuple[int, list[int]]]:
     """Feed tiles, a step a cycle (None: a cycle without one); return (cycle, row) from `taken` on, both rows of each.
 
     The cycle is counted from the first step.
@@ -46,12 +42,8 @@ def rows_of(
             ctx.set(dut.step, int(step is not None))
             ctx.set(dut.first, int(first))
             ctx.set(dut.last, int(last))
-            ctx.set(dut.split, split)
             if step:
-                banks = [step.others or OTHER[: array.output_lanes]] * array.weight_banks
-                banks[step.bank] = step.weights
-                ctx.set(dut.weights, banks)
-                ctx.set(dut.bank, 1 << step.bank)
+                ctx.set(dut.weights, [step.weights, step.others or step.weights][: array.weight_banks])
                 ctx.set(dut.signals, step.signals)
                 ctx.set(dut.counts, step.counts)
             if ctx.get(dut.taken):
@@ -75,18 +67,13 @@ def test_sums_of_products() -> None:
     assert rows_of(False, tile) == [(1 + LATENCY, [4, 5]), (2 + LATENCY, [-39, 31])]
 
 
-def test_the_bank_that_is_named() -> None:
-    """All columns share the weights of one bank, which may be another in each step."""
-    tile = [Step((2, -3), (5, -1)), Step((1, 4), (-6, 7), bank=1)]
-    assert [row for _, row in rows_of(False, tile)] == [[4, 5], [-39, 31]]
-
-
 def test_split_sums() -> None:
-    """Each column has a bank's weights of its own, whichever bank is named."""
+    """Each column has weights of its own, and a part of each row's sum."""
     tile = [Step((2, -3), (5, -1), others=(-8, 7)), Step((1, 4), (-6, 7), others=(3, -4), counts=0b01)]
     # row 0: 2*5 + 1*-6, -8*-1; row 1: -3*5 + 4*-6, 7*-1
-    assert [row for _, row in rows_of(False, tile, split=True)] == [[4, 8], [-39, -7]]
-    assert [row for _, row in rows_of(False, tile)] != [[4, 8], [-39, -7]]  # negative control: shared
+    assert [row for _, row in rows_of(False, tile)] == [[4, 8], [-39, -7]]
+    alike = [step._replace(others=None) for step in tile]
+    assert [row for _, row in rows_of(False, alike)] != [[4, 8], [-39, -7]]  # negative control: shared
 
 
 def test_extreme_operands() -> None:

@@ -103,11 +103,10 @@ class Core(wiring.Component):
         fetch, lanes = self.fetch, self.lanes
         for name in ("issue", "step", "origin", "row", "column", "layer"):
             m.d.comb += getattr(fetch, name).eq(getattr(self.sequencer, name))
-        for name in ("first", "last", "maximum", "weights", "bank", "signals", "counts"):
+        for name in ("first", "last", "maximum", "weights", "signals", "counts"):
             m.d.comb += getattr(lanes, name).eq(getattr(fetch, name))
         m.d.comb += [
             lanes.fresh.eq(self.sequencer.fresh),
-            lanes.split.eq(self.sequencer.layer.split),
             lanes.step.eq(fetch.operands),
             self.activations.read_address.eq(fetch.read_address),
             self.activations.read_double.eq(fetch.read_double),

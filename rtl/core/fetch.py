@@ -6,6 +6,9 @@ cycle 4      word, row and column of lane 0
 cycle 5-8    activation memory; meanwhile which lanes lie inside the map; weight memory, register
 """
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -26,7 +29,7 @@ class Fetch(wiring.Component):
     -----
     issue, step, origin, row, column, layer : in, from the sequencer
     read_address, read_double : out, to the activation memory; read : in, what it has `READ_CYCLES` later
-    operands, first, last, maximum, weights, bank, signals, counts : out, to the lanes
+    operands, first, last, maximum, weights, signals, counts : out, to the lanes
     load, loaded : in, a word for the taps or the weights
     """
 
@@ -49,7 +52,6 @@ class Fetch(wiring.Component):
                 "last": Out(1),
                 "maximum": Out(1),
                 "weights": Out(layout.weight_row),
-                "bank": Out(layout.array.weight_banks),
                 "signals": Out(data.ArrayLayout(layout.operand, lanes)),
                 "counts": Out(lanes),
                 "load": In(1),
@@ -109,15 +111,20 @@ class Fetch(wiring.Component):
     def _build_weights(self, m: Module) -> None:
         """Read the weights so that they meet their signals; one register before the memory, one behind it.
 
-        Weights of split sums are named by the row of the banks, others by the word, of which its own bank is read.
+        Weights of split sums are named by the row of the banks, others by the word: its own bank is read, and one more
+        register later all lanes get what came from there.
         """
         layout, banks = self.layout, self.layout.array.weight_banks
         words = layout.array.weight_words
         ports = loadable_banks(m, layout.weights, words, banks, Target.WEIGHTS, self.load, self.loaded)
-        word, low = delayed(m, self.step.weight, FETCH_CYCLES - 3), exact_log2(banks)
+        behind = 1 if banks > 1 else 0
+        word, low = delayed(m, self.step.weight, FETCH_CYCLES - 3 - behind), exact_log2(banks)
         row = delayed(m, Mux(self.layer.split, word, word >> low)[: len(ports[0].addr)], 1)
         own = delayed(m, Cat(word[:low] == index for index in range(banks)), 1)
-        m.d.comb += self.bank.eq(delayed(m, own, 2))
-        for index, port in enumerate(ports):
-            m.d.comb += [port.addr.eq(row), port.en.eq(self.layer.split | own[index])]
-            m.d.comb += self.weights[index].eq(delayed(m, port.data, 1))
+        for port, mine in zip(ports, own, strict=True):
+            m.d.comb += [port.addr.eq(row), port.en.eq(self.layer.split | mine)]
+        read, named = [delayed(m, port.data.as_value(), 1) for port in ports], delayed(m, own, 2)
+        chosen = reduce(or_, (bits & mine.replicate(len(bits)) for bits, mine in zip(read, named, strict=True)))
+        shared = delayed(m, chosen, behind)
+        for place, bits in enumerate(read):
+            m.d.comb += self.weights[place].as_value().eq(Mux(self.layer.split, delayed(m, bits, behind), shared))

@@ -1,7 +1,7 @@
 """The multiply-accumulators: one weight a row meets one signal a column, and a shadow that lets the next tile begin.
 
-    cycle 1   operands in registers: the word of weights that all columns share, and those of split sums, one a column;
-              two narrow weights side by side in one operand
+    cycle 1   operands in registers, of weights one for each column where sums can be split; two narrow weights side by
+              side in one operand
     cycle 2   each multiplier has them
     cycle 3   product = weight * signal
     cycle 4   it lies beside its accumulator; two narrow ones are apart
@@ -21,8 +21,6 @@ Two weights in one multiplier: with k bits for a product, (w1 * 2**k + w0) * x =
 bits are the product of w0, in two's complement; where it is negative it has borrowed one from the product of w1.
 """
 
-from functools import reduce
-from operator import or_
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, signed
@@ -42,11 +40,10 @@ class Operands(wiring.Component):
 
     Ports
     -----
-    fresh, step, first, last, weights, bank, signals, counts : in, as `Lanes` has them
+    fresh, step, first, last, weights, signals, counts : in, as `Lanes` has them
     clears : out, `fresh`
     begins, ends : out, `first` and `last` of a step that is there
-    words : out, the multipliers' operands, one for each group of rows: of the bank's weights
-    banks : out, those of the weights of each bank
+    words : out, the multipliers' operands, one for each group of rows and each word of weights
     values, counted : out, `signals` and `counts`, zero where no step is there
     """
 
@@ -60,14 +57,12 @@ class Operands(wiring.Component):
                 "first": In(1),
                 "last": In(1),
                 "weights": In(layout.weight_row),
-                "bank": In(array.weight_banks),
                 "signals": In(signals),
                 "counts": In(array.pixel_lanes),
                 "clears": Out(1),
                 "begins": Out(1),
                 "ends": Out(1),
-                "words": Out(data.ArrayLayout(_word(array), len(_groups(array)))),
-                "banks": Out(data.ArrayLayout(_bank_words(array), len(_groups(array)))),
+                "words": Out(data.ArrayLayout(_words(array), len(_groups(array)))),
                 "values": Out(signals),
                 "counted": Out(array.pixel_lanes),
             }
@@ -82,22 +77,11 @@ class Operands(wiring.Component):
         m.d.comb += self.counted.eq(delayed(m, there, 1))
         for lane, signal in enumerate(self.signals):
             m.d.comb += self.values[lane].eq(delayed(m, Mux(there[lane], signal, 0), 1))
-        banks = list(self.weights) if len(self.bank) > 1 else []
-        shared = Signal(self.layout.weights)
-        m.d.comb += shared.as_value().eq(self._shared())
         for index, rows in enumerate(_groups(self.layout.array)):
-            m.d.comb += self.words[index].eq(delayed(m, self._packed([shared[row] for row in rows]), 1))
-            for place, weights in enumerate(banks):
+            for place, weights in enumerate(self.weights):
                 operand = self._packed([weights[row] for row in rows])
-                m.d.comb += self.banks[index][place].eq(delayed(m, operand, 1))
+                m.d.comb += self.words[index][place].eq(delayed(m, operand, 1))
         return m
-
-    def _shared(self) -> Value:
-        """Return the weights of the bank that is named; of a bank that is not, none of the bits."""
-        words = [weights.as_value() for weights in self.weights]
-        if len(words) == 1:
-            return words[0]
-        return reduce(or_, (word & own.replicate(len(word)) for word, own in zip(words, self.bank, strict=True)))
 
     def _packed(self, weights: list[Value]) -> Value:
         """Return one weight, or two with the bits of a product between them and the borrow taken from the upper one."""
@@ -115,9 +99,8 @@ class Rows(wiring.Component):
 
     Ports
     -----
-    clears, begins, ends, word, banks, values, counted : in, from `Operands`
+    clears, begins, ends, words, values, counted : in, from `Operands`
     maximum : in, the first row keeps the largest
-    split : in, each column has a bank's weight, not the word that all share
     held : in, the accumulators
     behind : in, the row below in the shadow
     sums : out, what the accumulators become
@@ -136,12 +119,10 @@ class Rows(wiring.Component):
                 "clears": In(1),
                 "begins": In(1),
                 "ends": In(1),
-                "word": In(_word(layout.array)),
-                "banks": In(_bank_words(layout.array)),
+                "words": In(_words(layout.array)),
                 "values": In(data.ArrayLayout(layout.operand, lanes)),
                 "counted": In(lanes),
                 "maximum": In(1),
-                "split": In(1),
                 "held": In(data.ArrayLayout(row, rows)),
                 "behind": In(row),
                 "sums": Out(data.ArrayLayout(row, rows)),
@@ -178,10 +159,10 @@ class Rows(wiring.Component):
         """Return the products of each row's weight with all signals."""
         width = _product_bits(self.layout.array)
         found: list[list[Signal]] = [[] for _ in range(self.rows)]
-        split = delayed(m, self.split, 1)
+        words = [delayed(m, word, 1) for word in self.words]
         for lane in self.lanes:
-            own = Mux(split, self.banks[lane], self.word).as_signed() if self.layout.array.splits else self.word
-            both = delayed(m, delayed(m, own, 1) * delayed(m, self.values[lane], 1), 1)
+            word = words[lane if len(words) > 1 else 0]
+            both = delayed(m, word * delayed(m, self.values[lane], 1), 1)
             found[0].append(delayed(m, both[:width].as_signed(), 1))
             if self.rows == 2:
                 found[1].append(delayed(m, both[width:].as_signed() + both[width - 1], 1))
@@ -235,8 +216,7 @@ class Lanes(wiring.Component):
     step : in, operands are there
     first, last : in, this step begins or ends a tile
     maximum : in, row 0 keeps the largest
-    split : in, each column has the weights of a bank of its own
-    weights, bank : in, of all banks, and which one is for all columns if they are not split
+    weights : in, a word for each column, or one for all of an array that splits no sum
     signals, counts : in
     row : out, the accumulators of row 0, and those of the next row in each cycle that follows
     taken : out, `row` is row 0 of a tile
@@ -256,9 +236,7 @@ class Lanes(wiring.Component):
                 "first": In(1),
                 "last": In(1),
                 "maximum": In(1),
-                "split": In(1),
                 "weights": In(layout.weight_row),
-                "bank": In(layout.array.weight_banks),
                 "signals": In(data.ArrayLayout(layout.operand, lanes)),
                 "counts": In(lanes),
                 "row": Out(data.ArrayLayout(layout.accumulator, lanes)),
@@ -270,7 +248,7 @@ class Lanes(wiring.Component):
         """Connect the groups of rows, each of which moves by a flow of its own."""
         m = Module()
         moving(m, "operands", self.operands, self.valid, self.ready)
-        for name in ("fresh", "step", "first", "last", "weights", "bank", "signals", "counts"):
+        for name in ("fresh", "step", "first", "last", "weights", "signals", "counts"):
             m.d.comb += getattr(self.operands, name).eq(getattr(self, name))
         for index, (group, accumulators) in enumerate(zip(self.groups, self.accumulators, strict=True)):
             moves = moving(m, f"rows{index}", group, self.valid, self.ready)
@@ -281,8 +259,7 @@ class Lanes(wiring.Component):
                 accumulators.sums.eq(group.sums),
                 group.held.eq(accumulators.held),
             ]
-            m.d.comb += [group.word.eq(self.operands.words[index]), group.banks.eq(self.operands.banks[index])]
-            m.d.comb += [group.maximum.eq(self.maximum), group.split.eq(self.split)]
+            m.d.comb += [group.words.eq(self.operands.words[index]), group.maximum.eq(self.maximum)]
             for name in ("clears", "begins", "ends", "values", "counted"):
                 m.d.comb += getattr(group, name).eq(getattr(self.operands, name))
         for group, below in zip(self.groups, self.groups[1:], strict=False):
@@ -306,6 +283,6 @@ def _word(array: MacArray) -> Shape:
     return signed(array.weight_bits if array.weights_per_multiplier == 1 else MULTIPLIER_WIDTH)
 
 
-def _bank_words(array: MacArray) -> data.ArrayLayout:
-    """Return the shape of the operands of a multiplier's columns where sums are split, or of none."""
-    return data.ArrayLayout(_word(array), array.weight_banks if array.splits else 0)
+def _words(array: MacArray) -> data.ArrayLayout:
+    """Return the shape of the operands of the columns of some rows: one each, or one that all share."""
+    return data.ArrayLayout(_word(array), array.weight_banks)
