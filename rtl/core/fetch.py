@@ -112,7 +112,8 @@ class Fetch(wiring.Component):
         """Read the weights so that they meet their signals; one register before the memory, one behind it.
 
         Weights of split sums are named by the row of the banks, others by the word: its own bank is read, and one more
-        register later all lanes get what came from there.
+        register later all lanes get what came from there. While nothing is read all banks are, so that none has what it
+        had when the power came.
         """
         layout, banks = self.layout, self.layout.array.weight_banks
         words = layout.array.weight_words
@@ -121,8 +122,9 @@ class Fetch(wiring.Component):
         word, low = delayed(m, self.step.weight, FETCH_CYCLES - 3 - behind), exact_log2(banks)
         row = delayed(m, Mux(self.layer.split, word, word >> low)[: len(ports[0].addr)], 1)
         own = delayed(m, Cat(word[:low] == index for index in range(banks)), 1)
+        rests = ~delayed(m, self.issue, FETCH_CYCLES - 2 - behind)
         for port, mine in zip(ports, own, strict=True):
-            m.d.comb += [port.addr.eq(row), port.en.eq(self.layer.split | mine)]
+            m.d.comb += [port.addr.eq(row), port.en.eq(self.layer.split | mine | rests)]
         read, named = [delayed(m, port.data.as_value(), 1) for port in ports], delayed(m, own, 2)
         chosen = reduce(or_, (bits & mine.replicate(len(bits)) for bits, mine in zip(read, named, strict=True)))
         shared = delayed(m, chosen, behind)
