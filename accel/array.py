@@ -62,7 +62,8 @@ class MacArray:
     """An array of `output_lanes` x `pixel_lanes` multiply-accumulators and the memories around it.
 
     In each cycle one weight for every output lane meets one signal for every pixel lane. Where two weights and a signal
-    have at most 18 bits together, one multiplier does the work of two output lanes.
+    have at most 18 bits together, one multiplier does the work of two output lanes. A layer of one pixel would keep one
+    pixel lane busy: `split` gives each of them a part of its sum, and every multiplier a weight of its own.
 
     Parameters
     ----------
@@ -82,6 +83,10 @@ class MacArray:
     constants : int
         Output maps of all layers together: a bias and a multiplier each.
     layers : int
+    split : bool
+        Whether pixel lanes share the sum of a layer of one pixel (`accel.split`); its weights lie in as many banks.
+    flat : bool
+        Whether tiles pass the ends of rows that lie side by side (`accel.walk`); it takes no hardware.
 
     Raises
     ------
@@ -104,10 +109,12 @@ class MacArray:
     taps: int = 1 << 9
     constants: int = 1 << 10
     layers: int = 32
+    split: bool = True
+    flat: bool = True
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            least = {"list_entries": 0, "weight_bits": 2}.get(field.name, 1)
+            least = ({"list_entries": 0, "weight_bits": 2} | dict.fromkeys(self.features, 0)).get(field.name, 1)
             if getattr(self, field.name) < least:
                 raise EspalierError(f"{field.name} must be at least {least}, got {getattr(self, field.name)}")
         if self.pixel_lanes & (self.pixel_lanes - 1):
@@ -122,6 +129,9 @@ class MacArray:
             )
         if self.signal_words % self.banks:
             raise EspalierError(f"signal_words must be a multiple of {self.banks} banks, got {self.signal_words}")
+        if self.weight_words % self.weight_banks:
+            banks = self.weight_banks
+            raise EspalierError(f"weight_words must be a multiple of {banks} banks, got {self.weight_words}")
 
     @property
     def banks(self) -> int:
@@ -132,6 +142,25 @@ class MacArray:
     def bank_words(self) -> int:
         """Words of one bank."""
         return self.signal_words // self.banks
+
+    @property
+    def features(self) -> dict[str, bool]:
+        """What can be left out of an array, and whether it is there."""
+        return {"split": self.split, "flat": self.flat}
+
+    @property
+    def splits(self) -> bool:
+        """Whether a sum can be split: with one pixel lane there is nothing to share."""
+        return self.split and self.pixel_lanes > 1
+
+    @property
+    def weight_banks(self) -> int:
+        """Banks of the weight memory: one for each pixel lane where sums can be split, which takes all at once."""
+        return self.pixel_lanes if self.splits else 1
+
+    def whole_rows(self, weights: int) -> int:
+        """Return `weights` words rounded up to whole rows of the banks: every layer begins with the first bank."""
+        return -(-weights // self.weight_banks) * self.weight_banks
 
     @property
     def macs_per_cycle(self) -> int:
@@ -185,6 +214,7 @@ class MacArray:
             "raw": flag,  # ... as accumulators, not requantised
             "counter": flag,  # the entries are counted, not listed
             "shared": flag,  # all groups read the same list
+            "split": below(1 + self.splits),  # a step reads neighbouring words, and a weight for each multiplier
             "stride": below(max(STRIDES) + 1),
             "relu": flag,
             "form": below(MOST_FORMATS),  # which of the output formats that the hardware was made for
@@ -230,10 +260,9 @@ class MacArray:
             "layers": width_of(self.layer_fields),
         }
         shapes = [
-            MemoryShape(name=name, words=self.bank_words, width_bits=width, banks=self.banks)
-            if name == "signals"
-            else MemoryShape(name=name, words=getattr(self, DEPTHS[name]), width_bits=width, banks=1)
+            MemoryShape(name=name, words=getattr(self, DEPTHS[name]) // banks, width_bits=width, banks=banks)
             for name, width in widths.items()
+            for banks in [{"signals": self.banks, "weights": self.weight_banks}.get(name, 1)]
         ]
         return tuple(shape for shape in shapes if shape.words)
 

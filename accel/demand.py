@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
-from accel.array import DEPTHS, MacArray, banks_of
+from accel.array import DEPTHS, MacArray
 from accel.errors import EspalierError
-from accel.layers import Shape
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.runs import runs_of
+from accel.walk import walk_of
 from accel.words import Words
 
 
@@ -78,15 +79,8 @@ class Demand:
                 raise EspalierError(f"{self.program}: needs {needed:,} words of {name}, {DEPTHS[name]} are {given:,}")
 
 
-def demand_of(program: Program, output_lanes: int, pixel_lanes: int, weight_bits: int) -> Demand:
-    """Return what `program` takes on an array of these lanes.
-
-    Parameters
-    ----------
-    program : Program
-    output_lanes, pixel_lanes : int
-    weight_bits : int
-        Of the array's words; an addition whose weight is larger takes several.
+def demand_of(program: Program, array: MacArray) -> Demand:
+    """Return what `program` takes of the memories of `array`, however deep they are.
 
     Raises
     ------
@@ -94,14 +88,18 @@ def demand_of(program: Program, output_lanes: int, pixel_lanes: int, weight_bits
         The array does not run a layer.
     """
     computed = [layer for layer in program.layers if not isinstance(layer, FlattenLayer)]
-    shapes = [maps_of(program.shapes[layer.name]) for layer in computed]
-    counted = [max(height * math.ceil(width / pixel_lanes), width) for _, height, width in shapes]
-    layers = [_layer(layer, shape[0], output_lanes, weight_bits) for layer, shape in zip(computed, shapes, strict=True)]
+    walks = [walk_of(program, layer, array) for layer in computed]
+    counted = [max(height * math.ceil(width / array.pixel_lanes), width) for _, height, width in walks]
+    layers = [_layer(program, layer, walk[0], array) for layer, walk in zip(computed, walks, strict=True)]
     return Demand(program.name, tuple(layers), max([program.signal_words, *counted]))
 
 
 def array_for(
-    program: Program, output_lanes: int, pixel_lanes: int, depths: Mapping[str, int | None] | None = None
+    program: Program,
+    output_lanes: int,
+    pixel_lanes: int,
+    depths: Mapping[str, int | None] | None = None,
+    **features: bool,
 ) -> MacArray:
     """Return the array of these lanes for `program`: words as wide, and memories as deep, as it needs them.
 
@@ -111,6 +109,8 @@ def array_for(
     output_lanes, pixel_lanes : int
     depths : mapping, optional
         Words that a memory must have whatever the Program needs, by `MacArray`'s name of them; None is left out.
+    **features
+        What is left out of it: `MacArray.features`.
 
     Raises
     ------
@@ -118,28 +118,36 @@ def array_for(
         No array has these lanes, or words as wide; it does not run a layer; or a depth that was asked for is too small.
     """
     words = Words.of(program)
-    demand = demand_of(program, *_checked(output_lanes, pixel_lanes), words.weight_bits)
-    return fitted(words, demand, output_lanes, pixel_lanes, depths)
+    array = bare(output_lanes, pixel_lanes, words.weight_bits, **features)
+    return fitted(words, demand_of(program, array), array, depths)
 
 
-def fitted(
-    words: Words, demand: Demand, output_lanes: int, pixel_lanes: int, depths: Mapping[str, int | None] | None = None
-) -> MacArray:
-    """Return what `array_for` does, of the words and the demand of a Program."""
-    needed = dict(demand.words)
-    banks = banks_of(pixel_lanes)
-    needed["signals"] = banks * math.ceil(needed["signals"] / banks)
-    asked = {name: depth for name, depth in (depths or {}).items() if depth is not None}
-    array = MacArray(
+def bare(output_lanes: int, pixel_lanes: int, weight_bits: int, **features: bool) -> MacArray:
+    """Return an array of these lanes whose memories are of no account: what a demand and a schedule depend on."""
+    return MacArray(
         output_lanes=output_lanes,
         pixel_lanes=pixel_lanes,
+        weight_bits=weight_bits,
+        signal_words=max(1, pixel_lanes) << 10,
+        weight_words=max(1, pixel_lanes) << 10,
+        **features,
+    )
+
+
+def fitted(words: Words, demand: Demand, array: MacArray, depths: Mapping[str, int | None] | None = None) -> MacArray:
+    """Return what `array_for` does, of the words and the demand of a Program on an array whose memories vary."""
+    needed: dict[str, Any] = dict(demand.words)
+    needed["signals"] = array.banks * math.ceil(needed["signals"] / array.banks)
+    asked = {name: depth for name, depth in (depths or {}).items() if depth is not None}
+    fitting = replace(
+        array,
         weight_bits=words.weight_bits,
         signal_bits=words.signal_bits,
         accumulator_bits=words.accumulator_bits,
         **{DEPTHS[name]: depth for name, depth in needed.items()} | asked,
     )
-    demand.check(array)
-    return array
+    demand.check(fitting)
+    return fitting
 
 
 def weight_words(weight: int, largest: int) -> list[int]:
@@ -151,30 +159,20 @@ def weight_words(weight: int, largest: int) -> list[int]:
     return [largest] * (weight // largest) + [weight % largest] * (weight % largest > 0)
 
 
-def maps_of(shape: Shape) -> tuple[int, int, int]:
-    """Return a shape as (maps, height, width)."""
-    return shape if len(shape) == 3 else (shape[0], 1, 1)
-
-
-def _checked(output_lanes: int, pixel_lanes: int) -> tuple[int, int]:
-    """Return the lanes, or raise EspalierError if no array has them."""
-    array = MacArray(output_lanes, pixel_lanes, signal_words=banks_of(max(1, pixel_lanes)))
-    return array.output_lanes, array.pixel_lanes
-
-
-def _layer(layer: ProgramLayer, outputs: int, lanes: int, weight_bits: int) -> LayerDemand:
+def _layer(program: Program, layer: ProgramLayer, outputs: int, array: MacArray) -> LayerDemand:
     match layer:
         case MacLayer():
-            runs = runs_of(layer, lanes)
-            taken = {"entries": runs.maps.size, "taps": runs.taps, "longest": runs.taps, "reads": runs.reads}
-            taken["weights"] = runs.steps
+            runs = runs_of(program, layer, array)
+            taps = len(runs.taps)
+            taken = {"entries": runs.bases.size, "taps": taps, "longest": taps, "reads": runs.reads}
+            taken["weights"] = runs.weights
         case AddLayer():  # an operand is an entry that stays on one tap, for as many steps as its weight takes words
-            largest = (1 << (weight_bits - 1)) - 1
-            steps = [math.ceil(weight / largest) for weight in layer.weights]
+            steps = [math.ceil(weight / array.largest_weight) for weight in layer.weights]
             taken = {"entries": 2, "taps": 2, "longest": max(steps), "weights": sum(steps), "reads": 2 * outputs}
         case MaxPoolLayer() | AvgPoolLayer() | ReluLayer():
             taps = 1 if isinstance(layer, ReluLayer) else layer.window.taps
             taken = {"entries": 0, "taps": taps, "longest": taps, "weights": taps, "reads": 0}
         case _:
             raise EspalierError(f"{layer.name}: the array runs no {type(layer).__name__} yet")
+    taken["weights"] = array.whole_rows(taken["weights"])
     return LayerDemand(name=layer.name, constants=outputs, **taken)

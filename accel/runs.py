@@ -1,16 +1,20 @@
-"""How an array reads what a layer keeps: runs of taps of one map with one stride, a list for each group of lanes.
+"""How an array reads what a layer keeps: runs of taps with one stride, a list for each group of output lanes.
 
 The index of every pattern becomes such lists, which the hardware stores as entries. Lanes of a group share one, the
-union of what they keep. Where every group reads everything, a counter makes the entries and nothing is stored.
+union of what they keep. Where every group reads everything, a counter makes the entries and nothing is stored. Of a
+layer whose sums are split (`accel.split`) a tap is a window of words.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.array import FAR, VECTOR_TAPS
+from accel.array import FAR, VECTOR_TAPS, MacArray
+from accel.program import Program
 from accel.program_layers import MacLayer
+from accel.split import Windows, splits, windows_of
+from accel.window import Window
 
 Integers = NDArray[np.int64]
 
@@ -21,64 +25,117 @@ class Runs:
 
     Parameters
     ----------
-    taps : int
-        Of one map: a window's, or how many words of a vector make one.
-    counted : bool
-        Nothing is stored, all groups read every tap of every map.
+    split : bool
+        Whether a tap is a window of as many words as there are pixel lanes.
+    taps : int array (taps, 3)
+        How many rows, columns and words each tap lies from the place of its entry.
+    steps : tuple of int arrays (steps, lanes)
+        The lowered column of each step of each group; of each pixel lane in it where sums are split, -1 for none.
+    apart, pieces : int
+        Where a counter makes the entries: so many of all taps, so many words apart. `pieces` is 0 where they are
+        stored.
     shared : bool
         One list is stored, which all groups read.
-    maps, offsets, strides, counts : int array (entries,)
-        `counts` taps of a map, from `offsets` in steps of `strides`.
+    bases, offsets, strides, counts : int array (entries,)
+        `counts` taps from the word `bases` of the input on, the first is tap `offsets`, in steps of `strides`.
     left : int array (entries,)
         Entries that follow in the list, `accel.array.FAR` for so many or more.
-    reads, steps : int
-        Entries that one tile of every group reads in all, and the columns that these name: a weight word each.
+    reads : int
+        Stored entries that one tile of every group reads in all.
     """
 
-    taps: int
-    counted: bool
-    shared: bool
-    maps: Integers
-    offsets: Integers
-    strides: Integers
-    counts: Integers
-    left: Integers
-    reads: int
-    steps: int
+    split: bool
+    taps: Integers
+    steps: tuple[Integers, ...]
+    apart: int = 0
+    pieces: int = 0
+    shared: bool = False
+    bases: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
+    offsets: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
+    strides: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
+    counts: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
+    left: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
+    reads: int = 0
+
+    @property
+    def weights(self) -> int:
+        """Weights of one output lane for one tile of every group: one a step, or one for each pixel lane."""
+        return sum(steps.size for steps in self.steps)
 
 
-def runs_of(layer: MacLayer, lanes: int) -> Runs:
-    """Return the lists of a layer for groups of `lanes` outputs."""
-    groups, width = layer.lane_columns[lanes], layer.shape[1] * layer.shape[2]
-    sizes = [columns.size for columns in groups]
-    counted = min(sizes) == width
-    taps = layer.shape[2]
-    if layer.window is None:  # a vector is one map whose words are its taps, as many at a time as one entry may name
-        taps = min(width, VECTOR_TAPS)
+def steps_of(program: Program, layer: MacLayer, array: MacArray) -> tuple[Integers, ...]:
+    """Return the lowered columns that each step of each group names (steps, 1), or (steps, lanes) of split sums."""
+    if splits(program, layer, array):
+        return windows_of(program, layer, array).steps()
+    return tuple(columns[:, None] for columns in layer.lane_columns[array.output_lanes])
+
+
+def runs_of(program: Program, layer: MacLayer, array: MacArray) -> Runs:
+    """Return the lists of a layer on an array."""
+    if splits(program, layer, array):
+        return _split(windows_of(program, layer, array))
+    steps, width = steps_of(program, layer, array), layer.shape[1] * layer.shape[2]
+    counted = min(map(len, steps)) == width
+    if layer.window:
+        _, rows, row_words = program.shapes[layer.inputs[0]]
+        taps, apart = window_taps(layer.window, row_words), rows * row_words
+    else:  # a vector is one map whose words are its taps, as many at a time as one entry may name
+        apart = min(width, VECTOR_TAPS)
         if counted:
-            taps = max(divisor for divisor in range(1, taps + 1) if width % divisor == 0)
+            apart = max(divisor for divisor in range(1, apart + 1) if width % divisor == 0)
+        taps = word_taps(np.arange(apart))
     if counted:
-        nothing = np.zeros((5, 0), np.int64)
-        return _runs(taps, nothing, reads=0, steps=sum(sizes), counted=True)
-    owners = np.repeat(np.arange(len(groups)), sizes)
-    columns = np.concatenate(groups)
-    maps = columns // taps
-    kept = columns - maps * taps
-    starts, ends = _cut(owners * (width // taps + 1) + maps, kept)
+        return Runs(split=False, taps=taps, steps=steps, apart=apart, pieces=width // len(taps))
+    owners = np.repeat(np.arange(len(steps)), [len(columns) for columns in steps])
+    columns = np.concatenate(steps)[:, 0]
+    maps = columns // len(taps)
+    kept = columns - maps * len(taps)
+    starts, ends = _cut(owners * (width // len(taps) + 1) + maps, kept)
     counts = ends - starts + 1
     strides = np.where(counts > 1, kept[np.minimum(starts + 1, ends)] - kept[starts], 1)
-    lengths = np.bincount(owners[starts], minlength=len(groups))
-    left = np.repeat(np.cumsum(lengths), lengths) - np.arange(starts.size) - 1
-    found = np.stack([maps[starts], kept[starts], strides, counts, np.minimum(left, FAR)])
-    shared = bool((lengths == lengths[0]).all()) and _same(found.reshape(5, len(groups), -1))
-    stored = found[:, : lengths[0]] if shared else found
-    return _runs(taps, stored, reads=starts.size, steps=sum(sizes), shared=shared)
+    found = np.stack([maps[starts] * apart, kept[starts], strides, counts])
+    return _stored(owners[starts], found, split=False, taps=taps, steps=steps)
 
 
-def _runs(taps: int, found: Integers, *, reads: int, steps: int, counted: bool = False, shared: bool = False) -> Runs:
-    maps, offsets, strides, counts, left = found
-    fields = {"maps": maps, "offsets": offsets, "strides": strides, "counts": counts, "left": left}
-    return Runs(taps=taps, counted=counted, shared=shared, reads=reads, steps=steps, **fields)
+def window_taps(window: Window, width: int) -> Integers:
+    """Return the taps of a window on maps of rows of `width` words, row by row."""
+    rows, columns = np.indices(window.kernel).reshape(2, -1)
+    return np.stack([rows, columns, rows * width + columns], axis=1)
+
+
+def word_taps(words: Integers) -> Integers:
+    """Return taps that are words of a vector, which has no edge that they could lie beyond."""
+    return np.stack([np.zeros_like(words), np.zeros_like(words), words], axis=1)
+
+
+def _split(windows: Windows) -> Runs:
+    """Return the windows as lists: those that touch make one entry, of `VECTOR_TAPS` at most."""
+    steps = windows.steps()
+    if windows.pieces:
+        starts = windows.starts[0].reshape(windows.pieces, -1)
+        apart = int(starts[1, 0]) if windows.pieces > 1 else 0
+        return Runs(split=True, taps=word_taps(starts[0]), steps=steps, apart=apart, pieces=windows.pieces)
+    owners = np.repeat(np.arange(len(steps)), [len(windows) for windows in steps])
+    starts = np.concatenate(windows.starts)
+    first = np.append(True, (starts[1:] != starts[:-1] + windows.lanes) | (owners[1:] != owners[:-1]))
+    places = np.arange(starts.size)
+    first |= (places - places[first][np.cumsum(first) - 1]) % VECTOR_TAPS == 0
+    counts = np.diff(np.append(places[first], starts.size))
+    found = np.stack([starts[first], np.zeros_like(counts), np.ones_like(counts), counts])
+    taps = word_taps(np.arange(int(counts.max())) * windows.lanes)
+    return _stored(owners[first], found, split=True, taps=taps, steps=steps)
+
+
+def _stored(owners: Integers, found: Integers, *, split: bool, taps: Integers, steps: tuple[Integers, ...]) -> Runs:
+    """Return lists whose entries are `found` (4, entries), each of the group that `owners` says, in order."""
+    groups = len(steps)
+    lengths = np.bincount(owners, minlength=groups)
+    left = np.repeat(np.cumsum(lengths), lengths) - np.arange(owners.size) - 1
+    entries = np.stack([*found, np.minimum(left, FAR)])
+    shared = bool((lengths == lengths[0]).all()) and _same(entries.reshape(5, groups, -1))
+    names = ("bases", "offsets", "strides", "counts", "left")
+    stored = dict(zip(names, entries[:, : lengths[0]] if shared else entries, strict=True))
+    return Runs(split=split, taps=taps, steps=steps, shared=shared, reads=owners.size, **stored)
 
 
 def _cut(segments: Integers, kept: Integers) -> tuple[Integers, Integers]:

@@ -4,20 +4,21 @@ The index of every pattern becomes the same entries {base, offset, stride, count
 has pruned a column which another lane of its group keeps holds a zero weight there.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from accel.array import MOST_FORMATS, MOST_TAPS, MULTIPLIER_WIDTH, STRIDES, MacArray
-from accel.demand import demand_of, maps_of, weight_words
+from accel.demand import demand_of, weight_words
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
-from accel.runs import Runs, runs_of
+from accel.runs import Integers, Runs, runs_of, window_taps
+from accel.walk import maps_of, walk_of
 from accel.window import Window
 
 
@@ -89,7 +90,7 @@ class _Assembler:
     def __init__(self, program: Program, array: MacArray, formats: Sequence[FixedFormat]) -> None:
         self.program, self.array, self.image = program, array, Image(formats=list(formats))
         self.final = final_layer(program).name
-        demand_of(program, array.output_lanes, array.pixel_lanes, array.weight_bits).check(array)
+        demand_of(program, array).check(array)
 
     def run(self) -> Image:
         for layer in self.program.layers:
@@ -106,9 +107,11 @@ class _Assembler:
             case MacLayer():
                 words |= self._mac(layer, words)
             case AddLayer():
-                words |= self._add(layer)
+                words |= self._add(layer, words)
             case MaxPoolLayer() | AvgPoolLayer() | ReluLayer():
                 words |= self._pool(layer, words)
+        filling = self.array.whole_rows(len(self.image.weights)) - len(self.image.weights)
+        self.image.weights += [(0,) * self.array.output_lanes] * filling
         self.image.layers.append(words)
 
     def _check_limits(self, layer: ProgramLayer) -> None:
@@ -138,8 +141,10 @@ class _Assembler:
         """Return where the windows lie: sizes, strides and the first word."""
         window = _window(layer)
         _, height, width = maps_of(self.program.shapes[layer.inputs[0]])
-        outputs, output_height, output_width = maps_of(self.program.shapes[layer.name])
-        stride = window.common_stride((output_height, output_width))
+        outputs, output_height, output_width = walk_of(self.program, layer, self.array)
+        size = maps_of(self.program.shapes[layer.name])[1:]
+        joined = (output_height, output_width) != size  # into one row
+        stride = 1 if joined else window.common_stride(size)
         top, left = window.padding[:2]
         place = output_height * output_width
         single = not isinstance(layer, MacLayer)
@@ -149,7 +154,7 @@ class _Assembler:
             "input": self.program.places[layer.inputs[0]],
             "input_map": height * width,
             "height": height,
-            "width": width,
+            "width": output_width if joined else width,
             "top": top,
             "left": left,
             "origin": -(top * width + left),
@@ -182,17 +187,18 @@ class _Assembler:
         """A map at a time by weights of 1; a ReLU alone is a maximum over one tap that the drain rectifies."""
         window, average = _window(layer), isinstance(layer, AvgPoolLayer)
         self._constants(layer, words["outputs"])
-        self._taps(window, words["width"], self._signed(layer))
+        row = maps_of(self.program.shapes[layer.inputs[0]])[2]
+        self._taps(window_taps(window, row), self._signed(layer))
         self._lane_0([1] * window.taps)
         return {"maximum": int(not average), "counter": 1}
 
-    def _add(self, layer: AddLayer) -> dict[str, int]:
+    def _add(self, layer: AddLayer, words: dict[str, int]) -> dict[str, int]:
         """Two signals by positive weights, each the sum of as many weight words as it takes, on one tap."""
-        self._constants(layer, maps_of(self.program.shapes[layer.name])[0])
+        self._constants(layer, words["outputs"])
         for tap, (source, weight) in enumerate(zip(layer.inputs, layer.weights, strict=True)):
-            words = weight_words(weight, self.array.largest_weight)
-            self._lane_0(words)
-            self.image.entries.append(Entry(self.program.places[source], tap, 0, len(words), 1 - tap))
+            parts = weight_words(weight, self.array.largest_weight)
+            self._lane_0(parts)
+            self.image.entries.append(Entry(self.program.places[source], tap, 0, len(parts), 1 - tap))
             is_signed = int(self.program.signals[source].format.signed)
             self.image.taps.append({"rows": 0, "columns": 0, "words": 0, "signed": is_signed})
         return {"shared": 1}
@@ -213,34 +219,36 @@ class _Assembler:
         multipliers = layer.requantize.multipliers if layer.requantize else np.ones(1, np.int64)
         for bias, multiplier in zip(layer.bias, np.broadcast_to(multipliers, layer.bias.shape), strict=True):
             self.image.constants.append({"bias": int(bias), "multiplier": int(multiplier)})
-        runs = runs_of(layer, self.array.output_lanes)
-        if layer.window:
-            self._taps(layer.window, words["width"], self._signed(layer))
-        else:
-            signs = {"signed": self._signed(layer)}
-            self.image.taps += [{"rows": 0, "columns": 0, "words": word} | signs for word in range(runs.taps)]
-        self._weights(layer, layer.lane_columns[self.array.output_lanes])
-        step = words["input_map"] if layer.window else runs.taps
-        self.image.entries += _entries(runs, words["input"], step)
-        steps = layer.shape[1] * layer.shape[2]
-        counter = {"input_map": step, "maps_behind": steps // runs.taps - 1, "taps": runs.taps} if runs.counted else {}
-        return {"counter": int(runs.counted), "shared": int(runs.shared), **counter}
+        runs = runs_of(self.program, layer, self.array)
+        self._taps(runs.taps, self._signed(layer))
+        self._weights(layer, runs.steps)
+        self.image.entries += _entries(runs, words["input"])
+        more = {"counter": int(runs.pieces > 0), "shared": int(runs.shared)}
+        if runs.pieces:
+            more |= {"input_map": runs.apart, "maps_behind": runs.pieces - 1, "taps": len(runs.taps)}
+        return more | (self._split(layer, words) if runs.split else {})
 
-    def _weights(self, layer: MacLayer, groups: Sequence[NDArray[np.int64]]) -> None:
+    def _split(self, layer: MacLayer, words: dict[str, int]) -> dict[str, int]:
+        """Return the geometry of windows over an input of one row, which has as many words as pixel lanes or more."""
+        width = min(math.prod(self.program.shapes[layer.inputs[0]]), self.array.pixel_lanes)
+        edges = {"height": 1, "width": width, "top": 0, "left": 0, "origin": 0, "stride": 1}
+        return edges | {"split": 1, "weight": words["weight"] // self.array.weight_banks}
+
+    def _weights(self, layer: MacLayer, groups: Sequence[Integers]) -> None:
+        """Add the weights of each step, of each lane in it where sums are split; zeros where there is no column."""
         lanes, array = self.array.output_lanes, self.array
         if array.weights_per_multiplier == 2 and 2 * array.weight_bits + array.signal_bits == MULTIPLIER_WIDTH:
             lowest = -int(layer.matrix.min(initial=0))  # there is no bit left for the borrow of the lowest code
             self._check(layer.name, ("as the size of a weight", lowest, array.largest_weight))
-        matrix = np.zeros((len(groups) * lanes, layer.matrix.shape[1]), np.int64)
-        matrix[: layer.shape[0]] = layer.matrix
+        matrix = np.zeros((len(groups) * lanes, layer.matrix.shape[1] + 1), np.int64)  # the last column is none
+        matrix[: layer.shape[0], :-1] = layer.matrix
         for index, columns in enumerate(groups):
-            block = matrix[index * lanes : (index + 1) * lanes][:, columns]
+            block = matrix[index * lanes : (index + 1) * lanes][:, columns.ravel()]
             self.image.weights += [tuple(word) for word in block.T.tolist()]
 
-    def _taps(self, window: Window, width: int, is_signed: int) -> None:
-        for row, column in np.ndindex(window.kernel):
-            words = row * width + column
-            self.image.taps.append({"rows": row, "columns": column, "words": words, "signed": is_signed})
+    def _taps(self, taps: Integers, is_signed: int) -> None:
+        for rows, columns, words in taps.tolist():
+            self.image.taps.append({"rows": rows, "columns": columns, "words": words, "signed": is_signed})
 
     def _check(self, name: str, *needs: tuple[str, int, int]) -> None:
         for what, need, limit in needs:
@@ -248,9 +256,9 @@ class _Assembler:
                 raise EspalierError(f"{name}: needs {need} {what}, the array has {limit}")
 
 
-def _entries(runs: Runs, first: int, step: int) -> list[Entry]:
-    """Return the entries of a layer whose first map lies at word `first`, each other one `step` words further on."""
-    fields = first + runs.maps * step, runs.offsets, runs.strides, runs.counts, runs.left
+def _entries(runs: Runs, first: int) -> list[Entry]:
+    """Return the entries of a layer whose input begins at word `first`."""
+    fields = first + runs.bases, runs.offsets, runs.strides, runs.counts, runs.left
     return [Entry(*entry) for entry in zip(*(x.tolist() for x in fields), strict=True)]
 
 

@@ -27,6 +27,7 @@ class Layout:
     ----------
     signal : one signal as it is stored
     weights : one weight for each output lane
+    weight_row : as many words of weights as the memory has banks: one for each pixel lane, or one for all of them
     entry, tap, constant, layer : words of the other memories, of the parts that `MacArray` gives them
     address, list_index, constant_index, ... : shapes of what names a word
     """
@@ -35,6 +36,7 @@ class Layout:
         self.array = array
         self.signal = unsigned(array.signal_bits)
         self.weights = data.ArrayLayout(signed(array.weight_bits), array.output_lanes)
+        self.weight_row = data.ArrayLayout(self.weights, array.weight_banks)
         self.entry, self.tap = _struct(array.entry_fields), _struct(array.tap_fields)
         self.constant, self.layer = _struct(array.constant_fields), _struct(array.layer_fields)
         self.address, self.signed_address = self.layer["input"].shape, self.layer["origin"].shape

@@ -8,10 +8,10 @@ from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
 from accel.array import MacArray
-from accel.demand import maps_of
 from accel.errors import EspalierError
 from accel.program import Program
 from accel.program_layers import MacLayer
+from accel.walk import walk_of
 from rtl.assemble import Image, assemble, final_layer
 from rtl.core.accelerator import Accelerator
 from rtl.layout import Layout, Target
@@ -58,7 +58,7 @@ def output_rows(program: Program, array: MacArray) -> list[NDArray[np.int64]]:
     Tile by tile: groups of maps, rows of pixels, tiles of a row, then the maps of the group, then the pixels.
     """
     last = final_layer(program)
-    maps, height, width = maps_of(program.shapes[last.name])
+    maps, height, width = walk_of(program, last, array)
     places = np.arange(maps * height * width).reshape(maps, height, width)
     group = array.output_lanes if isinstance(last, MacLayer) else 1
     return [

@@ -16,6 +16,7 @@ from accel.signal import Requantize
 from accel.window import Window
 
 ARRAY = MacArray(4, 4)
+ROWS = replace(ARRAY, flat=False)  # tiles end with their row, whatever the window
 CODES = {"requantize": Requantize([1], 4), "output": signal(8)}
 WINDOW = Window.square(3, 1, 1)
 
@@ -70,14 +71,14 @@ class TestByHand:
         layer = mac_layer("conv", INPUT, np.ones((6, 2, 1)), PIXEL, window=Window((1, 1)))
         # K = 2; group 0 (4 rows) has 10 tiles: the walk's 3, then 9 x max(2, 4); group 1 (2 rows): the first
         # max(2, 4) as it follows 4 rows, then 9 x max(2, 2) but the walk takes 3; 2 rows drain at the end
-        (row,) = cycles_of(of_one(layer), ARRAY)
+        (row,) = cycles_of(of_one(layer), ROWS)
         assert (row.steps, row.cycles) == (40, 3 + 9 * 4 + 4 + 9 * 3 + 2 + RAW_CYCLES)
 
     @pytest.mark.parametrize(("columns", "cycles"), [(1, 3), (2, 3), (3, 3), (4, 4)])
     def test_waiting_for_the_walk(self, columns: int, cycles: int) -> None:
         """A tile takes three cycles at least, however few its steps and rows: the next one's place takes as long."""
         layer = mac_layer("conv", INPUT, np.ones((1, columns, 1)), PIXEL, window=Window((1, 1)))
-        (row,) = cycles_of(program([layer], (columns, 5, 6)), ARRAY)  # 5 rows of 2 tiles, 1 row drains each
+        (row,) = cycles_of(program([layer], (columns, 5, 6)), ROWS)  # 5 rows of 2 tiles, 1 row drains each
         assert (row.steps, row.cycles) == (10 * columns, 10 * cycles + 1 + RAW_CYCLES)
 
     def test_a_group_that_keeps_nothing(self) -> None:
@@ -100,29 +101,45 @@ class TestByHand:
 
     @pytest.mark.parametrize(("weights", "steps"), [((1, 1), 2), ((127, 3), 2), ((128, 3), 3), ((300, 127 * 4), 7)])
     def test_addition(self, weights: tuple[int, int], steps: int) -> None:
-        """An addition takes a map at a time: a step for each word of 127 or less that a weight is the sum of."""
+        """All words of the tensors are one row: a step for each word of 127 or less that a weight is the sum of."""
         add = AddLayer("add", (INPUT, INPUT), weights, 24, False, Requantize([1], 3), signal(8))
-        (row,) = cycles_of(of_one(add), ARRAY)  # 2 maps, 5 rows, 2 tiles
-        assert row == LayerCycles(
-            name="add", steps=20 * steps, cycles=20 * max(3, steps) + 1 + LAYER_CYCLES, macs=0, lanes=16
-        )
+        of = of_one(add)
+        for array, tiles in ((ARRAY, 15), (ROWS, 20)):  # 60 words; 2 maps, 5 rows, 2 tiles
+            (row,) = cycles_of(of, array)
+            cycles = tiles * max(3, steps) + 1 + LAYER_CYCLES
+            assert row == LayerCycles(name="add", steps=tiles * steps, cycles=cycles, macs=0, lanes=16)
 
     def test_narrow_words_for_an_addition(self) -> None:
         """On an array of 4-bit weights, a weight of 15 is 7 + 7 + 1."""
         add = AddLayer("add", (INPUT, INPUT), (15, 7), 24, False, Requantize([1], 3), signal(8))
-        assert tiles_of(of_one(add), add, MacArray(4, 4, weight_bits=4)).tolist() == [[3 + 1, 1]] * 20
+        assert tiles_of(of_one(add), add, MacArray(4, 4, weight_bits=4)).tolist() == [[3 + 1, 1]] * 15
 
     def test_relu(self) -> None:
-        """A ReLU that no layer takes in is one step a tile, a map at a time: the walk's three cycles."""
+        """A ReLU that no layer takes in is one step a tile, all words one row: the walk's three cycles."""
         (row,) = cycles_of(of_one(ReluLayer("relu", (INPUT,))), ARRAY)
-        assert row == LayerCycles(name="relu", steps=20, cycles=20 * 3 + 1 + LAYER_CYCLES, macs=0, lanes=16)
+        assert row == LayerCycles(name="relu", steps=15, cycles=15 * 3 + 1 + LAYER_CYCLES, macs=0, lanes=16)
+
+    def test_a_map_that_is_one_row(self) -> None:
+        """30 pixels of a 1 x 1 convolution are 8 tiles of 4, the last of 2; row by row they are 5 x 2."""
+        layer = mac_layer("conv", INPUT, np.ones((6, 2, 1)), PIXEL, window=Window((1, 1)))
+        assert tiles_of(of_one(layer), layer, ARRAY).tolist() == [[2, 4]] * 8 + [[2, 2]] * 8
+        assert tiles_of(of_one(layer), layer, ROWS).tolist() == [[2, 4]] * 10 + [[2, 2]] * 10
 
     def test_linear(self) -> None:
         """A vector is one pixel: a tile for each group of outputs."""
         layer = mac_layer("fc", "flat", np.ones((10, 60, 1)), PIXEL)
         of = program([FlattenLayer("flat", (INPUT,)), layer], (2, 5, 6))
-        (row,) = cycles_of(of, ARRAY)  # groups of 4, 4 and 2; the flatten takes no time
+        (row,) = cycles_of(of, replace(ARRAY, split=False))  # groups of 4, 4 and 2; the flatten takes no time
         assert row == LayerCycles(name="fc", steps=180, cycles=3 * 60 + 2 + RAW_CYCLES, macs=600, lanes=16)
+
+    @pytest.mark.parametrize(("inputs", "steps"), [(60, 15), (61, 16), (2, 1), (257, 2 * 33), (1023, 4 * 65)])
+    def test_split_sums(self, inputs: int, steps: int) -> None:
+        """Four lanes share a vector: a step for every 4 words begun, of each piece of about 64 steps."""
+        layer = mac_layer("fc", "flat", np.ones((10, inputs, 1)), PIXEL)
+        of = program([FlattenLayer("flat", (INPUT,)), layer], (inputs, 1, 1))
+        (row,) = cycles_of(of, ARRAY)
+        first, others = max(3, steps), 2 * max(4, steps)  # the walk; the 4 rows of the group before
+        assert (row.steps, row.cycles) == (3 * steps, first + others + 2 + RAW_CYCLES)
 
     def test_lanes(self) -> None:
         """An array of other lanes has other tiles: 3 outputs at a time, 8 pixels of a row."""

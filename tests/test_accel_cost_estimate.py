@@ -164,10 +164,11 @@ class TestFits:
         assert (resident.weights, stalled.weights) == (RESIDENT, STREAMED)
         assert stalled.memory_bits < resident.memory_bits
         assert stalled.cycles == resident.cycles + stalled.spent.stall_cycles > resident.cycles
-        # the largest group is conv3's: 8 outputs of 16 x 25 weights; 2 buffers, and the words of two 2 x 2 pools
-        assert memory(stalled, "weights").words == 2 * 400 + 4 + 4
-        # what is loaded: groups of 8 outputs, the last one of a layer filled up: 8 + 16 + 120 + 88 + 16 rows
-        words = 8 * 25 + 16 * 150 + 120 * 400 + 88 * 120 + 16 * 84
+        # the largest group is conv3's: 8 outputs of 16 x 25 weights; 2 buffers, and two 2 x 2 pools in whole rows
+        assert memory(stalled, "weights").words == (2 * 400 + 8 + 8) // 8
+        # what is loaded: groups of 8 outputs, the last one of a layer filled up: 8 + 16 + 120 + 88 + 16 rows;
+        # of 84 inputs of the last 88, which are 11 windows
+        words = 8 * 25 + 16 * 150 + 120 * 400 + 88 * 120 + 16 * 88
         assert stalled.dram_bits - resident.dram_bits == 4 * words
         assert stream(it, 1e12).spent.stall_cycles < 20  # a cycle for each group at most
 
@@ -248,7 +249,7 @@ class TestEnergy:
         assert (row.cost.counts.macs, row.spent.compute_cycles) == (24, 4)  # one tile, 4 steps
         mac = 0.2e-12 + table.add.at(layer.accumulator_bits) * 1e-12  # 8 x 8 bits
         weights, signals = memory(e, "weights"), memory(e, "signals")
-        reads = 4 * table.sram_joules(weights.macro_bits, 16)
+        reads = 4 * table.sram_joules(weights.macro_bits // 4, 16)  # a word a step, of one of 4 banks
         reads += (4 * 4 + 6) * table.sram_joules(signals.macro_bits // 8, 8)  # 4 signals a step, 6 outputs; 8 banks
         assert row.energy is not None
         assert row.energy.mac_joules == pytest.approx(24 * mac)

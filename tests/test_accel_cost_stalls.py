@@ -53,7 +53,8 @@ class TestDivision:
         """2 steps a tile after 4 rows: the array waits 2 cycles for each of them; the walk is part of the filling."""
         layer = mac_layer("conv", INPUT, np.ones((6, 2, 1)), PIXEL, window=Window((1, 1)))
         of = program([layer], (2, 5, 6))
-        (row,), (whole,) = schedule_of(of, ARRAY), cycles_of(of, ARRAY)
+        array = replace(ARRAY, flat=False)
+        (row,), (whole,) = schedule_of(of, array), cycles_of(of, array)
         # group 0: 9 tiles wait 4 - 2; group 1: the first waits 4 - 2, the others for 2 rows, not at all; 2 rows remain
         assert (row.compute_cycles, row.drain_cycles) == (40, 9 * 2 + 2 + 2)
         assert row.fill_cycles == whole.cycles - 40 - 22 == RAW_CYCLES + 1 + 9  # the walk: one tile, and 9 of group 1
@@ -62,10 +63,15 @@ class TestDivision:
     def test_layers_without_weights(self) -> None:
         """A pool has a word of weights for each tap, and no unit to load."""
         (row,) = schedule_of(program([MaxPoolLayer("pool", (INPUT,), Window.square(3, 2, 1))], (2, 5, 6)), ARRAY)
-        assert (row.kind, row.weight_words, row.units.size, row.macs) == ("max-pool", 9, 0, 0)
+        assert (row.kind, row.weight_words, row.units.size, row.macs) == (
+            "max-pool",
+            12,
+            0,
+            0,
+        )  # 9 taps, in rows of 4 banks
         add = AddLayer("add", (INPUT, INPUT), (128, 3), 24, False, Requantize([1], 3), signal(8))
         (row,) = schedule_of(program([add], (2, 5, 6)), ARRAY)
-        assert (row.kind, row.weight_words) == ("add", 3)  # 128 = 127 + 1, and 3
+        assert (row.kind, row.weight_words) == ("add", 4)  # 128 = 127 + 1, and 3: a row of 4 banks
 
     @settings(max_examples=40, deadline=None)
     @given(programs())
@@ -111,7 +117,9 @@ class TestStalls:
             lanes=16,
             macs=9,
             tiles=2,
+            constants=8,
             weight_words=2,
+            weight_reads=20,
             units=words,
             unit_cycles=np.array([10, 20]),
         )

@@ -255,7 +255,7 @@ class TestBlocks:
         array = MacArray(8, 8, 8, 8, 24, weight_words=8 << 10, list_entries=2 << 10)
         layout = Layout(array)
         memories = [
-            memory("weights", array.weight_words, Shape.cast(layout.weights).width, 1, 0),
+            memory("weights", array.weight_words // 8, Shape.cast(layout.weights).width, array.weight_banks, 0),
             memory("signals", array.bank_words, array.signal_bits, array.banks, 0),
             memory("entries", array.list_entries, Shape.cast(layout.entry).width, 1, 0),
             memory("taps", array.taps, Shape.cast(layout.tap).width, 1, 0),

@@ -11,7 +11,7 @@ from support.programs import PIXEL, mac_layer, program, programs, signal
 from support.rtl_images import POINT, SIGNED, chain, conv, layer, point
 
 from accel.array import DEPTHS, MacArray
-from accel.demand import array_for, demand_of
+from accel.demand import array_for, bare, demand_of
 from accel.errors import EspalierError
 from accel.network import INPUT
 from accel.program import Program
@@ -36,9 +36,9 @@ def linear(inputs: int) -> Program:
     return program([FlattenLayer("flat", (INPUT,)), made], (inputs, 1, 1))
 
 
-def words_of(of: Program, weight_bits: int = 8) -> list[int]:
+def words_of(of: Program, weight_bits: int = 8, **features: bool) -> list[int]:
     """Return the words on 2 x 2 lanes: signals, weights, entries, taps, constants, layers."""
-    demand = demand_of(of, 2, 2, weight_bits)
+    demand = demand_of(of, bare(2, 2, weight_bits, **features))
     assert [*demand.words] == [*DEPTHS]
     return [*demand.words.values()]
 
@@ -55,7 +55,16 @@ class TestWords:
     @pytest.mark.parametrize(("inputs", "taps"), [(150, 50), (64, 64), (67, 1)])
     def test_a_dense_vector(self, inputs: int, taps: int) -> None:
         """A dense linear layer counts runs of one length, of 64 words at most: taps of the longest that divides it."""
-        assert words_of(linear(inputs)) == [inputs, 2 * inputs, 0, taps, 3, 1]
+        assert words_of(linear(inputs), split=False) == [inputs, 2 * inputs, 0, taps, 3, 1]
+
+    def test_split_sums(self) -> None:
+        """5 words in windows of 2 are 3 steps of 2 weights for each of 2 groups; a tap for each window, no list."""
+        assert words_of(linear(5)) == [5, 2 * 3 * 2, 0, 3, 3, 1]
+
+    def test_layers_begin_with_the_first_bank(self) -> None:
+        """A layer of 3 taps takes 4 words of weights in 2 banks; in one bank, where no sum is split, 3."""
+        of = chain(MaxPoolLayer("p", (INPUT,), Window((1, 3))))
+        assert [words_of(of, split=split)[1] for split in (True, False)] == [4, 3]
 
     def test_a_list(self) -> None:
         """A group that keeps one tap of each of two maps has two entries; both groups read the same, stored once."""
@@ -63,7 +72,7 @@ class TestWords:
         kept[:, :, 1] = 1
         of = chain(layer(kept, "irregular", Window.square(2)))
         assert words_of(of) == [40, 4, 2, 4, 4, 1]
-        assert runs_of(of.mac_layers[0], 2).reads == 4  # each group reads both
+        assert runs_of(of, of.mac_layers[0], bare(2, 2, 8)).reads == 4  # each group reads both
 
     def test_a_pool(self) -> None:
         """A pool has a weight word and a tap for each place of its window, and a constant for each map."""
@@ -71,8 +80,9 @@ class TestWords:
 
     def test_an_addition(self) -> None:
         """300 is 127 + 127 + 46, beside a 1: 4 words; two entries on a tap each, and 3 taps for a count of 3."""
-        assert words_of(chain(addition(300))) == [40, 4, 2, 3, 2, 1]
-        assert words_of(chain(addition(300)), weight_bits=10) == [40, 2, 2, 2, 2, 1]
+        assert words_of(chain(addition(300))) == [40, 4, 2, 3, 1, 1]
+        assert words_of(chain(addition(300)), weight_bits=10) == [40, 2, 2, 2, 1, 1]
+        assert words_of(chain(addition(300)), flat=False)[4] == 2  # a constant for each map, not for the row of all
 
     def test_an_output_that_is_larger_than_the_input(self) -> None:
         """Nothing stores it, but its rows x tiles of 2 pixels, or the pixels of a row, must be countable: 3 x 33."""
@@ -82,27 +92,28 @@ class TestWords:
     def test_what_the_array_does_not_run(self) -> None:
         """A layer of another kind is named."""
         with pytest.raises(EspalierError, match=r"^c: the array runs no ClipLayer yet$"):
-            demand_of(chain(ClipLayer("c", (INPUT,), 6)), 2, 2, 8)
+            demand_of(chain(ClipLayer("c", (INPUT,), 6)), bare(2, 2, 8))
 
 
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None)
-@given(programs(), st.sampled_from([(1, 1), (2, 4), (3, 2), (8, 8)]))
-def test_it_is_what_the_assembler_fills(of: Program, lanes: tuple[int, int]) -> None:
+@given(programs(), st.sampled_from([(1, 1), (2, 4), (3, 2), (8, 8)]), st.booleans())
+def test_it_is_what_the_assembler_fills(of: Program, lanes: tuple[int, int], split: bool) -> None:
     """Of any Program that the hardware runs: as many words as are written; a word less is refused."""
     try:
-        array = array_for(of, *lanes)
+        array = array_for(of, *lanes, split=split)
         image = assemble(of, array)
     except EspalierError:  # its words or strides are none of the hardware's: `test_rtl_assemble_refusals.py`
         assume(False)
-    demand = demand_of(of, *lanes, array.weight_bits)
+    demand = demand_of(of, array)
     longest = max(x.longest for x in demand.layers)
     written = {name: len(getattr(image, name)) for name in DEPTHS if name != "signals"}
     assert demand.words == {"signals": demand.signals} | written | {"taps": max(written["taps"], longest)}
     assert [getattr(array, DEPTHS[name]) for name in written] == [demand.words[name] for name in written]
     assert 0 <= array.signal_words - demand.signals < array.banks
     for name, needed in demand.words.items():
-        fewer = needed - 1 if name != "signals" else array.signal_words - array.banks
+        banks = {"signals": array.banks, "weights": array.weight_banks}.get(name, 1)
+        fewer = getattr(array, DEPTHS[name]) - banks
         if fewer < (name != "entries"):
             continue  # no array has as few
         with pytest.raises(
@@ -117,8 +128,9 @@ class TestArray:
     def test_just_large_enough(self) -> None:
         """Words and memories are the Program's; signals fill whole banks, 2 x 8 of them."""
         words = Words.of(self.OF)
-        expected = MacArray(4, 8, 8, 8, words.accumulator_bits, 80, 2 + 8, 0, 5, 5, 2)
+        expected = MacArray(4, 8, 8, 8, words.accumulator_bits, 80, 8 + 8, 0, 5, 5, 2)
         assert array_for(self.OF, 4, 8) == expected
+        assert array_for(self.OF, 4, 8, split=False) == replace(expected, weight_words=2 + 8, split=False)
         assert array_for(self.OF, 4, 16).signal_words == 96  # 80, in 32 banks
 
     @pytest.mark.parametrize("name", DEPTHS.values())
@@ -131,8 +143,8 @@ class TestArray:
     @pytest.mark.parametrize(("memory", "name"), [x for x in DEPTHS.items() if x[0] != "entries"])
     def test_a_depth_that_is_too_small(self, memory: str, name: str) -> None:
         """One line: which memory, what is needed, what is given. With exactly as many it fits."""
-        needed = demand_of(self.OF, 2, 2, 8).words[memory]
-        given_words = needed - 4 if memory == "signals" else needed - 1
+        needed = demand_of(self.OF, bare(2, 2, 8)).words[memory]
+        given_words = needed - {"signals": 4, "weights": 2}.get(memory, 1)
         with pytest.raises(EspalierError) as refused:
             array_for(self.OF, 2, 2, {name: given_words})
         assert str(refused.value) == f"test: needs {needed} words of {memory}, {name} are {given_words}"
@@ -142,6 +154,12 @@ class TestArray:
         """A depth of signals that is no multiple of the banks is refused, because no such memory can be."""
         with pytest.raises(EspalierError, match=r"^signal_words must be a multiple of 4 banks, got 81$"):
             array_for(self.OF, 2, 2, {"signal_words": 81})
+
+    def test_weights_fill_banks(self) -> None:
+        """So is a depth of weights where each pixel lane has a bank; where sums are not split there is one."""
+        with pytest.raises(EspalierError, match=r"^weight_words must be a multiple of 2 banks, got 81$"):
+            array_for(self.OF, 2, 2, {"weight_words": 81})
+        assert array_for(self.OF, 2, 2, {"weight_words": 81}, split=False).weight_words == 81
 
     @pytest.mark.parametrize(("lanes", "line"), [((0, 8), "output_lanes must be"), ((8, 0), "pixel_lanes must be")])
     def test_no_lanes(self, lanes: tuple[int, int], line: str) -> None:

@@ -44,6 +44,8 @@ NOUNS = (
     "program_layers",
     "program",
     "words",
+    "split",
+    "walk",
     "runs",
     "demand",
 )

@@ -13,18 +13,27 @@ from accel.array import MacArray
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ReluLayer
+from accel.runs import steps_of
 from accel.signal import Requantize, Signal
+from accel.split import splits, windows_of
 from accel.window import Window
 from rtl.assemble import Image, assemble
 
+UNSPLIT = replace(ARRAY, split=False)
 
-def image_of(made: MacLayer, array: MacArray = ARRAY) -> Image:
+
+def image_of(made: MacLayer, array: MacArray = UNSPLIT) -> Image:
     """Return the memory contents for one layer on maps of 4 x 5, or on a vector."""
     array = replace(array, weight_bits=made.weight_bits)
     if made.window:
         return assemble(program([made], (made.shape[1], 4, 5)), array)
     layers = [FlattenLayer("flat", (INPUT,)), replace(made, inputs=("flat",))]
     return assemble(program(layers, (made.shape[1], 1, 1)), array)
+
+
+def columns_and_rows(words: list[tuple[int, ...]]) -> list[list[int]]:
+    """Return the first lane's weights, row by row of two banks."""
+    return [[first[0], second[0]] for first, second in zip(words[::2], words[1::2], strict=True)]
 
 
 def entries_of(image: Image) -> list[tuple[int, int, int, int, int]]:
@@ -90,7 +99,7 @@ class TestEntries:
         """Blocks of a linear layer are runs of a vector; a group of more rows than a block runs the union."""
         kept = np.kron([[1, 0, 0, 1], [0, 0, 1, 0]], np.ones((2, 2)))[:, :, None]
         assert entries_of(image_of(layer(kept, "block-2"))) == [(0, 0, 1, 2, 1), (0, 6, 1, 2, 0), (0, 4, 1, 2, 0)]
-        wide = image_of(layer(kept, "block-2"), replace(ARRAY, output_lanes=4))
+        wide = image_of(layer(kept, "block-2"), replace(UNSPLIT, output_lanes=4))
         assert entries_of(wide) == [(0, 0, 1, 2, 1), (0, 4, 1, 4, 0)]
 
     def test_a_vector_longer_than_a_run(self) -> None:
@@ -140,7 +149,7 @@ class TestEntries:
             first = [] if made.window else [FlattenLayer("flat", (INPUT,))]
             if made.window and (made.window.stride[0] != made.window.stride[1] or max(made.window.stride) > 2):
                 only = replace(only, window=replace(made.window, stride=(1, 1)))
-            array = MacArray(2, 2, 16, 16, 61)
+            array = MacArray(2, 2, 16, 16, 61, split=False)
             reads = of.signals[made.inputs[0]]
             if reads.bits > 16 or (made.output.bits > 16 and made.requantize):
                 continue
@@ -171,6 +180,91 @@ def columns_of(image: Image, map_words: int | None, taps: int, groups: int) -> l
     return [[column(b, o + s * i) for b, o, s, count in steps for i in range(count)] for steps in lists]
 
 
+class TestSplitSums:
+    """Windows of two words on two pixel lanes: a tap is a window, weights come in rows of two banks."""
+
+    GEOMETRY = ("split", "height", "width", "top", "left", "origin", "stride")
+
+    def test_a_dense_vector(self) -> None:
+        """Five words are three windows; the last one ends with the vector, its first word has a weight of zero."""
+        image = image_of(layer(np.ones((2, 5, 1)), "dense"), ARRAY)
+        (words,) = image.layers
+        assert [words[name] for name in self.GEOMETRY] == [1, 1, 2, 0, 0, 0, 1]
+        assert [words[name] for name in ("counter", "maps_behind", "taps")] == [1, 0, 3]
+        assert image.taps == [{"rows": 0, "columns": 0, "words": word, "signed": 0} for word in (0, 2, 3)]
+        assert image.weights == [(1, 6), (2, 7), (3, 8), (4, 9), (0, 0), (5, 10)]
+
+    def test_a_vector_of_several_pieces(self) -> None:
+        """Three pieces of 103, 103 and 104 words, or rather all of 104: 52 windows each, one word is read twice."""
+        image = image_of(layer(np.ones((1, 310, 1)), "dense", weight_bits=10), replace(ARRAY, accumulator_bits=32))
+        (words,) = image.layers
+        assert [words[name] for name in ("input_map", "maps_behind", "taps")] == [103, 2, 52]
+        weights = columns_and_rows(image.weights)
+        assert weights[:2] + weights[51:54] == [[1, 2], [3, 4], [103, 104], [0, 105], [106, 107]]
+        assert sorted(x for row in weights for x in row if x) == list(range(1, 311))
+
+    def test_a_vector_shorter_than_the_lanes(self) -> None:
+        """Lanes beyond its end read nothing that counts: the map ends there."""
+        array = replace(ARRAY, pixel_lanes=4)
+        image = image_of(layer(np.ones((1, 3, 1)), "dense"), array)
+        assert (image.layers[0]["width"], image.layers[0]["taps"]) == (3, 1)
+        assert [word[0] for word in image.weights] == [1, 2, 3, 0]
+
+    def test_lists_are_the_fewest_windows(self) -> None:
+        """Kept words 1 4 5 7 | 0: windows at 1, 4 and 7 - 1, two that touch one entry; what a window had is zero."""
+        kept = np.zeros((4, 8, 1))
+        kept[0, [1, 4]] = kept[1, [5, 7]] = kept[2, 0] = 1
+        image = image_of(layer(kept, "irregular"), ARRAY)
+        assert entries_of(image) == [(1, 0, 1, 1, 1), (4, 0, 1, 2, 0), (0, 0, 1, 1, 0)]
+        assert [tap["words"] for tap in image.taps] == [0, 2]
+        assert columns_and_rows(image.weights) == [[2, 0], [5, 0], [0, 0], [17, 0]]
+        assert image.weights[2:6] == [(5, 0), (0, 14), (0, 0), (0, 16)]
+
+    def test_a_run_of_windows_has_64_at_most(self) -> None:
+        """A list of 130 words is 64 windows and one more."""
+        kept = np.zeros((2, 140, 1))
+        kept[:, 3:133] = 1
+        image = image_of(layer(kept, "irregular", weight_bits=10), replace(ARRAY, accumulator_bits=32))
+        assert entries_of(image) == [(3, 0, 1, 64, 1), (131, 0, 1, 1, 0)]
+        assert (len(image.taps), image.layers[0]["shared"]) == (64, 1)
+
+    def test_a_kernel_that_covers_its_map(self) -> None:
+        """Taps in the padding meet nothing and are left out: 2 maps of 1 x 2 words under 2 x 3 kernels."""
+        made = layer(np.ones((1, 2, 6)), "dense", Window((2, 3), (1, 1), (1, 1, 0, 0)))
+        image = assemble(program([made], (2, 1, 2)), ARRAY)
+        assert image.layers[0]["split"] == 1
+        assert columns_and_rows(image.weights) == [[5, 6], [11, 12]]
+
+    @pytest.mark.parametrize(
+        ("window", "size"), [(Window.square(2), (3, 3)), (Window.square(2, 2), (3, 3)), (Window.square(1, 2), (2, 2))]
+    )
+    def test_what_is_not_split(self, window: Window, size: tuple[int, int]) -> None:
+        """Several pixels, and one pixel whose window passes by a part of its map, run as on an array that cannot."""
+        of = program([layer(np.ones((2, 2, window.taps)), "dense", window)], (2, *size))
+        image, other = assemble(of, ARRAY), assemble(of, UNSPLIT)
+        assert "split" not in image.layers[0]
+        assert (image.layers, image.taps) == (other.layers, other.taps)
+        assert image.weights == other.weights
+
+    @given(programs())
+    @settings(max_examples=30, deadline=None)
+    def test_every_kept_weight_once(self, of: Program) -> None:
+        """In the words that they meet, the weights of split sums are those of the matrix, each once."""
+        array = MacArray(3, 4, 16, 16, 61)
+        for made in of.mac_layers:
+            if not splits(of, made, array):
+                continue
+            matrix, groups = np.zeros_like(made.matrix), steps_of(of, made, array)
+            for group, columns in enumerate(groups):
+                places = columns[columns >= 0]
+                assert np.unique(places).size == places.size
+                rows = slice(3 * group, 3 * group + 3)
+                matrix[rows, places] = made.matrix[rows, places]
+            inside = np.zeros(made.matrix.shape[1], bool)
+            inside[windows_of(of, made, array).columns] = True
+            assert (matrix == np.where(inside, made.matrix, 0)).all()
+
+
 class TestOneMapAtATime:
     """Pools, additions and a ReLU run on lane 0, a tile a map, by positive weights; other lanes hold zeros."""
 
@@ -192,7 +286,7 @@ class TestOneMapAtATime:
         (words,) = image.layers
         assert [words[name] for name in ("single", "maximum", "relu", "taps", "shift")] == [1, 1, 1, 1, 0]
         assert image.taps == [{"rows": 0, "columns": 0, "words": 0, "signed": 1}]
-        assert image.weights == [(1, 0)]
+        assert image.weights == [(1, 0), (0, 0)]  # a whole row of the two banks
 
     def test_addition(self) -> None:
         """Two entries that stay on one tap each, which knows the sign; a weight is a sum of the array's words."""
@@ -203,7 +297,7 @@ class TestOneMapAtATime:
         assert entries_of(image) == [(40, 0, 0, 3, 1), (0, 1, 0, 1, 0)]
         assert image.weights[2:] == [(127, 0), (127, 0), (46, 0), (1, 0)]  # 300 = 127 + 127 + 46
         assert [tap["signed"] for tap in image.taps[1:]] == [1, 0]
-        assert image.constants[2:] == [{"bias": 0, "multiplier": 5}] * 2
+        assert image.constants[2:] == [{"bias": 0, "multiplier": 5}]  # all words are one row
         layer_words = image.layers[1]
         names = ("single", "maximum", "counter", "shared", "relu", "input_group", "list", "tap")
         assert [layer_words.get(name, 0) for name in names] == [1, 0, 0, 1, 1, 20, 0, 1]
@@ -212,7 +306,7 @@ class TestOneMapAtATime:
     def test_words_of_a_weight(self, weight: int, words: list[int]) -> None:
         """As few words as hold it: the largest of the array's, then the rest; none is 0."""
         add = AddLayer("b", (INPUT, INPUT), (weight, 1), 20, False, Requantize([1], 1), SIGNED)
-        image = assemble(chain(add), replace(ARRAY, weight_bits=4))
+        image = assemble(chain(add), replace(UNSPLIT, weight_bits=4))
         assert image.weights == [(word, 0) for word in [*words, 1]]
 
 

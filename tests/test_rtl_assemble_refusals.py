@@ -26,7 +26,7 @@ NINE = [point(f"a{i}", f"a{i - 1}" if i else INPUT, x, FORMATS[i - 1] if i else 
 FIRST = point("a", INPUT, reads=PIXEL)
 
 REFUSED = {
-    "weight words": (chain(conv()), {"weight_words": 15}, "test: needs 16 words of weights, weight_words are 15"),
+    "weight words": (chain(conv()), {"weight_words": 14}, "test: needs 16 words of weights, weight_words are 14"),
     "entries": (
         chain(layer(np.eye(2)[:, :, None], "irregular", POINT, "b"), shape=(2, 4, 5)),
         {"output_lanes": 1, "list_entries": 1},

@@ -14,11 +14,15 @@ LATENCY = 5  # from a tile's last operands to its first row
 
 
 class Step(NamedTuple):
-    """Operands of one cycle: a weight for each of two rows, a signal for each of two columns."""
+    """Operands of one cycle: a weight for each of two rows, a signal for each of two columns.
+
+    Of split sums the second column has weights of its own, `others`.
+    """
 
     weights: tuple[int, int]
     signals: tuple[int, int]
     counts: int = 0b11
+    others: tuple[int, int] | None = None
 
 
 def rows_of(maximum: bool, *tiles: list[Step | None], array: MacArray = ARRAY) -> list[tuple[int, list[int]]]:
@@ -39,7 +43,7 @@ def rows_of(maximum: bool, *tiles: list[Step | None], array: MacArray = ARRAY) -
             ctx.set(dut.first, int(first))
             ctx.set(dut.last, int(last))
             if step:
-                ctx.set(dut.weights, step.weights)
+                ctx.set(dut.weights, [step.weights, step.others or step.weights][: array.weight_banks])
                 ctx.set(dut.signals, step.signals)
                 ctx.set(dut.counts, step.counts)
             if ctx.get(dut.taken):
@@ -61,6 +65,15 @@ def test_sums_of_products() -> None:
     tile = [Step((2, -3), (5, -1)), Step((1, 4), (-6, 7))]
     # row 0: 2*5 + 1*-6, 2*-1 + 1*7; row 1: -3*5 + 4*-6, -3*-1 + 4*7
     assert rows_of(False, tile) == [(1 + LATENCY, [4, 5]), (2 + LATENCY, [-39, 31])]
+
+
+def test_split_sums() -> None:
+    """Each column has weights of its own, and a part of each row's sum."""
+    tile = [Step((2, -3), (5, -1), others=(-8, 7)), Step((1, 4), (-6, 7), others=(3, -4), counts=0b01)]
+    # row 0: 2*5 + 1*-6, -8*-1; row 1: -3*5 + 4*-6, 7*-1
+    assert [row for _, row in rows_of(False, tile)] == [[4, 8], [-39, -7]]
+    alike = [step._replace(others=None) for step in tile]
+    assert [row for _, row in rows_of(False, alike)] != [[4, 8], [-39, -7]]  # negative control: shared
 
 
 def test_extreme_operands() -> None:

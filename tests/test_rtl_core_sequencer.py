@@ -13,6 +13,7 @@ from accel.signal import Requantize
 from accel.window import Window
 from rtl.assemble import assemble
 
+ROWS = SIZES | {"flat": False}  # a tile ends with its row, whatever the window
 LENGTHS = [1, 1, 2, 2, 1, 3, 3, 1, 4, 2, 5, 1]  # every change between lists that end too early, in time and later
 MAPS = 2 * max(LENGTHS)
 
@@ -36,7 +37,7 @@ class TestLists:
         """Lists of 1, 2 and more entries after one another, each read again for every tile of its group."""
         layer = listed(rng, LENGTHS, lanes, (1, taps))
         of = program([layer], (MAPS, size[0], size[1] + taps - 1))
-        array = MacArray(lanes, 2, **SIZES)
+        array = MacArray(lanes, 2, **ROWS)
         assert [entry.left for entry in assemble(of, array).entries] == [
             min(3, left) for length in LENGTHS for left in reversed(range(length))
         ]
@@ -46,7 +47,7 @@ class TestLists:
     def test_shared_lists(self, length: int, rng: np.random.Generator) -> None:
         """One list of each length that three groups read, each for several tiles."""
         of = program([listed(rng, [length] * 3, 2)], (MAPS, 2, 3))
-        array = MacArray(2, 2, **SIZES)
+        array = MacArray(2, 2, **ROWS)
         image = assemble(of, array)
         assert (len(image.entries), image.layers[0]["shared"]) == (length, 1)
         check(of, images_of(rng, of, 1), array)
@@ -56,7 +57,7 @@ class TestLists:
         """The counter makes lists of one map and more, for three groups of several tiles."""
         layer = mac(rng, "a", INPUT, (5, maps, 1), PIXEL, window=Window((1, 1)))
         of = program([layer], (maps, 2, 3))
-        check(of, images_of(rng, of, 1), MacArray(2, 2, **SIZES))
+        check(of, images_of(rng, of, 1), MacArray(2, 2, **ROWS))
 
     def test_lists_of_several_layers(self, rng: np.random.Generator) -> None:
         """What was read beyond the end of a layer's list is not taken for the next layer's."""
@@ -69,7 +70,7 @@ class TestLists:
                 mac(rng, f"a{index}", f"a{index - 1}", (2, 2, 1), SIGNED, kept=np.roll(kept, index, 1), **words)
             )
         of = program(layers, (2, 2, 3))
-        check(of, images_of(rng, of), MacArray(2, 2, **SIZES))
+        check(of, images_of(rng, of), MacArray(2, 2, **ROWS))
 
 
 class TestShortTiles:
@@ -80,7 +81,7 @@ class TestShortTiles:
         """Tiles of few steps and rows take the walk's cycles: rows of several tiles, maps of several rows."""
         layer = mac(rng, "a", INPUT, (outputs, columns, 1), PIXEL, window=Window((1, 1)))
         of = program([layer], (columns, 3, 5))
-        array = MacArray(4, 2, **SIZES)
+        array = MacArray(4, 2, **ROWS)
         assert tiles_of(of, layer, array).tolist() == [[columns, outputs]] * 9
         (run,) = check(of, images_of(rng, of, 1), array)
         # nine tiles of max(steps, rows before it, 3); then the last rows drain
@@ -90,10 +91,10 @@ class TestShortTiles:
         """The shortest layer of several tiles: six of one step and one row take 2 + 6 * 3 + 1 + 24 cycles."""
         layer = mac(rng, "a", INPUT, (1, 1, 1), PIXEL, window=Window((1, 1)))
         of = program([layer], (1, 3, 4))
-        array, images = MacArray(4, 2, **SIZES), images_of(rng, of, 1)
+        array, images = MacArray(4, 2, **ROWS), images_of(rng, of, 1)
         (run,) = runs = check(of, images, array)
         assert run.cycles == 45
-        assert difference(of, images, runs, MacArray(4, 4, **SIZES)) is not None  # negative control: 3 tiles, not 6
+        assert difference(of, images, runs, MacArray(4, 4, **ROWS)) is not None  # negative control: 3 tiles, not 6
 
     @pytest.mark.slow
     @pytest.mark.parametrize("kind", ["max", "avg"])
@@ -104,4 +105,4 @@ class TestShortTiles:
         layer = MaxPoolLayer("a", (INPUT,), window) if kind == "max" else average
         for size in ((1, 1), (1, 5), (2, 2)):
             of = program([layer], (4, *size))
-            check(of, images_of(rng, of, 1), MacArray(4, 2, **SIZES))
+            check(of, images_of(rng, of, 1), MacArray(4, 2, **ROWS))

@@ -69,16 +69,18 @@ def assert_built_as_sized(of: Program, lanes: tuple[int, int]) -> None:
     st.integers(1, 16),
     st.lists(st.integers(1, 5000), min_size=6, max_size=6),
     st.booleans(),
+    st.booleans(),
 )
 @settings(max_examples=60, deadline=None)
 def test_widths_are_stated_once(
-    outputs: int, pixels: int, weight_bits: int, signal_bits: int, depths: list[int], lists: bool
+    outputs: int, pixels: int, weight_bits: int, signal_bits: int, depths: list[int], lists: bool, split: bool
 ) -> None:
     """The words that the hardware is made of have the widths that the array says its memories have."""
     signals, weights, entries, taps, constants, layers = depths
     array = MacArray(
         *(outputs, pixels, weight_bits, signal_bits, signal_bits + 9),
-        *(2 * pixels * signals, weights, entries * lists, taps, constants, layers),
+        *(2 * pixels * signals, pixels * weights, entries * lists, taps, constants, layers),
+        split=split,
     )
     words = Layout(array).words
     widths = {memory.name: memory.width_bits for memory in array.memories}

@@ -95,10 +95,10 @@ def test_a_loaded_word_outlives_a_reset() -> None:
     Before each case the word's place holds another one, whose result is another: a word that is lost is noticed.
     """
     rng, reads = np.random.default_rng(1), signal(8, signed=False)
-    kept = np.ones((3, 3, 1), bool)
+    kept = np.ones((3, 5, 1), bool)  # of 4 steps, so that the last word of weights fills its row of banks
     kept[:, 0] = False  # so that the entries are listed
     layer = mac(rng, "conv", INPUT, kept.shape, reads, window=Window((1, 1)), pattern="irregular", kept=kept)
-    made = program([layer], (3, 1, 3), reads)
+    made = program([layer], (5, 1, 3), reads)
     codes, image, reset, quiet = images_of(rng, made, 1), assemble(made, ARRAY), Signal(), Signal()
     dut = Accelerator(ARRAY, image.formats)
     words = simulate.load_words(image, dut.layout) + simulate.signal_words(codes[0], ARRAY)

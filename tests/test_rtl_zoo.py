@@ -1,6 +1,6 @@
-"""The zoo's networks in Verilator: every pattern at several widths, whole networks, one build.
+"""The zoo's networks in Verilator: every version, whole networks, one build; the small ones at several widths.
 
-``ESPALIER_RTL_IMAGES=100 pytest -s tests/test_rtl_zoo.py`` runs 100 images of the digits and 25 of LeNet-5's for each
+``ESPALIER_RTL_IMAGES=100 pytest -s tests/test_rtl_zoo.py`` runs 100 images of the digits and 25 of the others' for each
 pattern and width, and prints the totals.
 """
 
@@ -25,28 +25,29 @@ from sim.engine import compile_program
 MISSING = [tool for tool in ("verilator",) if shutil.which(tool) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs Debian's packages {', '.join(MISSING)}")
 
-ARRAY = MacArray(output_lanes=8, pixel_lanes=8)
-WEIGHT_BITS = (3, 4, 8)
+SIZES = {"signal_words": 1 << 16, "weight_words": 1 << 16}  # of the largest, beside those of any
+ARRAY = MacArray(output_lanes=8, pixel_lanes=8, **SIZES)
+WEIGHT_BITS = {"digits": (3, 4, 8), "lenet5": (3, 4, 8)}  # of the others 8
 DIGITS_IMAGES = int(os.environ.get("ESPALIER_RTL_IMAGES", "4"))
-LENET5_IMAGES = max(1, DIGITS_IMAGES // 4)
+OTHER_IMAGES = max(1, DIGITS_IMAGES // 4)
 
 
 def images_of(network: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return pixels to calibrate with and pixels to run; random ones for LeNet-5, whose data set is not shipped."""
+    """Return pixels to calibrate with and pixels to run; random ones of networks whose data set is not shipped."""
     if network == "digits":
         train, test = datasets.load("digits", "train"), datasets.load("digits", "test")
         return train.take(128).pixels(), test.take(DIGITS_IMAGES).pixels()
     rng = np.random.default_rng(0)
     shape = zoo.load(network).network.input_shape
-    return rng.random((16, *shape), np.float32), rng.random((LENET5_IMAGES, *shape), np.float32)
+    return rng.random((16, *shape), np.float32), rng.random((OTHER_IMAGES, *shape), np.float32)
 
 
 def jobs_of(network: str) -> list[Job]:
-    """Return every pattern of a zoo network at every width of weights, with 8-bit signals."""
+    """Return every pattern of a zoo network at its widths of weights, with 8-bit signals."""
     calibration, images = images_of(network)
     jobs = []
     for pattern in zoo.patterns(network):
-        for bits in WEIGHT_BITS:
+        for bits in WEIGHT_BITS.get(network, (8,)):
             program = lower(zoo.load(network, pattern), Widths(bits, 8), calibration)
             codes = program.input_signal.encode(images)
             outputs = compile_program(program).run(codes).codes
@@ -57,8 +58,8 @@ def jobs_of(network: str) -> list[Job]:
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory) -> Build:
-    """Both networks in one binary: the hardware depends on the array and the signals' format alone."""
-    jobs = [job for network in ("digits", "lenet5") for job in jobs_of(network)]
+    """All networks in one binary: the hardware depends on the array and the signals' format alone."""
+    jobs = [job for network in zoo.names() for job in jobs_of(network)]
     return write(tmp_path_factory.mktemp("zoo"), jobs, ARRAY, "verilator")
 
 
@@ -73,7 +74,8 @@ def test_whole_networks(build):
         f"{outcome.errors} errors, {seconds:.1f} s"
     )
     assert outcome == build.expected
-    assert len(build.table) == 2 * 9 * len(WEIGHT_BITS)
+    versions = {network: len(zoo.patterns(network)) for network in zoo.names()}
+    assert len(build.table) == sum(count * len(WEIGHT_BITS.get(name, (8,))) for name, count in versions.items())
 
 
 @pytest.mark.slow

@@ -1,7 +1,9 @@
 """Cycles of a Program on a MacArray: a closed form, equal to what the hardware takes.
 
-The array works tile by tile: a group of output lanes at a row of pixel lanes. Tile j takes K_j steps, one a cycle (one
-lowered column each), and leaves D_j rows (one output map each) that drain one a cycle while the next tile runs. The
+The array works tile by tile: a group of output lanes at neighbouring pixels of a row (`accel.walk`), one a pixel lane.
+Tile j takes K_j steps, one a cycle (one lowered column each; of a split sum a window of them, one for each pixel lane:
+`accel.split`), and leaves D_j rows (one output map each) that drain one a cycle while the next tile runs. The parts of
+a split sum are added up while a row waits for its constants, so that no term below is another. The
 last step of a tile waits for two things: until the shadow is free, D_(j-1) cycles after the last step of the tile
 before; and for the walk to the next tile, which takes TILE_CYCLES. Hence the last steps lie at ::
 
@@ -23,10 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.array import TILE_CYCLES, MacArray
-from accel.demand import maps_of
 from accel.errors import EspalierError
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
+from accel.runs import steps_of
+from accel.walk import walk_of
 
 START_CYCLES = 2  # 1 from start to the first layer, 1 for the last row to reach the output stream
 # 2 to read the layer's words, 5 for its first entry, 8 from the last step to the lanes, 5 through them, 13 to drain
@@ -96,20 +99,20 @@ def total_cycles(program: Program, array: MacArray) -> int:
 
 def tiles_of(program: Program, layer: ProgramLayer, array: MacArray) -> Tiles:
     """Return steps and rows of every tile of a layer (tiles, 2), in running order."""
-    outputs, height, width = maps_of(program.shapes[layer.name])
+    outputs, height, width = walk_of(program, layer, array)
     pixel_tiles = height * math.ceil(width / array.pixel_lanes)
     if isinstance(layer, MacLayer):
         lanes = array.output_lanes
-        columns = [columns.size for columns in layer.lane_columns[lanes]]
+        steps = [len(steps) for steps in steps_of(program, layer, array)]
         rows = [min(lanes, outputs - first) for first in range(0, outputs, lanes)]
-        return np.repeat(np.array([columns, rows], np.int64).T, pixel_tiles, axis=0)
+        return np.repeat(np.array([steps, rows], np.int64).T, pixel_tiles, axis=0)
     if isinstance(layer, AddLayer):  # as many steps for a weight as it takes words of the array
-        steps = sum(math.ceil(weight / array.largest_weight) for weight in layer.weights)
+        alone = sum(math.ceil(weight / array.largest_weight) for weight in layer.weights)
     elif isinstance(layer, MaxPoolLayer | AvgPoolLayer | ReluLayer):
-        steps = layer.window.taps if isinstance(layer, MaxPoolLayer | AvgPoolLayer) else 1
+        alone = layer.window.taps if isinstance(layer, MaxPoolLayer | AvgPoolLayer) else 1
     else:
         raise EspalierError(f"{layer.name}: the array runs no {type(layer).__name__} yet")
-    return np.tile(np.array([steps, 1], np.int64), (outputs * pixel_tiles, 1))
+    return np.tile(np.array([alone, 1], np.int64), (outputs * pixel_tiles, 1))
 
 
 def _macs(program: Program, layer: ProgramLayer) -> int:

@@ -40,7 +40,9 @@ class Events:
     macs : int
         Useful multiply-accumulates.
     steps : int
-        Each reads a word of weights and a signal for every pixel lane.
+        Each reads a signal for every pixel lane.
+    weight_words : int
+        Words of weights that they read: one a step, or one for each pixel lane where sums are split.
     output_words : int
         Signals that are written.
     entries : int
@@ -50,6 +52,7 @@ class Events:
 
     macs: int
     steps: int
+    weight_words: int
     output_words: int
     entries: int
     dram_bits: int
@@ -83,7 +86,7 @@ def energy_of(
     array : MacArray
     """
     signals = events.steps * array.pixel_lanes + events.output_words
-    sram = events.steps * accesses.get("weights", 0.0) + signals * accesses.get("signals", 0.0)
+    sram = events.weight_words * accesses.get("weights", 0.0) + signals * accesses.get("signals", 0.0)
     sram += events.entries * accesses.get("entries", 0.0)
     return Energy(
         mac_joules=events.macs * mac_joules,

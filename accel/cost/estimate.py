@@ -59,7 +59,7 @@ def estimate_of(
     problem = words.problem(array)
     if problem:
         raise EspalierError(f"{invariants.program.name} does not run on this array: {problem}")
-    invariants.demand(array.output_lanes, array.pixel_lanes, array.weight_bits).check(array)
+    invariants.demand(array).check(array)
     streamed, costs = limits.stream, invariants.costs(words)
     rows = invariants.timed(costs, array)
     memories = place(invariants.memories(array, words, costs, BUFFERS if streamed else 0), technology)
@@ -131,12 +131,13 @@ def _energies(
         return [None] * len(rows)
     accesses = access_joules(table, {memory.name: memory for memory in memories})
     energies: list[Energy | None] = []
-    demand = invariants.demand(array.output_lanes, array.pixel_lanes, array.weight_bits)
+    demand = invariants.demand(array)
     for (x, cost), taken, bits in zip(rows, demand.layers, traffic, strict=True):
         entries = taken.reads * (x.tiles // max(1, x.units.size))
         events = Events(
             macs=x.macs,
             steps=x.compute_cycles,
+            weight_words=x.weight_reads,
             output_words=invariants.tensor_words[x.name],
             entries=entries,
             dram_bits=bits,

@@ -24,7 +24,7 @@ from accel.cost.counts import Counts, LayerCost, ProgramCost, cost_of
 from accel.cost.macros import Memory
 from accel.cost.shortage import StrangeStride
 from accel.cost.stalls import LayerSchedule, schedule_of
-from accel.demand import Demand, demand_of, fitted
+from accel.demand import Demand, bare, demand_of, fitted
 from accel.encoding import bits_for
 from accel.network import INPUT
 from accel.program import Program
@@ -82,11 +82,11 @@ class Invariants:
         }
 
     @cached_property
-    def _demands(self) -> dict[tuple[int, int, int], Demand]:
+    def _demands(self) -> dict[MacArray, Demand]:
         return {}
 
     @cached_property
-    def _schedules(self) -> dict[tuple[int, int, int], tuple[LayerSchedule, ...]]:
+    def _schedules(self) -> dict[MacArray, tuple[LayerSchedule, ...]]:
         return {}
 
     @cached_property
@@ -95,28 +95,32 @@ class Invariants:
 
     def schedule(self, array: MacArray) -> tuple[LayerSchedule, ...]:
         """Return `schedule_of` on `array`; found once for each number of lanes, and size of words where it matters."""
-        key = self._key(array.output_lanes, array.pixel_lanes, array.weight_bits)
+        key = self._key(array)
         if key not in self._schedules:
-            lanes = MacArray(output_lanes=key[0], pixel_lanes=key[1], weight_bits=key[2], signal_words=key[1] << 10)
-            self._schedules[key] = schedule_of(self.program, lanes)
+            self._schedules[key] = schedule_of(self.program, key)
         return self._schedules[key]
 
-    def demand(self, output_lanes: int, pixel_lanes: int, weight_bits: int) -> Demand:
+    def demand(self, array: MacArray) -> Demand:
         """Return `demand_of`; found once, like the schedule."""
-        key = self._key(output_lanes, pixel_lanes, weight_bits)
+        key = self._key(array)
         if key not in self._demands:
-            self._demands[key] = demand_of(self.program, *key)
+            self._demands[key] = demand_of(self.program, key)
         return self._demands[key]
 
     def array(
-        self, words: Words, output_lanes: int, pixel_lanes: int, depths: Mapping[str, int | None] | None = None
+        self,
+        words: Words,
+        output_lanes: int,
+        pixel_lanes: int,
+        depths: Mapping[str, int | None] | None = None,
+        **features: bool,
     ) -> MacArray:
         """Return what `accel.demand.array_for` does, at the word lengths `words`."""
-        demand = self.demand(output_lanes, pixel_lanes, words.weight_bits)
-        return fitted(words, demand, output_lanes, pixel_lanes, depths)
+        array = bare(output_lanes, pixel_lanes, words.weight_bits, **features)
+        return fitted(words, self.demand(array), array, depths)
 
-    def _key(self, output_lanes: int, pixel_lanes: int, weight_bits: int) -> tuple[int, int, int]:
-        return output_lanes, pixel_lanes, weight_bits if self._adds else 8
+    def _key(self, array: MacArray) -> MacArray:
+        return bare(array.output_lanes, array.pixel_lanes, array.weight_bits if self._adds else 8, **array.features)
 
     def costs(self, words: Words) -> tuple[LayerCost, ...]:
         """Return what `cost_of` says of each layer, at other word lengths."""
@@ -171,7 +175,7 @@ class Invariants:
         buffers : int
             0: all weights are on the chip. Else so many buffers, each of the largest group of output lanes.
         """
-        counts, demand = [cost.counts for cost in costs], self._demand(array)
+        counts, demand = [cost.counts for cost in costs], self.demand(array)
         used = {"entries": demand.words["entries"], "taps": sum(x.taps for x in demand.layers)}
         used["layers"] = len(demand.layers)
         payloads = {
@@ -186,21 +190,19 @@ class Invariants:
             found.append(Memory(name=shape.name, payload_bits=payload, **sizes))
         return [self._buffers(array, costs, x, buffers) if buffers and x.name == "weights" else x for x in found]
 
-    def _demand(self, array: MacArray) -> Demand:
-        return self.demand(array.output_lanes, array.pixel_lanes, array.weight_bits)
-
     def _buffers(self, array: MacArray, costs: tuple[LayerCost, ...], memory: Memory, buffers: int) -> Memory:
         timed = self.timed(costs, array)
         units = [(int(x.units.max()), cost.weight_bits) for x, cost in timed if x.units.size]
         largest, bits = max(units, default=(0, 0))
         made = sum(x.weight_words for x, _ in timed if not x.units.size)  # of pools and additions
         payload = buffers * largest * array.output_lanes * bits
-        return replace(memory, words=max(1, buffers * largest + made), payload_bits=payload)
+        words = max(1, math.ceil((buffers * largest + made) / memory.banks))
+        return replace(memory, words=words, payload_bits=payload)
 
     def filling_bits(self, layer: LayerSchedule, cost: LayerCost, array: MacArray) -> int:
         """Return the bits of a layer's words of weights and constants in the array that hold nothing of the layer."""
-        counts, outputs = cost.counts, self.program.shapes[layer.name][0]
-        words = layer.weight_words * array.output_lanes * array.weight_bits + outputs * width_of(array.constant_fields)
+        counts, constants = cost.counts, layer.constants * width_of(array.constant_fields)
+        words = layer.weight_words * array.output_lanes * array.weight_bits + constants
         return words - counts.weights * cost.weight_bits - counts.bias_memory_bits - _multiplier_bits(counts)
 
     def control_bits(self, array: MacArray, timed: Sequence[tuple[LayerSchedule, LayerCost]]) -> list[int]:
@@ -209,7 +211,7 @@ class Invariants:
         The shift in that word is not among them: it counts with the multipliers, as requantisation.
         """
         entry, tap, word = map(width_of, (array.entry_fields, array.tap_fields, array.layer_fields))
-        rows = zip(self._demand(array).layers, timed, strict=True)
+        rows = zip(self.demand(array).layers, timed, strict=True)
         return [x.entries * entry + x.taps * tap + word - _shift_bits(cost.counts) for x, (_, cost) in rows]
 
     def timed(self, costs: tuple[LayerCost, ...], array: MacArray) -> list[tuple[LayerSchedule, LayerCost]]:

@@ -24,6 +24,8 @@ from accel.cost.cycles import computing, layer_cycles, tiles_of
 from accel.cost.slots import Slots, working_slots
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
+from accel.split import splits
+from accel.walk import walk_of
 
 Integers = NDArray[np.int64]
 KINDS = {MacLayer: "mac", AddLayer: "add", AvgPoolLayer: "avg-pool", MaxPoolLayer: "max-pool", ReluLayer: "relu"}
@@ -47,8 +49,12 @@ class LayerSchedule:
     working : Slots
         What becomes of the lanes while the array works.
     tiles : int
+    constants : int
+        Words of constants: one for each map over which the tiles go.
     weight_words : int
         Words of the array's weight memory, one weight for each output lane.
+    weight_reads : int
+        Of them, counted as often as a step reads one.
     units : int array (groups,)
         The weight words of each group of output lanes; none where the layer has no weights of its own.
     unit_cycles : int array (groups,)
@@ -63,7 +69,9 @@ class LayerSchedule:
     lanes: int
     working: Slots
     tiles: int
+    constants: int
     weight_words: int
+    weight_reads: int
     units: Integers
     unit_cycles: Integers
 
@@ -101,6 +109,7 @@ def _layer(program: Program, layer: ProgramLayer, array: MacArray) -> LayerSched
     waits = np.maximum(np.concatenate([[0], outputs[:-1]]) - steps, 0)
     drain = int(waits.sum() + outputs[-1])
     units, unit_cycles = _units(layer, array, steps, waits, row.cycles)
+    lanes = array.pixel_lanes if splits(program, layer, array) else 1  # of which each has a weight of its own
     return LayerSchedule(
         name=layer.name,
         kind=KINDS[type(layer)],
@@ -110,8 +119,10 @@ def _layer(program: Program, layer: ProgramLayer, array: MacArray) -> LayerSched
         lanes=row.lanes,
         working=working_slots(program, layer, array, tiles),
         tiles=len(tiles),
-        weight_words=int(units.sum()) if units.size else int(steps[0]),
-        units=units,
+        constants=walk_of(program, layer, array)[0],
+        weight_words=array.whole_rows(lanes * int(units.sum()) if units.size else int(steps[0])),
+        weight_reads=lanes * row.steps,
+        units=lanes * units,
         unit_cycles=unit_cycles,
     )
 
@@ -154,11 +165,11 @@ def unit_stalls(schedule: Sequence[LayerSchedule], loads: Sequence[Integers], bu
 def _units(
     layer: ProgramLayer, array: MacArray, steps: Integers, waits: Integers, cycles: int
 ) -> tuple[Integers, Integers]:
-    """Return weight words and cycles of each group; the last one has what the pipeline adds to the layer."""
+    """Return steps of a tile and cycles of each group; the last one has what the pipeline adds to the layer."""
     if not isinstance(layer, MacLayer):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     groups = math.ceil(layer.shape[0] / array.output_lanes)
-    units = steps.reshape(groups, -1)[:, 0]  # a step of a tile reads a word, and all tiles of a group the same words
+    units = steps.reshape(groups, -1)[:, 0]  # all tiles of a group read the same words
     runs = (steps + waits).reshape(groups, -1).sum(axis=1)
     runs[-1] += cycles - int(runs.sum())
     return units, runs

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -49,7 +50,7 @@ def command(
     asked = {name: bits for name, bits in word_bits.items() if bits is not None}
     if program is None:
         output_lanes, pixel_lanes = parse_lanes(array)
-        words = WORD_BITS | asked | DEPTHS | dict(depths or {})
+        words: dict[str, Any] = WORD_BITS | asked | DEPTHS | dict(depths or {})
         mac_array = MacArray(output_lanes=output_lanes, pixel_lanes=pixel_lanes, **words)
         formats: Sequence[FixedFormat] = ()
     elif asked:

@@ -23,7 +23,7 @@ from rtl.fpga.synthesis import fingerprint, synthesize
 
 STUDY = Path(__file__).parents[1] / "studies" / "synthesis"
 TOGETHER = 2  # builds at a time
-MEMORIES = {"weight_words": 1 << 13, "list_entries": 1 << 11}
+MEMORIES: dict[str, Any] = {"weight_words": 1 << 13, "list_entries": 1 << 11}
 ARRAYS = (
     MacArray(8, 8, **MEMORIES),
     MacArray(8, 8, weight_bits=4, **MEMORIES),

@@ -1,6 +1,6 @@
 """From an accumulator to a code: bias, ReLU and requantisation of one pixel lane.
 
-    cycle 1-2    the row waits for its constants
+    cycle 1-2    the row waits for its constants; meanwhile the parts of a split sum are added up, in lane 0
     cycle 3      row + bias
     cycle 4      ReLU                 accumulators of a raw final layer are there
     cycle 5-8    times multiplier: the lower 18 bits in a hardware multiplier, the few above them in logic
@@ -18,7 +18,7 @@ from functools import reduce
 from operator import add
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value, signed
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.array import MULTIPLIER_WIDTH
@@ -39,17 +39,19 @@ class Column(wiring.Component):
     Ports
     -----
     value : in, an accumulator
+    others : in, those of the other lanes, parts of the same sum if the layer is split; of lane 0 alone
     constant : in, bias and multiplier of its row, two cycles later
     layer : in, the layer's words
     code : out, `CODES` cycles after the accumulator
     out : out, a cycle after `code`; or the accumulator, if the layer is raw, a cycle after it is rectified
     """
 
-    def __init__(self, layout: Layout, formats: Sequence[FixedFormat]) -> None:
+    def __init__(self, layout: Layout, formats: Sequence[FixedFormat], others: int = 0) -> None:
         self.layout, self.formats = layout, list(formats)
         super().__init__(
             {
                 "value": In(layout.accumulator),
+                "others": In(data.ArrayLayout(layout.accumulator, others)),
                 "constant": In(layout.constant),
                 "layer": In(layout.layer),
                 "code": Out(layout.operand),
@@ -60,9 +62,9 @@ class Column(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the stages."""
         m = Module()
-        layer = {name: delayed(m, self.layer[name], 1) for name in ("relu", "maximum", "raw", "shift", "form")}
+        layer = {name: delayed(m, self.layer[name], 1) for name in ("relu", "maximum", "raw", "shift", "form", "split")}
         total = Signal(self.layout.accumulator, reset_less=True)
-        m.d.sync += total.eq(delayed(m, self.value, 2) + self.constant.bias)
+        m.d.sync += total.eq(self._gathered(m, layer["split"]) + self.constant.bias)
         positive = ~(layer["relu"] & total[-1]).replicate(len(total))  # a mask: a reset keeps out of a multiplier
         rectified = delayed(m, (total.as_unsigned() & positive).as_signed(), 1)
         product = self._product(m, rectified, delayed(m, self.constant.multiplier, RECTIFIED - 2))
@@ -70,6 +72,11 @@ class Column(wiring.Component):
         m.d.comb += self.code.eq(self._kept(m, rounded, floor, layer))
         m.d.comb += self.out.eq(delayed(m, Mux(layer["raw"], rectified, self.code), 1))
         return m
+
+    def _gathered(self, m: Module, split: Signal) -> Value:
+        """Return the accumulator two cycles later, with those of the other lanes if they are parts of its sum."""
+        parts = [(other & split.replicate(len(other))).as_signed() for other in self.others]
+        return self._sum(m, [self.value, *parts], 2)[: len(self.value)].as_signed()
 
     def _product(self, m: Module, value: Signal, factor: Value) -> Signal:
         """Multiply in 1 + `SUM_CYCLES` cycles; what is above `LOW_BITS` bit by bit, the sign's bit with a minus."""
@@ -81,13 +88,13 @@ class Column(wiring.Component):
         ]
         place = len(value) - LOW_BITS - 1
         terms.append(-Cat(Const(0, place), factor & value[-1].replicate(len(factor))))
-        product = low_product + Cat(Const(0, LOW_BITS), self._sum(m, terms)).as_signed()
+        product = low_product + Cat(Const(0, LOW_BITS), self._sum(m, terms, SUM_CYCLES)).as_signed()
         return delayed(m, product[: len(value) + len(factor)].as_signed(), 1)
 
-    def _sum(self, m: Module, terms: list[Value]) -> Value:
-        """Add up in `SUM_CYCLES` cycles, as few terms at a time as that takes."""
-        width = next(count for count in range(2, 99) if count**SUM_CYCLES >= len(terms))
-        for _ in range(SUM_CYCLES):
+    def _sum(self, m: Module, terms: list[Value], cycles: int) -> Value:
+        """Add up in `cycles`, as few terms at a time as that takes."""
+        width = next(count for count in range(2, 99) if count**cycles >= len(terms))
+        for _ in range(cycles):
             terms = [delayed(m, reduce(add, terms[first : first + width]), 1) for first in range(0, len(terms), width)]
         return terms[0]
 

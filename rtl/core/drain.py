@@ -111,7 +111,8 @@ class Drain(wiring.Component):
 
     def __init__(self, layout: Layout, formats: Sequence[FixedFormat]) -> None:
         self.counter = RowCounter(layout)
-        self.columns = [Column(layout, formats) for _ in range(layout.array.pixel_lanes)]
+        lanes, others = layout.array.pixel_lanes, layout.array.pixel_lanes - 1 if layout.array.splits else 0
+        self.columns = [Column(layout, formats, others if lane == 0 else 0) for lane in range(lanes)]
         self.rows = data.ArrayLayout(layout.accumulator, layout.array.pixel_lanes)
         super().__init__(
             {
@@ -141,6 +142,8 @@ class Drain(wiring.Component):
             m.d.comb += getattr(self.counter, name).eq(getattr(self, name))
         for name in ("write_address", "write_lanes", "out_lanes", "out_valid", "out_last", "done"):
             m.d.comb += getattr(self, name).eq(getattr(self.counter, name))
+        for part, other in zip(self.columns[0].others, list(self.row)[1:], strict=False):
+            m.d.comb += part.eq(other)
         for lane, column in enumerate(self.columns):
             moving(m, f"column{lane}", column, self.out_valid, self.ready)
             m.d.comb += [

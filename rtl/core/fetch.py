@@ -6,12 +6,16 @@ cycle 4      word, row and column of lane 0
 cycle 5-8    activation memory; meanwhile which lanes lie inside the map; weight memory, register
 """
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from amaranth.utils import exact_log2
 
 from rtl.core.activations import READ_CYCLES
-from rtl.core.memory import delayed, loadable
+from rtl.core.memory import delayed, loadable, loadable_banks
 from rtl.core.sequencer import step_layout
 from rtl.layout import Layout, Target
 
@@ -47,7 +51,7 @@ class Fetch(wiring.Component):
                 "first": Out(1),
                 "last": Out(1),
                 "maximum": Out(1),
-                "weights": Out(layout.weights),
+                "weights": Out(layout.weight_row),
                 "signals": Out(data.ArrayLayout(layout.operand, lanes)),
                 "counts": Out(lanes),
                 "load": In(1),
@@ -105,8 +109,24 @@ class Fetch(wiring.Component):
         return bounds
 
     def _build_weights(self, m: Module) -> None:
-        """Read the weights so that they meet their signals; one register before the memory, one behind it."""
-        layout = self.layout
-        weights = loadable(m, layout.weights, layout.array.weight_words, Target.WEIGHTS, self.load, self.loaded)
-        m.d.comb += weights.addr.eq(delayed(m, self.step.weight, FETCH_CYCLES - 2))
-        m.d.comb += self.weights.eq(delayed(m, weights.data, 1))
+        """Read the weights so that they meet their signals; one register before the memory, one behind it.
+
+        Weights of split sums are named by the row of the banks, others by the word: its own bank is read, and one more
+        register later all lanes get what came from there. While nothing is read all banks are, so that none has what it
+        had when the power came.
+        """
+        layout, banks = self.layout, self.layout.array.weight_banks
+        words = layout.array.weight_words
+        ports = loadable_banks(m, layout.weights, words, banks, Target.WEIGHTS, self.load, self.loaded)
+        behind = 1 if banks > 1 else 0
+        word, low = delayed(m, self.step.weight, FETCH_CYCLES - 3 - behind), exact_log2(banks)
+        row = delayed(m, Mux(self.layer.split, word, word >> low)[: len(ports[0].addr)], 1)
+        own = delayed(m, Cat(word[:low] == index for index in range(banks)), 1)
+        rests = ~delayed(m, self.issue, FETCH_CYCLES - 2 - behind)
+        for port, mine in zip(ports, own, strict=True):
+            m.d.comb += [port.addr.eq(row), port.en.eq(self.layer.split | mine | rests)]
+        read, named = [delayed(m, port.data.as_value(), 1) for port in ports], delayed(m, own, 2)
+        chosen = reduce(or_, (bits & mine.replicate(len(bits)) for bits, mine in zip(read, named, strict=True)))
+        shared = delayed(m, chosen, behind)
+        for place, bits in enumerate(read):
+            m.d.comb += self.weights[place].as_value().eq(Mux(self.layer.split, delayed(m, bits, behind), shared))

@@ -1,6 +1,7 @@
 """The multiply-accumulators: one weight a row meets one signal a column, and a shadow that lets the next tile begin.
 
-    cycle 1   operands in registers; two narrow weights side by side in one operand
+    cycle 1   operands in registers, of weights one for each column where sums can be split; two narrow weights side by
+              side in one operand
     cycle 2   each multiplier has them
     cycle 3   product = weight * signal
     cycle 4   it lies beside its accumulator; two narrow ones are apart
@@ -13,7 +14,8 @@ anyway: a multiplexer in front of the adder would be a look-up table for each of
 cleared too: what was on its way when the accelerator was reset has come in by then.
 
 Signals beyond a map's edge, and all signals while no step is there, are zero when they are multiplied, which a sum does
-not notice; a maximum must, so that each lane also says whether its signal counts. A pool works on row 0 alone.
+not notice; a maximum must, so that each lane also says whether its signal counts. A pool works on row 0 alone. Of split
+sums each column has a part, which the drain adds up.
 
 Two weights in one multiplier: with k bits for a product, (w1 * 2**k + w0) * x = w1 * x * 2**k + w0 * x. The lower k
 bits are the product of w0, in two's complement; where it is negative it has borrowed one from the product of w1.
@@ -41,7 +43,7 @@ class Operands(wiring.Component):
     fresh, step, first, last, weights, signals, counts : in, as `Lanes` has them
     clears : out, `fresh`
     begins, ends : out, `first` and `last` of a step that is there
-    words : out, the multipliers' operands, one for each group of rows
+    words : out, the multipliers' operands, one for each group of rows and each word of weights
     values, counted : out, `signals` and `counts`, zero where no step is there
     """
 
@@ -54,13 +56,13 @@ class Operands(wiring.Component):
                 "step": In(1),
                 "first": In(1),
                 "last": In(1),
-                "weights": In(layout.weights),
+                "weights": In(layout.weight_row),
                 "signals": In(signals),
                 "counts": In(array.pixel_lanes),
                 "clears": Out(1),
                 "begins": Out(1),
                 "ends": Out(1),
-                "words": Out(data.ArrayLayout(_word(array), len(_groups(array)))),
+                "words": Out(data.ArrayLayout(_words(array), len(_groups(array)))),
                 "values": Out(signals),
                 "counted": Out(array.pixel_lanes),
             }
@@ -76,7 +78,9 @@ class Operands(wiring.Component):
         for lane, signal in enumerate(self.signals):
             m.d.comb += self.values[lane].eq(delayed(m, Mux(there[lane], signal, 0), 1))
         for index, rows in enumerate(_groups(self.layout.array)):
-            m.d.comb += self.words[index].eq(delayed(m, self._packed([self.weights[row] for row in rows]), 1))
+            for place, weights in enumerate(self.weights):
+                operand = self._packed([weights[row] for row in rows])
+                m.d.comb += self.words[index][place].eq(delayed(m, operand, 1))
         return m
 
     def _packed(self, weights: list[Value]) -> Value:
@@ -95,7 +99,7 @@ class Rows(wiring.Component):
 
     Ports
     -----
-    clears, begins, ends, word, values, counted : in, from `Operands`
+    clears, begins, ends, words, values, counted : in, from `Operands`
     maximum : in, the first row keeps the largest
     held : in, the accumulators
     behind : in, the row below in the shadow
@@ -115,7 +119,7 @@ class Rows(wiring.Component):
                 "clears": In(1),
                 "begins": In(1),
                 "ends": In(1),
-                "word": In(_word(layout.array)),
+                "words": In(_words(layout.array)),
                 "values": In(data.ArrayLayout(layout.operand, lanes)),
                 "counted": In(lanes),
                 "maximum": In(1),
@@ -155,8 +159,9 @@ class Rows(wiring.Component):
         """Return the products of each row's weight with all signals."""
         width = _product_bits(self.layout.array)
         found: list[list[Signal]] = [[] for _ in range(self.rows)]
-        word = delayed(m, self.word, 1)
+        words = [delayed(m, word, 1) for word in self.words]
         for lane in self.lanes:
+            word = words[lane if len(words) > 1 else 0]
             both = delayed(m, word * delayed(m, self.values[lane], 1), 1)
             found[0].append(delayed(m, both[:width].as_signed(), 1))
             if self.rows == 2:
@@ -211,7 +216,8 @@ class Lanes(wiring.Component):
     step : in, operands are there
     first, last : in, this step begins or ends a tile
     maximum : in, row 0 keeps the largest
-    weights, signals, counts : in
+    weights : in, a word for each column, or one for all of an array that splits no sum
+    signals, counts : in
     row : out, the accumulators of row 0, and those of the next row in each cycle that follows
     taken : out, `row` is row 0 of a tile
     """
@@ -230,7 +236,7 @@ class Lanes(wiring.Component):
                 "first": In(1),
                 "last": In(1),
                 "maximum": In(1),
-                "weights": In(layout.weights),
+                "weights": In(layout.weight_row),
                 "signals": In(data.ArrayLayout(layout.operand, lanes)),
                 "counts": In(lanes),
                 "row": Out(data.ArrayLayout(layout.accumulator, lanes)),
@@ -253,7 +259,7 @@ class Lanes(wiring.Component):
                 accumulators.sums.eq(group.sums),
                 group.held.eq(accumulators.held),
             ]
-            m.d.comb += [group.word.eq(self.operands.words[index]), group.maximum.eq(self.maximum)]
+            m.d.comb += [group.words.eq(self.operands.words[index]), group.maximum.eq(self.maximum)]
             for name in ("clears", "begins", "ends", "values", "counted"):
                 m.d.comb += getattr(group, name).eq(getattr(self.operands, name))
         for group, below in zip(self.groups, self.groups[1:], strict=False):
@@ -275,3 +281,8 @@ def _product_bits(array: MacArray) -> int:
 def _word(array: MacArray) -> Shape:
     """Return the shape of a multiplier's operand of weights."""
     return signed(array.weight_bits if array.weights_per_multiplier == 1 else MULTIPLIER_WIDTH)
+
+
+def _words(array: MacArray) -> data.ArrayLayout:
+    """Return the shape of the operands of the columns of some rows: one each, or one that all share."""
+    return data.ArrayLayout(_word(array), array.weight_banks)

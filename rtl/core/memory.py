@@ -5,21 +5,33 @@ from typing import Any
 from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.memory import Memory, ReadPort
+from amaranth.utils import exact_log2
 
 from rtl.layout import Target
 
 
 def loadable(m: Module, shape: data.Layout, depth: int, target: Target, load: Value, loaded: data.View) -> ReadPort:
-    """Add the memory `target` to `m`; it takes a loaded word while `load`. Return its read port (one cycle).
+    """Add the memory `target` to `m`; it takes a loaded word while `load`. Return its read port (one cycle)."""
+    (port,) = loadable_banks(m, shape, depth, 1, target, load, loaded)
+    return port
+
+
+def loadable_banks(
+    m: Module, shape: data.Layout, depth: int, banks: int, target: Target, load: Value, loaded: data.View
+) -> list[ReadPort]:
+    """Add the memory `target` as `banks` (a power of two) of which word a lies in bank a mod banks; return all ports.
 
     It lies in block RAM, even where it is so shallow that a tool would build it from logic.
     """
-    memory = Memory(shape=shape, depth=depth, init=[], attrs={"ram_style": "block"})
-    m.submodules[target.name.lower()] = memory
-    write = memory.write_port()
-    m.d.comb += [write.addr.eq(loaded.address), write.data.as_value().eq(loaded.word)]
-    m.d.comb += write.en.eq(load & (loaded.target == target))
-    return memory.read_port()
+    low, ports = exact_log2(banks), []
+    for index in range(banks):
+        memory = Memory(shape=shape, depth=depth // banks, init=[], attrs={"ram_style": "block"})
+        m.submodules[f"{target.name.lower()}{index}" if low else target.name.lower()] = memory
+        write = memory.write_port()
+        m.d.comb += [write.addr.eq(loaded.address >> low), write.data.as_value().eq(loaded.word)]
+        m.d.comb += write.en.eq(load & (loaded.target == target) & (loaded.address[:low] == index))
+        ports.append(memory.read_port())
+    return ports
 
 
 def delayed(m: Module, value: Any, cycles: int, *, resets: bool = False) -> Any:

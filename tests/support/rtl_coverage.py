@@ -16,6 +16,7 @@ from accel.cost.cycles import tiles_of
 from accel.fixedpoint import FixedFormat, Overflow, Rounding, round_shift
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
+from accel.split import splits, windows_of
 from accel.window import Window
 from rtl.assemble import Image, assemble
 from rtl.emit import Job
@@ -67,6 +68,14 @@ CORNERS = (
     "shift of 0",
     "shift of 60",
     "two layers",
+    "split sums",
+    "split sums by a counter",
+    "split sums by a list of several windows",
+    "split sums of a partial group",
+    "a last window that overlaps",
+    "fewer words than pixel lanes",
+    "split sums of a kernel in its padding",
+    "one pixel that is not split",
 )
 BINS = (
     *(f"kind {kind}" for kind in KINDS),
@@ -110,6 +119,7 @@ class Coverage:
             match layer:
                 case MacLayer():
                     self._weights(layer, x, form, array)
+                    self._splits(layer, job.program, array)
                 case AddLayer():
                     self._addition(layer, job.program, array)
                 case ReluLayer():
@@ -207,6 +217,25 @@ class Coverage:
                 for row in range(first, min(first + lanes, outputs) - 1, 2)
             )
             self._count({"packed weights": True, "lowest weight beside a negative one in a multiplier": borrows})
+
+    def _splits(self, layer: MacLayer, of: Program, array: MacArray) -> None:
+        pixel = set(of.shapes[layer.name][1:]) <= {1}
+        self._count({"one pixel that is not split": pixel and not splits(of, layer, array)})
+        if not splits(of, layer, array):
+            return
+        windows, words = windows_of(of, layer, array), np.prod(of.shapes[layer.inputs[0]])
+        overlaps = [(np.diff(starts) < array.pixel_lanes).any() for starts in windows.starts]
+        self._count(
+            {
+                "split sums": True,
+                "split sums by a counter": windows.pieces,
+                "split sums by a list of several windows": not windows.pieces and len(windows.starts[0]) > 2,
+                "split sums of a partial group": layer.shape[0] % array.output_lanes,
+                "a last window that overlaps": any(overlaps),
+                "fewer words than pixel lanes": words < array.pixel_lanes,
+                "split sums of a kernel in its padding": layer.window and any(layer.window.padding),
+            }
+        )
 
     def _requantize(self, layer: Any, *tensors: Codes) -> None:
         accumulators, form, requantize = accumulators_of(layer, *tensors), layer.output.format, layer.requantize
