@@ -9,6 +9,7 @@ from support.programs import PIXEL, mac_layer, program, programs, signal
 
 from accel.array import MacArray
 from accel.cost.cycles import LAYER_CYCLES, RAW_CYCLES, START_CYCLES, cycles_of, total_cycles
+from accel.cost.slots import Slots
 from accel.cost.stalls import LayerSchedule, load_cycles, schedule_of, stalls, unit_stalls
 from accel.network import INPUT
 from accel.program_layers import AddLayer, FlattenLayer, MaxPoolLayer
@@ -116,6 +117,7 @@ class TestStalls:
             fill_cycles=5,
             lanes=16,
             macs=9,
+            working=Slots(useful_slots=9),
             tiles=2,
             constants=8,
             weight_words=2,

@@ -1,11 +1,12 @@
 """What becomes of an array's multiply slots: a slot is one multiplier in one cycle, and most arrays waste many.
 
-A group of output lanes runs the union of what its lanes keep, at every output pixel once. With rows_g output maps and
-u_g columns of the union in group g, on O x P lanes, the K_j steps of its tiles have ::
+A group of output lanes runs the union of what its lanes keep, at every output pixel once; of a split sum, what of it
+meets no padding. With rows_g output maps and u_g such columns in group g, on O x P lanes, the K_j steps of its tiles
+have ::
 
     P sum_j K_j rows_j          slots with an output map                             (the rest: lanes without one)
     pixels sum_g rows_g u_g     slots with an output map and a pixel, or a column    (the rest: lanes without one)
-    macs                        slots with a weight that is kept                     (the rest: pruned weights)
+    pixels sum_g kept_g         slots with a weight that is kept                     (the rest: pruned weights)
 
 however pixels are laid out in tiles and columns in steps.
 """
@@ -13,11 +14,15 @@ however pixels are laid out in tiles and columns in steps.
 import math
 from dataclasses import dataclass, fields
 
+import numpy as np
+from numpy.typing import NDArray
+
 from accel.array import MacArray
 from accel.cost.cycles import Tiles
 from accel.cost.summed import Summed
 from accel.program import Program
 from accel.program_layers import MacLayer, ProgramLayer
+from accel.runs import steps_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +30,7 @@ class Slots(Summed):
     """Multiply slots of a layer, lanes x cycles, by what came of them; ``+`` and ``sum()`` add layers up."""
 
     useful_slots: int = 0  # a kept weight met a signal
-    pruned_slots: int = 0  # the weight is pruned, a neighbouring lane keeps its own
+    pruned_slots: int = 0  # the weight is pruned: another lane keeps its own, or neighbours in a window keep theirs
     no_map_slots: int = 0  # the output lane has no output map
     no_pixel_slots: int = 0  # the pixel lane has no pixel, and no column of a split sum
     pool_slots: int = 0  # pools, additions and ReLUs have no weights
@@ -44,15 +49,22 @@ def working_slots(program: Program, layer: ProgramLayer, array: MacArray, tiles:
     steps, rows = tiles[:, 0], tiles[:, 1]
     if not isinstance(layer, MacLayer):
         return Slots(pool_slots=int(steps.sum()) * array.macs_per_cycle)
-    pixels, lanes = math.prod(program.shapes[layer.name][1:]), array.output_lanes
-    outputs = program.shapes[layer.name][0]
-    unions = (columns.size for columns in layer.lane_columns[lanes])
-    met = pixels * sum(min(lanes, outputs - group * lanes) * union for group, union in enumerate(unions))
+    pixels, lanes, kept = math.prod(program.shapes[layer.name][1:]), array.output_lanes, _matrix(layer)
+    met = useful = 0
+    for group, columns in enumerate(steps_of(program, layer, array)):
+        run = columns[columns >= 0]  # a window of a split sum may have lanes without a column
+        weights = kept[group * lanes : (group + 1) * lanes]
+        met += pixels * len(weights) * run.size
+        useful += pixels * int(np.count_nonzero(weights[:, run]))
     mapped = array.pixel_lanes * int((steps * rows).sum())
-    useful = pixels * layer.nest.macs_per_pixel
     return Slots(
         useful_slots=useful,
         pruned_slots=met - useful,
         no_map_slots=int(steps.sum()) * array.macs_per_cycle - mapped,
         no_pixel_slots=mapped - met,
     )
+
+
+def _matrix(layer: MacLayer) -> NDArray[np.bool_]:
+    """Return what a layer keeps of its lowered weights (outputs, columns)."""
+    return layer.kept.reshape(layer.shape[0], -1)

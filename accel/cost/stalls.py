@@ -46,6 +46,8 @@ class LayerSchedule:
         The rest: the pipeline fills, the walk finds the next tile.
     lanes : int
         Multiply-accumulates that the array could do in a cycle.
+    macs : int
+        Those that are useful.
     working : Slots
         What becomes of the lanes while the array works.
     tiles : int
@@ -67,6 +69,7 @@ class LayerSchedule:
     drain_cycles: int
     fill_cycles: int
     lanes: int
+    macs: int
     working: Slots
     tiles: int
     constants: int
@@ -74,11 +77,6 @@ class LayerSchedule:
     weight_reads: int
     units: Integers
     unit_cycles: Integers
-
-    @property
-    def macs(self) -> int:
-        """Multiply-accumulates that are useful."""
-        return self.working.useful_slots
 
     def slots(self, stall_cycles: int = 0) -> Slots:
         """Return what becomes of the lanes in all cycles of the layer, which waits so long for its weights."""
@@ -117,6 +115,7 @@ def _layer(program: Program, layer: ProgramLayer, array: MacArray) -> LayerSched
         drain_cycles=drain,
         fill_cycles=row.cycles - row.steps - drain,
         lanes=row.lanes,
+        macs=row.macs,
         working=working_slots(program, layer, array, tiles),
         tiles=len(tiles),
         constants=walk_of(program, layer, array)[0],
