@@ -25,7 +25,7 @@ class Node(Protocol):
 
     @property
     def name(self) -> str:
-        """Of the layer and of the tensor that it gives."""
+        """The name of the layer, and of the tensor that it gives."""
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from accel.cost import estimate, total_cycles
 from accel.demand import array_for
 from accel.interchange import zoo
 from accel.interchange.data import datasets
-from accel.quantize import Widths, lower
+from accel.quantize import Widths, lower, ordered_for
 from reports.explore.results import Results
 from reports.shared.store import opened
 from reports.workflow import evaluate
@@ -72,6 +72,7 @@ class TestWhatItFinds:
         calibration = source_of("digits", zoo.load("digits"), None, None).calibration().pixels()
         for point in results.points[::3]:
             program = lower(zoo.load("digits", point.version), Widths(*point.setting[1:]), calibration)
+            program = ordered_for(program, point.output_lanes)
             codes = program.input_signal.encode(validation.pixels())
             assert point.error_rate == compile_program(program).error_rate(codes, validation.labels)
             array = array_for(program, *point.lanes)
@@ -86,6 +87,7 @@ class TestWhatItFinds:
         assert results.verified is not None
         calibration = source_of("digits", zoo.load("digits"), None, None).calibration().pixels()
         program = lower(zoo.load("digits", chosen.version), Widths(*chosen.setting[1:]), calibration)
+        program = ordered_for(program, chosen.output_lanes)
         codes = program.input_signal.encode(test.pixels())
         assert results.verified.test_rate == compile_program(program).error_rate(codes, test.labels)
         assert results.verified.reference_rate == evaluate.float_error_rate(zoo.load("digits"), test)

@@ -99,8 +99,8 @@ class TestRtl:
             "cycles": {"direction": "out", "bits": 32},
             "out__ready": {"direction": "in", "bits": 1},
         }
-        # weights: 2 groups x 5 taps, a pool's 4, and from the next whole row of 4 banks 3 groups x 20; constants: 5 + 5 + 10;
-        # taps: 9, 4 and one for each of a vector's 5 windows of 4
+        # weights: 2 groups x 5 taps, a pool's 4, and from the next whole row of 4 banks 3 groups x 20; constants: 5 + 5
+        # + 10; taps: 9, 4 and one for each of a vector's 5 windows of 4
         used = {"weights": 16 + 60, "entries": 1, "taps": 18, "constants": 20, "layers": 3}
         sha256 = hashlib.sha256(saved.read_bytes()).hexdigest()
         cycles = total_cycles(of, MacArray(4, 4))

@@ -40,7 +40,7 @@ class Slots(Summed):
 
     @property
     def slots(self) -> int:
-        """All of them."""
+        """The sum of all kinds."""
         return sum(getattr(self, field.name) for field in fields(self))
 
 
