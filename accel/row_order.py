@@ -37,7 +37,7 @@ def lane_order(kept: NDArray[np.bool_], lanes: int, weights: Floats | None = Non
     --------
     >>> kept = np.array([[1, 1, 0, 0], [0, 0, 1, 1], [1, 1, 0, 0], [0, 0, 1, 1]], bool)
     >>> lane_order(kept, 2).tolist()
-    [0, 2, 1, 3]
+    [3, 1, 2, 0]
     """
     given = np.arange(len(kept))
     if lanes == 1 or len(kept) <= lanes or (kept == kept[:1]).all():
