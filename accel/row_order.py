@@ -36,8 +36,8 @@ def lane_order(kept: NDArray[np.bool_], lanes: int, weights: Floats | None = Non
     Examples
     --------
     >>> kept = np.array([[1, 1, 0, 0], [0, 0, 1, 1], [1, 1, 0, 0], [0, 0, 1, 1]], bool)
-    >>> lane_order(kept, 2).tolist()
-    [3, 1, 2, 0]
+    >>> sorted(sorted(group) for group in lane_order(kept, 2).reshape(2, 2).tolist())
+    [[0, 2], [1, 3]]
     """
     given = np.arange(len(kept))
     if lanes == 1 or len(kept) <= lanes or (kept == kept[:1]).all():

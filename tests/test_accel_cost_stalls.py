@@ -117,7 +117,7 @@ class TestStalls:
             fill_cycles=5,
             lanes=16,
             macs=9,
-            working=Slots(useful_slots=9),
+            slots=Slots(useful_slots=9),
             tiles=2,
             constants=8,
             weight_words=2,

@@ -130,6 +130,13 @@ class TestCifar:
         assert sorted([*found[0], *found[1]]) != given  # negative control
         assert len(loaded(tmp_path / "data_batch_1.bin", "train", COLORED)) < 30
 
+    def test_beside_idx_files(self, tmp_path: Path) -> None:
+        """A folder of both kinds is refused: it would not say which of them is meant."""
+        (tmp_path / "test_batch.bin").write_bytes(cifar(np.zeros((1, 3, 32, 32), np.uint8), [1]))
+        (tmp_path / "train-images-idx3-ubyte").write_bytes(idx(IMAGES))
+        with pytest.raises(EspalierError, match="holds IDX and CIFAR files; expected files of one kind"):
+            open_own(tmp_path, COLORED)
+
     def test_a_label_too_high(self, tmp_path: Path) -> None:
         """A file of something else is told."""
         (tmp_path / "x.bin").write_bytes(cifar(np.zeros((1, 3, 32, 32), np.uint8), [11]))

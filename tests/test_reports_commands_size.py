@@ -203,7 +203,7 @@ class TestClock:
         e = sized(path, tmp_path, "--clock", "100MHz")[1]["estimate"]
         assert e["load_cycles"] == 64
         assert e["images_per_s"] == pytest.approx(100e6 / (64 + e["cycles"]))
-        assert f"{e['cycles']:,} cycles behind 64 of loading, {e['images_per_s']:,.0f} images/s" in e["verdict"]
+        assert f"{e['cycles']:,} cycles after 64 of loading, {e['images_per_s']:,.0f} images/s" in e["verdict"]
         assert round(e["images_per_s"]) != round(100e6 / e["cycles"])  # negative control
 
 

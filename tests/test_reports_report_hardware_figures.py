@@ -89,7 +89,7 @@ class TestLayerCycles:
         """Where the design itself is streamed its stalls are solid, and nothing is hollow."""
         results = made_results(made_point(), designs=(made_design(weights="streamed"),))
         (axes,) = shown(layer_cycles(results))
-        assert bars(axes)["DRAM"][0][1] * 1e3 == 250
+        assert bars(axes)["stall"][0][1] * 1e3 == 250
         assert STREAMED not in bars(axes)
 
 

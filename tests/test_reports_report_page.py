@@ -216,7 +216,7 @@ class TestNumbers:
         assert memory[2] == ["pool", *[""] * 9, "60", "4,400", "400", ""]
         assert memory[4][:7] == ["all", "", "", "1,200", "66.7 %", "4,800", "140"]
         assert memory[4][10:13] == ["235", "8,004", "1,600"]  # sums, and between them the most at a time
-        # 45,000 MACs of two layers; 22,500 of 64 x 2,993
+        # 45,000 MACs of two layers
         assert cycles[1] == [
             "conv1",
             "mac",
@@ -227,7 +227,7 @@ class TestNumbers:
             "33",
             "0",
             "2,993",
-            "11.7 %",
+            "38.8 %",  # 1,160 of 2,900 steps are useful, of 2,993 cycles
             "0",
             *("30.00", ""),
         ]

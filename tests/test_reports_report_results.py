@@ -61,7 +61,7 @@ class TestJson:
     def test_it_says_what_it_is(self) -> None:
         """The record names its format and version, so that a later release can read it."""
         record = json.loads(made_results().to_json())
-        assert (record["format"], record["version"]) == ("espalier-report", 5) == (KIND.name, KIND.version)
+        assert (record["format"], record["version"]) == ("espalier-report", 6) == (KIND.name, KIND.version)
 
     @pytest.mark.parametrize("field", PROMISED)
     def test_every_point_holds_what_is_promised(self, field: str) -> None:
@@ -82,7 +82,7 @@ class TestJson:
     def test_another_format_is_refused(self, changes: dict[str, Any]) -> None:
         """Another format or version is refused, and the message says which one is read."""
         record = {**json.loads(made_results().to_json()), **changes}
-        with pytest.raises(EspalierError, match="expected espalier-report version 5"):
+        with pytest.raises(EspalierError, match="expected espalier-report version 6"):
             Results.from_json(resealed(record))
 
     @pytest.mark.parametrize("field", ["format", "version", "points", "designs", "break_even", "tolerance", "network"])

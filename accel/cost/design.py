@@ -69,8 +69,10 @@ class LayerEstimate:
         Exact counts, and its words.
     spent : Cycles
         Where they go.
+    lanes : int
+        Multiply-accumulates that the array could do in a cycle.
     slots : Slots
-        What becomes of the lanes in these cycles.
+        What becomes of the lanes while the array works.
     held_bits : int
         Of all tensors that the signal memory holds while the layer runs.
     control_bits : int
@@ -86,6 +88,7 @@ class LayerEstimate:
     kind: str
     cost: LayerCost
     spent: Cycles
+    lanes: int
     slots: Slots
     held_bits: int
     control_bits: int
@@ -106,7 +109,7 @@ class LayerEstimate:
     @property
     def utilization(self) -> float:
         """Useful multiply-accumulates / (lanes x cycles), 0..1."""
-        return self.slots.useful_slots / self.slots.slots
+        return self.slots.useful_slots / (self.lanes * self.cycles)
 
     @property
     def macs_per_dram_byte(self) -> float | None:
@@ -180,9 +183,8 @@ class Estimate:
 
     @cached_property
     def slots(self) -> Slots:
-        """What becomes of the lanes in the cycles of one image."""
-        start = Slots(fill_slots=START_CYCLES * self.array.macs_per_cycle)
-        return sum((layer.slots for layer in self.layers), start)
+        """What becomes of the lanes while the array works on one image."""
+        return sum((layer.slots for layer in self.layers), Slots())
 
     @property
     def cycles(self) -> int:
@@ -212,7 +214,7 @@ class Estimate:
     @property
     def utilization(self) -> float:
         """Useful multiply-accumulates / (lanes x cycles), 0..1."""
-        return self.macs / (self.array.macs_per_cycle * self.cycles)
+        return self.slots.useful_slots / (self.array.macs_per_cycle * self.cycles)
 
     @property
     def built_bits(self) -> int:

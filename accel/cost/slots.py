@@ -1,4 +1,4 @@
-"""What becomes of an array's multiply slots: a slot is one multiplier in one cycle, and most arrays waste many.
+"""What becomes of an array's multiply slots while it works: a slot is one multiplier in one cycle, and many are lost.
 
 A group of output lanes runs the union of what its lanes keep, at every output pixel once; of a split sum, what of it
 meets no padding. With rows_g output maps and u_g such columns in group g, on O x P lanes, the K_j steps of its tiles
@@ -27,16 +27,16 @@ from accel.runs import steps_of
 
 @dataclass(frozen=True, kw_only=True)
 class Slots(Summed):
-    """Multiply slots of a layer, lanes x cycles, by what came of them; ``+`` and ``sum()`` add layers up."""
+    """Multiply slots of a layer, lanes x steps, by what came of them; ``+`` and ``sum()`` add layers up.
+
+    While the array waits (`Cycles` says for what) all of its lanes do.
+    """
 
     useful_slots: int = 0  # a kept weight met a signal
     pruned_slots: int = 0  # the weight is pruned: another lane keeps its own, or neighbours in a window keep theirs
     no_map_slots: int = 0  # the output lane has no output map
     no_pixel_slots: int = 0  # the pixel lane has no pixel, and no column of a split sum
     pool_slots: int = 0  # pools, additions and ReLUs have no weights
-    drain_slots: int = 0  # the array waits for rows to leave
-    fill_slots: int = 0  # the pipeline, and what starts an image
-    stall_slots: int = 0  # it waits for weights from DRAM
 
     @property
     def slots(self) -> int:
@@ -44,8 +44,8 @@ class Slots(Summed):
         return sum(getattr(self, field.name) for field in fields(self))
 
 
-def working_slots(program: Program, layer: ProgramLayer, array: MacArray, tiles: Tiles) -> Slots:
-    """Return what becomes of the slots of a layer while the array works, tile by tile: its steps x lanes."""
+def slots_of(program: Program, layer: ProgramLayer, array: MacArray, tiles: Tiles) -> Slots:
+    """Return what becomes of the slots of a layer whose `tiles` (steps and rows of each) are known."""
     steps, rows = tiles[:, 0], tiles[:, 1]
     if not isinstance(layer, MacLayer):
         return Slots(pool_slots=int(steps.sum()) * array.macs_per_cycle)

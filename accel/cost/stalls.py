@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from accel.array import MacArray
 from accel.cost.counts import Cycles
 from accel.cost.cycles import computing, layer_cycles, tiles_of
-from accel.cost.slots import Slots, working_slots
+from accel.cost.slots import Slots, slots_of
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.split import splits
@@ -48,8 +48,8 @@ class LayerSchedule:
         Multiply-accumulates that the array could do in a cycle.
     macs : int
         Those that are useful.
-    working : Slots
-        What becomes of the lanes while the array works.
+    slots : Slots
+        What becomes of the lanes in these steps.
     tiles : int
     constants : int
         Words of constants: one for each map over which the tiles go.
@@ -70,19 +70,13 @@ class LayerSchedule:
     fill_cycles: int
     lanes: int
     macs: int
-    working: Slots
+    slots: Slots
     tiles: int
     constants: int
     weight_words: int
     weight_reads: int
     units: Integers
     unit_cycles: Integers
-
-    def slots(self, stall_cycles: int = 0) -> Slots:
-        """Return what becomes of the lanes in all cycles of the layer, which waits so long for its weights."""
-        waits = self.drain_cycles, self.fill_cycles, stall_cycles
-        drain, fill, stall = (self.lanes * cycles for cycles in waits)
-        return self.working + Slots(drain_slots=drain, fill_slots=fill, stall_slots=stall)
 
     @property
     def spent(self) -> Cycles:
@@ -116,7 +110,7 @@ def _layer(program: Program, layer: ProgramLayer, array: MacArray) -> LayerSched
         fill_cycles=row.cycles - row.steps - drain,
         lanes=row.lanes,
         macs=row.macs,
-        working=working_slots(program, layer, array, tiles),
+        slots=slots_of(program, layer, array, tiles),
         tiles=len(tiles),
         constants=walk_of(program, layer, array)[0],
         weight_words=array.whole_rows(lanes * int(units.sum()) if units.size else int(steps[0])),

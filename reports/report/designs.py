@@ -24,7 +24,7 @@ class LayerDesign:
     @property
     def lanes(self) -> int:
         """Multiply slots of a cycle."""
-        return self.slots.slots // self.spent.cycles
+        return self.slots.slots // self.spent.compute_cycles
 
 
 @dataclass(frozen=True, kw_only=True)

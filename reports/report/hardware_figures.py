@@ -11,13 +11,13 @@ from matplotlib.ticker import FuncFormatter
 
 from reports.report.designs import Design, LayerDesign
 from reports.report.results import Choice, Results
-from reports.shared.columns import COLUMNS, SLOTS
+from reports.shared.columns import COLUMNS, SLOTS, WAITS
 from reports.shared.drawing import COLORS, PANEL_COLUMNS, look, minor_labels, one_legend, panels_of
 
 
 def _in_cycles(name: str, x: LayerDesign, _: int) -> float:
-    """Return slots of a layer in cycles of all lanes."""
-    return float(getattr(x.slots, name)) / x.lanes
+    """Return slots of a layer in cycles of all lanes, or what it waits."""
+    return getattr(x.slots, name) / x.lanes if name in SLOTS else float(getattr(x.spent, name))
 
 
 Part = tuple[str, str, Callable[[LayerDesign, int], float]]
@@ -31,7 +31,7 @@ MEMORY: tuple[Part, ...] = (
 )
 SHADES = ("#009E73", "#D55E00", "#E69F00", "#F0E442", "#0072B2", "#56B4E9", "#7F7F7F", "#CC79A7")  # useful first
 CYCLES: tuple[Part, ...] = tuple(
-    (COLUMNS[name].label, shade, partial(_in_cycles, name)) for name, shade in zip(SLOTS, SHADES, strict=True)
+    (COLUMNS[name].label, shade, partial(_in_cycles, name)) for name, shade in zip(SLOTS + WAITS, SHADES, strict=True)
 )
 LOOSE = "ends of blocks"  # the bar of what blocks waste beyond the layers
 STREAMED = "stall if weights were streamed"

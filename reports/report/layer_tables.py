@@ -99,7 +99,7 @@ def layer_rows(results: Results, design: Design) -> list[Row]:
     total |= {name: sum(getattr(layer, name) for layer in layers) for name in ("control_bits", "filling_bits")}
     total |= {
         "held_bits": max(layer.held_bits for layer in layers),
-        "utilization": counts.macs / (lanes * design.cycles),
+        "utilization": sum(layer.slots.useful_slots for layer in layers) / (lanes * design.cycles),
     }
     return [*(_row(layer, known.get(layer.name), design.weight_bits, lanes) for layer in layers), total]
 
@@ -170,7 +170,7 @@ def _row(layer: LayerDesign, known: LayerRow | None, weight_bits: int, lanes: in
     if known:
         row |= _counted(known) | _kept(layer.counts) | {"accumulator_bits": layer.accumulator_bits}
     if layer.counts.macs:
-        row |= {"macs": layer.counts.macs, "utilization": layer.counts.macs / (lanes * layer.spent.cycles)}
+        row |= {"macs": layer.counts.macs, "utilization": layer.slots.useful_slots / (lanes * layer.spent.cycles)}
     return row
 
 

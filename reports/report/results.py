@@ -23,7 +23,7 @@ from reports.shared.spreadsheet import csv_text
 from reports.workflow import recommend
 from reports.workflow.recommend import Budget, Limit
 
-KIND = Kind("espalier-report", 5, "the results of an espalier report")
+KIND = Kind("espalier-report", 6, "the results of an espalier report")
 
 
 @dataclass(frozen=True)

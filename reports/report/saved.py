@@ -1,7 +1,7 @@
 """What results.json and results.csv hold of the points and designs of a report: flat rows of numbers.
 
 In a file a row's counts and cycles stand beside its own numbers, as whatever reads tables takes them, and the totals of
-a point beside its layers. Here rows hold `Counts` and `Cycles`, and what they add up to is not kept twice.
+a point beside its layers. Here rows hold `Counts`, `Cycles` and `Slots`, and what they add up to is not kept twice.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

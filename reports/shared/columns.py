@@ -13,6 +13,7 @@ from accel.cost import Counts, Cycles, Slots
 
 TEXT, COUNT, SHARE, KIB, NANO = "text", "count", "share", "kib", "nano"  # how a value is written
 SPENT = tuple(field.name for field in fields(Cycles))
+WAITS = tuple(name for name in SPENT if name != "compute_cycles")  # cycles in which no lane works
 SLOTS = tuple(field.name for field in fields(Slots))
 COUNTED = tuple(field.name for field in fields(Counts))
 STORED = tuple(name for name in COUNTED if name.endswith("_memory_bits"))  # what of a layer lies in memories
@@ -97,9 +98,6 @@ COLUMNS = {
     "no_map_slots": Column("no output map", "slots", "output lanes beyond the last output map"),
     "no_pixel_slots": Column("no pixel", "slots", "pixel lanes beyond the end of a row, or of a split sum"),
     "pool_slots": Column("pools, additions", "slots", "layers that have no weights"),
-    "drain_slots": Column("drain", "slots", "the array waits for rows to leave"),
-    "fill_slots": Column("pipeline", "slots", "the pipeline, once a layer"),
-    "stall_slots": Column("DRAM", "slots", "weights have not come from DRAM: a model"),
     "utilization": Column("useful", "", "useful multiply-accumulates / (lanes x cycles)", SHARE),
     "dram_bits": Column("DRAM", "bits", "from and to DRAM for one image"),
     "joules": Column("nJ (est.)", "nJ", "energy of one image, estimated from published tables", NANO),

@@ -7,7 +7,7 @@ from accel.array import STRIDES
 from accel.cost.design import Estimate, LayerEstimate
 from accel.cost.macros import PlacedMemory
 from accel.cost.shortage import Resource, Shortage, StrangeStride
-from reports.shared.columns import COLUMNS, COUNTED, SLOTS, SPENT, columns
+from reports.shared.columns import COLUMNS, COUNTED, SLOTS, SPENT, WAITS, columns
 
 LEAST = 0.0005  # the smallest share that is told
 UNBUILT = "the generated hardware holds all weights, streaming them is a model of the costs alone"
@@ -57,9 +57,9 @@ BINDS = {  # where most of the multiply slots go
     "no_map_slots": "output lanes without a map bind",
     "no_pixel_slots": "pixel lanes without a pixel bind",
     "pool_slots": "pools and additions bind",
-    "drain_slots": "the drain binds, one row a cycle",
-    "fill_slots": "the pipeline between layers binds",
-    "stall_slots": "DRAM bandwidth binds",
+    "drain_cycles": "the drain binds, one row a cycle",
+    "fill_cycles": "the pipeline between layers binds",
+    "stall_cycles": "DRAM bandwidth binds",
 }
 LOAD = "the load of the image binds"
 
@@ -68,7 +68,7 @@ def binding(e: Estimate) -> str:
     """Return what binds, in one sentence: what is missing, or else where most of the multiply slots go."""
     if not e.fits:
         return f"{'room' if e.runs else 'the array'} binds: {problems(e)[0]}"
-    shares = {BINDS[name]: slots for name, slots in columns(SLOTS, e.slots).items()}
+    shares = {BINDS[name]: slots for name, slots in _slots(e).items()}
     shares[LOAD] = e.load_cycles * e.array.macs_per_cycle
     what = max(shares, key=lambda name: shares[name])
     longest = max(e.layers, key=lambda layer: layer.cycles)
@@ -78,16 +78,23 @@ def binding(e: Estimate) -> str:
 
 def losses(e: Estimate) -> str:
     """Return what becomes of the multiply slots, useful work first, then what is lost, the most first."""
-    shares = {COLUMNS[name].label: slots / e.slots.slots for name, slots in columns(SLOTS, e.slots).items()}
+    slots = _slots(e)
+    shares = {COLUMNS[name].label: part / sum(slots.values()) for name, part in slots.items()}
     useful = shares.pop(COLUMNS["useful_slots"].label)
     lost = sorted((item for item in shares.items() if item[1] >= LEAST), key=lambda item: -item[1])
     return f"multiply slots: {useful:.1%} useful; lost: {', '.join(f'{name} {share:.1%}' for name, share in lost)}"
 
 
+def _slots(e: Estimate) -> dict[str, int]:
+    """Return all multiply slots of an image, lanes x cycles, by what becomes of them or by what the array waits for."""
+    waits = {name: e.array.macs_per_cycle * cycles for name, cycles in columns(WAITS, e.spent).items()}
+    return columns(SLOTS, e.slots) | waits
+
+
 def verdict(e: Estimate) -> str:
     """Return one line: whether a design fits, what it does, and what binds."""
     size = f"{_kib(e.memory_bits)} KiB of memory blocks ({_kib(e.waste_bits)} KiB of them empty)"
-    cycles = f"{e.cycles:,} cycles behind {e.load_cycles:,} of loading"
+    cycles = f"{e.cycles:,} cycles after {e.load_cycles:,} of loading"
     speed = f"{cycles}, {e.images_per_s:,.0f} images/s at {e.limits.clock_hz / 1e6:g} MHz"
     answer = "fits" if e.fits else "does not fit"
     return f"{answer}: {size}, weights {e.weights}, {speed}; {binding(e)}"

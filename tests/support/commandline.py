@@ -164,15 +164,12 @@ def made_counts(pattern: str, macs: int = 60_000) -> Counts:
     return Counts(dense_weights=600 if pattern == "dense" else 900, weights=600, dense_macs=90_000, macs=macs)
 
 
-def made_slots(kind: str, compute: int, drain: int, fill: int, stall: int) -> Slots:
+def made_slots(kind: str, steps: int) -> Slots:
     """Return what becomes of the slots of 64 lanes: of a layer with weights a tenth is lost or more for each reason."""
-    parts = {"pool_slots": compute}
-    if kind == "mac":
-        lost = compute // 10
-        parts = {"useful_slots": compute - 6 * lost, "pruned_slots": 3 * lost}
-        parts |= {"no_map_slots": 2 * lost, "no_pixel_slots": lost}
-    waits = {"drain_slots": drain, "fill_slots": fill, "stall_slots": stall}
-    return Slots(**{name: 64 * cycles for name, cycles in (parts | waits).items()})
+    if kind != "mac":
+        return Slots(pool_slots=64 * steps)
+    lost = 64 * (steps // 10)
+    return Slots(useful_slots=64 * steps - 6 * lost, pruned_slots=3 * lost, no_map_slots=2 * lost, no_pixel_slots=lost)
 
 
 def made_design(
@@ -199,7 +196,7 @@ def made_design(
             counts=(stored if kind == "mac" else Counts())
             + Counts(bias_memory_bits=constants[0], requantize_memory_bits=constants[1]),
             spent=Cycles(**dict(zip(SPENT, cycles, strict=True))),
-            slots=made_slots(kind, *cycles),
+            slots=made_slots(kind, cycles[0]),
             accumulator_bits=accumulator,
             held_bits=held,
             control_bits=control,

@@ -65,7 +65,9 @@ def files(path: Path) -> tuple[Path, ...]:
     """
     if path.is_dir():
         inside = sorted(file for file in path.iterdir() if _readable(file) and file.is_file())
-        return tuple(file for file in inside if (file.suffix == ".bin") == (inside[0].suffix == ".bin"))
+        if len({file.suffix == ".bin" for file in inside}) > 1:
+            raise EspalierError(f"{path}: holds IDX and CIFAR files; expected files of one kind")
+        return tuple(inside)
     if not _readable(path):
         return ()
     beside = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1"))
