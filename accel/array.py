@@ -8,7 +8,7 @@ from typing import NamedTuple
 from accel.errors import EspalierError
 from accel.signal import MULTIPLIER_BITS, PRODUCT_BITS
 
-STRIDES = (1, 2)  # what the address generator can step by
+STRIDES = (1, 2)  # words between neighbouring pixels that no two pixel lanes find in one bank
 TILE_CYCLES = 3  # between the last steps of two tiles, at least: what it takes to find where the next one begins
 MULTIPLIER_WIDTH = 18  # bits of a hardware multiplier's operand
 VECTOR_TAPS = 64  # words of a vector that one entry names at most: a fully connected layer reads it run by run
@@ -207,6 +207,7 @@ class MacArray:
     def layer_fields(self) -> Mapping[str, Field]:
         """Everything that the sequencer needs for one layer."""
         address, words, flag = below(self.signal_words), below(self.signal_words + 1), Field(1)
+        step = below(2 * (self.signal_words + MOST_TAPS))
         return {
             "single": flag,  # a tile is one output map, on row 0
             "maximum": flag,  # row 0 keeps the largest, and its codes pass unchanged
@@ -215,7 +216,10 @@ class MacArray:
             "counter": flag,  # the entries are counted, not listed
             "shared": flag,  # all groups read the same list
             "split": below(1 + self.splits),  # a step reads neighbouring words, and a weight for each multiplier
-            "stride": below(max(STRIDES) + 1),
+            "double": flag,  # neighbouring pixels lie two words apart
+            "pixels": below(self.pixel_lanes + 1),  # of a tile
+            "advance": step,  # columns from one tile to the next
+            "row_step": step,  # rows from one row of windows to the next
             "relu": flag,
             "form": below(MOST_FORMATS),  # which of the output formats that the hardware was made for
             "shift": below(PRODUCT_BITS),

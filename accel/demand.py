@@ -11,7 +11,7 @@ from accel.errors import EspalierError
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.runs import runs_of
-from accel.walk import walk_of
+from accel.walk import tile_pixels, walk_of
 from accel.words import Words
 
 
@@ -89,7 +89,10 @@ def demand_of(program: Program, array: MacArray) -> Demand:
     """
     computed = [layer for layer in program.layers if not isinstance(layer, FlattenLayer)]
     walks = [walk_of(program, layer, array) for layer in computed]
-    counted = [max(height * math.ceil(width / array.pixel_lanes), width) for _, height, width in walks]
+    counted = [
+        max(height * math.ceil(width / tile_pixels(program, layer, array)), width)
+        for layer, (_, height, width) in zip(computed, walks, strict=True)
+    ]
     layers = [_layer(program, layer, walk[0], array) for layer, walk in zip(computed, walks, strict=True)]
     return Demand(program.name, tuple(layers), max([program.signal_words, *counted]))
 

@@ -47,14 +47,6 @@ class Window:
         """Positions in the kernel."""
         return math.prod(self.kernel)
 
-    def common_stride(self, size: tuple[int, ...]) -> int:
-        """Return the stride of both directions over an output of `size` (height, width), or 0 where they differ.
-
-        In a direction with one pixel nothing is stepped, so that any stride will do.
-        """
-        strides = {stride for stride, pixels in zip(self.stride, size, strict=True) if pixels > 1}
-        return min(strides, default=1) if len(strides) < 2 else 0
-
     def padded_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the size of a map with its padding."""
         top, left, bottom, right = self.padding

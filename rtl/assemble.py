@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from accel.array import MOST_FORMATS, MOST_TAPS, MULTIPLIER_WIDTH, STRIDES, MacArray
+from accel.array import MOST_FORMATS, MOST_TAPS, MULTIPLIER_WIDTH, MacArray, address_bits
 from accel.demand import demand_of, weight_words
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.runs import Integers, Runs, runs_of, window_taps
-from accel.walk import maps_of, walk_of
+from accel.walk import maps_of, step_across, tile_pixels, walk_of
 from accel.window import Window
 
 
@@ -117,15 +117,12 @@ class _Assembler:
     def _check_limits(self, layer: ProgramLayer) -> None:
         """Raise EspalierError where a layer asks for more than the array's words hold."""
         window, array, signals = _window(layer), self.array, self.program.signals
-        size = maps_of(self.program.shapes[layer.name])[1:]
         raw = isinstance(layer, MacLayer) and layer.requantize is None
         if isinstance(layer, MacLayer) and layer.accumulator_overflow is not None:
             how = f"{layer.accumulator_bits} bits ({layer.accumulator_overflow.name})"
             raise EspalierError(f"{layer.name}: its accumulators overflow at {how}, those of the array hold every sum")
         if raw and layer.name != self.final:
             raise EspalierError(f"{layer.name}: hands out its accumulators, which only the last layer can")
-        if window.common_stride(size) not in STRIDES:
-            raise EspalierError(f"{layer.name}: stride {window.stride} is not 1 or 2 in both directions")
         self._check(
             layer.name,
             ("weight bits", getattr(layer, "weight_bits", 1), array.weight_bits),
@@ -144,13 +141,17 @@ class _Assembler:
         outputs, output_height, output_width = walk_of(self.program, layer, self.array)
         size = maps_of(self.program.shapes[layer.name])[1:]
         joined = (output_height, output_width) != size  # into one row
-        stride = 1 if joined else window.common_stride(size)
+        down, across = (1, 1) if joined else (window.stride[0] if size[0] > 1 else 1, step_across(self.program, layer))
+        pixels = tile_pixels(self.program, layer, self.array)
         top, left = window.padding[:2]
         place = output_height * output_width
         single = not isinstance(layer, MacLayer)
         return {
             "single": int(single),
-            "stride": stride,
+            "double": int(across == 2),
+            "pixels": pixels,
+            "advance": across * pixels,
+            "row_step": down,
             "input": self.program.places[layer.inputs[0]],
             "input_map": height * width,
             "height": height,
@@ -158,12 +159,12 @@ class _Assembler:
             "top": top,
             "left": left,
             "origin": -(top * width + left),
-            "row_words": stride * width,
+            "row_words": down * width % (1 << address_bits(self.array.signal_words)),
             "output": self.program.places.get(layer.name, 0),
             "output_map": place,
             "output_group": place if single else place * self.array.output_lanes,
             "input_group": height * width if single else 0,
-            "tiles": output_height * -(-output_width // self.array.pixel_lanes),
+            "tiles": output_height * -(-output_width // pixels),
             "output_height": output_height,
             "output_width": output_width,
             "outputs": outputs,
@@ -231,7 +232,7 @@ class _Assembler:
     def _split(self, layer: MacLayer, words: dict[str, int]) -> dict[str, int]:
         """Return the geometry of windows over an input of one row, which has as many words as pixel lanes or more."""
         width = min(math.prod(self.program.shapes[layer.inputs[0]]), self.array.pixel_lanes)
-        edges = {"height": 1, "width": width, "top": 0, "left": 0, "origin": 0, "stride": 1}
+        edges = {"height": 1, "width": width, "top": 0, "left": 0, "origin": 0}
         return edges | {"split": 1, "weight": words["weight"] // self.array.weight_banks}
 
     def _weights(self, layer: MacLayer, groups: Sequence[Integers]) -> None:

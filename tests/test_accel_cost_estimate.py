@@ -1,6 +1,5 @@
 """The whole estimate: sums, what fits and what binds, energy by hand, other word lengths."""
 
-import contextlib
 import json
 import math
 from dataclasses import replace
@@ -10,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.networks import chain, images_for, residual
-from support.programs import PIXEL, mac_layer, program, signal
+from support.programs import PIXEL, mac_layer, program
 
-from accel.array import MacArray
 from accel.cost import (
     Estimate,
     Invariants,
@@ -34,11 +32,9 @@ from accel.program import Program
 from accel.prune import Space, select_by_magnitude
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
-from accel.signal import Requantize
 from accel.window import Window
 from accel.words import Words
 from reports.workflow.verdicts import UNBUILT, binding, problems, record, verdict
-from rtl.assemble import assemble
 
 ASIC = load_technology("asic-45nm")
 FREE = Limits()
@@ -200,35 +196,6 @@ class TestFits:
         assert of(it, (8, 8), technology="ecp5-45f").fits  # type: ignore[arg-type]
         large = of(lenet5("dense"), (8, 64), technology="ecp5-45f")  # type: ignore[arg-type]
         assert problems(large)[0] == f"{sum(x.count for x in large.memories)} EBR are needed, there are 108"
-
-    @pytest.mark.parametrize(
-        ("kernel", "stride", "fits"),
-        [
-            ((2, 2), (1, 1), True),
-            ((2, 2), (2, 2), True),
-            ((2, 2), (3, 3), False),
-            ((2, 2), (1, 2), False),
-            ((8, 8), (8, 8), True),  # one pixel: nothing is stepped
-            ((8, 2), (5, 2), True),  # one row
-            ((8, 2), (2, 5), False),
-            ((2, 8), (1, 2), True),  # one column
-            ((2, 8), (3, 1), False),
-        ],
-    )
-    def test_strides_of_the_hardware(self, kernel: tuple[int, int], stride: tuple[int, int], fits: bool) -> None:
-        """A stride that the address generator does not know is a problem, whatever room there is; so the assembler."""
-        codes = {"requantize": Requantize([1], 4), "output": signal(8)}
-        ones, window = np.ones((2, 1, int(np.prod(kernel)))), Window(kernel, stride)
-        layer = mac_layer("conv", INPUT, ones, PIXEL, window=window, **codes)  # type: ignore[arg-type]
-        it = program([layer], (1, 8, 8))
-        e = of(it, (4, 4))
-        line = f"conv has a stride of {stride}, the array steps by 1 or 2 both ways"
-        assert (e.fits, problems(e)) == (fits, () if fits else (line,))
-        assert binding(e).startswith("the array binds: conv has") != fits
-        with (
-            contextlib.nullcontext() if fits else pytest.raises(EspalierError, match="is not 1 or 2 in both directions")
-        ):
-            assemble(it, MacArray(4, 4))
 
     def test_what_binds(self) -> None:
         """Where it fits, what most cycles go to: steps; rows that a tile of few steps leaves; the pipeline."""

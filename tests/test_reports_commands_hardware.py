@@ -227,11 +227,11 @@ class TestRefused:
 
     def test_what_the_hardware_cannot_run(self, tmp_path: Path) -> None:
         """A Program with a layer that the hardware cannot run is refused, and nothing is written."""
-        of = program([MaxPoolLayer("pool", (INPUT,), Window.square(3, 3))], (1, 8, 8))
+        of = program([MaxPoolLayer("pool", (INPUT,), Window((1, 65), (1, 1), (0, 30, 0, 30)))], (1, 8, 8))
         replace(of, data="digits").save(tmp_path / "pool.espalier")
         for words in (("verify",), ("rtl", "--out", tmp_path / "build")):
             line = complaint(words[0], tmp_path / "pool.espalier", *words[1:])
-            assert line == "pool: stride (3, 3) is not 1 or 2 in both directions"
+            assert line == "pool: needs 65 rows or columns of a kernel, the array has 64"
         assert not (tmp_path / "build").exists()
 
     def test_no_such_file(self, tmp_path: Path) -> None:

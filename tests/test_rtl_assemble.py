@@ -183,13 +183,13 @@ def columns_of(image: Image, map_words: int | None, taps: int, groups: int) -> l
 class TestSplitSums:
     """Windows of two words on two pixel lanes: a tap is a window, weights come in rows of two banks."""
 
-    GEOMETRY = ("split", "height", "width", "top", "left", "origin", "stride")
+    GEOMETRY = ("split", "height", "width", "top", "left", "origin", "advance")
 
     def test_a_dense_vector(self) -> None:
         """Five words are three windows; the last one ends with the vector, its first word has a weight of zero."""
         image = image_of(layer(np.ones((2, 5, 1)), "dense"), ARRAY)
         (words,) = image.layers
-        assert [words[name] for name in self.GEOMETRY] == [1, 1, 2, 0, 0, 0, 1]
+        assert [words[name] for name in self.GEOMETRY] == [1, 1, 2, 0, 0, 0, 2]
         assert [words[name] for name in ("counter", "maps_behind", "taps")] == [1, 0, 3]
         assert image.taps == [{"rows": 0, "columns": 0, "words": word, "signed": 0} for word in (0, 2, 3)]
         assert image.weights == [(1, 6), (2, 7), (3, 8), (4, 9), (0, 0), (5, 10)]

@@ -61,16 +61,6 @@ REFUSED = {
         {"signal_words": 76},
         "test: needs 80 words of signals, signal_words are 76",
     ),
-    "stride 3": (
-        chain(conv(window=Window.square(2, 3))),
-        {},
-        "b: stride (3, 3) is not 1 or 2 in both directions",
-    ),
-    "two strides": (
-        chain(conv(window=Window((2, 2), (1, 2)))),
-        {},
-        "b: stride (1, 2) is not 1 or 2 in both directions",
-    ),
     "a list without entries": (
         chain(layer(np.eye(2)[:, :, None], "irregular", POINT, "b"), shape=(2, 4, 5)),
         {"output_lanes": 1, "list_entries": 0},

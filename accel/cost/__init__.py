@@ -7,7 +7,7 @@ from accel.cost.energy import Energy
 from accel.cost.estimate import estimate, estimate_of, image_load_cycles
 from accel.cost.invariants import Invariants
 from accel.cost.macros import Memory, PlacedMemory, place
-from accel.cost.shortage import Resource, Shortage, StrangeStride
+from accel.cost.shortage import Resource, Shortage
 from accel.cost.signals import SignalPlan, live_signals, peak_signals, signal_plans
 from accel.cost.slots import Slots
 from accel.cost.storage import Storage, break_even, break_even_table, layer_storages, storages
@@ -33,7 +33,6 @@ __all__ = [
     "SignalPlan",
     "Slots",
     "Storage",
-    "StrangeStride",
     "Technology",
     "break_even",
     "break_even_table",

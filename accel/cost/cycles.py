@@ -29,7 +29,7 @@ from accel.errors import EspalierError
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.runs import steps_of
-from accel.walk import walk_of
+from accel.walk import tile_pixels, walk_of
 
 START_CYCLES = 2  # 1 from start to the first layer, 1 for the last row to reach the output stream
 # 2 to read the layer's words, 5 for its first entry, 8 from the last step to the lanes, 5 through them, 13 to drain
@@ -100,7 +100,7 @@ def total_cycles(program: Program, array: MacArray) -> int:
 def tiles_of(program: Program, layer: ProgramLayer, array: MacArray) -> Tiles:
     """Return steps and rows of every tile of a layer (tiles, 2), in running order."""
     outputs, height, width = walk_of(program, layer, array)
-    pixel_tiles = height * math.ceil(width / array.pixel_lanes)
+    pixel_tiles = height * math.ceil(width / tile_pixels(program, layer, array))
     if isinstance(layer, MacLayer):
         lanes = array.output_lanes
         steps = [len(steps) for steps in steps_of(program, layer, array)]

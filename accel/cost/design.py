@@ -14,7 +14,7 @@ from accel.cost.counts import Cycles, LayerCost
 from accel.cost.cycles import START_CYCLES
 from accel.cost.energy import Energy, area_mm2, multipliers_of
 from accel.cost.macros import PlacedMemory, shortages
-from accel.cost.shortage import Resource, Shortage, StrangeStride
+from accel.cost.shortage import Resource, Shortage
 from accel.cost.slots import Slots
 from accel.cost.technology import Technology
 from accel.errors import EspalierError
@@ -158,8 +158,6 @@ class Estimate:
         For one image: weights that are streamed, the image, the scores.
     load_cycles : int
         Until the image is in the signal memory, before the array starts.
-    strange_strides : tuple of StrangeStride
-        Layers that the hardware does not step to, whatever room there is.
     """
 
     network: str
@@ -174,7 +172,6 @@ class Estimate:
     exact: bool
     dram_bits: int
     load_cycles: int
-    strange_strides: tuple[StrangeStride, ...] = ()
 
     @cached_property
     def spent(self) -> Cycles:
@@ -287,7 +284,7 @@ class Estimate:
     @property
     def runs(self) -> bool:
         """Whether the generated hardware runs it, whatever room there is."""
-        return not (self.strange_strides or self.streamed)
+        return not self.streamed
 
     @property
     def fits(self) -> bool:

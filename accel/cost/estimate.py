@@ -96,7 +96,6 @@ def estimate_of(
         exact=words.exact,
         dram_bits=borders + sum(traffic),
         load_cycles=image_load_cycles(invariants, limits),
-        strange_strides=invariants.strange_strides,
     )
 
 

@@ -19,16 +19,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from accel.array import STRIDES, MacArray, width_of
+from accel.array import MacArray, width_of
 from accel.cost.counts import Counts, LayerCost, ProgramCost, cost_of
 from accel.cost.macros import Memory
-from accel.cost.shortage import StrangeStride
 from accel.cost.stalls import LayerSchedule, schedule_of
 from accel.demand import Demand, bare, demand_of, fitted
 from accel.encoding import bits_for
 from accel.network import INPUT
 from accel.program import Program
-from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer
+from accel.program_layers import AddLayer, FlattenLayer
 from accel.signal import PRODUCT_BITS
 from accel.words import Words
 
@@ -218,16 +217,6 @@ class Invariants:
         """Return the layers that take time with what they cost, in running order."""
         rows = [cost for cost, x in zip(costs, self.program.layers, strict=True) if not isinstance(x, FlattenLayer)]
         return list(zip(self.schedule(array), rows, strict=True))
-
-    @cached_property
-    def strange_strides(self) -> tuple[StrangeStride, ...]:
-        """The layers to whose windows the address generator of the hardware does not step."""
-        found = []
-        for layer in self.program.layers:
-            window = layer.window if isinstance(layer, MacLayer | MaxPoolLayer | AvgPoolLayer) else None
-            if window and window.common_stride(self.program.shapes[layer.name][1:]) not in STRIDES:
-                found.append(StrangeStride(layer=layer.name, stride=window.stride))
-        return tuple(found)
 
     @cached_property
     def input_bits(self) -> int:

@@ -29,11 +29,3 @@ class Shortage:
     needed: int
     available: int
     block: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class StrangeStride:
-    """A layer to whose windows the address generator of the hardware does not step (`accel.array.STRIDES`)."""
-
-    layer: str
-    stride: tuple[int, int]

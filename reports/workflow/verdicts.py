@@ -3,10 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
-from accel.array import STRIDES
 from accel.cost.design import Estimate, LayerEstimate
 from accel.cost.macros import PlacedMemory
-from accel.cost.shortage import Resource, Shortage, StrangeStride
+from accel.cost.shortage import Resource, Shortage
 from reports.shared.columns import COLUMNS, COUNTED, SLOTS, SPENT, WAITS, columns
 
 LEAST = 0.0005  # the smallest share that is told
@@ -15,18 +14,7 @@ UNBUILT = "the generated hardware holds all weights, streaming them is a model o
 
 def problems(e: Estimate) -> tuple[str, ...]:
     """Return why a design does not fit, a line each."""
-    lines = [*map(stride_line, e.strange_strides), *([UNBUILT] if e.streamed else [])]
-    return (*lines, *(_shortage_line(e, shortage) for shortage in e.shortages))
-
-
-def stride_line(stride: StrangeStride) -> str:
-    """Return what is strange about a layer's stride.
-
-    >>> stride_line(StrangeStride(layer="conv1", stride=(4, 4)))
-    'conv1 has a stride of (4, 4), the array steps by 1 or 2 both ways'
-    """
-    known = " or ".join(map(str, STRIDES))
-    return f"{stride.layer} has a stride of {stride.stride}, the array steps by {known} both ways"
+    return (*([UNBUILT] if e.streamed else []), *(_shortage_line(e, shortage) for shortage in e.shortages))
 
 
 def shortage_line(shortage: Shortage) -> str:

@@ -77,7 +77,7 @@ class Fetch(wiring.Component):
         ]
         m.d.comb += [
             self.read_address.eq(place),
-            self.read_double.eq(layer.stride == 2),
+            self.read_double.eq(layer.double),
             self.operands.eq(delayed(m, self.issue, FETCH_CYCLES, resets=True)),
             self.first.eq(delayed(m, step.first, FETCH_CYCLES)),
             self.last.eq(delayed(m, step.last, FETCH_CYCLES)),
@@ -98,7 +98,7 @@ class Fetch(wiring.Component):
         inside = Signal(layout.array.pixel_lanes, reset_less=True)
         for lane in range(layout.array.pixel_lanes):
             place = Signal(layout.position, name=f"column{lane}", reset_less=True)
-            m.d.sync += place.eq(at_column + Mux(layer.stride == 2, 2 * lane, lane))
+            m.d.sync += place.eq(at_column + Mux(layer.double, 2 * lane, lane))
             m.d.sync += inside[lane].eq((rows & self._within(m, place, layer.width)).all())
         return inside
 

@@ -69,20 +69,20 @@ class Tiles(wiring.Component):
 
     def _build_counters(self, m: Module) -> None:
         """Count pixels, rows and maps down; `group_end` and `tile.end` are known two cycles into a tile."""
-        layer, tile, lanes = self.layer, self.tile, self.layout.array.pixel_lanes
+        layer, tile = self.layer, self.tile
         pixels, rows, maps = (Signal.like(x) for x in (layer.output_width, layer.output_height, layer.outputs))
         depth = Mux(layer.single, 1, self.layout.array.output_lanes)
         map_end, groups_end = Signal(), Signal()
         next_pixels, next_rows, next_maps = Signal.like(pixels), Signal.like(rows), Signal.like(maps)
         m.d.sync += [
-            self.row_end.eq(pixels <= lanes),
+            self.row_end.eq(pixels <= layer.pixels),
             map_end.eq(rows == 1),
             groups_end.eq(maps <= depth),
-            next_pixels.eq(pixels - lanes),
+            next_pixels.eq(pixels - layer.pixels),
             next_rows.eq(rows - 1),
             next_maps.eq(maps - depth),
             tile.rows.eq(Mux(maps < depth, maps, depth)),
-            tile.pixels.eq(Mux(pixels <= lanes, pixels, lanes)),
+            tile.pixels.eq(Mux(pixels <= layer.pixels, pixels, layer.pixels)),
             self.group_end.eq(self.row_end & map_end),
             tile.end.eq(self.row_end & map_end & groups_end),
             self.wait.eq(Mux(tile.rows < TILE_CYCLES, TILE_CYCLES, tile.rows) - 1),
@@ -98,14 +98,11 @@ class Tiles(wiring.Component):
 
     def _build_reads(self, m: Module) -> None:
         """Advance the window by pixels, rows and groups; its row and column tell what lies in the padding."""
-        layer, lanes = self.layer, self.layout.array.pixel_lanes
-        advance = Mux(layer.stride == 2, 2 * lanes, lanes)
-        row_origin, map_origin = Signal.like(self.origin), Signal.like(self.origin)
-        self._walk(
-            m, (self.origin, row_origin, map_origin), (advance, layer.row_words, layer.input_group), layer.origin
-        )
+        layer, row_origin, map_origin = self.layer, Signal.like(self.origin), Signal.like(self.origin)
+        steps = layer.advance, layer.row_words, layer.input_group
+        self._walk(m, (self.origin, row_origin, map_origin), steps, layer.origin)
         next_row, next_column = Signal.like(self.row), Signal.like(self.column)
-        m.d.sync += [next_row.eq(self.row + layer.stride), next_column.eq(self.column + advance)]
+        m.d.sync += [next_row.eq(self.row + layer.row_step), next_column.eq(self.column + layer.advance)]
         with m.If(self.prime):
             m.d.sync += [self.row.eq(-layer.top), self.column.eq(-layer.left)]
         with m.Elif(self.turn):
@@ -117,7 +114,7 @@ class Tiles(wiring.Component):
         """Advance the output's address, and the constants from group to group."""
         layer, tile, array = self.layer, self.tile, self.layout.array
         row_start, map_start = Signal(self.layout.address), Signal(self.layout.address)
-        steps = array.pixel_lanes, layer.output_width, layer.output_group
+        steps = layer.pixels, layer.output_width, layer.output_group
         self._walk(m, (tile.address, row_start, map_start), steps, layer.output)
         next_constant = Signal(self.layout.constant_index)
         m.d.sync += next_constant.eq(tile.constant + Mux(layer.single, 1, array.output_lanes))

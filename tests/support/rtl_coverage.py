@@ -46,6 +46,9 @@ CORNERS = (
     "padding on one side",
     "stride 2",
     "stride 2 over several tiles",
+    "two strides",
+    "stride above 2 across",
+    "stride above 2 down",
     "kernel 11x11",
     "kernel not square",
     "overlapping max pool",
@@ -133,7 +136,7 @@ class Coverage:
             self.hits[name] += bool(hit)
 
     def _tiles(self, of: Program, layer: ProgramLayer, array: MacArray) -> None:
-        tiles, width = tiles_of(of, layer, array), (*of.shapes[layer.name], 1, 1)[2]
+        tiles, (height, width) = tiles_of(of, layer, array), (*of.shapes[layer.name], 1, 1)[1:3]
         steps, rows = tiles.T.tolist()
         several, window = width > array.pixel_lanes, getattr(layer, "window", None)
         pairs = list(zip(steps[1:], rows, strict=False))
@@ -145,6 +148,9 @@ class Coverage:
                 "partial tile": width % array.pixel_lanes,
                 "several tiles in a row": several,
                 "stride 2 over several tiles": several and window and window.stride == (2, 2),
+                "two strides": several and height > 1 and window and window.stride[0] != window.stride[1],
+                "stride above 2 across": several and window and window.stride[1] > 2,
+                "stride above 2 down": height > 1 and window and window.stride[0] > 2,
             }
         )
 

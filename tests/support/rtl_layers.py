@@ -134,8 +134,8 @@ def draw_window(rng: np.random.Generator, size: tuple[int, int], pool: bool) -> 
     if rng.random() < 0.5:
         before, after = rng.integers(0, np.array(kernel) - pool, (2, 2), endpoint=True)
     after = np.maximum(after, np.array(kernel) - size - before)  # a kernel larger than its map needs that much
-    stride = int(rng.integers(1, 3))
-    return Window(kernel, (stride, stride), (*before.tolist(), *after.tolist()))
+    stride = rng.choice([1, 1, 2, 2, 3, 5], 2) if rng.random() < 0.4 else np.full(2, rng.integers(1, 3))
+    return Window(kernel, tuple(stride.tolist()), (*before.tolist(), *after.tolist()))
 
 
 def draw_requantize(rng: np.random.Generator, accumulators: Codes, outputs: int, output: FixedFormat) -> Requantize:
