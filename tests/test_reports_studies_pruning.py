@@ -3,25 +3,30 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from support.commandline import complaint, contents, espalier, espalier_process
 from support.sealing import resealed
 
+from accel.cost import cost_of, total_cycles
+from accel.demand import array_for
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.data.datasets import load
 from accel.prune import select_by_magnitude
+from accel.quantize import Widths, lower, ordered_for
 from reports.shared.journal import Journal
 from reports.studies.files import POINTS
 from reports.studies.pruning import figures, run
+from reports.studies.pruning.compared import COMPARED, PATTERNS
+from reports.studies.pruning.cycles import on_array
 from reports.studies.pruning.definition import QUICK, STUDIES, Setting, Study, Target, Task, parts
 from reports.studies.pruning.page import page
-from reports.studies.pruning.results import Group, Point, Results, packed, unpacked
+from reports.studies.pruning.results import DENSE, Group, OnArray, Point, Results, packed, unpacked
 from reports.workflow.prune import prune
-from reports.workflow.selection import FROM_MAGNITUDE, Trace, kept_weights
+from reports.workflow.selection import FROM_MAGNITUDE, Trace, kept_weights, sparsity_of
 
 PNG = b"\x89PNG\r\n\x1a\n"
 TINY = Study(
@@ -131,6 +136,8 @@ class TestStudy:
             (["lenet6"], "unknown study 'lenet6': did you mean 'lenet5'?"),
             (["digits"], "unknown study 'digits': "),
             (["lenet5", "--seeds", "0"], "Invalid value for '--seeds': 0 is not in the range x>=1."),
+            (["lenet5", "--array", "8"], "--array 8: expected output lanes x pixel lanes, such as 8x8"),
+            (["digits", "--array", "8x8"], "unknown study on an array 'digits': "),
         ],
     )
     def test_bad_input(self, tmp_path: Path, arguments: list[str], words: str) -> None:
@@ -232,6 +239,87 @@ class TestFigures:
         assert "Nothing" not in page(made_results(), drawn)
 
 
+class TestOnArray:
+    RATIOS: ClassVar = {"kernel@8": {"conv2": 0.5, "conv3": 0.75}}
+
+    def results(self, **values: Any) -> Results:
+        """Return results of kernels of digits in groups of 8, as if measured, and of one that a lasso preceded."""
+        dense = zoo.load("digits")
+        kept = kept_weights(prune(dense, "kernel@8", self.RATIOS))
+        layers = {name: list(pair) for name, pair in kept.items()} | values
+        task = made_task(granularity="kernel@8", ratios=self.RATIOS, spare=["conv1", "fc4"])
+        rates = {"validation": 0.011, "test": 0.03}
+        points = [Point(task, layers, rates, rates), Point(replace(task, sparsify=3), layers, rates, rates)]
+        return replace(made_results(*points), network="digits", convolutions=("conv1", "conv2", "conv3"))
+
+    def test_cycles(self) -> None:
+        """A setting takes what its network does, pruned, lowered and in order; the dense network too."""
+        found = on_array(self.results(), zoo.load("digits"), (8, 4))
+        pruned = prune(zoo.load("digits"), "kernel@8", self.RATIOS)
+        pixels = np.random.default_rng(7).random((2, 1, 8, 8), np.float32)  # no cycle depends on them, nor on widths
+        program = ordered_for(lower(pruned, Widths(4, 5), pixels), 8)
+        cost = found.costs[found.retrained[0].setting]
+        assert found.array == "8x4"
+        assert cost == OnArray(cost_of(program).total.macs, total_cycles(program, array_for(program, 8, 4)))
+        assert cost.cycles < found.costs[DENSE].cycles
+        assert on_array(self.results(), zoo.load("digits"), (8, 8)).costs != found.costs  # negative control
+
+    def test_a_lasso_before(self) -> None:
+        """What training under a group lasso chose is not known without it."""
+        found = self.results()
+        lasso = replace(found, points=found.points[1:])
+        assert [*on_array(lasso, zoo.load("digits"), (8, 8)).costs] == [DENSE]
+
+    def test_other_weights(self) -> None:
+        """What was measured of other weights than the setting keeps now is refused."""
+        with pytest.raises(EspalierError, match=r"^kernel@8 .*: keeps other weights than those that were measured"):
+            on_array(self.results(conv2=[1, 4608]), zoo.load("digits"), (8, 8))
+
+    def test_quickest(self) -> None:
+        """Of what is within the tolerance on the validation images, the setting of the fewest cycles counts."""
+        near = made_point(40, 0.012, 0.5)
+        far = made_point(30, 0.019, 0.02, ratios={"kernel": 0.8})
+        slow = made_point(20, 0.011, 0.02, ratios={"kernel": 0.9})
+        cycles = dict(zip([Group((point,)).setting for point in (near, far, slow)], (80, 60, 90), strict=True))
+        costs = {name: OnArray(10, count) for name, count in {**cycles, DENSE: 100}.items()}
+        found = replace(made_results(near, far, slow), array="8x8", costs=costs)
+        assert found.quickest("kernel", 0.003) == (Group((near,)), OnArray(10, 80))
+        assert found.quickest("kernel", 0.01) == (Group((far,)), OnArray(10, 60))
+        assert found.quickest("kernel", 0.0) is None
+        assert found.quickest("irregular", 1.0) is None
+        assert "| kernel | 80 (+48.00 %) | 80 (+48.00 %) | 60 (+0.00 %) |" in page(found, [])
+        drawn = figures.cycles(found).axes[0].get_lines()
+        assert any(np.array_equal(line.get_xdata(), [0.06, 0.08, 0.09]) for line in drawn)
+        assert Results.from_json(found.to_json()) == found
+
+    def test_drawn_again(self, whole: Path, tmp_path: Path) -> None:
+        """Cycles of a study that is there are counted anew from its results alone."""
+        (tmp_path / "results.json").write_bytes((whole / "results.json").read_bytes())
+        assert espalier(*COMMAND, tmp_path, "--draw", "--array", "8x8").status == 0
+        first = Results.from_json((tmp_path / "results.json").read_text())
+        assert len(first.costs) == 2  # the dense network, and what was retrained
+        assert (tmp_path / "cycles.png").read_bytes().startswith(PNG)
+        assert espalier(*COMMAND, tmp_path, "--draw", "--array", "4x4").status == 0
+        again = Results.from_json((tmp_path / "results.json").read_text())
+        assert again.points == first.points
+        assert all(again.costs[name].cycles > first.costs[name].cycles for name in first.costs)
+
+    @pytest.mark.parametrize("name", COMPARED)
+    def test_what_is_compared(self, name: str) -> None:
+        """At each ratio every pattern is there, without as many of the weights, and feature maps fill their groups."""
+        dense, study = zoo.load(name), COMPARED[name]
+        together = [*study.settings, *study.later]
+        for first in range(0, len(together), 4):
+            shares = {}
+            for setting in together[first : first + 4]:
+                pruned = prune(dense, setting.granularity, setting.ratios)
+                layers = [kept_weights(pruned)[layer] for layer in ("conv2", "conv3")]
+                shares[setting.granularity] = sparsity_of(dict(zip("23", layers, strict=True)))
+            assert [*shares] == [*PATTERNS, "feature-map"]
+            assert max(shares.values()) - min(shares.values()) < 0.04
+            assert all(len(pruned.network[layer].weight) % 8 == 0 for layer in ("conv2", "conv3"))  # type: ignore[attr-defined]
+
+
 class TestTrace:
     def test_masks_in_the_dense_network(self) -> None:
         """What a narrower network keeps has the same weights at the places that the trace tells."""
@@ -295,13 +383,13 @@ class TestRules:
         """What was written is read again; anything else is refused."""
         assert Results.from_json(results.to_json()) == results
         assert Results.from_json(results.to_json()) != replace(results, seeds=3)
-        for text in ("", "[]", "{}", results.to_json().replace('"version": 2', '"version": 3')):
+        for text in ("", "[]", "{}", results.to_json().replace('"version": 3', '"version": 2')):
             with pytest.raises(EspalierError):
                 Results.from_json(text)
 
     def test_the_table(self) -> None:
         """Every study of the table names patterns that exist and layers with a ratio each, for three seeds at least."""
-        for name, study in STUDIES.items():
+        for name, study in (*STUDIES.items(), *COMPARED.items()):
             assert study.network == name
             assert study.settings
             for setting in study.settings:

@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from reports.commands.options import STUDY, data_options, network_argument, number_option, option, threads_option
+from reports.commands.parsing import parse_lanes
 from reports.commands.places import Group
 from reports.studies.bitwidth import run as bitwidth_study
 from reports.studies.pruning import run as pruning_study
@@ -21,15 +22,18 @@ def command() -> None:
 @number_option("--seeds", 3, "How many seeds each point is measured with.")
 @option("--quick", is_flag=True, help="A few points only, of any network, to see that all of it works.")
 @option("--draw", is_flag=True, help="Measure nothing more: write the figures and the page of what is there.")
+@option("--array", help="Compare patterns by cycles on this array, such as 8x8, all of them retrained alike.")
 @data_options
-def pruning(**arguments: Any) -> None:
+def pruning(array: str | None, **arguments: Any) -> None:
     """Sweep granularity x selector x ratio, before and after retraining (PyTorch), for a network of the zoo.
 
-    Stopped, it goes on where it was. Writes README.md, results.json and figures.
+    With --array: patterns that remove as much, error against cycles; --draw counts the cycles anew. Stopped, it goes on
+    where it was. Writes README.md, results.json and figures.
 
     Example: espalier study pruning lenet5 --data-dir data --out study/lenet5
+    Example: espalier study pruning lenet5 --array 8x8 --data-dir data --out study/lenet5-cycles
     """
-    pruning_study.command(**arguments)
+    pruning_study.command(**arguments, lanes=parse_lanes(array) if array else None)
 
 
 @command.command("bitwidth")

@@ -75,9 +75,10 @@ def _pruned(
 ) -> PrunedNetwork:
     stem, stage = Path(zoo.file_name(label)).stem, iter(range(9))
     lasso = entry.lassos.get(label, Lasso(0))
+    own = replace(entry.retrain, epochs=entry.epochs.get(label, entry.retrain.epochs))
 
     def retrain(pruned: PrunedNetwork) -> PrunedNetwork:
-        return _fit(pruned, entry.retrain, splits, checkpoints / f"{stem}-{next(stage)}.checkpoint")
+        return _fit(pruned, own, splits, checkpoints / f"{stem}-{next(stage)}.checkpoint")
 
     def sparsify(pruned: PrunedNetwork, groups: Groups) -> PrunedNetwork:
         recipe = sparsifying(entry.retrain, lasso.epochs, lasso.strength)

@@ -6,9 +6,9 @@ from pathlib import Path
 POINTS = Path("checkpoints", "points.jsonl")  # below the folder of the study; work in progress, not a result
 
 
-def folder_of(network: str, out: Path | None) -> Path:
-    """Return where the study of a network lies if nothing else is asked for."""
-    return out or Path("study", Path(network).stem)
+def folder_of(network: str, out: Path | None, what: str = "") -> Path:
+    """Return where the study of a network lies if nothing else is asked for; `what` tells one of several apart."""
+    return out or Path("study", "-".join(filter(None, (Path(network).stem, what))))
 
 
 def picture(name: str, captions: Mapping[str, str], figures: Iterable[str]) -> str:

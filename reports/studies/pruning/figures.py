@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from reports.shared.drawing import COLORS, look, one_legend, panels_of, rendered
 from reports.studies.pruning.definition import MAGNITUDE, TOLERANCES
-from reports.studies.pruning.results import Group, Results, unpacked
+from reports.studies.pruning.results import DENSE, Group, Results, unpacked
 
 KEPT = "Greys"  # black is kept
 
@@ -38,7 +38,7 @@ def retrained(results: Results) -> Figure:
     figure = Figure(figsize=(7.6, 4.8), layout="constrained")
     axes = figure.add_subplot()
     for index, (name, groups) in enumerate(_lines(results)):
-        _bars(axes, groups, name, index)
+        _bars(axes, groups, name, index, lambda group: 100 * group.sparsity())
     floor = 100 * results.dense["test"]
     axes.axhline(floor, color="black", linestyle="--", linewidth=1, label=f"dense ({floor:.2f} %)")
     for rise in TOLERANCES:
@@ -90,6 +90,25 @@ def masks(results: Results) -> Figure:
     return figure
 
 
+def cycles(results: Results) -> Figure:
+    """Return the error rate after retraining against cycles on the array: a line for each granularity."""
+    figure = Figure(figsize=(7.6, 4.8), layout="constrained")
+    axes = figure.add_subplot()
+    floor = 100 * results.dense["test"]
+    for index, (name, groups) in enumerate(_lines(results)):
+        known = [group for group in groups if group.setting in results.costs]
+        if known:
+            _bars(axes, known, name, index, lambda group: results.costs[group.setting].cycles / 1000)
+    axes.plot(results.costs[DENSE].cycles / 1000, floor, label=f"dense ({floor:.2f} %)", **look(len(COLORS)))
+    axes.axhline(floor, color="black", linestyle="--", linewidth=1)
+    axes.set_xlim(left=0)
+    axes.set_xlabel(f"thousand cycles for an image, on an array of {results.array} lanes")
+    axes.set_ylabel("error rate in % after retraining")
+    axes.set_title(f"{results.network} on {results.data}: mean of {results.seeds} seeds, lowest to highest")
+    figure.legend(loc="outside right upper", fontsize=7)
+    return figure
+
+
 FIGURES: dict[str, Callable[[Results], Figure]] = {
     "sweep": sweep,
     "retrained": retrained,
@@ -99,8 +118,9 @@ FIGURES: dict[str, Callable[[Results], Figure]] = {
 
 
 def render(results: Results) -> dict[str, bytes]:
-    """Return every figure as ``NAME.png``."""
-    return rendered(FIGURES, results)
+    """Return every figure as ``NAME.png``; results on an array have that of cycles, and none of a sweep."""
+    shown = {**FIGURES, "cycles": cycles} if results.costs else FIGURES
+    return rendered({name: draw for name, draw in shown.items() if name != "sweep" or not results.costs}, results)
 
 
 def _named(groups: Sequence[Group]) -> list[str]:
@@ -115,12 +135,12 @@ def _line(axes: Axes, groups: Sequence[Group], places: Sequence[float], label: s
     axes.fill_between(places, 100 * np.array(low), 100 * np.array(high), color=color, alpha=0.15, linewidth=0)
 
 
-def _bars(axes: Axes, groups: Sequence[Group], label: str, index: int) -> None:
-    """Draw the means with error bars from the lowest to the highest seed, sparsest last."""
-    groups = sorted(groups, key=lambda group: group.sparsity())
+def _bars(axes: Axes, groups: Sequence[Group], label: str, index: int, place: Callable[[Group], float]) -> None:
+    """Draw the means with error bars from the lowest to the highest seed, in the order of their places."""
+    groups = sorted(groups, key=place)
     means = np.array([100 * group.mean() for group in groups])
     spans = 100 * np.array([group.span() for group in groups]).T
-    places = [100 * group.sparsity() for group in groups]
+    places = [place(group) for group in groups]
     drawn = {**look(index), "linestyle": "-" if index < len(COLORS) else "--"}
     axes.errorbar(places, means, yerr=np.abs(spans - means), label=label, linewidth=1.2, capsize=2, **drawn)
 

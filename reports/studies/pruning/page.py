@@ -7,6 +7,8 @@ from accel.prune import SEARCHES
 from accel.records import record_of
 from reports.shared.words import percent
 from reports.studies.files import picture
+from reports.studies.pruning import on_array
+from reports.studies.pruning.compared import COMPARED
 from reports.studies.pruning.definition import (
     BEST_OF_N,
     DRAW_NOTHING,
@@ -26,6 +28,8 @@ CAPTIONS = {
     "retrained": "Error rate after retraining against what is gone of all weights: mean of the seeds, bars from the "
     "lowest to the highest. The table below says how long each was trained.",
     "densities": "What is kept of each layer.",
+    "cycles": "Error rate after retraining against the cycles of one image: mean of the seeds, bars from the lowest to "
+    "the highest. Cycles are those of the closed form, which the hardware takes.",
     "masks": "What was kept (black), as lowered matrices: a row is an output map, a column a tap of an input map.",
 }
 
@@ -40,19 +44,24 @@ def page(results: Results, figures: Iterable[str]) -> str:
         Of `reports.studies.pruning.figures.render`.
     """
     target = [record_of(Target, record) for record in results.definition["targets"]]
+    title = (
+        f"Patterns of {results.network} on an array of {results.array} lanes"
+        if results.costs
+        else (f"Pruning {results.network} on {results.data}")
+    )
     parts = [
-        f"# Pruning {results.network} on {results.data}",
+        f"# {title}",
         *_reproduce(results),
         *(["## Targets", _targets(results, target)] if target else []),
         *(["## Notes", "\n".join(f"- {note}" for note in _notes(results))] if _notes(results) else []),
+        *(on_array.sections(results, picture("cycles", CAPTIONS, figures)) if results.costs else []),
         "## How much may go",
         "For each granularity the sparsest retrained setting whose error rate, the mean of the seeds on the validation "
         "images, is at most so much above the dense network's; in brackets what it is on the test images, lowest to "
         "highest seed. The test images decide nothing.",
         _best(results),
         picture("retrained", CAPTIONS, figures),
-        "## Selectors, before retraining",
-        _order(results),
+        *(["## Selectors, before retraining", _order(results)] if results.sweep else []),
         picture("sweep", CAPTIONS, figures),
         "## Layers and masks",
         picture("densities", CAPTIONS, figures),
@@ -65,29 +74,36 @@ def page(results: Results, figures: Iterable[str]) -> str:
 
 def _notes(results: Results) -> Sequence[str]:
     """Return what the table says now: words may be added without measuring anew."""
-    study = STUDIES.get(results.network)
+    study = (COMPARED if results.costs else STUDIES).get(results.network)
     return study.notes if study and not results.definition["quick"] else ()
 
 
 def _reproduce(results: Results) -> list[str]:
     definition, images = results.definition, results.images
-    quick = " --quick" if definition["quick"] else ""
-    command = f"espalier study pruning {results.network} --data-dir DATA --seeds {results.seeds}{quick} --out FOLDER"
+    options = (" --quick" if definition["quick"] else "") + (f" --array {results.array}" if results.costs else "")
+    command = f"espalier study pruning {results.network} --data-dir DATA --seeds {results.seeds}{options} --out FOLDER"
     done = len(results.points)
     unfinished = f" **{done} of {results.planned} points are there; the same command measures the others.**"
+    table = "compared" if results.costs else "definition"
+    selectors = (
+        f"Selectors judge masks on {images['selection']:,} of the validation images, searches ({', '.join(SEARCHES)}) "
+        f"with {definition['budget']} evaluations for each stage. "
+    )
+    lasso = (
+        " A group lasso, where there is one, comes before each selection and takes the weight decay's place; its "
+        f"strength is {definition['group_lasso']:g}."
+    )
+    alone = f"; {' and '.join(DRAW_NOTHING)} draw nothing, and have one point before retraining"
     return [
         f"    {command}",
         "makes this folder; stopped, it goes on where it was. "
-        "`reports/studies/pruning/definition.py` defines the study." + (unfinished if done < results.planned else ""),
+        f"`reports/studies/pruning/{table}.py` defines the study." + (unfinished if done < results.planned else ""),
         f"Dense network: {percent(results.dense['test'])} error on {images['test']:,} test images, "
-        f"{percent(results.dense['validation'])} on {images['validation']:,} validation images. Selectors judge masks "
-        f"on {images['selection']:,} of the validation images, searches ({', '.join(SEARCHES)}) with "
-        f"{definition['budget']} evaluations for each stage. Retrained on {images['train']:,} images for "
-        f"{_epochs(definition['epochs'])} where nothing else is said, after all stages: `{results.recipe}`. A group "
-        "lasso, where there is one, comes before each selection and takes the weight decay's place; its strength is "
-        f"{definition['group_lasso']:g}. "
-        f"{results.seeds} seeds a point, of search and retraining; {' and '.join(DRAW_NOTHING)} draw nothing, and have "
-        "one point before retraining.",
+        f"{percent(results.dense['validation'])} on {images['validation']:,} validation images. "
+        f"{selectors if results.sweep else ''}Retrained on {images['train']:,} images for "
+        f"{_epochs(definition['epochs'])} where nothing else is said, after all stages: `{results.recipe}`."
+        f"{lasso if any(group.task.sparsify for group in results.retrained) else ''} "
+        f"{results.seeds} seeds a point, of search and retraining{alone if results.sweep else ''}.",
     ]
 
 

@@ -1,12 +1,13 @@
 """What a study of pruning found: plain numbers, versioned JSON, and what follows from them by stated rules.
 
-Format history: 1, the first; 2, with a digest.
+Format history: 1, the first; 2, with a digest; 3, with what settings take on an array.
 """
 
 import base64
+import json
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from itertools import groupby
 from statistics import fmean
@@ -19,7 +20,8 @@ from accel.sparsity import Mask
 from reports.shared.schema import Kind
 from reports.studies.pruning.definition import DRAW_NOTHING, Target, Task
 
-KIND = Kind("espalier-pruning-study", 2, "the results of a study of pruning")
+KIND = Kind("espalier-pruning-study", 3, "the results of a study of pruning")
+DENSE = "dense"  # the setting of which nothing is pruned
 _SLACK = 1e-12  # error rates are counts over counts; sums of floats may be off by their last bit
 
 
@@ -64,6 +66,11 @@ class Group:
         return self.points[0].task
 
     @property
+    def setting(self) -> str:
+        """What goes, as one line of text: granularity and ratios."""
+        return f"{self.task.granularity} {json.dumps(self.task.ratios, sort_keys=True)}"
+
+    @property
     def ratio(self) -> float:
         """The ratio that all layers have."""
         return float(next(iter(self.task.ratios.values())))
@@ -83,6 +90,14 @@ class Group:
 
 
 @dataclass(frozen=True)
+class OnArray:
+    """What one image takes on an array: multiply-accumulates, of kept weights, and cycles."""
+
+    macs: int
+    cycles: int
+
+
+@dataclass(frozen=True)
 class Results:
     """Everything that the figures and the page of a study show."""
 
@@ -97,6 +112,8 @@ class Results:
     planned: int  # points of the whole study
     points: tuple[Point, ...]
     pictures: dict[str, dict[str, Any]]  # granularity to layer to packed mask
+    array: str = ""  # output lanes x pixel lanes
+    costs: dict[str, OnArray] = field(default_factory=dict)  # on it, by setting, and of the dense network
 
     @cached_property
     def sweep(self) -> tuple[Group, ...]:
@@ -107,6 +124,20 @@ class Results:
     def retrained(self) -> tuple[Group, ...]:
         """What was retrained, seeds together; only points of which all seeds are there."""
         return tuple(_groups(self.points, self.seeds, retrained=True))
+
+    @property
+    def priced(self) -> list[tuple[Group, OnArray]]:
+        """Retrained settings of which it is known what they take on the array."""
+        return [(group, self.costs[group.setting]) for group in self.retrained if group.setting in self.costs]
+
+    def quickest(self, granularity: str, tolerance: float) -> tuple[Group, OnArray] | None:
+        """Return the setting of a granularity that takes the fewest cycles of those that `best` would choose from."""
+        able = [
+            (group, cost)
+            for group, cost in self.priced
+            if group.task.granularity == granularity and self.rise(group, "validation") <= tolerance + _SLACK
+        ]
+        return min(able, key=lambda pair: pair[1].cycles, default=None)
 
     def rise(self, group: Group, split: str = "test") -> float:
         """The mean error rate over that of the dense network."""
@@ -138,6 +169,7 @@ class Results:
     def to_json(self) -> str:
         """Return the results as versioned JSON, a point a line."""
         head = {x.name: getattr(self, x.name) for x in fields(self) if x.name != "points"}
+        head["costs"] = {setting: asdict(cost) for setting, cost in self.costs.items()}
         return KIND.written(head, points=map(asdict, self.points))
 
     @classmethod

@@ -22,6 +22,8 @@ from reports.shared.progress import bar
 from reports.shared.schema import saved
 from reports.studies.files import POINTS, folder_of
 from reports.studies.pruning import figures
+from reports.studies.pruning.compared import COMPARED
+from reports.studies.pruning.cycles import on_array
 from reports.studies.pruning.definition import MAGNITUDE, QUICK, STUDIES, Study, Task
 from reports.studies.pruning.page import page
 from reports.studies.pruning.results import Point, Results, packed
@@ -41,13 +43,20 @@ def command(
     seeds: int,
     quick: bool,
     draw: bool,
+    lanes: tuple[int, int] | None = None,
 ) -> None:
-    """Run a study, or go on with it; then write results.json, the figures and the page, and say where."""
-    folder = folder_of(network, out)
+    """Run a study, or go on with it; then write results.json, the figures and the page, and say where.
+
+    On an array of `lanes`, output lanes and pixel lanes, patterns are compared by cycles.
+    """
+    folder = folder_of(network, out, "cycles" if lanes else "")
     if draw and not (folder / POINTS).exists():
         found = saved(folder / RESULTS, Results.from_json)
     else:
-        found = Results.from_json(_ran(network, (data, data_dir), folder, seeds, quick, draw).to_json())
+        study = study_of(network, quick, on_array=lanes is not None)
+        found = Results.from_json(_ran(study, (data, data_dir), folder, seeds, draw).to_json())
+    if lanes:
+        found = on_array(found, zoo.load(network), lanes)
     drawn = figures.render(found)
     readme = page(found, [*drawn])
     output.write_folder(folder, {**drawn, RESULTS: found.to_json().encode(), "README.md": readme.encode()})
@@ -55,8 +64,8 @@ def command(
     print(f"Written to {folder}: README.md, results.json and {len(drawn)} figures; {done}.")
 
 
-def study_of(network: str, quick: bool) -> Study:
-    """Return the study of a network of the table, or the quick one, which any network has.
+def study_of(network: str, quick: bool, on_array: bool = False) -> Study:
+    """Return the study of a network, or the quick one, which any network has; `on_array` that of patterns compared.
 
     Raises
     ------
@@ -64,9 +73,10 @@ def study_of(network: str, quick: bool) -> Study:
         The table has no such network.
     """
     if quick:
-        return replace(QUICK, network=network)
-    check_choice("study", network, [*STUDIES])
-    return STUDIES[network]
+        return replace(QUICK, network=network, sweep={} if on_array else QUICK.sweep)
+    table, what = (COMPARED, "study on an array") if on_array else (STUDIES, "study")
+    check_choice(what, network, [*table])
+    return table[network]
 
 
 class Store:
@@ -123,11 +133,10 @@ class Bench:
         return found
 
 
-def _ran(network: str, where: Where, folder: Path, seeds: int, quick: bool, draw: bool) -> Results:
+def _ran(study: Study, where: Where, folder: Path, seeds: int, draw: bool) -> Results:
     """Return the results of a study, of which every point that is not there yet is measured, unless it is to `draw`."""
-    study = study_of(network, quick)
-    dense = zoo.load(network)
-    source = source_of(network, dense, *where)
+    dense = zoo.load(study.network)
+    source = source_of(study.network, dense, *where)
     dense = replace(dense, data=source.name)
     images = {split: source.load(split) for split in ("train", "validation", "test")}
     images["selection"] = images["validation"].take(min(study.selection_images, len(images["validation"])))
@@ -139,7 +148,7 @@ def _ran(network: str, where: Where, folder: Path, seeds: int, quick: bool, draw
         (folder / POINTS).parent.mkdir(parents=True, exist_ok=True)
     store = Store(folder / POINTS, repair=not draw)
     bench = Bench(dense, images)
-    with bar(f"study of {network}", len(tasks)) as shown:
+    with bar(f"study of {study.network}", len(tasks)) as shown:
         for task in tasks if not draw else []:
             if task.key not in store.points:
                 store.add(*measured(task, bench, recipe, study.group_lasso))

@@ -1,0 +1,55 @@
+"""What the page of a study of pruning says of an array: error against cycles, and the quickest of each pattern."""
+
+from reports.shared.words import percent
+from reports.studies.pruning.definition import TOLERANCES
+from reports.studies.pruning.results import DENSE, Group, OnArray, Results
+
+
+def sections(results: Results, picture: str) -> list[str]:
+    """Return the sections of results that say what settings take on an array."""
+    return [
+        "## Error against cycles",
+        f"One image on {results.array} lanes, output maps in the order in which lanes agree most; `--draw` counts the "
+        "cycles anew, from what each setting keeps, and trains nothing.",
+        picture,
+        _settings(results),
+        "For each granularity the setting of the fewest cycles whose error rate, the mean of the seeds on the "
+        "validation images, is at most so much above the dense network's; in brackets what it is on the test images:",
+        _quickest(results),
+    ]
+
+
+def _settings(results: Results) -> str:
+    dense = results.costs[DENSE]
+    rows = [
+        "| granularity | of convolutions gone | MACs | cycles | MACs / dense | cycles / dense | error (seeds) |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        f"| {DENSE} | | {_counts(dense, dense)} | {percent(results.dense['test'])} |",
+    ]
+    for group, cost in results.priced:
+        low, high = map(percent, group.span())
+        gone = f"{group.sparsity(results.convolutions):.1%}"
+        error = f"{percent(group.mean())} ({low} to {high})"
+        rows.append(f"| {group.task.granularity} | {gone} | {_counts(cost, dense)} | {error} |")
+    return "\n".join(rows)
+
+
+def _counts(cost: OnArray, dense: OnArray) -> str:
+    shares = f"{cost.macs / dense.macs:.1%} | {cost.cycles / dense.cycles:.1%}"
+    return f"{cost.macs:,} | {cost.cycles:,} | {shares}"
+
+
+def _quickest(results: Results) -> str:
+    heads = [f"at most +{100 * rise:g} %" for rise in TOLERANCES]
+    rows = ["| granularity | " + " | ".join(heads) + " |", "| --- |" + " ---: |" * len(heads)]
+    for granularity in dict.fromkeys(group.task.granularity for group, _ in results.priced):
+        cells = (_cell(results, results.quickest(granularity, rise)) for rise in TOLERANCES)
+        rows.append(f"| {granularity} | " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
+def _cell(results: Results, found: tuple[Group, OnArray] | None) -> str:
+    if found is None:
+        return "none"
+    group, cost = found
+    return f"{cost.cycles:,} ({100 * results.rise(group):+.2f} %)"
