@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -170,7 +171,9 @@ class TestAgain:
         done = espalier(*SMALL, "--sram", "1KiB", "--jobs", 1, "--out", tmp_path)
         assert (done.status, done.err) == (1, "")
         assert set(contents(tmp_path)) >= FILES
-        assert done.out.startswith("Nothing fits.\nIt would take ")
+        assert done.out.startswith("Nothing fits.\n")
+        assert "\nIt would take " in done.out
+        assert re.search(r"memory KiB +at most 1\.00 +\d+\.\d\d +-\d", done.out)  # what is missing
         assert f"{TRIALS} were made" in done.out
 
 

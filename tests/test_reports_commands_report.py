@@ -177,7 +177,7 @@ class TestReport:
             cells = [cell.strip() for cell in line.strip("│").split("│")]
             assert cells[4:6] == [f"{point.error_rate:.2%}" for point in results.of(pattern)]
         assert terminal_tables.recommendation(results) in text
-        assert "within 1.0% of the dense float network" in text
+        assert "within 1% of the dense float network" in text
         assert f"Written to {folder}: " in text
 
     @pytest.mark.slow

@@ -104,6 +104,6 @@ class TestMade:
         """Every field is part of the key."""
         images = Images.of(load("digits", "train"))
         changed = {"dense": "x", "pattern": "ikss", "ratio": 0.6, "epochs": 1, "recipe": "x", "training": images}
-        changed["method"] = 0
+        changed |= {"trainings": 2, "method": 0}
         assert changed.keys() == {field.name for field in fields(Making)}
-        assert len({making().key, *(replace(making(), **{n: v}).key for n, v in changed.items())}) == 8
+        assert len({making().key, *(replace(making(), **{n: v}).key for n, v in changed.items())}) == 9

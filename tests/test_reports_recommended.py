@@ -16,9 +16,11 @@ from reports.explore.points import Point
 from reports.report import terminal_tables
 from reports.report.results import Choice, Results
 from reports.workflow import recommend
-from reports.workflow.recommend import Candidate, Goal, Limit
+from reports.workflow.limits import MEMORY, Limit
+from reports.workflow.recommend import Candidate, Decision, Goal
 
 FEW = st.integers(1, 5)  # few values each, so that many designs are equal in some of them
+SURE = st.sampled_from([0.0, 0.6, 0.95, None])
 NUMBERS = st.lists(st.tuples(FEW, FEW, FEW, FEW, FEW, st.booleans()), min_size=1, max_size=30)
 
 
@@ -39,6 +41,15 @@ def good(chosen: Candidate | None, found: Sequence[Candidate], limits: Sequence[
     if chosen is None:
         return not fitting
     return chosen in fitting and not any(dominates(x, chosen) for x in fitting)
+
+
+def check_asides(decision: Decision[Any]) -> None:
+    """Fail unless the next best in a direction is better there, and breaks no limit that it is not said to break."""
+    for aside in decision.asides:
+        use = recommend.DIRECTIONS[aside.direction]
+        assert use(aside.point) < use(decision.chosen)
+        assert aside.breaks == tuple(x.name for x in decision.limits if not x.meets(aside.point))
+        assert bool(aside.breaks) == (not any(use(x) < use(decision.chosen) for x in decision.fitting))
 
 
 def explored(numbers: list[tuple[int, ...]], **values: Any) -> Any:
@@ -63,12 +74,15 @@ def reported(numbers: list[tuple[int, ...]], **values: Any) -> Results:
 
 class TestExplore:
     @settings(max_examples=300, deadline=None)
-    @given(NUMBERS, st.sampled_from(GOALS), st.sampled_from([MEANS, DEVICE]), FEW, FEW, FEW, FEW)
-    def test_never_dominated(self, numbers: Any, goal: str, means: Any, a: int, b: int, c: int, e: int) -> None:
+    @given(NUMBERS, st.sampled_from(GOALS), st.sampled_from([MEANS, DEVICE]), FEW, FEW, FEW, FEW, SURE)
+    def test_never_dominated(
+        self, numbers: Any, goal: str, means: Any, a: int, b: int, c: int, e: int, confidence: float | None
+    ) -> None:
         """By any goal, on any technology: within the budget, undominated; or nothing, and the nearest is told."""
         asked = budget(error_rate=a / 100, memory_bits=b * 1000, multipliers=e, images_per_s=1e6 / c)
-        made = explored(numbers, goal=goal, means=means, budget=asked)
+        made = explored(numbers, goal=goal, means=means, budget=asked, confidence=confidence)
         assert good(made.recommended, made.points, made.limits)
+        check_asides(made.decision)
         text = "\n".join(answer.answer(made))
         assert text.startswith("Nothing fits.\n") == (made.recommended is None)
         told = made.recommended or (
@@ -110,12 +124,14 @@ class TestExplore:
 
 class TestReport:
     @settings(max_examples=300, deadline=None)
-    @given(NUMBERS, FEW, st.none() | FEW)
-    def test_never_dominated(self, numbers: Any, a: int, sram: int | None) -> None:
+    @given(NUMBERS, FEW, st.none() | FEW, SURE)
+    def test_never_dominated(self, numbers: Any, a: int, sram: int | None, confidence: float | None) -> None:
         """Within the tolerance, the memory and what there is, undominated; or nothing, and the nearest is told."""
         sram_bits = None if sram is None else sram * 1000
-        made = reported(numbers, float_dense_validation_error_rate=a / 100 - 0.01, sram_bits=sram_bits)
+        asked = {"sram_bits": sram_bits, "confidence": confidence}
+        made = reported(numbers, float_dense_validation_error_rate=a / 100 - 0.01, **asked)
         assert good(made.chosen, made.choices, made.limits)
+        check_asides(made.decision)
         text = terminal_tables.recommendation(made)
         assert text.startswith("Nothing fits") == (made.recommended is None)
         told = made.recommended or made.nearest.point
@@ -153,7 +169,7 @@ class TestReport:
         made = reported([(3, 5, 1, 1, 1, False), (5, 5, 1, 1, 1, False)], sram_bits=4_096)
         assert made.recommended is None
         assert terminal_tables.recommendation(made) == (
-            "Nothing fits: no point stays within 1.0% of the pruned float network (1.25% error on 250 validation "
+            "Nothing fits: no point stays within 1% of the pruned float network (1.25% error on 250 validation "
             "images) and in 0.50 KiB of memory blocks. Nearest: p0 at 4 bits, which takes 3.00% error where at most "
             "2.25% is allowed and 0.61 KiB of memory blocks where there are 0.50."
         )
@@ -169,10 +185,10 @@ def test_the_check_can_fail() -> None:
         Choice(made_point(), 0.01, 900, cycles=100, energy_pj=5),
     )
     goal = Goal("small", "least memory", lambda p: p.memory_bits)
-    limits = (Limit(recommend.MEMORY, 1000, lambda p: p.memory_bits),)
+    limits = (Limit(MEMORY, 1000, lambda p: p.memory_bits),)
     assert min((a, b), key=goal.value) is a
     assert [good(x, (a, b), limits) for x in (a, b, None)] == [False, True, False]
-    assert not good(b, (a, b), (Limit(recommend.MEMORY, 800, lambda p: p.memory_bits),))
+    assert not good(b, (a, b), (Limit(MEMORY, 800, lambda p: p.memory_bits),))
     assert goal.best((a, b)) is b
 
 

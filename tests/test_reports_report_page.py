@@ -28,9 +28,11 @@ class Document(HTMLParser):
         self.attributes: list[tuple[str, str, str]] = []
         self.texts: list[str] = []
         self.tables: list[list[list[str]]] = []
+        self.answer: dict[str, list[list[str]]] = {}  # what is asked and what comes next, at the top
         self.feed(html)
         self.close()
         self.faults += [f"<{tag}> is never closed" for tag in self.open]
+        self.tables = self.tables[len(self.answer) :]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note a tag; one that is void is closed already."""
@@ -38,6 +40,8 @@ class Document(HTMLParser):
         self.attributes += [(tag, name, value or "") for name, value in attrs]
         if tag == "table":
             self.tables.append([])
+            if (name := dict(attrs).get("id")) in ("asked", "next"):
+                self.answer[name] = self.tables[-1]
         if tag == "tr":
             self.tables[-1].append([])
         if tag in ("td", "th"):
@@ -262,12 +266,21 @@ class TestNumbers:
     def test_the_answer(self, html: str) -> None:
         """What to build stands in words at the top, and its cells are marked in both tables."""
         answer = (
-            "Least memory within 1.0% of the dense float network (1.25% error on 250 validation images): "
+            "Least memory within 1% of the dense float network (1.25% error on 250 validation images): "
             "2:4 at 4 bits, 19.00 KiB of memory blocks, 3,456 cycles, 40.0 nJ (estimated), 45,000 MACs an "
             "image; 0.50% error on validation images, by which it was chosen, and 0.50% on 400 test images "
             "(dense float network: 1.25%)."
         )
         assert any(answer in text for text in Document(html).texts)
+        assert Document(html).answer["asked"][:3] == [
+            ["", "asked", "got", "slack", "binds"],
+            ["errors", "at most 2.25 %", "0.50 %", "1.75 %", ""],  # 1.25 % +1%, no guard band
+            ["memory KiB", "-", "19.00", "", ""],
+        ]
+        assert Document(html).answer["next"] == [
+            ["next best", "design", "errors", "KiB", "cycles", "breaks"],
+            ["fewer errors", "2:4 8 bit", "-0.25 %", "+4.00", "+0", ""],
+        ]
         assert re.findall(r'<td class="best">([^<]*)</td>', html) == ["0.50", "0.50 %", "1.80"]
 
     def test_the_front(self, html: str) -> None:
@@ -292,7 +305,7 @@ class TestNumbers:
         """Where no point stays within the tolerance, that is said, no cell is marked, and the widest are shown."""
         results = made_results(*(made_point(bits=bits, error_rate=0.9) for bits in (4, 8)))
         text = made(results)
-        assert "Nothing fits: no point stays within 1.0% of the dense float network" in text
+        assert "Nothing fits: no point stays within 1% of the dense float network" in text
         assert "Nearest: dense at 4 bits, which takes 90.00% error where at most 2.25% is allowed." in text
         assert 'class="best"' not in text
         assert "dense, 8 bits" in text

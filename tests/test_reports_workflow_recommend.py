@@ -8,8 +8,9 @@ from support.explorations import MEANS, budget, point
 
 from reports.explore.choosing import goal_of
 from reports.explore.points import Point
-from reports.workflow import recommend
-from reports.workflow.recommend import binding, front, limits_of, nearest, relaxed, within
+from reports.workflow import limits
+from reports.workflow.limits import limits_of
+from reports.workflow.recommend import binding, front, nearest, relaxed, within
 
 
 def some_points(seed: int, count: int = 300) -> list[Point]:
@@ -132,4 +133,4 @@ class TestNothingFits:
     def test_room(self) -> None:
         """A technology that has too little is a limit like any other."""
         found = relaxed([point(short=True)], limits_of(budget()))
-        assert [x.limit for x in found] == [recommend.ROOM]
+        assert [x.limit for x in found] == [limits.ROOM]

@@ -17,8 +17,10 @@ from reports.commands.options import (
     COUNT,
     EXPLORATION,
     NAME_OR_FILE,
+    confidence_option,
     data_options,
     json_option,
+    max_error_option,
     network_argument,
     option,
 )
@@ -39,7 +41,7 @@ from reports.explore.page import page
 from reports.explore.results import Results
 from reports.explore.run import Plan, explore
 from reports.explore.space import Question, Space
-from reports.explore.versions import Version, versions_of
+from reports.explore.versions import Version, versions_of, with_controls
 from reports.explore.workers import BACKENDS, workers
 from reports.shared import console as shared_console
 from reports.shared import output
@@ -47,6 +49,8 @@ from reports.shared.journal import RESULTS
 from reports.shared.schema import saved
 from reports.shared.store import opened
 from reports.workflow import retrain as retraining
+from reports.workflow.answer_table import HEADS, NEXT_HEADS, answer_rows, next_rows
+from reports.workflow.limits import check_confidence
 from reports.workflow.sources import check_range, named, source_of
 
 PAGE = "explore.html"
@@ -61,7 +65,11 @@ class Request:
     network: str
     sram: str | None
     max_error: str
+    confidence: float | None
     dsp: int | None
+    lanes: int | None
+    area: float | None
+    power: float | None
     min_fps: float | None
     clock: str
     dram_bandwidth: str | None
@@ -87,13 +95,12 @@ class Request:
 @click.command("explore", cls=Command)
 @network_argument
 @option("--sram", help="Size of the memory blocks that there may be, such as 128KiB.")
-@option(
-    "--max-error",
-    default="+1%",
-    show_default=True,
-    help="Highest error rate: +1% more than the dense float network, or 2% in all.",
-)
-@option("--dsp", type=click.IntRange(1), help="Multipliers that there may be.")
+@max_error_option
+@confidence_option
+@option("--dsp", type=click.IntRange(1), help="Multipliers that there may be; two narrow lanes may share one.")
+@option("--lanes", type=click.IntRange(1), help="Lanes that there may be: multiply-accumulates of a cycle.")
+@option("--area", type=click.FloatRange(0, min_open=True), help="Square millimeters that there may be, estimated.")
+@option("--power", type=click.FloatRange(0, min_open=True), help="Milliwatts that there may be, estimated.")
 @option("--min-fps", type=click.FloatRange(0, min_open=True), help="Images a second that a design must reach.")
 @option("--clock", default="100MHz", show_default=True, help="Clock of the array.")
 @option(
@@ -152,7 +159,12 @@ def command(**arguments: Any) -> int:
     if request.json_file:
         output.write_json(request.json_file, results.answer() | {"words": answer.answer(results)})
     console = shared_console.console()
-    for line in filter(None, [*answer.answer(results), effort]):
+    first, *more = answer.answer(results)
+    console.print(first)
+    console.print(shared_console.plain_table(HEADS, answer_rows(results.decision)))
+    if aside := next_rows(results.decision, answer.short):
+        console.print(shared_console.plain_table(NEXT_HEADS, aside, words=2))
+    for line in filter(None, [*more, effort]):
         console.print(line)
     console.print(f"Written to {folder}: {PAGE}, {RESULTS} and figures.")
     return 0 if results.recommended else 1
@@ -194,6 +206,7 @@ def _plan(request: Request) -> Plan:
     training = source.load("train") if epochs else None
     images_of = calibration, splits["validation"], splits["test"], training
     made = epochs, recipe, technology, limits
+    versions = with_controls(versions) if epochs else versions
     return Plan(request.network, versions, space, question, *images_of, *made, source.anywhere())
 
 
@@ -203,9 +216,16 @@ def _asked(request: Request) -> tuple[Question, Limits, Technology]:
     clock_hz = parse_frequency(request.clock)
     goal = request.goal or ("efficient" if request.min_fps is None else "cheap")
     check_choice("goal", goal, GOALS)
-    question = Question(_command(request), request.max_error, memory_bits, request.dsp, request.min_fps, clock_hz, goal)
+    check_confidence(request.confidence)
+    measures = memory_bits, request.dsp, request.min_fps, clock_hz, goal
+    area_um2 = None if request.area is None else 1e6 * request.area
+    more = request.lanes, area_um2, request.power, request.confidence
+    question = Question(_command(request), request.max_error, *measures, *more)
     _ = question.budget(reference=0.0)  # what is wrong with it is known before the work, not after it
     technology = load_technology(request.technology)
+    for name, given, known in (("--area", area_um2, technology.area), ("--power", request.power, technology.energy)):
+        if given is not None and known is None:
+            raise EspalierError(f"{name}: nothing is known of it in the technology {technology.name}")
     return question, Limits(clock_hz=clock_hz, dram_bytes_per_s=bandwidth, sram_bits=memory_bits), technology
 
 
@@ -224,7 +244,21 @@ def _retraining(request: Request, versions: tuple[Version, ...], network: str) -
 def _command(request: Request) -> str:
     """Return the command that asks the same, wherever its data and results lie, whoever measures."""
     usual = {"max_error": "+1%", "clock": "100MHz", "technology": DEFAULT, "weight_bits": "3..8", "signal_bits": "3..8"}
-    names = ("sram", "max_error", "dsp", "min_fps", "clock", "dram_bandwidth", "technology", "goal", "patterns")
+    names = (
+        "sram",
+        "max_error",
+        "confidence",
+        "dsp",
+        "lanes",
+        "area",
+        "power",
+        "min_fps",
+        "clock",
+        "dram_bandwidth",
+        "technology",
+        "goal",
+        "patterns",
+    )
     parts = [request.network]
     for name in (*names, "ratios", "retrain", "weight_bits", "signal_bits", "arrays", "images"):
         value = getattr(request, name)

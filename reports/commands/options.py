@@ -76,6 +76,18 @@ technology_option = option(
     type=NAME_OR_FILE,
     help="Technology: asic-45nm (default), ecp5-45f, zynq-7020, zu7ev, or your TOML file.",
 )
+max_error_option = option(
+    "--max-error",
+    default="+1%",
+    show_default=True,
+    help="Highest error rate: +1% more than the dense float network, or 2% in all.",
+)
+confidence_option = option(
+    "--confidence",
+    type=float,
+    help="How sure to be that errors stay within it, by the number of validation images; 0.95 by default, less where "
+    "they are too few to tell; 0 for no guard band.",
+)
 formats_option = option(
     "--formats", type=IN, help="TOML file of ap_fixed formats layer by layer; `espalier quantize --help` shows one."
 )

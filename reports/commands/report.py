@@ -1,5 +1,6 @@
 """What `espalier report` does: a network measured, its folder written."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -13,8 +14,10 @@ from reports.commands.options import (
     REPORT,
     array_option,
     clock_option,
+    confidence_option,
     data_options,
     images_option,
+    max_error_option,
     option,
     sram_option,
     technology_option,
@@ -34,6 +37,8 @@ from reports.report.designing import DRAM_BYTES_PER_S, Hardware
 from reports.report.page import page
 from reports.shared import console as shared_console
 from reports.shared import output, words
+from reports.workflow.answer_table import HEADS, NEXT_HEADS, answer_rows, next_rows, sure
+from reports.workflow.limits import check_confidence, parse_error
 
 
 @click.command("report", cls=Command)
@@ -48,6 +53,8 @@ from reports.shared import output, words
     help="Bandwidth of the DRAM, such as 800MB/s; 1GB/s by default. Streamed weights are a model only.",
 )
 @sram_option
+@max_error_option
+@confidence_option
 @technology_option
 @images_option
 @data_options
@@ -64,6 +71,8 @@ def command(
     clock: str | None,
     dram_bandwidth: str | None,
     sram: str | None,
+    max_error: str,
+    confidence: float | None,
     technology: str | None,
     data: str | None,
 ) -> int:
@@ -75,8 +84,11 @@ def command(
     Example: espalier report lenet5 --data-dir data --patterns dense,kernel,ikss --out build/lenet5
     """
     labels = None if patterns is None else parse_patterns(patterns)
+    check_confidence(confidence)
+    _ = parse_error(max_error, reference=0.0)
     hardware = _hardware(array, clock, dram_bandwidth, sram, technology)
     planned = measure.plan(network, parse_bits(bits), labels, data_dir, images, threads, hardware, data)
+    planned = replace(planned, max_error=max_error, confidence=confidence)
     output.write_folder(out, {})  # an unwritable folder is known before the work, not after it
     results = measure.measure(planned)
     drawn = figures.render(results)
@@ -85,6 +97,11 @@ def command(
     console = shared_console.console()
     console.print(terminal_tables.summary_table(results))
     console.print(terminal_tables.recommendation(results))
+    console.print(shared_console.plain_table(HEADS, answer_rows(results.decision)))
+    if aside := next_rows(results.decision, terminal_tables.design):
+        console.print(shared_console.plain_table(NEXT_HEADS, aside, words=2))
+    if certain := sure(results.decision):
+        console.print(certain)
     clock = words.clock_line(results.clock_hz, results.highest_clock_hz)
     if clock and results.designs:
         console.print(clock)

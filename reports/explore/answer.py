@@ -3,7 +3,19 @@
 from reports.explore.points import Point
 from reports.explore.results import Results, Verified, VersionRow
 from reports.shared.words import clock_line, kib, percent
-from reports.workflow import recommend
+from reports.workflow.answer_table import sure
+from reports.workflow.limits import (
+    AREA,
+    CLOCK,
+    ERROR,
+    LANES,
+    MEMORY,
+    MULTIPLIERS,
+    POWER,
+    ROOM,
+    SPEED,
+    power_mw,
+)
 from reports.workflow.recommend import Instead
 
 MOST = 3  # limits that are told
@@ -14,9 +26,11 @@ def answer(results: Results) -> list[str]:
     chosen = results.recommended
     clock = clock_line(results.budget.clock_hz, results.means.clock_hz)
     clocks = [f"{clock[0].upper()}{clock[1:]}."] if clock else []
+    certain = [*filter(None, [sure(results.decision)])]
     if chosen is None:
-        return [*_refused(results), *clocks, _asked(results)]
-    return [*_built(results, chosen), *clocks, _binds(results, chosen), *_index(results, chosen), _asked(results)]
+        return [*_refused(results), *clocks, *certain, _asked(results)]
+    more = _binds(results, chosen), *_control(results, chosen), *_index(results, chosen), _asked(results)
+    return [*_built(results, chosen), *certain, *clocks, *more]
 
 
 def design(point: Point) -> str:
@@ -30,31 +44,49 @@ def design(point: Point) -> str:
     return f"{point.version}, {point.weight_bits}-bit weights, {point.signal_bits}-bit signals, {lanes} lanes"
 
 
+def short(point: Point) -> str:
+    """Return a design in fewer words still: version, bits of weights/signals, lanes.
+
+    >>> setting = {"version": "kernel", "weight_bits": 4, "signal_bits": 5, "output_lanes": 8, "pixel_lanes": 8}
+    >>> short(Point(**setting, error_rate=0.01, memory_bits=80_000, multipliers=40, cycles=9_000))
+    'kernel 4/5 8x8'
+    """
+    return f"{point.version} {point.weight_bits}/{point.signal_bits} {point.output_lanes}x{point.pixel_lanes}"
+
+
 def limits_in_words(results: Results) -> dict[str, str]:
     """Return each limit of the budget by its name; the technology's own is none that was asked for."""
     b, means = results.budget, results.means
-    told = {recommend.ERROR: f"at most {percent(b.error_rate)} errors on validation images"}
+    told = {ERROR: f"at most {percent(b.error_rate)} errors on validation images"}
     if b.memory_bits is not None:
-        told[recommend.MEMORY] = f"at most {kib(b.memory_bits)} KiB of memory blocks"
+        told[MEMORY] = f"at most {kib(b.memory_bits)} KiB of memory blocks"
     if b.multipliers is not None:
-        told[recommend.MULTIPLIERS] = f"at most {b.multipliers:,} multipliers"
+        told[MULTIPLIERS] = f"at most {b.multipliers:,} multipliers"
+    if b.lanes is not None:
+        told[LANES] = f"at most {b.lanes:,} lanes"
     if b.images_per_s is not None:
-        told[recommend.SPEED] = f"at least {b.images_per_s:,g} images/s at {b.clock_hz / 1e6:g} MHz"
+        told[SPEED] = f"at least {b.images_per_s:,g} images/s at {b.clock_hz / 1e6:g} MHz"
+    if b.area_um2 is not None:
+        told[AREA] = f"at most {b.area_um2 / 1e6:g} square millimeters (estimated)"
+    if b.power_mw is not None:
+        told[POWER] = f"at most {b.power_mw:g} mW (estimated)"
+    if means.clock_hz is not None and b.clock_hz > means.clock_hz:
+        told[CLOCK] = f"a clock of {b.clock_hz / 1e6:g} MHz of at most {means.clock_hz / 1e6:g} MHz"
     room = "as many blocks as one likes"
     if means.memory_bits or means.multipliers:
         blocks = f"{kib(means.memory_bits)} KiB of blocks" if means.memory_bits else ""
         units = f"{means.multipliers:,} multipliers" if means.multipliers else ""
         room = " and ".join(filter(None, (blocks, units)))
-    told[recommend.ROOM] = f"{means.about} ({room})"
+    told[ROOM] = f"{means.about} ({room})"
     return told
 
 
 def _asked(results: Results) -> str:
     told = limits_in_words(results)
-    room = told.pop(recommend.ROOM)
+    room = told.pop(ROOM)
     reference, plus = results.reference, results.max_error if results.max_error.startswith("+") else ""
     allowed = f" ({percent(reference.float_rate)} of the {reference.pattern} float network {plus})" if plus else ""
-    limits = "; ".join(f"{text}{allowed if name == recommend.ERROR else ''}" for name, text in told.items())
+    limits = "; ".join(f"{text}{allowed if name == ERROR else ''}" for name, text in told.items())
     there = [row for row in results.versions if not row.left_out]
     return (
         f"What was asked: {results.network} on {results.data}, in {room}: {limits}. {len(results.fitting):,} of "
@@ -97,11 +129,7 @@ def _errs(results: Results, chosen: Point, tested: Verified) -> str:
     off = (rise if results.max_error.startswith("+") else tested.test_rate) - allowed
     if off <= 0:
         return text
-    n = images["validation"]
-    spread = 2 * (chosen.error_rate * (1 - chosen.error_rate) / n) ** 0.5
-    return (
-        f"{text} That is {percent(off)} more than was asked for: {n:,} images tell a rate to about {percent(spread)}."
-    )
+    return f"{text} That is {percent(off)} more than was asked for."
 
 
 def _binds(results: Results, chosen: Point) -> str:
@@ -114,14 +142,18 @@ def _binds(results: Results, chosen: Point) -> str:
 
 def _bind(results: Results, chosen: Point, instead: Instead[Point]) -> str:
     names = {
-        recommend.ERROR: "the errors",
-        recommend.MEMORY: "the memory",
-        recommend.MULTIPLIERS: "the multipliers",
-        recommend.SPEED: "the images per second",
-        recommend.ROOM: "what the technology has",
+        ERROR: "the errors",
+        MEMORY: "the memory",
+        MULTIPLIERS: "the multipliers",
+        LANES: "the lanes",
+        SPEED: "the images per second",
+        AREA: "the area",
+        POWER: "the power",
+        CLOCK: "the clock",
+        ROOM: "what the technology has",
     }
     gain, point = 1 - 1 / instead.factor, instead.point
-    looser = "half as many asked for" if instead.limit == recommend.SPEED else "twice as much allowed"
+    looser = "half as many asked for" if instead.limit == SPEED else "twice as much allowed"
     return (
         f"{names[instead.limit]} (with {looser}, {design(point)} would take {gain:.0%} less {_goal(results)}, with "
         f"{needs(results, instead)} instead of {_has(results, instead.limit, chosen)})"
@@ -135,18 +167,29 @@ def _goal(results: Results) -> str:
 def _has(results: Results, limit: str, point: Point) -> str:
     """Return how much of what a limit is about a design has."""
     return {
-        recommend.ERROR: f"{percent(point.error_rate)} errors",
-        recommend.MEMORY: f"{kib(point.memory_bits)} KiB",
-        recommend.MULTIPLIERS: f"{point.multipliers:,} multipliers",
-        recommend.SPEED: f"{results.images_per_s(point):,.0f} images/s",
-        recommend.ROOM: f"{kib(point.memory_bits)} KiB of blocks and {point.multipliers:,} multipliers",
+        ERROR: _errors(results, point),
+        MEMORY: f"{kib(point.memory_bits)} KiB",
+        MULTIPLIERS: f"{point.multipliers:,} multipliers",
+        LANES: f"{point.output_lanes * point.pixel_lanes:,} lanes",
+        SPEED: f"{results.images_per_s(point):,.0f} images/s",
+        AREA: f"{point.area_um2 / 1e6:.3f} square millimeters",
+        POWER: f"{power_mw(point, results.budget.clock_hz, results.load_cycles):,.2f} mW",
+        CLOCK: f"{results.budget.clock_hz / 1e6:g} MHz",
+        ROOM: f"{kib(point.memory_bits)} KiB of blocks and {point.multipliers:,} multipliers",
     }[limit]
+
+
+def _errors(results: Results, point: Point) -> str:
+    """Return how often a design errs; with a guard band also what has to be within the limit."""
+    bound = results.decision.guard.upper(point.error_rate)
+    band = f" (at most {percent(bound)} for sure)" if bound > point.error_rate else ""
+    return f"{percent(point.error_rate)} errors{band}"
 
 
 def needs(results: Results, instead: Instead[Point]) -> str:
     """Return how much of what a limit is about a design would need, in words."""
     text = _has(results, instead.limit, instead.point)
-    if instead.limit == recommend.SPEED and results.budget.images_per_s:
+    if instead.limit == SPEED and results.budget.images_per_s:
         clock_hz = results.budget.images_per_s * (results.load_cycles + instead.point.cycles)
         text += f" (or a clock of {clock_hz / 1e6:,.4g} MHz)"
     return text
@@ -161,7 +204,7 @@ def _refused(results: Results) -> list[str]:
             f"{design(instead.point)}."
         )
     if not results.relaxed:
-        near = recommend.nearest(results.points, results.limits)
+        near = results.decision.nearest
         off = [x for x in results.limits if not x.meets(near)]
         needed = ", ".join(needs(results, Instead(x.name, near, x.share(near))) for x in off)
         lines.append(
@@ -174,6 +217,20 @@ def _refused(results: Results) -> list[str]:
 def overhead(row: VersionRow, weight_bits: int) -> float:
     """Return what a version's index takes on top of its weights, 0.1 being a tenth of their bits."""
     return row.index_bits / (row.weights * weight_bits)
+
+
+def _control(results: Results, chosen: Point) -> list[str]:
+    """Return what pruning alone did to the errors of the chosen version, if there is a dense one to say it."""
+    row = results.version(chosen)
+    control = next((x for x in results.versions if x.name == row.control), None)
+    if control is None:
+        return []
+    rise = 100 * (row.float_rate - control.float_rate)
+    return [
+        f"Pruning alone: {rise:+.2f} % errors in float on validation images, against the dense network retrained for "
+        f"as many epochs ({percent(row.float_rate)} against {percent(control.float_rate)}; as it was given: "
+        f"{percent(results.reference.float_rate)})."
+    ]
 
 
 def _index(results: Results, chosen: Point) -> list[str]:

@@ -9,7 +9,8 @@ from reports.explore.results import Results
 from reports.shared.columns import COLUMNS, SPENT
 from reports.shared.template import filled
 from reports.shared.words import kib, memory_size
-from reports.workflow import recommend
+from reports.workflow import limits
+from reports.workflow.answer_table import HEADS, NEXT_HEADS, answer_rows, next_rows
 
 STEPS = 12  # rows of the table of memory
 WORDS = ("name", "pattern", "encoding")  # columns of the table of layers
@@ -34,6 +35,8 @@ def contents(results: Results) -> dict[str, Any]:
     chosen = results.recommended
     return {
         "answer": answer.answer(results),
+        "asked": [HEADS, *answer_rows(results.decision)],
+        "next": [NEXT_HEADS, *next_rows(results.decision, answer.short)],
         "limits": [text for name, text in answer.limits_in_words(results).items()],
         "best": chosen,
         "patterns": [_pattern(results, name, point) for name, point in results.best_by_version().items()],
@@ -41,6 +44,9 @@ def contents(results: Results) -> dict[str, Any]:
         "memory": thinned(results.by_memory(), STEPS),
         "energies": any(p.energy_pj for p in results.points),
         "allowed": {x.name: x for x in results.limits},
+        "controls": {
+            row.name: row.float_rate for row in results.versions if row.name in {x.control for x in results.versions}
+        },
         "left_out": [row for row in results.versions if row.left_out],
         "estimate": results.verified.estimate if results.verified else None,
         "columns": COLUMNS,
@@ -51,7 +57,7 @@ def contents(results: Results) -> dict[str, Any]:
         "kib": kib,
         "percent": answer.percent,
         "design": answer.design,
-        "names": recommend,
+        "names": limits,
     }
 
 

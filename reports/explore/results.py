@@ -1,6 +1,7 @@
 """What an exploration found: plain numbers, versioned JSON, and what follows from them by the rules of `choosing`.
 
-Format history: 1, the first; 2, energies, cycles of an image's load, the clock that the technology reaches; a digest.
+Format history: 1, the first; 2, energies, cycles of an image's load, the clock that the technology reaches; a digest;
+3, how sure to be of the errors, limits on lanes, area and power, dense versions that were retrained as others were.
 """
 
 import math
@@ -17,9 +18,10 @@ from reports.explore.points import Point
 from reports.explore.space import Lanes, Space
 from reports.shared.schema import Kind
 from reports.workflow import recommend
-from reports.workflow.recommend import Budget, Goal, Instead, Limit
+from reports.workflow.limits import MEMORY, MULTIPLIERS, ROOM, Budget, Limit
+from reports.workflow.recommend import Decision, Goal, Instead
 
-KIND = Kind("espalier-exploration", 2, "the results of an exploration")
+KIND = Kind("espalier-exploration", 3, "the results of an exploration")
 LISTED = (
     "memory_bits",
     "multipliers",
@@ -49,6 +51,8 @@ class VersionRow:
         Before quantisation, on validation images.
     left_out : bool
         Whether it could not be made.
+    control : str
+        The dense version that was retrained for as many epochs; empty for versions that were not retrained here.
     """
 
     name: str
@@ -60,6 +64,7 @@ class VersionRow:
     index_bits: int = 0
     float_rate: float = 0.0
     left_out: bool = False
+    control: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,8 @@ class Results:
         The one that the others are compared with first.
     points : tuple of Point
         By version, word lengths and array.
+    confidence : float or None
+        How sure to be of the errors, as `Decision` has it.
     verified : Verified or None
         None if nothing fits.
     """
@@ -120,6 +127,7 @@ class Results:
     space: Space
     versions: tuple[VersionRow, ...]
     points: tuple[Point, ...]
+    confidence: float | None = None
     verified: Verified | None = None
 
     @property
@@ -128,40 +136,53 @@ class Results:
         return self.versions[0]
 
     @cached_property
-    def limits(self) -> tuple[Limit, ...]:
-        """What a design has to meet."""
-        return recommend.limits_of(self.budget, self.load_cycles)
+    def decision(self) -> Decision[Point]:
+        """What is recommended of the points, and what follows."""
+        return Decision(
+            self.points,
+            self.budget,
+            self.wanted,
+            self.reference.float_rate,
+            self.images["validation"],
+            self.confidence,
+            self.load_cycles,
+            self.means.clock_hz,
+        )
 
     @cached_property
     def wanted(self) -> Goal:
         """What decides between the designs that meet the limits."""
         return goal_of(self.goal, self.means)
 
-    @cached_property
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """What a design has to meet."""
+        return self.decision.limits
+
+    @property
     def fitting(self) -> list[Point]:
         """The points that meet all limits."""
-        return recommend.within(self.points, self.limits)
+        return self.decision.fitting
 
-    @cached_property
+    @property
     def recommended(self) -> Point | None:
         """The best point by the goal, of those within the limits that no other dominates."""
-        return self.wanted.best(self.fitting)
+        return self.decision.chosen
 
-    @cached_property
+    @property
     def binding(self) -> list[Instead[Point]]:
         """Which limits keep the recommended point from being better; none if there is no such point."""
-        chosen = self.recommended
-        return recommend.binding(self.points, self.limits, self.wanted, chosen) if chosen else []
+        return self.decision.binding
 
-    @cached_property
+    @property
     def relaxed(self) -> list[Instead[Point]]:
         """What one limit would have to be, if nothing fits."""
-        return [] if self.fitting else recommend.relaxed(self.points, self.limits)
+        return self.decision.relaxed
 
     @cached_property
     def buildable(self) -> list[Point]:
         """The points with no more multipliers than there may be, and no more of anything than there is."""
-        limits = [x for x in self.limits if x.name in (recommend.MULTIPLIERS, recommend.ROOM)]
+        limits = [x for x in self.limits if x.name in (MULTIPLIERS, ROOM)]
         return recommend.within(self.points, limits)
 
     @cached_property
@@ -199,13 +220,13 @@ class Results:
     def best_by_lanes(self) -> dict[int, Point | None]:
         """Return for each number of lanes the best point that meets all limits but that on multipliers."""
         groups: dict[int, list[Point]] = {lanes: [] for lanes in sorted({a * b for a, b in self.space.arrays})}
-        for point in recommend.within(self.points, self.limits, but=recommend.MULTIPLIERS):
+        for point in recommend.within(self.points, self.limits, but=MULTIPLIERS):
             groups[point.output_lanes * point.pixel_lanes].append(point)
         return {lanes: self.wanted.best(points) for lanes, points in groups.items()}
 
     def by_memory(self) -> list[Point]:
         """Return what each step of memory buys: more memory, fewer cycles, all other limits met."""
-        able = recommend.within(self.points, self.limits, but=recommend.MEMORY)
+        able = recommend.within(self.points, self.limits, but=MEMORY)
         steps: list[Point] = []
         for point in sorted(able, key=lambda p: (p.memory_bits, p.cycles, p.error_rate, p.multipliers)):
             if not steps or point.cycles < steps[-1].cycles:
@@ -238,6 +259,8 @@ class Results:
             "recommended": asdict(self.recommended) if self.recommended else None,
             "binding": [_plain(x) for x in self.binding],
             "relaxed": [_plain(x) for x in self.relaxed],
+            "next_best": [asdict(x) for x in self.decision.asides],
+            "confidence": self.decision.guard.confidence,
             "fitting": len(self.fitting),
             "designs": len(self.points),
             "front": [asdict(point) for point in self.front],

@@ -17,7 +17,7 @@ from reports.explore.points import Costing, Point, Rates
 from reports.explore.results import Results, Verified, VersionRow
 from reports.explore.space import Question, Space
 from reports.explore.trials import FLOAT, Images, Trial, measured
-from reports.explore.versions import Making, Version, made, problem_of
+from reports.explore.versions import Making, Version, control_of, made, problem_of
 from reports.shared.progress import bar
 from reports.workflow.sources import Source
 from reports.workflow.verdicts import record
@@ -84,8 +84,11 @@ class Plan:
 
     def making(self, version: Version, dense: bytes) -> Making:
         """Return how a version is made."""
-        retrained = (0, "", None) if self.training is None else (self.epochs, self.recipe, Images.of(self.training))
-        return Making(digest_of(dense), version.pattern, version.ratio, *retrained)
+        what = digest_of(dense), version.pattern, version.ratio
+        if self.training is None:
+            return Making(*what, epochs=0, recipe="", training=None)
+        images = Images.of(self.training)
+        return Making(*what, self.epochs, self.recipe, images, version.trainings)
 
     def trial(self, network: bytes, split: str, weight_bits: int = FLOAT, signal_bits: int = FLOAT) -> Trial:
         """Return the trial of a network at word lengths, in float by default."""
@@ -118,6 +121,7 @@ def explore(plan: Plan, kept: Kept) -> tuple[Results, float]:
         space=plan.space,
         versions=rows,
         points=points,
+        confidence=question.confidence,
     )
     chosen = results.recommended
     if chosen is None:
@@ -178,10 +182,15 @@ def _row(
     costing = costings[version]
     total = costing.invariants.cost.total
     how = "file" if zoo.is_file(plan.network) else "zoo"
-    if version.made:
+    control = ""
+    if version.trainings:
+        how = "retrained"
+    elif version.made:
         how = "pruned" if plan.training is None else "pruned and retrained"
+        control = control_of(version) if plan.training is not None else ""
     counts = costing.pruned.sparsity, costing.pruned.kept_weights, total.macs, total.index_memory_bits
-    return VersionRow(version.name, version.pattern, how, *counts, rates[version][FLOAT, FLOAT]["rate"])
+    rate = rates[version][FLOAT, FLOAT]["rate"]
+    return VersionRow(version.name, version.pattern, how, *counts, rate, control=control)
 
 
 def _tested(

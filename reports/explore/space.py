@@ -1,14 +1,12 @@
 """What is explored and what it must live with: word lengths, arrays, a question; and how each is written."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
 from accel.array import MacArray
-from accel.errors import EspalierError
 from accel.quantize import Widths
-from reports.workflow.recommend import Budget
+from reports.workflow.limits import Budget, parse_error
 
 Lanes = tuple[int, int]  # output lanes, pixel lanes
 OUTPUT_LANES, PIXEL_LANES = (1, 2, 4, 8, 16, 32), (1, 2, 4, 8, 16)
@@ -59,10 +57,12 @@ class Question:
         That asks it.
     max_error : str
         As `parse_error` takes it.
-    memory_bits, multipliers, images_per_s, clock_hz
+    memory_bits, multipliers, images_per_s, clock_hz, lanes, area_um2, power_mw
         As `Budget` has them.
     goal : str
         What decides between the designs that meet the limits.
+    confidence : float or None
+        As `Decision` has it.
     """
 
     command: str
@@ -72,26 +72,13 @@ class Question:
     images_per_s: float | None
     clock_hz: float
     goal: str
+    lanes: int | None = None
+    area_um2: float | None = None
+    power_mw: float | None = None
+    confidence: float | None = None
 
     def budget(self, reference: float) -> Budget:
         """Return the limits, if the dense float network errs so often."""
         rate = parse_error(self.max_error, reference)
-        return Budget(rate, self.memory_bits, self.multipliers, self.images_per_s, self.clock_hz)
-
-
-def parse_error(text: str, reference: float) -> float:
-    """Return the error rate that `text` allows: so much more than `reference` with a plus, else that much in all.
-
-    >>> parse_error("+1%", 0.0125), parse_error("2%", 0.0125), parse_error("+0.01", 0.5)
-    (0.0225, 0.02, 0.51)
-
-    Raises
-    ------
-    EspalierError
-        The text is something else; a 1 without % too, which might be meant as 1 % or as all of the images.
-    """
-    match = re.fullmatch(r"(\+?)([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*(%?)", text)
-    value = float(match[2]) / (100 if match[3] else 1) if match else 2.0
-    if not match or value > 1 or (value == 1 and not match[3]):
-        raise EspalierError(f"--max-error {text}: expected +1% (more than the dense float network) or 2% (in all)")
-    return min(1.0, reference + value) if match[1] else value
+        measures = self.memory_bits, self.multipliers, self.images_per_s, self.clock_hz
+        return Budget(rate, *measures, self.lanes, self.area_um2, self.power_mw)

@@ -32,11 +32,15 @@ class Version:
         Share to prune of each layer; None: whatever the zoo or the file has, or the usual ratio.
     made : bool
         Whether it is pruned for the exploration.
+    trainings : int
+        How many times the dense network is retrained where nothing is pruned: a control for versions that are retrained
+        as often, once after each stage of their pruning.
     """
 
     pattern: str
     ratio: float | None = None
     made: bool = False
+    trainings: int = 0
 
     @property
     def name(self) -> str:
@@ -45,6 +49,8 @@ class Version:
         >>> Version("kernel").name, Version("kernel", 0.7, made=True).name
         ('kernel', 'kernel 0.7')
         """
+        if self.trainings:
+            return f"{self.pattern}, retrained{f' {self.trainings} times' if self.trainings > 1 else ''}"
         return self.pattern if self.ratio is None else f"{self.pattern} {self.ratio:g}"
 
 
@@ -63,6 +69,8 @@ class Making:
     recipe : str
         How it is retrained.
     training : Images or None
+    trainings : int
+        As `Version` has it.
     method : int
         `METHOD`.
     """
@@ -73,6 +81,7 @@ class Making:
     epochs: int
     recipe: str
     training: Images | None
+    trainings: int = 0
     method: int = METHOD
 
     @property
@@ -119,6 +128,18 @@ def versions_of(network: str, patterns: Sequence[str] | None, ratios: Sequence[f
     return tuple(dict.fromkeys(found))
 
 
+def with_controls(versions: Sequence[Version]) -> tuple[Version, ...]:
+    """Return the versions and, for each number of trainings that one of those that are made has, a dense one."""
+    counts = sorted({len(stages(version.pattern)) for version in versions if version.made})
+    controls = (Version(zoo.DENSE, made=True, trainings=count) for count in counts)
+    return versions[0], *controls, *versions[1:]
+
+
+def control_of(version: Version) -> str:
+    """Return the name of the dense version that is retrained as often as one that is made and retrained."""
+    return Version(zoo.DENSE, made=True, trainings=len(stages(version.pattern))).name
+
+
 def _made(label: str, ratios: Sequence[float], known: bool) -> list[Version]:
     """Return the versions of a pattern to prune: one a ratio; one, if it has its own and the zoo has none of it."""
     parts = {part for stage in stages(label) for part in stage.split("/")} - {zoo.DENSE}
@@ -140,6 +161,10 @@ def made(making: Making, dense: bytes, source: Source) -> bytes:
         if making.training is not None:
             recipe = retraining.recipe(network.network.name, making.epochs)
             retrain = retraining.trainer(recipe, making.training.load(source), quiet=True)
+        if making.trainings and retrain is not None:
+            for _ in range(making.trainings):
+                network = retrain(network)
+            return network.to_bytes()
         ratios = parse_ratios(None if making.ratio is None else f"{making.ratio:g}", making.pattern)
         try:
             return prune(network, making.pattern, ratios, retrain).to_bytes()

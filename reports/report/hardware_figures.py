@@ -139,8 +139,8 @@ def pareto(results: Results) -> Figure:
         label = f"recommended: {best.point.pattern}, {best.point.weight_bits} bits"
         ring: Any = {"markersize": 13, "markerfacecolor": "none", "markeredgecolor": "#D55E00", "label": label}
         axes.plot(*spot(best), "o", **ring)
-    limit = 100 * (results.float_dense_validation_error_rate + results.tolerance)
-    axes.axhline(limit, color="black", linestyle="--", linewidth=1, label=f"float error + {results.tolerance:.0%}")
+    text = f"float error + {results.max_error[1:]}" if results.max_error.startswith("+") else results.max_error
+    axes.axhline(100 * results.most_errors, color="black", linestyle="--", linewidth=1, label=text)
     _log_scales(axes)
     axes.set_xlabel(f"{'memory blocks' if results.designs else 'parameters and live signals'} in KiB (log scale)")
     axes.set_ylabel("error rate in %, validation images (log scale)")

@@ -27,7 +27,7 @@ from reports.workflow.prune import prune
 from reports.workflow.sources import check_range, source_of
 from sim.engine import compile_program
 
-TOLERANCE = 0.01  # the rise of the error rate that the sources tolerate (CP)
+MAX_ERROR = "+1%"  # the rise of the error rate that the sources tolerate (CP)
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class Plan:
     threads: int | None = None
     hardware: Hardware = field(default_factory=Hardware)
     left_out: tuple[str, ...] = ()
+    max_error: str = MAX_ERROR
+    confidence: float | None = None
     encoded: dict[tuple[str, Signal], NDArray[np.integer[Any]]] = field(default_factory=dict)
 
     def error_rates(self, program: Program) -> tuple[float, float]:
@@ -131,8 +133,9 @@ def measure(plan: Plan) -> Results:
         rates[dense.pattern],
         float_error_rate(dense, plan.validation),
         32 * sum(dense.dense_weights.values()),
-        TOLERANCE,
+        plan.max_error,
         plan.retrained,
+        confidence=plan.confidence,
         array=hardware.name,
         technology=hardware.technology.about,
         clock_hz=hardware.limits.clock_hz,

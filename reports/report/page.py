@@ -6,9 +6,10 @@ from reports.report.designs import Design
 from reports.report.layer_tables import point_table, summary_of, table_data, tables_of, title_of
 from reports.report.points import Point
 from reports.report.results import Results
-from reports.report.terminal_tables import left_out, recommendation
+from reports.report.terminal_tables import design, left_out, recommendation
 from reports.shared.template import filled
 from reports.shared.words import clock_line, kib
+from reports.workflow.answer_table import HEADS, NEXT_HEADS, answer_rows, next_rows, sure
 
 
 def page(results: Results, figures: dict[str, bytes]) -> bytes:
@@ -30,6 +31,9 @@ def page(results: Results, figures: dict[str, bytes]) -> bytes:
         clock=clock_line(results.clock_hz, results.highest_clock_hz),
         left_out=left_out(results),
         best=results.recommended,
+        asked=[HEADS, *answer_rows(results.decision)],
+        next=[NEXT_HEADS, *next_rows(results.decision, design)],
+        sure=sure(results.decision),
         detailed=[(point, point_table(point)) for point in _detailed(results)],
         kib=kib,
         shown=shown,

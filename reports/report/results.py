@@ -5,7 +5,7 @@ blocks, where the cycles go, stalls, energy), which layers have their cycles in 
 technology, clock and DRAM that they are of; patterns that were left out, in files that have them; 4, error rates on
 validation images, by which a point is recommended, the clock that the technology reaches, and a digest; the memories of
 the generated hardware, entries, taps and layers instead of an index, and the bits of each layer in them; 5, what
-becomes of the multiply slots of each layer.
+becomes of the multiply slots of each layer; 7, what a point may err as it was asked, and how sure to be of it.
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,10 @@ from reports.report.points import Point
 from reports.shared.schema import Kind
 from reports.shared.spreadsheet import csv_text
 from reports.workflow import recommend
-from reports.workflow.recommend import Budget, Limit
+from reports.workflow.limits import Budget, Limit, parse_error
+from reports.workflow.recommend import SMALL, Decision
 
-KIND = Kind("espalier-report", 6, "the results of an espalier report")
+KIND = Kind("espalier-report", 7, "the results of an espalier report")
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class Results:
     """Everything that a report shows.
 
     `float_dense_error_rate` is the error rate of the float network before pruning, or of the pruned one where there is
-    no other, on test images, `float_dense_validation_error_rate` on validation images; `tolerance` the rise of the
-    error rate over the latter that a recommended point may have.
+    no other, on test images, `float_dense_validation_error_rate` on validation images; `max_error` what a recommended
+    point may err, in all or with a plus more than the latter, and `confidence` how sure to be of it.
     """
 
     network: str
@@ -69,7 +70,7 @@ class Results:
     float_dense_error_rate: float
     float_dense_validation_error_rate: float
     dense_parameter_bits: int  # weights before pruning as 32-bit words
-    tolerance: float
+    max_error: str
     retrained: bool  # whether the pruned versions were retrained (those of the zoo were)
     array: str  # output lanes x pixel lanes of the designs
     technology: str  # what their memories are made of, in words
@@ -81,6 +82,7 @@ class Results:
     points: tuple[Point, ...]
     designs: tuple[Design, ...]
     break_even: tuple[BreakEven, ...]
+    confidence: float | None = None  # None: the usual one, or none where the images are too few
     left_out: tuple[str, ...] = ()  # patterns that nobody named and that the network cannot have, each with the reason
 
     def __post_init__(self) -> None:
@@ -112,26 +114,43 @@ class Results:
             Choice.of(p, self.design(p.pattern, p.weight_bits, p.signal_bits), self.sram_bits) for p in self.points
         )
 
-    @cached_property
-    def limits(self) -> tuple[Limit, ...]:
-        """What a recommended point has to meet."""
-        error_rate = min(1.0, self.float_dense_validation_error_rate + self.tolerance)
-        return recommend.limits_of(Budget(error_rate, self.sram_bits, None, None, self.clock_hz))
+    @property
+    def most_errors(self) -> float:
+        """The error rate on validation images that a recommended point may have, 0..1."""
+        return parse_error(self.max_error, self.float_dense_validation_error_rate)
 
     @cached_property
+    def decision(self) -> Decision[Choice]:
+        """What is recommended of the points, and what follows: least memory, of those that none dominates."""
+        return Decision(
+            self.choices,
+            Budget(self.most_errors, self.sram_bits, None, None, self.clock_hz),
+            SMALL,
+            self.float_dense_validation_error_rate,
+            self.validation_images,
+            self.confidence,
+            reaches_hz=self.highest_clock_hz if self.designs else None,
+        )
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """What a recommended point has to meet."""
+        return self.decision.limits
+
+    @property
     def chosen(self) -> Choice | None:
-        """The recommended point with what decided: least memory, of those within the limits that none dominates."""
-        return recommend.SMALL.best(recommend.within(self.choices, self.limits))
+        """The recommended point with what decided, or None if none meets the limits."""
+        return self.decision.chosen
 
     @property
     def recommended(self) -> Point | None:
         """The point to build, or None if none meets the limits."""
         return self.chosen.point if self.chosen else None
 
-    @cached_property
+    @property
     def nearest(self) -> Choice:
         """What comes nearest to the limits, for where nothing meets them."""
-        return recommend.nearest(self.choices, self.limits)
+        return self.decision.nearest
 
     @cached_property
     def front(self) -> list[Choice]:

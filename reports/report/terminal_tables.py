@@ -14,7 +14,7 @@ from reports.report.results import Choice, Results
 from reports.report.sentences import plan_note, storage_line
 from reports.shared.columns import COLUMNS, SPENT, STORED, TEXT, columns
 from reports.shared.words import clock_line, kib, memory_size
-from reports.workflow import recommend
+from reports.workflow.limits import CLOCK, ERROR, MEMORY, ROOM
 from reports.workflow.verdicts import UNBUILT, losses, verdict
 
 
@@ -39,7 +39,11 @@ def recommendation(results: Results) -> str:
     """Return in words which point to build, or that none is good enough and what comes nearest."""
     rate, best = results.float_dense_validation_error_rate, results.chosen
     judges = f"{results.validation_images:,} validation images"
-    within = f"within {results.tolerance:.1%} of the {results.reference} ({rate:.2%} error on {judges})"
+    if results.max_error.startswith("+"):
+        rise = f"within {results.max_error[1:]} of the {results.reference}"
+    else:
+        rise = f"within {results.max_error} in all, with the {results.reference}"
+    within = f"{rise} ({rate:.2%} error on {judges})"
     if best is None:
         return f"Nothing fits: no point stays {within}{_also(results)}. Nearest: {_miss(results)}."
     point = best.point
@@ -70,14 +74,25 @@ def _miss(results: Results) -> str:
             continue
         missed.append(
             {
-                recommend.ERROR: f"{near.error_rate:.2%} error where at most {limit.most:.2%} is allowed",
-                recommend.MEMORY: f"{kib(near.memory_bits)} KiB of memory blocks "
-                f"where there are {kib(int(limit.most))}",
-                recommend.ROOM: "more than the array or the technology has",
+                ERROR: f"{_rate(results, near.error_rate)} where at most {limit.most:.2%} is allowed",
+                MEMORY: f"{kib(near.memory_bits)} KiB of memory blocks where there are {kib(int(limit.most))}",
+                CLOCK: f"a clock of {results.clock_hz / 1e6:g} MHz where {limit.most / 1e6:g} MHz are reached",
+                ROOM: "more than the array or the technology has",
             }[limit.name]
         )
     point = near.point
     return f"{point.pattern} at {point.weight_bits} bits, which takes {' and '.join(missed)}"
+
+
+def _rate(results: Results, rate: float) -> str:
+    """Return an error rate; with a guard band also what has to be within the limit."""
+    bound = results.decision.guard.upper(rate)
+    return f"{rate:.2%} error{f' (at most {bound:.2%} for sure)' if bound > rate else ''}"
+
+
+def design(choice: Choice) -> str:
+    """Return a point in short."""
+    return f"{choice.point.pattern} {choice.point.weight_bits} bit"
 
 
 def left_out(results: Results) -> str:

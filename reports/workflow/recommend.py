@@ -2,20 +2,19 @@
 
 Of the designs that meet all limits those stay that no other beats in errors, memory and cycles at once (`front`); of
 these a goal chooses one. So a recommended design is never dominated: whichever is as good in all three has as much
-energy or more. Errors are those on validation images; test images decide nothing.
+energy or more. Errors are those on validation images; test images decide nothing. Because images are few, what has to
+be within the limit is the rate that is not exceeded with a confidence (`reports.workflow.limits.Guard`).
 """
 
-import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, Protocol, TypeVar
+from functools import cached_property
+from typing import Generic, Protocol, TypeVar
 
-from accel.errors import EspalierError
+from reports.workflow.limits import CONFIDENCE, Budget, Guard, Limit, Use, limits_of
 
-ERROR, MEMORY, MULTIPLIERS, SPEED, ROOM = "error", "memory", "multipliers", "speed", "room"
 LOOSER = 2.0  # times a limit, to see whether it binds: without any limit on errors a network may as well guess
-Use = Callable[[Any], float]
 
 
 class Candidate(Protocol):
@@ -47,84 +46,6 @@ class Candidate(Protocol):
 
 
 Choice = TypeVar("Choice", bound=Candidate)
-
-
-@dataclass(frozen=True)
-class Budget:
-    """The limits that a design has to meet; None is no limit.
-
-    Parameters
-    ----------
-    error_rate : float
-        The most on validation images, 0..1.
-    memory_bits : int or None
-        The most bits of memory blocks.
-    multipliers : int or None
-    images_per_s : float or None
-        The fewest.
-    clock_hz : float
-
-    Raises
-    ------
-    EspalierError
-        A limit is not positive, or a rate none.
-    """
-
-    error_rate: float
-    memory_bits: int | None
-    multipliers: int | None
-    images_per_s: float | None
-    clock_hz: float
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.error_rate <= 1:
-            raise EspalierError(f"the most errors must be 0..100 % of the images, got {self.error_rate:.2%}")
-        options = {"memory_bits": "--sram", "multipliers": "--dsp", "images_per_s": "--min-fps", "clock_hz": "--clock"}
-        for name, option in options.items():
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise EspalierError(f"{option}: {name} must be above 0, got {value}")
-
-
-@dataclass(frozen=True)
-class Limit:
-    """One limit of a budget.
-
-    Parameters
-    ----------
-    name : str
-    most : float
-        Of what `use` says of a point.
-    use : function
-        From a point to a number; so many times `most` is how far a point is off.
-    """
-
-    name: str
-    most: float
-    use: Use
-
-    def meets(self, point: Candidate) -> bool:
-        """Return whether a point is within the limit."""
-        return self.use(point) <= self.most * (1 + 1e-12)
-
-    def share(self, point: Candidate) -> float:
-        """Return what a point uses, 1 being all that there is."""
-        return self.use(point) / self.most if self.most else float("inf")
-
-
-def limits_of(budget: Budget, load_cycles: int = 0) -> tuple[Limit, ...]:
-    """Return the limits of a budget; that the technology has blocks and multipliers enough is always one.
-
-    `load_cycles` are those of an image, which are time too.
-    """
-    found = [Limit(ERROR, budget.error_rate, lambda p: p.error_rate)]
-    if budget.memory_bits is not None:
-        found.append(Limit(MEMORY, budget.memory_bits, lambda p: p.memory_bits))
-    if budget.multipliers is not None:
-        found.append(Limit(MULTIPLIERS, budget.multipliers, lambda p: p.multipliers))
-    if budget.images_per_s is not None:
-        found.append(Limit(SPEED, budget.clock_hz / budget.images_per_s, lambda p: load_cycles + p.cycles))
-    return (*found, Limit(ROOM, 1, lambda p: 2.0 if p.short else 1.0))
 
 
 @dataclass(frozen=True)
@@ -232,3 +153,126 @@ def front(points: Iterable[Choice]) -> list[Choice]:
 
 def _beating(p: Candidate) -> tuple[float, ...]:
     return p.error_rate, p.memory_bits, p.cycles, p.energy_pj, p.multipliers
+
+
+DIRECTIONS: dict[str, Use] = {  # in which another design may be better
+    "fewer errors": lambda p: p.error_rate,
+    "less memory": lambda p: p.memory_bits,
+    "fewer cycles": lambda p: p.cycles,
+    "fewer multipliers": lambda p: p.multipliers,
+    "less energy": lambda p: p.energy_pj,
+}
+
+
+@dataclass(frozen=True)
+class Aside(Generic[Choice]):
+    """The next best design in one direction.
+
+    Parameters
+    ----------
+    direction : str
+        One of `DIRECTIONS`.
+    point : Point
+    breaks : tuple of str
+        The limits that it does not meet; where a design meets all, none.
+    """
+
+    direction: str
+    point: Choice
+    breaks: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Decision(Generic[Choice]):
+    """What is recommended of some designs, and everything that follows.
+
+    Parameters
+    ----------
+    points : sequence of Point
+    budget : Budget
+    goal : Goal
+    reference_rate : float
+        How often the network errs that the others are compared with, on the same images.
+    images : int
+        The validation images by which errors are known.
+    confidence : float or None
+        How sure to be of the errors; None: `CONFIDENCE`, or the rates themselves where nothing is that sure and the
+        images are too few to say it even of a design that errs no more than the reference.
+    load_cycles : int or None
+        Of an image; None where nobody asks for images a second.
+    reaches_hz : float or None
+        The highest clock that is known of the technology.
+    """
+
+    points: Sequence[Choice]
+    budget: Budget
+    goal: Goal
+    reference_rate: float
+    images: int
+    confidence: float | None = None
+    load_cycles: int | None = None
+    reaches_hz: float | None = None
+
+    @cached_property
+    def guard(self) -> Guard:
+        """How much is left between a rate and its limit."""
+        wanted = Guard(self.images, CONFIDENCE if self.confidence is None else self.confidence)
+        if self.confidence is not None or within(self.points, self._limits(wanted)):
+            return wanted
+        too_few = wanted.upper(self.reference_rate) > self.budget.error_rate
+        return Guard(self.images, 0.0) if too_few else wanted
+
+    @cached_property
+    def limits(self) -> tuple[Limit, ...]:
+        """What a design has to meet."""
+        return self._limits(self.guard)
+
+    def _limits(self, guard: Guard) -> tuple[Limit, ...]:
+        return limits_of(self.budget, self.load_cycles or 0, guard, self.reaches_hz)
+
+    @cached_property
+    def fitting(self) -> list[Choice]:
+        """The points that meet all limits."""
+        return within(self.points, self.limits)
+
+    @cached_property
+    def chosen(self) -> Choice | None:
+        """The best point by the goal, of those within the limits that no other dominates; None if nothing fits."""
+        return self.goal.best(self.fitting)
+
+    @cached_property
+    def binding(self) -> list[Instead[Choice]]:
+        """Which limits keep the chosen point from being better; none if there is no such point."""
+        return [] if self.chosen is None else binding(self.points, self.limits, self.goal, self.chosen)
+
+    @cached_property
+    def relaxed(self) -> list[Instead[Choice]]:
+        """What one limit would have to be, if nothing fits."""
+        return [] if self.fitting else relaxed(self.points, self.limits)
+
+    @cached_property
+    def nearest(self) -> Choice:
+        """What comes nearest to the limits."""
+        return nearest(self.points, self.limits)
+
+    @cached_property
+    def asides(self) -> list[Aside[Choice]]:
+        """The next best design in each direction in which there is a better one, within the limits if there is one.
+
+        Where there is none, what breaks them least.
+        """
+        if self.chosen is None:
+            return []
+        found = (self._aside(direction, self.chosen) for direction in DIRECTIONS)
+        return [aside for aside in found if aside is not None]
+
+    def _aside(self, direction: str, chosen: Choice) -> Aside[Choice] | None:
+        use = DIRECTIONS[direction]
+        best = self.goal.best(point for point in self.fitting if use(point) < use(chosen))
+        if best is not None:
+            return Aside(direction, best, ())
+        better = [point for point in self.points if use(point) < use(chosen)]
+        if not better:
+            return None
+        near = min(front(better), key=lambda p: (max(x.share(p) for x in self.limits), self.goal.value(p)))
+        return Aside(direction, near, tuple(x.name for x in self.limits if not x.meets(near)))

@@ -7,7 +7,7 @@ from reports.explore.choosing import Means
 from reports.explore.points import Point
 from reports.explore.results import Results, VersionRow
 from reports.explore.space import Space
-from reports.workflow.recommend import Budget
+from reports.workflow.limits import Budget
 
 MEANS = Means("made-up", "a made-up process", None, None, area=True, clock_hz=1e9)
 DEVICE = Means("made-up", "a made-up device", 100_000, 50, area=False, clock_hz=1e9)
@@ -71,5 +71,6 @@ def results(**values: Any) -> Results:
         space=space,
         versions=rows,
         points=points,
+        confidence=0.0,
     )
     return replace(made, **values)

@@ -1,0 +1,179 @@
+"""The answer as tables, for terminal and pages alike: asked, got, slack, what binds; the next best; how sure it is."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from reports.shared.words import kib, percent
+from reports.workflow.limits import (
+    AREA,
+    CLOCK,
+    CONFIDENCE,
+    ERROR,
+    LANES,
+    MEMORY,
+    MULTIPLIERS,
+    POWER,
+    ROOM,
+    SPEED,
+    Limit,
+    images_needed,
+    power_mw,
+    sureness,
+)
+from reports.workflow.recommend import Aside, Decision
+
+HEADS = ("", "asked", "got", "slack", "binds")
+NEXT_HEADS = ("next best", "design", "errors", "KiB", "cycles", "breaks")
+NO_LIMIT = "-"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What a limit is about.
+
+    Parameters
+    ----------
+    label : str
+    got : function
+        From a decision and a point to the number.
+    written : function
+        From a number to text.
+    at_least : bool
+        Whether more is better.
+    """
+
+    label: str
+    got: Callable[[Decision[Any], Any], float]
+    written: Callable[[float], str]
+    at_least: bool = False
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _images_per_s(decision: Decision[Any], point: Any) -> float:
+    if decision.load_cycles is None:
+        return 0.0
+    return decision.budget.clock_hz / (decision.load_cycles + point.cycles)
+
+
+def _power_mw(decision: Decision[Any], point: Any) -> float:
+    if decision.load_cycles is None:
+        return 0.0
+    return power_mw(point, decision.budget.clock_hz, decision.load_cycles)
+
+
+MEASURES = {
+    ERROR: Measure("errors", lambda d, p: d.guard.upper(p.error_rate), percent),
+    MEMORY: Measure("memory KiB", lambda d, p: p.memory_bits, lambda bits: kib(int(bits))),
+    MULTIPLIERS: Measure("multipliers", lambda d, p: p.multipliers, _count),
+    LANES: Measure("lanes", lambda d, p: p.output_lanes * p.pixel_lanes, _count),
+    SPEED: Measure("images/s", _images_per_s, _count, at_least=True),
+    AREA: Measure("area mm² (est.)", lambda d, p: p.area_um2, lambda area: f"{area / 1e6:.3f}"),
+    POWER: Measure("power mW (est.)", _power_mw, lambda power: f"{power:,.2f}"),
+    CLOCK: Measure("clock MHz", lambda d, p: d.budget.clock_hz, lambda hz: f"{hz / 1e6:g}"),
+}
+
+
+def answer_rows(decision: Decision[Any]) -> list[tuple[str, ...]]:
+    """Return a row, as `HEADS` are, for each limit and measure: of what is chosen, or else comes nearest."""
+    point = decision.chosen or decision.nearest
+    limits = {limit.name: limit for limit in decision.limits}
+    binding = {instead.limit for instead in decision.binding}
+    rows = []
+    sure_of = f", {decision.guard.confidence:.0%} sure" if decision.guard.confidence else ""
+    for name, measure in MEASURES.items():
+        limit = limits.get(name)
+        label = measure.label + (sure_of if name == ERROR else "")
+        got = _got(decision, measure, point)
+        if limit is not None:
+            rows.append((label, *_against(decision, measure, limit, got), "yes" if name in binding else ""))
+        elif got:
+            rows.append((label, NO_LIMIT, measure.written(got), "", ""))
+    room = limits[ROOM]
+    told = ("enough", "too little")[not room.meets(point)]
+    return [*rows, ("technology", "all it takes", told, "", "yes" if ROOM in binding else "")]
+
+
+def _got(decision: Decision[Any], measure: Measure, point: Any) -> float:
+    """Return a number, 0 where nothing is known of it."""
+    try:
+        return measure.got(decision, point)
+    except AttributeError:  # a report's points have one array for all
+        return 0.0
+
+
+def _against(decision: Decision[Any], measure: Measure, limit: Limit, got: float) -> tuple[str, str, str]:
+    most = decision.budget.images_per_s if measure.at_least and decision.budget.images_per_s else limit.most
+    slack = got - most if measure.at_least else most - got
+    sign = "-" if slack < 0 else ""
+    bound = "at least" if measure.at_least else "at most"
+    return f"{bound} {measure.written(most)}", measure.written(got), sign + measure.written(abs(slack))
+
+
+def next_rows(decision: Decision[Any], design: Callable[[Any], str]) -> list[tuple[str, ...]]:
+    """Return a row for the next best design in each direction, as `NEXT_HEADS` are: what it has more or less.
+
+    Parameters
+    ----------
+    decision : Decision
+    design : function
+        From a point to what it is called in short.
+    """
+    chosen = decision.chosen or decision.nearest
+    rows: list[tuple[str, ...]] = []
+    for aside in decision.asides:
+        other = aside.point
+        changes = (
+            f"{100 * (other.error_rate - chosen.error_rate):+.2f} %",
+            f"{(other.memory_bits - chosen.memory_bits) / 8192:+.2f}",
+            f"{other.cycles - chosen.cycles:+,}",
+        )
+        breaks = ", ".join(MEASURES[name].label.split(" ")[0] if name in MEASURES else name for name in aside.breaks)
+        rows.append((aside.direction + _told(aside), design(other), *changes, breaks))
+    return rows
+
+
+def _told(aside: Aside[Any]) -> str:
+    """Return what has no column of its own."""
+    if aside.direction == "fewer multipliers":
+        return f", {aside.point.multipliers:,}"
+    return f", {aside.point.energy_pj / 1e3:,.1f} nJ" if aside.direction == "less energy" else ""
+
+
+def sure(decision: Decision[Any]) -> str:
+    """Return in words how sure it is that the recommended design errs no more than it may."""
+    chosen, guard, most = decision.chosen, decision.guard, decision.budget.error_rate
+    if chosen is None:
+        return (
+            f"How sure: {_asked(decision)}; {decision.images:,} validation images say so." if guard.confidence else ""
+        )
+    rate = chosen.error_rate
+    certain = sureness(rate, most, decision.images)
+    told = f"How sure: {percent(rate)} error on {decision.images:,} validation images"
+    if guard.confidence:
+        bound = f"at most {percent(guard.upper(rate))} with {guard.confidence:.0%} confidence"
+        return f"{told}, which is {bound}; {_share(certain)} sure that it is within the {percent(most)} allowed."
+    if decision.confidence == 0:
+        return f"{told}, with no guard band, as asked: {_share(certain)} sure that it is at most {percent(most)}."
+    needed = images_needed(rate, most, CONFIDENCE)
+    enough = f"; about {needed:,.0f} images would make it {CONFIDENCE:.0%}" if math.isfinite(needed) else ""
+    return (
+        f"{told}: {_share(certain)} sure that it is at most {percent(most)}. The images are too few for the usual "
+        f"{CONFIDENCE:.0%}, even of a design that errs no more than the network that it is compared with{enough}."
+    )
+
+
+def _share(certain: float) -> str:
+    return f"{certain:.0%}" if certain < 0.995 else "over 99%"
+
+
+def _asked(decision: Decision[Any]) -> str:
+    bound = decision.guard.upper(decision.reference_rate)
+    return (
+        f"errors are judged by what is not exceeded with {decision.guard.confidence:.0%} confidence, which for a "
+        f"design that errs no more than the network that it is compared with is {percent(bound)}"
+    )
