@@ -69,18 +69,18 @@ def splits(program: Program, layer: ProgramLayer, array: MacArray) -> bool:
 
 def windows_of(program: Program, layer: MacLayer, array: MacArray) -> Windows:
     """Return the windows of a layer that `splits`."""
-    columns, groups = _columns(program, layer), layer.lane_columns[array.output_lanes]
+    columns, groups = words_of(program, layer), layer.lane_columns[array.output_lanes]
     lanes, width = array.pixel_lanes, layer.shape[1] * layer.shape[2]
     if min(group.size for group in groups) == width:
         starts, pieces = _counted(columns.size, lanes)
         return Windows(starts=(starts,) * len(groups), pieces=pieces, columns=columns, lanes=lanes)
     kept = np.zeros((len(groups), width), bool)
     kept[np.repeat(np.arange(len(groups)), [group.size for group in groups]), np.concatenate(groups)] = True
-    return Windows(starts=_covering(kept[:, columns], lanes), pieces=0, columns=columns, lanes=lanes)
+    return Windows(starts=covering(kept[:, columns], lanes), pieces=0, columns=columns, lanes=lanes)
 
 
-def _columns(program: Program, layer: MacLayer) -> Integers:
-    """Return the column that each word of the input meets; columns in the padding meet none."""
+def words_of(program: Program, layer: MacLayer) -> Integers:
+    """Return the column that each word of the input of a split sum meets; columns in the padding meet none."""
     columns = np.arange(layer.shape[1] * layer.shape[2], dtype=np.int64)
     if layer.window is None:
         return columns
@@ -102,8 +102,8 @@ def _counted(words: int, lanes: int) -> tuple[Integers, int]:
     return (np.arange(pieces)[:, None] * apart + inside).ravel(), pieces
 
 
-def _covering(kept: NDArray[np.bool_], lanes: int) -> tuple[Integers, ...]:
-    """Return the fewest windows that hold the kept words of each row (groups, words); one where nothing is kept."""
+def covering(kept: NDArray[np.bool_], lanes: int) -> tuple[Integers, ...]:
+    """Return where the fewest windows that hold the kept words of each row (groups, words) begin; one for no word."""
     groups, words = kept.shape
     places = np.where(kept, np.arange(words), words)
     following = np.full((groups, words + lanes), words)  # the next kept word from each on

@@ -7,7 +7,7 @@ import pytest
 from support.networks import Sketch, chain, images_for, mobile, residual
 
 from accel.cost import cost_of, total_cycles
-from accel.demand import array_for
+from accel.demand import array_for, bare
 from accel.errors import EspalierError
 from accel.fixedpoint import Overflow
 from accel.interchange import zoo
@@ -18,7 +18,9 @@ from accel.prune import Space, select_by_magnitude
 from accel.pruned import PrunedNetwork
 from accel.quantize import Steps, Widths, in_order, lane_orders, lower, narrow_accumulators, ordered_for
 from accel.row_order import union_columns
+from accel.runs import steps_of
 from accel.sparsity import LayerMask
+from accel.split import splits
 from rtl.simulate import simulate
 from sim import golden
 from sim.engine import compile_program
@@ -196,3 +198,39 @@ def test_shapes_are_kept() -> None:
     before = drawn(mobile(), "irregular")
     shapes: dict[str, Shape] = ordered_for(before, LANES).shapes
     assert shapes == before.shapes
+
+
+def test_sums_that_are_split_need_fewer_windows() -> None:
+    """No two outputs share a word, so that no order has fewer columns; but neighbours fit one window of four words."""
+    sketch = Sketch(1, 4, 4)
+    sketch.flatten()
+    sketch.linear("fc1", 4)
+    sketch.relu("relu1")
+    sketch.linear("fc2", 3)
+    network = sketch.network()
+    kept = np.zeros((4, 16, 1), bool)
+    for output, first in enumerate((0, 8, 2, 10)):
+        kept[output, first : first + 2] = True
+    before = lower(PrunedNetwork(network, {"fc1": LayerMask("irregular", kept)}), Widths(4, 4), images_for(network))
+    array = bare(2, 4, 4)
+    after = ordered_for(before, 2, 4)
+    assert [len(steps) for steps in steps_of(before, before.mac_layers[0], array)] == [2, 2]
+    assert [len(steps) for steps in steps_of(after, after.mac_layers[0], array)] == [1, 1]
+    assert (outputs(after, network) == outputs(before, network)).all()
+    assert ordered_for(before, 2) is before  # one pixel lane reads columns, of which there is none to spare
+    assert ordered_for(after, 2, 4) is after
+
+
+@pytest.mark.parametrize("pattern", ["kernel", "irregular"])
+def test_no_split_sum_takes_more_steps(pattern: str) -> None:
+    """Whatever is drawn, in the order that its layer's inputs have by then."""
+    network = joined()
+    before, array = drawn(network, pattern, 0.7), bare(LANES, 4, 4)
+    after = ordered_for(before, LANES, 4)
+    split = [
+        (old, new) for old, new in zip(before.mac_layers, after.mac_layers, strict=True) if splits(before, old, array)
+    ]
+    assert len(split) == 2
+    steps = [[sum(map(len, steps_of(*x, array))) for x in ((before, old), (after, new))] for old, new in split]
+    assert all(new <= old for old, new in steps)
+    assert (outputs(after, network) == outputs(before, network)).all()

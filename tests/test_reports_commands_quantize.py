@@ -174,6 +174,8 @@ def test_an_order_for_an_array(tmp_path: Path) -> None:
     assert cycles[1] < 0.85 * cycles[0]
     made(tmp_path, "--cluster-lanes", 8)
     assert given == (tmp_path / "o.espalier").read_bytes()
+    made(tmp_path, "--lanes", "8x1")
+    assert given == (tmp_path / "o.espalier").read_bytes()
     made(tmp_path, "--lanes", 4)
     assert given != (tmp_path / "o.espalier").read_bytes()  # negative control
     assert "--cluster-lanes" not in espalier("quantize", "--help").out
@@ -183,7 +185,9 @@ def test_an_order_for_an_array(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--lanes", "0"], "Invalid value for '--lanes': 0 is not in the range x>=1."),
+        (["--lanes", "0"], "output_lanes must be at least 1, got 0"),
+        (["--lanes", "8x3"], "pixel_lanes must be a power of two, got 3"),
+        (["--lanes", "eight"], "--lanes eight: expected output lanes x pixel lanes, such as 8x8"),
         (["--rule", "l3"], "unknown rule of steps 'l3': "),
         (["--rule", "percentile", "--percentile", "101"], "percentile must be 0..100, got 101.0"),
         (["--budget-error", "0.1", "--budget-memory", "8KiB"], "--budget-error and --budget-memory: give one of them"),

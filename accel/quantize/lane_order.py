@@ -12,6 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from accel.array import MacArray
+from accel.demand import bare
 from accel.encoding import encodings
 from accel.errors import EspalierError
 from accel.fixedpoint import Overflow
@@ -19,32 +21,44 @@ from accel.kernel_patterns import Kernel, KernelStrided
 from accel.map_orders import Graph, Order, Orders, in_runs, moves
 from accel.program import Program
 from accel.program_layers import ConcatLayer, FlattenLayer, MacLayer, ProgramLayer
-from accel.row_order import lane_order
+from accel.row_order import Floats, lane_order
 from accel.signal import Requantize
 from accel.sparsity import Block, Mask, NOfM, parse_pattern
+from accel.split import covering, splits, words_of
+
+LEAST_WEIGHT_BITS = 2  # of an array; no order depends on them
 
 
-def ordered_for(program: Program, lanes: int) -> Program:
-    """Return the Program with its output maps in an order that suits groups of `lanes`; its scores are the same."""
-    return in_order(program, lane_orders(program, lanes))
+def ordered_for(program: Program, lanes: int, pixel_lanes: int = 1) -> Program:
+    """Return the Program with its output maps in an order that suits an array (`lane_orders`); scores are the same."""
+    return in_order(program, lane_orders(program, lanes, pixel_lanes))
 
 
-def lane_orders(program: Program, lanes: int) -> Orders:
-    """Return the order of output maps of every layer with weights that suits an array with `lanes` output lanes.
+def lane_orders(program: Program, lanes: int, pixel_lanes: int = 1) -> Orders:
+    """Return the order of output maps of every layer with weights that suits an array.
 
     Programs of the same masks have the same orders, whatever their word lengths.
+
+    Parameters
+    ----------
+    program : Program
+    lanes, pixel_lanes : int
+        Output lanes, which share a list, and pixel lanes, which share the sums of layers of one pixel (`accel.split`):
+        there a list is one of windows, and an order is taken if it needs fewer of them. One pixel lane splits no sums.
 
     Raises
     ------
     EspalierError
-        `lanes` is less than 1.
+        `lanes` is less than 1, or no array has as many pixel lanes.
     """
     if lanes < 1:
         raise EspalierError(f"lanes must be at least 1, got {lanes}")
+    array = bare(lanes, pixel_lanes, LEAST_WEIGHT_BITS)
+    graph = _graph(program)
     found: dict[str, Order] = {}
-    for members in _graph(program).free({*_kept_in_place(program)}):
+    for members in graph.free({*_kept_in_place(program)}):
         layers = [layer for layer in program.mac_layers if layer.name in members]
-        order = _common_order(program, layers, lanes)
+        order = _common_order(program, layers, array, graph.orders(found))
         if order is not None and _legal(program, trial := found | {layer.name: order for layer in layers}):
             found = trial
     return {layer.name: found.get(layer.name, np.arange(layer.shape[0])) for layer in program.mac_layers}
@@ -70,17 +84,52 @@ def _kept_in_place(program: Program) -> Iterable[str]:
             yield layer.inputs[0]
 
 
-def _common_order(program: Program, layers: list[MacLayer], lanes: int) -> Order | None:
-    """Return an order that suits layers of one number of outputs all in all, or None where there is no better one."""
+def _common_order(program: Program, layers: list[MacLayer], array: MacArray, of: Orders) -> Order | None:
+    """Return an order that suits layers of one number of outputs all in all, or None where there is no better one.
+
+    `of` has the orders of what they read.
+    """
     size, outputs = math.lcm(*map(_together, layers)), layers[0].shape[0]
-    if lanes % size or outputs % size:
+    if array.output_lanes % size or outputs % size:
         return None
-    pixels = [math.prod(program.shapes[layer.name][1:]) for layer in layers]  # each of them runs through the columns
-    costs = np.repeat(np.array(pixels, np.float64), [layer.shape[1] * layer.shape[2] for layer in layers])
-    kept = np.hstack([layer.kept.reshape(outputs, -1) for layer in layers])
+    found, costs = zip(*(_reads(program, layer, array, of) for layer in layers), strict=True)
+    kept = np.hstack(found)
     runs = np.any(kept.reshape(outputs // size, size, -1), axis=1)
-    order = lane_order(runs, lanes // size, costs)
-    return in_runs(order, size) if moves(order) else None
+    order = in_runs(lane_order(runs, array.output_lanes // size, np.concatenate(costs)), size)
+    split = [_words(program, layer, of) for layer in layers if splits(program, layer, array)]
+    if split and _windows(split, order, array) >= _windows(split, np.arange(outputs), array):
+        return None
+    return order if moves(order) else None
+
+
+def _reads(program: Program, layer: MacLayer, array: MacArray, of: Orders) -> tuple[Mask, Floats]:
+    """Return what each output of a layer reads (M, places), and what it costs that a group of lanes reads a place.
+
+    A place is a column, which costs a step for each pixel. Of a sum that is split it is where a window may begin that
+    holds a word: how many there are of these grows with the windows, which no other count does place by place (ours).
+    """
+    outputs, lanes = layer.shape[0], array.pixel_lanes
+    if not splits(program, layer, array):
+        kept = layer.kept.reshape(outputs, -1)
+        return kept, np.full(kept.shape[1], float(math.prod(program.shapes[layer.name][1:])))
+    words = _words(program, layer, of)
+    within = np.zeros((outputs, words.shape[1] + lanes - 1), bool)
+    for place in range(lanes):
+        within[:, place : place + words.shape[1]] |= words
+    return within, np.full(within.shape[1], 1 / lanes)
+
+
+def _words(program: Program, layer: MacLayer, of: Orders) -> Mask:
+    """Return which words of the input each output of a layer whose sums are split keeps (M, words)."""
+    kept = layer.kept[:, of[layer.inputs[0]]].reshape(layer.shape[0], -1)
+    return np.asarray(kept[:, words_of(program, layer)])
+
+
+def _windows(split: list[Mask], order: Order, array: MacArray) -> int:
+    """Return how many windows layers need whose outputs stand in an order: the steps that an array takes."""
+    firsts = np.arange(0, order.size, array.output_lanes)
+    unions = [np.logical_or.reduceat(words[order], firsts, axis=0) for words in split]
+    return sum(starts.size for union in unions for starts in covering(union, array.pixel_lanes))
 
 
 def _together(layer: MacLayer) -> int:

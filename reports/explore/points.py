@@ -110,7 +110,7 @@ class Costing:
 
         Output maps are in the order that suits the array, which changes nothing but its cycles and memories.
         """
-        invariants = self._ordered(invariants, lanes[0])
+        invariants = self._ordered(invariants, lanes)
         return estimate_of(invariants, words, invariants.array(words, *lanes), self.technology, self.limits)
 
     def estimate_at(self, point: Point, rates: Rates) -> Estimate:
@@ -130,20 +130,20 @@ class Costing:
                 widths = {"weight_bits": weight_bits, "signal_bits": signal_bits}
                 yield _point(self.name, widths, lanes, found["rate"], estimate)
 
-    def _ordered(self, invariants: Invariants, lanes: int) -> Invariants:
+    def _ordered(self, invariants: Invariants, lanes: Lanes) -> Invariants:
         if lanes not in self._orders:
-            self._orders[lanes] = lane_orders(self.invariants.program, lanes)
+            self._orders[lanes] = lane_orders(self.invariants.program, *lanes)
             self._of_lanes[lanes] = Invariants(in_order(self.invariants.program, self._orders[lanes]))
         if invariants is self.invariants:
             return self._of_lanes[lanes]
         return Invariants(in_order(invariants.program, self._orders[lanes]))
 
     @cached_property
-    def _orders(self) -> dict[int, Orders]:
+    def _orders(self) -> dict[Lanes, Orders]:
         return {}
 
     @cached_property
-    def _of_lanes(self) -> dict[int, Invariants]:
+    def _of_lanes(self) -> dict[Lanes, Invariants]:
         return {}
 
     def _invariants(self, weight_bits: int, signal_bits: int) -> Invariants:

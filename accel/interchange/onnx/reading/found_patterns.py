@@ -1,12 +1,15 @@
 """Which of our patterns the zeros of an array already are."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import gcd
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from accel import encoding
 from accel.kernel_patterns import Kernel, KernelStrided, Strided
+from accel.limits import WIDEST
 from accel.sparsity import Block, Dense, FeatureMap, Irregular, LayerMask, Mask, NOfM, Pattern
 
 # from the one with the simplest index to that with the least regular; the first of those that tie is taken
@@ -39,7 +42,7 @@ def found_patterns(weight: ArrayLike, weight_bits: int = 8) -> tuple[Found, ...]
     """
     kept = _lowered(weight)
     found = []
-    for pattern in CANDIDATES:
+    for pattern in (*CANDIDATES, *_of_groups(kept)):
         mask = np.ones_like(kept) if isinstance(pattern, Dense) else kept
         if mask.any() and pattern.problem(mask) is None and not (mask.all() and not isinstance(pattern, Dense)):
             name, index = encoding.cheapest(pattern, mask)
@@ -53,6 +56,18 @@ def mask_of_zeros(weight: ArrayLike, weight_bits: int = 8) -> LayerMask:
     best = found_patterns(weight, weight_bits)[0].pattern
     kept = _lowered(weight)
     return LayerMask(best, np.ones_like(kept) if best == str(Dense()) else kept)
+
+
+def _of_groups(kept: Mask) -> Iterator[Pattern]:
+    """Yield the patterns of kernels of the largest groups of output maps that keep the same input maps, if any do.
+
+    Where a map keeps others than the one before, a group begins: groups are as large as divides all of these places.
+    """
+    flags = np.asarray(np.any(kept, axis=2))
+    begins = 1 + np.flatnonzero((flags[1:] != flags[:-1]).any(axis=1))
+    group = gcd(*begins.tolist()) or len(kept)
+    if 1 < group <= WIDEST and kept.shape[2] > 1:
+        yield from (Kernel(group), KernelStrided(group=group))
 
 
 def _lowered(weight: ArrayLike) -> Mask:
