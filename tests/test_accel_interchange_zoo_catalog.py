@@ -122,6 +122,19 @@ class TestNames:
         with pytest.raises(EspalierError, match=r"^unknown network 'digit': did you mean 'digits'\?"):
             zoo.patterns("digit")
 
+    def test_a_version_that_was_left_out(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A catalogue may name what an installation does not hold: only what is there counts."""
+        folder = tmp_path / "digits"
+        folder.mkdir()
+        whole = resources.files("accel.interchange") / "zoo" / "digits"
+        for name in ("zoo.json", "dense.espalier", "kernel.espalier"):
+            (folder / name).write_bytes((whole / name).read_bytes())
+        monkeypatch.setattr("accel.interchange.zoo.catalog._root", lambda: tmp_path)
+        assert zoo.patterns("digits") == ["dense", "kernel"]
+        assert zoo.load("digits", "kernel").pattern == "kernel"
+        with pytest.raises(EspalierError, match=r"^unknown pattern of digits in the zoo 'ikss'"):
+            zoo.load("digits", "ikss")
+
 
 class TestFiles:
     def saved(self, folder: Path) -> Path:

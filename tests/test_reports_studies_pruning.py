@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from support.commandline import complaint, contents, espalier, espalier_process
 from support.sealing import resealed
 
@@ -23,6 +24,8 @@ from reports.studies.pruning import figures, run
 from reports.studies.pruning.compared import COMPARED, PATTERNS
 from reports.studies.pruning.cycles import on_array
 from reports.studies.pruning.definition import QUICK, STUDIES, Setting, Study, Target, Task, parts
+from reports.studies.pruning.index import index
+from reports.studies.pruning.index import main as index_main
 from reports.studies.pruning.page import page
 from reports.studies.pruning.results import DENSE, Group, OnArray, Point, Results, packed, unpacked
 from reports.workflow.prune import prune
@@ -291,6 +294,23 @@ class TestOnArray:
         drawn = figures.cycles(found).axes[0].get_lines()
         assert any(np.array_equal(line.get_xdata(), [0.06, 0.08, 0.09]) for line in drawn)
         assert Results.from_json(found.to_json()) == found
+
+    def test_at_equal_cycles(self, tmp_path: Path) -> None:
+        """Half-way between two settings is half of both errors; what no setting reaches is said, the best is bold."""
+        half, quarter = made_point(40, 0.01, 0.04), made_point(20, 0.01, 0.08, ratios={"kernel": 0.8})
+        other = made_point(30, 0.01, 0.03, granularity="ikss", ratios={"ikss": 0.5})
+        names = [Group((point,)).setting for point in (half, quarter, other)]
+        cycles = {**dict(zip(names, (50, 25, 60), strict=True)), DENSE: 100}
+        costs = {name: OnArray(count // 2, count) for name, count in cycles.items()}
+        found = replace(made_results(half, quarter, other), network="lenet5", array="8x8", costs=costs)
+        text = index([found])  # the dense network has 2 %
+        assert "| kernel | +0.40 % | +0.80 % | +1.20 % | +1.60 % | **+2.00 %** | **+3.60 %** |" in text
+        assert "| ikss | **+0.25 %** | **+0.50 %** | **+0.75 %** | **+1.00 %** | not reached | not reached |" in text
+        assert "| kernel | 60.0% | 50.0% | 50.0% | 1.00 |" in text
+        (tmp_path / "lenet5-cycles").mkdir()
+        (tmp_path / "lenet5-cycles" / "results.json").write_text(found.to_json())
+        assert CliRunner().invoke(index_main, [str(tmp_path)]).exit_code == 0
+        assert (tmp_path / "README.md").read_text() == text
 
     def test_drawn_again(self, whole: Path, tmp_path: Path) -> None:
         """Cycles of a study that is there are counted anew from its results alone."""

@@ -20,6 +20,8 @@ NEEDED = (
     "accel/interchange/zoo/digits/dense.espalier",
     "accel/interchange/zoo/lenet5/zoo.json",
     "accel/interchange/zoo/cifar-quick/dense.espalier",
+    "accel/interchange/zoo/cifar-quick/kernel.espalier",
+    "accel/interchange/zoo/cifar-quick/kernel,block-4.espalier",
     "reports/*page.html",
     "reports/*page.js",
     "reports/explore/*.html",

@@ -25,7 +25,10 @@ def names() -> list[str]:
 
 
 def patterns(name: str) -> list[str]:
-    """Return the patterns for which the zoo has a version of `name`, dense first, in the order of the catalogue."""
+    """Return the patterns for which the zoo has a version of `name`, dense first, in the order of the catalogue.
+
+    A wheel leaves out versions that are large (``pyproject.toml``).
+    """
     if name in ARCHITECTURES and name not in names():
         raise EspalierError(
             f"{name}: its weights are not part of this installation; install from a clone of the repository "
@@ -33,7 +36,7 @@ def patterns(name: str) -> list[str]:
         )
     check_choice("network", name, names())
     rows = json.loads((_root() / name / CATALOGUE).read_text())["files"]
-    return [row["pattern"] for row in rows]
+    return [row["pattern"] for row in rows if (_root() / name / row["file"]).is_file()]
 
 
 def load(network: str | os.PathLike[str], pattern: str | None = None) -> PrunedNetwork:

@@ -1,0 +1,108 @@
+"""The page over the studies of patterns on an array: which pattern has the least error at equal cycles.
+
+    python -m reports.studies.pruning.index [FOLDER]
+
+writes FOLDER/README.md (``reports/studies/pruning`` by default) from the ``results.json`` of the folders in it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import numpy as np
+
+from accel.files import write_whole
+from reports.shared import output
+from reports.shared.journal import RESULTS
+from reports.shared.schema import saved
+from reports.shared.words import percent
+from reports.studies.pruning.compared import COMPARED
+from reports.studies.pruning.results import DENSE, Results
+
+FOLDER = Path(__file__).parent
+SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4)  # of the dense network's cycles
+
+
+def index(studies: list[Results]) -> str:
+    """Return README.md of the folder that holds these studies, each in a folder NETWORK-cycles."""
+    parts = [
+        "# Which pattern to take",
+        "    espalier study pruning NETWORK --array 8x8 --data-dir DATA --out reports/studies/pruning/NETWORK-cycles\n"
+        "    python -m reports.studies.pruning.index",
+        "make the folders and this page; with `--draw` the first counts the cycles of the array as it is now, and "
+        "trains nothing. What an architect pays for is cycles, not weights: patterns that remove equal shares of the "
+        "weights leave an array with unequal work, because a group of lanes runs the union of what its lanes keep.",
+        *(part for results in studies for part in _study(results)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _study(results: Results) -> Iterator[str]:
+    folder = f"{results.network}-cycles"
+    cycles = results.costs[DENSE].cycles
+    yield f"## {results.network} on {results.data}, {results.array} lanes"
+    yield f"![Error rate against cycles, one line for each pattern]({folder}/cycles.png)"
+    yield (
+        f"Dense: {cycles:,} cycles for an image, {percent(results.dense['test'])} error on "
+        f"{results.images['test']:,} test images. Rise of the error rate, mean of {results.seeds} seeds, where a "
+        "pattern's line crosses a share of these cycles: straight between what was measured, the dense network "
+        f"included; the lowest is bold. [All settings]({folder}/README.md)."
+    )
+    yield "\n".join(_crossings(results))
+    yield "What cycles are left of what multiply-accumulates are left, both of the dense network's: 1 is all of it."
+    yield "\n".join(_paid(results))
+
+
+def lines(results: Results) -> dict[str, tuple[list[float], list[float]]]:
+    """Return, for each pattern, shares of the dense network's cycles, ascending, and the error rates there."""
+    dense, found = results.costs[DENSE].cycles, {}
+    for pattern in dict.fromkeys(group.task.granularity for group, _ in results.priced):
+        points = [(cost.cycles / dense, g.mean()) for g, cost in results.priced if g.task.granularity == pattern]
+        shares, rates = zip(*sorted([*points, (1.0, results.dense["test"])]), strict=True)
+        found[pattern] = [*shares], [*rates]
+    return found
+
+
+def _crossings(results: Results) -> Iterator[str]:
+    yield "| pattern | " + " | ".join(f"{share:.0%} of the cycles" for share in SHARES) + " |"
+    yield "| --- |" + " ---: |" * len(SHARES)
+    table = {
+        pattern: np.interp(SHARES, shares, rates, left=np.nan) - results.dense["test"]
+        for pattern, (shares, rates) in lines(results).items()
+    }
+    whole = np.array([*table.values()]) if table else np.zeros((0, len(SHARES)))
+    least = np.where(np.isnan(whole), np.inf, whole).min(axis=0, initial=np.inf)
+    for pattern, rises in table.items():
+        cells = [_cell(rise, best) for rise, best in zip(rises.tolist(), least.tolist(), strict=True)]
+        yield f"| {pattern} | {' | '.join(cells)} |"
+
+
+def _cell(rise: float, least: float) -> str:
+    if np.isnan(rise):
+        return "not reached"
+    text = f"{100 * rise:+.2f} %"
+    return f"**{text}**" if rise <= least else text
+
+
+def _paid(results: Results) -> Iterator[str]:
+    dense = results.costs[DENSE]
+    yield "| pattern | of convolutions gone | MACs | cycles | cycles over MACs |"
+    yield "| --- | ---: | ---: | ---: | ---: |"
+    for group, cost in results.priced:
+        macs, cycles = cost.macs / dense.macs, cost.cycles / dense.cycles
+        gone = f"{group.sparsity(results.convolutions):.1%}"
+        yield f"| {group.task.granularity} | {gone} | {macs:.1%} | {cycles:.1%} | {cycles / macs:.2f} |"
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path), default=FOLDER)
+def main(folder: Path) -> None:
+    """Write the page over the studies in FOLDER."""
+    with output.writing(folder):
+        paths = [folder / f"{name}-cycles" / RESULTS for name in COMPARED]
+        studies = [saved(path, Results.from_json) for path in paths if path.exists()]
+        write_whole(folder / "README.md", index(studies).encode())
+
+
+if __name__ == "__main__":
+    main()
