@@ -32,7 +32,7 @@ def main() -> None:
 
 def cycles_on(program: esp.Program, output_lanes: int, pixel_lanes: int) -> int:
     """Return the cycles of one image, with the output maps in the order that suits the array."""
-    ordered = ordered_for(program, output_lanes, pixel_lanes)
+    ordered = ordered_for(program, output_lanes, split=pixel_lanes > 1)
     return esp.estimate(ordered, array_for(ordered, output_lanes, pixel_lanes)).cycles
 
 

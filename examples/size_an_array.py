@@ -23,7 +23,7 @@ def main(wanted: float = 20_000) -> None:
     print(f"{'array':>6} {'multipliers':>11} {'KiB of blocks':>13} {'cycles':>7} {'images/s':>8} {'useful':>6}")
     enough = None
     for output_lanes, pixel_lanes in LANES:
-        ordered = ordered_for(program, output_lanes, pixel_lanes)  # so that its lanes agree on what they read
+        ordered = ordered_for(program, output_lanes, split=pixel_lanes > 1)  # so that its lanes agree on what they read
         array = array_for(ordered, output_lanes, pixel_lanes)
         cost = esp.estimate(ordered, array, "asic-45nm", clock_hz=200e6)
         print(

@@ -201,32 +201,32 @@ def test_shapes_are_kept() -> None:
 
 
 def test_sums_that_are_split_need_fewer_windows() -> None:
-    """No two outputs share a word, so that no order has fewer columns; but neighbours fit one window of four words."""
-    sketch = Sketch(1, 4, 4)
+    """No two outputs share a word, so that no order has fewer columns; but neighbours fit one window of eight words."""
+    sketch = Sketch(1, 4, 8)
     sketch.flatten()
     sketch.linear("fc1", 4)
     sketch.relu("relu1")
     sketch.linear("fc2", 3)
     network = sketch.network()
-    kept = np.zeros((4, 16, 1), bool)
-    for output, first in enumerate((0, 8, 2, 10)):
-        kept[output, first : first + 2] = True
+    kept = np.zeros((4, 32, 1), bool)
+    for output, first in enumerate((0, 16, 4, 20)):
+        kept[output, first : first + 4] = True
     before = lower(PrunedNetwork(network, {"fc1": LayerMask("irregular", kept)}), Widths(4, 4), images_for(network))
-    array = bare(2, 4, 4)
-    after = ordered_for(before, 2, 4)
+    array = bare(2, 8, 4)
+    after = ordered_for(before, 2, split=True)
     assert [len(steps) for steps in steps_of(before, before.mac_layers[0], array)] == [2, 2]
     assert [len(steps) for steps in steps_of(after, after.mac_layers[0], array)] == [1, 1]
     assert (outputs(after, network) == outputs(before, network)).all()
-    assert ordered_for(before, 2) is before  # one pixel lane reads columns, of which there is none to spare
-    assert ordered_for(after, 2, 4) is after
+    assert ordered_for(before, 2) is before  # where sums are not split, columns count, and there is none to spare
+    assert ordered_for(after, 2, split=True) is after
 
 
 @pytest.mark.parametrize("pattern", ["kernel", "irregular"])
 def test_no_split_sum_takes_more_steps(pattern: str) -> None:
     """Whatever is drawn, in the order that its layer's inputs have by then."""
     network = joined()
-    before, array = drawn(network, pattern, 0.7), bare(LANES, 4, 4)
-    after = ordered_for(before, LANES, 4)
+    before, array = drawn(network, pattern, 0.7), bare(LANES, 8, 4)
+    after = ordered_for(before, LANES, split=True)
     split = [
         (old, new) for old, new in zip(before.mac_layers, after.mac_layers, strict=True) if splits(before, old, array)
     ]

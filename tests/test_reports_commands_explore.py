@@ -73,7 +73,7 @@ class TestWhatItFinds:
         calibration = source_of("digits", zoo.load("digits"), None, None).calibration().pixels()
         for point in results.points[::3]:
             program = lower(zoo.load("digits", point.version), Widths(*point.setting[1:]), calibration)
-            program = ordered_for(program, point.output_lanes, point.pixel_lanes)
+            program = ordered_for(program, point.output_lanes, split=point.pixel_lanes > 1)
             codes = program.input_signal.encode(validation.pixels())
             assert point.error_rate == compile_program(program).error_rate(codes, validation.labels)
             array = array_for(program, *point.lanes)
@@ -88,7 +88,7 @@ class TestWhatItFinds:
         assert results.verified is not None
         calibration = source_of("digits", zoo.load("digits"), None, None).calibration().pixels()
         program = lower(zoo.load("digits", chosen.version), Widths(*chosen.setting[1:]), calibration)
-        program = ordered_for(program, chosen.output_lanes, chosen.pixel_lanes)
+        program = ordered_for(program, chosen.output_lanes, split=chosen.pixel_lanes > 1)
         codes = program.input_signal.encode(test.pixels())
         assert results.verified.test_rate == compile_program(program).error_rate(codes, test.labels)
         assert results.verified.reference_rate == evaluate.float_error_rate(zoo.load("digits"), test)

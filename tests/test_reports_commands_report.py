@@ -121,7 +121,7 @@ class TestReport:
         """Every pattern has a design at every pair of widths: what the estimate says of the same Program."""
         assert {x.key for x in results.designs} == {(p, w, s) for p in results.patterns for w in (2, 4) for s in (2, 4)}
         for key in (("kernel", 2, 4), ("2:4", 4, 4)):
-            program, design = ordered_for(lowered(*key), 8, 8), results.design(*key)
+            program, design = ordered_for(lowered(*key), 8, split=True), results.design(*key)
             e = estimate(program, array_for(program, 8, 8))
             assert design is not None
             found = design.cycles, design.memory_bits, design.stored_bits, design.verdict
@@ -139,7 +139,7 @@ class TestReport:
         chosen = ("--array", "4x4", "--clock", "50MHz", "--technology", "ecp5-45f", "--dram-bandwidth", "20MB/s")
         reported("digits", *arguments, *chosen, "--sram", "40KiB")
         results = Results.from_json((tmp_path / "out" / "results.json").read_text())
-        program = ordered_for(lowered("kernel", 4, 4), 4, 4)
+        program = ordered_for(lowered("kernel", 4, 4), 4, split=True)
         array = array_for(program, 4, 4)
         e = estimate(program, array, "ecp5-45f", clock_hz=50e6, dram_bytes_per_s=2e7, sram_bits=40 * 8192)
         design = results.design("kernel", 4, 4)

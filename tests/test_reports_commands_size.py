@@ -57,7 +57,7 @@ class TestOnAnArray:
         widths = ("--pattern", "kernel", "--weight-bits", 4, "--signal-bits", 6)
         assert espalier("size", "digits", *widths, *arguments).status == 0
         e = json.loads((tmp_path / "o.json").read_text())["estimate"]
-        ordered = ordered_for(program, 8, 8)
+        ordered = ordered_for(program, 8, split=True)
         assert e["cycles"] == total_cycles(ordered, array_for(ordered, 8, 8))
         assert espalier("size", path, *arguments).status == 0
         own = json.loads((tmp_path / "o.json").read_text())["estimate"]

@@ -260,7 +260,7 @@ class TestOnArray:
         found = on_array(self.results(), zoo.load("digits"), (8, 4))
         pruned = prune(zoo.load("digits"), "kernel@8", self.RATIOS)
         pixels = np.random.default_rng(7).random((2, 1, 8, 8), np.float32)  # no cycle depends on them, nor on widths
-        program = ordered_for(lower(pruned, Widths(4, 5), pixels), 8, 4)
+        program = ordered_for(lower(pruned, Widths(4, 5), pixels), 8, split=True)
         cost = found.costs[found.retrained[0].setting]
         assert found.array == "8x4"
         assert cost == OnArray(cost_of(program).total.macs, total_cycles(program, array_for(program, 8, 4)))

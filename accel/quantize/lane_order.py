@@ -26,15 +26,16 @@ from accel.signal import Requantize
 from accel.sparsity import Block, Mask, NOfM, parse_pattern
 from accel.split import covering, splits, words_of
 
+WINDOW = 8  # words
 LEAST_WEIGHT_BITS = 2  # of an array; no order depends on them
 
 
-def ordered_for(program: Program, lanes: int, pixel_lanes: int = 1) -> Program:
+def ordered_for(program: Program, lanes: int, split: bool = False) -> Program:
     """Return the Program with its output maps in an order that suits an array (`lane_orders`); scores are the same."""
-    return in_order(program, lane_orders(program, lanes, pixel_lanes))
+    return in_order(program, lane_orders(program, lanes, split))
 
 
-def lane_orders(program: Program, lanes: int, pixel_lanes: int = 1) -> Orders:
+def lane_orders(program: Program, lanes: int, split: bool = False) -> Orders:
     """Return the order of output maps of every layer with weights that suits an array.
 
     Programs of the same masks have the same orders, whatever their word lengths.
@@ -42,18 +43,21 @@ def lane_orders(program: Program, lanes: int, pixel_lanes: int = 1) -> Orders:
     Parameters
     ----------
     program : Program
-    lanes, pixel_lanes : int
-        Output lanes, which share a list, and pixel lanes, which share the sums of layers of one pixel (`accel.split`):
-        there a list is one of windows, and an order is taken if it needs fewer of them. One pixel lane splits no sums.
+    lanes : int
+        Output lanes, which share a list.
+    split : bool
+        Whether pixel lanes, of which there are several, share the sums of layers of one pixel (`accel.split`). There a
+        list is one of windows, and an order is taken if it needs fewer of them: of `WINDOW` words, however many the
+        array has, so that one order does for all arrays with so many output lanes.
 
     Raises
     ------
     EspalierError
-        `lanes` is less than 1, or no array has as many pixel lanes.
+        `lanes` is less than 1.
     """
     if lanes < 1:
         raise EspalierError(f"lanes must be at least 1, got {lanes}")
-    array = bare(lanes, pixel_lanes, LEAST_WEIGHT_BITS)
+    array = bare(lanes, WINDOW if split else 1, LEAST_WEIGHT_BITS)
     graph = _graph(program)
     found: dict[str, Order] = {}
     for members in graph.free({*_kept_in_place(program)}):

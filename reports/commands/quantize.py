@@ -8,7 +8,6 @@ import click
 from rich.table import Table
 
 from accel.cost import cost_of
-from accel.demand import bare
 from accel.errors import EspalierError
 from accel.fixedpoint import Overflow, Rounding
 from accel.interchange.data import datasets
@@ -40,7 +39,7 @@ from reports.commands.options import (
     train_threads_option,
     weight_bits_option,
 )
-from reports.commands.parsing import parse_lanes, parse_memory, parse_mode
+from reports.commands.parsing import parse_memory, parse_mode
 from reports.commands.places import Command
 from reports.shared import console as shared_console
 from reports.shared import output, words
@@ -82,7 +81,7 @@ class Request:
     rounding: str
     overflow: str
     formats: Path | None
-    lanes: str | None
+    lanes: int | None
     cluster_lanes: int | None
     seed: int
     threads: int | None
@@ -139,8 +138,8 @@ class Request:
 @formats_option
 @option(
     "--lanes",
-    help="Lanes of the array, such as 8x8 (or output lanes alone): output maps are ordered so that they agree on what "
-    "they read.",
+    type=click.IntRange(1),
+    help="Output lanes of the array: output maps are ordered so that its lanes agree on what they read.",
 )
 @option("--cluster-lanes", type=click.IntRange(1), hidden=True, help="What --lanes was called before.")
 @number_option("--seed", 0, "Seed of retraining.", least=0)
@@ -162,11 +161,11 @@ def command(**arguments: Any) -> None:
         output = "ap_ufixed<8,3,AP_RND_CONV,AP_SAT>"
 
     Example: espalier quantize lenet5 --pattern ikss --weight-bits 4 --signal-bits 5 -o lenet5.espalier
-    Example: espalier quantize lenet5 --pattern kernel --lanes 8x8 -o lenet5.espalier
+    Example: espalier quantize lenet5 --pattern kernel --lanes 8 -o lenet5.espalier
     Example: espalier quantize lenet5 --budget-error 0.01 --retrain 5 -o small.espalier
     """  # noqa: D301 - the \\b is click's own
     request = Request(**arguments)
-    budget, lanes = _checked(request), _lanes(request)
+    budget = _checked(request)
     bench, source = _bench(request)
     widths, found = _widths(request, bench, budget)
     steps = quantize.searched(bench, widths, request.search) if request.search else bench.calibration.steps
@@ -183,8 +182,8 @@ def command(**arguments: Any) -> None:
             f"--budget-memory {request.budget_memory}: with the steps that were found in the end these widths take "
             f"{taken} bits, {taken - budget} too many; give a little less"
         )
-    if lanes is not None:  # every score stays as it is
-        program = ordered_for(program, *lanes)
+    if (lanes := request.lanes or request.cluster_lanes) is not None:  # every score stays as it is
+        program = ordered_for(program, lanes, split=True)
     record = _record(request, bench, widths, {"quantized": direct, "result": program}, found, source)
     record["emulated_images"] = emulated
     with output.writing(request.out):
@@ -208,16 +207,6 @@ def _checked(request: Request) -> int | None:
         raise EspalierError("--formats says what is given; --search, --retrain and the budgets would change it")
     output.check_place(request.out, request.json_file)
     return parse_memory(request.budget_memory, "--budget-memory") if request.budget_memory else None
-
-
-def _lanes(request: Request) -> tuple[int, int] | None:
-    """Return output lanes and pixel lanes that output maps are to suit, if any; output lanes alone split no sums."""
-    text = request.lanes or (request.cluster_lanes and str(request.cluster_lanes))
-    if not text:
-        return None
-    lanes = (int(text), 1) if text.isdecimal() else parse_lanes(text, "--lanes")
-    _ = bare(*lanes, request.weight_bits)  # an array has these lanes
-    return lanes
 
 
 def _bench(request: Request) -> tuple[Workbench, Source]:

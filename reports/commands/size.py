@@ -120,7 +120,8 @@ def command(
     sized = Sized()
     if depths or any(option is not None for option in (array, accumulator_bits, clock, dram_bandwidth, technology)):
         if not _is_program(network):  # whose order is its own
-            program = ordered_for(program, *parse_lanes(array or ARRAY))
+            outputs, pixels = parse_lanes(array or ARRAY)
+            program = ordered_for(program, outputs, split=pixels > 1)
         made, invariants = _array(array or ARRAY, accumulator_bits, program, depths), Invariants(program)
         on_array, streamed = estimate_of(invariants, invariants.words, made, chip, limits), None
         if not on_array.fits and dram_bytes_per_s is not None:

@@ -131,19 +131,20 @@ class Costing:
                 yield _point(self.name, widths, lanes, found["rate"], estimate)
 
     def _ordered(self, invariants: Invariants, lanes: Lanes) -> Invariants:
-        if lanes not in self._orders:
-            self._orders[lanes] = lane_orders(self.invariants.program, *lanes)
-            self._of_lanes[lanes] = Invariants(in_order(self.invariants.program, self._orders[lanes]))
+        key = (lanes[0], lanes[1] > 1)
+        if key not in self._orders:
+            self._orders[key] = lane_orders(self.invariants.program, *key)
+            self._ordered_invariants[key] = Invariants(in_order(self.invariants.program, self._orders[key]))
         if invariants is self.invariants:
-            return self._of_lanes[lanes]
-        return Invariants(in_order(invariants.program, self._orders[lanes]))
+            return self._ordered_invariants[key]
+        return Invariants(in_order(invariants.program, self._orders[key]))
 
     @cached_property
-    def _orders(self) -> dict[Lanes, Orders]:
+    def _orders(self) -> dict[tuple[int, bool], Orders]:
         return {}
 
     @cached_property
-    def _of_lanes(self) -> dict[Lanes, Invariants]:
+    def _ordered_invariants(self) -> dict[tuple[int, bool], Invariants]:
         return {}
 
     def _invariants(self, weight_bits: int, signal_bits: int) -> Invariants:

@@ -160,10 +160,10 @@ class _Found:
     not_on_array: str = ""
     orders: Orders | None = None  # of the output maps of the version at hand, which suit the array
 
-    def ordered(self, program: Program, lanes: tuple[int, int]) -> Program:
+    def ordered(self, program: Program, hardware: Hardware) -> Program:
         """Return a Program of the version at hand with its output maps in the order that suits the array."""
         if self.orders is None:
-            self.orders = lane_orders(program, *lanes)
+            self.orders = lane_orders(program, hardware.output_lanes, split=hardware.pixel_lanes > 1)
         return in_order(program, self.orders)
 
 
@@ -174,7 +174,7 @@ def _measure_width(calibration: Calibration, signal_bits: int, float_rate: float
         cycles = None
         if not found.not_on_array:
             try:
-                ordered = found.ordered(program, (plan.hardware.output_lanes, plan.hardware.pixel_lanes))
+                ordered = found.ordered(program, plan.hardware)
                 designs = [*designs_of(ordered, program.pattern, (weight_bits, signal_bits), plan.hardware)]
                 found.designs += designs
                 cycles = designs[0].cycles

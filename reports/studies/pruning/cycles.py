@@ -45,5 +45,5 @@ def _check(group: Group, pruned: PrunedNetwork) -> None:
 
 def _cost(pruned: PrunedNetwork, lanes: tuple[int, int]) -> OnArray:
     program = lower(pruned, WIDTHS, random_images(pruned.network.input_shape, 1))
-    ordered = ordered_for(program, *lanes)
+    ordered = ordered_for(program, lanes[0], split=lanes[1] > 1)
     return OnArray(cost_of(ordered).total.macs, total_cycles(ordered, array_for(ordered, *lanes)))
