@@ -88,10 +88,15 @@ REFUSED: list[tuple[str, Callable[[], Drawing], str]] = [
     ("flatten", lambda: conv_then(("Flatten", {"axis": 2})), "Flatten 'flatten1': attribute axis is 2, expected 1"),
     (
         "reshape",
-        lambda: with_constants("Reshape", np.array([-1, 3, 6, 2, 3])),
-        "Reshape 'reshape1': gives the shape (-1, 3, 6, 2, 3) from (3, 6, 6), expected (batch, 108): a flatten",
+        lambda: with_constants("Reshape", np.array([-1, 5, 7])),
+        "Reshape 'reshape1': gives the shape (-1, 5, 7) from (3, 6, 6), expected (batch, 108), a flatten, or",
     ),
-    ("transpose", lambda: conv_then(("Transpose", {"perm": [0, 2, 1, 3]})), "Transpose 'transpose1': attribute perm"),
+    ("transpose", lambda: conv_then(("Transpose", {"perm": [1, 0, 2, 3]})), "Transpose 'transpose1': attribute perm"),
+    (
+        "a transpose at the end",
+        lambda: conv_then(("Transpose", {"perm": [0, 2, 1, 3]})),
+        "output 'transpose1_out' is in another order than ours",
+    ),
     (
         "concat",
         lambda: conv_then(("Concat", {"axis": 2})),

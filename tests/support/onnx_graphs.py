@@ -235,3 +235,24 @@ def qonnx_tensors(path: Path, images: Array, names: Sequence[str]) -> dict[str, 
     feed = model.graph.input[0].name
     runs = [execute_onnx(model, {feed: image[None]}, return_full_exec_context=True) for image in images]
     return {name: np.concatenate([run[name] for run in runs]) for name in names}
+
+
+def depthwise_separable(maps: int = 8, classes: int = 5) -> Drawing:
+    """Return a small DS-CNN as tf2onnx writes MLPerf Tiny's: a Reshape for a transpose, weights stored as int8."""
+    g = Drawing("batch", 25, 5, 1)
+    g.node("Reshape", "", g.constant(np.array([-1, 1, 25, 5])))
+    image = g.last
+    codes = g.rng.integers(-127, 128, (maps, 1, 10, 4)).astype(np.int8)
+    weight = g.node("DequantizeLinear", g.constant(codes), g.constant(np.float32(0.002)), g.constant(np.int8(0)))
+    bias = g.constant(g.rng.normal(0, 0.1, maps).astype(np.float32))
+    g.node("Conv", image, weight, bias, strides=[2, 2], pads=[4, 1, 5, 1])
+    g.node("Relu")
+    g.conv(maps, maps, 3, pads=[1, 1, 1, 1], group=maps)
+    g.node("Relu")
+    g.conv(maps, maps, 1)
+    g.node("Relu")
+    g.node("AveragePool", kernel_shape=[13, 2], strides=[13, 2])
+    g.node("Reshape", "", g.constant(np.array([-1, maps])))
+    g.node("MatMul", "", g.constant(g.rng.normal(0, 0.5, (maps, classes)).astype(np.float32)))
+    g.node("Add", g.constant(g.rng.normal(0, 0.1, classes).astype(np.float32)), "")
+    return g

@@ -1,8 +1,9 @@
 """A network as it grows while the nodes of an ONNX graph are read one after another."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from accel.errors import EspalierError
 from accel.interchange.onnx.reading.coded import Coded, Units
 from accel.interchange.onnx.reading.file import Constant, Graph, Node, NodeError
+from accel.interchange.onnx.reading.views import View, channels_last, order_of, plain, shape_of
 from accel.layers import Layer, Shape, Weighted
 from accel.limits import MOST_LAYERS, check_limit, check_unpacked, check_words
 from accel.network import INPUT
@@ -20,16 +22,14 @@ NO_PAD = (0, 0, 0, 0)
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """What a tensor of the graph is in our network: the output of `source`, read in a layout of its own.
+    """What a tensor of the graph is in our network: the output of `source`, under axes of its own.
 
     Parameters
     ----------
     source : str
         The layer.
-    last : bool
-        The graph has these maps channels-last, (height, width, maps).
-    columns : int array or None
-        Of features whose order is another: feature i of the graph is feature ``columns[i]`` of ours.
+    view : View
+        The axes that the graph's tensor has, the batch left out.
     pad : (int, int, int, int)
         Zeros at the top, left, bottom and right that the next convolution or pool shall add.
     final : bool
@@ -39,11 +39,15 @@ class Value:
     """
 
     source: str
-    last: bool = False
-    columns: NDArray[np.intp] | None = None
+    view: View
     pad: tuple[int, int, int, int] = NO_PAD
     final: bool = False
     units: Units | None = None
+
+    @property
+    def graph_shape(self) -> Shape:
+        """The shape that the graph's tensor has, without the batch."""
+        return shape_of(self.view)
 
 
 @dataclass
@@ -95,8 +99,8 @@ class Builder:
     def maps(self, node: Node, index: int = 0, pad: bool = False, codes: bool = False) -> Value:
         """Return an input that must be maps in ONNX's layout (batch, maps, height, width)."""
         value = self.value(node, index, pad, codes)
-        if value.last or len(self.shape(value)) != 3:
-            found = "channels-last maps" if value.last else f"the shape {self.shape(value)}"
+        if len(self.shape(value)) != 3 or value.view != plain(self.shape(value)):
+            found = "channels-last maps" if self.is_last(value) else f"the shape {value.graph_shape}"
             raise node.refused(f"expects maps (batch, maps, height, width), gets {found}")
         return value
 
@@ -140,15 +144,33 @@ class Builder:
         """Return the shape of a value without the batch, in our layout."""
         return self.shapes[value.source]
 
-    def graph_shape(self, value: Value) -> Shape:
-        """Return the shape of a value without the batch, in the graph's layout."""
+    def is_last(self, value: Value) -> bool:
+        """Return whether the graph has these maps channels-last, and could not have them otherwise."""
         shape = self.shape(value)
-        return (*shape[1:], shape[0]) if value.last else shape
+        return len(shape) == 3 and value.view == channels_last(shape) != plain(shape)
+
+    def map_axis(self, value: Value) -> tuple[int, NDArray[np.intp]] | None:
+        """Return the axis of the graph's tensor that counts maps, or features, and which of ours each one is.
+
+        None if there is no such axis.
+        """
+        maps, *pixels = self.shape(value)
+        area = math.prod(pixels)
+        if maps == 1:
+            last = value.view != plain(self.shape(value)) and self.is_last(value)
+            return (len(value.view) - 1 if last else 0), np.zeros(1, np.intp)
+        for index, axis in enumerate(value.view):
+            if shape_of((axis,)) == (maps,) and all(stride % area == 0 for _, stride in axis):
+                return index, order_of(axis) // area
+        return None
 
     def put(self, node: Node, layer: Layer, value: Value | None = None) -> None:
-        """Add a layer that gives the output of `node`, in the layout of `value`."""
+        """Add a layer that gives the output of `node`: as the graph has `value`, where that has the same shape."""
         self.append(node, layer)
-        self.values[node.outputs[0]] = replace(value or Value(""), source=layer.name, pad=NO_PAD)
+        shape = self.shapes[layer.name]
+        view = value.view if value is not None and self.shape(value) == shape else plain(shape)
+        units = None if value is None else value.units
+        self.values[node.outputs[0]] = Value(layer.name, view, units=units)
 
     def append(self, node: Node, layer: Layer) -> None:
         """Add a layer whose output no tensor of the graph is yet."""
@@ -173,7 +195,11 @@ class Builder:
 
     def spend(self, array: Constant) -> None:
         """Count an array that is made of the file's; many of a few are no network, but fill the memory."""
-        self.unpacked += array.nbytes
+        self.reserve(array.nbytes)
+
+    def reserve(self, number_of_bytes: int) -> None:
+        """Count the bytes of an array that will be made."""
+        self.unpacked += number_of_bytes
         check_unpacked(self.unpacked, self.graph.file_bytes, "its constants")
 
     def note_readers(self, names: Iterable[str]) -> None:
@@ -226,12 +252,10 @@ def vector(node: Node, array: Constant, shape: Sequence[int], axis: int) -> NDAr
     return np.broadcast_to(array.ravel().astype(np.float64), shape[axis])
 
 
-def in_our_order(value: Value, numbers: Constant) -> Constant:
-    """Return numbers for the graph's features in the order of ours."""
-    if value.columns is None:
-        return numbers
+def in_order(numbers: Constant, order: NDArray[np.intp]) -> Constant:
+    """Return numbers of which number i is for map ``order[i]`` in the order of maps."""
     ours = np.empty_like(numbers)
-    ours[value.columns] = numbers
+    ours[order] = numbers
     return ours
 
 

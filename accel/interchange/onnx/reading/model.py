@@ -7,24 +7,27 @@ from dataclasses import dataclass, field, replace
 from accel.errors import EspalierError
 from accel.interchange.exactness import float_notes
 from accel.interchange.onnx import sidecar
-from accel.interchange.onnx.reading.builder import Builder, Value, whole
+from accel.interchange.onnx.reading.builder import Builder, whole
 from accel.interchange.onnx.reading.file import DOMAINS, QONNX_DOMAINS, Graph, Node, read_graph
+from accel.interchange.onnx.reading.folding import fold
 from accel.interchange.onnx.reading.found_patterns import mask_of_zeros
+from accel.interchange.onnx.reading.image import start
 from accel.interchange.onnx.reading.operators import OPERATORS, Function
 from accel.interchange.onnx.reading.program import Making
-from accel.interchange.onnx.reading.quantizers import NEVER_READ, QUANTIZED_OPERATORS
-from accel.layers import Flatten, Layer, Shape, Weighted
-from accel.limits import check_words
-from accel.network import INPUT, Network
+from accel.interchange.onnx.reading.quantizers import NEVER_READ, QUANTIZED_OPERATORS, dequantize_linear
+from accel.interchange.onnx.reading.views import plain
+from accel.layers import Layer, Weighted
+from accel.network import Network
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.sparsity import Dense, LayerMask
 
-TO_FIRST = (0, 3, 1, 2)  # the transposition of channels-last maps that ONNX's convolution reads
 QUANTIZED = {
     "Quant", "IntQuant", "BipolarQuant", "Trunc", "QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul",
     "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear",
 }  # fmt: skip
+
+FLOAT_OPERATORS: dict[str, Function] = OPERATORS | {"DequantizeLinear": dequantize_linear}  # of weights
 
 
 @dataclass(frozen=True)
@@ -92,12 +95,16 @@ def import_model(path: str | os.PathLike[str], data: str = "") -> ImportedNetwor
     except EspalierError as error:
         raise EspalierError(f"{path}: {error}") from error
     ((name, _),) = graph.inputs
-    return ImportedNetwork(pruned, tuple(builder.notes), builder.values[name].last)
+    return ImportedNetwork(pruned, tuple(builder.notes), builder.is_last(builder.values[name]))
 
 
 def is_quantized(graph: Graph) -> bool:
-    """Return whether a graph has quantisers or integer operators."""
-    return any(node.op in QUANTIZED or node.domain in QONNX_DOMAINS for node in graph.nodes)
+    """Return whether a graph has quantisers or integer operators; weights alone may be stored as integers."""
+    return any(
+        (node.op in QUANTIZED and not (node.op == "DequantizeLinear" and set(node.inputs) <= graph.constants.keys()))
+        or node.domain in QONNX_DOMAINS
+        for node in graph.nodes
+    )
 
 
 def masks_of(network: Network) -> dict[str, LayerMask]:
@@ -107,7 +114,7 @@ def masks_of(network: Network) -> dict[str, LayerMask]:
 
 
 def _network_of(graph: Graph) -> tuple[Builder, Network]:
-    builder, input_shape, layers = _layers_of(graph, OPERATORS, ("", "ai.onnx"))
+    builder, input_shape, layers = _layers_of(graph, FLOAT_OPERATORS, ("", "ai.onnx"))
     return builder, Network(graph.name, input_shape, layers)
 
 
@@ -117,7 +124,7 @@ def _program_of(graph: Graph, data: str) -> ImportedProgram:
     program = making.program(graph.name, input_shape, data)
     ((name, _),) = graph.inputs
     notes = (*builder.notes, *float_notes(program))
-    return ImportedProgram(program, notes, builder.values[name].last, _boundaries(making))
+    return ImportedProgram(program, notes, builder.is_last(builder.values[name]), _boundaries(making))
 
 
 def _boundaries(making: Making) -> dict[str, str]:
@@ -126,8 +133,8 @@ def _boundaries(making: Making) -> dict[str, str]:
     named = {name for node in making.builder.graph.nodes for name in node.outputs}
     for name, value in making.builder.values.items():
         tensor = making.tensors.get(making.source.place(value.source))
-        plain = not (value.units or value.last or value.final or any(value.pad)) and value.columns is None
-        if tensor and plain and name in named:
+        same = value.view == plain(making.builder.shape(value))
+        if tensor and same and not (value.units or value.final or any(value.pad)) and name in named:
             found[tensor.name] = name
     return found
 
@@ -139,7 +146,13 @@ def _layers_of(
     builder = Builder(graph)
     nodes = live_nodes(graph)
     input_shape = start(builder, nodes)
+    quantized = is_quantized(graph)
     for node in nodes:
+        try:
+            if fold(builder, node, quantized):
+                continue
+        except EspalierError as error:
+            raise whole(error, node) from error
         if node.op not in operators or node.domain not in domains:
             names = ", ".join(sorted(operators.keys() - NEVER_READ))
             raise node.refused(f"is no operator that is read here; those are {names}")
@@ -165,33 +178,6 @@ def live_nodes(graph: Graph) -> list[Node]:
     return kept[::-1]
 
 
-def start(builder: Builder, nodes: Iterable[Node]) -> tuple[int, int, int]:
-    """Give the graph's input its value and return our shape of it: maps, height and width."""
-    graph = builder.graph
-    if len(graph.inputs) != 1:
-        names = ", ".join(name for name, _ in graph.inputs)
-        raise EspalierError(f"the graph has {len(graph.inputs)} inputs ({names}), expected one: the image")
-    ((name, shape),) = graph.inputs
-    sizes = shape[1:]
-    if len(shape) not in (2, 4) or not all(size and size > 0 for size in sizes):
-        raise EspalierError(f"input {name!r} has the shape {shape}, expected (batch, maps, height, width), sizes fixed")
-    fixed: Shape = tuple(size for size in sizes if size)
-    check_words(f"input {name!r}", fixed)
-    readers = [node for node in nodes if name in node.inputs]
-    last = bool(readers) and all(x.op == "Transpose" and x.get("perm") == TO_FIRST for x in readers)
-    if len(fixed) == 1:
-        flat = Flatten(f"{INPUT}.flat", (INPUT,))
-        builder.shapes |= {INPUT: (*fixed, 1, 1), flat.name: fixed}
-        builder.layers.append(flat)
-        builder.values[name] = Value(flat.name)
-    else:
-        builder.shapes[INPUT] = (fixed[2], fixed[0], fixed[1]) if last else fixed
-        builder.values[name] = Value(INPUT, last=last)
-    if last:
-        builder.notes.append(f"input {name!r} is channels-last; the network takes (maps, height, width)")
-    return builder.shapes[INPUT]  # type: ignore[return-value]  # three sizes
-
-
 def output_of(builder: Builder) -> str:
     """Return the layer whose output all outputs of the graph are."""
     found = set()
@@ -199,9 +185,8 @@ def output_of(builder: Builder) -> str:
         if name not in builder.values:
             raise EspalierError(f"output {name!r} is given by no node")
         value = builder.values[name]
-        shape = builder.shape(value)
-        moved = value.columns is not None or (value.last and len(shape) == 3 and shape[1:] != (1, 1))
-        if moved or value.pad != (0, 0, 0, 0):
+        axes = [axis for axis in value.view if axis]
+        if axes != [axis for axis in plain(builder.shape(value)) if axis] or value.pad != (0, 0, 0, 0):
             raise EspalierError(f"output {name!r} is in another order than ours, or padded; expected class scores")
         found.add(value.source)
     if len(found) != 1:

@@ -9,16 +9,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from accel.interchange.onnx.reading.builder import NO_PAD, Builder, Value, in_our_order, vector
+from accel.interchange.onnx.reading.builder import NO_PAD, Builder, Value, in_order, vector
 from accel.interchange.onnx.reading.file import Constant, Node
-from accel.interchange.onnx.reading.layouts import concat, flatten, reshape, squeeze, transpose
+from accel.interchange.onnx.reading.layouts import concat, flatten, reshape, squeeze, transpose, unsqueeze
 from accel.interchange.onnx.reading.shapes import (
     cast,
     gather,
     shape,
     slice_,
-    unsqueeze,
 )
+from accel.interchange.onnx.reading.views import channels_last, order_of, plain
 from accel.interchange.onnx.reading.windows import conv_window, pool_window, summed
 from accel.layers import (
     Add,
@@ -74,9 +74,14 @@ def batch_normalization(builder: Builder, node: Node) -> None:
         raise node.refused("attribute training_mode is 1, expected 0: statistics are constants here")
     builder.check_outputs_used(node)
     value = builder.value(node)
-    if value.last:
-        raise node.refused("expects maps (batch, maps, height, width), gets channels-last maps")
-    scale, shift, mean, variance = (in_our_order(value, builder.floats(node, index, 1)) for index in (1, 2, 3, 4))
+    found = builder.map_axis(value)
+    if found is None or found[0] != 0:
+        where = "channels-last maps" if builder.is_last(value) else f"the shape {value.graph_shape}"
+        raise node.refused(f"expects maps (batch, maps, height, width), gets {where}")
+    numbers = [builder.floats(node, index, 1) for index in (1, 2, 3, 4)]
+    if any(array.shape != found[1].shape for array in numbers):
+        raise node.refused(f"normalises {[len(array) for array in numbers]} maps, gets {len(found[1])}")
+    scale, shift, mean, variance = (in_order(array, found[1]) for array in numbers)
     epsilon = node.get("epsilon", 1e-5)
     layer = BatchNorm(builder.new_name(node), (value.source,), scale, shift, mean, variance, epsilon)
     builder.put(node, layer, value)
@@ -88,7 +93,7 @@ def add(builder: Builder, node: Node) -> None:
         _affine(builder, node, 1 - constant, shift=builder.needed(node, constant))
         return
     left, right = builder.value(node, 0), builder.value(node, 1)
-    if left.last != right.last or not _same_order(left, right):
+    if left.view != right.view:
         raise node.refused("adds two tensors of different layouts")
     builder.put(node, Add(builder.new_name(node), (left.source, right.source)), left)
 
@@ -160,12 +165,15 @@ def reduce_mean(builder: Builder, node: Node) -> None:
     """ReduceMean over height and width: a global average pool, and a flatten if the dimensions go."""
     value = builder.value(node)
     axes = builder.integers(node, 1, "axes")
-    expected = (1, 2) if value.last else (2, 3)
+    last = builder.is_last(value)
+    expected = (1, 2) if last else (2, 3)
     if len(builder.shape(value)) != 3 or axes is None or tuple(sorted(axis % 4 for axis in axes)) != expected:
         raise node.refused(f"attribute axes is {axes}, expected {expected}: height and width of maps")
     layer = GlobalAvgPool(builder.new_name(node), (value.source,))
     if node.get("keepdims", 1):
-        builder.put(node, layer, value)
+        builder.put(node, layer)
+        if last:
+            builder.alias(node, Value(layer.name, channels_last(builder.shapes[layer.name])))
         return
     builder.append(node, layer)
     builder.put(node, Flatten(builder.new_name(node, ".flat"), (layer.name,)))
@@ -179,7 +187,7 @@ def pad(builder: Builder, node: Node) -> None:
         raise node.refused("pads with something else than zeros, or some axes only; expected zeros, and all axes")
     if len(builder.shape(value)) != 3 or widths is None or len(widths) != 8 or min(widths) < 0:
         raise node.refused(f"attribute pads is {widths}, expected 8 numbers, none negative, for maps")
-    first = 1 if value.last else 2  # the axis of the height
+    first = 1 if builder.is_last(value) else 2  # the axis of the height
     spatial = (widths[first], widths[first + 1], widths[4 + first], widths[5 + first])
     if sum(spatial) != sum(widths):
         raise node.refused(f"attribute pads is {widths}: adds images or maps, expected rows and columns only")
@@ -222,8 +230,8 @@ def constant(builder: Builder, node: Node) -> None:
 
 def _features(builder: Builder, node: Node) -> Value:
     value = builder.value(node)
-    if len(builder.shape(value)) != 1:
-        raise node.refused(f"expects features (batch, features), gets the shape {builder.graph_shape(value)}")
+    if len(builder.shape(value)) != 1 or len(value.view) != 1:
+        raise node.refused(f"expects features (batch, features), gets the shape {value.graph_shape}")
     return value
 
 
@@ -236,10 +244,9 @@ def _note_constants(builder: Builder, node: Node, layer: str, biases: Sequence[s
 def _linear(
     builder: Builder, node: Node, value: Value, weight: Constant, bias: Constant, biases: Sequence[str] = ()
 ) -> None:
-    if value.columns is not None and weight.shape[1] == value.columns.size:
-        ours = np.empty_like(weight)
-        ours[:, value.columns] = weight
-        weight = ours
+    (axis,) = value.view
+    if value.view != plain(builder.shape(value)) and weight.shape[1:] == value.graph_shape:
+        weight = in_order(weight.T, order_of(axis)).T
     layer = Linear(builder.new_name(node), (value.source,), weight=weight, bias=bias)
     builder.put(node, layer)
     _note_constants(builder, node, layer.name, biases)
@@ -250,11 +257,13 @@ def _affine(
 ) -> None:
     """Multiply input `index` by `scale` and add `shift`, each one number or one for each map."""
     value = builder.value(node, index)
-    shape = (1, *builder.graph_shape(value))
-    axis = len(shape) - 1 if value.last else 1
     given = scale if shift is None else shift
     assert given is not None  # callers give one of them
-    numbers = in_our_order(value, vector(node, given, shape, axis).astype(np.float32))
+    found = builder.map_axis(value)
+    if found is None:
+        raise node.refused(f"reads maps that no axis of {value.graph_shape} counts")
+    axis, order = found
+    numbers = in_order(vector(node, given, (1, *value.graph_shape), axis + 1).astype(np.float32), order)
     before = next((layer for layer in builder.layers if layer.name == value.source), None)
     if shift is not None and isinstance(before, Weighted) and builder.only_reader(node, index, value):
         builder.replaced(replace(before, bias=before.bias + numbers))
@@ -272,12 +281,6 @@ def _constant_side(builder: Builder, node: Node) -> int | None:
     if len(node.inputs) != 2:
         raise node.refused(f"has {len(node.inputs)} inputs, expected 2")
     return next((index for index in (1, 0) if node.inputs[index] in builder.constants), None)
-
-
-def _same_order(left: Value, right: Value) -> bool:
-    if left.columns is None or right.columns is None:
-        return left.columns is right.columns
-    return np.array_equal(left.columns, right.columns)
 
 
 def _scalar(node: Node, array: Constant | None) -> float | None:

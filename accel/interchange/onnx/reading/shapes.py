@@ -1,7 +1,7 @@
 """Sizes that a graph computes of its own tensors, for a Reshape: known here, but for the number of images.
 
 PyTorch writes ``x.view(x.size(0), -1)`` as Shape, Gather, Unsqueeze and Concat, TensorFlow's exporter as Shape, Cast,
-Slice and Concat. Sizes are no constants: nothing but these operators reads them.
+Slice and Concat. Sizes with the number of images among them are no constants: nothing but these operators reads them.
 """
 
 import numpy as np
@@ -18,9 +18,9 @@ Sizes = NDArray[np.int64]
 def shape(builder: Builder, node: Node) -> None:
     """Shape: the sizes of a tensor, or some of them."""
     value = builder.value(node, codes=True)
-    sizes = np.array([BATCH, *builder.graph_shape(value)], np.int64)
+    sizes = np.array([BATCH, *value.graph_shape], np.int64)
     start, end = node.get("start", 0), node.get("end", len(sizes))
-    builder.sizes[node.outputs[0]] = sizes[start:end]
+    _know(builder, node, sizes[start:end])
 
 
 def gather(builder: Builder, node: Node) -> None:
@@ -30,7 +30,7 @@ def gather(builder: Builder, node: Node) -> None:
         raise node.refused(f"picks {index.dtype} {index.shape} of sizes {sizes.shape}, expected some of a list of them")
     if index.size and not (-len(sizes) <= index.min() and index.max() < len(sizes)):
         raise node.refused(f"picks the sizes {index.ravel().tolist()} of {len(sizes)}")
-    builder.sizes[node.outputs[0]] = np.asarray(sizes[index.astype(np.int64)])
+    _know(builder, node, np.asarray(sizes[index.astype(np.int64)]))
 
 
 def slice_(builder: Builder, node: Node) -> None:
@@ -42,15 +42,18 @@ def slice_(builder: Builder, node: Node) -> None:
         raise node.refused(f"cuts {starts} to {ends} of the axes {axes}, expected one run of a list of sizes")
     assert starts is not None  # as was checked
     assert ends is not None
-    builder.sizes[node.outputs[0]] = sizes[starts[0] : ends[0] : steps[0] if steps else 1]
+    _know(builder, node, sizes[starts[0] : ends[0] : steps[0] if steps else 1])
 
 
-def unsqueeze(builder: Builder, node: Node) -> None:
-    """Unsqueeze of one size to a list of one."""
+def unsqueezed_size(builder: Builder, node: Node) -> bool:
+    """Let the output of an Unsqueeze be a list of one size, if it reads one; return whether it does."""
+    if not node.inputs or node.inputs[0] in builder.values:
+        return False
     sizes = _sizes(builder, node)
     if sizes.ndim or builder.integers(node, 1, "axes") not in ((0,), (-1,)):
         raise node.refused("expected one size, and axis 0")
     builder.sizes[node.outputs[0]] = sizes.reshape(1)
+    return True
 
 
 def cast(builder: Builder, node: Node) -> None:
@@ -92,6 +95,12 @@ def wanted_shape(builder: Builder, node: Node) -> tuple[tuple[int, ...] | None, 
     if BATCH in numbers[1:]:
         raise node.refused("puts the number of images into another size than the first")
     return (0, *numbers[1:]) if numbers[:1] == (BATCH,) else numbers, numbers[:1] == (BATCH,)
+
+
+def _know(builder: Builder, node: Node, sizes: Sizes) -> None:
+    """Let the output of a node be sizes: constants, unless the number of images is among them."""
+    known = builder.sizes if BATCH in sizes else builder.constants
+    known[node.outputs[0]] = sizes
 
 
 def _sizes(builder: Builder, node: Node, index: int = 0) -> Sizes:
