@@ -87,6 +87,8 @@ class MacArray:
         Whether pixel lanes share the sum of a layer of one pixel (`accel.split`); its weights lie in as many banks.
     flat : bool
         Whether tiles pass the ends of rows that lie side by side (`accel.walk`); it takes no hardware.
+    pool : bool
+        Whether the drain does the work of max pools of 2 x 2 pixels (`accel.fusion`).
 
     Raises
     ------
@@ -111,6 +113,7 @@ class MacArray:
     layers: int = 32
     split: bool = True
     flat: bool = True
+    pool: bool = True
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -146,7 +149,12 @@ class MacArray:
     @property
     def features(self) -> dict[str, bool]:
         """What can be left out of an array, and whether it is there."""
-        return {"split": self.split, "flat": self.flat}
+        return {"split": self.split, "flat": self.flat, "pool": self.pool}
+
+    @property
+    def pools(self) -> bool:
+        """Whether the drain can pool: it compares pixels that lie side by side."""
+        return self.pool and self.pixel_lanes > 1
 
     @property
     def splits(self) -> bool:
@@ -207,7 +215,8 @@ class MacArray:
     def layer_fields(self) -> Mapping[str, Field]:
         """Everything that the sequencer needs for one layer."""
         address, words, flag = below(self.signal_words), below(self.signal_words + 1), Field(1)
-        step = below(2 * (self.signal_words + MOST_TAPS))
+        pixels = below(2 * (self.signal_words + MOST_TAPS))
+        step = Field(address_bits(self.signal_words) + 1, signed=True)
         return {
             "single": flag,  # a tile is one output map, on row 0
             "maximum": flag,  # row 0 keeps the largest, and its codes pass unchanged
@@ -218,8 +227,8 @@ class MacArray:
             "split": below(1 + self.splits),  # a step reads neighbouring words, and a weight for each multiplier
             "double": flag,  # neighbouring pixels lie two words apart
             "pixels": below(self.pixel_lanes + 1),  # of a tile
-            "advance": step,  # columns from one tile to the next
-            "row_step": step,  # rows from one row of windows to the next
+            "advance": pixels,  # columns from one tile to the next
+            "row_step": pixels,  # rows from one row of windows to the next
             "relu": flag,
             "form": below(MOST_FORMATS),  # which of the output formats that the hardware was made for
             "shift": below(PRODUCT_BITS),
@@ -235,15 +244,19 @@ class MacArray:
             "width": words,
             "top": below(MOST_TAPS),
             "left": below(MOST_TAPS),
-            "origin": Field(address_bits(self.signal_words) + 1, signed=True),  # minus top rows and left columns
-            "row_words": words,  # from one row of windows to the next
-            "input_group": words,  # by which a group's inputs lie after the group before
+            "origin": step,  # minus top rows and left columns
+            "pool": below(1 + self.pools),  # tiles come in pairs, of which the drain writes what is largest
             "tiles": words,  # of one group
+            "row_pixels": words,  # over which the tiles of a row go
+            "words": below(self.pixel_lanes + 1),  # that a whole tile writes; the first of a pair none
+            "last_words": below(self.pixel_lanes + 1),  # ... and the last one of a row
+            "tile_turn": step,  # words from a tile to the next
+            "pair_turn": step,  # ... where it is the second of a pair
+            "row_turn": step,  # ... where it begins a row
+            "group_turn": step,  # ... where it begins a group
             "output": address,
             "output_map": words,
-            "output_group": below(self.signal_words * 2),  # words from one group of output maps to the next
-            "output_height": words,
-            "output_width": words,
+            "output_turn": below(self.signal_words * 2),  # from where a group's last tile is written to the next one's
             "outputs": below(self.constants + 1),
             "end": flag,  # the network's last layer
         }

@@ -8,10 +8,11 @@ from typing import Any
 
 from accel.array import DEPTHS, MacArray
 from accel.errors import EspalierError
+from accel.fusion import computing, signal_words
 from accel.program import Program
-from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
+from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.runs import runs_of
-from accel.walk import tile_pixels, walk_of
+from accel.walk import walk_of
 from accel.words import Words
 
 
@@ -87,14 +88,11 @@ def demand_of(program: Program, array: MacArray) -> Demand:
     EspalierError
         The array does not run a layer.
     """
-    computed = [layer for layer in program.layers if not isinstance(layer, FlattenLayer)]
+    computed = computing(program, array)
     walks = [walk_of(program, layer, array) for layer in computed]
-    counted = [
-        max(height * math.ceil(width / tile_pixels(program, layer, array)), width)
-        for layer, (_, height, width) in zip(computed, walks, strict=True)
-    ]
-    layers = [_layer(program, layer, walk[0], array) for layer, walk in zip(computed, walks, strict=True)]
-    return Demand(program.name, tuple(layers), max([program.signal_words, *counted]))
+    counted = [max(walk.tiles, walk.width) for walk in walks]
+    layers = [_layer(program, layer, walk.maps, array) for layer, walk in zip(computed, walks, strict=True)]
+    return Demand(program.name, tuple(layers), max([signal_words(program, array), *counted]))
 
 
 def array_for(

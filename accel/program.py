@@ -14,8 +14,8 @@ after each product that is added in issue order (`LoopNest.row_columns`), wraps 
 is pruned is not added, and ReLU and requantisation read what is left.
 """
 
-import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -102,46 +102,32 @@ class Program:
 
     @cached_property
     def held(self) -> dict[str, tuple[str, ...]]:
+        """What `held_fusing` says of hardware that stores the output of every layer."""
+        return self.held_fusing({})
+
+    def held_fusing(self, pools: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
         """For each layer in running order, the tensors (`roots`) that are in memory while it runs, its output last.
 
         A tensor is held from the layer that writes it to the last one that reads it, the network's output to the end;
-        nothing is overwritten in place and no pooling is fused with the layer before it.
+        nothing is overwritten in place.
+
+        Parameters
+        ----------
+        pools : mapping
+            For layers whose only reader is a pool that they do the work of, that pool: they write its output, and
+            nothing holds their own.
         """
         roots = self.roots
         last_read = {roots[source]: index for index, layer in enumerate(self.layers) for source in layer.inputs}
         last_read[roots[self.output]] = len(self.layers) - 1
-        held: dict[str, tuple[str, ...]] = {}
-        now = [INPUT]
+        fused, held, now = set(pools.values()), dict[str, tuple[str, ...]](), [INPUT]
         for index, layer in enumerate(self.layers):
-            now += [layer.name] if roots[layer.name] == layer.name else []
+            moves = roots[layer.name] != layer.name or layer.name in fused
+            now += [] if moves else [pools.get(layer.name, layer.name)]
             check_limit(layer.name, "tensors that are held while it runs", len(now), MOST_HELD)
             held[layer.name] = tuple(now)
             now = [name for name in now if last_read.get(name, index) > index]
         return held
-
-    @cached_property
-    def places(self) -> dict[str, int]:
-        """The first word of every tensor in the memory of signals that an array has.
-
-        A tensor begins at the first place where it meets none that is held at the same time (`held`), so that those of
-        a chain of layers lie at the two ends in turn, as in a ping-pong buffer. A flatten's output lies where its input
-        does. The network's output leaves as it comes: nothing stores it, and it has no place.
-        """
-        roots, output = self.roots, self.roots[self.output]
-        places = {INPUT: 0}
-        for name, held in self.held.items():
-            if roots[name] != name and roots[name] != output:
-                places[name] = places[roots[name]]
-            elif name != output and roots[name] != output:
-                taken = [(places[x], places[x] + math.prod(self.shapes[x])) for x in held if x not in (name, output)]
-                size, starts = math.prod(self.shapes[name]), sorted([0, *(end for _, end in taken)])
-                places[name] = next(x for x in starts if all(x + size <= low or x >= high for low, high in taken))
-        return places
-
-    @cached_property
-    def signal_words(self) -> int:
-        """Words of the memory of signals, holes between tensors included."""
-        return max(place + math.prod(self.shapes[name]) for name, place in self.places.items())
 
     @property
     def output(self) -> str:

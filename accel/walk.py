@@ -1,38 +1,101 @@
 """How the tiles of a layer lie on its output: on the rows of each map, or on one row of all that lies side by side.
 
 A tile is as many neighbouring pixels as there are pixel lanes, and the last tile of a row is seldom full. Words that
-lie more than two apart may share a bank (`accel.array.STRIDES`): such a tile is one pixel. Where the
-output's rows follow each other in memory as the input's do, and no window meets an edge, nothing tells the end of a row
-from its middle: the map is one row. An addition or a ReLU does the same to every word: the tensor is one row.
+lie more than two apart may share a bank (`accel.array.STRIDES`): such a tile is one pixel. Where the output's rows
+follow each other in memory as the input's do, and no window meets an edge, nothing tells the end of a row from its
+middle: the map is one row. An addition or a ReLU does the same to every word: the tensor is one row.
+
+Where the drain pools (`accel.fusion`), tiles come in pairs: each tile on an even row is followed by that on the same
+columns of the row below, and then half as many words are written as a tile has pixels. Odd rows and columns at the end,
+which the pool drops, are not computed.
 """
 
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
 from accel.array import STRIDES, MacArray
+from accel.fusion import fused_pools
 from accel.layers import Shape
 from accel.program import Program
 from accel.program_layers import AddLayer, ProgramLayer, ReluLayer
 from accel.window import Window
 
+POINT = Window((1, 1))
 
-def walk_of(program: Program, layer: ProgramLayer, array: MacArray) -> tuple[int, int, int]:
-    """Return the maps, the rows of a map and the pixels of a row over which the tiles of a layer go."""
+
+@dataclass(frozen=True, kw_only=True)
+class Walk:
+    """The tiles of a map, one after the other.
+
+    Parameters
+    ----------
+    maps, rows, width : int
+        Of the output as tiles see it: `width` pixels of each row are computed; where the drain pools, of both of each
+        pair of rows.
+    lanes : int
+        Pixels of a tile.
+    down, across : int
+        Rows and columns from a pixel's window to that of its neighbour below and beside it.
+    joined : bool
+        Whether rows that lie side by side are one.
+    pool : bool
+        Whether tiles come in pairs, of which the drain writes what is largest.
+    """
+
+    maps: int
+    rows: int
+    width: int
+    lanes: int
+    down: int = 1
+    across: int = 1
+    joined: bool = False
+    pool: bool = False
+
+    @property
+    def heights(self) -> int:
+        """Rows of pixels in each of `rows`."""
+        return 2 if self.pool else 1
+
+    @property
+    def places(self) -> int:
+        """Where in a row tiles begin."""
+        return math.ceil(self.width / self.lanes)
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of a map."""
+        return self.rows * self.places * self.heights
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of a map that are computed."""
+        return self.rows * self.width * self.heights
+
+    @cached_property
+    def words(self) -> tuple[int, ...]:
+        """The words of a map that are written after each of its tiles, side by side; none after the first of a pair."""
+        row = [min(self.lanes, self.width - first) for first in range(0, self.width, self.lanes)]
+        if self.pool:
+            row = [words for pixels in row for words in (0, pixels // 2)]
+        return tuple(row) * self.rows
+
+
+def walk_of(program: Program, layer: ProgramLayer, array: MacArray) -> Walk:
+    """Return over what the tiles of a layer go."""
+    lanes, pool = array.pixel_lanes, fused_pools(program, array).get(layer.name)
     maps, height, width = maps_of(program.shapes[layer.name])
     if array.flat and isinstance(layer, AddLayer | ReluLayer):
-        return 1, 1, maps * height * width
-    window, row = getattr(layer, "window", None), maps_of(program.shapes[layer.inputs[0]])[2]
-    if array.flat and window and row == width and _steps_down(window, height):
-        return maps, 1, height * width
-    return maps, height, width
-
-
-def tile_pixels(program: Program, layer: ProgramLayer, array: MacArray) -> int:
-    """Return the neighbouring pixels that a tile of a layer has at most."""
-    return array.pixel_lanes if step_across(program, layer) in STRIDES else 1
-
-
-def step_across(program: Program, layer: ProgramLayer) -> int:
-    """Return how many columns the windows of neighbouring pixels lie apart; 1 where a row has one pixel."""
-    window, width = getattr(layer, "window", None), maps_of(program.shapes[layer.name])[2]
-    return window.stride[1] if window and width > 1 else 1
+        return Walk(maps=1, rows=1, width=maps * height * width, lanes=lanes, joined=True)
+    window, row = getattr(layer, "window", None) or POINT, maps_of(program.shapes[layer.inputs[0]])[2]
+    if array.flat and not pool and row == width and _steps_down(window, height):
+        return Walk(maps=maps, rows=1, width=height * width, lanes=lanes, joined=True)
+    down, across = window.stride[0] if height > 1 else 1, window.stride[1] if width > 1 else 1
+    if pool:
+        _, rows, columns = program.shapes[pool.name]
+        return Walk(maps=maps, rows=rows, width=2 * columns, lanes=lanes, down=down, across=across, pool=True)
+    lanes = lanes if across in STRIDES else 1
+    return Walk(maps=maps, rows=height, width=width, lanes=lanes, down=down, across=across)
 
 
 def maps_of(shape: Shape) -> tuple[int, int, int]:

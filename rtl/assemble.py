@@ -15,10 +15,11 @@ from accel.array import MOST_FORMATS, MOST_TAPS, MULTIPLIER_WIDTH, MacArray, add
 from accel.demand import demand_of, weight_words
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
+from accel.fusion import computing, places_on, written
 from accel.program import Program
-from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
+from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.runs import Integers, Runs, runs_of, window_taps
-from accel.walk import maps_of, step_across, tile_pixels, walk_of
+from accel.walk import Walk, maps_of, walk_of
 from accel.window import Window
 
 
@@ -58,7 +59,7 @@ def signal_formats(program: Program) -> tuple[FixedFormat, ...]:
     return tuple(dict.fromkeys(program.signals[layer.name].format for layer in layers))
 
 
-def final_layer(program: Program) -> ProgramLayer:
+def final_layer(program: Program, array: MacArray) -> ProgramLayer:
     """Return the layer whose rows leave the chip: the last one that computes, which must give the output.
 
     Raises
@@ -66,8 +67,8 @@ def final_layer(program: Program) -> ProgramLayer:
     EspalierError
         The output is something else.
     """
-    roots, computed = program.roots, [x for x in program.layers if not isinstance(x, FlattenLayer)]
-    if not computed or computed[-1].name != roots[program.output]:
+    computed = computing(program, array)
+    if not computed or written(program, computed[-1], array) != program.roots[program.output]:
         raise EspalierError(f"{program.output}: the hardware hands out what its last layer computes, and nothing else")
     return computed[-1]
 
@@ -89,13 +90,13 @@ def assemble(program: Program, array: MacArray, formats: Sequence[FixedFormat] |
 class _Assembler:
     def __init__(self, program: Program, array: MacArray, formats: Sequence[FixedFormat]) -> None:
         self.program, self.array, self.image = program, array, Image(formats=list(formats))
-        self.final = final_layer(program).name
+        self.final = final_layer(program, array).name
+        self.places = places_on(program, array)
         demand_of(program, array).check(array)
 
     def run(self) -> Image:
-        for layer in self.program.layers:
-            if not isinstance(layer, FlattenLayer):
-                self._layer(layer)
+        for layer in computing(self.program, self.array):
+            self._layer(layer)
         self.image.layers[-1] |= {"end": 1, "final": 1}
         return self.image
 
@@ -135,42 +136,55 @@ class _Assembler:
         )
 
     def _geometry(self, layer: Any) -> dict[str, int]:
-        """Return where the windows lie: sizes, strides and the first word."""
-        window = _window(layer)
+        """Return where the windows lie: sizes, strides and the first word; and where what comes of them is written."""
+        window, walk = _window(layer), walk_of(self.program, layer, self.array)
         _, height, width = maps_of(self.program.shapes[layer.inputs[0]])
-        outputs, output_height, output_width = walk_of(self.program, layer, self.array)
-        size = maps_of(self.program.shapes[layer.name])[1:]
-        joined = (output_height, output_width) != size  # into one row
-        down, across = (1, 1) if joined else (window.stride[0] if size[0] > 1 else 1, step_across(self.program, layer))
-        pixels = tile_pixels(self.program, layer, self.array)
         top, left = window.padding[:2]
-        place = output_height * output_width
         single = not isinstance(layer, MacLayer)
+        words = sum(walk.words)
         return {
             "single": int(single),
-            "double": int(across == 2),
-            "pixels": pixels,
-            "advance": across * pixels,
-            "row_step": down,
-            "input": self.program.places[layer.inputs[0]],
+            "double": int(walk.across == 2),
+            "pixels": walk.lanes,
+            "advance": walk.across * walk.lanes,
+            "row_step": walk.down,
+            "input": self.places[layer.inputs[0]],
             "input_map": height * width,
             "height": height,
-            "width": output_width if joined else width,
+            "width": walk.width if walk.joined else width,
             "top": top,
             "left": left,
             "origin": -(top * width + left),
-            "row_words": down * width % (1 << address_bits(self.array.signal_words)),
-            "output": self.program.places.get(layer.name, 0),
-            "output_map": place,
-            "output_group": place if single else place * self.array.output_lanes,
-            "input_group": height * width if single else 0,
-            "tiles": output_height * -(-output_width // pixels),
-            "output_height": output_height,
-            "output_width": output_width,
-            "outputs": outputs,
+            "pool": int(walk.pool),
+            "tiles": walk.tiles,
+            "row_pixels": walk.width,
+            "words": max(walk.words),
+            "last_words": walk.words[-1],
+            **self._turns(walk, walk.down * width, height * width if single else 0),
+            "output": self.places.get(written(self.program, layer, self.array), 0),
+            "output_map": words,
+            "output_turn": walk.words[-1] + (0 if single else words * (self.array.output_lanes - 1)),
+            "outputs": walk.maps,
             "maps_behind": 0,
             "taps": window.taps,
         }
+
+    def _turns(self, walk: Walk, row_words: int, map_words: int) -> dict[str, int]:
+        """Return how far the first window of a tile lies from that of the tile before; 0 where there is no such tile.
+
+        Rows of windows are `row_words` apart; the next group reads what lies `map_words` further. Addresses are counted
+        modulo twice the memory, so that windows may begin in the padding however large it is.
+        """
+        pair = row_words if walk.pool else 0
+        last = (walk.places - 1) * walk.lanes * walk.across + pair  # of a row, from the row's first
+        rows, half = row_words * walk.heights, 1 << address_bits(self.array.signal_words)
+        turns = {
+            "tile_turn": walk.lanes * walk.across - pair if walk.places > 1 else 0,
+            "pair_turn": pair,
+            "row_turn": rows - last if walk.rows > 1 else 0,
+            "group_turn": map_words - rows * (walk.rows - 1) - last,
+        }
+        return {name: (words + half) % (2 * half) - half for name, words in turns.items()}
 
     def _output(self, layer: Any) -> dict[str, int]:
         """Return what the drain does."""
@@ -199,7 +213,7 @@ class _Assembler:
         for tap, (source, weight) in enumerate(zip(layer.inputs, layer.weights, strict=True)):
             parts = weight_words(weight, self.array.largest_weight)
             self._lane_0(parts)
-            self.image.entries.append(Entry(self.program.places[source], tap, 0, len(parts), 1 - tap))
+            self.image.entries.append(Entry(self.places[source], tap, 0, len(parts), 1 - tap))
             is_signed = int(self.program.signals[source].format.signed)
             self.image.taps.append({"rows": 0, "columns": 0, "words": 0, "signed": is_signed})
         return {"shared": 1}

@@ -11,7 +11,7 @@ from accel.array import MacArray
 from accel.errors import EspalierError
 from accel.program import Program
 from accel.program_layers import MacLayer
-from accel.walk import tile_pixels, walk_of
+from accel.walk import walk_of
 from rtl.assemble import Image, assemble, final_layer
 from rtl.core.accelerator import Accelerator
 from rtl.layout import Layout, Target
@@ -57,16 +57,16 @@ def output_rows(program: Program, array: MacArray) -> list[NDArray[np.int64]]:
 
     Tile by tile: groups of maps, rows of pixels, tiles of a row, then the maps of the group, then the pixels.
     """
-    last = final_layer(program)
-    (maps, height, width), pixels = walk_of(program, last, array), tile_pixels(program, last, array)
-    places = np.arange(maps * height * width).reshape(maps, height, width)
+    last = final_layer(program, array)
+    walk = walk_of(program, last, array)
     group = array.output_lanes if isinstance(last, MacLayer) else 1
+    words, ends = sum(walk.words), np.cumsum(walk.words).tolist()
     return [
-        places[index, row, column : column + pixels]
-        for first in range(0, maps, group)
-        for row in range(height)
-        for column in range(0, width, pixels)
-        for index in range(first, min(first + group, maps))
+        np.arange(end - count, end) + index * words
+        for first in range(0, walk.maps, group)
+        for count, end in zip(walk.words, ends, strict=True)
+        for index in range(first, min(first + group, walk.maps))
+        if count
     ]
 
 

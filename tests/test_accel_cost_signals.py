@@ -1,6 +1,7 @@
 import pytest
 from support.networks import Sketch, chain, images_for
 
+from accel.array import MacArray
 from accel.cost import live_signals, peak_signals
 from accel.network import Network
 from accel.program import Program
@@ -31,10 +32,10 @@ class TestChain:
     }
 
     def test_what_is_held(self) -> None:
-        """While a layer runs its input and its output are held, and nothing else."""
+        """While a layer runs its input and its output are held, and nothing else: conv1 writes what its pool leaves."""
         held = {
-            "conv1": ["input", "conv1"],
-            "pool1": ["conv1", "pool1"],
+            "conv1": ["input", "pool1"],
+            "pool1": ["pool1"],
             "conv2": ["pool1", "conv2"],
             "flat": ["conv2"],
             "fc3": ["conv2", "fc3"],
@@ -44,12 +45,16 @@ class TestChain:
         expected = {layer: {name: sizes[name] for name in names} for layer, names in held.items()}
         assert live_signals(self.program) == expected
         assert live_signals(programmed(chain(), 6)) != expected
+        unfused = live_signals(self.program, MacArray(pool=False))
+        assert unfused == expected | {
+            "conv1": {name: sizes[name] for name in ("input", "conv1")},
+            "pool1": {name: sizes[name] for name in ("conv1", "pool1")},
+        }
 
     def test_peak(self) -> None:
-        """conv1 holds the most: 1024 bits of image and 1280 of maps; pool1 holds 1280 and 320."""
-        assert peak_signals(self.program) == ("conv1", 1024 + 1280)
-        # with an image of one bit it is 128 + 1280, and the pool is the peak
-        assert peak_signals(programmed(chain(), input_bits=1)) == ("pool1", 1280 + 320)
+        """conv1 holds the most: 1024 bits of image and 320 of what its pool leaves; conv2 holds 320 and 100."""
+        assert peak_signals(self.program) == ("conv1", 1024 + 320)
+        assert peak_signals(programmed(chain(), input_bits=1)) == ("conv1", 128 + 320)
 
 
 def branches() -> Network:

@@ -120,6 +120,7 @@ class TestStalls:
             slots=Slots(useful_slots=9),
             tiles=2,
             constants=8,
+            output_words=8,
             weight_words=2,
             weight_reads=20,
             units=words,

@@ -16,6 +16,7 @@ from accel.array import MacArray
 from accel.cost import Invariants, cost_of, layer_storages, live_signals
 from accel.cost.storage import DENSE
 from accel.demand import array_for
+from accel.fusion import signal_words
 from accel.interchange import zoo
 from accel.program import KIND, Program
 from accel.quantize import Widths, lower
@@ -106,7 +107,7 @@ def test_memories_are_those_of_the_assembler(network: str, pattern: str) -> None
     assert memories["taps"].words == len(image.taps)
     assert memories["layers"].words == len(image.layers)
     assert (memories["entries"].words if "entries" in memories else 0) == len(image.entries)
-    assert memories["signals"].banks * memories["signals"].words >= of.signal_words
+    assert memories["signals"].banks * memories["signals"].words >= signal_words(of, array)
     other = array_for(of, 4, 8)
     fewer = {
         memory.name: memory
@@ -120,6 +121,6 @@ def test_the_peak_is_held(network: str, pattern: str) -> None:
     """The bits of live signals fit the words of the memory, each as wide as the widest."""
     invariants = Invariants(programmed(network, pattern))
     widest = invariants.words.signal_bits
-    output = invariants.program.roots[invariants.program.output]
+    output, words = invariants.program.roots[invariants.program.output], signal_words(invariants.program, MacArray())
     for held in live_signals(invariants.program).values():
-        assert sum(bits for name, bits in held.items() if name != output) <= invariants.program.signal_words * widest
+        assert sum(bits for name, bits in held.items() if name != output) <= words * widest

@@ -13,6 +13,7 @@ from support.rtl_images import POINT, SIGNED, chain, conv, layer, point
 from accel.array import DEPTHS, MacArray
 from accel.demand import array_for, bare, demand_of
 from accel.errors import EspalierError
+from accel.fusion import signal_words
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import AddLayer, ClipLayer, FlattenLayer, MaxPoolLayer
@@ -87,7 +88,7 @@ class TestWords:
     def test_an_output_that_is_larger_than_the_input(self) -> None:
         """Nothing stores it, but its rows x tiles of 2 pixels, or the pixels of a row, must be countable: 3 x 33."""
         of = chain(conv(window=Window((2, 2), (1, 1), (0, 31, 0, 31))))
-        assert words_of(of)[0] == 3 * 33 > of.signal_words
+        assert words_of(of)[0] == 3 * 33 > signal_words(of, bare(2, 2, 8))
 
     def test_what_the_array_does_not_run(self) -> None:
         """A layer of another kind is named."""

@@ -45,6 +45,7 @@ NOUNS = (
     "program",
     "words",
     "split",
+    "fusion",
     "walk",
     "runs",
     "demand",

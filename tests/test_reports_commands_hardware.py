@@ -99,9 +99,9 @@ class TestRtl:
             "cycles": {"direction": "out", "bits": 32},
             "out__ready": {"direction": "in", "bits": 1},
         }
-        # weights: 2 groups x 5 taps, a pool's 4, and from the next whole row of 4 banks 3 groups x 20; constants: 5 + 5
-        # + 10; taps: 9, 4 and one for each of a vector's 5 windows of 4
-        used = {"weights": 16 + 60, "entries": 1, "taps": 18, "constants": 20, "layers": 3}
+        # weights: 2 groups x 5 taps, and from the next whole row of 4 banks 3 groups x 20; constants: 5 + 10; taps: 9
+        # and one for each of a vector's 5 windows of 4; the pool is fused
+        used = {"weights": 12 + 60, "entries": 1, "taps": 14, "constants": 15, "layers": 2}
         sha256 = hashlib.sha256(saved.read_bytes()).hexdigest()
         cycles = total_cycles(of, MacArray(4, 4))
         assert manifest["jobs"] == [
@@ -189,8 +189,8 @@ class TestArray:
         assert done.status == 0
         assert json.loads((tmp_path / "build" / "manifest.json").read_text())["array"]["taps"] == 50
         for command in (("rtl", "--out", tmp_path / "none"), ("verify",), ("synth",)):
-            line = complaint(command[0], saved, *ARRAY, "--taps", 17, *command[1:])
-            assert line == "small: needs 18 words of taps, taps are 17"
+            line = complaint(command[0], saved, *ARRAY, "--taps", 13, *command[1:])
+            assert line == "small: needs 14 words of taps, taps are 13"
         assert not (tmp_path / "none").exists()
 
     def test_words_beside_a_program(self, saved: Path) -> None:

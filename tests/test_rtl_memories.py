@@ -68,19 +68,20 @@ def assert_built_as_sized(of: Program, lanes: tuple[int, int]) -> None:
     st.integers(2, 16),
     st.integers(1, 16),
     st.lists(st.integers(1, 5000), min_size=6, max_size=6),
-    st.booleans(),
-    st.booleans(),
+    st.tuples(st.booleans(), st.booleans(), st.booleans()),
 )
 @settings(max_examples=60, deadline=None)
 def test_widths_are_stated_once(
-    outputs: int, pixels: int, weight_bits: int, signal_bits: int, depths: list[int], lists: bool, split: bool
+    outputs: int, pixels: int, weight_bits: int, signal_bits: int, depths: list[int], features: tuple[bool, ...]
 ) -> None:
     """The words that the hardware is made of have the widths that the array says its memories have."""
     signals, weights, entries, taps, constants, layers = depths
+    lists, split, pool = features
     array = MacArray(
         *(outputs, pixels, weight_bits, signal_bits, signal_bits + 9),
         *(2 * pixels * signals, pixels * weights, entries * lists, taps, constants, layers),
         split=split,
+        pool=pool,
     )
     words = Layout(array).words
     widths = {memory.name: memory.width_bits for memory in array.memories}

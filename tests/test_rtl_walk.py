@@ -32,6 +32,12 @@ def pointwise(rng: np.random.Generator) -> Program:
     return program(layers, (3, 3, 3))
 
 
+def shape_of(of: Program, index: int, array: MacArray = ARRAY) -> tuple[int, int, int]:
+    """Return over how many maps, rows of them and pixels of a row the tiles of a layer go."""
+    walk = walk_of(of, of.layers[index], array)
+    return walk.maps, walk.rows, walk.width
+
+
 class TestWhatIsOneRow:
     """A map of 6 rows of 3 words is one row of 18, or what is left of it, if no window tells where rows end."""
 
@@ -52,16 +58,15 @@ class TestWhatIsOneRow:
     def test_windows(self, window: Window, walk: tuple[int, int, int]) -> None:
         """One column, no padding, a row below another; pools as well as convolutions."""
         of = program([MaxPoolLayer("pool", (INPUT,), window)], (2, 6, 3))
-        assert walk_of(of, of.layers[0], ARRAY) == walk
-        assert walk_of(of, of.layers[0], ROWS) == of.shapes["pool"]
+        assert shape_of(of, 0) == walk
+        assert shape_of(of, 0, ROWS) == of.shapes["pool"]
 
     def test_words(self) -> None:
         """To an addition and a ReLU a tensor is one row of one map, also of a vector."""
         layers = [ReluLayer("relu", (INPUT,)), FlattenLayer("flat", ("relu",)), ReluLayer("again", ("flat",))]
         of = program(layers, (2, 6, 3), SIGNED)
-        for layer in (of.layers[0], of.layers[2]):
-            assert walk_of(of, layer, ARRAY) == (1, 1, 36)
-        assert walk_of(of, of.layers[2], ROWS) == (36, 1, 1)
+        assert shape_of(of, 0) == shape_of(of, 2) == (1, 1, 36)
+        assert shape_of(of, 2, ROWS) == (36, 1, 1)
 
 
 class TestOnTheHardware:
@@ -113,7 +118,7 @@ class TestOnTheHardware:
 
         def corrupted(*arguments: Any) -> Any:
             image = assemble(*arguments)
-            image.layers[0]["width"] -= 1
+            image.layers[0]["tiles"] -= 1
             return image
 
         images = images_of(rng, of, 1)

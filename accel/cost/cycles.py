@@ -26,15 +26,17 @@ from numpy.typing import NDArray
 
 from accel.array import TILE_CYCLES, MacArray
 from accel.errors import EspalierError
+from accel.fusion import computing
 from accel.program import Program
-from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
+from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.runs import steps_of
-from accel.walk import tile_pixels, walk_of
+from accel.walk import walk_of
 
 START_CYCLES = 2  # 1 from start to the first layer, 1 for the last row to reach the output stream
 # 2 to read the layer's words, 5 for its first entry, 8 from the last step to the lanes, 5 through them, 13 to drain
 LAYER_CYCLES = 33
 Tiles = NDArray[np.int64]  # (tiles, 2): steps and rows of each
+POOL_CYCLES = 2  # more where the drain pools
 RAW_CYCLES = 24  # the same for accumulators, which leave 9 cycles before codes
 
 
@@ -69,25 +71,21 @@ class LayerCycles:
 
 def cycles_of(program: Program, array: MacArray) -> tuple[LayerCycles, ...]:
     """Return the cycles of every layer; START_CYCLES and their sum are those of one image, from start to last row."""
-    layers = computing(program)
+    layers = computing(program, array)
     return tuple(layer_cycles(program, layer, array, tiles_of(program, layer, array)) for layer in layers)
-
-
-def computing(program: Program) -> tuple[ProgramLayer, ...]:
-    """Return the layers that take time, in running order: a flatten moves nothing."""
-    return tuple(layer for layer in program.layers if not isinstance(layer, FlattenLayer))
 
 
 def layer_cycles(program: Program, layer: ProgramLayer, array: MacArray, tiles: Tiles) -> LayerCycles:
     """Return the cycles of a layer whose `tiles` are known."""
     steps, rows = tiles[:, 0], tiles[:, 1]
     issue = np.maximum(np.maximum(steps, TILE_CYCLES), np.concatenate([[0], rows[:-1]]))
-    raw = isinstance(layer, MacLayer) and layer.requantize is None
+    raw, walk = isinstance(layer, MacLayer) and layer.requantize is None, walk_of(program, layer, array)
+    pipeline = RAW_CYCLES if raw else LAYER_CYCLES + (POOL_CYCLES if walk.pool else 0)
     return LayerCycles(
         name=layer.name,
         steps=int(steps.sum()),
-        cycles=int(issue.sum() + rows[-1]) + (RAW_CYCLES if raw else LAYER_CYCLES),
-        macs=_macs(program, layer),
+        cycles=int(issue.sum() + rows[-1]) + pipeline,
+        macs=layer.nest.macs_per_pixel * walk.pixels if isinstance(layer, MacLayer) else 0,
         lanes=array.macs_per_cycle,
     )
 
@@ -99,23 +97,17 @@ def total_cycles(program: Program, array: MacArray) -> int:
 
 def tiles_of(program: Program, layer: ProgramLayer, array: MacArray) -> Tiles:
     """Return steps and rows of every tile of a layer (tiles, 2), in running order."""
-    outputs, height, width = walk_of(program, layer, array)
-    pixel_tiles = height * math.ceil(width / tile_pixels(program, layer, array))
+    walk = walk_of(program, layer, array)
+    outputs = walk.maps
     if isinstance(layer, MacLayer):
         lanes = array.output_lanes
         steps = [len(steps) for steps in steps_of(program, layer, array)]
         rows = [min(lanes, outputs - first) for first in range(0, outputs, lanes)]
-        return np.repeat(np.array([steps, rows], np.int64).T, pixel_tiles, axis=0)
+        return np.repeat(np.array([steps, rows], np.int64).T, walk.tiles, axis=0)
     if isinstance(layer, AddLayer):  # as many steps for a weight as it takes words of the array
         alone = sum(math.ceil(weight / array.largest_weight) for weight in layer.weights)
     elif isinstance(layer, MaxPoolLayer | AvgPoolLayer | ReluLayer):
         alone = layer.window.taps if isinstance(layer, MaxPoolLayer | AvgPoolLayer) else 1
     else:
         raise EspalierError(f"{layer.name}: the array runs no {type(layer).__name__} yet")
-    return np.tile(np.array([alone, 1], np.int64), (outputs * pixel_tiles, 1))
-
-
-def _macs(program: Program, layer: ProgramLayer) -> int:
-    if not isinstance(layer, MacLayer):
-        return 0
-    return layer.nest.macs_per_pixel * math.prod(program.shapes[layer.name][1:])
+    return np.tile(np.array([alone, 1], np.int64), (outputs * walk.tiles, 1))

@@ -65,7 +65,7 @@ def estimate_of(
     memories = place(invariants.memories(array, words, costs, BUFFERS if streamed else 0), technology)
     traffic, waits = _streaming(rows, array, limits) if streamed else ([0] * len(rows), [0] * len(rows))
     energies = _energies(invariants, words, rows, array, technology, memories, traffic)
-    held, controls = invariants.held_bits(words), invariants.control_bits(array, rows)
+    held, controls = invariants.held_bits(words, array), invariants.control_bits(array, rows)
     layers = tuple(
         LayerEstimate(
             kind=x.kind,
@@ -92,7 +92,7 @@ def estimate_of(
         weights=STREAMED if streamed else RESIDENT,
         layers=layers,
         memories=memories,
-        stored_bits=sum(cost.counts.parameter_memory_bits for cost in costs) + invariants.signal_bits(words),
+        stored_bits=sum(cost.counts.parameter_memory_bits for cost in costs) + invariants.signal_bits(words, array),
         exact=words.exact,
         dram_bits=borders + sum(traffic),
         load_cycles=image_load_cycles(invariants, limits),
@@ -138,7 +138,7 @@ def _energies(
             macs=x.macs,
             steps=x.compute_cycles,
             weight_words=x.weight_reads,
-            output_words=invariants.tensor_words[x.name],
+            output_words=x.output_words,
             entries=entries,
             dram_bits=bits,
         )

@@ -25,9 +25,10 @@ from accel.cost.macros import Memory
 from accel.cost.stalls import LayerSchedule, schedule_of
 from accel.demand import Demand, bare, demand_of, fitted
 from accel.encoding import bits_for
+from accel.fusion import held_on
 from accel.network import INPUT
 from accel.program import Program
-from accel.program_layers import AddLayer, FlattenLayer
+from accel.program_layers import AddLayer
 from accel.signal import PRODUCT_BITS
 from accel.words import Words
 
@@ -66,18 +67,12 @@ class Invariants:
         """Words of every tensor."""
         return {name: math.prod(shape) for name, shape in self.program.shapes.items()}
 
-    @cached_property
-    def in_memory(self) -> Mapping[str, tuple[str, ...]]:
-        """Which tensors the array's signal memory has while each layer runs: all that are held but the output."""
-        program = self.program
-        output = program.roots[program.output]
-        return {layer: tuple(name for name in held if name != output) for layer, held in program.held.items()}
-
-    def held_bits(self, words: Words) -> dict[str, int]:
-        """Return the bits of signals in the memory while each layer runs."""
+    def held_bits(self, words: Words, array: MacArray) -> dict[str, int]:
+        """Return the bits of signals in the array's memory while each layer runs: all that are held but the output."""
+        output = self.program.roots[self.program.output]
         return {
-            layer: sum(self.tensor_words[name] * words.signals[name] for name in held)
-            for layer, held in self.in_memory.items()
+            layer: sum(self.tensor_words[name] * words.signals[name] for name in held if name != output)
+            for layer, held in held_on(self.program, array).items()
         }
 
     @cached_property
@@ -151,11 +146,9 @@ class Invariants:
             accumulator_bits=mine.accumulator_bits,
         )
 
-    def signal_bits(self, words: Words) -> int:
+    def signal_bits(self, words: Words, array: MacArray) -> int:
         """Return the peak of live signals as `cost_of` counts it: the Program's own bits, its output included."""
-        if words is self.words:
-            return self.cost.signal_memory_bits
-        held = self.program.held.values()
+        held = held_on(self.program, array).values()
         return max(sum(self.tensor_words[name] * words.signals[name] for name in names) for names in held)
 
     def memories(self, array: MacArray, words: Words, costs: tuple[LayerCost, ...], buffers: int) -> list[Memory]:
@@ -178,7 +171,7 @@ class Invariants:
         used = {"entries": demand.words["entries"], "taps": sum(x.taps for x in demand.layers)}
         used["layers"] = len(demand.layers)
         payloads = {
-            "signals": max(self.held_bits(words).values()),
+            "signals": max(self.held_bits(words, array).values()),
             "weights": sum(cost.counts.weights * cost.weight_bits for cost in costs),  # no lane has a block's filling
             "constants": sum(x.bias_memory_bits + _multiplier_bits(x) for x in counts),
         }
@@ -215,8 +208,8 @@ class Invariants:
 
     def timed(self, costs: tuple[LayerCost, ...], array: MacArray) -> list[tuple[LayerSchedule, LayerCost]]:
         """Return the layers that take time with what they cost, in running order."""
-        rows = [cost for cost, x in zip(costs, self.program.layers, strict=True) if not isinstance(x, FlattenLayer)]
-        return list(zip(self.schedule(array), rows, strict=True))
+        rows = {cost.name: cost for cost in costs}
+        return [(layer, rows[layer.name]) for layer in self.schedule(array)]
 
     @cached_property
     def input_bits(self) -> int:

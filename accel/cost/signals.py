@@ -1,14 +1,16 @@
 """On-chip memory of signals: which tensors must be held at the same time, and how many bits that takes.
 
-`live_signals` is what the array does (`Program.held`). `signal_plans` sets three ways beside it that hardware of
-another kind could take: fixed buffers in turn, writing in place, and lines instead of whole maps.
+`live_signals` is what the array does (`accel.fusion.held_on`). `signal_plans` sets three ways beside it that hardware
+of another kind could take: fixed buffers in turn, writing in place, and lines instead of whole maps.
 """
 
 import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from accel.array import MacArray
+from accel.fusion import held_on
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import (
@@ -41,13 +43,13 @@ class SignalPlan:
     in_place: tuple[str, ...] = ()  # layers that write where they read
 
 
-def live_signals(program: Program) -> dict[str, dict[str, int]]:
+def live_signals(program: Program, array: MacArray | None = None) -> dict[str, dict[str, int]]:
     """Return, for each layer in running order, the bits of every tensor that is held while it runs.
 
-    `Program.held` says which; a tensor's bits are its words times the bits of its signal.
+    `accel.fusion.held_on` says which, of an array that leaves nothing out unless one is given; a tensor's bits are its
+    words times the bits of its signal.
     """
-    bits = {name: _tensor_bits(program, name) for name in program.shapes}
-    return {layer: {name: bits[name] for name in held} for layer, held in program.held.items()}
+    return _bits_of(program, held_on(program, array or MacArray()))
 
 
 def peak_signals(program: Program) -> tuple[str, int]:
@@ -59,10 +61,10 @@ def peak_signals(program: Program) -> tuple[str, int]:
 
 def signal_plans(program: Program) -> tuple[SignalPlan, ...]:
     """Return the ways to hold the signals of a network, that of the array first."""
-    live = live_signals(program)
     layer, bits = peak_signals(program)
-    held = SignalPlan(name=LIVE, bits=bits, parts=live[layer], peak=layer)
-    return held, _ping_pong(program, live), _in_place(program, live), _line_buffer(program)
+    held = SignalPlan(name=LIVE, bits=bits, parts=live_signals(program)[layer], peak=layer)
+    unfused = _bits_of(program, program.held)
+    return held, _ping_pong(program, unfused), _in_place(program, unfused), _line_buffer(program)
 
 
 def _ping_pong(program: Program, live: dict[str, dict[str, int]]) -> SignalPlan:
@@ -213,6 +215,11 @@ def _span(layer: ProgramLayer, row: int, height: int) -> tuple[int, int]:
 def _after(program: Program, layer: ProgramLayer) -> tuple[ProgramLayer, ...]:
     names = [x.name for x in program.layers]
     return program.layers[names.index(layer.name) + 1 :]
+
+
+def _bits_of(program: Program, held: Mapping[str, tuple[str, ...]]) -> dict[str, dict[str, int]]:
+    """Return the bits of each tensor that each layer holds."""
+    return {layer: {name: _tensor_bits(program, name) for name in names} for layer, names in held.items()}
 
 
 def _height(shape: tuple[int, ...]) -> int:

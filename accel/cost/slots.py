@@ -11,7 +11,6 @@ have ::
 however pixels are laid out in tiles and columns in steps.
 """
 
-import math
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -23,6 +22,7 @@ from accel.cost.summed import Summed
 from accel.program import Program
 from accel.program_layers import MacLayer, ProgramLayer
 from accel.runs import steps_of
+from accel.walk import walk_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ def slots_of(program: Program, layer: ProgramLayer, array: MacArray, tiles: Tile
     steps, rows = tiles[:, 0], tiles[:, 1]
     if not isinstance(layer, MacLayer):
         return Slots(pool_slots=int(steps.sum()) * array.macs_per_cycle)
-    pixels, lanes, kept = math.prod(program.shapes[layer.name][1:]), array.output_lanes, _matrix(layer)
+    pixels, lanes, kept = walk_of(program, layer, array).pixels, array.output_lanes, _matrix(layer)
     met = useful = 0
     for group, columns in enumerate(steps_of(program, layer, array)):
         run = columns[columns >= 0]  # a window of a split sum may have lanes without a column

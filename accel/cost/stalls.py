@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from accel.array import MacArray
 from accel.cost.counts import Cycles
-from accel.cost.cycles import computing, layer_cycles, tiles_of
+from accel.cost.cycles import layer_cycles, tiles_of
 from accel.cost.slots import Slots, slots_of
+from accel.fusion import computing
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.split import splits
@@ -53,6 +54,8 @@ class LayerSchedule:
     tiles : int
     constants : int
         Words of constants: one for each map over which the tiles go.
+    output_words : int
+        Words of signals that it writes.
     weight_words : int
         Words of the array's weight memory, one weight for each output lane.
     weight_reads : int
@@ -73,6 +76,7 @@ class LayerSchedule:
     slots: Slots
     tiles: int
     constants: int
+    output_words: int
     weight_words: int
     weight_reads: int
     units: Integers
@@ -91,11 +95,11 @@ class LayerSchedule:
 
 def schedule_of(program: Program, array: MacArray) -> tuple[LayerSchedule, ...]:
     """Return the schedule of every layer that takes time, in running order."""
-    return tuple(_layer(program, layer, array) for layer in computing(program))
+    return tuple(_layer(program, layer, array) for layer in computing(program, array))
 
 
 def _layer(program: Program, layer: ProgramLayer, array: MacArray) -> LayerSchedule:
-    tiles = tiles_of(program, layer, array)
+    tiles, walk = tiles_of(program, layer, array), walk_of(program, layer, array)
     row = layer_cycles(program, layer, array, tiles)
     steps, outputs = tiles[:, 0], tiles[:, 1]
     waits = np.maximum(np.concatenate([[0], outputs[:-1]]) - steps, 0)
@@ -112,7 +116,8 @@ def _layer(program: Program, layer: ProgramLayer, array: MacArray) -> LayerSched
         macs=row.macs,
         slots=slots_of(program, layer, array, tiles),
         tiles=len(tiles),
-        constants=walk_of(program, layer, array)[0],
+        constants=walk.maps,
+        output_words=walk.maps * sum(walk.words),
         weight_words=array.whole_rows(lanes * int(units.sum()) if units.size else int(steps[0])),
         weight_reads=lanes * row.steps,
         units=lanes * units,

@@ -1,7 +1,8 @@
 """The way out of the array: each row becomes codes and goes back to the activation memory, or out of the chip.
 
 One row (the pixels of one output map) a cycle, while the array works on the next tile. `rtl.core.column` has what
-happens to a pixel, cycle by cycle; here its row is counted, and its constants and its address are found.
+happens to a pixel, cycle by cycle, and `rtl.core.pool` what to its code where the layer's pool is done here; here its
+row is counted, and its constants and its address are found.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from accel.fixedpoint import FixedFormat
 from rtl.core.buffer import moving
 from rtl.core.column import CODES, RECTIFIED, Column
 from rtl.core.memory import delayed, loadable
+from rtl.core.pool import POOL_CYCLES, Pool
 from rtl.core.tiles import tile_layout
 from rtl.layout import Layout, Target
 
@@ -25,6 +27,7 @@ class RowCounter(wiring.Component):
     -----
     begin, tile, layer, load, loaded : in, as `Drain` has them
     constant : out, two cycles after the row
+    code_begin : out, the codes of a tile's first row are there
     write_address, write_lanes, out_lanes, out_valid, out_last, done : out, as `Drain` has them
     """
 
@@ -38,6 +41,7 @@ class RowCounter(wiring.Component):
                 "load": In(1),
                 "loaded": In(layout.load),
                 "constant": Out(layout.constant),
+                "code_begin": Out(1),
                 "write_address": Out(layout.address),
                 "write_lanes": Out(layout.lane_count),
                 "out_lanes": Out(layout.lane_count),
@@ -56,14 +60,20 @@ class RowCounter(wiring.Component):
         m.d.comb += read.addr.eq(Mux(self.begin, self.tile.constant, following))
         m.d.comb += self.constant.eq(delayed(m, read.data, 1))
         m.d.sync += following.eq(read.addr + 1)
+        m.d.comb += self.code_begin.eq(delayed(m, self.begin, CODES))
         lanes, address, last = self._build_rows(m)
-        final, raw = self.layer.final, self.layer.final & self.layer.raw
+        final, raw, pool = self.layer.final, self.layer.final & self.layer.raw, self.layer.pool
         raw_lanes, raw_last = delayed(m, lanes, RECTIFIED, resets=True), delayed(m, last, RECTIFIED, resets=True)
         # rows that have left as accumulators end there: the next image may run when their codes would come
         code_lanes = delayed(m, Mux(raw, 0, lanes), CODES, resets=True)
         code_last = delayed(m, last & ~raw, CODES, resets=True)
+        code_address = delayed(m, address, CODES)
+        if layout.array.pools:
+            code_lanes = Mux(pool, delayed(m, Mux(pool, code_lanes, 0), POOL_CYCLES, resets=True), code_lanes)
+            code_last = Mux(pool, delayed(m, code_last & pool, POOL_CYCLES, resets=True), code_last)
+            code_address = Mux(pool, delayed(m, code_address, POOL_CYCLES), code_address)
         m.d.comb += [
-            self.write_address.eq(delayed(m, address, CODES)),
+            self.write_address.eq(code_address),
             self.write_lanes.eq(Mux(final, 0, code_lanes)),
         ]
         out_lanes = Mux(raw, raw_lanes, Mux(final, code_lanes, 0))
@@ -82,13 +92,13 @@ class RowCounter(wiring.Component):
         following, end = Signal(layout.address, reset_less=True), Signal(reset_less=True)
         lanes, address, last = Signal(layout.lane_count), Signal(layout.address), Signal()
         m.d.comb += [
-            lanes.eq(Mux(self.begin, self.tile.pixels, Mux(left != 0, pixels, 0))),
+            lanes.eq(Mux(self.begin, self.tile.words, Mux(left != 0, pixels, 0))),
             address.eq(Mux(self.begin, self.tile.address, following)),
             last.eq(Mux(self.begin, self.tile.end & (self.tile.rows == 1), end & (left == 1))),
         ]
         m.d.sync += following.eq(address + self.layer.output_map)
         with m.If(self.begin):
-            m.d.sync += [left.eq(self.tile.rows - 1), pixels.eq(self.tile.pixels), end.eq(self.tile.end)]
+            m.d.sync += [left.eq(self.tile.rows - 1), pixels.eq(self.tile.words), end.eq(self.tile.end)]
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
         return lanes, address, last
@@ -113,6 +123,7 @@ class Drain(wiring.Component):
         self.counter = RowCounter(layout)
         lanes, others = layout.array.pixel_lanes, layout.array.pixel_lanes - 1 if layout.array.splits else 0
         self.columns = [Column(layout, formats, others if lane == 0 else 0) for lane in range(lanes)]
+        self.pool = Pool(layout) if layout.array.pools else None
         self.rows = data.ArrayLayout(layout.accumulator, layout.array.pixel_lanes)
         super().__init__(
             {
@@ -142,6 +153,7 @@ class Drain(wiring.Component):
             m.d.comb += getattr(self.counter, name).eq(getattr(self, name))
         for name in ("write_address", "write_lanes", "out_lanes", "out_valid", "out_last", "done"):
             m.d.comb += getattr(self, name).eq(getattr(self.counter, name))
+        self._build_pool(m)
         for part, other in zip(self.columns[0].others, list(self.row)[1:], strict=False):
             m.d.comb += part.eq(other)
         for lane, column in enumerate(self.columns):
@@ -150,7 +162,18 @@ class Drain(wiring.Component):
                 column.value.eq(self.row[lane]),
                 column.constant.eq(self.counter.constant),
                 column.layer.eq(self.layer),
-                self.write[lane].eq(column.code),
-                self.out[lane].eq(column.out),
             ]
         return m
+
+    def _build_pool(self, m: Module) -> None:
+        """Hand out codes, or what is largest of them in half as many lanes."""
+        codes, out = [column.code for column in self.columns], [column.out for column in self.columns]
+        if self.pool:
+            moving(m, "pool", self.pool, self.out_valid, self.ready)
+            m.d.comb += self.pool.begin.eq(self.counter.code_begin)
+            m.d.comb += [mine.eq(code) for mine, code in zip(self.pool.codes, codes, strict=True)]
+            for lane, pooled in enumerate(self.pool.pooled):
+                codes[lane] = Mux(self.layer.pool, pooled, codes[lane])
+                out[lane] = Mux(self.layer.pool, self.pool.out[lane], out[lane])
+        m.d.comb += [mine.eq(code) for mine, code in zip(self.write, codes, strict=True)]
+        m.d.comb += [mine.eq(value) for mine, value in zip(self.out, out, strict=True)]

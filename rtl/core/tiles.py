@@ -1,10 +1,12 @@
 """The walk over tiles: along a row, rows of a map, groups of maps. Addresses advance by additions alone.
 
+Where the drain pools, tiles come in pairs: the second has the columns of the first, a row of pixels below it.
+
 What follows a tile is worked out while it runs, in two cycles after it began, so that a tile of `TILE_CYCLES` or more
 finds it ready:
 
-    cycle 1   where the next tile, row and group would begin; whether the row, the map, the layer end here
-    cycle 2   whether the group and the layer end with this tile
+    cycle 1   whether the row, the group, the layer end here
+    cycle 2   where the next tile begins, and what this one writes
 """
 
 from amaranth.hdl import Module, Mux, Signal
@@ -16,11 +18,11 @@ from rtl.layout import Layout
 
 
 def tile_layout(layout: Layout) -> data.StructLayout:
-    """Return what travels with a tile: how many rows and pixels count, where they go, and the first row's constant."""
+    """Return what travels with a tile: how many rows and words are written, where they go, the first row's constant."""
     return data.StructLayout(
         {
             "rows": layout.row_count,
-            "pixels": layout.lane_count,
+            "words": layout.lane_count,
             "address": layout.address,
             "constant": layout.constant_index,
             "end": 1,  # the layer's last tile
@@ -61,81 +63,71 @@ class Tiles(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the counters, then the places."""
         m = Module()
-        self.row_end = Signal()
+        self.row_end, self.first = Signal(), Signal()  # no pixels follow in the row; the first tile of a pair
         self._build_counters(m)
         self._build_reads(m)
         self._build_writes(m)
         return m
 
     def _build_counters(self, m: Module) -> None:
-        """Count pixels, rows and maps down; `group_end` and `tile.end` are known two cycles into a tile."""
+        """Count pixels of a row, tiles and maps down; `group_end` is known a cycle into a tile, `tile.end` two."""
         layer, tile = self.layer, self.tile
-        pixels, rows, maps = (Signal.like(x) for x in (layer.output_width, layer.output_height, layer.outputs))
-        depth = Mux(layer.single, 1, self.layout.array.output_lanes)
-        map_end, groups_end = Signal(), Signal()
-        next_pixels, next_rows, next_maps = Signal.like(pixels), Signal.like(rows), Signal.like(maps)
+        pixels, tiles, maps = (Signal.like(x) for x in (layer.row_pixels, layer.tiles, layer.outputs))
+        depth, second, groups_end = Mux(layer.single, 1, self.layout.array.output_lanes), Signal(), Signal()
+        next_pixels, next_tiles, next_maps = Signal.like(pixels), Signal.like(tiles), Signal.like(maps)
+        m.d.comb += self.first.eq(layer.pool & ~second)
         m.d.sync += [
             self.row_end.eq(pixels <= layer.pixels),
-            map_end.eq(rows == 1),
+            self.group_end.eq(tiles == 1),
             groups_end.eq(maps <= depth),
             next_pixels.eq(pixels - layer.pixels),
-            next_rows.eq(rows - 1),
+            next_tiles.eq(tiles - 1),
             next_maps.eq(maps - depth),
             tile.rows.eq(Mux(maps < depth, maps, depth)),
-            tile.pixels.eq(Mux(pixels <= layer.pixels, pixels, layer.pixels)),
-            self.group_end.eq(self.row_end & map_end),
-            tile.end.eq(self.row_end & map_end & groups_end),
+            tile.end.eq(self.group_end & groups_end),
             self.wait.eq(Mux(tile.rows < TILE_CYCLES, TILE_CYCLES, tile.rows) - 1),
         ]
         with m.If(self.prime):
-            m.d.sync += [pixels.eq(layer.output_width), rows.eq(layer.output_height), maps.eq(layer.outputs)]
+            m.d.sync += [pixels.eq(layer.row_pixels), tiles.eq(layer.tiles), maps.eq(layer.outputs), second.eq(0)]
         with m.Elif(self.turn):
-            m.d.sync += pixels.eq(Mux(self.row_end, layer.output_width, next_pixels))
-            with m.If(self.row_end):
-                m.d.sync += rows.eq(Mux(self.group_end, layer.output_height, next_rows))
+            m.d.sync += [tiles.eq(Mux(self.group_end, layer.tiles, next_tiles)), second.eq(self.first)]
+            with m.If(~self.first):
+                m.d.sync += pixels.eq(Mux(self.row_end, layer.row_pixels, next_pixels))
             with m.If(self.group_end):
                 m.d.sync += maps.eq(next_maps)
 
     def _build_reads(self, m: Module) -> None:
         """Advance the window by pixels, rows and groups; its row and column tell what lies in the padding."""
-        layer, row_origin, map_origin = self.layer, Signal.like(self.origin), Signal.like(self.origin)
-        steps = layer.advance, layer.row_words, layer.input_group
-        self._walk(m, (self.origin, row_origin, map_origin), steps, layer.origin)
-        next_row, next_column = Signal.like(self.row), Signal.like(self.column)
-        m.d.sync += [next_row.eq(self.row + layer.row_step), next_column.eq(self.column + layer.advance)]
+        layer, along = self.layer, Mux(self.row_end, self.layer.row_turn, self.layer.tile_turn)
+        step = Mux(self.group_end, layer.group_turn, Mux(self.first, layer.pair_turn, along))
+        next_origin, next_row, next_column = Signal.like(self.origin), Signal.like(self.row), Signal.like(self.column)
+        rises = layer.pool & ~self.first & ~self.row_end  # from the second tile of a pair to the first of the next
+        stays = ~(layer.pool | self.row_end)
+        m.d.sync += [
+            next_origin.eq(self.origin + step),
+            next_row.eq(self.row + Mux(stays, 0, Mux(rises, -layer.row_step, layer.row_step))),
+            next_column.eq(self.column + layer.advance),
+        ]
         with m.If(self.prime):
-            m.d.sync += [self.row.eq(-layer.top), self.column.eq(-layer.left)]
+            m.d.sync += [self.origin.eq(layer.origin), self.row.eq(-layer.top), self.column.eq(-layer.left)]
         with m.Elif(self.turn):
-            m.d.sync += self.column.eq(Mux(self.row_end, -layer.left, next_column))
-            with m.If(self.row_end):
-                m.d.sync += self.row.eq(Mux(self.group_end, -layer.top, next_row))
+            m.d.sync += [self.origin.eq(next_origin), self.row.eq(Mux(self.group_end, -layer.top, next_row))]
+            with m.If(~self.first):
+                m.d.sync += self.column.eq(Mux(self.row_end, -layer.left, next_column))
 
     def _build_writes(self, m: Module) -> None:
-        """Advance the output's address, and the constants from group to group."""
+        """Advance the output's address by what is written, and the constants from group to group."""
         layer, tile, array = self.layer, self.tile, self.layout.array
-        row_start, map_start = Signal(self.layout.address), Signal(self.layout.address)
-        steps = layer.pixels, layer.output_width, layer.output_group
-        self._walk(m, (tile.address, row_start, map_start), steps, layer.output)
-        next_constant = Signal(self.layout.constant_index)
-        m.d.sync += next_constant.eq(tile.constant + Mux(layer.single, 1, array.output_lanes))
-        with m.If(self.prime):
-            m.d.sync += tile.constant.eq(layer.constant)
-        with m.Elif(self.turn & self.group_end):
-            m.d.sync += tile.constant.eq(next_constant)
-
-    def _walk(self, m: Module, places: tuple, steps: tuple, start: Signal) -> None:
-        """Keep the places of a tile, its row and its group; each moves by its step, and takes those below it along."""
-        by_tile, by_row, by_group = (Signal(place.shape()) for place in places)
+        words = Mux(self.first, 0, Mux(self.row_end, layer.last_words, layer.words))
+        next_address, next_constant = Signal.like(tile.address), Signal.like(tile.constant)
         m.d.sync += [
-            following.eq(place + step)
-            for following, place, step in zip((by_tile, by_row, by_group), places, steps, strict=True)
+            tile.words.eq(words),
+            next_address.eq(tile.address + Mux(self.group_end, layer.output_turn, words)),
+            next_constant.eq(tile.constant + Mux(layer.single, 1, array.output_lanes)),
         ]
-        tile, row, group = places
         with m.If(self.prime):
-            m.d.sync += [place.eq(start) for place in places]
+            m.d.sync += [tile.address.eq(layer.output), tile.constant.eq(layer.constant)]
         with m.Elif(self.turn):
-            m.d.sync += tile.eq(Mux(self.group_end, by_group, Mux(self.row_end, by_row, by_tile)))
-            with m.If(self.row_end):
-                m.d.sync += row.eq(Mux(self.group_end, by_group, by_row))
+            m.d.sync += tile.address.eq(next_address)
             with m.If(self.group_end):
-                m.d.sync += group.eq(by_group)
+                m.d.sync += tile.constant.eq(next_constant)

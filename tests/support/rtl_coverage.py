@@ -14,9 +14,11 @@ import numpy as np
 from accel.array import TILE_CYCLES, MacArray
 from accel.cost.cycles import tiles_of
 from accel.fixedpoint import FixedFormat, Overflow, Rounding, round_shift
+from accel.fusion import computing, fused_pools
 from accel.program import Program
-from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
+from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.split import splits, windows_of
+from accel.walk import walk_of
 from accel.window import Window
 from rtl.assemble import Image, assemble
 from rtl.emit import Job
@@ -79,6 +81,16 @@ CORNERS = (
     "fewer words than pixel lanes",
     "split sums of a kernel in its padding",
     "one pixel that is not split",
+    "fused pool",
+    "fused pool of signed codes",
+    "fused pool of an odd row",
+    "fused pool of an odd column",
+    "fused pool of a partial tile",
+    "fused pool of several tiles in a row",
+    "fused pool of a partial group",
+    "fused pool at stride 2",
+    "fused pool in the padding",
+    "fused pool that leaves the chip",
 )
 BINS = (
     *(f"kind {kind}" for kind in KINDS),
@@ -106,7 +118,7 @@ class Coverage:
     def see(self, job: Job, array: MacArray = ARRAY) -> None:
         """Count what `job` meets on `array`."""
         tensors, image = golden.run(job.program, job.codes), assemble(job.program, array)
-        layers = [layer for layer in job.program.layers if not isinstance(layer, FlattenLayer)]
+        layers, pools = computing(job.program, array), fused_pools(job.program, array)
         self._count({"two layers": len(layers) > 1})
         for place, layer in enumerate(layers):
             x, form = tensors[layer.inputs[0]], job.program.signals[layer.inputs[0]].format
@@ -117,6 +129,8 @@ class Coverage:
             self._count({"lowest and highest code together": ends})
             self._tiles(job.program, layer, array)
             self._lists(image, place)
+            if layer.name in pools:
+                self._pools(layer, pools[layer.name], job.program, array, tensors)
             if window := getattr(layer, "window", None):
                 self._window(layer, window, tensors[layer.name])
             match layer:
@@ -240,6 +254,23 @@ class Coverage:
                 "a last window that overlaps": any(overlaps),
                 "fewer words than pixel lanes": words < array.pixel_lanes,
                 "split sums of a kernel in its padding": layer.window and any(layer.window.padding),
+            }
+        )
+
+    def _pools(self, layer: MacLayer, pool: MaxPoolLayer, of: Program, array: MacArray, tensors: Any) -> None:
+        (height, width), walk = of.shapes[layer.name][1:], walk_of(of, layer, array)
+        self._count(
+            {
+                "fused pool": True,
+                "fused pool of signed codes": (tensors[pool.name] < 0).any(),
+                "fused pool of an odd row": height % 2,
+                "fused pool of an odd column": width % 2,
+                "fused pool of a partial tile": walk.width % array.pixel_lanes,
+                "fused pool of several tiles in a row": walk.places > 1,
+                "fused pool of a partial group": layer.shape[0] % array.output_lanes,
+                "fused pool at stride 2": walk.across == 2,
+                "fused pool in the padding": any(layer.window.padding),
+                "fused pool that leaves the chip": of.roots[of.output] == pool.name,
             }
         )
 

@@ -67,6 +67,8 @@ CHAINS = (  # one is drawn; the last layer's output is what leaves the chip
     ("avg",),
     ("conv", "conv"),
     ("conv", "max"),
+    ("conv", "halve"),
+    ("conv", "halve", "conv"),
     ("conv", "avg"),
     ("conv", "linear"),
     ("max", "conv"),
@@ -217,6 +219,14 @@ class Growth:
     def max(self, final: bool) -> None:
         """Add a max pool."""
         window = draw_window(self.rng, self.tensor.shape[2:], pool=True)
+        layer = MaxPoolLayer(f"max{len(self.layers)}", (self.name,), window)
+        self.append(layer, golden.max_pool(layer, self.tensor))
+
+    def halve(self, final: bool) -> None:
+        """Add a max pool of 2 x 2 pixels that do not overlap; another where it does not fit."""
+        window = Window.square(2, 2)
+        if min(self.tensor.shape[2:]) < 2:
+            window = draw_window(self.rng, self.tensor.shape[2:], pool=True)
         layer = MaxPoolLayer(f"max{len(self.layers)}", (self.name,), window)
         self.append(layer, golden.max_pool(layer, self.tensor))
 

@@ -1,0 +1,65 @@
+"""A max pool of 2 x 2 pixels on codes that leave the array: the larger of neighbours, and of the row above.
+
+A layer whose pool it is has its tiles in pairs (`rtl.core.tiles`), so that the rows of one tile meet those of the next
+one map by map. What the first tile leaves is kept until the second comes; it has half as many words as pixels.
+
+    cycle 1   the larger of each two neighbours, beside what is kept of the same map
+    cycle 2   the larger of the two, which counts in the second tile; the first is kept
+"""
+
+from amaranth.hdl import Array, Module, Mux, Signal, Value
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.core.memory import delayed
+from rtl.layout import Layout
+
+POOL_CYCLES = 2
+
+
+class Pool(wiring.Component):
+    """Keeps half a row for each output lane.
+
+    Ports
+    -----
+    begin : in, `codes` are those of a tile's first row; the others follow, one a cycle
+    codes : in, a row of pixels
+    pooled : out, the largest of these and the tile's before, `POOL_CYCLES` later
+    out : out, `pooled` a cycle later
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self.rows, lanes = layout.array.output_lanes, layout.array.pixel_lanes
+        self.half = data.ArrayLayout(layout.operand, lanes // 2)
+        super().__init__(
+            {
+                "begin": In(1),
+                "codes": In(data.ArrayLayout(layout.operand, lanes)),
+                "pooled": Out(self.half),
+                "out": Out(self.half),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Build the comparisons and what is kept."""
+        m = Module()
+        kept = [Signal(self.half, name=f"kept{row}", reset_less=True) for row in range(self.rows)]
+        row, following = Signal(range(self.rows + 1)), Signal(range(self.rows + 1))  # the last for what is no row
+        m.d.comb += row.eq(Mux(self.begin, 0, following))
+        m.d.sync += following.eq(Mux(row == self.rows, row, row + 1))
+        across, above = Signal(self.half, reset_less=True), Signal(self.half, reset_less=True)
+        pooled = Signal(self.half, reset_less=True)
+        m.d.sync += above.eq(Array(kept)[row])
+        for place in range(len(across)):
+            m.d.sync += across[place].eq(_larger(self.codes[2 * place], self.codes[2 * place + 1]))
+            m.d.sync += pooled[place].eq(_larger(across[place], above[place]))
+        written = delayed(m, row, 1)
+        for index, place in enumerate(kept):
+            with m.If(written == index):
+                m.d.sync += place.eq(across)
+        m.d.comb += [self.pooled.eq(pooled), self.out.eq(delayed(m, pooled, 1))]
+        return m
+
+
+def _larger(one: Value, other: Value) -> Value:
+    return Mux(one > other, one, other)
