@@ -11,6 +11,7 @@ from accel.errors import EspalierError
 from accel.fixedpoint import Rounding
 from accel.interchange.data.datasets import NAMES, Dataset, check_choice
 from accel.interchange.onnx.reading.model import import_model
+from accel.limits import MOST_SIDE
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import FOUND, RULES, Calibration, Steps, Widths, lower_calibrated
@@ -46,6 +47,8 @@ class Request:
     per_output: bool
     rounding: str
     formats: Path | None
+    input_shape: str | None
+    outputs: str | None
     out: Path
 
 
@@ -61,6 +64,8 @@ class Request:
 @option("--per-output", is_flag=True, help="Give the weights of each output map a step of their own.")
 @option("--rounding", default="RND", show_default=True, help="ap_fixed rounding of every requantisation.")
 @formats_option
+@option("--input-shape", help="Sizes of one image that the file leaves open, in its order of axes, such as 3,224,224.")
+@option("--outputs", help="Tensor or node that gives the scores, where the file has several outputs or is to be cut.")
 @option("--out", "-o", type=OUT, required=True, help="The network or Program to write.")
 def command(**arguments: Any) -> None:
     """Read an ONNX file: a float network, or a Program if it is quantised (QONNX, QDQ) or --data are given.
@@ -74,7 +79,8 @@ def command(**arguments: Any) -> None:
     if request.dataset is not None:
         check_choice("data set", request.dataset, NAMES)
     output.check_place(request.out)
-    found = import_model(request.model, request.dataset or "")
+    outputs = [name.strip() for name in (request.outputs or "").split(",") if name.strip()]
+    found = import_model(request.model, request.dataset or "", _sizes(request.input_shape), outputs)
     made: PrunedNetwork | Program = found.result
     if request.formats is not None and (request.data is None or isinstance(made, Program)):
         raise EspalierError("--formats: nothing is quantised here; images to calibrate with go with --data")
@@ -96,6 +102,16 @@ def command(**arguments: Any) -> None:
         print(f"{request.out}: Program {made.name}, {len(made.layers)} layers, {parameters} KiB of parameters")
     else:
         print(f"{request.out}: network {made.network.name}, {len(made.network.layers)} layers, {made.pattern}")
+
+
+def _sizes(text: str | None) -> tuple[int, ...]:
+    """Return the sizes that `3,224,224` or `3x224x224` says; none if it is not given."""
+    if text is None:
+        return ()
+    words = text.lower().replace("x", ",").split(",")
+    if not all(word.strip().isascii() and word.strip().isdigit() and 0 < int(word) <= MOST_SIDE for word in words):
+        raise EspalierError(f"--input-shape: {text!r} is no list of sizes, such as 3,224,224")
+    return tuple(map(int, words))
 
 
 def _quantized(request: Request, network: PrunedNetwork, images: Dataset) -> Program:

@@ -1,6 +1,7 @@
 """A network as it grows while the nodes of an ONNX graph are read one after another."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from accel.network import INPUT
 from accel.window import Window
 
 NO_PAD = (0, 0, 0, 0)
+LONGEST_NAME = 64
+FUSED = re.compile(r"(Conv2D|MatMul|depthwise|add|AddV2|Relu6?|AvgPool|MaxPool)\d*")  # operators below a layer's name
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +215,7 @@ class Builder:
 
     def new_name(self, node: Node, suffix: str = "") -> str:
         """Return a name for a layer that `node` becomes: its own, or that of its output, made unique."""
-        base = (node.name or node.outputs[0] or node.op) + suffix
+        base = short_name(node.name or node.outputs[0] or node.op) + suffix
         name, number = base, 2
         while name in self.shapes or name == INPUT:
             name, number = f"{base}.{number}", number + 1
@@ -236,6 +239,20 @@ class Builder:
         if index >= len(node.inputs) or not node.inputs[index]:
             raise node.refused(f"has no input {index}")
         return node.inputs[index]
+
+
+def short_name(name: str) -> str:
+    """Return a name without what exporters joined to it; TensorFlow's joins all that it fused into a layer.
+
+    >>> short_name("model/activation/Relu;model/conv2d/BiasAdd;model/conv2d/BiasAdd/ReadVariableOp/resource1")
+    'model/conv2d'
+    >>> short_name("features.0")
+    'features.0'
+    """
+    if ";" in name:
+        *scope, last = re.sub(r"(/(BiasAdd|ReadVariableOp|resource)\d*)+$", "", name.rpartition(";")[2]).split("/")
+        name = "/".join(scope if len(scope) > 1 and FUSED.fullmatch(last) else [*scope, last])
+    return name if len(name) <= LONGEST_NAME else f"...{name[3 - LONGEST_NAME :]}"
 
 
 def vector(node: Node, array: Constant, shape: Sequence[int], axis: int) -> NDArray[np.float64]:

@@ -19,7 +19,6 @@ from accel.errors import EspalierError
 from accel.files import opened, read_whole
 from accel.limits import MOST_DIMENSIONS, MOST_NODES, MOST_WEIGHTS, check_limit, check_unpacked
 
-OLDEST_OPSET = 13
 NIBBLES = {21: (0, 15), 22: (-8, 7)}  # UINT4 and INT4: https://onnx.ai/onnx/technical/int4.html
 NO_NAMES = ("", "main_graph", "torch_jit", "torch-jit-export", "tf2onnx")  # exporters' own, of every graph
 QONNX_DOMAINS = ("qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas")
@@ -198,8 +197,6 @@ def onnx_package() -> Any:
 
 def _graph(model: Any, path: Path, file_bytes: int) -> Graph:
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
-    if opset < OLDEST_OPSET:
-        raise EspalierError(f"is of ONNX opset {opset}, expected {OLDEST_OPSET} or later")
     if len(model.functions):
         raise EspalierError(f"defines functions of its own ({model.functions[0].name!r}); inline them first")
     graph = model.graph

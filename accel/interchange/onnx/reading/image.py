@@ -40,7 +40,10 @@ def start(builder: Builder, nodes: Sequence[Node]) -> tuple[int, int, int]:
     ((name, shape),) = graph.inputs
     sizes = tuple(size for size in shape[1:] if size and size > 0)
     if len(shape) not in (2, 3, 4) or len(sizes) != len(shape) - 1:
-        raise EspalierError(f"input {name!r} has the shape {shape}, expected (batch, maps, height, width), sizes fixed")
+        raise EspalierError(
+            f"input {name!r} has the shape {shape}, expected (batch, maps, height, width), sizes fixed; --input-shape "
+            "gives sizes that a file leaves open"
+        )
     check_words(f"input {name!r}", sizes)
     ours, view = _as_maps(sizes, _as_read(nodes, builder.constants, name, plain(sizes)))
     builder.shapes[INPUT] = ours

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from accel.errors import EspalierError
 from accel.interchange.exactness import float_notes
 from accel.interchange.onnx import sidecar
+from accel.interchange.onnx.reading.asked import as_opset, cut, sized
 from accel.interchange.onnx.reading.builder import Builder, whole
 from accel.interchange.onnx.reading.file import DOMAINS, QONNX_DOMAINS, Graph, Node, read_graph
 from accel.interchange.onnx.reading.folding import fold
@@ -68,8 +69,20 @@ class ImportedProgram:
     tensors: Mapping[str, str] = field(default_factory=dict)
 
 
-def import_model(path: str | os.PathLike[str], data: str = "") -> ImportedNetwork | ImportedProgram:
-    """Return the network of an ONNX file, or its Program if it is quantised; `data` is the data set it was trained on.
+def import_model(
+    path: str | os.PathLike[str], data: str = "", input_shape: Sequence[int] = (), outputs: Sequence[str] = ()
+) -> ImportedNetwork | ImportedProgram:
+    """Return the network of an ONNX file, or its Program if it is quantised.
+
+    Parameters
+    ----------
+    path : str or PathLike
+    data : str
+        The data set it was trained on.
+    input_shape : sequence of int
+        Sizes of one image in the file's order of axes, for those that the file leaves open.
+    outputs : sequence of str
+        Tensors or nodes of the graph that give its outputs, in place of the file's own: where it is cut.
 
     Zeros of the weights become the mask of the pattern that stores them in the fewest bits. Beside a file that
     `espalier export` wrote its sidecar is read too, and what comes back is the very Program.
@@ -85,6 +98,7 @@ def import_model(path: str | os.PathLike[str], data: str = "") -> ImportedNetwor
         return ImportedProgram(replace(program, data=data or program.data), (f"read with {sidecar.place(path)}",))
     graph = read_graph(path)
     try:
+        graph = cut(sized(as_opset(graph), tuple(input_shape)), outputs)
         if is_quantized(graph):
             return _program_of(graph, data)
         builder, network = _network_of(graph)
@@ -185,12 +199,16 @@ def output_of(builder: Builder) -> str:
         if name not in builder.values:
             raise EspalierError(f"output {name!r} is given by no node")
         value = builder.values[name]
-        axes = [axis for axis in value.view if axis]
-        if axes != [axis for axis in plain(builder.shape(value)) if axis] or value.pad != (0, 0, 0, 0):
-            raise EspalierError(f"output {name!r} is in another order than ours, or padded; expected class scores")
+        if value.pad != (0, 0, 0, 0):
+            raise EspalierError(f"output {name!r} is what a Pad gives; expected a layer's output")
+        axes, shape = [axis for axis in value.view if axis], builder.shape(value)
+        if axes != [axis for axis in plain(shape) if axis]:
+            builder.notes.append(f"output {name!r} has other axes {value.graph_shape}; the network gives {shape}")
         found.add(value.source)
     if len(found) != 1:
-        raise EspalierError(f"the graph has {len(found)} different outputs, expected one: the class scores")
+        raise EspalierError(
+            f"the graph has {len(found)} different outputs, expected one, the class scores; --outputs names one"
+        )
     return found.pop()
 
 

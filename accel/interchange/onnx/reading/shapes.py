@@ -12,6 +12,7 @@ from accel.interchange.onnx.reading.file import Node
 
 BATCH = -2  # in place of the number of images, which the file leaves open
 MOST_SIZES = 64
+FLOATS = (1, 10, 11)  # FLOAT, FLOAT16 and DOUBLE of TensorProto.DataType
 Sizes = NDArray[np.int64]
 
 
@@ -57,7 +58,12 @@ def unsqueezed_size(builder: Builder, node: Node) -> bool:
 
 
 def cast(builder: Builder, node: Node) -> None:
-    """Cast of sizes between types of integers, which moves nothing."""
+    """Cast of sizes between types of integers, or of a signal between types of floats: moves nothing."""
+    if node.inputs and node.inputs[0] in builder.values:
+        if node.get("to", 0) not in FLOATS:
+            raise node.refused(f"attribute to is {node.get('to')}, expected floats: a signal is not cut to integers")
+        builder.alias(node, builder.value(node, pad=True))
+        return
     builder.sizes[node.outputs[0]] = _sizes(builder, node)
 
 
