@@ -150,6 +150,10 @@ class Program:
         """Write the Program to one file, whole or not at all."""
         archive.save(path, KIND, self)
 
+    def to_bytes(self) -> bytes:
+        """Return what `save` writes."""
+        return archive.dump(KIND, self)
+
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Program":
         """Read what `save` wrote; raises EspalierError if the file was cut, changed, or is something else."""

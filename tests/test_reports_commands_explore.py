@@ -36,6 +36,7 @@ FILES = {
     "explore.html",
     *(f"{x}.{k}" for x in ("pareto", "patterns", "widths", "arrays") for k in ("png", "svg")),
 }
+DELIVERED = {"network.espalier", "program.espalier", "reproduce.sh"}
 STORE = "checkpoints/rates.sqlite"
 
 
@@ -59,7 +60,7 @@ class TestWhatItFinds:
     @pytest.mark.slow
     def test_files(self, folder: Path) -> None:
         """Results, page, figures, and the store for next time; nothing else."""
-        assert set(contents(folder)) == {*FILES, "checkpoints", STORE}
+        assert set(contents(folder)) == {*FILES, *DELIVERED, "checkpoints", STORE}
 
     def test_every_design(self, results: Results) -> None:
         """Every version at every pair of word lengths on every array."""
@@ -105,8 +106,10 @@ class TestWhatItFinds:
         """The answer first, then what was done and where it lies."""
         lines = (folder.parent / "printed.txt").read_text().splitlines()
         assert lines[0].startswith("What to build: digits ")
-        assert lines[-2].startswith(f"0 results were there, {TRIALS + 2} were made in ")
-        assert lines[-1] == f"Written to {folder}: explore.html, results.json and figures."
+        assert lines[-3].startswith(f"0 results were there, {TRIALS + 2} were made in ")
+        told = "explore.html, results.json, network.espalier, program.espalier, reproduce.sh and figures"
+        assert lines[-2] == f"Written to {folder}: {told}."
+        assert lines[-1].startswith(f"Next: espalier verify {folder}/program.espalier --array ")
 
 
 class TestAgain:
@@ -171,6 +174,7 @@ class TestAgain:
         done = espalier(*SMALL, "--sram", "1KiB", "--jobs", 1, "--out", tmp_path)
         assert (done.status, done.err) == (1, "")
         assert set(contents(tmp_path)) >= FILES
+        assert not set(contents(tmp_path)) & DELIVERED
         assert done.out.startswith("Nothing fits.\n")
         assert "\nIt would take " in done.out
         assert re.search(r"memory KiB +at most 1\.00 +\d+\.\d\d +-\d", done.out)  # what is missing

@@ -30,6 +30,7 @@ from reports.report import figures, terminal_tables
 from reports.report.page import page
 from reports.report.results import Results
 from reports.workflow import sources
+from reports.workflow.delivery import FILES
 from reports.workflow.verdicts import verdict
 
 IMAGES = 60
@@ -100,7 +101,7 @@ class TestReport:
     def test_files(self, folder: Path) -> None:
         """The folder is made and holds the page, the numbers twice, and the figures; nothing else stays."""
         drawn = {f"{name}.{kind}" for name in figures.FIGURES for kind in ("svg", "png")}
-        assert set(contents(folder)) == {"printed.txt", "report.html", "results.json", "results.csv"} | drawn
+        assert set(contents(folder)) == {"printed.txt", "report.html", "results.json", "results.csv", *FILES} | drawn
 
     def test_points(self, results: Results) -> None:
         """Every pattern that was asked for is there at every width, after the dense network to compare with."""

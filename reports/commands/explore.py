@@ -23,6 +23,7 @@ from reports.commands.options import (
     max_error_option,
     network_argument,
     option,
+    rtl_option,
 )
 from reports.commands.parsing import (
     parse_arrays,
@@ -50,6 +51,7 @@ from reports.shared.schema import saved
 from reports.shared.store import opened
 from reports.workflow import retrain as retraining
 from reports.workflow.answer_table import HEADS, NEXT_HEADS, answer_rows, next_rows
+from reports.workflow.delivery import FILES, Delivery, next_command, write
 from reports.workflow.limits import check_confidence
 from reports.workflow.sources import check_range, named, source_of
 
@@ -86,6 +88,7 @@ class Request:
     scheduler: str | None
     jobs: int | None
     out: Path | None
+    rtl: bool
     draw: bool
     json_file: Path | None
     data: str | None
@@ -135,13 +138,15 @@ class Request:
     "--jobs", type=COUNT, help="How many processes or workers measure at a time; all processors or workers by default."
 )
 @option("--out", "-o", type=EXPLORATION, help="Folder to write; explore/NETWORK by default.")
+@rtl_option
 @option("--draw", is_flag=True, help="Measure nothing: write the figures and the page of results.json.")
 @json_option
 @data_options
 def command(**arguments: Any) -> int:
     """Find the design to build: pattern x ratio x word lengths x array within a budget of errors, memory and time.
 
-    Stopped, it goes on where it was. Writes explore.html, results.json and figures. Exit status 1 if nothing fits.
+    Stopped, it goes on where it was. Writes explore.html, results.json and figures; of what is recommended also the
+    network, the Program and a script that makes both again. Exit status 1 if nothing fits.
 
     Example: espalier explore lenet5 --sram 32KiB --max-error +1% --dsp 64 --data-dir data
     Example: espalier explore lenet5 --min-fps 10000 --technology ecp5-45f --ratios 0.5,0.8 --data-dir data
@@ -149,13 +154,16 @@ def command(**arguments: Any) -> int:
     request = Request(**arguments)
     folder = request.out or Path("explore", Path(request.network).stem)
     if request.draw:
-        results, effort = saved(folder / RESULTS, Results.from_json), ""
+        results, effort, delivery = saved(folder / RESULTS, Results.from_json), "", None
     else:
-        results, effort = _explored(request, folder)
+        results, effort, delivery = _explored(request, folder)
     output.check_place(request.json_file)
     drawn = figures.render(results)
     files = {RESULTS: results.to_json().encode(), PAGE: page(results, drawn), **drawn}
-    output.write_folder(folder, files)
+    if not request.draw:
+        write(folder, files, delivery, request.rtl)
+    else:
+        output.write_folder(folder, files)
     if request.json_file:
         output.write_json(request.json_file, results.answer() | {"words": answer.answer(results)})
     console = shared_console.console()
@@ -166,11 +174,14 @@ def command(**arguments: Any) -> int:
         console.print(shared_console.plain_table(NEXT_HEADS, aside, words=2))
     for line in filter(None, [*more, effort]):
         console.print(line)
-    console.print(f"Written to {folder}: {PAGE}, {RESULTS} and figures.")
+    also = f", {', '.join(FILES)}" if delivery else ""
+    console.print(f"Written to {folder}: {PAGE}, {RESULTS}{also} and figures.")
+    if delivery and delivery.lanes:
+        console.print(f"Next: {next_command(f'{folder}/', delivery.lanes, request.data)}")
     return 0 if results.recommended else 1
 
 
-def _explored(request: Request, folder: Path) -> tuple[Results, str]:
+def _explored(request: Request, folder: Path) -> tuple[Results, str, Delivery | None]:
     check_choice("backend", request.backend, BACKENDS)
     plan = _plan(request)
     output.check_place(request.json_file)
@@ -179,12 +190,13 @@ def _explored(request: Request, folder: Path) -> tuple[Results, str]:
     output.write_folder(folder, {})
     with opened(folder / STORE) as store, workers(request.backend, request.jobs, request.scheduler) as run:
         kept = Kept(store, run)
-        results, seconds = explore(plan, kept)
-    count = len(results.points)
-    return results, (
+        found = explore(plan, kept)
+    count, seconds = len(found.results.points), found.seconds
+    effort = (
         f"{kept.found:,} results were there, {kept.done:,} were made in {kept.seconds:.1f} s; {count:,} designs "
         f"costed in {seconds:.1f} s, {1e3 * seconds / max(1, count):.2f} ms each."
     )
+    return found.results, effort, found.delivery
 
 
 def _plan(request: Request) -> Plan:
@@ -207,7 +219,7 @@ def _plan(request: Request) -> Plan:
     images_of = calibration, splits["validation"], splits["test"], training
     made = epochs, recipe, technology, limits
     versions = with_controls(versions) if epochs else versions
-    return Plan(request.network, versions, space, question, *images_of, *made, source.anywhere())
+    return Plan(request.network, versions, space, question, *images_of, *made, source.anywhere(), request.data)
 
 
 def _asked(request: Request) -> tuple[Question, Limits, Technology]:

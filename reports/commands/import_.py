@@ -14,7 +14,7 @@ from accel.interchange.onnx.reading.model import import_model
 from accel.limits import MOST_SIDE
 from accel.program import Program
 from accel.pruned import PrunedNetwork
-from accel.quantize import FOUND, RULES, Calibration, Steps, Widths, lower_calibrated
+from accel.quantize import FOUND, RULES, Calibration, Steps, Widths
 from reports.commands.options import (
     MODEL,
     OUT,
@@ -28,6 +28,7 @@ from reports.commands.parsing import parse_mode
 from reports.commands.places import Command
 from reports.shared import output, words
 from reports.workflow.formats_file import read_formats
+from reports.workflow.lowering import lowered
 from reports.workflow.sources import check_range, source_of
 
 
@@ -119,4 +120,4 @@ def _quantized(request: Request, network: PrunedNetwork, images: Dataset) -> Pro
     steps = Steps(request.rule, power_of_two=request.power_of_two, per_output=request.per_output)
     calibration = Calibration(network, images.pixels(), steps)
     formats = read_formats(request.formats) if request.formats else FOUND
-    return lower_calibrated(calibration, widths, rounding=parse_mode(Rounding, request.rounding), formats=formats)
+    return lowered(calibration, widths, rounding=parse_mode(Rounding, request.rounding), formats=formats)

@@ -13,9 +13,12 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 IN, OUT = Place(), Place(writes=True)
 MODEL = Place(sidecar=True)
 NAME_OR_FILE = Place(may_be_name=True)
-REPORT = Place(writes=True, holds=("report.html", "results.json", "results.csv", *FIGURES))
+DELIVERED = ("network.espalier", "program.espalier", "reproduce.sh", "rtl/*")
+REPORT = Place(writes=True, holds=("report.html", "results.json", "results.csv", *DELIVERED, *FIGURES))
 STUDY = Place(writes=True, holds=("README.md", "results.json", "points.jsonl", *FIGURES), file_okay=False)
-EXPLORATION = Place(writes=True, holds=("explore.html", "results.json", "checkpoints/*", *FIGURES), file_okay=False)
+EXPLORATION = Place(
+    writes=True, holds=("explore.html", "results.json", "checkpoints/*", *DELIVERED, *FIGURES), file_okay=False
+)
 BUILD = Place(writes=True, holds=("*.v", "*.hex", "manifest.json", "test_espalier.py", "Makefile", "simulation"))
 CHECKPOINTS = Place(writes=True, holds=("run.json", "search-*", "*.checkpoint"), file_okay=False)
 DATA = Place(holds=DATA_SETS, may_be_name=True)
@@ -87,6 +90,9 @@ confidence_option = option(
     type=float,
     help="How sure to be that errors stay within it, by the number of validation images; 0.95 by default, less where "
     "they are too few to tell; 0 for no guard band.",
+)
+rtl_option = option(
+    "--rtl", is_flag=True, help="Also write the hardware of what is recommended, to rtl/ in the folder."
 )
 formats_option = option(
     "--formats", type=IN, help="TOML file of ap_fixed formats layer by layer; `espalier quantize --help` shows one."

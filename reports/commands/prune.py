@@ -169,8 +169,8 @@ def _checked(request: Request) -> Work:
     check_choice("selector", request.select, selector_names())
     check_choice("start of a particle filter", request.start, STARTS)
     ratios = parse_ratios(request.ratio, request.pattern)
-    if not stages(request.pattern):
-        raise EspalierError(f"--pattern {request.pattern}: prunes nothing")
+    if not stages(request.pattern) and not request.retrain:
+        raise EspalierError(f"--pattern {request.pattern}: prunes nothing; with --retrain it is retrained alone")
     _check_options(request)
     dense = zoo.load(request.network)
     names = [layer.name for layer in dense.network.weighted]

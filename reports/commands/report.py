@@ -1,5 +1,6 @@
 """What `espalier report` does: a network measured, its folder written."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from reports.commands.options import (
     images_option,
     max_error_option,
     option,
+    rtl_option,
     sram_option,
     technology_option,
     threads_option,
@@ -38,6 +40,7 @@ from reports.report.page import page
 from reports.shared import console as shared_console
 from reports.shared import output, words
 from reports.workflow.answer_table import HEADS, NEXT_HEADS, answer_rows, next_rows, sure
+from reports.workflow.delivery import FILES, next_command, write
 from reports.workflow.limits import check_confidence, parse_error
 
 
@@ -57,6 +60,7 @@ from reports.workflow.limits import check_confidence, parse_error
 @confidence_option
 @technology_option
 @images_option
+@rtl_option
 @data_options
 @threads_option
 def command(
@@ -73,13 +77,15 @@ def command(
     sram: str | None,
     max_error: str,
     confidence: float | None,
+    rtl: bool,
     technology: str | None,
     data: str | None,
 ) -> int:
     """Measure accuracy, memory, MACs and cycles against word length, for each pattern.
 
-    Writes report.html, results.json, results.csv and the figures. What to build is decided by validation images; test
-    images are for the numbers that are shown. Exit status 1 if no point is good enough.
+    Writes report.html, results.json, results.csv and the figures; of what is recommended also the network, the Program
+    and a script that makes both again. What to build is decided by validation images; test images are for the numbers
+    that are shown. Exit status 1 if no point is good enough.
 
     Example: espalier report lenet5 --data-dir data --patterns dense,kernel,ikss --out build/lenet5
     """
@@ -93,7 +99,8 @@ def command(
     results = measure.measure(planned)
     drawn = figures.render(results)
     files = {"results.json": results.to_json().encode(), "results.csv": results.to_csv().encode()}
-    output.write_folder(out, {**drawn, **files, "report.html": page(results, drawn)})
+    delivery = measure.delivery_of(planned, results, _line(click.get_current_context()))
+    write(out, {**drawn, **files, "report.html": page(results, drawn)}, delivery, rtl)
     console = shared_console.console()
     console.print(terminal_tables.summary_table(results))
     console.print(terminal_tables.recommendation(results))
@@ -107,8 +114,22 @@ def command(
         console.print(clock)
     if results.left_out:
         console.print(terminal_tables.left_out(results))
-    console.print(f"Written to {out}: report.html, results.json, results.csv and figures.")
+    also = f", {', '.join(FILES)}" if delivery else ""
+    console.print(f"Written to {out}: report.html, results.json, results.csv{also} and figures.")
+    if delivery and delivery.lanes:
+        console.print(f"Next: {next_command(f'{out}/', delivery.lanes, data)}")
     return 0 if results.recommended else 1
+
+
+def _line(context: click.Context) -> str:
+    """Return the command line of what was asked, without where it is written."""
+    words = ["espalier", "report", str(context.params["network"])]
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if isinstance(parameter, click.Option) and given and name not in ("out", "data_dir", "threads"):
+            words += [parameter.opts[0], *([] if parameter.is_flag else [str(context.params[name])])]
+    return shlex.join(words)
 
 
 def _hardware(

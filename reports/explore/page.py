@@ -11,6 +11,7 @@ from reports.shared.template import filled
 from reports.shared.words import kib, memory_size
 from reports.workflow import limits
 from reports.workflow.answer_table import HEADS, NEXT_HEADS, answer_rows, next_rows
+from reports.workflow.delivery import next_on_page
 
 STEPS = 12  # rows of the table of memory
 WORDS = ("name", "pattern", "encoding")  # columns of the table of layers
@@ -39,6 +40,7 @@ def contents(results: Results) -> dict[str, Any]:
         "next": [NEXT_HEADS, *next_rows(results.decision, answer.short)],
         "limits": [text for name, text in answer.limits_in_words(results).items()],
         "best": chosen,
+        "proof": next_on_page(chosen.lanes, results.data) if chosen else "",
         "patterns": [_pattern(results, name, point) for name, point in results.best_by_version().items()],
         "lanes": list(results.best_by_lanes().items()),
         "memory": thinned(results.by_memory(), STEPS),

@@ -11,6 +11,7 @@ from accel.digest import digest_of
 from accel.interchange import zoo
 from accel.interchange.data.datasets import Dataset
 from accel.pruned import PrunedNetwork
+from accel.quantize import Calibration, Widths
 from reports.explore.choosing import Means
 from reports.explore.kept import Kept
 from reports.explore.points import Costing, Point, Rates
@@ -19,6 +20,9 @@ from reports.explore.space import Question, Space
 from reports.explore.trials import FLOAT, Images, Trial, measured
 from reports.explore.versions import Making, Version, control_of, made, problem_of
 from reports.shared.progress import bar
+from reports.workflow.delivery import Delivery, delivered
+from reports.workflow.delivery import Making as Made
+from reports.workflow.lowering import lowered
 from reports.workflow.sources import Source
 from reports.workflow.verdicts import record
 
@@ -45,6 +49,8 @@ class Plan:
     limits : Limits
     source : Source
         Where workers find the images.
+    data : str or None
+        As the command was given it.
     """
 
     network: str
@@ -60,6 +66,7 @@ class Plan:
     technology: Technology
     limits: Limits
     source: Source
+    data: str | None = None
 
     @cached_property
     def means(self) -> Means:
@@ -96,8 +103,26 @@ class Plan:
         return Trial(digest_of(network), *images, weight_bits, signal_bits, self.space.input_bits)
 
 
-def explore(plan: Plan, kept: Kept) -> tuple[Results, float]:
-    """Return what is found, and the seconds that costing took; error rates that are kept are not measured again."""
+@dataclass(frozen=True, eq=False)
+class Explored:
+    """What an exploration found.
+
+    Parameters
+    ----------
+    results : Results
+    seconds : float
+        That costing took.
+    delivery : Delivery or None
+        What is recommended, as files.
+    """
+
+    results: Results
+    seconds: float
+    delivery: Delivery | None = None
+
+
+def explore(plan: Plan, kept: Kept) -> Explored:
+    """Return what is found; error rates that are kept are not measured again."""
     networks = _networks(plan, kept)
     there = {version: network for version, network in networks.items() if problem_of(network) is None}
     rates = _rates(plan, kept, there)
@@ -125,11 +150,21 @@ def explore(plan: Plan, kept: Kept) -> tuple[Results, float]:
     )
     chosen = results.recommended
     if chosen is None:
-        return results, seconds
+        return Explored(results, seconds)
     version = next(version for version in there if version.name == chosen.version)
     test_rate, reference_rate = _tested(plan, kept, there, version, chosen)
     estimate = record(costings[version].estimate_at(chosen, rates[version]))
-    return replace(results, verified=Verified(test_rate, reference_rate, estimate)), seconds
+    results = replace(results, verified=Verified(test_rate, reference_rate, estimate))
+    return Explored(results, seconds, _delivered(plan, version, there[version], chosen))
+
+
+def _delivered(plan: Plan, version: Version, network: bytes, chosen: Point) -> Delivery:
+    """Return a design as files."""
+    epochs = plan.epochs if version.made and plan.training is not None else 0
+    how = Made(plan.network, version.pattern, version.ratio, version.made, epochs, version.trainings)
+    pruned, widths = PrunedNetwork.from_bytes(network), (chosen.weight_bits, chosen.signal_bits)
+    program = lowered(Calibration(pruned, plan.calibration.pixels()), Widths(*widths, plan.space.input_bits))
+    return delivered(how, pruned, program, widths, chosen.lanes, plan.source, plan.data, plan.question.command)
 
 
 def _networks(plan: Plan, kept: Kept) -> dict[Version, bytes]:

@@ -161,13 +161,9 @@ def made(making: Making, dense: bytes, source: Source) -> bytes:
         if making.training is not None:
             recipe = retraining.recipe(network.network.name, making.epochs)
             retrain = retraining.trainer(recipe, making.training.load(source), quiet=True)
-        if making.trainings and retrain is not None:
-            for _ in range(making.trainings):
-                network = retrain(network)
-            return network.to_bytes()
         ratios = parse_ratios(None if making.ratio is None else f"{making.ratio:g}", making.pattern)
         try:
-            return prune(network, making.pattern, ratios, retrain).to_bytes()
+            return prune(network, making.pattern, ratios, retrain, rounds=max(1, making.trainings)).to_bytes()
         except EspalierError as error:  # no layer can have the pattern, or would have anything left
             return PROBLEM + str(error).encode()
 

@@ -14,17 +14,19 @@ from accel.interchange.data.datasets import Dataset
 from accel.map_orders import Orders
 from accel.program import Program
 from accel.pruned import PrunedNetwork
-from accel.quantize import Calibration, Widths, in_order, lane_orders, lower_calibrated
+from accel.quantize import Calibration, Widths, in_order, lane_orders
 from accel.signal import Signal
 from reports.report.designing import Hardware, break_evens, designs_of, fft_multiplications
 from reports.report.designs import Design
 from reports.report.points import Point, layer_rows
 from reports.report.results import Results
 from reports.shared.progress import bar
+from reports.workflow.delivery import Delivery, Making, delivered
 from reports.workflow.evaluate import float_error_rate
 from reports.workflow.load import DEFAULT_PATTERNS
+from reports.workflow.lowering import lowered
 from reports.workflow.prune import prune
-from reports.workflow.sources import check_range, source_of
+from reports.workflow.sources import Source, check_range, source_of
 from sim.engine import compile_program
 
 MAX_ERROR = "+1%"  # the rise of the error rate that the sources tolerate (CP)
@@ -45,6 +47,9 @@ class Plan:
     left_out: tuple[str, ...] = ()
     max_error: str = MAX_ERROR
     confidence: float | None = None
+    source: Source | None = None
+    data: str | None = None  # as the command was given it
+    network: str = ""
     encoded: dict[tuple[str, Signal], NDArray[np.integer[Any]]] = field(default_factory=dict)
 
     def error_rates(self, program: Program) -> tuple[float, float]:
@@ -108,7 +113,34 @@ def plan(
     if images:
         validation, test = validation.take(min(images, len(validation))), test.take(images)
     made_for = hardware or Hardware()
-    return Plan(versions, tuple(bits), calibration, validation, test, retrained, threads, made_for, left_out)
+    return Plan(
+        versions,
+        tuple(bits),
+        calibration,
+        validation,
+        test,
+        retrained,
+        threads,
+        made_for,
+        left_out,
+        source=source,
+        data=data,
+        network=network,
+    )
+
+
+def delivery_of(plan: Plan, results: Results, command: str) -> Delivery | None:
+    """Return what is recommended as files; None if nothing is."""
+    best = results.recommended
+    if best is None or plan.source is None:
+        return None
+    version = next(version for version in plan.versions if version.pattern == best.pattern)
+    made = zoo.is_file(plan.network) and version is not plan.versions[0]
+    widths = best.weight_bits, best.signal_bits
+    program = lowered(Calibration(version, plan.calibration.pixels()), Widths(*widths))
+    lanes = (plan.hardware.output_lanes, plan.hardware.pixel_lanes) if results.designs else None
+    making = Making(plan.network, best.pattern, made=made)
+    return delivered(making, version, program, widths, lanes, plan.source, plan.data, command)
 
 
 def measure(plan: Plan) -> Results:
@@ -170,7 +202,7 @@ class _Found:
 def _measure_width(calibration: Calibration, signal_bits: int, float_rate: float, plan: Plan, found: _Found) -> None:
     """Make designs of every width of weights, and a point of equal widths."""
     for weight_bits in plan.bits:
-        program = lower_calibrated(calibration, Widths(weight_bits, signal_bits))
+        program = lowered(calibration, Widths(weight_bits, signal_bits))
         cycles = None
         if not found.not_on_array:
             try:

@@ -10,6 +10,7 @@ from reports.report.terminal_tables import design, left_out, recommendation
 from reports.shared.template import filled
 from reports.shared.words import clock_line, kib
 from reports.workflow.answer_table import HEADS, NEXT_HEADS, answer_rows, next_rows, sure
+from reports.workflow.delivery import next_on_page
 
 
 def page(results: Results, figures: dict[str, bytes]) -> bytes:
@@ -34,6 +35,7 @@ def page(results: Results, figures: dict[str, bytes]) -> bytes:
         asked=[HEADS, *answer_rows(results.decision)],
         next=[NEXT_HEADS, *next_rows(results.decision, design)],
         sure=sure(results.decision),
+        proof=next_on_page(_lanes(results), results.data) if results.recommended and results.designs else "",
         detailed=[(point, point_table(point)) for point in _detailed(results)],
         kib=kib,
         shown=shown,
@@ -41,6 +43,11 @@ def page(results: Results, figures: dict[str, bytes]) -> bytes:
         data=table_data(results) if shown else {},
         script=(resources.files("reports.report") / "page.js").read_text(encoding="utf-8"),
     )
+
+
+def _lanes(results: Results) -> tuple[int, int]:
+    outputs, pixels = results.array.split("x")
+    return int(outputs), int(pixels)
 
 
 def _detailed(results: Results) -> list[Point]:

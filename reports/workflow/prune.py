@@ -60,6 +60,8 @@ def prune(
 ) -> PrunedNetwork:
     """Return `dense` pruned as `label` says, and retrained after each stage if a way is given.
 
+    Where the label prunes nothing, it is retrained alone, once a round.
+
     Parameters
     ----------
     dense : PrunedNetwork
@@ -95,6 +97,9 @@ def prune(
         if pattern not in patterns:
             raise EspalierError(f"a ratio is given for {pattern}, which is no part of {label}")
     pruned = dense
+    if retrain is not None and not parts:
+        for _ in range(rounds):
+            pruned = retrain(pruned)
     for part in parts:
         pruned = prune_in_rounds(
             pruned,

@@ -21,7 +21,6 @@ from accel.quantize import (
     Steps,
     Widths,
     allocate,
-    lower_calibrated,
     operands_of,
     search_steps,
 )
@@ -29,6 +28,7 @@ from accel.quantize.fit_step import power_of_two_step
 from accel.signal import Signal
 from reports.shared.progress import bar
 from reports.workflow.evaluate import float_error_rate
+from reports.workflow.lowering import lowered
 from reports.workflow.retrain import training_bar
 from sim.engine import compile_program
 
@@ -69,7 +69,7 @@ class Workbench:
     def lowered(self, widths: Widths, steps: Steps | None = None) -> Program:
         """Return the Program at these widths, by the workbench's rule or by other steps."""
         calibration = self.calibration if steps is None else replace(self.calibration, steps=steps)
-        return lower_calibrated(calibration, widths, **self.modes)
+        return lowered(calibration, widths, **self.modes)
 
     def error_rate(self, program: Program, images: Dataset | None = None) -> float:
         """Return a Program's error rate, 0..1, by the bit-accurate engine; on the judged images by default."""
