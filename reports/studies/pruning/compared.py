@@ -31,9 +31,8 @@ COMPARED: dict[str, Study] = {
         sweep={},
         settings=(*settings(0.7, 0.5, 0.4), *settings(0.85, 0.5, 0.733)),
         later=settings(0.5, 0.5, 0.0),
-        epochs=2,
-        changes={"threads": 2},
-        notes=("Sized for a shared CPU: two epochs of retraining, where the other study of this network has ten.",),
+        epochs=1,
+        notes=("Sized for a shared CPU: one epoch of retraining, where the other study of this network has ten.",),
     ),
     "cifar-quick": Study(
         "cifar-quick",
@@ -41,7 +40,6 @@ COMPARED: dict[str, Study] = {
         settings=settings(0.78, 0.5, 0.75),
         later=settings(0.5, 0.25, 0.5),
         epochs=1,
-        changes={"threads": 2},
         notes=(
             "Sized for a shared CPU: one epoch of retraining, where the other study of this network has six. It says "
             "in which order patterns are, not how low errors get.",
