@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib import resources
+from itertools import count
 from string import Template
 
 import numpy as np
 from amaranth._toolchain.yosys import YosysError
 from amaranth.back import verilog
 from amaranth.hdl import Shape
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from numpy.typing import NDArray
 
 from accel import archive
@@ -23,10 +24,15 @@ from accel.fixedpoint import FixedFormat
 from accel.program import KIND, Program
 from rtl.assemble import Image, assemble, signal_formats
 from rtl.core.accelerator import Accelerator
+from rtl.layout import packer
 from rtl.simulate import load_words, output_rows, signal_words
 
 TOP = "espalier"
 _TRIGGER = re.compile(r"^(  reg (\\\$auto\$verilog_backend\S+ )) = 0;$", re.MULTILINE)
+_ZEROS = re.compile(
+    r"^  initial begin\n    (\S+?) ?\[0\] = (\d+'h0+);\n(?:    \1 ?\[\d+\] = \2;\n)*    \1 ?\[(\d+)\] = \2;\n  end$",
+    re.M,
+)
 COCOTB = {"test_espalier.py": "test_espalier.cocotb", "Makefile": "cocotb.mk"}  # what a build calls our files
 
 
@@ -102,7 +108,8 @@ def hardware(array: MacArray, formats: tuple[FixedFormat, ...]) -> tuple[Acceler
     """Return the accelerator and its Verilog."""
     dut = Accelerator(array, formats)
     try:
-        return dut, _started(verilog.convert(dut, name=TOP, strip_internal_attrs=True)).encode()
+        source = verilog.convert(dut, name=TOP, strip_internal_attrs=True)
+        return dut, _initialised(_started(source)).encode()
     except YosysError as error:
         raise EspalierError(f"Verilog needs Yosys: pip install 'espalier-hw[verilog]' ({error})") from error
 
@@ -117,19 +124,31 @@ def _started(source: str) -> str:
     return _TRIGGER.sub(r"\1;\n  initial \2<= 0;", source)
 
 
+def _initialised(source: str) -> str:
+    """Return Verilog that sets the words of a memory to 0 in a loop, where Yosys writes a line for each of them."""
+    loops = count()
+
+    def loop(found: re.Match[str]) -> str:
+        name, zero, last = found.groups()
+        begin = f"  initial begin : zeros{next(loops)}\n    integer word;\n"
+        return f"{begin}    for (word = 0; word <= {last}; word = word + 1) {name} [word] = {zero};\n  end"
+
+    return _ZEROS.sub(loop, source)
+
+
 def output_beats(program: Program, dut: Accelerator, output: NDArray[np.int64]) -> list[int]:
     """Return what the output stream carries for one image: for each row its payload, above it the bits that count.
 
     Lanes beyond a row's pixels carry whatever the array computed there; their bits do not count.
     """
-    bits = Shape.cast(dut.result).width
+    bits, pack = Shape.cast(dut.result).width, packer(dut.result)
     rows = output_rows(program, dut.array)
     beats = []
     for index, places in enumerate(rows):
         words = {lane: int(word) for lane, word in enumerate(output.reshape(-1)[places])}
         fields = {"row": words, "lanes": len(words), "last": int(index == len(rows) - 1)}
         counted = {"row": dict.fromkeys(words, -1), "lanes": -1, "last": 1}
-        beats.append(_word(dut.result, fields) | _word(dut.result, counted) << bits)
+        beats.append(pack(fields) | pack(counted) << bits)
     return beats
 
 
@@ -164,10 +183,6 @@ def _port(member: wiring.Member) -> dict[str, object]:
 def _payload(dut: Accelerator, target: int, address: int, word: int) -> int:
     layout = dut.layout.load
     return target | address << layout["address"].offset | word << layout["word"].offset
-
-
-def _word(layout: data.StructLayout, fields: dict[str, object]) -> int:
-    return int(layout.const(fields).as_value().value)
 
 
 def _hex(words: list[int], bits: int) -> bytes:

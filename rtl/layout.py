@@ -1,7 +1,8 @@
 """The words that the hardware's memories hold (`accel.array` says of which parts), and what the host writes where."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
+from typing import Any
 
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
@@ -65,3 +66,24 @@ class Layout:
 
 def _struct(word: Mapping[str, Field]) -> data.StructLayout:
     return data.StructLayout({name: Shape(field.bits, field.signed) for name, field in word.items()})
+
+
+def packer(shape: Any) -> Callable[[Any], int]:
+    """Return what makes a word of a layout's parts, as `shape.const` does, and a hundred times as fast.
+
+    >>> packer(data.StructLayout({"low": 4, "pair": data.ArrayLayout(signed(2), 2)}))({"low": 3, "pair": (1, -1)})
+    211
+    """
+    if not isinstance(shape, data.Layout):
+        mask = (1 << Shape.cast(shape).width) - 1
+        return lambda value: int(value) & mask
+    parts = {key: (packer(field.shape), field.offset) for key, field in shape}
+
+    def pack(value: Any) -> int:
+        word = 0
+        for key, part in value.items() if isinstance(value, Mapping) else enumerate(value):
+            bits, offset = parts[key]
+            word |= bits(part) << offset
+        return word
+
+    return pack

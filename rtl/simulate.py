@@ -3,7 +3,6 @@
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from amaranth.lib import data
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
@@ -14,7 +13,7 @@ from accel.program_layers import MacLayer
 from accel.walk import walk_of
 from rtl.assemble import Image, assemble, final_layer
 from rtl.core.accelerator import Accelerator
-from rtl.layout import Layout, Target
+from rtl.layout import Layout, Target, packer
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,8 @@ def load_words(image: Image, layout: Layout) -> list[tuple[int, int, int]]:
         (Target.CONSTANTS, layout.constant, image.constants),
         (Target.LAYERS, layout.layer, image.layers),
     ):
-        words += [(int(target), address, _bits(shape, row)) for address, row in enumerate(rows)]
+        pack = packer(shape)
+        words += [(int(target), address, pack(row)) for address, row in enumerate(rows)]
     return words
 
 
@@ -142,7 +142,3 @@ async def _collect(ctx, dut: Accelerator, ready: float, rng: np.random.Generator
                 await ctx.tick()
                 return rows
         await ctx.tick()
-
-
-def _bits(shape: data.Layout, row: object) -> int:
-    return shape.const(row).as_value().value

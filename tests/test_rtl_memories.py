@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from amaranth.hdl import Shape
+from amaranth.lib import data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.programs import every_kind
@@ -24,7 +25,7 @@ from reports.workflow import verdicts
 from rtl import simulators
 from rtl.assemble import signal_formats
 from rtl.emit import hardware
-from rtl.layout import Layout
+from rtl.layout import Layout, packer
 from rtl.simulate import simulate
 
 VERSIONS = [(network, pattern) for network in zoo.names() for pattern in zoo.patterns(network)]
@@ -89,6 +90,24 @@ def test_widths_are_stated_once(
     assert words.keys() - widths == ({"entries"} if not lists else set())
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_words_are_packed_as_the_hardware_has_them(seed: int) -> None:
+    """A word is what Amaranth makes of the same parts, signed ones among them; another part makes another word."""
+    words, rng = Layout(MacArray(4, 2, 5, 6, 20)).words, np.random.default_rng(seed)
+    for layout in (words[name] for name in ("entries", "taps", "constants", "layers")):
+        parts = {key: int(rng.integers(-(1 << 20), 1 << 20)) & (1 << field.width) - 1 for key, field in layout}
+        parts |= {key: part - (1 << layout[key].width) for key, part in parts.items() if _negative(layout[key], part)}
+        assert packer(layout)(parts) == layout.const(parts).as_value().value
+        assert packer(layout)(parts) != packer(layout)(parts | {key: part ^ 1 for key, part in list(parts.items())[:1]})
+    lanes = tuple(rng.integers(-16, 16, 4).tolist())
+    assert packer(words["weights"])(lanes) == words["weights"].const(lanes).as_value().value
+
+
+def _negative(field: data.Field, part: int) -> bool:
+    shape = Shape.cast(field.shape)
+    return shape.signed and bool(part >> (shape.width - 1))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("version", "lanes"), [(("digits", "kernel+ikss"), (2, 1)), (("digits", "dense"), (1, 2))])
 def test_the_verilog_holds_what_is_sized(version: tuple[str, str], lanes: tuple[int, int]) -> None:
@@ -110,6 +129,17 @@ def test_a_word_more_is_seen() -> None:
     deeper = replace(array, layers=array.layers + 1)
     assert bits_of(built(of, deeper)) - bits_of(sized(array)) == array.memories[-1].width_bits
     assert built(of, deeper) != sized(array)
+
+
+def test_a_loop_initialises_a_memory() -> None:
+    """The Verilog sets the words of a memory to 0 in one line, not each in one of its own."""
+    of = programmed("digits", "kernel")
+    array = array_for(of, 1, 1)
+    source = hardware(array, signal_formats(of))[1].decode()
+    loops = re.findall(
+        r"^    for \(word = 0; word <= (\d+); word = word \+ 1\) \S+ \[word\] = \d+'h0+;$", source, re.MULTILINE
+    )
+    assert sorted(int(last) + 1 for last in loops) == [words for words, _ in sized(array)]
 
 
 def test_a_depth_that_is_insisted_on_is_charged() -> None:

@@ -13,6 +13,7 @@ import pytest
 from support.rtl_builds import Build, write
 
 from accel.array import MacArray
+from accel.cost import estimate
 from accel.cost.cycles import total_cycles
 from accel.interchange import zoo
 from accel.interchange.data import datasets
@@ -52,7 +53,9 @@ def jobs_of(network: str) -> list[Job]:
             codes = program.input_signal.encode(images)
             outputs = compile_program(program).run(codes).codes
             assert np.array_equal(outputs[:1], golden.run(program, codes[:1])[program.output])
-            jobs.append(Job(program, codes, outputs, total_cycles(program, ARRAY)))
+            cycles = estimate(program, ARRAY).cycles
+            assert cycles == total_cycles(program, ARRAY)
+            jobs.append(Job(program, codes, outputs, cycles))
     return jobs
 
 
@@ -65,7 +68,7 @@ def build(tmp_path_factory) -> Build:
 
 @pytest.mark.slow
 def test_whole_networks(build):
-    """Every score of every image is that of the engine, and takes the cycles of the closed form."""
+    """Every score of every image is that of the engine, and takes the cycles of the estimate, without a stall."""
     start = time.perf_counter()
     outcome = simulators.run(build.folder, "verilator")
     seconds = time.perf_counter() - start
@@ -79,11 +82,19 @@ def test_whole_networks(build):
 
 
 @pytest.mark.slow
-def test_a_wrong_score_is_an_error(build, tmp_path):
-    """One bit of the last row of the last network's first image is noticed."""
+def test_what_is_wrong_is_an_error(build, tmp_path):
+    """Of one job a cycle more is claimed, and one bit of the last row is another: both are noticed."""
     last = len(build.table) - 1
-    row = build.table[last, 3] - 1
-    build.edit(tmp_path, "expected.hex", build.line_of_row(last, 0, row), lambda word: word ^ 1)
-    outcome = simulators.run(tmp_path, "verilator")
-    assert outcome.errors == 1
-    assert outcome.complaints[0].startswith(f"FAIL job {last} image 0 row {row}: got ")
+    image = int(build.table[last, 1]) - 1
+    row = int(build.table[last, 3]) - 1
+    (tmp_path / "cycles").mkdir()
+    build.edit(tmp_path / "cycles", "jobs.hex", 5 * 3 + 4, lambda cycles: cycles + 1)
+    both = Build(tmp_path / "cycles", build.table)
+    (tmp_path / "both").mkdir()
+    both.edit(tmp_path / "both", "expected.hex", build.line_of_row(last, image, row), lambda word: word ^ 1)
+    outcome = simulators.run(tmp_path / "both", "verilator")
+    assert outcome.errors == int(build.table[3, 1]) + 1
+    told = [complaint.split(" took ")[0].split(": got ")[0] for complaint in outcome.complaints]
+    assert told == [f"FAIL job 3 image {index}" for index in range(build.table[3, 1])] + [
+        f"FAIL job {last} image {image} row {row}"
+    ]
