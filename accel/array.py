@@ -89,6 +89,8 @@ class MacArray:
         Whether tiles pass the ends of rows that lie side by side (`accel.walk`); it takes no hardware.
     pool : bool
         Whether the drain does the work of max pools of 2 x 2 pixels (`accel.fusion`).
+    lines : bool
+        Whether output lanes can be rows of a depthwise convolution's maps (`accel.lines`).
 
     Raises
     ------
@@ -114,6 +116,7 @@ class MacArray:
     split: bool = True
     flat: bool = True
     pool: bool = True
+    lines: bool = True
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -149,7 +152,7 @@ class MacArray:
     @property
     def features(self) -> dict[str, bool]:
         """What can be left out of an array, and whether it is there."""
-        return {"split": self.split, "flat": self.flat, "pool": self.pool}
+        return {"split": self.split, "flat": self.flat, "pool": self.pool, "lines": self.lines}
 
     @property
     def pools(self) -> bool:
@@ -160,6 +163,11 @@ class MacArray:
     def splits(self) -> bool:
         """Whether a sum can be split: with one pixel lane there is nothing to share."""
         return self.split and self.pixel_lanes > 1
+
+    @property
+    def half_lanes(self) -> int:
+        """Output lanes of each map where a step reads two; an even number, as two lanes may share a multiplier."""
+        return self.output_lanes // 4 * 2 if self.lines else 0
 
     @property
     def weight_banks(self) -> int:
@@ -254,8 +262,16 @@ class MacArray:
             "pair_turn": step,  # ... where it is the second of a pair
             "row_turn": step,  # ... where it begins a row
             "group_turn": step,  # ... where it begins a group
+            "lines": below(1 + self.lines),  # output lanes are rows of a map, which share their constants
+            "pair": below(1 + bool(self.half_lanes)),  # ... and half of them are rows of the next map
+            "apart": words if self.half_lanes else Field(0),  # words from the one map to the other
+            "line_words": words if self.lines else Field(0),  # from one of its rows to the next
+            "group": below(self.output_lanes + 1),  # output maps of a tile
+            "rows": below(self.output_lanes + 1),  # output lanes that give something
+            "last_rows": below(self.output_lanes + 1),  # ... in the last group
             "output": address,
             "output_map": words,
+            "line_turn": words,  # from where a row's last tile is written to the next row's first
             "output_turn": below(self.signal_words * 2),  # from where a group's last tile is written to the next one's
             "outputs": below(self.constants + 1),
             "end": flag,  # the network's last layer

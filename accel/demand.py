@@ -8,7 +8,8 @@ from typing import Any
 
 from accel.array import DEPTHS, MacArray
 from accel.errors import EspalierError
-from accel.fusion import computing, signal_words
+from accel.fusion import computing
+from accel.lines import lines_of, signal_words
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.runs import runs_of
@@ -162,6 +163,9 @@ def weight_words(weight: int, largest: int) -> list[int]:
 
 def _layer(program: Program, layer: ProgramLayer, outputs: int, array: MacArray) -> LayerDemand:
     match layer:
+        case MacLayer() if lines := lines_of(program, layer, array):
+            taken = {"entries": 0, "taps": lines.steps, "longest": lines.steps, "reads": 0}
+            taken["weights"] = -(-outputs // lines.maps) * lines.steps
         case MacLayer():
             runs = runs_of(program, layer, array)
             taps = len(runs.taps)

@@ -6,8 +6,6 @@ written, and the other one is never stored. What else reads it would have to fin
 reader. Other windows would need a longer memory between the rows, other strides one that counts.
 """
 
-import math
-
 from accel.array import STRIDES, MacArray
 from accel.program import Program
 from accel.program_layers import FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer
@@ -39,31 +37,6 @@ def written(program: Program, layer: ProgramLayer, array: MacArray) -> str:
 def held_on(program: Program, array: MacArray) -> dict[str, tuple[str, ...]]:
     """Return `Program.held_fusing` of the pools that the array fuses."""
     return program.held_fusing({name: pool.name for name, pool in fused_pools(program, array).items()})
-
-
-def places_on(program: Program, array: MacArray) -> dict[str, int]:
-    """Return the first word of every tensor that lies in the array's memory of signals.
-
-    A tensor begins at the first place where it meets none that is held at the same time (`held_on`), so that those of
-    a chain of layers lie at the two ends in turn, as in a ping-pong buffer. A flatten's output lies where its input
-    does. The network's output leaves as it comes: nothing stores it, and it has no place; what a fused pool reads has
-    none either.
-    """
-    places, sizes = dict[str, int](), {name: math.prod(shape) for name, shape in program.shapes.items()}
-    output = program.roots[program.output]
-    for held in held_on(program, array).values():
-        for name in held:
-            if name not in places and name != output:
-                taken = [(places[x], places[x] + sizes[x]) for x in held if x in places]
-                starts = sorted([0, *(end for _, end in taken)])
-                fits = (at for at in starts if all(at + sizes[name] <= low or at >= high for low, high in taken))
-                places[name] = next(fits)
-    return {name: places[root] for name, root in program.roots.items() if root in places}
-
-
-def signal_words(program: Program, array: MacArray) -> int:
-    """Return the words of the memory of signals, holes between tensors included."""
-    return max(place + math.prod(program.shapes[name]) for name, place in places_on(program, array).items())
 
 
 def _moves(layer: ProgramLayer) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.array import FAR, VECTOR_TAPS, MacArray
+from accel.lines import pitch_of
 from accel.program import Program
 from accel.program_layers import MacLayer
 from accel.split import Windows, splits, windows_of
@@ -77,8 +78,8 @@ def runs_of(program: Program, layer: MacLayer, array: MacArray) -> Runs:
     steps, width = steps_of(program, layer, array), layer.shape[1] * layer.shape[2]
     counted = min(map(len, steps)) == width
     if layer.window:
-        _, rows, row_words = program.shapes[layer.inputs[0]]
-        taps, apart = window_taps(layer.window, row_words), rows * row_words
+        row_words = program.shapes[layer.inputs[0]][2]
+        taps, apart = window_taps(layer.window, row_words), pitch_of(program, layer.inputs[0], array)
     else:  # a vector is one map whose words are its taps, as many at a time as one entry may name
         apart = min(width, VECTOR_TAPS)
         if counted:

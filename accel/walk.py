@@ -7,18 +7,19 @@ middle: the map is one row. An addition or a ReLU does the same to every word: t
 
 Where the drain pools (`accel.fusion`), tiles come in pairs: each tile on an even row is followed by that on the same
 columns of the row below, and then half as many words are written as a tile has pixels. Odd rows and columns at the end,
-which the pool drops, are not computed.
+which the pool drops, are not computed. Of a depthwise convolution a tile has several rows (`accel.lines`).
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from accel.array import STRIDES, MacArray
 from accel.fusion import fused_pools
 from accel.layers import Shape
+from accel.lines import Lines, layout_of, lines_of
 from accel.program import Program
-from accel.program_layers import AddLayer, ProgramLayer, ReluLayer
+from accel.program_layers import AddLayer, MacLayer, ProgramLayer, ReluLayer
 from accel.window import Window
 
 POINT = Window((1, 1))
@@ -41,6 +42,10 @@ class Walk:
         Whether rows that lie side by side are one.
     pool : bool
         Whether tiles come in pairs, of which the drain writes what is largest.
+    group : int
+        Maps of a tile at most.
+    lines : Lines or None
+        Of a depthwise convolution whose tiles have several rows, more than are apart where some give nothing.
     """
 
     maps: int
@@ -51,6 +56,8 @@ class Walk:
     across: int = 1
     joined: bool = False
     pool: bool = False
+    group: int = 1
+    lines: Lines | None = None
 
     @property
     def heights(self) -> int:
@@ -85,17 +92,27 @@ def walk_of(program: Program, layer: ProgramLayer, array: MacArray) -> Walk:
     """Return over what the tiles of a layer go."""
     lanes, pool = array.pixel_lanes, fused_pools(program, array).get(layer.name)
     maps, height, width = maps_of(program.shapes[layer.name])
+    walk = Walk(maps=maps, rows=height, width=width, lanes=lanes, group=_group(layer, array))
+    if lines := lines_of(program, layer, array):
+        across = lines.window.stride[1] // lines.phases if width > 1 else 1
+        down, lanes = lines.rows * lines.window.stride[0], lanes if across in STRIDES else 1
+        return replace(walk, rows=lines.tall, lanes=lanes, down=down, across=across, group=lines.maps, lines=lines)
+    if layer.name in layout_of(program, array).phased:  # a row is one phase, every second word of a map
+        return replace(walk, rows=2, width=height * width // 2, down=0, across=2, joined=True)
     if array.flat and isinstance(layer, AddLayer | ReluLayer):
-        return Walk(maps=1, rows=1, width=maps * height * width, lanes=lanes, joined=True)
+        return replace(walk, maps=1, rows=1, width=maps * height * width, joined=True)
     window, row = getattr(layer, "window", None) or POINT, maps_of(program.shapes[layer.inputs[0]])[2]
     if array.flat and not pool and row == width and _steps_down(window, height):
-        return Walk(maps=maps, rows=1, width=height * width, lanes=lanes, joined=True)
+        return replace(walk, rows=1, width=height * width, joined=True)
     down, across = window.stride[0] if height > 1 else 1, window.stride[1] if width > 1 else 1
     if pool:
         _, rows, columns = program.shapes[pool.name]
-        return Walk(maps=maps, rows=rows, width=2 * columns, lanes=lanes, down=down, across=across, pool=True)
-    lanes = lanes if across in STRIDES else 1
-    return Walk(maps=maps, rows=height, width=width, lanes=lanes, down=down, across=across)
+        return replace(walk, rows=rows, width=2 * columns, down=down, across=across, pool=True)
+    return replace(walk, lanes=lanes if across in STRIDES else 1, down=down, across=across)
+
+
+def _group(layer: ProgramLayer, array: MacArray) -> int:
+    return array.output_lanes if isinstance(layer, MacLayer) else 1
 
 
 def maps_of(shape: Shape) -> tuple[int, int, int]:

@@ -15,7 +15,9 @@ from accel.array import MOST_FORMATS, MOST_TAPS, MULTIPLIER_WIDTH, MacArray, add
 from accel.demand import demand_of, weight_words
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
-from accel.fusion import computing, places_on, written
+from accel.fusion import computing, written
+from accel.grouped_convolution import group_weights
+from accel.lines import Lines, lines_of, pitch_of, places_on
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.runs import Integers, Runs, runs_of, window_taps
@@ -140,8 +142,10 @@ class _Assembler:
         window, walk = _window(layer), walk_of(self.program, layer, self.array)
         _, height, width = maps_of(self.program.shapes[layer.inputs[0]])
         top, left = window.padding[:2]
-        single = not isinstance(layer, MacLayer)
-        words = sum(walk.words)
+        single, map_words = not isinstance(layer, MacLayer), pitch_of(self.program, layer.inputs[0], self.array)
+        target, parts = written(self.program, layer, self.array), maps_of(self.program.shapes[layer.name])[0]
+        words = pitch_of(self.program, target, self.array) if walk.maps == parts else sum(walk.words)
+        row_words = 1 if walk.joined else walk.down * width  # of a joined map, from one phase to the other
         return {
             "single": int(single),
             "double": int(walk.across == 2),
@@ -149,9 +153,9 @@ class _Assembler:
             "advance": walk.across * walk.lanes,
             "row_step": walk.down,
             "input": self.places[layer.inputs[0]],
-            "input_map": height * width,
+            "input_map": map_words,
             "height": height,
-            "width": walk.width if walk.joined else width,
+            "width": walk.across * walk.width if walk.joined else width,
             "top": top,
             "left": left,
             "origin": -(top * width + left),
@@ -160,10 +164,14 @@ class _Assembler:
             "row_pixels": walk.width,
             "words": max(walk.words),
             "last_words": walk.words[-1],
-            **self._turns(walk, walk.down * width, height * width if single else 0),
-            "output": self.places.get(written(self.program, layer, self.array), 0),
+            **self._turns(walk, row_words, map_words if single else 0),
+            "output": self.places.get(target, 0),
+            "group": walk.group,
+            "rows": min(walk.group, walk.maps),
+            "last_rows": (walk.maps - 1) % walk.group + 1,
+            "line_turn": walk.words[-1],
             "output_map": words,
-            "output_turn": walk.words[-1] + (0 if single else words * (self.array.output_lanes - 1)),
+            "output_turn": words * walk.group - sum(walk.words[:-1]),
             "outputs": walk.maps,
             "maps_behind": 0,
             "taps": window.taps,
@@ -234,6 +242,8 @@ class _Assembler:
         multipliers = layer.requantize.multipliers if layer.requantize else np.ones(1, np.int64)
         for bias, multiplier in zip(layer.bias, np.broadcast_to(multipliers, layer.bias.shape), strict=True):
             self.image.constants.append({"bias": int(bias), "multiplier": int(multiplier)})
+        if lines := lines_of(self.program, layer, self.array):
+            return self._lines(layer, lines, words)
         runs = runs_of(self.program, layer, self.array)
         self._taps(runs.taps, self._signed(layer))
         self._weights(layer, runs.steps)
@@ -242,6 +252,33 @@ class _Assembler:
         if runs.pieces:
             more |= {"input_map": runs.apart, "maps_behind": runs.pieces - 1, "taps": len(runs.taps)}
         return more | (self._split(layer, words) if runs.split else {})
+
+    def _lines(self, layer: MacLayer, lines: Lines, words: dict[str, int]) -> dict[str, int]:
+        """Return the geometry of output lanes that are rows of a map, or of two; the counter makes the one entry."""
+        width, line, maps = self.program.shapes[layer.inputs[0]][2], self.program.shapes[layer.name][2], layer.shape[0]
+        row_words, walk = width // lines.phases, walk_of(self.program, layer, self.array)
+        self._taps(lines.taps(width), self._signed(layer))
+        kernels = group_weights(layer.matrix, layer.shape, maps)[:, 0]
+        for group in lines.weights(kernels, self.array.output_lanes):
+            self.image.weights += [tuple(word) for word in group.tolist()]
+        beyond = (lines.rows - 1) * line  # what a tile writes in its first row, from where the next row of tiles begins
+        return {
+            "lines": 1,
+            "pair": int(lines.maps == 2),
+            "counter": 1,
+            "taps": lines.steps,
+            "apart": words["input_map"],
+            "line_words": line,
+            "rows": lines.maps * lines.lanes,
+            "last_rows": ((maps - 1) % lines.maps + 1) * lines.lanes,
+            "width": row_words,
+            "left": lines.left,
+            "origin": -(lines.window.padding[0] * row_words + lines.left),
+            **self._turns(walk, walk.down * row_words, lines.maps * words["input_map"]),
+            "output_map": words["output_map"] - (lines.lanes - 1) * line,
+            "line_turn": words["line_turn"] + beyond,
+            "output_turn": words["output_turn"] - (lines.tall - 1) * beyond,
+        }
 
     def _split(self, layer: MacLayer, words: dict[str, int]) -> dict[str, int]:
         """Return the geometry of windows over an input of one row, which has as many words as pixel lanes or more."""

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from accel.array import MacArray
 from accel.errors import EspalierError
 from accel.program import Program
-from accel.program_layers import MacLayer
 from accel.walk import walk_of
 from rtl.assemble import Image, assemble, final_layer
 from rtl.core.accelerator import Accelerator
@@ -59,13 +58,12 @@ def output_rows(program: Program, array: MacArray) -> list[NDArray[np.int64]]:
     """
     last = final_layer(program, array)
     walk = walk_of(program, last, array)
-    group = array.output_lanes if isinstance(last, MacLayer) else 1
     words, ends = sum(walk.words), np.cumsum(walk.words).tolist()
     return [
         np.arange(end - count, end) + index * words
-        for first in range(0, walk.maps, group)
+        for first in range(0, walk.maps, walk.group)
         for count, end in zip(walk.words, ends, strict=True)
-        for index in range(first, min(first + group, walk.maps))
+        for index in range(first, min(first + walk.group, walk.maps))
         if count
     ]
 

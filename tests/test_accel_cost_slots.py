@@ -14,6 +14,7 @@ from accel.cost import Invariants, Limits, Slots, estimate_of, load_technology
 from accel.cost.cycles import START_CYCLES
 from accel.cost.stalls import LayerSchedule, schedule_of
 from accel.demand import array_for
+from accel.lines import lines_of
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import MacLayer, MaxPoolLayer
@@ -97,7 +98,12 @@ class TestAnyProgram:
                 useful, pruned = counted(made, layers[row.name], array)
                 assert slots.useful_slots == useful
                 assert slots.useful_slots != useful + 1  # negative control
-                if splits(made, layers[row.name], array):  # windows hold columns too that no lane keeps
+                if lines := lines_of(
+                    made, layers[row.name], array
+                ):  # a step for each row and column of a tile's windows
+                    pixels = math.prod(made.shapes[row.name])
+                    assert slots.pruned_slots == pixels * lines.steps - useful
+                elif splits(made, layers[row.name], array):  # windows hold columns too that no lane keeps
                     assert slots.pruned_slots >= pruned
                 else:
                     assert slots.pruned_slots == pruned

@@ -46,6 +46,7 @@ NOUNS = (
     "words",
     "split",
     "fusion",
+    "lines",
     "walk",
     "runs",
     "demand",

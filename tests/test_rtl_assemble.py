@@ -275,8 +275,8 @@ class TestOneMapAtATime:
         pool = MaxPoolLayer("a", (INPUT,), POOL) if maximum else average
         image = assemble(chain(pool, shape=(3, 4, 5)), ARRAY)
         (words,) = image.layers
-        names = ("single", "maximum", "counter", "maps_behind", "taps", "input_group", "output_group")
-        assert [words[name] for name in names] == [1, int(maximum), 1, 0, 4, 20, 12]
+        names = ("single", "maximum", "counter", "maps_behind", "taps", "output_map")
+        assert [words[name] for name in names] == [1, int(maximum), 1, 0, 4, 12]
         assert image.weights == [(1, 0)] * 4
         assert image.constants == [{"bias": 0, "multiplier": 1 if maximum else 3}] * 3
 
@@ -299,8 +299,8 @@ class TestOneMapAtATime:
         assert [tap["signed"] for tap in image.taps[1:]] == [1, 0]
         assert image.constants[2:] == [{"bias": 0, "multiplier": 5}]  # all words are one row
         layer_words = image.layers[1]
-        names = ("single", "maximum", "counter", "shared", "relu", "input_group", "list", "tap")
-        assert [layer_words.get(name, 0) for name in names] == [1, 0, 0, 1, 1, 20, 0, 1]
+        names = ("single", "maximum", "counter", "shared", "relu", "list", "tap")
+        assert [layer_words.get(name, 0) for name in names] == [1, 0, 0, 1, 1, 0, 1]
 
     @pytest.mark.parametrize(("weight", "words"), [(7, [7]), (8, [7, 1]), (14, [7, 7]), (15, [7, 7, 1])])
     def test_words_of_a_weight(self, weight: int, words: list[int]) -> None:

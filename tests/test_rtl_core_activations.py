@@ -107,6 +107,26 @@ def test_a_read_every_cycle(array: MacArray, stride: int) -> None:
     bench.run(scenario)
 
 
+@pytest.mark.parametrize("apart", [4, 12, 20, -12])
+def test_two_rows(apart: int) -> None:
+    """Two rows of 4 words are read at once from any address, `apart` words of each other: 4 beyond whole turns of 8."""
+    bench = Bench(MacArray(4, 4, signal_words=40))
+
+    async def scenario(ctx) -> None:
+        for address in range(0, 40, 4):
+            await bench.write(ctx, address, [7 * (address + lane) % 256 for lane in range(4)])
+        await ctx.tick().repeat(WRITE_CYCLES)
+        ctx.set(bench.dut.read_pair, 1)
+        for address in range(max(0, -apart), 37 - max(0, apart)):
+            ctx.set(bench.dut.other_address, address + apart)
+            assert await bench.read(ctx, address, 1) == bench.words[address : address + 4]
+            other = [ctx.get(bench.dut.other[lane]) for lane in range(4)]
+            assert other == bench.words[address + apart : address + apart + 4]
+            assert other != bench.words[address : address + 4]  # negative control
+
+    bench.run(scenario)
+
+
 def test_an_address_below_zero() -> None:
     """From a place below 0, as left padding asks for, the lanes that lie in the memory are right: addresses wrap."""
     bench = Bench(MacArray(1, 4, signal_words=16))

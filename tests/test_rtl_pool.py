@@ -12,7 +12,8 @@ from support.rtl_programs import ARRAY, SIGNED, SIZES, add, check, difference, i
 from accel.array import MacArray
 from accel.cost import cycles_of
 from accel.cost.cycles import LAYER_CYCLES, POOL_CYCLES, START_CYCLES
-from accel.fusion import computing, fused_pools, places_on, signal_words
+from accel.fusion import computing, fused_pools
+from accel.lines import places_on, signal_words
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import FlattenLayer, MaxPoolLayer, ProgramLayer

@@ -99,6 +99,11 @@ def tiles_of(program: Program, layer: ProgramLayer, array: MacArray) -> Tiles:
     """Return steps and rows of every tile of a layer (tiles, 2), in running order."""
     walk = walk_of(program, layer, array)
     outputs = walk.maps
+    if lines := walk.lines:
+        groups = -(-outputs // lines.maps)
+        tiles = np.tile(np.array([lines.steps, lines.maps * lines.lanes], np.int64), (groups * walk.tiles, 1))
+        tiles[-walk.tiles :, 1] = ((outputs - 1) % lines.maps + 1) * lines.lanes
+        return tiles
     if isinstance(layer, MacLayer):
         lanes = array.output_lanes
         steps = [len(steps) for steps in steps_of(program, layer, array)]

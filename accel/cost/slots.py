@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from accel.array import MacArray
 from accel.cost.cycles import Tiles
 from accel.cost.summed import Summed
+from accel.lines import lines_of
 from accel.program import Program
 from accel.program_layers import MacLayer, ProgramLayer
 from accel.runs import steps_of
@@ -51,7 +52,10 @@ def slots_of(program: Program, layer: ProgramLayer, array: MacArray, tiles: Tile
         return Slots(pool_slots=int(steps.sum()) * array.macs_per_cycle)
     pixels, lanes, kept = walk_of(program, layer, array).pixels, array.output_lanes, _matrix(layer)
     met = useful = 0
-    for group, columns in enumerate(steps_of(program, layer, array)):
+    lines = lines_of(program, layer, array)
+    if lines:  # every pixel has a lane for all steps of its tile
+        met, useful = pixels * layer.shape[0] * lines.steps, pixels * int(np.count_nonzero(kept))
+    for group, columns in enumerate(() if lines else steps_of(program, layer, array)):
         run = columns[columns >= 0]  # a window of a split sum may have lanes without a column
         weights = kept[group * lanes : (group + 1) * lanes]
         met += pixels * len(weights) * run.size

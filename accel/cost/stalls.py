@@ -104,7 +104,7 @@ def _layer(program: Program, layer: ProgramLayer, array: MacArray) -> LayerSched
     steps, outputs = tiles[:, 0], tiles[:, 1]
     waits = np.maximum(np.concatenate([[0], outputs[:-1]]) - steps, 0)
     drain = int(waits.sum() + outputs[-1])
-    units, unit_cycles = _units(layer, array, steps, waits, row.cycles)
+    units, unit_cycles = _units(layer, walk.group, steps, waits, row.cycles)
     lanes = array.pixel_lanes if splits(program, layer, array) else 1  # of which each has a weight of its own
     return LayerSchedule(
         name=layer.name,
@@ -160,13 +160,11 @@ def unit_stalls(schedule: Sequence[LayerSchedule], loads: Sequence[Integers], bu
     return [int(total) for total in np.bincount(owners, waits, len(schedule))]
 
 
-def _units(
-    layer: ProgramLayer, array: MacArray, steps: Integers, waits: Integers, cycles: int
-) -> tuple[Integers, Integers]:
+def _units(layer: ProgramLayer, maps: int, steps: Integers, waits: Integers, cycles: int) -> tuple[Integers, Integers]:
     """Return steps of a tile and cycles of each group; the last one has what the pipeline adds to the layer."""
     if not isinstance(layer, MacLayer):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    groups = math.ceil(layer.shape[0] / array.output_lanes)
+    groups = math.ceil(layer.shape[0] / maps)
     units = steps.reshape(groups, -1)[:, 0]  # all tiles of a group read the same words
     runs = (steps + waits).reshape(groups, -1).sum(axis=1)
     runs[-1] += cycles - int(runs.sum())

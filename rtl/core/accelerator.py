@@ -103,14 +103,18 @@ class Core(wiring.Component):
         fetch, lanes = self.fetch, self.lanes
         for name in ("issue", "step", "origin", "row", "column", "layer"):
             m.d.comb += getattr(fetch, name).eq(getattr(self.sequencer, name))
-        for name in ("first", "last", "maximum", "weights", "signals", "counts"):
+        for name in ("first", "last", "maximum", "weights", "signals", "others", "counts"):
             m.d.comb += getattr(lanes, name).eq(getattr(fetch, name))
         m.d.comb += [
             lanes.fresh.eq(self.sequencer.fresh),
             lanes.step.eq(fetch.operands),
             self.activations.read_address.eq(fetch.read_address),
             self.activations.read_double.eq(fetch.read_double),
+            self.activations.other_address.eq(fetch.other_address),
+            self.activations.read_pair.eq(fetch.read_pair),
             fetch.read.eq(self.activations.read),
+            fetch.other.eq(self.activations.other),
+            lanes.pair.eq(fetch.read_pair),
         ]
 
     def _connect_drain(self, m: Module) -> None:

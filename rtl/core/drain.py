@@ -59,9 +59,9 @@ class RowCounter(wiring.Component):
         following = Signal(layout.constant_index, reset_less=True)
         m.d.comb += read.addr.eq(Mux(self.begin, self.tile.constant, following))
         m.d.comb += self.constant.eq(delayed(m, read.data, 1))
-        m.d.sync += following.eq(read.addr + 1)
         m.d.comb += self.code_begin.eq(delayed(m, self.begin, CODES))
-        lanes, address, last = self._build_rows(m)
+        lanes, address, last, map_end = self._build_rows(m)
+        m.d.sync += following.eq(read.addr + map_end)
         final, raw, pool = self.layer.final, self.layer.final & self.layer.raw, self.layer.pool
         raw_lanes, raw_last = delayed(m, lanes, RECTIFIED, resets=True), delayed(m, last, RECTIFIED, resets=True)
         # rows that have left as accumulators end there: the next image may run when their codes would come
@@ -85,8 +85,8 @@ class RowCounter(wiring.Component):
         ]
         return m
 
-    def _build_rows(self, m: Module) -> tuple[Signal, Signal, Signal]:
-        """Count the rows of a tile; return lanes, address and end of the row in the shadow."""
+    def _build_rows(self, m: Module) -> tuple[Signal, Signal, Signal, Signal]:
+        """Count the rows of a tile; return lanes, address and end of the row in the shadow, and whether a map ends."""
         layout = self.layout
         left, pixels = Signal(layout.row_count), Signal(layout.lane_count, reset_less=True)
         following, end = Signal(layout.address, reset_less=True), Signal(reset_less=True)
@@ -96,12 +96,19 @@ class RowCounter(wiring.Component):
             address.eq(Mux(self.begin, self.tile.address, following)),
             last.eq(Mux(self.begin, self.tile.end & (self.tile.rows == 1), end & (left == 1))),
         ]
-        m.d.sync += following.eq(address + self.layer.output_map)
+        map_end = self._map_end(m, left)
+        m.d.sync += following.eq(address + Mux(map_end, self.layer.output_map, self.layer.line_words))
         with m.If(self.begin):
             m.d.sync += [left.eq(self.tile.rows - 1), pixels.eq(self.tile.words), end.eq(self.tile.end)]
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
-        return lanes, address, last
+        return lanes, address, last, map_end
+
+    def _map_end(self, m: Module, left: Signal) -> Signal:
+        """Return whether the row in the shadow is its map's last one in the tile: every row, unless they are lines."""
+        map_end, last_left = Signal(), self.layout.array.half_lanes + 1  # in the last row of the first map of two
+        m.d.comb += map_end.eq(~self.layer.lines | (self.layer.pair & ~self.begin & (left == last_left)))
+        return map_end
 
 
 class Drain(wiring.Component):

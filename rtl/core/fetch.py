@@ -29,7 +29,8 @@ class Fetch(wiring.Component):
     -----
     issue, step, origin, row, column, layer : in, from the sequencer
     read_address, read_double : out, to the activation memory; read : in, what it has `READ_CYCLES` later
-    operands, first, last, maximum, weights, signals, counts : out, to the lanes
+    other_address, read_pair : out, and other : in, the same for the second of two maps
+    operands, first, last, maximum, weights, signals, others, counts : out, to the lanes
     load, loaded : in, a word for the taps or the weights
     """
 
@@ -47,12 +48,16 @@ class Fetch(wiring.Component):
                 "read_address": Out(layout.address),
                 "read_double": Out(1),
                 "read": In(layout.pixels),
+                "other_address": Out(layout.address),
+                "read_pair": Out(layout.layer["pair"].shape),
+                "other": In(layout.pixels),
                 "operands": Out(1),
                 "first": Out(1),
                 "last": Out(1),
                 "maximum": Out(1),
                 "weights": Out(layout.weight_row),
                 "signals": Out(data.ArrayLayout(layout.operand, lanes)),
+                "others": Out(data.ArrayLayout(layout.operand, lanes)),
                 "counts": Out(lanes),
                 "load": In(1),
                 "loaded": In(layout.load),
@@ -75,6 +80,10 @@ class Fetch(wiring.Component):
             at_row.eq(delayed(m, self.row, 3) + tap.rows),
             at_column.eq(delayed(m, self.column, 3) + tap.columns),
         ]
+        other_window, other_place = Signal.like(window, name="other_window"), Signal.like(place, name="other_place")
+        m.d.sync += other_window.eq(window + layer.apart)
+        m.d.sync += other_place.eq(delayed(m, other_window, 1) + tap.words)
+        m.d.comb += [self.other_address.eq(other_place), self.read_pair.eq(layer.pair)]
         m.d.comb += [
             self.read_address.eq(place),
             self.read_double.eq(layer.double),
@@ -86,8 +95,8 @@ class Fetch(wiring.Component):
         ]
         is_signed = delayed(m, tap.signed, READ_CYCLES + 1)
         for lane in range(layout.array.pixel_lanes):
-            bits = self.read[lane]
-            m.d.comb += self.signals[lane].eq(Cat(bits, bits[-1] & is_signed).as_signed())
+            for bits, signal in ((self.read[lane], self.signals[lane]), (self.other[lane], self.others[lane])):
+                m.d.comb += signal.eq(Cat(bits, bits[-1] & is_signed).as_signed())
         self._build_weights(m)
         return m
 

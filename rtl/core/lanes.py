@@ -40,11 +40,12 @@ class Operands(wiring.Component):
 
     Ports
     -----
-    fresh, step, first, last, weights, signals, counts : in, as `Lanes` has them
+    fresh, step, first, last, weights, signals, pair, others, counts : in, as `Lanes` has them
     clears : out, `fresh`
     begins, ends : out, `first` and `last` of a step that is there
     words : out, the multipliers' operands, one for each group of rows and each word of weights
     values, counted : out, `signals` and `counts`, zero where no step is there
+    upper : out, `values`, or the same of `others` where there is a `pair`
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -58,12 +59,15 @@ class Operands(wiring.Component):
                 "last": In(1),
                 "weights": In(layout.weight_row),
                 "signals": In(signals),
+                "pair": In(layout.layer["pair"].shape),
+                "others": In(signals),
                 "counts": In(array.pixel_lanes),
                 "clears": Out(1),
                 "begins": Out(1),
                 "ends": Out(1),
                 "words": Out(data.ArrayLayout(_words(array), len(_groups(array)))),
                 "values": Out(signals),
+                "upper": Out(signals),
                 "counted": Out(array.pixel_lanes),
             }
         )
@@ -77,6 +81,8 @@ class Operands(wiring.Component):
         m.d.comb += self.counted.eq(delayed(m, there, 1))
         for lane, signal in enumerate(self.signals):
             m.d.comb += self.values[lane].eq(delayed(m, Mux(there[lane], signal, 0), 1))
+            upper = Mux(self.pair, self.others[lane], signal)
+            m.d.comb += self.upper[lane].eq(delayed(m, Mux(there[lane], upper, 0), 1))
         for index, rows in enumerate(_groups(self.layout.array)):
             for place, weights in enumerate(self.weights):
                 operand = self._packed([weights[row] for row in rows])
@@ -218,6 +224,7 @@ class Lanes(wiring.Component):
     maximum : in, row 0 keeps the largest
     weights : in, a word for each column, or one for all of an array that splits no sum
     signals, counts : in
+    pair, others : in, whether the rows of the upper half have these signals, which count alike
     row : out, the accumulators of row 0, and those of the next row in each cycle that follows
     taken : out, `row` is row 0 of a tile
     """
@@ -238,6 +245,8 @@ class Lanes(wiring.Component):
                 "maximum": In(1),
                 "weights": In(layout.weight_row),
                 "signals": In(data.ArrayLayout(layout.operand, lanes)),
+                "pair": In(layout.layer["pair"].shape),
+                "others": In(data.ArrayLayout(layout.operand, lanes)),
                 "counts": In(lanes),
                 "row": Out(data.ArrayLayout(layout.accumulator, lanes)),
                 "taken": Out(1),
@@ -248,7 +257,7 @@ class Lanes(wiring.Component):
         """Connect the groups of rows, each of which moves by a flow of its own."""
         m = Module()
         moving(m, "operands", self.operands, self.valid, self.ready)
-        for name in ("fresh", "step", "first", "last", "weights", "signals", "counts"):
+        for name in ("fresh", "step", "first", "last", "weights", "signals", "pair", "others", "counts"):
             m.d.comb += getattr(self.operands, name).eq(getattr(self, name))
         for index, (group, accumulators) in enumerate(zip(self.groups, self.accumulators, strict=True)):
             moves = moving(m, f"rows{index}", group, self.valid, self.ready)
@@ -260,8 +269,11 @@ class Lanes(wiring.Component):
                 group.held.eq(accumulators.held),
             ]
             m.d.comb += [group.words.eq(self.operands.words[index]), group.maximum.eq(self.maximum)]
-            for name in ("clears", "begins", "ends", "values", "counted"):
+            for name in ("clears", "begins", "ends", "counted"):
                 m.d.comb += getattr(group, name).eq(getattr(self.operands, name))
+            half = self.layout.array.half_lanes
+            upper = half and _groups(self.layout.array)[index].start >= half
+            m.d.comb += group.values.eq(self.operands.upper if upper else self.operands.values)
         for group, below in zip(self.groups, self.groups[1:], strict=False):
             m.d.comb += group.behind.eq(below.row)
         m.d.comb += [self.row.eq(self.groups[0].row), self.taken.eq(self.groups[0].taken)]

@@ -73,17 +73,17 @@ class Tiles(wiring.Component):
         """Count pixels of a row, tiles and maps down; `group_end` is known a cycle into a tile, `tile.end` two."""
         layer, tile = self.layer, self.tile
         pixels, tiles, maps = (Signal.like(x) for x in (layer.row_pixels, layer.tiles, layer.outputs))
-        depth, second, groups_end = Mux(layer.single, 1, self.layout.array.output_lanes), Signal(), Signal()
+        second, groups_end = Signal(), Signal()
         next_pixels, next_tiles, next_maps = Signal.like(pixels), Signal.like(tiles), Signal.like(maps)
         m.d.comb += self.first.eq(layer.pool & ~second)
         m.d.sync += [
             self.row_end.eq(pixels <= layer.pixels),
             self.group_end.eq(tiles == 1),
-            groups_end.eq(maps <= depth),
+            groups_end.eq(maps <= layer.group),
             next_pixels.eq(pixels - layer.pixels),
             next_tiles.eq(tiles - 1),
-            next_maps.eq(maps - depth),
-            tile.rows.eq(Mux(maps < depth, maps, depth)),
+            next_maps.eq(maps - layer.group),
+            tile.rows.eq(Mux(maps <= layer.group, layer.last_rows, layer.rows)),
             tile.end.eq(self.group_end & groups_end),
             self.wait.eq(Mux(tile.rows < TILE_CYCLES, TILE_CYCLES, tile.rows) - 1),
         ]
@@ -117,13 +117,14 @@ class Tiles(wiring.Component):
 
     def _build_writes(self, m: Module) -> None:
         """Advance the output's address by what is written, and the constants from group to group."""
-        layer, tile, array = self.layer, self.tile, self.layout.array
+        layer, tile = self.layer, self.tile
         words = Mux(self.first, 0, Mux(self.row_end, layer.last_words, layer.words))
+        onward = Mux(self.first, 0, Mux(self.row_end, layer.line_turn, layer.words))
         next_address, next_constant = Signal.like(tile.address), Signal.like(tile.constant)
         m.d.sync += [
             tile.words.eq(words),
-            next_address.eq(tile.address + Mux(self.group_end, layer.output_turn, words)),
-            next_constant.eq(tile.constant + Mux(layer.single, 1, array.output_lanes)),
+            next_address.eq(tile.address + Mux(self.group_end, layer.output_turn, onward)),
+            next_constant.eq(tile.constant + layer.group),
         ]
         with m.If(self.prime):
             m.d.sync += [tile.address.eq(layer.output), tile.constant.eq(layer.constant)]

@@ -15,6 +15,7 @@ from accel.array import TILE_CYCLES, MacArray
 from accel.cost.cycles import tiles_of
 from accel.fixedpoint import FixedFormat, Overflow, Rounding, round_shift
 from accel.fusion import computing, fused_pools
+from accel.lines import lines_of
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.split import splits, windows_of
@@ -81,6 +82,13 @@ CORNERS = (
     "fewer words than pixel lanes",
     "split sums of a kernel in its padding",
     "one pixel that is not split",
+    "rows of a map on lanes",
+    "rows of two maps on lanes",
+    "rows of two maps of an odd number",
+    "rows below a map",
+    "tiles of all rows of a map",
+    "even columns first",
+    "a depthwise layer of maps on lanes",
     "fused pool",
     "fused pool of signed codes",
     "fused pool of an odd row",
@@ -137,6 +145,7 @@ class Coverage:
                 case MacLayer():
                     self._weights(layer, x, form, array)
                     self._splits(layer, job.program, array)
+                    self._lines(layer, job.program, array)
                 case AddLayer():
                     self._addition(layer, job.program, array)
                 case ReluLayer():
@@ -273,6 +282,22 @@ class Coverage:
                 "fused pool that leaves the chip": of.roots[of.output] == pool.name,
             }
         )
+
+    def _lines(self, layer: MacLayer, of: Program, array: MacArray) -> None:
+        lines, outputs = lines_of(of, layer, array), layer.shape[0]
+        alone = outputs == layer.shape[1] > 1 and not layer.kept.any(axis=2)[~np.eye(outputs, dtype=bool)].any()
+        self._count({"a depthwise layer of maps on lanes": alone and not lines})
+        if lines:
+            self._count(
+                {
+                    "rows of a map on lanes": lines.maps == 1,
+                    "rows of two maps on lanes": lines.maps == 2,
+                    "rows of two maps of an odd number": outputs % lines.maps,
+                    "rows below a map": lines.written > of.shapes[layer.name][1],
+                    "tiles of all rows of a map": lines.tall == 1,
+                    "even columns first": lines.phases == 2,
+                }
+            )
 
     def _requantize(self, layer: Any, *tensors: Codes) -> None:
         accumulators, form, requantize = accumulators_of(layer, *tensors), layer.output.format, layer.requantize

@@ -81,6 +81,10 @@ CHAINS = (  # one is drawn; the last layer's output is what leaves the chip
     ("conv", "residual"),
     ("linear", "residual"),
     ("residual", "max"),
+    ("point", "depthwise", "point"),
+    ("point", "depthwise", "point"),
+    ("depthwise", "conv"),
+    ("conv", "depthwise", "avg"),
 )
 KERNELS = ((1, 1), (1, 1), (2, 2), (3, 3), (3, 3), (3, 3), (5, 5), (1, 3), (4, 1), (2, 5), (7, 7), (11, 11))
 MOST_COLUMNS = 250  # of a layer: 8-bit weights at 8-bit signals fit the accumulator, and simulations stay short
@@ -168,12 +172,17 @@ class Growth:
         self.layers.append(layer)
         self.name, self.signal, self.tensor = layer.name, layer.output_signal(*(signals or (self.signal,))), tensor
 
-    def mac(self, window: Window | None, final: bool, outputs: int = 0) -> None:
-        """Add a layer of weights; the final one hands out its accumulators half of the time."""
+    def mac(self, window: Window | None, final: bool, outputs: int = 0, own: bool = False) -> None:
+        """Add a layer of weights; the final one hands out its accumulators half of the time.
+
+        With `own` every map reads itself alone.
+        """
         rng, taps, array = self.rng, window.taps if window else 1, self.array
         maps, outputs = self.tensor.shape[1], outputs or int(rng.integers(1, 10))
         pattern = PATTERNS[rng.integers(len(PATTERNS))]
         kept = legal_mask(rng, pattern, (outputs, maps, taps))
+        if own:
+            pattern, kept = "kernel", np.broadcast_to(np.eye(maps, dtype=bool)[:, :, None], (maps, maps, taps))
         widest = array.accumulator_bits - self.signal.bits - (maps * taps).bit_length()
         weight_bits = int(rng.integers(2, min(array.weight_bits, widest), endpoint=True))
         highest = (1 << (weight_bits - 1)) - 1
@@ -208,6 +217,17 @@ class Growth:
         while window.taps * self.tensor.shape[1] > MOST_COLUMNS:
             window = draw_window(self.rng, self.tensor.shape[2:], pool=False)
         self.mac(window, final)
+
+    def point(self, final: bool) -> None:
+        """Add a 1 x 1 convolution."""
+        self.mac(Window((1, 1)), final)
+
+    def depthwise(self, final: bool) -> None:
+        """Add a convolution of each map by itself."""
+        maps, window = self.tensor.shape[1], draw_window(self.rng, self.tensor.shape[2:], pool=False)
+        while window.taps > 9 or window.taps * maps > MOST_COLUMNS:
+            window = draw_window(self.rng, self.tensor.shape[2:], pool=False)
+        self.mac(window, final, maps, own=True)
 
     def linear(self, final: bool) -> None:
         """Add a fully connected layer, after a flatten where it reads maps."""

@@ -1,0 +1,301 @@
+"""How output lanes share a depthwise convolution: they are neighbouring rows of one map, or of two.
+
+A map that reads itself alone would keep one output lane busy. Instead the lanes of a tile are rows of that map: row
+`r` of them meets, at a step that reads row `u` and column `j` of all their windows, the weight at `(u - r * stride, j)`
+or a zero where that lies outside its window, so that a tile of R rows takes ::
+
+    K = ((R - 1) * stride + kernel rows) * kernel columns
+
+steps; fewer where a tile has all rows of its map, since rows of padding need none.
+
+The banks deliver twice as many words as there are pixel lanes. Where neighbouring pixels are neighbouring words the
+second half of them is the same row of the next map: half of the lanes take it, and a tile is rows of two maps. For that
+maps lie `pixel lanes` words apart, beyond whole turns of the banks (`pitch_of`). Where windows lie two columns apart, a
+1 x 1 convolution before them writes the even columns of a map first and then the odd ones (`Lines.phases`), so that
+their pixels are neighbouring words too, if that saves more than the shorter rows of the convolution cost.
+
+What a tile's lanes give below the last row of a map is written behind it, where nothing lies.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.array import MOST_TAPS, STRIDES, TILE_CYCLES, MacArray
+from accel.fusion import fused_pools, held_on
+from accel.network import INPUT
+from accel.program import Program
+from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
+from accel.split import splits
+from accel.window import Window
+
+Integers = NDArray[np.int64]
+Readers = dict[str, list[ProgramLayer]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lines:
+    """The tiles of a depthwise convolution.
+
+    Parameters
+    ----------
+    window : Window
+    maps : int
+        Of a tile: 1 or 2.
+    lanes : int
+        Output lanes of each map; those after the first `rows` give nothing.
+    rows : int
+        Output rows of a map from one tile to the next.
+    tall : int
+        Tiles, one below the other, that make a map.
+    height : int
+        Rows of an input map.
+    phases : int
+        2 where the even columns of the input come first, then the odd ones.
+    """
+
+    window: Window
+    maps: int
+    lanes: int
+    rows: int
+    tall: int
+    height: int
+    phases: int = 1
+
+    @property
+    def steps(self) -> int:
+        """Steps of a tile: rows and columns that its windows meet."""
+        return len(self._met) * self.window.kernel[1]
+
+    @property
+    def reach(self) -> int:
+        """Rows from the first that windows of a tile have to the last."""
+        return (self.rows - 1) * self.window.stride[0] + self.window.kernel[0]
+
+    @property
+    def _met(self) -> range:
+        """The rows that windows of a tile meet, from the first one's; without padding if it has all rows of the map."""
+        if self.tall > 1:
+            return range(self.reach)
+        first = min(self.window.padding[0], self.reach - 1)
+        return range(first, max(first + 1, min(self.reach, self.window.padding[0] + self.height)))
+
+    @property
+    def written(self) -> int:
+        """Rows of a map that are written, with those below its last."""
+        return (self.tall - 1) * self.rows + self.lanes
+
+    @property
+    def left(self) -> int:
+        """Columns by which the first window begins left of the map, in columns of one phase."""
+        return -(-self.window.padding[1] // self.phases)
+
+    def taps(self, width: int) -> Integers:
+        """Return how many rows, columns and words each step lies from the first window's corner (steps, 3)."""
+        rows, columns = (x.ravel() for x in np.meshgrid(self._met, range(self.window.kernel[1]), indexing="ij"))
+        places = columns - self.window.padding[1]
+        phase, across = places % self.phases, places // self.phases + self.left
+        row_words = width // self.phases
+        return np.stack([rows, across, phase * self.height * row_words + rows * row_words + across], axis=1)
+
+    def weights(self, kernels: Integers, output_lanes: int) -> Integers:
+        """Return the weights of each step of each group of maps (groups, steps, output lanes) from kernels (M, T)."""
+        (down, across), step = self.window.kernel, self.window.stride[0]
+        groups = -(-len(kernels) // self.maps)
+        spread = np.zeros((groups * self.maps, self.reach, across, self.lanes), np.int64)
+        for row in range(self.rows):
+            spread[: len(kernels), row * step : row * step + down, :, row] = kernels.reshape(-1, down, across)
+        found = np.zeros((groups, self.steps, output_lanes), np.int64)
+        met = spread[:, self._met.start : self._met.stop]
+        words = met.reshape(groups, self.maps, self.steps, self.lanes).transpose(0, 2, 1, 3)
+        found[:, :, : self.maps * self.lanes] = words.reshape(groups, self.steps, -1)
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """How the maps of a Program lie in the memory of an array, where not side by side, and what makes use of it.
+
+    Parameters
+    ----------
+    lines : mapping of layer name to Lines
+        The depthwise convolutions whose rows share the lanes.
+    pitches : mapping of tensor name to int
+        Words from one map to the next.
+    phased : frozenset of tensor names
+        Those whose even columns come first.
+    """
+
+    lines: Mapping[str, Lines] = field(default_factory=dict)
+    pitches: Mapping[str, int] = field(default_factory=dict)
+    phased: frozenset[str] = frozenset()
+
+
+def lines_of(program: Program, layer: ProgramLayer, array: MacArray) -> Lines | None:
+    """Return how the output lanes share a layer that is a depthwise convolution, or None where they do not."""
+    return layout_of(program, array).lines.get(layer.name)
+
+
+def pitch_of(program: Program, name: str, array: MacArray) -> int:
+    """Return the words from one map of a tensor to the next."""
+    return layout_of(program, array).pitches.get(program.roots[name], math.prod(program.shapes[name][1:]))
+
+
+def words_of(program: Program, name: str, array: MacArray) -> int:
+    """Return the words of memory that a tensor takes."""
+    return program.shapes[name][0] * pitch_of(program, name, array)
+
+
+def places_on(program: Program, array: MacArray) -> dict[str, int]:
+    """Return the first word of every tensor that lies in the array's memory of signals.
+
+    A tensor begins at the first place where it meets none that is held at the same time (`held_on`), so that those of
+    a chain of layers lie at the two ends in turn, as in a ping-pong buffer. A flatten's output lies where its input
+    does. The network's output leaves as it comes: nothing stores it, and it has no place; what a fused pool reads has
+    none either.
+    """
+    places, sizes = dict[str, int](), {name: words_of(program, name, array) for name in program.shapes}
+    output = program.roots[program.output]
+    for held in held_on(program, array).values():
+        for name in held:
+            if name not in places and name != output:
+                taken = [(places[x], places[x] + sizes[x]) for x in held if x in places]
+                starts = sorted([0, *(end for _, end in taken)])
+                fits = (at for at in starts if all(at + sizes[name] <= low or at >= high for low, high in taken))
+                places[name] = next(fits)
+    return {name: places[root] for name, root in program.roots.items() if root in places}
+
+
+def signal_words(program: Program, array: MacArray) -> int:
+    """Return the words of the memory of signals, holes between tensors included."""
+    return max(place + words_of(program, name, array) for name, place in places_on(program, array).items())
+
+
+@lru_cache(maxsize=8)  # asked for by every part of an estimate
+def layout_of(program: Program, array: MacArray) -> Layout:
+    """Return how the maps of `program` lie on `array`."""
+    others = {program.roots[program.output], *fused_pools(program, array)}
+    depthwise = [x for x in program.mac_layers if x.name not in others and _is_depthwise(x)]
+    if not array.lines or not depthwise:
+        return Layout()
+    readers = _readers(program)
+    lines = {x.name: _quickest(program, x, array, _ways(program, x, readers, array, 1)) for x in depthwise}
+    phased: set[str] = set()
+    for name in dict.fromkeys(x.inputs[0] for x in depthwise):
+        by_two = [x for x in depthwise if x.inputs[0] == name and _steps_by_two(program, x)]
+        if len(by_two) != len(readers[name]) or not _phases(program, name, readers, array):
+            continue
+        ways = {x.name: _quickest(program, x, array, _ways(program, x, readers, array, 2)) for x in by_two}
+        gain = sum(_cycles(program, x, array, lines[x.name]) - _cycles(program, x, array, ways[x.name]) for x in by_two)
+        if all(ways.values()) and gain > _phasing(program, name, array):
+            lines, phased = lines | ways, phased | {name}
+    pitches = {}
+    for name in {x.name for x in depthwise} | {x.inputs[0] for x in depthwise}:
+        words = math.prod(program.shapes[name][1:])
+        if found := lines.get(name):
+            words = max(words, found.written * program.shapes[name][2])
+        if any(found.maps == 2 for reader in readers[name] if (found := lines.get(reader.name))):
+            words += (array.pixel_lanes - words) % array.banks
+        pitches[name] = words
+    return Layout({name: found for name, found in lines.items() if found}, pitches, frozenset(phased))
+
+
+def _is_depthwise(layer: MacLayer) -> bool:
+    outputs, maps, _ = layer.shape
+    if layer.window is None or outputs != maps:
+        return False
+    return not bool(np.any(layer.kept, axis=2)[~np.eye(maps, dtype=bool)].any())
+
+
+def _steps_by_two(program: Program, layer: MacLayer) -> bool:
+    return layer.window is not None and layer.window.stride[1] == 2 and program.shapes[layer.name][2] > 1
+
+
+def _readers(program: Program) -> Readers:
+    """Return the layers that read each tensor, which a flatten does too."""
+    found: Readers = {name: [] for name in program.shapes}
+    for layer in program.layers:
+        for source in layer.inputs:
+            found[source].append(layer)
+    return found
+
+
+def _spreads(program: Program, name: str, readers: Readers, array: MacArray) -> bool:
+    """Return whether words may lie between the maps of a tensor: each of its readers, and its writer, goes by maps."""
+    writer = next((x for x in program.layers if x.name == name), None)
+    if name in (INPUT, program.roots[program.output]) or isinstance(writer, AddLayer | ReluLayer | FlattenLayer):
+        return False
+    if not isinstance(writer, MacLayer | MaxPoolLayer | AvgPoolLayer) or len(program.shapes[name]) != 3:
+        return False
+    by_maps = [isinstance(x, MacLayer) and x.window and not splits(program, x, array) for x in readers[name]]
+    return bool(by_maps) and all(by_maps)
+
+
+def _phases(program: Program, name: str, readers: Readers, array: MacArray) -> bool:
+    """Return whether the even columns of a tensor can be written first: its writer goes by pixels, not by rows."""
+    writer = next((x for x in program.mac_layers if x.name == name), None)
+    if writer is None or writer.window != Window((1, 1)) or _is_depthwise(writer) or splits(program, writer, array):
+        return False
+    return program.shapes[name][2] % 2 == 0 and _spreads(program, name, readers, array)
+
+
+def _quickest(program: Program, layer: MacLayer, array: MacArray, ways: Iterator[Lines]) -> Lines | None:
+    """Return the quickest way to run a depthwise layer; None where that is the one of all other layers."""
+    return min([None, *ways], key=lambda lines: _cycles(program, layer, array, lines))
+
+
+def _ways(program: Program, layer: MacLayer, readers: Readers, array: MacArray, phases: int) -> Iterator[Lines]:
+    (name,), window = layer.inputs, layer.window
+    assert window is not None
+    maps, height, width = program.shapes[layer.name]
+    apart = window.stride[1] // phases if width > 1 else 1
+    paired = array.half_lanes and maps > 1 and apart == 1 and _spreads(program, name, readers, array)
+    spreads = _spreads(program, layer.name, readers, array)
+    for beside, lanes in ((1, array.output_lanes), *([(2, array.half_lanes)] if paired else [])):
+        for rows in range(1, min(lanes, height) + 1):
+            tall = -(-height // rows)
+            found = Lines(
+                window=window,
+                maps=beside,
+                lanes=rows if beside == 1 else lanes,
+                rows=rows,
+                tall=tall,
+                phases=phases,
+                height=program.shapes[name][1],
+            )
+            if (spreads or found.written == height) and found.reach <= MOST_TAPS:
+                yield found
+
+
+def _cycles(program: Program, layer: MacLayer, array: MacArray, lines: Lines | None) -> int:
+    """Return the cycles of a depthwise layer, but for what the pipeline adds; of any other way where there is none."""
+    maps, height, width = program.shapes[layer.name]
+    window = layer.window
+    assert window is not None
+    pixels = array.pixel_lanes if width == 1 or window.stride[1] // (lines.phases if lines else 1) in STRIDES else 1
+    if lines:
+        tiles = -(-maps // lines.maps) * lines.tall * -(-width // pixels)
+        return tiles * max(lines.steps, lines.maps * lines.lanes, TILE_CYCLES)
+    if splits(program, layer, array):
+        return 0  # nothing is quicker
+    tiles = _joined(height * width, array) if window == Window((1, 1)) else height * -(-width // pixels)
+    rows = min(maps, array.output_lanes)
+    return sum(tiles * max(len(columns), rows, TILE_CYCLES) for columns in layer.lane_columns[array.output_lanes])
+
+
+def _phasing(program: Program, name: str, array: MacArray) -> int:
+    """Return the cycles that it takes to write the even columns of a tensor before the odd ones."""
+    writer = next(x for x in program.mac_layers if x.name == name)
+    words = math.prod(program.shapes[name][1:])
+    more = 2 * -(-words // 2 // array.pixel_lanes) - _joined(words, array)
+    rows = min(writer.shape[0], array.output_lanes)
+    return sum(more * max(len(columns), rows, TILE_CYCLES) for columns in writer.lane_columns[array.output_lanes])
+
+
+def _joined(words: int, array: MacArray) -> int:
+    """Return the tiles of a map that is one row; without `MacArray.flat` there are more."""
+    return -(-words // array.pixel_lanes)
