@@ -98,9 +98,7 @@ class TestAnyProgram:
                 useful, pruned = counted(made, layers[row.name], array)
                 assert slots.useful_slots == useful
                 assert slots.useful_slots != useful + 1  # negative control
-                if lines := lines_of(
-                    made, layers[row.name], array
-                ):  # a step for each row and column of a tile's windows
+                if lines := lines_of(made, layers[row.name], array):  # one for each row and column
                     pixels = math.prod(made.shapes[row.name])
                     assert slots.pruned_slots == pixels * lines.steps - useful
                 elif splits(made, layers[row.name], array):  # windows hold columns too that no lane keeps
