@@ -52,8 +52,8 @@ class Lines:
         Output rows of a map from one tile to the next.
     tall : int
         Tiles, one below the other, that make a map.
-    height : int
-        Rows of an input map.
+    height, output_rows : int
+        Rows of an input map, and of an output map.
     phases : int
         2 where the even columns of the input come first, then the odd ones.
     """
@@ -64,6 +64,7 @@ class Lines:
     rows: int
     tall: int
     height: int
+    output_rows: int
     phases: int = 1
 
     @property
@@ -266,6 +267,7 @@ def _ways(program: Program, layer: MacLayer, readers: Readers, array: MacArray, 
                 tall=tall,
                 phases=phases,
                 height=program.shapes[name][1],
+                output_rows=height,
             )
             if (spreads or found.written == height) and found.reach <= MOST_TAPS:
                 yield found

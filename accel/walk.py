@@ -77,7 +77,12 @@ class Walk:
     @property
     def pixels(self) -> int:
         """Pixels of a map that are computed."""
-        return self.rows * self.width * self.heights
+        return self.width * (self.lines.output_rows if self.lines else self.rows * self.heights)
+
+    @property
+    def written(self) -> int:
+        """Words of a map that are written, with those below its last row."""
+        return self.width * self.lines.written if self.lines else sum(self.words)
 
     @cached_property
     def words(self) -> tuple[int, ...]:

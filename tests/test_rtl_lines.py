@@ -90,7 +90,7 @@ class TestChoices:
         """What others read by rows has maps side by side, and nothing below them: the image, what a pool reads."""
         layers: list[ProgramLayer] = [
             depthwise(rng, "d", INPUT, 2, SAME),
-            MaxPoolLayer("pool", ("d",), Window.square(2, 2)),
+            MaxPoolLayer("pool", ("d",), Window.square(3, 2)),
             mac(rng, "p", "pool", (2, 2, 1), SIGNED, window=POINT),
         ]
         of, array = program(layers, (2, 6, 5), SIGNED), MacArray(8, 4)

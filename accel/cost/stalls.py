@@ -117,7 +117,7 @@ def _layer(program: Program, layer: ProgramLayer, array: MacArray) -> LayerSched
         slots=slots_of(program, layer, array, tiles),
         tiles=len(tiles),
         constants=walk.maps,
-        output_words=walk.maps * sum(walk.words),
+        output_words=walk.maps * walk.written,
         weight_words=array.whole_rows(lanes * int(units.sum()) if units.size else int(steps[0])),
         weight_reads=lanes * row.steps,
         units=lanes * units,
