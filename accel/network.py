@@ -11,8 +11,9 @@ from functools import cached_property
 import numpy as np
 
 from accel.errors import EspalierError
-from accel.layers import Array, BatchNorm, Layer, Shape, Weighted
+from accel.layers import Array, BatchNorm, Conv2d, Layer, Linear, Shape, Weighted
 from accel.limits import check_tensors
+from accel.window import Window
 
 INPUT = "input"
 
@@ -115,28 +116,47 @@ class Network:
         return {x.name: x.weight.size * math.prod(self.shapes[x.name][1:]) for x in self.weighted}
 
     def folded(self) -> "Network":
-        """Return the network with every batch norm absorbed by the convolution or linear layer before it.
+        """Return the network without batch norms, which computes the same.
 
-        Raises
-        ------
-        EspalierError
-            A batch norm follows something else, or a layer whose output is used elsewhere too.
+        One is absorbed by the convolution or linear layer before it; by the linear layers after it, where features
+        come from something else or are read elsewhere too; of maps it becomes a convolution with one weight a map.
         """
         layers: list[Layer] = []
         renamed: dict[str, str] = {}
+        ahead: dict[str, BatchNorm] = {}  # those that the linear layers after them absorb
         for layer in self.layers:
+            if isinstance(layer, Linear) and layer.inputs[0] in ahead:
+                layer = _after(ahead[layer.inputs[0]], layer)
             sources = tuple(renamed.get(source, source) for source in layer.inputs)
             if not isinstance(layer, BatchNorm):
                 layers.append(replace(layer, inputs=sources))
                 continue
             before = next((x for x in layers if x.name == sources[0]), None)
             if not isinstance(before, Weighted) or len(self.consumers(layer.inputs[0])) != 1:
-                raise EspalierError(
-                    f"{layer.name}: folds only into a convolution or linear layer that nothing else reads"
-                )
+                readers = self.consumers(layer.name)
+                if readers and all(isinstance(x, Linear) for x in readers):
+                    ahead[layer.name], renamed[layer.name] = layer, sources[0]
+                else:
+                    layers.append(_alone(replace(layer, inputs=sources), self.shapes[layer.name]))
+                continue
             gain, offset = layer.gain_and_offset
             weight = before.weight * gain.reshape((-1,) + (1,) * (before.weight.ndim - 1))
             layers.remove(before)  # and back where the batch norm was: the last layer gives the scores
             layers.append(replace(before, weight=weight, bias=before.bias * gain + offset))
             renamed[layer.name] = before.name
         return replace(self, layers=tuple(layers))
+
+
+def _after(norm: BatchNorm, layer: Linear) -> Linear:
+    """Return the linear layer that computes of what `norm` reads what `layer` computes of its output."""
+    gain, offset = norm.gain_and_offset
+    return replace(layer, weight=layer.weight * gain, bias=layer.bias + layer.weight @ offset)
+
+
+def _alone(norm: BatchNorm, shape: Shape) -> Layer:
+    """Return a batch norm of a tensor of `shape` as a layer with weights: one for each map, or on a diagonal."""
+    gain, offset = norm.gain_and_offset
+    if len(shape) == 1:
+        return Linear(norm.name, norm.inputs, weight=np.diag(gain), bias=offset)
+    weight, window = gain.reshape(-1, 1, 1, 1), Window((1, 1))
+    return Conv2d(norm.name, norm.inputs, weight=weight, bias=offset, window=window, groups=len(gain))

@@ -119,6 +119,18 @@ class PrunedNetwork:
         """Return the same pruning of a network with other weights."""
         return replace(self, network=network)
 
+    def folded(self) -> "PrunedNetwork":
+        """Return the same pruning of the network without batch norms; layers that they become had no more before."""
+        network = self.network.folded()
+        now = {layer.name: layer.weight.size for layer in network.weighted}
+        macs = network.dense_macs()
+        return replace(
+            self,
+            network=network,
+            dense_weights=now | {name: size for name, size in self.dense_weights.items() if name in now},
+            dense_macs=macs | {name: count for name, count in self.dense_macs.items() if name in macs},
+        )
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to one file, whole or not at all."""
         archive.save(path, KIND, self)

@@ -54,7 +54,12 @@ def open_size() -> Drawing:
 POOL: dict[str, Any] = {"kernel_shape": [2, 2], "strides": [2, 2]}
 REFUSED: list[tuple[str, Callable[[], Drawing], str]] = [
     ("operator", lambda: conv_then(("Sigmoid", {})), "Sigmoid 'sigmoid1': is no operator that is read here; those are"),
-    ("dilations", lambda: conv_with(dilations=[2, 2]), "Conv 'conv0': attribute dilations is [2, 2], expected [1, 1]"),
+    ("dilations", lambda: conv_with(dilations=[0, 2]), "Conv 'conv0': attribute dilations is [0, 2], expected at"),
+    (
+        "dilations of a pool",
+        lambda: conv_then(("MaxPool", POOL | {"dilations": [2, 2]})),
+        "MaxPool 'maxpool1': attribute dilations is [2, 2], expected [1, 1]",
+    ),
     ("auto_pad", lambda: conv_with(auto_pad="SAME"), "Conv 'conv0': attribute auto_pad is 'SAME', expected NOTSET"),
     ("kernel_shape", lambda: conv_with(kernel_shape=[2, 2]), "attribute kernel_shape is (2, 2), its kernels"),
     ("groups", lambda: conv_with(group=2), "Conv 'conv0': conv0: 3 outputs do not fall into 2 groups"),
@@ -76,14 +81,9 @@ REFUSED: list[tuple[str, Callable[[], Drawing], str]] = [
         "Clip 'clip1': its lower bound (min) is -1.0, expected 0",
     ),
     (
-        "a Pad that nothing takes in",
-        lambda: with_constants("Pad", np.array([0, 0, 1, 1, 0, 0, 1, 1])),
-        "output 'pad1_out' is what a Pad gives; expected a layer's output",
-    ),
-    (
         "a Pad with ones",
         lambda: with_constants("Pad", np.array([0, 0, 1, 1, 0, 0, 1, 1]), np.float32(1)),
-        "Pad 'pad1': pads with something else than zeros",
+        "Pad 'pad1': pads with 1.0, expected zeros",
     ),
     ("flatten", lambda: conv_then(("Flatten", {"axis": 2})), "Flatten 'flatten1': attribute axis is 2, expected 1"),
     (

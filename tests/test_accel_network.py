@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.lenets import ONES, Array, convolution, lenet, linear, numbers
+from support.lenets import Array, convolution, lenet, linear, numbers
 
 from accel.errors import EspalierError
 from accel.layers import Add, AvgPool, BatchNorm, Conv2d, Flatten, GlobalAvgPool, Layer, Linear, MaxPool, ReLU
@@ -304,20 +304,42 @@ class TestFolding:
         assert network.folded().output == "f"
         assert self.network().folded().output == "f"
 
+    def same(self, network: Network, kinds: list[type[Layer]]) -> None:
+        """Check that the folded network has layers of these kinds and gives the same scores; negated it does not."""
+        folded, images = network.folded(), numbers(3, *network.input_shape, seed=8)
+        assert [type(layer) for layer in folded.layers] == kinds
+        expected = network.scores(images)
+        tolerance = 1e-5 * np.abs(expected).max()
+        np.testing.assert_allclose(folded.scores(images), expected, rtol=0, atol=tolerance)
+        last = folded.weighted[-1]
+        other = folded.with_weights({last.name: -last.weight})
+        assert not np.allclose(other.scores(images), expected, rtol=0, atol=tolerance)
+
     @pytest.mark.parametrize("shared", ["c", "n1"])
-    def test_an_output_that_is_used_elsewhere_is_not_folded(self, shared: str) -> None:
-        """A layer, or a batch norm before, that something else reads too must stay as it is, so folding is refused."""
+    def test_an_output_that_is_used_elsewhere_keeps_its_layer(self, shared: str) -> None:
+        """A layer, or a batch norm before, that something else reads too stays, and one of its own follows it."""
         layers = self.network().layers[:3]
         network = Network("n", (2, 6, 6), (*layers, Add("a", ("n2", shared))))
-        with pytest.raises(EspalierError, match=r"n[12]: folds only into a convolution or linear layer that nothing"):
-            network.folded()
+        self.same(network, [Conv2d, Conv2d, Add])
 
     @pytest.mark.parametrize("source", ["input", "r"])
-    def test_a_batch_norm_of_something_else_is_not_folded(self, source: str) -> None:
-        """After the image or a ReLU there are no weights that could take it in."""
-        layers = (ReLU("r", ("input",)), BatchNorm("n", (source,), ONES, ONES, ONES, ONES))
-        with pytest.raises(EspalierError, match="n: folds only into a convolution or linear layer"):
-            Network("n", (2, 3, 3), layers).folded()
+    def test_a_batch_norm_of_something_else_becomes_a_convolution(self, source: str) -> None:
+        """After the image or a ReLU there are no weights that take it in: it is one with a weight for each map."""
+        norm = BatchNorm("n", (source,), [2, -3], [1, 0], [0.5, 0.25], [4, 1])  # type: ignore[arg-type]
+        network = Network("n", (2, 3, 3), (ReLU("r", ("input",)), norm))
+        self.same(network, [ReLU, Conv2d])
+        (alone,) = network.folded().weighted
+        assert isinstance(alone, Conv2d)
+        assert (alone.groups, alone.weight.shape) == (2, (2, 1, 1, 1))
+
+    def test_a_batch_norm_of_features_goes_into_the_matrix_after_it(self) -> None:
+        """A linear layer takes a normalisation of its inputs in; nothing else is left of it."""
+        scale, shift, mean = numbers(3, 18, seed=3)
+        norm = BatchNorm("n", ("flat",), scale, shift, mean, np.ones(18, np.float32))
+        before = ReLU("r", ("input",)), Flatten("flat", ("r",)), norm
+        self.same(Network("n", (2, 3, 3), (*before, linear("f", "n", 4, 18))), [ReLU, Flatten, Linear])
+        twice = (*before, linear("f", "n", 18, 18), Add("a", ("n", "f")))
+        self.same(Network("n", (2, 3, 3), twice), [ReLU, Flatten, Linear, Linear, Add])
 
 
 def test_a_list_of_sizes_is_a_shape() -> None:

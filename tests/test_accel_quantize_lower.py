@@ -254,13 +254,14 @@ def test_calibration_images_must_fit(shape: tuple[int, ...]) -> None:
 
 
 def test_a_batch_norm_that_does_not_fold() -> None:
-    """There is no layer that normalises in a Program."""
+    """A batch norm of the image is a layer with a weight for each map, whose own step makes it exact."""
     ones = np.ones(2, np.float32)
     sketch = Sketch(2, 4, 4)
-    sketch.put(BatchNorm("norm", ("input",), ones, ones, ones, ones))
+    sketch.put(BatchNorm("norm", ("input",), np.array([0.5, -3], np.float32), ones, ones, ones, epsilon=0.0))
     sketch.conv("conv", 2)
-    with pytest.raises(EspalierError, match=r"^norm: folds only into a convolution or linear layer"):
-        lower(PrunedNetwork(sketch.network()), Widths(4, 4), images_for(sketch.network()))
+    norm = lower(PrunedNetwork(sketch.network()), Widths(4, 4), images_for(sketch.network())).layers[0]
+    assert isinstance(norm, MacLayer)
+    np.testing.assert_allclose(norm.weights * norm.weight_steps, [0.5, -3], rtol=1e-6)
 
 
 def test_the_same_program_again() -> None:

@@ -1,7 +1,7 @@
 """Calibration: a network and images, from which the steps of any widths are found, each of them once."""
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
-from accel.layers import Array, Clip, Flatten, MaxPool, ReLU, Weighted
+from accel.layers import Array, Clip, Conv2d, Flatten, MaxPool, ReLU, Weighted
 from accel.network import INPUT, Network
 from accel.program_layers import MacLayer
 from accel.pruned import PrunedNetwork
@@ -46,8 +46,8 @@ class Calibration:
     _layers: dict[Hashable, MacLayer] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        network = self.pruned.network.folded()
-        object.__setattr__(self, "pruned", replace(self.pruned, network=network))
+        object.__setattr__(self, "pruned", self.pruned.folded())
+        network = self.pruned.network
         if self.images.ndim != 4 or self.images.shape[1:] != network.input_shape or not len(self.images):
             shape = ", ".join(map(str, network.input_shape))
             raise EspalierError(
@@ -122,7 +122,8 @@ class Calibration:
     def _find_weight_steps(self, layer: Weighted, highest: int) -> Floats:
         kept = self.pruned.layer_mask(layer.name).kept.reshape(len(layer.weight), -1)
         matrix = layer.weight.reshape(kept.shape)
-        if self.steps.per_output and layer.name != self.network.output:
+        alone = isinstance(layer, Conv2d) and 1 < layer.groups == layer.weight.size  # as of a batch norm: exact steps
+        if (self.steps.per_output or alone) and layer.name != self.network.output:
             parts = [row[keep] for row, keep in zip(matrix, kept, strict=True)]
         else:
             parts = [matrix[kept]]

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ def retrain_quantized(
     Source: Shin, Hwang and Sung, "Fixed-Point Performance Analysis of Recurrent Neural Networks" (arXiv 1512.01322);
     for the straight-through estimator Hwang and Sung, "Fixed-Point Feedforward Deep Neural Network Design" (2014).
     """
-    pruned = replace(pruned, network=pruned.network.folded())
+    pruned = pruned.folded()
     check_lowered(pruned, program)
     _check_rule(program, rule, find_step)
     module = QuantizedModule(pruned.network, program, rule, find_step)

@@ -4,7 +4,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from accel.errors import EspalierError
 from accel.interchange.onnx.reading.coded import Coded, Units
 from accel.interchange.onnx.reading.file import Constant, Graph, Node, NodeError
 from accel.interchange.onnx.reading.views import View, channels_last, order_of, plain, shape_of
-from accel.layers import Layer, Shape, Weighted
+from accel.layers import Conv2d, Layer, Shape, Weighted
 from accel.limits import MOST_LAYERS, check_limit, check_unpacked, check_words
 from accel.network import INPUT
 from accel.window import Window
@@ -59,7 +59,7 @@ class Builder:
 
     `sizes` are those that the graph computes of its tensors' shapes. Of a quantised graph also: constants as codes
     (`coded`), ranges of integers that are narrower than their type, and for each layer the node that it is of and the
-    constants that are its weights and are summed to its biases.
+    constants that are its weights and are summed to its biases. `quantized` says that it is one.
     """
 
     graph: Graph
@@ -74,6 +74,7 @@ class Builder:
     nodes: dict[str, Node] = field(default_factory=dict)
     weights: dict[str, str] = field(default_factory=dict)
     biases: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    quantized: bool = False
 
     def __post_init__(self) -> None:
         self.constants, self.ranges = dict(self.graph.constants), dict(self.graph.ranges)
@@ -94,7 +95,7 @@ class Builder:
         if value.final:
             raise node.refused("reads what Softmax or ArgMax gives; these may only stand at the end, not quantised")
         if value.pad != NO_PAD and not pad:
-            raise node.refused("a Pad stands before it; expected a convolution or pool, which takes the zeros in")
+            value = self.padded(node, name, value)
         if value.units is not None and not codes:
             raise node.refused(f"reads the integers {name!r} of a quantiser, expected DequantizeLinear before it")
         return value
@@ -102,10 +103,17 @@ class Builder:
     def maps(self, node: Node, index: int = 0, pad: bool = False, codes: bool = False) -> Value:
         """Return an input that must be maps in ONNX's layout (batch, maps, height, width)."""
         value = self.value(node, index, pad, codes)
-        if len(self.shape(value)) != 3 or value.view != plain(self.shape(value)):
+        value = self._unshuffled(node, node.inputs[index], value)
+        self.check_maps(node, value)
+        return value
+
+    def check_maps(self, node: Node, value: Value) -> None:
+        """Refuse what is no maps in ONNX's layout (batch, maps, height, width), or (batch, maps, length)."""
+        shape, rank = self.shape(value), len(value.view)
+        one_row = rank == 2 and len(shape) == 3 and shape[2] == 1
+        if len(shape) != 3 or value.view != plain(shape)[:rank] or not (one_row or rank == 3):
             found = "channels-last maps" if self.is_last(value) else f"the shape {value.graph_shape}"
             raise node.refused(f"expects maps (batch, maps, height, width), gets {found}")
-        return value
 
     def constant(self, node: Node, index: int) -> Constant | None:
         """Return input `index` of `node`, which must be a constant; None if it is not given."""
@@ -171,7 +179,9 @@ class Builder:
         """Add a layer that gives the output of `node`: as the graph has `value`, where that has the same shape."""
         self.append(node, layer)
         shape = self.shapes[layer.name]
-        view = value.view if value is not None and self.shape(value) == shape else plain(shape)
+        view = plain(shape)[: None if value is None else len(value.view)]
+        if value is not None and self.shape(value) == shape:
+            view = value.view
         units = None if value is None else value.units
         self.values[node.outputs[0]] = Value(layer.name, view, units=units)
 
@@ -234,6 +244,39 @@ class Builder:
         for name in node.outputs[most:]:
             if name and self.readers[name]:
                 raise node.refused(f"its output {name!r} is read; expected only the first to be")
+
+    def padded(self, node: Node, name: str, value: Value) -> Value:
+        """Let the tensor `name` be a layer that adds the zeros around it: a convolution with ones."""
+        if self.quantized:
+            raise node.refused("a Pad stands before it; expected a convolution or pool, which takes the zeros in")
+        maps = self.shape(value)[0]
+        return self._copied(node, name, value, np.ones((maps, 1, 1, 1), np.float32), ".pad", value.pad)
+
+    def _unshuffled(self, node: Node, name: str, value: Value) -> Value:
+        """Let the tensor `name`, if it has maps in another order, be a layer that puts them into it."""
+        found, natural = self.map_axis(value), plain(self.shape(value))
+        if len(natural) != 3 or found is None or found[0] or value.view[1:] != natural[1 : len(value.view)]:
+            return value
+        order = found[1]
+        if np.array_equal(order, np.arange(len(order))) or self.quantized:
+            return value
+        self.reserve(4 * len(order) ** 2)
+        picked = np.zeros((len(order), len(order), 1, 1), np.float32)
+        picked[np.arange(len(order)), order] = 1
+        return replace(self._copied(node, name, value, picked, ".order", NO_PAD), pad=value.pad)
+
+    def _copied(
+        self, node: Node, name: str, value: Value, weight: Constant, suffix: str, pad: tuple[int, int, int, int]
+    ) -> Value:
+        """Let the tensor `name` be what a convolution of 1x1 kernels, ones and zeros, gives of it."""
+        window, bias = Window((1, 1), (1, 1), pad), np.zeros(len(weight), np.float32)
+        groups = self.shape(value)[0] // weight.shape[1]
+        before, last, rank = (value.source,), self.is_last(value), len(value.view)
+        layer = Conv2d(self.new_name(node, suffix), before, weight=weight, bias=bias, window=window, groups=groups)
+        self.append(node, layer)
+        shape = self.shapes[layer.name]
+        self.values[name] = Value(layer.name, channels_last(shape) if last else plain(shape)[:rank])
+        return self.values[name]
 
     def _name(self, node: Node, index: int) -> str:
         if index >= len(node.inputs) or not node.inputs[index]:

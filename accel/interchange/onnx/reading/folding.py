@@ -77,7 +77,7 @@ FOLDED: dict[str, Count] = {
 QUANTIZERS_OWN = ("Clip", "Transpose")  # of codes, where a graph is quantised
 
 
-def fold(builder: Builder, node: Node, quantized: bool) -> bool:
+def fold(builder: Builder, node: Node) -> bool:
     """Let the outputs of `node` be constants if all that it reads is; return whether they are.
 
     Of a quantised graph the integers of a quantiser stay what they are.
@@ -92,7 +92,7 @@ def fold(builder: Builder, node: Node, quantized: bool) -> bool:
         return False
     if not all(name in builder.constants for name in given):
         return False
-    if quantized and (
+    if builder.quantized and (
         node.op in QUANTIZERS_OWN or any(name in builder.coded or name in builder.ranges for name in given)
     ):
         return False

@@ -157,13 +157,12 @@ def _layers_of(
     graph: Graph, operators: Mapping[str, Function], domains: Sequence[str]
 ) -> tuple[Builder, tuple[int, int, int], tuple[Layer, ...]]:
     """Return the layers that the outputs depend on, one after another read by `operators`."""
-    builder = Builder(graph)
+    builder = Builder(graph, quantized=is_quantized(graph))
     nodes = live_nodes(graph)
     input_shape = start(builder, nodes)
-    quantized = is_quantized(graph)
     for node in nodes:
         try:
-            if fold(builder, node, quantized):
+            if fold(builder, node):
                 continue
         except EspalierError as error:
             raise whole(error, node) from error
@@ -199,8 +198,8 @@ def output_of(builder: Builder) -> str:
         if name not in builder.values:
             raise EspalierError(f"output {name!r} is given by no node")
         value = builder.values[name]
-        if value.pad != (0, 0, 0, 0):
-            raise EspalierError(f"output {name!r} is what a Pad gives; expected a layer's output")
+        if any(value.pad):
+            value = builder.padded(Node("Pad", "", name, (name,), (name,)), name, value)
         axes, shape = [axis for axis in value.view if axis], builder.shape(value)
         if axes != [axis for axis in plain(shape) if axis]:
             builder.notes.append(f"output {name!r} has other axes {value.graph_shape}; the network gives {shape}")

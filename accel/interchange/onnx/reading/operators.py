@@ -4,26 +4,22 @@ The operators are those of opset 13 on (https://onnx.ai/onnx/operators/). What a
 refuses, with the node and the attribute.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from accel.interchange.onnx.reading.arithmetic import add, batch_normalization, divide, multiply, subtract, total
 from accel.interchange.onnx.reading.builder import NO_PAD, Builder, Value, in_order, vector
 from accel.interchange.onnx.reading.file import Constant, Node
 from accel.interchange.onnx.reading.layouts import concat, flatten, reshape, squeeze, transpose, unsqueeze
-from accel.interchange.onnx.reading.shapes import (
-    cast,
-    gather,
-    shape,
-    slice_,
-)
+from accel.interchange.onnx.reading.moving import pad, scalar, slice_, split
+from accel.interchange.onnx.reading.shapes import cast, gather, shape
 from accel.interchange.onnx.reading.views import channels_last, order_of, plain
-from accel.interchange.onnx.reading.windows import conv_window, pool_window, summed
+from accel.interchange.onnx.reading.windows import conv_window, in_two_directions, pool_window
 from accel.layers import (
-    Add,
     AvgPool,
-    BatchNorm,
     Clip,
     Conv2d,
     Flatten,
@@ -31,22 +27,34 @@ from accel.layers import (
     Linear,
     MaxPool,
     ReLU,
-    Weighted,
 )
 
 Function = Callable[[Builder, Node], None]
 
 
 def conv(builder: Builder, node: Node) -> None:
-    """Conv: any pads and strides, groups; no dilation."""
+    """Conv: any kernel, strides, pads, dilations and groups, in one direction or two."""
     value = builder.maps(node, pad=True)
-    weight = builder.floats(node, 1, 4)
+    node = in_two_directions(node, len(value.view))
+    weight = builder.floats(node, 1, len(value.view) + 1)
+    weight = weight.reshape(*weight.shape[:2], *(*weight.shape[2:], 1)[:2])
     bias = np.zeros(len(weight), np.float32) if builder.constant(node, 2) is None else builder.floats(node, 2, 1)
     window = conv_window(node, weight.shape[2:], builder.shape(value)[1:], value.pad)
+    if window.kernel != weight.shape[2:]:
+        weight = _dilated(builder, weight, window.kernel)
     name, groups = builder.new_name(node), node.get("group", 1)
     layer = Conv2d(name, (value.source,), weight=weight, bias=bias, window=window, groups=groups)
-    builder.put(node, layer)
+    builder.put(node, layer, replace(value, pad=NO_PAD))
     _note_constants(builder, node, name, node.inputs[2:3])
+
+
+def _dilated(builder: Builder, weight: Constant, kernel: tuple[int, int]) -> Constant:
+    """Return kernels with zeros between their taps, so that they are as large as `kernel`."""
+    builder.reserve(4 * weight.shape[0] * weight.shape[1] * math.prod(kernel))
+    wide = np.zeros((*weight.shape[:2], *kernel), weight.dtype)
+    down, across = (max(1, size - 1) // max(1, taps - 1) for size, taps in zip(kernel, weight.shape[2:], strict=True))
+    wide[:, :, ::down, ::across] = weight
+    return wide
 
 
 def gemm(builder: Builder, node: Node) -> None:
@@ -68,55 +76,6 @@ def matmul(builder: Builder, node: Node) -> None:
     _linear(builder, node, value, weight, np.zeros(len(weight)))
 
 
-def batch_normalization(builder: Builder, node: Node) -> None:
-    """BatchNormalization with its running statistics; it is folded when the network is quantised."""
-    if node.get("training_mode", 0):
-        raise node.refused("attribute training_mode is 1, expected 0: statistics are constants here")
-    builder.check_outputs_used(node)
-    value = builder.value(node)
-    found = builder.map_axis(value)
-    if found is None or found[0] != 0:
-        where = "channels-last maps" if builder.is_last(value) else f"the shape {value.graph_shape}"
-        raise node.refused(f"expects maps (batch, maps, height, width), gets {where}")
-    numbers = [builder.floats(node, index, 1) for index in (1, 2, 3, 4)]
-    if any(array.shape != found[1].shape for array in numbers):
-        raise node.refused(f"normalises {[len(array) for array in numbers]} maps, gets {len(found[1])}")
-    scale, shift, mean, variance = (in_order(array, found[1]) for array in numbers)
-    epsilon = node.get("epsilon", 1e-5)
-    layer = BatchNorm(builder.new_name(node), (value.source,), scale, shift, mean, variance, epsilon)
-    builder.put(node, layer, value)
-
-
-def add(builder: Builder, node: Node) -> None:
-    """Add of two signals, or of a constant for each map, which becomes a bias where it can."""
-    if (constant := _constant_side(builder, node)) is not None:
-        _affine(builder, node, 1 - constant, shift=builder.needed(node, constant))
-        return
-    left, right = builder.value(node, 0), builder.value(node, 1)
-    if left.view != right.view:
-        raise node.refused("adds two tensors of different layouts")
-    builder.put(node, Add(builder.new_name(node), (left.source, right.source)), left)
-
-
-def subtract(builder: Builder, node: Node) -> None:
-    """Sub of a constant for each map."""
-    _affine(builder, node, 0, shift=-builder.needed(node, 1).astype(np.float64))
-
-
-def multiply(builder: Builder, node: Node) -> None:
-    """Mul by a constant for each map."""
-    constant = _constant_side(builder, node)
-    if constant is None:
-        raise node.refused("multiplies two signals, expected a signal and a constant")
-    _affine(builder, node, 1 - constant, scale=builder.needed(node, constant))
-
-
-def divide(builder: Builder, node: Node) -> None:
-    """Div by a constant for each map."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        _affine(builder, node, 0, scale=1 / builder.needed(node, 1).astype(np.float64))
-
-
 def relu(builder: Builder, node: Node) -> None:
     """Relu: negative values become zero."""
     value = builder.value(node)
@@ -126,7 +85,7 @@ def relu(builder: Builder, node: Node) -> None:
 def clip(builder: Builder, node: Node) -> None:
     """Clip from 0 to a positive number, as in ReLU6, or from 0 on."""
     value = builder.value(node)
-    low, high = (_scalar(node, builder.constant(node, index)) for index in (1, 2))
+    low, high = (scalar(node, builder.constant(node, index)) for index in (1, 2))
     if low != 0:
         raise node.refused(f"its lower bound (min) is {low}, expected 0")
     if high is None or high >= np.finfo(np.float32).max:
@@ -140,58 +99,49 @@ def max_pool(builder: Builder, node: Node) -> None:
     builder.check_outputs_used(node)
     value = builder.maps(node, pad=True, codes=True)
     before = {layer.name: layer for layer in builder.layers}.get(value.source)
-    if value.pad != NO_PAD and not isinstance(before, ReLU | Clip):
-        raise node.refused("a Pad with zeros stands before it, which are not less than every value")
+    if value.pad != NO_PAD and not isinstance(before, ReLU | Clip):  # zeros may win
+        value = builder.maps(node, codes=True)
+    node = in_two_directions(node, len(value.view))
     window = pool_window(node, builder.shape(value)[1:], value.pad, extends=True)
-    builder.put(node, MaxPool(builder.new_name(node), (value.source,), window), value)
+    builder.put(node, MaxPool(builder.new_name(node), (value.source,), window), replace(value, pad=NO_PAD))
 
 
 def average_pool(builder: Builder, node: Node) -> None:
     """AveragePool whose divisor is the same everywhere: without padding, or with the padding counted."""
     value = builder.maps(node, pad=True)
+    node = in_two_directions(node, len(value.view))
     window = pool_window(node, builder.shape(value)[1:], value.pad, extends=False)
     if window.padding != value.pad and not node.get("count_include_pad", 0):
-        raise node.refused("attribute count_include_pad is 0 with padding: divisors differ at the edges; expected 1")
-    builder.put(node, AvgPool(builder.new_name(node), (value.source,), window))
+        raise node.refused(
+            "attribute count_include_pad is 0 with padding: divisors differ at the edges; expected 1, or a Pad before"
+        )
+    builder.put(node, AvgPool(builder.new_name(node), (value.source,), window), replace(value, pad=NO_PAD))
 
 
 def global_average_pool(builder: Builder, node: Node) -> None:
     """GlobalAveragePool: the mean of each map."""
     value = builder.maps(node)
-    builder.put(node, GlobalAvgPool(builder.new_name(node), (value.source,)))
+    builder.put(node, GlobalAvgPool(builder.new_name(node), (value.source,)), value)
 
 
 def reduce_mean(builder: Builder, node: Node) -> None:
     """ReduceMean over height and width: a global average pool, and a flatten if the dimensions go."""
     value = builder.value(node)
-    axes = builder.integers(node, 1, "axes")
-    last = builder.is_last(value)
-    expected = (1, 2) if last else (2, 3)
-    if len(builder.shape(value)) != 3 or axes is None or tuple(sorted(axis % 4 for axis in axes)) != expected:
-        raise node.refused(f"attribute axes is {axes}, expected {expected}: height and width of maps")
+    axes, last = builder.integers(node, 1, "axes"), builder.is_last(value)
+    rank, counted = len(value.view) + 1, builder.map_axis(value)
+    pixels = set(range(1, rank)) - {0 if counted is None else counted[0] + 1}
+    if len(builder.shape(value)) != 3 or counted is None or {axis % rank for axis in axes or ()} != pixels:
+        raise node.refused(f"attribute axes is {axes}, expected {tuple(sorted(pixels))}: height and width of maps")
+    if not np.array_equal(counted[1], np.arange(len(counted[1]))):
+        raise node.refused("takes the mean of maps in another order than ours; expected it before they are shuffled")
     layer = GlobalAvgPool(builder.new_name(node), (value.source,))
     if node.get("keepdims", 1):
-        builder.put(node, layer)
+        builder.put(node, layer, value if rank == 3 else None)
         if last:
             builder.alias(node, Value(layer.name, channels_last(builder.shapes[layer.name])))
         return
     builder.append(node, layer)
     builder.put(node, Flatten(builder.new_name(node, ".flat"), (layer.name,)))
-
-
-def pad(builder: Builder, node: Node) -> None:
-    """Pad with zeros at the sides of maps, which the next convolution or pool takes in."""
-    value = builder.value(node, pad=True)
-    widths, fill = builder.integers(node, 1, "pads"), _scalar(node, builder.constant(node, 2))
-    if node.get("mode", "constant") != "constant" or fill not in (None, 0.0) or builder.constant(node, 3) is not None:
-        raise node.refused("pads with something else than zeros, or some axes only; expected zeros, and all axes")
-    if len(builder.shape(value)) != 3 or widths is None or len(widths) != 8 or min(widths) < 0:
-        raise node.refused(f"attribute pads is {widths}, expected 8 numbers, none negative, for maps")
-    first = 1 if builder.is_last(value) else 2  # the axis of the height
-    spatial = (widths[first], widths[first + 1], widths[4 + first], widths[5 + first])
-    if sum(spatial) != sum(widths):
-        raise node.refused(f"attribute pads is {widths}: adds images or maps, expected rows and columns only")
-    builder.alias(node, replace(value, pad=summed(value.pad, spatial)))
 
 
 def identity(builder: Builder, node: Node) -> None:
@@ -252,45 +202,6 @@ def _linear(
     _note_constants(builder, node, layer.name, biases)
 
 
-def _affine(
-    builder: Builder, node: Node, index: int, scale: Constant | None = None, shift: Constant | None = None
-) -> None:
-    """Multiply input `index` by `scale` and add `shift`, each one number or one for each map."""
-    value = builder.value(node, index)
-    given = scale if shift is None else shift
-    assert given is not None  # callers give one of them
-    found = builder.map_axis(value)
-    if found is None:
-        raise node.refused(f"reads maps that no axis of {value.graph_shape} counts")
-    axis, order = found
-    numbers = in_order(vector(node, given, (1, *value.graph_shape), axis + 1).astype(np.float32), order)
-    before = next((layer for layer in builder.layers if layer.name == value.source), None)
-    if shift is not None and isinstance(before, Weighted) and builder.only_reader(node, index, value):
-        builder.replaced(replace(before, bias=before.bias + numbers))
-        builder.biases[before.name].append((-1 if node.op == "Sub" else 1, node.inputs[1 - index]))
-        builder.alias(node, value)
-        return
-    ones, zeros = np.ones_like(numbers), np.zeros_like(numbers)
-    gain, offset = (numbers, zeros) if shift is None else (ones, numbers)
-    layer = BatchNorm(builder.new_name(node), (value.source,), gain, offset, zeros, ones, epsilon=0.0)
-    builder.put(node, layer, value)
-
-
-def _constant_side(builder: Builder, node: Node) -> int | None:
-    """Return which of two inputs is a constant, or None."""
-    if len(node.inputs) != 2:
-        raise node.refused(f"has {len(node.inputs)} inputs, expected 2")
-    return next((index for index in (1, 0) if node.inputs[index] in builder.constants), None)
-
-
-def _scalar(node: Node, array: Constant | None) -> float | None:
-    if array is None or array.size == 0:
-        return None
-    if array.size != 1 or array.dtype.kind not in "fiu" or not np.isfinite(array).all():
-        raise node.refused(f"expected one number, got {array.dtype} {array.shape}")
-    return float(array.ravel()[0])
-
-
 OPERATORS: dict[str, Function] = {
     "Add": add,
     "ArgMax": ending,
@@ -318,6 +229,8 @@ OPERATORS: dict[str, Function] = {
     "Reshape": reshape,
     "Shape": shape,
     "Slice": slice_,
+    "Split": split,
+    "Sum": total,
     "Softmax": ending,
     "Squeeze": squeeze,
     "Sub": subtract,

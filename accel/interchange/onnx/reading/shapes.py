@@ -34,8 +34,10 @@ def gather(builder: Builder, node: Node) -> None:
     _know(builder, node, np.asarray(sizes[index.astype(np.int64)]))
 
 
-def slice_(builder: Builder, node: Node) -> None:
-    """Slice of sizes."""
+def sliced_sizes(builder: Builder, node: Node) -> bool:
+    """Let the output of a Slice be some sizes, if it reads some; return whether it does."""
+    if node.inputs and node.inputs[0] in builder.values:
+        return False
     sizes = _sizes(builder, node)
     starts, ends, axes, steps = (builder.integers(node, index, "") for index in (1, 2, 3, 4))
     one = starts is not None and ends is not None and len(starts) == len(ends) == 1 and sizes.ndim == 1
@@ -44,6 +46,7 @@ def slice_(builder: Builder, node: Node) -> None:
     assert starts is not None  # as was checked
     assert ends is not None
     _know(builder, node, sizes[starts[0] : ends[0] : steps[0] if steps else 1])
+    return True
 
 
 def unsqueezed_size(builder: Builder, node: Node) -> bool:

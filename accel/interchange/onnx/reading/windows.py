@@ -1,6 +1,7 @@
 """Kernels, strides and padding as ONNX's attributes state them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from accel.interchange.onnx.reading.file import Node
@@ -11,17 +12,26 @@ MOST = 1 << 20  # of a kernel, stride or padding
 
 
 def conv_window(node: Node, kernel: Sequence[int], size: Sequence[int], pad: Pads) -> Window:
-    """Return the window of a convolution with kernels of `kernel` on maps of `size`; `pad` is there already."""
-    stated = _pair(node, "kernel_shape", tuple(kernel))
+    """Return the window of a convolution with kernels of `kernel` on maps of `size`; `pad` is there already.
+
+    That of a dilated kernel has the taps between too.
+    """
+    stated, dilations = _pair(node, "kernel_shape", tuple(kernel)), _pair(node, "dilations")
     if stated != tuple(kernel):
         raise node.refused(f"attribute kernel_shape is {stated}, its kernels are {tuple(kernel)}")
-    return _window(node, stated, size, pad)
+    if min(dilations) < 1:
+        raise node.refused(f"attribute dilations is {list(dilations)}, expected at least 1 each")
+    height, width = ((taps - 1) * dilation + 1 for taps, dilation in zip(stated, dilations, strict=True))
+    return _window(node, (height, width), size, pad)
 
 
 def pool_window(node: Node, size: Sequence[int], pad: Pads, extends: bool) -> Window:
     """Return the window of a pool on maps of `size`; with `extends`, a ceil_mode may ask for more padding."""
     if node.get("kernel_shape") is None:
         raise node.refused("has no attribute kernel_shape")
+    dilations = _pair(node, "dilations")
+    if dilations != (1, 1):
+        raise node.refused(f"attribute dilations is {list(dilations)}, expected [1, 1]")
     window = _window(node, _pair(node, "kernel_shape"), size, pad)
     if not node.get("ceil_mode", 0):
         return window
@@ -32,11 +42,22 @@ def pool_window(node: Node, size: Sequence[int], pad: Pads, extends: bool) -> Wi
     return Window(window.kernel, window.stride, (top, left, bottom + extra[0], right + extra[1]))
 
 
+def in_two_directions(node: Node, rank: int) -> Node:
+    """Return a node on maps of one direction, whose rank is 2 then, as one on maps that are 1 wide."""
+    if rank != 2:
+        return node
+    wide = dict(node.attributes)
+    for name, beside in (("kernel_shape", 1), ("strides", 1), ("dilations", 1), ("pads", 0)):
+        if (numbers := node.get(name)) is None:
+            continue
+        if len(numbers) != (2 if name == "pads" else 1):
+            raise node.refused(f"attribute {name} is {numbers}, expected numbers for one direction")
+        wide[name] = tuple(x for number in numbers for x in (number, beside))
+    return replace(node, attributes=wide)
+
+
 def _window(node: Node, kernel: tuple[int, int], size: Sequence[int], pad: Pads) -> Window:
     stride = _pair(node, "strides")
-    dilations = _pair(node, "dilations")
-    if dilations != (1, 1):
-        raise node.refused(f"attribute dilations is {list(dilations)}, expected [1, 1]")
     automatic = node.get("auto_pad", "NOTSET")
     if automatic in ("", "NOTSET"):
         given = _numbers(node, "pads", (0, 0, 0, 0))

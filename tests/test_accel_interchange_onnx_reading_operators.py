@@ -1,0 +1,263 @@
+"""Operators one at a time: the scores of onnxruntime, then codes in which golden, engine and the array agree."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.onnx_graphs import Array, Drawing, images, runtime
+from support.rtl_programs import check
+
+from accel.cost import cost_of
+from accel.errors import EspalierError
+from accel.interchange.onnx.reading.model import import_model
+from accel.quantize import Widths, lower
+from sim import golden
+from sim.engine import compile_program
+
+CLOSE = 1e-4  # of the largest score: float32 sums in another order
+
+
+def integers(g: Drawing, *numbers: int) -> str:
+    """Add a list of integers to the file."""
+    return g.constant(np.array(numbers, np.int64))
+
+
+def drawing(*shape: int) -> Drawing:
+    """Return a drawing for images of 2 maps of 7 x 6 pixels, or of another shape."""
+    return Drawing("batch", *(shape or (2, 7, 6)))
+
+
+def norm_alone() -> Drawing:
+    """A batch norm of the image, and one of what a ReLU gives."""
+    g = drawing()
+    g.norm(2)
+    g.conv(3, 2, 3)
+    g.node("Relu")
+    g.norm(3)
+    g.node("Flatten")
+    g.gemm(4, 60)
+    return g
+
+
+def norm_of_features() -> Drawing:
+    """A batch norm of features, which the matrix after it takes in."""
+    g = drawing()
+    g.conv(3, 2, 3)
+    g.node("Relu")
+    g.node("GlobalAveragePool")
+    g.node("Flatten")
+    g.norm(3)
+    g.gemm(4, 3)
+    return g
+
+
+def sum_of_four() -> Drawing:
+    """Three signals and a constant in one Sum."""
+    g = drawing()
+    parts = [g.conv(3, 2, 3, "image") for _ in range(3)]
+    g.node("Sum", parts[0], g.constant(np.ones((3, 1, 1), np.float32)), *parts[1:])
+    return g
+
+
+def difference() -> Drawing:
+    """A signal from another, and from a constant."""
+    g = drawing()
+    left = g.conv(3, 2, 3, "image")
+    g.node("Sub", left, g.conv(3, 2, 3, "image"))
+    g.node("Sub", g.constant(np.float32(0.5)), "")
+    return g
+
+
+def one_direction() -> Drawing:
+    """Conv1d, BatchNorm1d, MaxPool1d, AvgPool1d, Pad and a mean over time."""
+    g = drawing(4, 30)
+    weight = g.rng.normal(0, 0.3, (6, 4, 5)).astype(np.float32)
+    g.node("Conv", "", g.constant(weight), strides=[2], pads=[2, 1], dilations=[2])
+    g.norm(6)
+    g.node("Relu")
+    g.node("Pad", "", integers(g, 0, 0, 1, 0, 0, 1))
+    g.node("MaxPool", kernel_shape=[3], strides=[1])
+    g.node("Conv", "", g.constant(g.rng.normal(0, 0.5, (6, 1, 3)).astype(np.float32)), group=6)
+    g.node("AveragePool", kernel_shape=[2], strides=[2])
+    g.node("ReduceMean", "", integers(g, 2), keepdims=0)
+    g.gemm(3, 6)
+    return g
+
+
+def rectangles() -> Drawing:
+    """A kernel, strides, padding and dilation of its own in each direction."""
+    g = drawing()
+    weight = g.rng.normal(0, 0.3, (3, 2, 2, 3)).astype(np.float32)
+    g.node("Conv", "", g.constant(weight), strides=[2, 1], pads=[0, 2, 3, 1], dilations=[3, 2])
+    g.node("MaxPool", kernel_shape=[1, 3], strides=[1, 2])
+    return g
+
+
+def pads_anywhere() -> Drawing:
+    """Zeros before a ReLU, before a max pool of negative values, around maps, and at the end."""
+    g = drawing()
+    g.conv(3, 2, 3)
+    g.node("Pad", "", integers(g, 0, 0, 1, 0, 0, 0, 0, 2))
+    g.node("Relu")
+    g.conv(3, 3, 3)
+    g.node("Pad", "", integers(g, 0, 0, 1, 1, 0, 0, 1, 1))
+    g.node("MaxPool", kernel_shape=[2, 2])
+    g.node("Pad", "", integers(g, 0, 1, 0, -1, 0, 2, 1, 0))
+    g.node("Pad", "", integers(g, 1, 1), g.constant(np.float32(0)), integers(g, -1))
+    return g
+
+
+def cuts() -> Drawing:
+    """Every other row, a run of columns, some maps, and both halves of them joined the other way round."""
+    g = drawing()
+    g.conv(4, 2, 3, pads=[1, 1, 1, 1])
+    g.node("Slice", "", *(integers(g, *x) for x in ((1, 1), (1 << 60, -1), (2, 3), (2, 1))))
+    whole = g.node("Relu")
+    g.node("Split", whole, outputs=["first", "second"], axis=1, num_outputs=2)
+    g.node("Concat", "second", "first", axis=1)
+    g.node("Slice", "", *(integers(g, x) for x in (0, 4, 1, 3)))
+    return g
+
+
+def focus() -> Drawing:
+    """Four images of every other pixel as maps (YOLO's first layer)."""
+    g = drawing(1, 6, 8)
+    parts = [
+        g.node("Slice", "image", *(integers(g, *x) for x in ((row, column), (99, 99), (2, 3), (2, 2))))
+        for row in (0, 1)
+        for column in (0, 1)
+    ]
+    g.node("Concat", *parts, axis=1)
+    g.conv(2, 4, 3)
+    return g
+
+
+def mean_of_merged_pixels() -> Drawing:
+    """A mean over height and width as one axis."""
+    g = drawing()
+    g.conv(3, 2, 3)
+    g.node("Reshape", "", integers(g, 0, 3, -1))
+    g.node("ReduceMean", "", integers(g, -1), keepdims=0)
+    g.gemm(2, 3)
+    return g
+
+
+def shuffled_maps() -> Drawing:
+    """A grouped convolution, a channel shuffle, a depthwise one (ShuffleNet)."""
+    g = drawing()
+    g.conv(6, 2, 3, group=2)
+    g.node("Reshape", "", integers(g, 0, 2, 3, 5, 4))
+    g.node("Transpose", perm=[0, 2, 1, 3, 4])
+    g.node("Reshape", "", integers(g, 0, 6, 5, 4))
+    g.conv(6, 6, 3, group=6)
+    return g
+
+
+def cast_signals() -> Drawing:
+    """A signal as a double and back."""
+    g = drawing()
+    g.conv(3, 2, 3)
+    g.node("Cast", to=11)
+    g.node("Cast", to=1)
+    g.node("Relu")
+    return g
+
+
+DRAWN = [
+    norm_alone, norm_of_features, sum_of_four, difference, one_direction, rectangles, pads_anywhere, cuts, focus,
+    mean_of_merged_pixels, shuffled_maps, cast_signals,
+]  # fmt: skip
+
+
+def given_for(g: Drawing, count: int = 2) -> tuple[Array, Array]:
+    """Return images as the graph takes them and as the network does."""
+    given = images([size for size in g.input_shape[1:] if isinstance(size, int)], count)
+    return given, given[..., None] if given.ndim == 3 else given
+
+
+class TestOperators:
+    @pytest.mark.parametrize("draw", DRAWN)
+    def test_scores_then_codes(self, draw: Callable[[], Drawing], tmp_path: Path) -> None:
+        """Scores are onnxruntime's; of the Program golden and engine give the same codes, the cost model the MACs.
+
+        Negative controls: scores of a negated layer are others, and so are the codes of other images.
+        """
+        g = draw()
+        pruned = import_model(g.save(tmp_path / "model.onnx")).result
+        given, ours = given_for(g)
+        (expected,) = runtime(tmp_path / "model.onnx", given)
+        found = pruned.network.scores(ours).reshape(expected.shape)
+        close = CLOSE * np.abs(expected).max()
+        assert np.abs(found - expected).max() <= close
+        first = pruned.network.weighted[0]
+        wrong = pruned.network.with_weights({first.name: -first.weight})
+        assert np.abs(wrong.scores(ours).reshape(expected.shape) - expected).max() > close
+        program = lower(pruned, Widths(8, 8), ours)
+        codes = program.input_signal.encode(ours)
+        tensors = golden.run(program, codes)
+        result = compile_program(program).run(codes, threads=1, keep_tensors=True)
+        assert [x for x in tensors if not np.array_equal(result.tensors[x], tensors[x])] == []
+        assert not np.array_equal(golden.run(program, codes[::-1])[program.output], tensors[program.output])
+        folded = pruned.network.folded().weighted
+        rounded = program.signals[program.output].decode(tensors[program.output])
+        assert np.abs(rounded.reshape(expected.shape) - expected).max() <= 0.1 * np.abs(expected).max()
+        kept = {
+            layer.name: np.count_nonzero(layer.weight) * np.prod(program.shapes[layer.name][1:]) for layer in folded
+        }
+        assert {layer.name: layer.counts.macs for layer in cost_of(program).layers if layer.name in kept} == kept
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("draw", [norm_alone, one_direction, rectangles, pads_anywhere, difference])
+    def test_the_array(self, draw: Callable[[], Drawing], tmp_path: Path) -> None:
+        """The array gives golden's codes in as many cycles as the closed form says."""
+        g = draw()
+        pruned = import_model(g.save(tmp_path / "model.onnx")).result
+        _, ours = given_for(g, 1)
+        program = lower(pruned, Widths(8, 8), ours)
+        check(program, program.input_signal.encode(ours))
+
+
+def mirrored() -> Drawing:
+    """A Pad by reflection."""
+    g = drawing()
+    g.node("Pad", "", integers(g, 0, 0, 1, 1, 0, 0, 1, 1), mode="reflect")
+    g.conv(3, 2, 3)
+    return g
+
+
+def one(op: str, *constants: Array, **attributes: object) -> Callable[[], Drawing]:
+    """Return a drawing of a convolution and one node."""
+
+    def draw() -> Drawing:
+        g = drawing()
+        g.conv(3, 2, 3)
+        g.node(op, "", *map(g.constant, constants), **attributes)
+        return g
+
+    return draw
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("draw", "words"),
+        [
+            (mirrored, "Pad 'pad0': pads by mode 'reflect', expected zeros"),
+            (
+                one("Pad", np.array([1, 0, 0, 0, 0, 0, 0, 0])),
+                "Pad 'pad1': attribute pads is (1, 0, 0, 0, 0, 0, 0, 0): adds",
+            ),
+            (one("Pad", np.array([0, 0, -5, 0, 0, 0, 0, 0])), "Pad 'pad1': leaves nothing of (3, 5, 4)"),
+            (one("Pad", np.array([0, 0, 1 << 40, 0, 0, 0, 0, 0])), "expected at most 16384 each"),
+            (one("Slice", *np.array([[0], [9], [0], [2]])), "Slice 'slice1': cuts the images of a batch"),
+            (one("Slice", *np.array([[3], [3], [1], [1]])), "Slice 'slice1': leaves nothing of (3, 5, 4)"),
+            (one("Slice", *np.array([[3], [0], [1], [-1]])), "Slice 'slice1': cuts (3,) to (0,)"),
+            (one("Split", np.array([2, 2]), axis=1, outputs=["a", "b"]), "Split 'split1': splits 3 into (2, 2)"),
+            (one("ReduceMean", np.array([1])), "ReduceMean 'reducemean1': attribute axes is (1,), expected (2, 3)"),
+        ],
+    )
+    def test_the_line(self, draw: Callable[[], Drawing], words: str, tmp_path: Path) -> None:
+        """What moves images, or is no zeros, is refused by node."""
+        with pytest.raises(EspalierError) as caught:
+            import_model(draw().save(tmp_path / "model.onnx"))
+        assert words in str(caught.value)
