@@ -37,6 +37,10 @@ from accel.files import opened, write_whole
 from accel.limits import MOST_DIMENSIONS, MOST_FILE_BYTES, MOST_HEADER_BYTES, check_limit, check_unpacked
 
 MAGIC = b"ESPALIER"
+INSTEAD = {  # what to do about a file that holds one kind where another is wanted
+    ("network", "program"): "; `espalier quantize {path} -o program.espalier` makes one of it",
+    ("program", "network"): "; give the network that it was made of, a Program has its word lengths already",
+}
 VERSION = 1
 LATER = {"later": True}
 CLAIM = {"claim": True}
@@ -98,7 +102,8 @@ def kind_of(path: str | os.PathLike[str]) -> str:
 def _loads(data: bytes, kind: str, classes: tuple[type, ...], path: str | os.PathLike[str]) -> Any:
     header = _read_header(data, path)
     if header["kind"] != kind:
-        raise EspalierError(f"{path}: holds a {header['kind']}, expected a {kind}")
+        todo = INSTEAD.get((header["kind"], kind), "").format(path=path)
+        raise EspalierError(f"{path}: holds a {header['kind']}, expected a {kind}{todo}")
     payload = memoryview(data)[_PREFIX + _header_length(data) : -_DIGEST]
     with reading(path, "is damaged: its record is not as it was written"):
         arrays = _Stored(header["arrays"], payload, len(data))

@@ -86,9 +86,17 @@ def _end(number: int) -> NoReturn:
 def _tell(number: int) -> None:
     """Say why it ends, once."""
     if _told.acquire(blocking=False):
-        line = f"espalier: {SIGNALS[signal.Signals(number)]}\n".encode()
+        line = f"espalier: {SIGNALS[signal.Signals(number)]}{_advice()}\n".encode()
         with contextlib.suppress(OSError):
             os.write(2, (SHOW_CURSOR if os.isatty(2) else b"") + line)
+
+
+def _advice() -> str:
+    """Return how to go on, if a command has begun that can; nothing is imported for it."""
+    resuming = sys.modules.get("reports.shared.resuming")
+    advice = getattr(resuming, "advice", None)  # which a module has not that is being imported
+    text = advice() if advice else ""
+    return f"; {text}" if text else ""
 
 
 if __name__ == "__main__":

@@ -98,7 +98,8 @@ class TestDamage:
 
     def test_another_kind_is_refused(self, tmp_path: Path, file: bytes) -> None:
         """The message says what the file holds and what was asked for."""
-        assert refusal(tmp_path / "file", file, kind="program") == "holds a network, expected a program"
+        line = refusal(tmp_path / "file", file, kind="program")
+        assert line.startswith("holds a network, expected a program; `espalier quantize ")
 
     def test_a_newer_version_is_refused(self, tmp_path: Path, file: bytes) -> None:
         """A file that a later release wrote is whole, and the message says which version it has."""

@@ -190,10 +190,17 @@ class TestFiles:
         """A network where a Program belongs, and the other way round, is told apart."""
         path = tmp_path / "network.espalier"
         zoo.load("digits").save(path)
-        assert complaint("run", path) == f"{path}: holds a network, expected a program"
+        line = complaint("run", path)
+        assert line == (
+            f"{path}: holds a network, expected a program; "
+            f"`espalier quantize {path} -o program.espalier` makes one of it"
+        )
         for command in (("report",), ("quantize", "-o", tmp_path / "p")):
             line = complaint(*command, made / "digits.espalier")
-            assert line == f"{made / 'digits.espalier'}: holds a program, expected a network"
+            assert line == (
+                f"{made / 'digits.espalier'}: holds a program, expected a network; "
+                "give the network that it was made of, a Program has its word lengths already"
+            )
 
     def test_no_file_of_ours(self, tmp_path: Path) -> None:
         """Any other file is told by how it begins."""

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from accel.errors import EspalierError
-from accel.files import write_whole
 from reports.bench import figures, tables
 from reports.bench.estimates import estimates_line, estimates_per_second
 from reports.bench.help_time import help_line
@@ -61,9 +60,8 @@ def command(
         roof = max(results.roof, peak(kernel.kernel))  # clocks change
         found = [*results.networks, measure(name, counts, peers, rounds)]
         results = replace(results, roof=max(roof, peak(kernel.kernel)), networks=found)
-        if json_file:
-            with output.writing(json_file):
-                write_whole(json_file, results.to_json().encode())
+        if json_file and (json_file != output.STANDARD or name == names[-1]):
+            output.write_text(json_file, results.to_json())
         if out:
             output.write_folder(out, files(results))
         _print(results)

@@ -18,6 +18,7 @@ from reports.commands.options import (
     EXPLORATION,
     NAME_OR_FILE,
     confidence_option,
+    csv_option,
     data_options,
     json_option,
     max_error_option,
@@ -45,7 +46,7 @@ from reports.explore.space import Question, Space
 from reports.explore.versions import Version, versions_of, with_controls
 from reports.explore.workers import BACKENDS, workers
 from reports.shared import console as shared_console
-from reports.shared import output
+from reports.shared import output, resuming
 from reports.shared.journal import RESULTS
 from reports.shared.schema import saved
 from reports.shared.store import opened
@@ -91,6 +92,7 @@ class Request:
     rtl: bool
     draw: bool
     json_file: Path | None
+    csv_file: Path | None
     data: str | None
     data_dir: str | None
 
@@ -141,6 +143,7 @@ class Request:
 @rtl_option
 @option("--draw", is_flag=True, help="Measure nothing: write the figures and the page of results.json.")
 @json_option
+@csv_option
 @data_options
 def command(**arguments: Any) -> int:
     """Find the design to build: pattern x ratio x word lengths x array within a budget of errors, memory and time.
@@ -157,7 +160,7 @@ def command(**arguments: Any) -> int:
         results, effort, delivery = saved(folder / RESULTS, Results.from_json), "", None
     else:
         results, effort, delivery = _explored(request, folder)
-    output.check_place(request.json_file)
+    output.check_place(request.json_file, request.csv_file)
     drawn = figures.render(results)
     files = {RESULTS: results.to_json().encode(), PAGE: page(results, drawn), **drawn}
     if not request.draw:
@@ -167,6 +170,8 @@ def command(**arguments: Any) -> int:
     if request.json_file:
         output.write_json(request.json_file, results.answer() | {"words": answer.answer(results)})
     console = shared_console.console()
+    if request.csv_file:
+        output.write_text(request.csv_file, results.to_csv())
     first, *more = answer.answer(results)
     console.print(first)
     console.print(shared_console.plain_table(HEADS, answer_rows(results.decision)))
@@ -184,10 +189,11 @@ def command(**arguments: Any) -> int:
 def _explored(request: Request, folder: Path) -> tuple[Results, str, Delivery | None]:
     check_choice("backend", request.backend, BACKENDS)
     plan = _plan(request)
-    output.check_place(request.json_file)
+    output.check_place(request.json_file, request.csv_file)
     with output.writing(folder):
         (folder / STORE).parent.mkdir(parents=True, exist_ok=True)
     output.write_folder(folder, {})
+    resuming.same_command()
     with opened(folder / STORE) as store, workers(request.backend, request.jobs, request.scheduler) as run:
         kept = Kept(store, run)
         found = explore(plan, kept)

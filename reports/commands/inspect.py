@@ -9,8 +9,10 @@ import click
 from rich.table import Table
 
 from accel import archive, pruned
+from accel.cost import cost_of
 from accel.errors import EspalierError
 from accel.files import opened
+from accel.interchange.data.datasets import NAMES
 from accel.interchange.onnx.reading.found_patterns import Found, found_patterns
 from accel.interchange.onnx.reading.model import import_model
 from accel.layers import Shape, Weighted
@@ -22,6 +24,7 @@ from reports.commands.options import MODEL, json_option
 from reports.commands.places import Command
 from reports.shared import console as shared_console
 from reports.shared import output
+from reports.shared.words import kib
 
 MOST_SHOWN = 3  # patterns of a layer, the one with the fewest bits first
 
@@ -31,6 +34,8 @@ MOST_SHOWN = 3  # patterns of a layer, the one with the fewest bits first
 @json_option
 def command(model: Path, json_file: Path | None) -> None:
     """Say what an ONNX file, a network or a Program holds, and which patterns the zeros of each layer already are.
+
+    What of a file of Espalier's can be done with it is said too.
 
     Example: espalier inspect model.onnx
     """
@@ -43,6 +48,8 @@ def command(model: Path, json_file: Path | None) -> None:
         output.write_json(json_file, {"file": str(model), "kind": kind, "name": name, "layers": rows, "notes": notes})
     console = shared_console.console()
     console.print(_table(f"{kind} {name}", rows))
+    for line in _about(model, thing):
+        console.print(line)
     for note in notes:
         console.print(f"note: {note}")
 
@@ -60,6 +67,25 @@ def _loaded(path: Path) -> tuple[PrunedNetwork | Program, Sequence[str]]:
     if kind == pruned.KIND:
         return PrunedNetwork.load(path), ()
     raise EspalierError(f"{path}: holds a {kind}, expected a network or a program")
+
+
+def _about(path: Path, thing: PrunedNetwork | Program) -> list[str]:
+    """Return what the file is, in a line, and in another what comes next."""
+    data = f", made with {thing.data}" if thing.data else ""
+    option = "" if not thing.data or thing.data in NAMES else f" --data {thing.data}"
+    if isinstance(thing, PrunedNetwork):
+        shape = " x ".join(map(str, thing.network.input_shape))
+        weights = f"{thing.kept_weights:,} of {sum(thing.dense_weights.values()):,} weights"
+        what = f"{path}: a network of real numbers, {thing.pattern}, {weights}, images of {shape}{data}"
+        file = path if path.suffix != ".onnx" else "FILE"
+        return [what, f"Next: espalier report {file}{option}, or espalier quantize {file}{option} -o program.espalier"]
+    shape, cost = " x ".join(map(str, thing.input_shape)), cost_of(thing)
+    widths = sorted({layer.weight_bits for layer in thing.mac_layers})
+    bits = f"{widths[0]}{f' to {widths[-1]}' if len(widths) > 1 else ''}-bit weights"
+    what = (
+        f"{path}: a Program (integers), {thing.pattern}, {bits}, {kib(cost.memory_bits)} KiB, images of {shape}{data}"
+    )
+    return [what, f"Next: espalier run {path}{option}, or espalier verify {path} --array 8x8{option}"]
 
 
 def _network_rows(network: Network) -> list[dict[str, Any]]:

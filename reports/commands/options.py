@@ -10,7 +10,7 @@ from accel.array import DEPTHS
 from reports.commands.places import DATA_SETS, FIGURES, Place
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-IN, OUT = Place(), Place(writes=True)
+IN, OUT, STREAM = Place(), Place(writes=True), Place(writes=True, stream=True)
 MODEL = Place(sidecar=True)
 NAME_OR_FILE = Place(may_be_name=True)
 DELIVERED = ("network.espalier", "program.espalier", "reproduce.sh", "rtl/*")
@@ -68,7 +68,18 @@ learning_rate_option = option("--learning-rate", type=float, help="Learning rate
 batch_size_option = option("--batch-size", type=int, help="Images in a batch of retraining; the zoo's by default.")
 threads_option = option("--threads", type=COUNT, help="Threads of the engine; all processors by default.")
 images_option = option("--images", type=click.IntRange(1), help="How many images to run; all by default.")
-json_option = option("--json", "json_file", type=OUT, help="Also write the numbers to this file.")
+json_option = option(
+    "--json",
+    "json_file",
+    type=STREAM,
+    help="Also write the numbers to this file; - is standard output, and all else goes to standard error.",
+)
+csv_option = option(
+    "--csv",
+    "csv_file",
+    type=STREAM,
+    help="Also write the rows to this file as CSV; - is standard output, as for --json.",
+)
 weight_bits_option = option("--weight-bits", type=int, default=8, show_default=True, help="Bits of a weight.")
 signal_bits_option = option("--signal-bits", type=int, default=8, show_default=True, help="Bits of a signal.")
 array_option = option("--array", default="8x8", show_default=True, help="Array, as output lanes x pixel lanes.")

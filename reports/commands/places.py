@@ -4,6 +4,7 @@ Every parameter that names one has a `Place` as its type, and every command is a
 before it begins.
 """
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ import click
 
 from accel.errors import EspalierError
 from reports.commands.help_text import Explained
+from reports.shared import output
 
 FIGURES = ("*.svg", "*.png")
 DATA_SETS = ("mnist/*", "fashion-mnist/*", "cifar-10-batches-bin/*")
@@ -33,6 +35,8 @@ class Place(click.Path):
         Whether the text may be a name of the zoo or a technology instead; then it stays text.
     sidecar : bool
         Whether a sidecar lies beside an ONNX file of that name.
+    stream : bool
+        Whether ``-`` is standard output.
     settings
         Of `click.Path`.
     """
@@ -43,10 +47,12 @@ class Place(click.Path):
         holds: Sequence[str] = (),
         may_be_name: bool = False,
         sidecar: bool = False,
+        stream: bool = False,
         **settings: Any,
     ) -> None:
         super().__init__(path_type=str if may_be_name else Path, **{"dir_okay": bool(holds), **settings})
         self.writes, self.holds, self.may_be_name, self.sidecar = writes, tuple(holds), may_be_name, sidecar
+        self.stream = stream
         if may_be_name:
             self.name = "text"
 
@@ -136,8 +142,13 @@ class Command(Explained):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Check the places, then run."""
-        check(list(_claims(self.params, ctx.params)))
-        return super().invoke(ctx)
+        claims = list(_claims(self.params, ctx.params))
+        streams = [claim.label for claim in claims if claim.place.stream and claim.path == output.STANDARD]
+        if len(streams) > 1:
+            raise EspalierError(f"{' and '.join(streams)}: only one of them can be standard output")
+        check([claim for claim in claims if claim.label not in streams])
+        with output.numbers_alone() if streams else contextlib.nullcontext():
+            return super().invoke(ctx)
 
 
 class Interruption(BaseException):

@@ -46,7 +46,7 @@ from reports.commands.options import (
 )
 from reports.commands.places import Command
 from reports.shared import console as shared_console
-from reports.shared import output
+from reports.shared import output, resuming
 from reports.shared.progress import Bar, bar
 from reports.shared.schema import saved
 from reports.workflow import retrain as retraining
@@ -231,6 +231,9 @@ def _pruned(work: Work) -> PrunedNetwork:
     request = work.request
     if request.checkpoint:
         _open(request.checkpoint, request, work.images)
+        resuming.same_command()
+    elif request.training or selector(request.select).searches:
+        resuming.with_option("--checkpoint FOLDER")
     name = FROM_MAGNITUDE if request.start == "magnitude" else request.select
     rng = np.random.default_rng(request.seed)
     selection = None

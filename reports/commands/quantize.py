@@ -42,7 +42,7 @@ from reports.commands.options import (
 from reports.commands.parsing import parse_memory, parse_mode
 from reports.commands.places import Command
 from reports.shared import console as shared_console
-from reports.shared import output, words
+from reports.shared import output, resuming, words
 from reports.workflow import evaluate, quantize
 from reports.workflow import retrain as retraining
 from reports.workflow.formats_file import read_formats
@@ -238,6 +238,10 @@ def _widths(request: Request, bench: Workbench, memory_bits: int | None) -> tupl
 def _retrained(
     request: Request, bench: Workbench, widths: Widths, steps: Steps, source: Source
 ) -> tuple[Workbench, Steps]:
+    if request.checkpoint:
+        resuming.same_command()
+    else:
+        resuming.with_option("--checkpoint FILE")
     name = bench.pruned.network.name
     changes = {"learning_rate": request.learning_rate, "batch_size": request.batch_size, "seed": request.seed}
     changes["threads"] = request.train_threads

@@ -16,8 +16,10 @@ from reports.commands.options import (
     array_option,
     clock_option,
     confidence_option,
+    csv_option,
     data_options,
     images_option,
+    json_option,
     max_error_option,
     option,
     rtl_option,
@@ -61,6 +63,8 @@ from reports.workflow.limits import check_confidence, parse_error
 @technology_option
 @images_option
 @rtl_option
+@json_option
+@csv_option
 @data_options
 @threads_option
 def command(
@@ -78,6 +82,8 @@ def command(
     max_error: str,
     confidence: float | None,
     rtl: bool,
+    json_file: Path | None,
+    csv_file: Path | None,
     technology: str | None,
     data: str | None,
 ) -> int:
@@ -94,6 +100,7 @@ def command(
     _ = parse_error(max_error, reference=0.0)
     hardware = _hardware(array, clock, dram_bandwidth, sram, technology)
     planned = measure.plan(network, parse_bits(bits), labels, data_dir, images, threads, hardware, data)
+    output.check_place(json_file, csv_file)
     planned = replace(planned, max_error=max_error, confidence=confidence)
     output.write_folder(out, {})  # an unwritable folder is known before the work, not after it
     results = measure.measure(planned)
@@ -101,6 +108,10 @@ def command(
     files = {"results.json": results.to_json().encode(), "results.csv": results.to_csv().encode()}
     delivery = measure.delivery_of(planned, results, _line(click.get_current_context()))
     write(out, {**drawn, **files, "report.html": page(results, drawn)}, delivery, rtl)
+    if json_file:
+        output.write_text(json_file, results.to_json())
+    if csv_file:
+        output.write_text(csv_file, results.to_csv())
     console = shared_console.console()
     console.print(terminal_tables.summary_table(results))
     console.print(terminal_tables.recommendation(results))

@@ -31,6 +31,7 @@ from accel.program import KIND, Program
 from accel.quantize import Widths, lower, ordered_for
 from reports.commands.options import (
     clock_option,
+    csv_option,
     data_options,
     depth_options,
     json_option,
@@ -47,6 +48,7 @@ from reports.report.points import layer_rows
 from reports.report.sentences import plan_note
 from reports.shared import console as shared_console
 from reports.shared import output
+from reports.shared.spreadsheet import csv_text
 from reports.workflow.load import version_of
 from reports.workflow.sources import check_range, random_images, source_if_any
 from reports.workflow.verdicts import record
@@ -83,6 +85,7 @@ class Sized:
 @technology_option
 @depth_options
 @json_option
+@csv_option
 @data_options
 def command(
     network: str,
@@ -96,6 +99,7 @@ def command(
     dram_bandwidth: str | None,
     technology: str | None,
     json_file: Path | None,
+    csv_file: Path | None,
     data: str | None,
     data_dir: str | None,
     depths: Mapping[str, int] | None = None,
@@ -128,6 +132,8 @@ def command(
             streamed = estimate_of(invariants, invariants.words, made, chip, replace(limits, stream=True))
         sized = Sized(on_array, streamed)
     cost = cost_of(program)
+    if csv_file:
+        output.write_text(csv_file, _csv(cost))
     if json_file:
         output.write_json(json_file, _record(program, cost, sram_bits, sized))
     _show(program, cost, sram_bits, sized)
@@ -205,6 +211,11 @@ def _fits(cost: ProgramCost, sram_bits: int | None, on_array: Estimate | None) -
     if on_array is not None:
         return on_array.fits
     return None if sram_bits is None else cost.memory_bits <= sram_bits
+
+
+def _csv(cost: ProgramCost) -> str:
+    """Return one line a layer, without its cycles: where they go, and the rest, is in --json."""
+    return csv_text(saved.LAYER, (saved.layer(row).values() for row in layer_rows(cost)))
 
 
 def _record(program: Program, cost: ProgramCost, sram_bits: int | None, sized: Sized) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import click
 from reports.commands.options import STUDY, data_options, network_argument, number_option, option, threads_option
 from reports.commands.parsing import parse_lanes
 from reports.commands.places import Group
+from reports.shared import resuming
 from reports.studies.bitwidth import run as bitwidth_study
 from reports.studies.pruning import run as pruning_study
 
@@ -33,6 +34,7 @@ def pruning(array: str | None, **arguments: Any) -> None:
     Example: espalier study pruning lenet5 --data-dir data --out study/lenet5
     Example: espalier study pruning lenet5 --array 8x8 --data-dir data --out study/lenet5-cycles
     """
+    resuming.same_command()
     pruning_study.command(**arguments, lanes=parse_lanes(array) if array else None)
 
 
@@ -50,4 +52,5 @@ def bitwidth(**arguments: Any) -> None:
 
     Example: espalier study bitwidth lenet5 --data-dir data --out study/lenet5
     """
+    resuming.same_command()
     bitwidth_study.command(**arguments)

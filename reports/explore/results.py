@@ -17,6 +17,7 @@ from reports.explore.choosing import Means, goal_of
 from reports.explore.points import Point
 from reports.explore.space import Lanes, Space
 from reports.shared.schema import Kind
+from reports.shared.spreadsheet import csv_text
 from reports.workflow import recommend
 from reports.workflow.limits import MEMORY, MULTIPLIERS, ROOM, Budget, Limit
 from reports.workflow.recommend import Decision, Goal, Instead
@@ -252,6 +253,13 @@ class Results:
             record[name] = asdict(record[name]) if record[name] is not None else None
         record["versions"] = [asdict(row) for row in self.versions]
         return KIND.written(record | {"answer": self.answer()}, settings=self._settings())
+
+    def to_csv(self) -> str:
+        """Return one line a design, and for each whether it meets all limits."""
+        names = [x.name for x in fields(Point)]
+        fitting = {id(point) for point in self.fitting}
+        rows = ([*(getattr(p, name) for name in names), id(p) in fitting] for p in self.points)
+        return csv_text([*names, "fits"], rows)
 
     def answer(self) -> dict[str, Any]:
         """Return what was found out, as plain numbers."""

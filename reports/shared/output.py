@@ -2,10 +2,11 @@
 
 import contextlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from accel.errors import EspalierError
 from accel.files import write_whole
@@ -41,9 +42,26 @@ def write_folder(folder: Path, files: Mapping[str, bytes], own: bool = True) -> 
                 path.rmdir()
 
 
+STANDARD = Path("-")  # standard output, where a command may write numbers to it
+_numbers: list[TextIO] = []  # where they go, while everything else goes to standard error
+
+
+@contextlib.contextmanager
+def numbers_alone() -> Iterator[None]:
+    """Keep standard output for numbers while the block runs: whatever is printed goes to standard error."""
+    _numbers.append(sys.stdout)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _numbers.pop().flush()
+
+
 def check_place(*paths: Path | None) -> None:
     """Raise EspalierError if a file could not be written because its folder is none, before the work and not after."""
     for path in filter(None, paths):
+        if path == STANDARD and _numbers:
+            continue
         with writing(path):
             os.scandir(path.parent).close()
 
@@ -69,5 +87,13 @@ def working_folder(folder: Path | None) -> Iterator[Path]:
 
 def write_json(path: Path, record: Any) -> None:
     """Write `record` as JSON, whole or not at all; raise EspalierError if a number in it is not finite."""
+    write_text(path, json_text(record, indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text`, whole or not at all, or to standard output if `path` is `STANDARD` and that is kept for it."""
+    if path == STANDARD and _numbers:
+        _numbers[-1].write(text)
+        return
     with writing(path):
-        write_whole(path, (json_text(record, indent=1) + "\n").encode())
+        write_whole(path, text.encode())

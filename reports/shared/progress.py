@@ -1,8 +1,11 @@
-"""Progress bars: drawn on a terminal, silent in a pipe."""
+"""Progress bars: drawn on a terminal; in a pipe a plain line now and then."""
 
+import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -10,24 +13,71 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from reports.shared.terminal import clean, raw
 
+VARIABLE = "ESPALIER_PROGRESS"  # seconds between the lines in a pipe; 0 for none
+SECONDS = 10.0
+
 
 class Bar:
     """One line: what runs, how far it is, how long it still takes, and what is known so far."""
 
-    def __init__(self, progress: Progress, task: Any) -> None:
+    def __init__(self, progress: Progress, task: Any, lines: "Lines | None" = None) -> None:
         self._progress = progress
         self._task = task
+        self._lines = lines
 
     def advance(self, note: str = "") -> None:
         """Count one step, with a short note about it."""
         self._progress.update(self._task, advance=1, note=clean(note))
+        if self._lines:
+            self._lines.advance(note)
+
+
+@dataclass
+class Lines:
+    """The same in a pipe: a line after some seconds, if a step is done then.
+
+    Parameters
+    ----------
+    what : str
+    total : int
+    seconds : float
+        Between two lines.
+    done : int
+    """
+
+    what: str
+    total: int
+    seconds: float
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        self._start = self._told = time.monotonic()
+
+    def advance(self, note: str) -> None:
+        """Count one step."""
+        self.done += 1
+        now = time.monotonic()
+        if now - self._told < self.seconds or self.done >= self.total:
+            return
+        self._told = now
+        left = (now - self._start) * (self.total - self.done) / self.done
+        words = f"{self.what}: {self.done:,} of {self.total:,}, about {left:,.0f} s left{f'; {note}' if note else ''}"
+        print(clean(words), file=sys.stderr, flush=True)
+
+
+def _seconds() -> float:
+    try:
+        return float(os.environ.get(VARIABLE, SECONDS))
+    except ValueError:
+        return SECONDS
 
 
 @contextmanager
 def bar(what: str, total: int) -> Iterator[Bar]:
-    """Show a bar of `total` steps on standard error while the block runs."""
+    """Show a bar of `total` steps on standard error while the block runs; in a pipe lines, every `SECONDS`."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     note = TextColumn("{task.fields[note]}", markup=False)
     quiet = not sys.stderr.isatty()  # rich would draw in a pipe too where FORCE_COLOR is set
     with Progress(*columns, note, console=Console(file=raw(sys.stderr)), disable=quiet, transient=True) as progress:
-        yield Bar(progress, progress.add_task(clean(what), total=total, note=""))
+        lines = Lines(what, total, _seconds()) if quiet and _seconds() > 0 else None
+        yield Bar(progress, progress.add_task(clean(what), total=total, note=""), lines)

@@ -42,6 +42,7 @@ def espalier(*arguments: object) -> Outcome:
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COLUMNS", "100")
+        patch.setenv("ESPALIER_PROGRESS", "0")  # a busy machine takes longer than the usual seconds
         for forced in ("FORCE_COLOR", "TTY_COMPATIBLE"):
             patch.delenv(forced, raising=False)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -63,7 +64,7 @@ def program_text(before: str = "") -> list[str]:
 
 def environment(**changes: str) -> dict[str, str]:
     """Return the environment for a process of its own, wherever it runs."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), **changes}
+    return {**os.environ, "PYTHONPATH": str(ROOT), "ESPALIER_PROGRESS": "0", **changes}
 
 
 def espalier_process(*arguments: object, before: str = "", **changes: str) -> Outcome:
