@@ -203,3 +203,10 @@ def test_bytes_in_memory_are_no_file() -> None:
     """What cannot be opened is an OSError, as everywhere: the front door names the file."""
     with pytest.raises(OSError):
         read_npz("/nowhere/a.npz")
+
+
+def test_one_array_alone(tmp_path: Path) -> None:
+    """An .npy file is one array without a name: the line says how to write an .npz."""
+    np.save(tmp_path / "images.npy", np.zeros((2, 8, 8), np.uint8))
+    with pytest.raises(EspalierError, match=r"images.npy: is one array; expected an .npz: numpy.savez"):
+        read_npz(tmp_path / "images.npy")

@@ -238,10 +238,23 @@ def one(op: str, *constants: Array, **attributes: object) -> Callable[[], Drawin
     return draw
 
 
+def attention() -> Drawing:
+    """Products of features with themselves."""
+    g = drawing()
+    g.conv(3, 2, 3)
+    maps = g.node("Reshape", "", integers(g, 0, 3, -1))
+    g.node("MatMul", maps, g.node("Transpose", maps, perm=[0, 2, 1]), name="scores")
+    return g
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("draw", "words"),
         [
+            (attention, "MatMul 'scores': is attention, which multiplies two signals; a Program has no layer for it"),
+            (one("LayerNormalization", np.ones(4, np.float32)), "normalises each image by numbers of its own, which a"),
+            (one("LSTM", np.ones(4, np.float32)), "LSTM 'lstm1': keeps a state from step to step"),
+            (one("Resize"), "Resize 'resize1': makes maps larger, for which there is no layer; cut before it with"),
             (mirrored, "Pad 'pad0': pads by mode 'reflect', expected zeros"),
             (
                 one("Pad", np.array([1, 0, 0, 0, 0, 0, 0, 0])),

@@ -38,6 +38,8 @@ def read_npz(path: str | os.PathLike[str], names: Sequence[str] | None = None) -
     OSError
         The file cannot be read.
     """
+    if os.fspath(path).endswith(_ENDING):
+        raise EspalierError(f"{path}: is one array; expected an .npz: numpy.savez(name, images=..., labels=...)")
     with (
         opened(path) as file,
         reading(path, "is no .npz file, or was cut or changed"),

@@ -13,7 +13,7 @@ from accel.interchange.onnx.reading.file import DOMAINS, QONNX_DOMAINS, Graph, N
 from accel.interchange.onnx.reading.folding import fold
 from accel.interchange.onnx.reading.found_patterns import mask_of_zeros
 from accel.interchange.onnx.reading.image import start
-from accel.interchange.onnx.reading.operators import OPERATORS, Function
+from accel.interchange.onnx.reading.operators import OPERATORS, WITHOUT_LAYER, Function
 from accel.interchange.onnx.reading.program import Making
 from accel.interchange.onnx.reading.quantizers import NEVER_READ, QUANTIZED_OPERATORS, dequantize_linear
 from accel.interchange.onnx.reading.views import plain
@@ -167,6 +167,8 @@ def _layers_of(
         except EspalierError as error:
             raise whole(error, node) from error
         if node.op not in operators or node.domain not in domains:
+            if node.op in WITHOUT_LAYER:
+                raise node.refused(WITHOUT_LAYER[node.op])
             names = ", ".join(sorted(operators.keys() - NEVER_READ))
             raise node.refused(f"is no operator that is read here; those are {names}")
         try:

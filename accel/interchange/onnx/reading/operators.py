@@ -71,6 +71,8 @@ def gemm(builder: Builder, node: Node) -> None:
 
 def matmul(builder: Builder, node: Node) -> None:
     """MatMul of a signal with a constant matrix; an Add after it becomes its bias."""
+    if len(node.inputs) > 1 and node.inputs[1] in builder.values:
+        raise node.refused(_ATTENTION)
     value = _features(builder, node)
     weight = builder.floats(node, 1, 2).T
     _linear(builder, node, value, weight, np.zeros(len(weight)))
@@ -236,4 +238,22 @@ OPERATORS: dict[str, Function] = {
     "Sub": subtract,
     "Transpose": transpose,
     "Unsqueeze": unsqueeze,
+}
+
+_ITS_OWN_MEAN = (
+    "normalises each image by numbers of its own, which a Program has not; train with batch norm, or cut the network "
+    "before with --outputs"
+)
+_ATTENTION = "is attention, which multiplies two signals; a Program has no layer for it: cut the network with --outputs"
+_BRANCHES = "runs one part of the graph or another; export with fixed sizes, or simplify the file (onnxsim)"
+_LARGER = "makes maps larger, for which there is no layer; cut before it with --outputs"
+_STATE = "keeps a state from step to step, which a Program has not"
+WITHOUT_LAYER: dict[str, str] = {  # why an operator is not read, and the way around it
+    **dict.fromkeys(("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization"), _ITS_OWN_MEAN),
+    **dict.fromkeys(("InstanceNormalization", "GroupNormalization", "LRN", "MeanVarianceNormalization"), _ITS_OWN_MEAN),
+    **dict.fromkeys(("Attention", "MultiHeadAttention", "RotaryEmbedding"), _ATTENTION),
+    **dict.fromkeys(("If", "Loop", "Scan"), _BRANCHES),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), _STATE),
+    **dict.fromkeys(("ConvTranspose", "Resize", "Upsample"), _LARGER),
+    "Einsum": "multiplies signals by a formula of its own; write it as MatMul or Conv",
 }
