@@ -83,6 +83,7 @@ class MacArray:
     constants : int
         Output maps of all layers together: a bias and a multiplier each.
     layers : int
+        Of two images in turn, where `overlap` gives them places of their own: twice a Program's layers.
     split : bool
         Whether pixel lanes share the sum of a layer of one pixel (`accel.split`); its weights lie in as many banks.
     flat : bool
@@ -91,6 +92,8 @@ class MacArray:
         Whether the drain does the work of max pools of 2 x 2 pixels (`accel.fusion`).
     lines : bool
         Whether output lanes can be rows of a depthwise convolution's maps (`accel.lines`).
+    overlap : bool
+        Whether the next image is loaded while one runs, into a place of its own (`accel.places`).
 
     Raises
     ------
@@ -117,6 +120,7 @@ class MacArray:
     flat: bool = True
     pool: bool = True
     lines: bool = True
+    overlap: bool = True
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -152,7 +156,8 @@ class MacArray:
     @property
     def features(self) -> dict[str, bool]:
         """What can be left out of an array, and whether it is there."""
-        return {"split": self.split, "flat": self.flat, "pool": self.pool, "lines": self.lines}
+        names = ("split", "flat", "pool", "lines", "overlap")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def pools(self) -> bool:
@@ -195,7 +200,7 @@ class MacArray:
 
     @cached_property
     def entry_fields(self) -> Mapping[str, Field]:
-        """An index entry: `count` taps of the map at `base`, from `offset` in steps of `stride`; `left` more follow."""
+        """An index entry: `count` taps of the map `base` words into the input, from `offset` in steps of `stride`; `left` more follow."""
         return {
             "base": below(self.signal_words),
             "offset": below(self.taps),
@@ -244,7 +249,6 @@ class MacArray:
             "weight": below(self.weight_words),
             "tap": below(self.taps),
             "constant": below(self.constants),
-            "input": address,
             "input_map": words,  # from one input map to the next
             "maps_behind": address,  # input maps after the first, for the counter
             "taps": below(self.taps + 1),  # of each, for the counter
@@ -252,7 +256,7 @@ class MacArray:
             "width": words,
             "top": below(MOST_TAPS),
             "left": below(MOST_TAPS),
-            "origin": step,  # minus top rows and left columns
+            "origin": step,  # the input's first word, minus top rows and left columns
             "pool": below(1 + self.pools),  # tiles come in pairs, of which the drain writes what is largest
             "tiles": words,  # of one group
             "row_pixels": words,  # over which the tiles of a row go
@@ -275,6 +279,7 @@ class MacArray:
             "output_turn": below(self.signal_words * 2),  # from where a group's last tile is written to the next one's
             "outputs": below(self.constants + 1),
             "end": flag,  # the network's last layer
+            "again": below(1 + self.overlap),  # the next image begins with the first word of layers, or with the next
         }
 
     @cached_property

@@ -9,7 +9,8 @@ from typing import Any
 from accel.array import DEPTHS, MacArray
 from accel.errors import EspalierError
 from accel.fusion import computing
-from accel.lines import lines_of, signal_words
+from accel.lines import lines_of
+from accel.places import Places, places_of
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.runs import runs_of
@@ -54,11 +55,14 @@ class Demand:
     signals : int
         Words of signals: where tensors end, and as many as the largest number of tiles, rows or pixels of a row that
         a layer counts.
+    turns : int
+        Places for images: each has a word for every layer.
     """
 
     program: str
     layers: tuple[LayerDemand, ...]
     signals: int
+    turns: int = 1
 
     @cached_property
     def words(self) -> Mapping[str, int]:
@@ -70,7 +74,7 @@ class Demand:
             "entries": sum(layer.entries for layer in self.layers),
             "taps": max([taps, *(layer.longest for layer in self.layers)]),
             "constants": sum(layer.constants for layer in self.layers),
-            "layers": len(self.layers),
+            "layers": self.turns * len(self.layers),
         }
 
     def check(self, array: MacArray) -> None:
@@ -92,8 +96,9 @@ def demand_of(program: Program, array: MacArray) -> Demand:
     computed = computing(program, array)
     walks = [walk_of(program, layer, array) for layer in computed]
     counted = [max(walk.tiles, walk.width) for walk in walks]
-    layers = [_layer(program, layer, walk.maps, array) for layer, walk in zip(computed, walks, strict=True)]
-    return Demand(program.name, tuple(layers), max([signal_words(program, array), *counted]))
+    places = places_of(program, array)
+    layers = [_layer(program, layer, walk.maps, array, places) for layer, walk in zip(computed, walks, strict=True)]
+    return Demand(program.name, tuple(layers), max([places.words, *counted]), len(places.images))
 
 
 def array_for(
@@ -161,7 +166,7 @@ def weight_words(weight: int, largest: int) -> list[int]:
     return [largest] * (weight // largest) + [weight % largest] * (weight % largest > 0)
 
 
-def _layer(program: Program, layer: ProgramLayer, outputs: int, array: MacArray) -> LayerDemand:
+def _layer(program: Program, layer: ProgramLayer, outputs: int, array: MacArray, places: Places) -> LayerDemand:
     match layer:
         case MacLayer() if lines := lines_of(program, layer, array):
             taken = {"entries": 0, "taps": lines.steps, "longest": lines.steps, "reads": 0}
@@ -173,7 +178,8 @@ def _layer(program: Program, layer: ProgramLayer, outputs: int, array: MacArray)
             taken["weights"] = runs.weights
         case AddLayer():  # an operand is an entry that stays on one tap, for as many steps as its weight takes words
             steps = [math.ceil(weight / array.largest_weight) for weight in layer.weights]
-            taken = {"entries": 2, "taps": 2, "longest": max(steps), "weights": sum(steps), "reads": 2 * outputs}
+            taken = {"entries": 2 * places.lists(layer), "taps": 2, "longest": max(steps), "weights": sum(steps)}
+            taken["reads"] = 2 * outputs
         case MaxPoolLayer() | AvgPoolLayer() | ReluLayer():
             taps = 1 if isinstance(layer, ReluLayer) else layer.window.taps
             taken = {"entries": 0, "taps": taps, "longest": taps, "weights": taps, "reads": 0}

@@ -151,8 +151,10 @@ def words_of(program: Program, name: str, array: MacArray) -> int:
     return program.shapes[name][0] * pitch_of(program, name, array)
 
 
-def places_on(program: Program, array: MacArray) -> dict[str, int]:
+def places_on(program: Program, array: MacArray, image_words: int = 0) -> dict[str, int]:
     """Return the first word of every tensor that lies in the array's memory of signals.
+
+    The image lies at word 0; none but it may lie in the first `image_words`.
 
     A tensor begins at the first place where it meets none that is held at the same time (`held_on`), so that those of
     a chain of layers lie at the two ends in turn, as in a ping-pong buffer. A flatten's output lies where its input
@@ -165,7 +167,8 @@ def places_on(program: Program, array: MacArray) -> dict[str, int]:
         for name in held:
             if name not in places and name != output:
                 taken = [(places[x], places[x] + sizes[x]) for x in held if x in places]
-                starts = sorted([0, *(end for _, end in taken)])
+                least = 0 if name == INPUT else image_words
+                starts = sorted([least, *(end for _, end in taken if end > least)])
                 fits = (at for at in starts if all(at + sizes[name] <= low or at >= high for low, high in taken))
                 places[name] = next(fits)
     return {name: places[root] for name, root in program.roots.items() if root in places}

@@ -17,7 +17,8 @@ from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.fusion import computing, written
 from accel.grouped_convolution import group_weights
-from accel.lines import Lines, lines_of, pitch_of, places_on
+from accel.lines import Lines, lines_of, pitch_of
+from accel.places import places_of
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.runs import Integers, Runs, runs_of, window_taps
@@ -27,7 +28,7 @@ from accel.window import Window
 
 @dataclass(frozen=True)
 class Entry:
-    """One index entry: `count` taps of the map whose first word is `base`; `left` more follow in the list, or more."""
+    """One index entry: `count` taps of the map `base` words into the input; `left` more follow in the list, or more."""
 
     base: int
     offset: int
@@ -38,15 +39,18 @@ class Entry:
 
 @dataclass
 class Image:
-    """What the memories hold; the image's first signal goes to word 0.
+    """What the memories hold.
 
     Attributes
     ----------
+    places : tuple of int
+        The words of signals where images begin, in turn; layers of all images follow those of the first.
     weights : list of tuples, one weight for each output lane
     entries, taps, constants, layers : list of dicts of field to int
     formats : list of FixedFormat
     """
 
+    places: tuple[int, ...] = (0,)
     weights: list[tuple[int, ...]] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     taps: list[dict[str, int]] = field(default_factory=list)
@@ -91,16 +95,40 @@ def assemble(program: Program, array: MacArray, formats: Sequence[FixedFormat] |
 
 class _Assembler:
     def __init__(self, program: Program, array: MacArray, formats: Sequence[FixedFormat]) -> None:
-        self.program, self.array, self.image = program, array, Image(formats=list(formats))
+        self.program, self.array, self.places = program, array, places_of(program, array)
+        self.image = Image(formats=list(formats), places=self.places.images)
         self.final = final_layer(program, array).name
-        self.places = places_on(program, array)
         demand_of(program, array).check(array)
 
     def run(self) -> Image:
-        for layer in computing(self.program, self.array):
+        layers = computing(self.program, self.array)
+        for layer in layers:
             self._layer(layer)
         self.image.layers[-1] |= {"end": 1, "final": 1}
+        first = list(zip(layers, self.image.layers, strict=True))
+        for turn in range(1, len(self.places.images)):
+            self.image.layers += [words | self._turned(layer, words, turn) for layer, words in first]
+        self.image.layers[-1] |= {"again": int(self.array.overlap)}
         return self.image
+
+    def _turned(self, layer: ProgramLayer, words: dict[str, int], turn: int) -> dict[str, int]:
+        """Return what is different in the words of a layer where the image lies elsewhere."""
+        moved = self._input(layer, turn) - self._input(layer)
+        changed = {"origin": words["origin"] + moved}
+        if isinstance(layer, AddLayer) and self.places.lists(layer) > 1:
+            changed["list"] = len(self.image.entries)
+            self._operands(layer, turn)
+        return changed
+
+    def _input(self, layer: ProgramLayer, turn: int = 0) -> int:
+        """Return the first word of what a layer reads: where the bases of its entries count from."""
+        return min(self.places.of(source, turn) for source in layer.inputs)
+
+    def _operands(self, layer: AddLayer, turn: int = 0) -> None:
+        """Add the entries of an addition: each operand stays on its tap for as many steps as its weight takes words."""
+        for tap, (base, weight) in enumerate(zip(self.places.apart(layer, turn), layer.weights, strict=True)):
+            count = len(weight_words(weight, self.array.largest_weight))
+            self.image.entries.append(Entry(base, tap, 0, count, 1 - tap))
 
     def _layer(self, layer: ProgramLayer) -> None:
         self._check_limits(layer)
@@ -152,20 +180,19 @@ class _Assembler:
             "pixels": walk.lanes,
             "advance": walk.across * walk.lanes,
             "row_step": walk.down,
-            "input": self.places[layer.inputs[0]],
             "input_map": map_words,
             "height": height,
             "width": walk.across * walk.width if walk.joined else width,
             "top": top,
             "left": left,
-            "origin": -(top * width + left),
+            "origin": self._input(layer) - (top * width + left),
             "pool": int(walk.pool),
             "tiles": walk.tiles,
             "row_pixels": walk.width,
             "words": max(walk.words),
             "last_words": walk.words[-1],
             **self._turns(walk, row_words, map_words if single else 0),
-            "output": self.places.get(target, 0),
+            "output": self.places.tensors.get(target, 0),
             "group": walk.group,
             "rows": min(walk.group, walk.maps),
             "last_rows": (walk.maps - 1) % walk.group + 1,
@@ -218,10 +245,9 @@ class _Assembler:
     def _add(self, layer: AddLayer, words: dict[str, int]) -> dict[str, int]:
         """Two signals by positive weights, each the sum of as many weight words as it takes, on one tap."""
         self._constants(layer, words["outputs"])
-        for tap, (source, weight) in enumerate(zip(layer.inputs, layer.weights, strict=True)):
-            parts = weight_words(weight, self.array.largest_weight)
-            self._lane_0(parts)
-            self.image.entries.append(Entry(self.places[source], tap, 0, len(parts), 1 - tap))
+        self._operands(layer)
+        for source, weight in zip(layer.inputs, layer.weights, strict=True):
+            self._lane_0(weight_words(weight, self.array.largest_weight))
             is_signed = int(self.program.signals[source].format.signed)
             self.image.taps.append({"rows": 0, "columns": 0, "words": 0, "signed": is_signed})
         return {"shared": 1}
@@ -247,7 +273,7 @@ class _Assembler:
         runs = runs_of(self.program, layer, self.array)
         self._taps(runs.taps, self._signed(layer))
         self._weights(layer, runs.steps)
-        self.image.entries += _entries(runs, words["input"])
+        self.image.entries += _entries(runs)
         more = {"counter": int(runs.pieces > 0), "shared": int(runs.shared)}
         if runs.pieces:
             more |= {"input_map": runs.apart, "maps_behind": runs.pieces - 1, "taps": len(runs.taps)}
@@ -283,7 +309,7 @@ class _Assembler:
     def _split(self, layer: MacLayer, words: dict[str, int]) -> dict[str, int]:
         """Return the geometry of windows over an input of one row, which has as many words as pixel lanes or more."""
         width = min(math.prod(self.program.shapes[layer.inputs[0]]), self.array.pixel_lanes)
-        edges = {"height": 1, "width": width, "top": 0, "left": 0, "origin": 0}
+        edges = {"height": 1, "width": width, "top": 0, "left": 0, "origin": self._input(layer)}
         return edges | {"split": 1, "weight": words["weight"] // self.array.weight_banks}
 
     def _weights(self, layer: MacLayer, groups: Sequence[Integers]) -> None:
@@ -308,9 +334,9 @@ class _Assembler:
                 raise EspalierError(f"{name}: needs {need} {what}, the array has {limit}")
 
 
-def _entries(runs: Runs, first: int) -> list[Entry]:
-    """Return the entries of a layer whose input begins at word `first`."""
-    fields = first + runs.bases, runs.offsets, runs.strides, runs.counts, runs.left
+def _entries(runs: Runs) -> list[Entry]:
+    """Return the entries of a layer."""
+    fields = runs.bases, runs.offsets, runs.strides, runs.counts, runs.left
     return [Entry(*entry) for entry in zip(*(x.tolist() for x in fields), strict=True)]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib import resources
-from itertools import count
+from itertools import count, cycle
 from string import Template
 
 import numpy as np
@@ -21,11 +21,12 @@ from accel import archive
 from accel.array import MacArray
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
+from accel.places import beats_of
 from accel.program import KIND, Program
 from rtl.assemble import Image, assemble, signal_formats
 from rtl.core.accelerator import Accelerator
 from rtl.layout import packer
-from rtl.simulate import load_words, output_rows, signal_words
+from rtl.simulate import Words, load_words, output_rows, signal_words
 
 TOP = "espalier"
 _TRIGGER = re.compile(r"^(  reg (\\\$auto\$verilog_backend\S+ )) = 0;$", re.MULTILINE)
@@ -49,12 +50,15 @@ class Job:
         Output codes.
     cycles : int
         What each image must take, without stalls.
+    interval : int
+        From one start to the next, without stalls, if images come as fast as they are taken.
     """
 
     program: Program
     codes: NDArray[np.int64]
     outputs: NDArray[np.int64]
     cycles: int
+    interval: int
 
 
 def emit(jobs: Sequence[Job], array: MacArray, room: Mapping[str, int] | None = None) -> dict[str, bytes]:
@@ -78,17 +82,17 @@ def emit(jobs: Sequence[Job], array: MacArray, room: Mapping[str, int] | None = 
     images = [assemble(job.program, array, formats) for job in jobs]
     dut, source = hardware(array, tuple(formats))
     loads = [load_words(image, dut.layout) for image in images]
-    signals = [word for job in jobs for one in job.program.check_codes(job.codes) for word in signal_words(one, array)]
+    signals = [word for job, image in zip(jobs, images, strict=True) for word in _signals(job, image, array)]
     beats = [[output_beats(job.program, dut, output) for output in job.outputs] for job in jobs]
     table = [
-        (len(load), len(job.codes), job.codes[0].size, len(beat[0]), job.cycles)
+        (len(load), len(job.codes), beats_of(job.program, array), len(beat[0]), job.cycles, job.interval)
         for job, load, beat in zip(jobs, loads, beats, strict=True)
     ]
     every_load, every_beat = [word for load in loads for word in load], [x for job in beats for one in job for x in one]
     load_bits, out_bits = Shape.cast(dut.layout.load).width, Shape.cast(dut.result).width
     sizes = {"jobs": len(jobs), "loads": len(every_load), "signals": len(signals), "beats": len(every_beat)}
     sizes = {name: max(size, (room or {}).get(name, 0)) for name, size in sizes.items()}
-    sizes |= {"load_bits": load_bits, "out_bits": out_bits}
+    sizes |= {"load_bits": load_bits, "out_bits": out_bits, "places": len(images[0].places)}
     ours = resources.files("rtl")
     bench = Template((ours / "testbench.v").read_text()).substitute(sizes)
     return {
@@ -101,6 +105,12 @@ def emit(jobs: Sequence[Job], array: MacArray, room: Mapping[str, int] | None = 
         "manifest.json": (json.dumps(manifest(jobs, dut, images), indent=1) + "\n").encode(),
         **{name: (ours / file).read_bytes() for name, file in COCOTB.items()},
     }
+
+
+def _signals(job: Job, image: Image, array: MacArray) -> Words:
+    """Return the beats of all images of a job, which lie in the places for images in turn."""
+    images = zip(job.program.check_codes(job.codes), cycle(image.places))
+    return [beat for codes, place in images for beat in signal_words(codes, array, place)]
 
 
 @lru_cache(maxsize=2)  # takes seconds, and many Programs share it
@@ -168,6 +178,8 @@ def manifest(jobs: Sequence[Job], dut: Accelerator, images: Sequence[Image]) -> 
                 "sha256": hashlib.sha256(archive.dump(KIND, job.program)).hexdigest(),
                 "images": len(job.codes),
                 "cycles": job.cycles,
+                "interval": job.interval,
+                "places": list(image.places),
                 "used": {name: len(getattr(image, name)) for name in memories},
             }
             for job, image in zip(jobs, images, strict=True)

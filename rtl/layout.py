@@ -40,7 +40,7 @@ class Layout:
         self.weight_row = data.ArrayLayout(self.weights, array.weight_banks)
         self.entry, self.tap = _struct(array.entry_fields), _struct(array.tap_fields)
         self.constant, self.layer = _struct(array.constant_fields), _struct(array.layer_fields)
-        self.address, self.signed_address = self.layer["input"].shape, self.layer["origin"].shape
+        self.address, self.signed_address = self.layer["output"].shape, self.layer["origin"].shape
         self.list_index, self.constant_index = self.layer["list"].shape, self.layer["constant"].shape
         self.accumulator = self.constant["bias"].shape
         self.tap_index = range(2 * array.taps)
@@ -60,8 +60,9 @@ class Layout:
 
     @property
     def load_bits(self) -> int:
-        """Bits of a loaded word: the widest word of any memory."""
-        return max(Shape.cast(shape).width for name, shape in self.words.items() if name != "signals")
+        """Bits of a loaded word: the widest word of any memory, or a row of pixels."""
+        loaded = {**self.words, "signals": self.pixels}
+        return max(Shape.cast(shape).width for shape in loaded.values())
 
 
 def _struct(word: Mapping[str, Field]) -> data.StructLayout:

@@ -1,6 +1,7 @@
 """A Program on the accelerator in Amaranth's own simulator."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import cycle
 
 import numpy as np
 from amaranth.sim import Simulator
@@ -15,6 +16,9 @@ from rtl.core.accelerator import Accelerator
 from rtl.layout import Layout, Target, packer
 
 
+Words = list[tuple[int, int, int]]  # (target, address, word)
+
+
 @dataclass(frozen=True)
 class Run:
     """What the hardware gave for one image.
@@ -23,14 +27,16 @@ class Run:
     ----------
     codes : int64 array, the shape of the Program's output
     cycles, stalls : from start to the last output row taken, and how many of them the receiver was not ready
+    started : the cycle of the simulation in which it started
     """
 
     codes: NDArray[np.int64]
     cycles: int
     stalls: int
+    started: int
 
 
-def load_words(image: Image, layout: Layout) -> list[tuple[int, int, int]]:
+def load_words(image: Image, layout: Layout) -> Words:
     """Return (target, address, word) for everything but the signals."""
     words = []
     for target, shape, rows in (
@@ -45,10 +51,12 @@ def load_words(image: Image, layout: Layout) -> list[tuple[int, int, int]]:
     return words
 
 
-def signal_words(codes: NDArray[np.int64], array: MacArray) -> list[tuple[int, int, int]]:
-    """Return (target, address, word) for the codes of one image."""
-    flat = codes.ravel() & ((1 << array.signal_bits) - 1)
-    return [(int(Target.SIGNALS), address, int(code)) for address, code in enumerate(flat)]
+def signal_words(codes: NDArray[np.int64], array: MacArray, place: int = 0) -> Words:
+    """Return (target, address, word) for the codes of one image that goes to `place`: a row for all pixel lanes each."""
+    lanes, bits = array.pixel_lanes, array.signal_bits
+    rows = np.pad(codes.ravel() & ((1 << bits) - 1), (0, -codes.size % lanes)).reshape(-1, lanes).tolist()
+    words = [sum(code << lane * bits for lane, code in enumerate(row)) for row in rows]
+    return [(int(Target.SIGNALS), place + index * lanes, word) for index, word in enumerate(words)]
 
 
 def output_rows(program: Program, array: MacArray) -> list[NDArray[np.int64]]:
@@ -96,47 +104,100 @@ def simulate(
         raise EspalierError(f"ready must be above 0 and at most 1, with an rng where it is less, got {ready}, {rng}")
     image = assemble(program, array)
     dut = Accelerator(array, image.formats)
-    shape, order = program.shapes[program.output], np.concatenate(output_rows(program, array))
-    runs: list[Run] = []
-
-    async def bench(ctx) -> None:  # type: ignore[no-untyped-def]  # Amaranth's context
-        await _load(ctx, dut, load_words(image, dut.layout))
-        for codes in program.check_codes(images):
-            await _load(ctx, dut, signal_words(codes, array))
-            ctx.set(dut.start, 1)
-            await ctx.tick()
-            ctx.set(dut.start, 0)
-            rows = await _collect(ctx, dut, ready, rng)
-            while ctx.get(dut.busy):
-                await ctx.tick()
-            codes = np.empty(shape, np.int64)
-            codes.reshape(-1)[order] = rows
-            runs.append(Run(codes, ctx.get(dut.cycles), ctx.get(dut.stalls)))
-
+    turns = cycle(image.places)
+    loads = [signal_words(codes, array, next(turns)) for codes in program.check_codes(images)]
+    bench = _Bench(dut, load_words(image, dut.layout), loads, len(image.places), ready, rng)
     simulator = Simulator(dut)
     simulator.add_clock(1e-8)
-    simulator.add_testbench(bench)
+    simulator.add_testbench(bench.run)
     simulator.run()
+    shape, order = program.shapes[program.output], np.concatenate(output_rows(program, array))
+    runs = []
+    for run in bench.runs:
+        codes = np.empty(shape, np.int64)
+        codes.reshape(-1)[order] = run.codes
+        runs.append(replace(run, codes=codes))
     return runs
 
 
-async def _load(ctx, dut: Accelerator, words: list[tuple[int, int, int]]) -> None:  # type: ignore[no-untyped-def]
+class _Bench:
+    """The world around the accelerator: gives words whenever they are taken, starts as soon as an image is there.
+
+    Parameters
+    ----------
+    dut : Accelerator
+    words : list of (target, address, word)
+        Of the memories, before the first image.
+    loads : list of lists of (target, address, word)
+        Of each image.
+    places : int
+        An image is loaded when the one that had its place before has ended: so many images before it.
+    ready : float
+    rng : numpy Generator or None
+    """
+
+    def __init__(
+        self,
+        dut: Accelerator,
+        words: Words,
+        loads: list[Words],
+        places: int,
+        ready: float,
+        rng: np.random.Generator | None,
+    ) -> None:
+        self.dut, self.words, self.loads, self.places = dut, words, loads, places
+        self.ready, self.rng = ready, rng
+        self.runs: list[Run] = []
+        self.rows: list[int] = []
+        self.now, self.started, self.running = 0, 0, False
+
+    async def run(self, ctx) -> None:  # type: ignore[no-untyped-def]  # Amaranth's context
+        """Run every image."""
+        await _load(ctx, self.dut, self.words)
+        waiting = [(index, word) for index, words in enumerate(self.loads) for word in words]
+        waiting.reverse()
+        while len(self.runs) < len(self.loads):
+            loaded = waiting[-1][0] if waiting else len(self.loads)  # so many images are in their places
+            self._end_or_start(ctx, loaded)
+            beats = bool(waiting) and loaded < len(self.runs) + self.places
+            ctx.set(self.dut.load.valid, beats)
+            if beats:
+                ctx.set(self.dut.load.payload, _payload(*waiting[-1][1]))
+            self._take(ctx)
+            if beats and ctx.get(self.dut.load.ready):
+                waiting.pop()
+            await ctx.tick()
+            self.now += 1
+
+    def _end_or_start(self, ctx, loaded: int) -> None:  # type: ignore[no-untyped-def]
+        """Note what an image gave that has ended; start the next one if it is there."""
+        idle = not ctx.get(self.dut.busy)
+        if self.running and idle:
+            counts = ctx.get(self.dut.cycles), ctx.get(self.dut.stalls)
+            self.runs.append(Run(np.array(self.rows), *counts, self.started))
+            self.running = False
+        starts = idle and len(self.runs) < loaded
+        ctx.set(self.dut.start, starts)
+        if starts:
+            self.running, self.started, self.rows = True, self.now, []
+
+    def _take(self, ctx) -> None:  # type: ignore[no-untyped-def]
+        """Take a row, or hold it back."""
+        takes = self.ready >= 1 or (self.rng is not None and self.rng.random() < self.ready)
+        ctx.set(self.dut.out.ready, takes)
+        if takes and ctx.get(self.dut.out.valid):
+            row = ctx.get(self.dut.out.payload)
+            self.rows += [row.row[lane] for lane in range(row.lanes)]
+
+
+async def _load(ctx, dut: Accelerator, words: Words) -> None:  # type: ignore[no-untyped-def]
+    """Give words to the load stream while nothing runs: each is taken at once."""
     ctx.set(dut.load.valid, 1)
-    for target, address, word in words:
-        ctx.set(dut.load.payload, {"target": Target(target), "address": address, "word": word})
+    for word in words:
+        ctx.set(dut.load.payload, _payload(*word))
         await ctx.tick()
     ctx.set(dut.load.valid, 0)
 
 
-async def _collect(ctx, dut: Accelerator, ready: float, rng: np.random.Generator | None) -> list[int]:  # type: ignore[no-untyped-def]
-    rows: list[int] = []
-    while True:
-        takes = ready >= 1 or (rng is not None and rng.random() < ready)
-        ctx.set(dut.out.ready, int(takes))
-        if takes and ctx.get(dut.out.valid):
-            row = ctx.get(dut.out.payload)
-            rows += [row.row[lane] for lane in range(row.lanes)]
-            if row.last:
-                await ctx.tick()
-                return rows
-        await ctx.tick()
+def _payload(target: int, address: int, word: int) -> dict[str, int]:
+    return {"target": Target(target), "address": address, "word": word}

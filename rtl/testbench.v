@@ -6,6 +6,7 @@
 `timescale 1ns / 1ps
 module testbench;
   localparam JOBS = $jobs, LOADS = $loads, SIGNALS = $signals, BEATS = $beats;  // of all jobs together
+  localparam PLACES = $places;  // for images: so many may be loaded or run at the same time
   localparam LOAD_BITS = $load_bits, OUT_BITS = $out_bits;
 
   reg clk = 0, rst = 1, start = 0, load_valid = 0, out_ready = 0;
@@ -20,13 +21,14 @@ module testbench;
       .out__valid(out_valid), .out__ready(out_ready), .out__payload(out_payload)
   );
 
-  // what each job has: memory words, images, signals of an image, output rows of an image, cycles of an image
-  reg [31:0] jobs[0:5*JOBS-1];
+  // what each job has: memory words, images; of an image: beats to load, output rows, cycles, cycles between starts
+  reg [31:0] jobs[0:6*JOBS-1];
   reg [LOAD_BITS-1:0] load_words[0:LOADS-1];
   reg [LOAD_BITS-1:0] signal_words[0:SIGNALS-1];
   reg [2*OUT_BITS-1:0] expected[0:BEATS-1];  // below the payload, above it the bits that count
   reg [OUT_BITS-1:0] counted, wanted;
-  integer job, image, word, beat, stall, patience;
+  integer job, image, word, beat, stall, patience, since, loaded, room;
+  reg taken;
   integer next_load = 0, next_signal = 0, next_beat = 0;
   integer errors = 0, rows = 0, images = 0, all_stalls = 0, all_cycles = 0;
   reg [31:0] random = 32'h1;
@@ -67,10 +69,24 @@ module testbench;
     end
   endtask
 
+  task offer;  // a word of the next image, if its place is free
+    begin
+      load_valid = loaded < room;
+      if (load_valid) load_payload = signal_words[next_signal];
+      #1;
+    end
+  endtask
+
   task tick;  // one cycle; of those in which no row waits for the receiver there is an end
     begin
       if (out_ready || out_valid !== 1) patience = patience - 1;
+      taken = load_valid && load_ready === 1;
       @(negedge clk);
+      since = since + 1;
+      if (taken) begin
+        next_signal = next_signal + 1;
+        loaded = loaded + 1;
+      end
       if (patience == 0) begin
         complain;
         $$display("no end: %0d rows came", beat);
@@ -79,36 +95,47 @@ module testbench;
     end
   endtask
 
-  task run_image(input integer signals, input integer beats, input integer wanted_cycles);
+  // as soon as the image is there; the next one is loaded meanwhile, if there is a place for it
+  task run_image(input integer images, input integer signals, input integer beats, input integer wanted_cycles,
+                 input integer wanted_interval);
     begin
-      for (word = 0; word < signals; word = word + 1) begin
-        load(signal_words[next_signal]);
-        next_signal = next_signal + 1;
-      end
-      load_valid = 0;
-      start = 1;
-      @(negedge clk);
-      start = 0;
       beat = 0;
-      patience = 2 * wanted_cycles + 1000;
+      patience = 2 * (wanted_interval + signals) + 1000;
+      room = signals * (image + PLACES < images ? image + PLACES : images);
+      while (loaded < signals * (image + 1)) begin
+        offer;
+        tick;
+      end
+      if (stall == 0 && image > 0 && since !== wanted_interval) begin
+        complain;
+        if (errors <= 5) $$display("started after %0d cycles, expected %0d", since, wanted_interval);
+      end
+      since = 0;
+      start = 1;
+      offer;
+      tick;
+      start = 0;
+      patience = 2 * (wanted_interval + signals) + 1000;
       while (beat < beats) begin
         random = random ^ (random << 13);
         random = random ^ (random >> 17);
         random = random ^ (random << 5);
         out_ready = {24'd0, random[7:0]} >= stall;
-        #1;
+        offer;
         if (out_valid && out_ready) take_row;
         tick;
       end
       out_ready = 1;
-      while (busy !== 0) tick;
+      while (busy !== 0) begin
+        offer;
+        tick;
+      end
       if (cycles - stalls !== wanted_cycles) begin
         complain;
         if (errors <= 5) $$display("took %0d cycles - %0d stalls, expected %0d", cycles, stalls, wanted_cycles);
       end
       all_cycles = all_cycles + cycles;
       all_stalls = all_stalls + stalls;
-      images = images + 1;
     end
   endtask
 
@@ -123,12 +150,15 @@ module testbench;
     rst = 0;
     for (job = 0; job < JOBS; job = job + 1) begin
       image = 0;
-      for (word = 0; word < jobs[5*job]; word = word + 1) begin
+      for (word = 0; word < jobs[6*job]; word = word + 1) begin
         load(load_words[next_load]);
         next_load = next_load + 1;
       end
-      for (image = 0; image < jobs[5*job+1]; image = image + 1)
-        run_image(jobs[5*job+2], jobs[5*job+3], jobs[5*job+4]);
+      loaded = 0;
+      for (image = 0; image < jobs[6*job+1]; image = image + 1) begin
+        run_image(jobs[6*job+1], jobs[6*job+2], jobs[6*job+3], jobs[6*job+4], jobs[6*job+5]);
+        images = images + 1;
+      end
     end
     $$display("DONE images %0d rows %0d errors %0d cycles %0d stalls %0d", images, rows, errors, all_cycles, all_stalls);
     if (errors) $$fatal(1, "%0d errors", errors);  // which $$finish would not tell the shell

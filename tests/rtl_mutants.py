@@ -23,7 +23,7 @@ import numpy as np
 from support.rtl_layers import random_job
 
 from accel.array import MacArray
-from accel.cost import total_cycles
+from accel.cost import total_cycles, total_interval
 from accel.errors import EspalierError
 from accel.files import write_whole
 from accel.records import record_of
@@ -113,7 +113,7 @@ def draw_jobs(count: int, seed: int) -> list[Job]:
         job = random_job(rng)
         cycles = total_cycles(job.program, ARRAY)
         if cycles <= MOST_CYCLES and _fits(job):
-            jobs.append(replace(job, cycles=cycles))
+            jobs.append(replace(job, cycles=cycles, interval=total_interval(job.program, ARRAY)))
     return jobs
 
 

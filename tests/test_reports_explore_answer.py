@@ -30,11 +30,15 @@ class TestRecommended:
 
     def test_loading(self) -> None:
         """An image is loaded before the array starts: 784 cycles beside 11,910 make 7,878 images of 8,396."""
-        chosen = point(cycles=11_910)
-        for load_cycles, rate in ((784, "7,878"), (0, "8,396")):
-            text = told(results(points=(chosen,), load_cycles=load_cycles, budget=budget()))
-            assert f"11,910 cycles an image and {load_cycles} before them to load it, which is {rate} images/s" in text
-        made = results(points=(chosen,), load_cycles=784, budget=budget(images_per_s=7_877.0))
+        chosen = point(cycles=11_910, load_wait_cycles=784)
+        for one, load, rate in (
+            (chosen, "and 784 more to load the next", "7,878"),
+            (replace(chosen, load_wait_cycles=0), "the next loaded meanwhile", "8,396"),
+        ):
+            assert f"11,910 cycles an image, {load}, which is {rate} images/s" in told(
+                results(points=(one,), budget=budget())
+            )
+        made = results(points=(chosen,), budget=budget(images_per_s=7_877.0))
         assert made.recommended == chosen
         short = replace(made, budget=budget(images_per_s=7_878.0))
         assert short.recommended is None

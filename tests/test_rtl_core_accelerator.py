@@ -12,7 +12,7 @@ from support.rtl_builds import WORD, write
 from support.rtl_programs import ARRAY, SIGNED, SIZES, add, avg, check, images_of, mac
 
 from accel.array import MacArray
-from accel.cost import total_cycles
+from accel.cost import total_cycles, total_interval
 from accel.cost.cycles import LAYER_CYCLES, RAW_CYCLES
 from accel.errors import EspalierError
 from accel.fixedpoint import Overflow, Rounding, overflow_code, round_shift
@@ -289,7 +289,7 @@ class TestStridesOfOnePixel:
         """The emitted Verilog gives the same codes in the same cycles; a bit of a tap's place, and it does not."""
         of = global_average(rng)
         codes = images_of(rng, of)
-        job = Job(of, codes, golden.run(of, codes)[of.output], total_cycles(of, ARRAY))
+        job = Job(of, codes, golden.run(of, codes)[of.output], total_cycles(of, ARRAY), total_interval(of, ARRAY))
         build = write(tmp_path, [job], ARRAY, "verilator")
         assert simulators.run(tmp_path, "verilator") == build.expected
         (tmp_path / "wrong").mkdir()

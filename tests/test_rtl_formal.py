@@ -2,7 +2,8 @@
 
 What is proven, for every image, every receiver and every `start` while busy: a row that waits stays and holds; every
 row is golden's, none is lost, none comes twice, `last` is on the last; `busy` is high from the cycle after `start` to
-the last row, and words are taken while it is low alone; cycles minus stalls are the closed form. That those are the
+the last row; words are taken while it is low, those of the next image while it is high too, and they change nothing of
+the image that runs; cycles minus stalls are the closed form. That those are the
 same for every receiver follows: each run equals the same numbers.
 """
 
@@ -11,7 +12,7 @@ from support.rtl_proofs import ARRAY, STALLS, Proof, build, prove, tiny
 
 from accel.cost import total_cycles
 
-PROPERTIES = 12
+PROPERTIES = 13
 DEPTH = 40  # steps at least
 
 

@@ -11,7 +11,7 @@ from support.rtl_gates import write_gates
 from support.rtl_programs import images_of, mac
 
 from accel.array import MacArray
-from accel.cost import total_cycles
+from accel.cost import total_cycles, total_interval
 from accel.network import INPUT
 from accel.program_layers import MaxPoolLayer
 from accel.window import Window
@@ -162,9 +162,8 @@ def test_a_packed_array(tmp_path: Path) -> None:
     ]
     made = program(layers, (2, 6, 6), reads)
     codes = images_of(rng, made)
-    build = write_gates(
-        tmp_path, [Job(made, codes, golden.run(made, codes)[made.output], total_cycles(made, array))], array
-    )
+    times = total_cycles(made, array), total_interval(made, array)
+    build = write_gates(tmp_path, [Job(made, codes, golden.run(made, codes)[made.output], *times)], array)
     cells = json.loads((tmp_path / "top.json").read_text())["modules"]["top"]["cells"].values()
     blocks = [one for one in cells if one["type"] == MULTIPLIER]
     assert len(blocks) == 3  # two in the lanes, one in the drain

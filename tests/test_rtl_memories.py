@@ -15,7 +15,7 @@ from support.rtl_builds import write
 from support.rtl_layers import random_job
 
 from accel.array import MacArray
-from accel.cost import Invariants, Limits, estimate, total_cycles
+from accel.cost import Invariants, Limits, estimate, total_cycles, total_interval
 from accel.cost.technology import load_technology
 from accel.demand import array_for
 from accel.interchange import zoo
@@ -172,7 +172,12 @@ def test_nothing_unknown_is_read(seed: int, tmp_path) -> None:
     """In Verilog a word beyond a memory's end is unknown: none reaches an output, of the second image either."""
     job = random_job(np.random.default_rng(seed))
     array = array_for(job.program, 1, 2)
-    build = write(tmp_path, [replace(job, cycles=total_cycles(job.program, array))], array, "iverilog")
+    build = write(
+        tmp_path,
+        [replace(job, cycles=total_cycles(job.program, array), interval=total_interval(job.program, array))],
+        array,
+        "iverilog",
+    )
     assert simulators.run(build.folder, "iverilog") == build.expected
 
 

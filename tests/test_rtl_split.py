@@ -13,7 +13,7 @@ from support.rtl_builds import WORD, write
 from support.rtl_programs import ARRAY, SIGNED, SIZES, add, avg, check, difference, images_of, mac
 
 from accel.array import MacArray
-from accel.cost import total_cycles
+from accel.cost import total_cycles, total_interval
 from accel.cost.cycles import LAYER_CYCLES, RAW_CYCLES, START_CYCLES
 from accel.network import INPUT
 from accel.program import Program
@@ -204,7 +204,7 @@ class TestTheComparison:
         """The emitted Verilog gives the same and reads no unknown word; a bit of a weight, and it does not."""
         of, array = vectors(rng, 11, "irregular"), MacArray(3, 4, **DEEP)
         codes = images_of(rng, of)
-        job = Job(of, codes, golden.run(of, codes)[of.output], total_cycles(of, array))
+        job = Job(of, codes, golden.run(of, codes)[of.output], total_cycles(of, array), total_interval(of, array))
         build = write(tmp_path, [job], array, "iverilog")
         assert simulators.run(tmp_path, "iverilog") == build.expected
         assert simulators.run(tmp_path, "iverilog", stall=128).errors == 0

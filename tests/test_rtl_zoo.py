@@ -14,7 +14,7 @@ from support.rtl_builds import Build, write
 
 from accel.array import MacArray
 from accel.cost import estimate
-from accel.cost.cycles import total_cycles
+from accel.cost.cycles import total_cycles, total_interval
 from accel.interchange import zoo
 from accel.interchange.data import datasets
 from accel.quantize import Widths, lower
@@ -55,7 +55,7 @@ def jobs_of(network: str) -> list[Job]:
             assert np.array_equal(outputs[:1], golden.run(program, codes[:1])[program.output])
             cycles = estimate(program, ARRAY).cycles
             assert cycles == total_cycles(program, ARRAY)
-            jobs.append(Job(program, codes, outputs, cycles))
+            jobs.append(Job(program, codes, outputs, cycles, total_interval(program, ARRAY)))
     return jobs
 
 

@@ -1,10 +1,10 @@
 """What a Program costs: exact counts and cycles from closed forms; energy, area and stalls as stated models."""
 
 from accel.cost.counts import Counts, Cycles, LayerCost, ProgramCost, cost_of
-from accel.cost.cycles import START_CYCLES, LayerCycles, cycles_of, total_cycles
+from accel.cost.cycles import START_CYCLES, LayerCycles, cycles_of, interval_cycles, total_cycles, total_interval
 from accel.cost.design import Estimate, LayerEstimate, Limits, Roofline
 from accel.cost.energy import Energy
-from accel.cost.estimate import estimate, estimate_of, image_load_cycles
+from accel.cost.estimate import estimate, estimate_of
 from accel.cost.invariants import Invariants
 from accel.cost.macros import Memory, PlacedMemory, place
 from accel.cost.shortage import Resource, Shortage
@@ -40,7 +40,6 @@ __all__ = [
     "cycles_of",
     "estimate",
     "estimate_of",
-    "image_load_cycles",
     "layer_storages",
     "live_signals",
     "load_technology",
@@ -49,5 +48,7 @@ __all__ = [
     "signal_plans",
     "storages",
     "technology_names",
+    "interval_cycles",
     "total_cycles",
+    "total_interval",
 ]

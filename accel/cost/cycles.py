@@ -16,6 +16,14 @@ and a layer that ends when its last row is back in memory takes ::
 with LAYER_CYCLES for reading the layer's words and its first entry, and for the pipeline from there to the memory. The
 final layer ends when its last row is taken from the output stream: codes leave where others are written, raw
 accumulators earlier. `tests/test_rtl_core_accelerator.py` holds the hardware to this formula without a tolerance.
+
+Images follow each other. Where the next is loaded while one runs, a beat of the load waits while the drain writes one of
+the W rows of the layers before the final one, and the core never waits for the load. Of L beats then C - W find room in
+the C cycles of an image, and the rest comes before the next start; where nothing overlaps all of them do ::
+
+    from a start to the next = max(C, L + W),    or L + C
+
+`tests/test_rtl_load.py` holds the hardware to it.
 """
 
 import math
@@ -27,6 +35,7 @@ from numpy.typing import NDArray
 from accel.array import TILE_CYCLES, MacArray
 from accel.errors import EspalierError
 from accel.fusion import computing
+from accel.places import beats_of
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.runs import steps_of
@@ -55,6 +64,8 @@ class LayerCycles:
         Multiply-accumulates that are useful: of kept weights, at output pixels that exist.
     lanes : int
         Multiply-accumulates that the array could do in a cycle.
+    rows : int
+        That the drain hands on, one a cycle: to the memory of signals, or as output.
     """
 
     name: str
@@ -62,6 +73,7 @@ class LayerCycles:
     cycles: int
     macs: int
     lanes: int
+    rows: int
 
     @property
     def utilization(self) -> float:
@@ -87,12 +99,35 @@ def layer_cycles(program: Program, layer: ProgramLayer, array: MacArray, tiles: 
         cycles=int(issue.sum() + rows[-1]) + pipeline,
         macs=layer.nest.macs_per_pixel * walk.pixels if isinstance(layer, MacLayer) else 0,
         lanes=array.macs_per_cycle,
+        rows=walk.maps * int(np.count_nonzero(walk.words)),
     )
 
 
 def total_cycles(program: Program, array: MacArray) -> int:
     """Return the cycles of one image, from start to the last output row taken, without stalls."""
     return START_CYCLES + sum(layer.cycles for layer in cycles_of(program, array))
+
+
+def interval_cycles(cycles: int, load: int, written: int, array: MacArray) -> int:
+    """Return the cycles from one start to the next, of images that come as fast as they are taken.
+
+    Parameters
+    ----------
+    cycles : int
+        Of one image.
+    load : int
+        Beats of one image.
+    written : int
+        Rows that the drain writes to the memory of signals: those of all layers but the last.
+    array : MacArray
+    """
+    return max(cycles, load + written) if array.overlap else load + cycles
+
+
+def total_interval(program: Program, array: MacArray) -> int:
+    """Return the cycles from one start to the next, without stalls."""
+    written = sum(layer.rows for layer in cycles_of(program, array)[:-1])
+    return interval_cycles(total_cycles(program, array), beats_of(program, array), written, array)
 
 
 def tiles_of(program: Program, layer: ProgramLayer, array: MacArray) -> Tiles:

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from accel.array import MacArray
 from accel.cost.counts import Cycles, LayerCost
-from accel.cost.cycles import START_CYCLES
+from accel.cost.cycles import START_CYCLES, interval_cycles
 from accel.cost.energy import Energy, area_mm2, multipliers_of
 from accel.cost.macros import PlacedMemory, shortages
 from accel.cost.shortage import Resource, Shortage
@@ -157,7 +157,9 @@ class Estimate:
     dram_bits : int
         For one image: weights that are streamed, the image, the scores.
     load_cycles : int
-        Until the image is in the signal memory, before the array starts.
+        In which an image comes: a beat of pixel lanes words a cycle, or as fast as the DRAM gives it.
+    written_rows : int
+        That the drain writes to the signal memory, while which no image is loaded.
     """
 
     network: str
@@ -172,6 +174,7 @@ class Estimate:
     exact: bool
     dram_bits: int
     load_cycles: int
+    written_rows: int
 
     @cached_property
     def spent(self) -> Cycles:
@@ -189,9 +192,14 @@ class Estimate:
         return self.spent.cycles
 
     @property
+    def interval_cycles(self) -> int:
+        """Cycles from the start of one image to that of the next, whose load binds if it takes longer than an image."""
+        return interval_cycles(self.cycles, self.load_cycles, self.written_rows, self.array)
+
+    @property
     def seconds(self) -> float:
-        """Seconds for one image, its load included: the array takes words only while it is idle."""
-        return (self.load_cycles + self.cycles) / self.limits.clock_hz
+        """Seconds from the start of one image to that of the next."""
+        return self.interval_cycles / self.limits.clock_hz
 
     @property
     def clock_reached(self) -> bool | None:

@@ -18,7 +18,7 @@ from accel.cost.macros import PlacedMemory, place
 from accel.cost.stalls import LayerSchedule, load_cycles, unit_stalls
 from accel.cost.technology import DEFAULT, Technology, load_technology
 from accel.errors import EspalierError
-from accel.network import INPUT
+from accel.places import beats_of
 from accel.program import Program
 from accel.words import Words
 
@@ -95,7 +95,8 @@ def estimate_of(
         stored_bits=sum(cost.counts.parameter_memory_bits for cost in costs) + invariants.signal_bits(words, array),
         exact=words.exact,
         dram_bits=borders + sum(traffic),
-        load_cycles=image_load_cycles(invariants, limits),
+        load_cycles=image_load_cycles(invariants, array, limits),
+        written_rows=sum(x.rows for x, _ in rows[:-1]),
     )
 
 
@@ -109,12 +110,12 @@ def _streaming(
     return [int(bits.sum()) for bits in loads], unit_stalls([x for x, _ in rows], cycles, BUFFERS)
 
 
-def image_load_cycles(invariants: Invariants, limits: Limits) -> int:
-    """Return the cycles in which an image is loaded: a word a cycle, or as fast as the DRAM gives them."""
-    words = invariants.tensor_words[INPUT]
+def image_load_cycles(invariants: Invariants, array: MacArray, limits: Limits) -> int:
+    """Return the cycles in which an image is loaded: a word a pixel lane a cycle, or as fast as the DRAM gives them."""
+    beats = beats_of(invariants.program, array)
     if limits.dram_bytes_per_s is None:
-        return words
-    return max(words, int(load_cycles(np.array(invariants.input_bits), limits.dram_bytes_per_s, limits.clock_hz)))
+        return beats
+    return max(beats, int(load_cycles(np.array(invariants.input_bits), limits.dram_bytes_per_s, limits.clock_hz)))
 
 
 def _energies(

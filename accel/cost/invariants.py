@@ -68,10 +68,14 @@ class Invariants:
         return {name: math.prod(shape) for name, shape in self.program.shapes.items()}
 
     def held_bits(self, words: Words, array: MacArray) -> dict[str, int]:
-        """Return the bits of signals in the array's memory while each layer runs: all that are held but the output."""
-        output = self.program.roots[self.program.output]
+        """Return the bits of signals in the array's memory while each layer runs: all that are held but the output.
+
+        Where the next image is loaded meanwhile it is among them, and the image that runs keeps its place to the end.
+        """
+        spared = {self.program.roots[self.program.output], *([INPUT] if array.overlap else [])}
+        images = 2 * self.input_bits if array.overlap else 0
         return {
-            layer: sum(self.tensor_words[name] * words.signals[name] for name in held if name != output)
+            layer: images + sum(self.tensor_words[name] * words.signals[name] for name in held if name not in spared)
             for layer, held in held_on(self.program, array).items()
         }
 

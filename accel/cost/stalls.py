@@ -52,6 +52,8 @@ class LayerSchedule:
     slots : Slots
         What becomes of the lanes in these steps.
     tiles : int
+    rows : int
+        That the drain hands on.
     constants : int
         Words of constants: one for each map over which the tiles go.
     output_words : int
@@ -75,6 +77,7 @@ class LayerSchedule:
     macs: int
     slots: Slots
     tiles: int
+    rows: int
     constants: int
     output_words: int
     weight_words: int
@@ -116,6 +119,7 @@ def _layer(program: Program, layer: ProgramLayer, array: MacArray) -> LayerSched
         macs=row.macs,
         slots=slots_of(program, layer, array, tiles),
         tiles=len(tiles),
+        rows=row.rows,
         constants=walk.maps,
         output_words=walk.maps * walk.written,
         weight_words=array.whole_rows(lanes * int(units.sum()) if units.size else int(steps[0])),

@@ -109,12 +109,21 @@ def _built(results: Results, chosen: Point) -> list[str]:
         f"What to build: {results.network} {pattern if row.sparsity else 'dense'}, {chosen.weight_bits}-bit weights "
         f"and {chosen.signal_bits}-bit signals, on an array of {chosen.output_lanes}x{chosen.pixel_lanes} lanes "
         f"(output maps x pixels): {kib(chosen.memory_bits)} KiB of memory blocks, {chosen.multipliers:,} multipliers "
-        f"for {lanes:,} lanes, {chosen.cycles:,} cycles an image and {results.load_cycles:,} before them to load it, "
+        f"for {lanes:,} lanes, {chosen.cycles:,} cycles an image, {_load(chosen)}, "
         f"which is {results.images_per_s(chosen):,.0f} images/s at {results.budget.clock_hz / 1e6:g} MHz."
         + (f" Estimated area {chosen.area_um2 / 1e6:.3f} square millimeters." if results.means.area else "")
         + (f" Estimated energy {chosen.energy_pj / 1e3:,.1f} nJ an image." if chosen.energy_pj else "")
     ]
     return [*lines, *([_errs(results, chosen, results.verified)] if results.verified else [])]
+
+
+def _load(point: Point) -> str:
+    """Return what the load of an image adds to its cycles."""
+    return (
+        f"and {point.load_wait_cycles:,} more to load the next"
+        if point.load_wait_cycles
+        else "the next loaded meanwhile"
+    )
 
 
 def _errs(results: Results, chosen: Point, tested: Verified) -> str:
@@ -173,7 +182,7 @@ def _has(results: Results, limit: str, point: Point) -> str:
         LANES: f"{point.output_lanes * point.pixel_lanes:,} lanes",
         SPEED: f"{results.images_per_s(point):,.0f} images/s",
         AREA: f"{point.area_um2 / 1e6:.3f} square millimeters",
-        POWER: f"{power_mw(point, results.budget.clock_hz, results.load_cycles):,.2f} mW",
+        POWER: f"{power_mw(point, results.budget.clock_hz):,.2f} mW",
         CLOCK: f"{results.budget.clock_hz / 1e6:g} MHz",
         ROOM: f"{kib(point.memory_bits)} KiB of blocks and {point.multipliers:,} multipliers",
     }[limit]
@@ -190,7 +199,7 @@ def needs(results: Results, instead: Instead[Point]) -> str:
     """Return how much of what a limit is about a design would need, in words."""
     text = _has(results, instead.limit, instead.point)
     if instead.limit == SPEED and results.budget.images_per_s:
-        clock_hz = results.budget.images_per_s * (results.load_cycles + instead.point.cycles)
+        clock_hz = results.budget.images_per_s * instead.point.interval_cycles
         text += f" (or a clock of {clock_hz / 1e6:,.4g} MHz)"
     return text
 

@@ -52,7 +52,7 @@ def pareto(results: Results) -> Figure:
     left.set_ylabel("error rate in %, validation images")
     left.set_title("all that can be built", fontsize=9)
     if results.budget.images_per_s:
-        right.axhline(results.budget.clock_hz / results.budget.images_per_s - results.load_cycles, **LIMIT)
+        right.axhline(results.budget.clock_hz / results.budget.images_per_s, **LIMIT)
     right.set_ylabel("cycles of one image")
     right.set_title("those that err little enough" if fast else "all: none errs little enough", fontsize=9)
     handles = {label: h for axes in (left, right) for h, label in zip(*axes.get_legend_handles_labels(), strict=True)}

@@ -37,6 +37,8 @@ class Point:
     multipliers : int
     cycles, stall_cycles : int
         Of one image, stalls included; waiting for DRAM.
+    load_wait_cycles : int
+        From the end of one image to the start of the next, which is not loaded earlier.
     area_um2 : int
         Of lanes and memories, an estimate; 0 where the technology says nothing of it.
     energy_pj : int
@@ -55,9 +57,15 @@ class Point:
     multipliers: int
     cycles: int
     stall_cycles: int = 0
+    load_wait_cycles: int = 0
     area_um2: int = 0
     energy_pj: int = 0
     short: bool = False
+
+    @property
+    def interval_cycles(self) -> int:
+        """Cycles from the start of one image to that of the next."""
+        return self.cycles + self.load_wait_cycles
 
     @property
     def lanes(self) -> Lanes:
@@ -167,6 +175,7 @@ def _point(version: str, widths: dict[str, int], lanes: Lanes, rate: float, esti
         multipliers=estimate.multipliers,
         cycles=estimate.cycles,
         stall_cycles=estimate.spent.stall_cycles,
+        load_wait_cycles=estimate.interval_cycles - estimate.cycles,
         area_um2=round(1e6 * (estimate.area_mm2 or 0)),
         energy_pj=round(1e12 * energy.total_joules) if energy else 0,
         short=bool(missing) or not estimate.runs,

@@ -1,7 +1,8 @@
 """What an exploration found: plain numbers, versioned JSON, and what follows from them by the rules of `choosing`.
 
 Format history: 1, the first; 2, energies, cycles of an image's load, the clock that the technology reaches; a digest;
-3, how sure to be of the errors, limits on lanes, area and power, dense versions that were retrained as others were.
+3, how sure to be of the errors, limits on lanes, area and power, dense versions that were retrained as others were;
+4, cycles in which an array waits for the load, of each design.
 """
 
 import math
@@ -22,7 +23,7 @@ from reports.workflow import recommend
 from reports.workflow.limits import MEMORY, MULTIPLIERS, ROOM, Budget, Limit
 from reports.workflow.recommend import Decision, Goal, Instead
 
-KIND = Kind("espalier-exploration", 3, "the results of an exploration")
+KIND = Kind("espalier-exploration", 4, "the results of an exploration")
 LISTED = (
     "memory_bits",
     "multipliers",
@@ -30,7 +31,7 @@ LISTED = (
     "area_um2",
     "energy_pj",
 )  # one number for each array, in the arrays' order
-RARE = ("stall_cycles", "short")  # as well, where any is not 0
+RARE = ("stall_cycles", "load_wait_cycles", "short")  # as well, where any is not 0
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,6 @@ class Results:
     goal : str
         One of `reports.explore.choosing.GOALS`.
     dram_bytes_per_s : float or None
-    load_cycles : int
-        Of an image, before the array starts.
     means : Means
     space : Space
     versions : tuple of VersionRow
@@ -123,7 +122,6 @@ class Results:
     budget: Budget
     goal: str
     dram_bytes_per_s: float | None
-    load_cycles: int
     means: Means
     space: Space
     versions: tuple[VersionRow, ...]
@@ -146,8 +144,8 @@ class Results:
             self.reference.float_rate,
             self.images["validation"],
             self.confidence,
-            self.load_cycles,
-            self.means.clock_hz,
+            timed=True,
+            reaches_hz=self.means.clock_hz,
         )
 
     @cached_property
@@ -196,8 +194,8 @@ class Results:
         return next(row for row in self.versions if row.name == point.version)
 
     def images_per_s(self, point: Point) -> float:
-        """Return how many images a design takes a second, one after another, each loaded before the array starts."""
-        return self.budget.clock_hz / (self.load_cycles + point.cycles)
+        """Return how many images a design takes a second, one after another, its load where that binds."""
+        return self.budget.clock_hz / point.interval_cycles
 
     def best_by_version(self) -> dict[str, Point | None]:
         """Return for each version that there is the best point that meets all limits, the best version first."""
@@ -322,6 +320,7 @@ class _Setting:
     area_um2: tuple[int, ...]
     energy_pj: tuple[int, ...]
     stall_cycles: tuple[int, ...] = ()
+    load_wait_cycles: tuple[int, ...] = ()
     short: tuple[int, ...] = ()
 
     def points(self, arrays: Sequence[Lanes], where: str) -> Iterator[Point]:

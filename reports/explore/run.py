@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from accel.cost import Limits, Technology, image_load_cycles
+from accel.cost import Limits, Technology
 from accel.digest import digest_of
 from accel.interchange import zoo
 from accel.interchange.data.datasets import Dataset
@@ -141,7 +141,6 @@ def explore(plan: Plan, kept: Kept) -> Explored:
         budget=question.budget(rows[0].float_rate),
         goal=question.goal,
         dram_bytes_per_s=plan.limits.dram_bytes_per_s,
-        load_cycles=image_load_cycles(costings[plan.versions[0]].invariants, plan.limits),
         means=plan.means,
         space=plan.space,
         versions=rows,

@@ -144,7 +144,7 @@ def _in_amaranth(cases: list[Case], done: dict[str, dict[str, Any]], images: int
 
 
 def _first(job: Job, images: int) -> Job:
-    return Job(job.program, job.codes[:images], job.outputs[:images], job.cycles)
+    return Job(job.program, job.codes[:images], job.outputs[:images], job.cycles, job.interval)
 
 
 def _simulated(job: Job) -> dict[str, int]:

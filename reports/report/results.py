@@ -42,6 +42,11 @@ class Choice:
     multipliers: int = 0
     short: bool = False
 
+    @property
+    def interval_cycles(self) -> int:
+        """Cycles of one image: a report asks for no rate of images."""
+        return self.cycles
+
     @classmethod
     def of(cls, point: Point, design: Design | None, sram_bits: int | None) -> "Choice":
         """Return the choice of a point with its design, or None; too little of the memory given is no shortage."""

@@ -55,15 +55,11 @@ def _count(value: float) -> str:
 
 
 def _images_per_s(decision: Decision[Any], point: Any) -> float:
-    if decision.load_cycles is None:
-        return 0.0
-    return decision.budget.clock_hz / (decision.load_cycles + point.cycles)
+    return decision.budget.clock_hz / point.interval_cycles if decision.timed else 0.0
 
 
 def _power_mw(decision: Decision[Any], point: Any) -> float:
-    if decision.load_cycles is None:
-        return 0.0
-    return power_mw(point, decision.budget.clock_hz, decision.load_cycles)
+    return power_mw(point, decision.budget.clock_hz) if decision.timed else 0.0
 
 
 MEASURES = {

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.array import MacArray
-from accel.cost import total_cycles
+from accel.cost import total_cycles, total_interval
 from accel.program import Program
 from reports.workflow.sources import check_range, source_if_any
 from rtl.emit import Job
@@ -34,4 +34,4 @@ def job_of(
     The outputs are the golden model's, unless they are known already.
     """
     expected = golden.run(program, codes)[program.output] if outputs is None else outputs
-    return Job(program, codes, expected, total_cycles(program, array))
+    return Job(program, codes, expected, total_cycles(program, array), total_interval(program, array))

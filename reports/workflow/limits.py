@@ -36,7 +36,7 @@ class Budget:
         The most bits of memory blocks.
     multipliers : int or None
     images_per_s : float or None
-        The fewest, each loaded before the array starts.
+        The fewest, the load of each counted where it binds.
     clock_hz : float
     lanes : int or None
         The most multiply-accumulates of a cycle; two narrow ones may share a multiplier.
@@ -141,15 +141,13 @@ def images_needed(rate: float, most: float, confidence: float) -> float:
 
 
 def limits_of(
-    budget: Budget, load_cycles: int = 0, guard: Guard | None = None, reaches_hz: float | None = None
+    budget: Budget, guard: Guard | None = None, reaches_hz: float | None = None
 ) -> tuple[Limit, ...]:
     """Return the limits of a budget; that the technology has blocks and multipliers enough is always one.
 
     Parameters
     ----------
     budget : Budget
-    load_cycles : int
-        Of an image, which are time too.
     guard : Guard, optional
         Of the errors; the rates themselves by default.
     reaches_hz : float, optional
@@ -164,19 +162,19 @@ def limits_of(
     if budget.lanes is not None:
         found.append(Limit(LANES, budget.lanes, lambda p: p.output_lanes * p.pixel_lanes))
     if budget.images_per_s is not None:
-        found.append(Limit(SPEED, budget.clock_hz / budget.images_per_s, lambda p: load_cycles + p.cycles))
+        found.append(Limit(SPEED, budget.clock_hz / budget.images_per_s, lambda p: p.interval_cycles))
     if budget.area_um2 is not None:
         found.append(Limit(AREA, budget.area_um2, lambda p: p.area_um2))
     if budget.power_mw is not None:
-        found.append(Limit(POWER, budget.power_mw, lambda p: power_mw(p, budget.clock_hz, load_cycles)))
+        found.append(Limit(POWER, budget.power_mw, lambda p: power_mw(p, budget.clock_hz)))
     if reaches_hz is not None:
         found.append(Limit(CLOCK, reaches_hz, lambda p: budget.clock_hz))
     return (*found, Limit(ROOM, 1, lambda p: 2.0 if p.short else 1.0))
 
 
-def power_mw(point: Any, clock_hz: float, load_cycles: int) -> float:
+def power_mw(point: Any, clock_hz: float) -> float:
     """Return the power of a design that takes one image after another: an estimate, as its energy is."""
-    return float(1e-9 * point.energy_pj * clock_hz / (load_cycles + point.cycles))
+    return float(1e-9 * point.energy_pj * clock_hz / point.interval_cycles)
 
 
 def check_confidence(confidence: float | None) -> None:

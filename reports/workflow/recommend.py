@@ -33,6 +33,10 @@ class Candidate(Protocol):
         """Cycles of one image, its load apart."""
 
     @property
+    def interval_cycles(self) -> int:
+        """Cycles from the start of one image to that of the next."""
+
+    @property
     def energy_pj(self) -> int:
         """Energy of one image, an estimate; 0 where the technology says nothing of it."""
 
@@ -198,8 +202,8 @@ class Decision(Generic[Choice]):
     confidence : float or None
         How sure to be of the errors; None: `CONFIDENCE`, or the rates themselves where nothing is that sure and the
         images are too few to say it even of a design that errs no more than the reference.
-    load_cycles : int or None
-        Of an image; None where nobody asks for images a second.
+    timed : bool
+        Whether points say how long it is from one image to the next: where nobody asks for it they need not.
     reaches_hz : float or None
         The highest clock that is known of the technology.
     """
@@ -210,7 +214,7 @@ class Decision(Generic[Choice]):
     reference_rate: float
     images: int
     confidence: float | None = None
-    load_cycles: int | None = None
+    timed: bool = False
     reaches_hz: float | None = None
 
     @cached_property
@@ -228,7 +232,7 @@ class Decision(Generic[Choice]):
         return self._limits(self.guard)
 
     def _limits(self, guard: Guard) -> tuple[Limit, ...]:
-        return limits_of(self.budget, self.load_cycles or 0, guard, self.reaches_hz)
+        return limits_of(self.budget, guard, self.reaches_hz)
 
     @cached_property
     def fitting(self) -> list[Choice]:

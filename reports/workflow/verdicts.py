@@ -57,7 +57,7 @@ def binding(e: Estimate) -> str:
     if not e.fits:
         return f"{'room' if e.runs else 'the array'} binds: {problems(e)[0]}"
     shares = {BINDS[name]: slots for name, slots in _slots(e).items()}
-    shares[LOAD] = e.load_cycles * e.array.macs_per_cycle
+    shares[LOAD] = (e.interval_cycles - e.cycles) * e.array.macs_per_cycle
     what = max(shares, key=lambda name: shares[name])
     longest = max(e.layers, key=lambda layer: layer.cycles)
     useful = f"{longest.name} is the longest layer, {longest.utilization:.0%} of its slots useful"
@@ -82,7 +82,8 @@ def _slots(e: Estimate) -> dict[str, int]:
 def verdict(e: Estimate) -> str:
     """Return one line: whether a design fits, what it does, and what binds."""
     size = f"{_kib(e.memory_bits)} KiB of memory blocks ({_kib(e.waste_bits)} KiB of them empty)"
-    cycles = f"{e.cycles:,} cycles after {e.load_cycles:,} of loading"
+    wait = e.interval_cycles - e.cycles
+    cycles = f"{e.cycles:,} cycles" + (f" and {wait:,} of loading" if wait else "")
     speed = f"{cycles}, {e.images_per_s:,.0f} images/s at {e.limits.clock_hz / 1e6:g} MHz"
     answer = "fits" if e.fits else "does not fit"
     return f"{answer}: {size}, weights {e.weights}, {speed}; {binding(e)}"
@@ -90,7 +91,17 @@ def verdict(e: Estimate) -> str:
 
 PLAIN = ("network", "pattern", "weights", "exact", "fits")
 CYCLES = ("cycles", *SPENT)
-NUMBERS = ("load_cycles", "seconds", "images_per_s", "macs", "utilization", "built_bits", "memory_bits", "payload_bits")
+NUMBERS = (
+    "load_cycles",
+    "interval_cycles",
+    "seconds",
+    "images_per_s",
+    "macs",
+    "utilization",
+    "built_bits",
+    "memory_bits",
+    "payload_bits",
+)
 MORE = ("waste_bits", "stored_bits", "dram_bits", "multipliers", "area_mm2")
 LAYER = ("name", "kind", *CYCLES, *SLOTS, "utilization", "held_bits", "control_bits", "filling_bits")
 TRAFFIC = ("dram_bits", "macs_per_dram_byte")

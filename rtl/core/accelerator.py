@@ -3,14 +3,15 @@
     sequencer -> fetch: taps -> address, edges -> banks -> rotation -> lanes -> drain -> banks, or the output stream
                         weights -----------------------------------------^
 
-Every memory is written through the `load` stream while the accelerator is idle. `start` begins at layer 0; the final
-layer's rows leave through the `out` stream, by way of two places. When both are full the whole core stands still, so
-that cycles minus stalls are the same whatever the receiver does.
+Every memory is written through the `load` stream while the accelerator is idle; words of the next image, a row of them
+a beat, while it runs too, whenever the drain does not write. `start` begins at layer 0; the final layer's rows leave
+through the `out` stream, by way of two places. When both are full the whole core stands still, so that cycles minus
+stalls are the same whatever the receiver does.
 """
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -52,6 +53,7 @@ class Core(wiring.Component):
     Ports
     -----
     load, loaded : in, a word for a memory
+    goes : out, words of signals are taken: the core moves, and the drain does not write
     start : in
     busy : out
     ready : in, the receiver takes a row from the places behind the core
@@ -65,6 +67,7 @@ class Core(wiring.Component):
             {
                 "load": In(1),
                 "loaded": In(layout.load),
+                "goes": Out(1),
                 "start": In(1),
                 "busy": Out(1),
                 "ready": In(1),
@@ -79,8 +82,10 @@ class Core(wiring.Component):
         """Connect the parts; each moves by a flow of its own, or its parts do."""
         m = Module()
         valid, ready = self.drain.out_valid, self.ready
-        for name in ("sequencer", "fetch", "activations", "path"):
+        for name in ("sequencer", "fetch", "path"):
             moving(m, name, getattr(self, name), valid, ready)
+        moves = moving(m, "activations", self.activations, valid, ready)
+        m.d.comb += self.goes.eq(moves & ~self.drain.writes)
         m.submodules.lanes, m.submodules.drain = self.lanes, self.drain
         m.d.comb += [self.lanes.valid.eq(valid), self.lanes.ready.eq(ready), self.drain.ready.eq(ready)]
         for part in (self.sequencer, self.fetch, self.drain):
@@ -118,7 +123,7 @@ class Core(wiring.Component):
         ]
 
     def _connect_drain(self, m: Module) -> None:
-        """Rows to the drain; the activation memory's write port to the drain, or to the loader while idle."""
+        """Rows to the drain; the activation memory's write port to the drain, or to the loader where it does not write."""
         sequencer, drain, memory = self.sequencer, self.drain, self.activations
         loaded = self.loaded
         m.d.comb += [
@@ -128,12 +133,13 @@ class Core(wiring.Component):
             drain.tile.eq(self.path.arrived),
             drain.layer.eq(sequencer.layer),
         ]
-        with m.If(sequencer.busy):
+        with m.If(drain.writes):
             m.d.comb += [memory.write_address.eq(drain.write_address), memory.write.eq(drain.write)]
             m.d.comb += memory.write_lanes.eq(drain.write_lanes)
         with m.Else():
-            m.d.comb += [memory.write_address.eq(loaded.address), memory.write[0].eq(loaded.word)]
-            m.d.comb += memory.write_lanes.eq(self.load & (loaded.target == Target.SIGNALS))
+            row = self.load & (loaded.target == Target.SIGNALS)
+            m.d.comb += [memory.write_address.eq(loaded.address), memory.write.as_value().eq(loaded.word)]
+            m.d.comb += memory.write_lanes.eq(Mux(row, len(memory.write), 0))
 
 
 class Accelerator(wiring.Component):
@@ -147,7 +153,7 @@ class Accelerator(wiring.Component):
 
     Ports
     -----
-    load : stream of {target, address, word}, taken while idle
+    load : stream of {target, address, word}, taken while idle; words of signals always, unless the array lacks `overlap`
     start : in
     busy : out
     out : stream of {row, lanes, last}
@@ -177,7 +183,6 @@ class Accelerator(wiring.Component):
         m.submodules.core, m.submodules.buffer = core, buffer
         m.d.comb += [
             self.busy.eq(core.busy | buffer.out.valid),
-            self.load.ready.eq(~self.busy),
             core.start.eq(self.start & ~self.busy),
             core.ready.eq(self.out.ready),
             buffer.row.row.eq(core.out),
@@ -188,14 +193,22 @@ class Accelerator(wiring.Component):
             self.out.valid.eq(buffer.out.valid),
             self.out.payload.eq(buffer.out.payload),
         ]
-        load, loaded = (
-            Signal(reset_less=True),
-            Signal(self.layout.load, reset_less=True),
-        )  # taken is taken, reset or not
-        m.d.sync += [load.eq(self.load.valid & self.load.ready), loaded.eq(self.load.payload)]
-        m.d.comb += [core.load.eq(load), core.loaded.eq(loaded)]
+        self._build_load(m)
         self._build_counters(m, buffer)
         return m
+
+    def _build_load(self, m: Module) -> None:
+        """A word waits in a register until it can go on, which it can in the next cycle unless an image runs."""
+        core, image = self.core, self.load.payload.target == Target.SIGNALS
+        load, loaded = Signal(reset_less=True), Signal(self.layout.load, reset_less=True)  # taken, reset or not
+        goes = ~load | core.goes
+        m.d.comb += [
+            self.load.ready.eq(Mux(self.busy, image & goes, 1) if self.array.overlap else ~self.busy),
+            core.load.eq(load),
+            core.loaded.eq(loaded),
+        ]
+        with m.If(goes):
+            m.d.sync += [load.eq(self.load.valid & self.load.ready), loaded.eq(self.load.payload)]
 
     def _build_counters(self, m: Module, buffer: Buffer) -> None:
         """A cycle is a stall if the core stands still, or has finished and its last row is not taken."""

@@ -28,7 +28,7 @@ class RowCounter(wiring.Component):
     begin, tile, layer, load, loaded : in, as `Drain` has them
     constant : out, two cycles after the row
     code_begin : out, the codes of a tile's first row are there
-    write_address, write_lanes, out_lanes, out_valid, out_last, done : out, as `Drain` has them
+    write_address, writes, write_lanes, out_lanes, out_valid, out_last, done : out, as `Drain` has them
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -43,6 +43,7 @@ class RowCounter(wiring.Component):
                 "constant": Out(layout.constant),
                 "code_begin": Out(1),
                 "write_address": Out(layout.address),
+                "writes": Out(1),
                 "write_lanes": Out(layout.lane_count),
                 "out_lanes": Out(layout.lane_count),
                 "out_valid": Out(1),
@@ -65,16 +66,20 @@ class RowCounter(wiring.Component):
         final, raw, pool = self.layer.final, self.layer.final & self.layer.raw, self.layer.pool
         raw_lanes, raw_last = delayed(m, lanes, RECTIFIED, resets=True), delayed(m, last, RECTIFIED, resets=True)
         # rows that have left as accumulators end there: the next image may run when their codes would come
-        code_lanes = delayed(m, Mux(raw, 0, lanes), CODES, resets=True)
+        almost = delayed(m, Mux(raw, 0, lanes), CODES - 1, resets=True)
+        code_lanes = delayed(m, almost, 1, resets=True)
         code_last = delayed(m, last & ~raw, CODES, resets=True)
         code_address = delayed(m, address, CODES)
         if layout.array.pools:
-            code_lanes = Mux(pool, delayed(m, Mux(pool, code_lanes, 0), POOL_CYCLES, resets=True), code_lanes)
+            pooled = delayed(m, Mux(pool, code_lanes, 0), POOL_CYCLES - 1, resets=True)
+            almost = Mux(pool, pooled, almost)
+            code_lanes = Mux(pool, delayed(m, pooled, 1, resets=True), code_lanes)
             code_last = Mux(pool, delayed(m, code_last & pool, POOL_CYCLES, resets=True), code_last)
             code_address = Mux(pool, delayed(m, code_address, POOL_CYCLES), code_address)
         m.d.comb += [
             self.write_address.eq(code_address),
-            self.write_lanes.eq(Mux(final, 0, code_lanes)),
+            self.write_lanes.eq(code_lanes),
+            self.writes.eq(delayed(m, (almost != 0) & ~final, 1, resets=True)),
         ]
         out_lanes = Mux(raw, raw_lanes, Mux(final, code_lanes, 0))
         m.d.sync += [
@@ -121,7 +126,7 @@ class Drain(wiring.Component):
     row : in, the row in the shadow
     layer : in, the layer's words
     load, loaded : in, a word for the constants
-    write_address, write, write_lanes : out, to the activation memory
+    write_address, write, write_lanes : out, to the activation memory, while `writes`
     out, out_lanes, out_valid, out_last : out, accumulators or codes of the final layer
     done : out, the layer's last row has left
     """
@@ -143,6 +148,7 @@ class Drain(wiring.Component):
                 "loaded": In(layout.load),
                 "write_address": Out(layout.address),
                 "write": Out(layout.pixels),
+                "writes": Out(1),
                 "write_lanes": Out(layout.lane_count),
                 "out": Out(self.rows),
                 "out_lanes": Out(layout.lane_count),
@@ -158,7 +164,7 @@ class Drain(wiring.Component):
         moving(m, "counter", self.counter, self.out_valid, self.ready)
         for name in ("begin", "tile", "layer", "load", "loaded"):
             m.d.comb += getattr(self.counter, name).eq(getattr(self, name))
-        for name in ("write_address", "write_lanes", "out_lanes", "out_valid", "out_last", "done"):
+        for name in ("write_address", "writes", "write_lanes", "out_lanes", "out_valid", "out_last", "done"):
             m.d.comb += getattr(self, name).eq(getattr(self.counter, name))
         self._build_pool(m)
         for part, other in zip(self.columns[0].others, list(self.row)[1:], strict=False):

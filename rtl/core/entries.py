@@ -110,14 +110,14 @@ class Entries(wiring.Component):
         m.d.comb += onward.eq(self.place + Mux(self.turns, word.left - 1, 1))
         with m.If(self.prime):
             m.d.sync += [self.place.eq(layer.list), start.eq(layer.list), passes.eq(layer.tiles), head.eq(1)]
-            m.d.sync += [base.eq(layer.input), behind.eq(layer.maps_behind)]
+            m.d.sync += [base.eq(0), behind.eq(layer.maps_behind)]
         with m.Elif(self.moves):
             m.d.sync += [self.place.eq(onward), head.eq(self.turns)]
             m.d.sync += [base.eq(base + layer.input_map), behind.eq(behind - 1)]
             m.d.sync += [read_head.eq(head), read_base.eq(base)]
             m.d.sync += read_behind.eq(Mux(behind < FAR, behind[:2], FAR))
             with m.If(self.turns):
-                m.d.sync += [base.eq(layer.input), behind.eq(layer.maps_behind), passes.eq(passes - 1)]
+                m.d.sync += [base.eq(0), behind.eq(layer.maps_behind), passes.eq(passes - 1)]
                 with m.If(passes == 1):
                     m.d.sync += passes.eq(layer.tiles)
                 with m.If(last_pass):

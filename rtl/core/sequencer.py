@@ -41,7 +41,7 @@ class Sequencer(wiring.Component):
 
     Ports
     -----
-    start : in, begin with layer 0
+    start : in, begin with layer 0; with the second place of images, with the words after the last layer's, in turn
     done : in, the layer's last row has been written or has left
     busy : out
     fresh : out, a layer begins
@@ -104,7 +104,6 @@ class Sequencer(wiring.Component):
         with m.FSM():
             with m.State("idle"):
                 m.d.comb += self.busy.eq(0)
-                m.d.sync += number.eq(0)
                 with m.If(self.start):
                     m.next = "fetch"
             with m.State("fetch"):
@@ -126,6 +125,10 @@ class Sequencer(wiring.Component):
                 m.next = "fetch"
                 with m.If(self.layer.end):
                     m.next = "idle"
+                    with m.If(self.layer.again if self.layout.array.overlap else 1):
+                        m.d.sync += number.eq(0)
+        with m.If(self.load & (self.loaded.target == Target.LAYERS)):  # of another Program
+            m.d.sync += number.eq(0)
 
     def _build_taps(self, m: Module) -> Signal:
         """Walk the taps of an entry and the weights of a tile; return whether a tile's last step issues."""

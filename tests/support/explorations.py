@@ -66,7 +66,6 @@ def results(**values: Any) -> Results:
         budget=budget(error_rate=0.015),
         goal="efficient",
         dram_bytes_per_s=None,
-        load_cycles=0,
         means=MEANS,
         space=space,
         versions=rows,

