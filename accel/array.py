@@ -200,7 +200,10 @@ class MacArray:
 
     @cached_property
     def entry_fields(self) -> Mapping[str, Field]:
-        """An index entry: `count` taps of the map `base` words into the input, from `offset` in steps of `stride`; `left` more follow."""
+        """An index entry: `count` taps of the map `base` words into the input, from `offset` in steps of `stride`.
+
+        `left` more entries follow it in its list.
+        """
         return {
             "base": below(self.signal_words),
             "offset": below(self.taps),

@@ -15,7 +15,6 @@ from rtl.assemble import Image, assemble, final_layer
 from rtl.core.accelerator import Accelerator
 from rtl.layout import Layout, Target, packer
 
-
 Words = list[tuple[int, int, int]]  # (target, address, word)
 
 
@@ -52,7 +51,7 @@ def load_words(image: Image, layout: Layout) -> Words:
 
 
 def signal_words(codes: NDArray[np.int64], array: MacArray, place: int = 0) -> Words:
-    """Return (target, address, word) for the codes of one image that goes to `place`: a row for all pixel lanes each."""
+    """Return (target, address, word) for the codes of an image that goes to `place`: a row of pixels each."""
     lanes, bits = array.pixel_lanes, array.signal_bits
     rows = np.pad(codes.ravel() & ((1 << bits) - 1), (0, -codes.size % lanes)).reshape(-1, lanes).tolist()
     words = [sum(code << lane * bits for lane, code in enumerate(row)) for row in rows]

@@ -46,7 +46,7 @@ class TestByHand:
         # the last tile's 2 rows drain after it
         (row,) = cycles_of(of_one(conv(**CODES)), ARRAY)
         expected = LayerCycles(
-            name="conv", steps=20 * 18, cycles=20 * 18 + 2 + LAYER_CYCLES, macs=6 * 18 * 5 * 6, lanes=16
+            name="conv", steps=20 * 18, cycles=20 * 18 + 2 + LAYER_CYCLES, macs=6 * 18 * 5 * 6, lanes=16, rows=60
         )
         assert row == expected
         assert row.utilization == 6 * 18 * 30 / (16 * (362 + LAYER_CYCLES))
@@ -96,7 +96,9 @@ class TestByHand:
         window = Window.square(3, 2, 1)  # 3 x 3 pixels: one tile a row
         average = AvgPoolLayer("pool", (INPUT,), window, 13, False, Requantize([1], 3), signal(8))
         (row,) = cycles_of(of_one(average if kind == "avg" else MaxPoolLayer("pool", (INPUT,), window)), ARRAY)
-        assert row == LayerCycles(name="pool", steps=2 * 3 * 9, cycles=2 * 3 * 9 + 1 + LAYER_CYCLES, macs=0, lanes=16)
+        assert row == LayerCycles(
+            name="pool", steps=2 * 3 * 9, cycles=2 * 3 * 9 + 1 + LAYER_CYCLES, macs=0, lanes=16, rows=2 * 3
+        )
         assert row.utilization == 0
 
     @pytest.mark.parametrize(("weights", "steps"), [((1, 1), 2), ((127, 3), 2), ((128, 3), 3), ((300, 127 * 4), 7)])
@@ -107,7 +109,7 @@ class TestByHand:
         for array, tiles in ((ARRAY, 15), (ROWS, 20)):  # 60 words; 2 maps, 5 rows, 2 tiles
             (row,) = cycles_of(of, array)
             cycles = tiles * max(3, steps) + 1 + LAYER_CYCLES
-            assert row == LayerCycles(name="add", steps=tiles * steps, cycles=cycles, macs=0, lanes=16)
+            assert row == LayerCycles(name="add", steps=tiles * steps, cycles=cycles, macs=0, lanes=16, rows=tiles)
 
     def test_narrow_words_for_an_addition(self) -> None:
         """On an array of 4-bit weights, a weight of 15 is 7 + 7 + 1."""
@@ -117,7 +119,7 @@ class TestByHand:
     def test_relu(self) -> None:
         """A ReLU that no layer takes in is one step a tile, all words one row: the walk's three cycles."""
         (row,) = cycles_of(of_one(ReluLayer("relu", (INPUT,))), ARRAY)
-        assert row == LayerCycles(name="relu", steps=15, cycles=15 * 3 + 1 + LAYER_CYCLES, macs=0, lanes=16)
+        assert row == LayerCycles(name="relu", steps=15, cycles=15 * 3 + 1 + LAYER_CYCLES, macs=0, lanes=16, rows=15)
 
     def test_a_map_that_is_one_row(self) -> None:
         """30 pixels of a 1 x 1 convolution are 8 tiles of 4, the last of 2; row by row they are 5 x 2."""
@@ -130,7 +132,7 @@ class TestByHand:
         layer = mac_layer("fc", "flat", np.ones((10, 60, 1)), PIXEL)
         of = program([FlattenLayer("flat", (INPUT,)), layer], (2, 5, 6))
         (row,) = cycles_of(of, replace(ARRAY, split=False))  # groups of 4, 4 and 2; the flatten takes no time
-        assert row == LayerCycles(name="fc", steps=180, cycles=3 * 60 + 2 + RAW_CYCLES, macs=600, lanes=16)
+        assert row == LayerCycles(name="fc", steps=180, cycles=3 * 60 + 2 + RAW_CYCLES, macs=600, lanes=16, rows=10)
 
     @pytest.mark.parametrize(("inputs", "steps"), [(60, 15), (61, 16), (2, 1), (257, 2 * 33), (1023, 4 * 65)])
     def test_split_sums(self, inputs: int, steps: int) -> None:

@@ -92,7 +92,7 @@ class TestSums:
 
     def test_bits_are_the_programs(self, lenet: Program) -> None:
         """What is stored is what `cost_of` counts; blocks hold that and are no smaller."""
-        cost, e = cost_of(lenet), of(lenet)
+        cost, e = cost_of(lenet), estimate(lenet, array_for(lenet, 8, 8, overlap=False))
         assert e.stored_bits == cost.memory_bits
         weights = sum(x.counts.weights * x.weight_bits for x in cost.layers)  # without what fills blocks at an edge
         filling = cost.total.weight_memory_bits - weights
@@ -107,6 +107,14 @@ class TestSums:
         assert by_name.get("entries", 0) + by_name["taps"] + by_name["layers"] == control + shifts
         assert by_name["signals"] == cost.signal_memory_bits
 
+    def test_the_next_image(self, lenet: Program) -> None:
+        """The image that runs and the next one have places that nothing else takes: their bits come on top."""
+        e, alone = of(lenet), estimate(lenet, array_for(lenet, 8, 8, overlap=False))
+        signals, less = (next(m for m in x.memories if m.name == "signals") for x in (e, alone))
+        image = lenet.input_signal.bits * math.prod(lenet.input_shape)
+        assert signals.payload_bits == less.payload_bits + 2 * image  # the peak, of a pool, is without the image
+        assert (e.cycles, e.interval_cycles) == (alone.cycles, alone.interval_cycles - e.load_cycles)
+
     def test_a_record_is_json(self, lenet: Program) -> None:
         """Plain numbers: what is written is read back equal, with a row for each layer that computes and memory."""
         found = record(of(lenet))
@@ -120,7 +128,7 @@ class TestSums:
     def test_what_layers_leave_empty(self, network: Network) -> None:
         """Words of weights and constants are the layers' payload and filling; the peak of signals is what one holds."""
         it = programmed(network, "kernel")
-        e = of(it, (3, 4))
+        e = estimate(it, array_for(it, 3, 4, overlap=False))
         weights, constants, signals = (
             next(m for m in e.memories if m.name == x) for x in ("weights", "constants", "signals")
         )

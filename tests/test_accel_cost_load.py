@@ -7,8 +7,9 @@ import pytest
 from support.networks import chain, residual
 from test_accel_cost_estimate import ASIC, lenet5, of, programmed
 
-from accel.cost import PlacedMemory
+from accel.cost import PlacedMemory, estimate, total_interval
 from accel.cost.energy import access_joules
+from accel.demand import array_for
 from accel.network import Network
 from reports.workflow.verdicts import binding
 from rtl.simulate import signal_words
@@ -22,21 +23,24 @@ def placed(name: str, words: int, width_bits: int, banks: int, shape: tuple[int,
 
 class TestLoad:
     @pytest.mark.parametrize("network", [chain(), residual()])
-    def test_a_word_a_cycle(self, network: Network) -> None:
-        """An image takes as many cycles to load as the host sends words; the array starts after the last of them."""
+    @pytest.mark.parametrize("overlap", [True, False])
+    def test_a_beat_a_cycle(self, network: Network, overlap: bool) -> None:
+        """An image takes as many cycles to load as the host sends beats, of 8 words; they count where they bind."""
         it = programmed(network)
-        e, codes = of(it), np.zeros((1, *it.input_shape), np.int64)
-        assert e.load_cycles == len(signal_words(codes[0], e.array)) == math.prod(it.input_shape)
-        assert e.seconds == (e.load_cycles + e.cycles) / 100e6 == 1 / e.images_per_s
-        assert e.images_per_s < 100e6 / e.cycles  # negative control: without the load there were more
+        e, codes = estimate(it, array_for(it, 8, 8, overlap=overlap)), np.zeros((1, *it.input_shape), np.int64)
+        assert e.load_cycles == len(signal_words(codes[0], e.array)) == math.ceil(math.prod(it.input_shape) / 8)
+        assert e.interval_cycles == total_interval(it, e.array) == e.cycles + (0 if overlap else e.load_cycles)
+        assert e.seconds == e.interval_cycles / 100e6 == 1 / e.images_per_s
         assert e.roofline.attained_macs_per_s == e.macs / e.seconds
 
     def test_a_slow_dram(self) -> None:
-        """784 bytes at 10 MB/s take 7,840 cycles of 100 MHz; at 100 MB/s a byte comes in each, and the port binds."""
+        """784 bytes at 10 MB/s take 7,840 cycles of 100 MHz; at 1 GB/s ten come in each, and the port takes eight."""
         it = lenet5("feature-map")
-        assert [of(it, dram_bytes_per_s=rate).load_cycles for rate in (1e7, 1e8, 1e9)] == [7840, 784, 784]
-        assert of(it).load_cycles == 784
-        assert binding(of(it, dram_bytes_per_s=1e6)).startswith("the load of the image binds: 9")
+        assert [of(it, dram_bytes_per_s=rate).load_cycles for rate in (1e7, 1e8, 1e9)] == [7840, 784, 98]
+        assert of(it).load_cycles == 98
+        slow = of(it, dram_bytes_per_s=1e6)
+        assert slow.interval_cycles == 78_400 + slow.written_rows > slow.cycles
+        assert binding(slow).startswith("the load of the image binds: ")
 
 
 class TestBanks:

@@ -119,6 +119,7 @@ class TestStalls:
             macs=9,
             slots=Slots(useful_slots=9),
             tiles=2,
+            rows=8,
             constants=8,
             output_words=8,
             weight_words=2,

@@ -39,7 +39,7 @@ def linear(inputs: int) -> Program:
 
 def words_of(of: Program, weight_bits: int = 8, **features: bool) -> list[int]:
     """Return the words on 2 x 2 lanes: signals, weights, entries, taps, constants, layers."""
-    demand = demand_of(of, bare(2, 2, weight_bits, **features))
+    demand = demand_of(of, bare(2, 2, weight_bits, **{"overlap": False, **features}))
     assert [*demand.words] == [*DEPTHS]
     return [*demand.words.values()]
 
@@ -129,10 +129,16 @@ class TestArray:
     def test_just_large_enough(self) -> None:
         """Words and memories are the Program's; signals fill whole banks, 2 x 8 of them."""
         words = Words.of(self.OF)
-        expected = MacArray(4, 8, 8, 8, words.accumulator_bits, 80, 8 + 8, 0, 5, 5, 2)
-        assert array_for(self.OF, 4, 8) == expected
-        assert array_for(self.OF, 4, 8, split=False) == replace(expected, weight_words=2 + 8, split=False)
-        assert array_for(self.OF, 4, 16).signal_words == 96  # 80, in 32 banks
+        expected = MacArray(4, 8, 8, 8, words.accumulator_bits, 80, 8 + 8, 0, 5, 5, 2, overlap=False)
+        assert array_for(self.OF, 4, 8, overlap=False) == expected
+        less = replace(expected, weight_words=2 + 8, split=False)
+        assert array_for(self.OF, 4, 8, split=False, overlap=False) == less
+        assert array_for(self.OF, 4, 16, overlap=False).signal_words == 96  # 80, in 32 banks
+
+    def test_the_next_image(self) -> None:
+        """It has a place of 40 words of its own, and its layers have words of their own."""
+        alone, both = (array_for(self.OF, 4, 8, overlap=overlap) for overlap in (False, True))
+        assert both == replace(alone, signal_words=80 + 40 + 8, layers=2 * 2, overlap=True)  # whole banks, 2 x 8
 
     @pytest.mark.parametrize("name", DEPTHS.values())
     def test_a_depth_that_is_asked_for(self, name: str) -> None:

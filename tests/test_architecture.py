@@ -49,6 +49,7 @@ NOUNS = (
     "lines",
     "walk",
     "runs",
+    "places",
     "demand",
 )
 # Every dependency and where it may be imported: there, and in everything below it.

@@ -23,13 +23,13 @@ class TestRecommended:
         assert (
             "What to build: made pruned by kernel (zoo), 50% of its weights gone, 4-bit weights and 5-bit signals, on "
             "an array of 4x4 lanes (output maps x pixels): 4.88 KiB of memory blocks, 68 multipliers for 16 lanes, "
-            "2,004 cycles an image and 0 before them to load it, which is 49,900 images/s at 100 MHz. Estimated area "
+            "2,004 cycles an image, the next loaded meanwhile, which is 49,900 images/s at 100 MHz. Estimated area "
             "0.004 square millimeters. Estimated energy 12.0 nJ an image.\n"
         ) in text
         assert "nothing fits" not in text.lower()
 
     def test_loading(self) -> None:
-        """An image is loaded before the array starts: 784 cycles beside 11,910 make 7,878 images of 8,396."""
+        """An image that is loaded before the array starts: 784 cycles beside 11,910 make 7,878 images of 8,396."""
         chosen = point(cycles=11_910, load_wait_cycles=784)
         for one, load, rate in (
             (chosen, "and 784 more to load the next", "7,878"),

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs 
 Verdict = tuple[bool, str]  # whether the test passed, and its log
 
 
-SMALL = replace(ARRAY, signal_words=64, weight_words=32, list_entries=8, taps=8, constants=8, layers=2)
+SMALL = replace(ARRAY, signal_words=128, weight_words=32, list_entries=8, taps=8, constants=8, layers=2)
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from rtl.simulators import COMMANDS, RUN
 MISSING = [tool for tool in ("verilator", "iverilog") if shutil.which(tool) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs Debian's packages {', '.join(MISSING)}")
 
-SMALL = replace(ARRAY, signal_words=64, weight_words=32, list_entries=8, taps=8, constants=8, layers=2)
+SMALL = replace(ARRAY, signal_words=128, weight_words=32, list_entries=8, taps=8, constants=8, layers=2)
 COMPILERS = {
     "verilator": COMMANDS["verilator"],
     "verilog": COMMANDS["iverilog"],

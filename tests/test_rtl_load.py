@@ -59,7 +59,7 @@ class TestBackToBack:
         """Words come in and none is lost while the receiver holds the core back; it takes longer, and that is all."""
         of = strided(rng, maps, 8)
         waits = between_starts(of, ARRAY, rng, ready=0.3)
-        assert min(waits) > total_interval(of, ARRAY)
+        assert min(waits) > total_interval(of, ARRAY) - (maps > 1)  # where the load binds it goes on meanwhile
 
     @pytest.mark.slow
     @pytest.mark.parametrize("lanes", [(2, 2), (3, 4), (1, 1)])

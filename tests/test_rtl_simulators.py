@@ -10,7 +10,7 @@ from support.rtl_layers import ARRAY, probe
 
 from rtl import simulators
 
-SMALL = replace(ARRAY, signal_words=64, weight_words=32, list_entries=8, taps=8, constants=8, layers=2)
+SMALL = replace(ARRAY, signal_words=128, weight_words=32, list_entries=8, taps=8, constants=8, layers=2)
 
 
 @pytest.mark.parametrize("simulator", ["iverilog", pytest.param("verilator", marks=pytest.mark.slow)])

@@ -40,6 +40,7 @@ __all__ = [
     "cycles_of",
     "estimate",
     "estimate_of",
+    "interval_cycles",
     "layer_storages",
     "live_signals",
     "load_technology",
@@ -48,7 +49,6 @@ __all__ = [
     "signal_plans",
     "storages",
     "technology_names",
-    "interval_cycles",
     "total_cycles",
     "total_interval",
 ]

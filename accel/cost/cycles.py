@@ -17,9 +17,9 @@ with LAYER_CYCLES for reading the layer's words and its first entry, and for the
 final layer ends when its last row is taken from the output stream: codes leave where others are written, raw
 accumulators earlier. `tests/test_rtl_core_accelerator.py` holds the hardware to this formula without a tolerance.
 
-Images follow each other. Where the next is loaded while one runs, a beat of the load waits while the drain writes one of
-the W rows of the layers before the final one, and the core never waits for the load. Of L beats then C - W find room in
-the C cycles of an image, and the rest comes before the next start; where nothing overlaps all of them do ::
+Images follow each other. Where the next is loaded while one runs, a beat of the load waits while the drain writes one
+of the W rows of the layers before the final one, and the core never waits for the load. Of L beats then C - W find room
+in the C cycles of an image, and the rest comes before the next start; where nothing overlaps all of them do ::
 
     from a start to the next = max(C, L + W),    or L + C
 

@@ -123,7 +123,7 @@ class Core(wiring.Component):
         ]
 
     def _connect_drain(self, m: Module) -> None:
-        """Rows to the drain; the activation memory's write port to the drain, or to the loader where it does not write."""
+        """Rows to the drain; the activation memory's write port to the drain, or else to the loader."""
         sequencer, drain, memory = self.sequencer, self.drain, self.activations
         loaded = self.loaded
         m.d.comb += [
@@ -153,7 +153,7 @@ class Accelerator(wiring.Component):
 
     Ports
     -----
-    load : stream of {target, address, word}, taken while idle; words of signals always, unless the array lacks `overlap`
+    load : stream of {target, address, word}, taken while idle; words of signals always, if the array has `overlap`
     start : in
     busy : out
     out : stream of {row, lanes, last}

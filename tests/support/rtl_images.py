@@ -15,7 +15,7 @@ from accel.window import Window
 from support.masks import Mask
 from support.programs import PIXEL, mac_layer, program, signal
 
-ARRAY = MacArray(2, 2)  # groups of two output maps
+ARRAY = MacArray(2, 2, overlap=False)  # groups of two output maps; an image at a time
 SIGNED = signal(8)
 HALF = {"requantize": Requantize([1], 1), "output": SIGNED}
 POINT = Window((1, 1))

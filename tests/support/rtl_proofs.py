@@ -1,8 +1,8 @@
 """Bounded proofs of an emitted build: every image of a tiny Program, every behaviour of the receiver.
 
 `Harness` loads the memories of the emitted Verilog word by word, then the pixels, which the solver chooses, and starts.
-From then on the solver chooses in every cycle whether the receiver is ready, whether `start` is raised again, and whether
-a word is offered: one of the next image, for the other place, or one of weights, which must not be taken.
+From then on the solver chooses in every cycle whether the receiver is ready, whether `start` is raised again, and
+whether a word is offered: one of the next image, for the other place, or one of weights, which must not be taken.
 What each row must be stands in expected.hex, for all images; nothing here looks inside the accelerator.
 """
 
