@@ -95,9 +95,9 @@ def assemble(program: Program, array: MacArray, formats: Sequence[FixedFormat] |
 
 class _Assembler:
     def __init__(self, program: Program, array: MacArray, formats: Sequence[FixedFormat]) -> None:
-        self.program, self.array, self.places = program, array, places_of(program, array)
+        self.program, self.array, self.final = program, array, final_layer(program, array).name
+        self.places = places_of(program, array)
         self.image = Image(formats=list(formats), places=self.places.images)
-        self.final = final_layer(program, array).name
         demand_of(program, array).check(array)
 
     def run(self) -> Image:

@@ -12,7 +12,7 @@ from support.commandline import complaint, contents, espalier
 from support.programs import PIXEL, mac_layer, program, signal
 
 from accel.array import MacArray
-from accel.cost import total_cycles
+from accel.cost import total_cycles, total_interval
 from accel.demand import array_for
 from accel.interchange.data import datasets
 from accel.network import INPUT
@@ -80,11 +80,12 @@ class TestRtl:
         assert [int(word, 16) for word in words["jobs.hex"]] == [
             len(words["load.hex"]),
             3,  # images
-            64,  # signals of each
+            16,  # beats of each, 4 of 64 signals in one
             10,  # rows of each: one for each score
             total_cycles(small(), MacArray(4, 4)),
+            total_interval(small(), MacArray(4, 4)),
         ]
-        assert (len(words["signals.hex"]), len(words["expected.hex"])) == (3 * 64, 3 * 10)
+        assert (len(words["signals.hex"]), len(words["expected.hex"])) == (3 * 16, 3 * 10)
 
     def test_the_manifest(self, saved: Path, folder: Path) -> None:
         """The manifest says what was built: widths that fit the Program, ports, its hash, how full the memories are."""
@@ -100,13 +101,14 @@ class TestRtl:
             "out__ready": {"direction": "in", "bits": 1},
         }
         # weights: 2 groups x 5 taps, and from the next whole row of 4 banks 3 groups x 20; constants: 5 + 10; taps: 9
-        # and one for each of a vector's 5 windows of 4; the pool is fused
-        used = {"weights": 12 + 60, "entries": 1, "taps": 14, "constants": 15, "layers": 2}
+        # and one for each of a vector's 5 windows of 4; the pool is fused; layers of two images in turn
+        used = {"weights": 12 + 60, "entries": 1, "taps": 14, "constants": 15, "layers": 2 * 2}
         sha256 = hashlib.sha256(saved.read_bytes()).hexdigest()
         cycles = total_cycles(of, MacArray(4, 4))
-        assert manifest["jobs"] == [
-            {"program": "small", "pattern": "ikss", "sha256": sha256, "images": 3, "cycles": cycles, "used": used}
-        ]
+        job = {"program": "small", "pattern": "ikss", "sha256": sha256, "images": 3, "cycles": cycles, "used": used}
+        job |= {"interval": total_interval(of, MacArray(4, 4)), "places": manifest["jobs"][0]["places"]}
+        assert manifest["jobs"] == [job]
+        assert (job["places"][0], len(job["places"])) == (0, 2)
 
     def test_other_images(self, saved: Path, folder: Path, tmp_path: Path) -> None:
         """Run again, the same hardware and memory words come out, byte for byte; other images are other signals."""

@@ -113,7 +113,7 @@ class TestJson:
     def test_for_other_programs(self) -> None:
         """The answer stands in the file as plain numbers: nobody has to know the rules to read it."""
         record = json.loads(results().to_json())
-        assert (record["format"], record["version"]) == ("espalier-exploration", 3)
+        assert (record["format"], record["version"]) == ("espalier-exploration", 4)
         answer = record["answer"]
         assert answer["recommended"]["version"] == "kernel"
         assert answer["recommended"] in answer["front"]

@@ -140,9 +140,7 @@ def images_needed(rate: float, most: float, confidence: float) -> float:
     return (z / (most - rate)) ** 2 * most * (1 - most) if most > rate else math.inf
 
 
-def limits_of(
-    budget: Budget, guard: Guard | None = None, reaches_hz: float | None = None
-) -> tuple[Limit, ...]:
+def limits_of(budget: Budget, guard: Guard | None = None, reaches_hz: float | None = None) -> tuple[Limit, ...]:
     """Return the limits of a budget; that the technology has blocks and multipliers enough is always one.
 
     Parameters
