@@ -203,7 +203,7 @@ class TestClock:
         e = sized(path, tmp_path, "--clock", "100MHz")[1]["estimate"]
         assert (e["load_cycles"], e["interval_cycles"]) == (8, e["cycles"])
         assert f"{e['cycles']:,} cycles, {e['images_per_s']:,.0f} images/s" in e["verdict"]
-        slow = sized(path, tmp_path, "--clock", "100MHz", "--dram-bandwidth", "100KB/s")[1]["estimate"]
+        slow = sized(path, tmp_path, "--clock", "100MHz", "--dram-bandwidth", "0.1MB/s")[1]["estimate"]
         assert (
             slow["load_cycles"] == 64 * 1000 < slow["interval_cycles"]
         )  # and the rows that the drain writes meanwhile

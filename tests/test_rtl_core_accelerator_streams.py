@@ -100,7 +100,7 @@ class TestTheComparison:
             change("layers", 0, left=1),
             change("layers", 1, width=-1),
             change("layers", 1, maximum=-1),
-            change("layers", 1, input_group=1),
+            change("layers", 1, group_turn=1),
             change("layers", 2, maps_behind=-1),
             change("layers", 2, outputs=-1),
         ],
