@@ -299,7 +299,7 @@ class _Assembler:
             "last_rows": ((maps - 1) % lines.maps + 1) * lines.lanes,
             "width": row_words,
             "left": lines.left,
-            "origin": -(lines.window.padding[0] * row_words + lines.left),
+            "origin": self._input(layer) - (lines.window.padding[0] * row_words + lines.left),
             **self._turns(walk, walk.down * row_words, lines.maps * words["input_map"]),
             "output_map": words["output_map"] - (lines.lanes - 1) * line,
             "line_turn": words["line_turn"] + beyond,

@@ -65,7 +65,7 @@ class LayerCycles:
     lanes : int
         Multiply-accumulates that the array could do in a cycle.
     rows : int
-        That the drain hands on, one a cycle: to the memory of signals, or as output.
+        That the drain hands on, one a cycle: to the memory of signals, or as output; of a pair that it pools, one.
     """
 
     name: str
@@ -99,7 +99,7 @@ def layer_cycles(program: Program, layer: ProgramLayer, array: MacArray, tiles: 
         cycles=int(issue.sum() + rows[-1]) + pipeline,
         macs=layer.nest.macs_per_pixel * walk.pixels if isinstance(layer, MacLayer) else 0,
         lanes=array.macs_per_cycle,
-        rows=walk.maps * int(np.count_nonzero(walk.words)),
+        rows=int(rows.sum()) // (2 if walk.pool else 1),
     )
 
 
