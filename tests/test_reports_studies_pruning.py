@@ -307,6 +307,7 @@ class TestOnArray:
         assert "| kernel | +0.40 % | +0.80 % | +1.20 % | +1.60 % | **+2.00 %** | **+3.60 %** |" in text
         assert "| ikss | **+0.25 %** | **+0.50 %** | **+0.75 %** | **+1.00 %** | not reached | not reached |" in text
         assert "| kernel | 60.0% | 50.0% | 50.0% | 1.00 |" in text
+        assert "Take `ikss`: it is lowest at 4 of the 6 shares that any pattern reaches." in text
         (tmp_path / "lenet5-cycles").mkdir()
         (tmp_path / "lenet5-cycles" / "results.json").write_text(found.to_json())
         assert CliRunner().invoke(index_main, [str(tmp_path)]).exit_code == 0

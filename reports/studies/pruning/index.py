@@ -5,6 +5,7 @@
 writes FOLDER/README.md (``reports/studies/pruning`` by default) from the ``results.json`` of the folders in it.
 """
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def index(studies: list[Results]) -> str:
         "weights leave an array with unequal work, because a group of lanes runs the union of what its lanes keep.",
         *(part for results in studies for part in _study(results)),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _study(results: Results) -> Iterator[str]:
@@ -48,7 +49,9 @@ def _study(results: Results) -> Iterator[str]:
         "pattern's line crosses a share of these cycles: straight between what was measured, the dense network "
         f"included; the lowest is bold. [All settings]({folder}/README.md)."
     )
-    yield "\n".join(_crossings(results))
+    rises = _rises(results)
+    yield "\n".join(_crossings(rises))
+    yield _most_often(rises)
     yield "What cycles are left of what multiply-accumulates are left, both of the dense network's: 1 is all of it."
     yield "\n".join(_paid(results))
 
@@ -63,25 +66,33 @@ def lines(results: Results) -> dict[str, tuple[list[float], list[float]]]:
     return found
 
 
-def _crossings(results: Results) -> Iterator[str]:
-    yield "| pattern | " + " | ".join(f"{share:.0%} of the cycles" for share in SHARES) + " |"
-    yield "| --- |" + " ---: |" * len(SHARES)
-    table = {
-        pattern: np.interp(SHARES, shares, rates, left=np.nan) - results.dense["test"]
+def _rises(results: Results) -> dict[str, list[float]]:
+    """Return the rise of each pattern at each of `SHARES`; infinite where its line does not go so far."""
+    return {
+        pattern: (np.interp(SHARES, shares, rates, left=np.inf) - results.dense["test"]).tolist()
         for pattern, (shares, rates) in lines(results).items()
     }
-    whole = np.array([*table.values()]) if table else np.zeros((0, len(SHARES)))
-    least = np.where(np.isnan(whole), np.inf, whole).min(axis=0, initial=np.inf)
-    for pattern, rises in table.items():
-        cells = [_cell(rise, best) for rise, best in zip(rises.tolist(), least.tolist(), strict=True)]
+
+
+def _crossings(rises: dict[str, list[float]]) -> Iterator[str]:
+    yield "| pattern | " + " | ".join(f"{share:.0%} of the cycles" for share in SHARES) + " |"
+    yield "| --- |" + " ---: |" * len(SHARES)
+    least = [min(column) for column in zip(*rises.values(), strict=True)]
+    for pattern, row in rises.items():
+        texts = ["not reached" if math.isinf(rise) else f"{100 * rise:+.2f} %" for rise in row]
+        best = [rise == low < math.inf for rise, low in zip(row, least, strict=True)]
+        cells = [f"**{text}**" if lowest else text for text, lowest in zip(texts, best, strict=True)]
         yield f"| {pattern} | {' | '.join(cells)} |"
 
 
-def _cell(rise: float, least: float) -> str:
-    if np.isnan(rise):
-        return "not reached"
-    text = f"{100 * rise:+.2f} %"
-    return f"**{text}**" if rise <= least else text
+def _most_often(rises: dict[str, list[float]]) -> str:
+    """Return which pattern has the least rise at the most shares that any reaches."""
+    columns = [column for column in zip(*rises.values(), strict=True) if min(column) < math.inf]
+    wins = {pattern: sum(column[i] == min(column) for column in columns) for i, pattern in enumerate(rises)}
+    if not columns:
+        return ""
+    first = max(wins, key=lambda pattern: wins[pattern])
+    return f"Take `{first}`: it is lowest at {wins[first]} of the {len(columns)} shares that any pattern reaches."
 
 
 def _paid(results: Results) -> Iterator[str]:
