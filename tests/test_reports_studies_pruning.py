@@ -273,6 +273,18 @@ class TestOnArray:
         lasso = replace(found, points=found.points[1:])
         assert [*on_array(lasso, zoo.load("digits"), (8, 8)).costs] == [DENSE]
 
+    def test_a_lasso_whose_masks_are_there(self) -> None:
+        """The masks of one seed are in the results, and say what it takes; without feature maps, which go for good."""
+        found, dense = self.results(), zoo.load("digits")
+        pruned = prune(dense, "kernel@8", self.RATIOS)
+        masks = {name: packed(pruned.layer_mask(name).kept) for name in ("conv1", "conv2", "conv3", "fc4")}
+        lasso = replace(found, points=found.points[1:], pictures={"kernel@8": masks})
+        known = on_array(found, dense, (8, 8)).costs
+        assert on_array(lasso, dense, (8, 8)).costs == known
+        fewer = masks | {"conv3": packed(np.zeros((32, 32, 9), bool))}
+        with pytest.raises(EspalierError, match="keeps other weights"):
+            on_array(replace(lasso, pictures={"kernel@8": fewer}), dense, (8, 8))
+
     def test_other_weights(self) -> None:
         """What was measured of other weights than the setting keeps now is refused."""
         with pytest.raises(EspalierError, match=r"^kernel@8 .*: keeps other weights than those that were measured"):
@@ -302,16 +314,22 @@ class TestOnArray:
         names = [Group((point,)).setting for point in (half, quarter, other)]
         cycles = {**dict(zip(names, (50, 25, 60), strict=True)), DENSE: 100}
         costs = {name: OnArray(count // 2, count) for name, count in cycles.items()}
-        found = replace(made_results(half, quarter, other), network="lenet5", array="8x8", costs=costs)
+        whole = replace(made_results(half, quarter, other), network="lenet5", array="8x8", costs=costs)
+        found = replace(whole, definition={**whole.definition, "sweep": {}})
         text = index([found])  # the dense network has 2 %
         assert "| kernel | +0.40 % | +0.80 % | +1.20 % | +1.60 % | **+2.00 %** | **+3.60 %** |" in text
         assert "| ikss | **+0.25 %** | **+0.50 %** | **+0.75 %** | **+1.00 %** | not reached | not reached |" in text
         assert "| kernel | 60.0% | 50.0% | 50.0% | 1.00 |" in text
-        assert "Take `ikss`: it is lowest at 4 of the 6 shares that any pattern reaches." in text
+        assert "`ikss` is lowest at 4 of the 6 shares that any pattern reaches." in text
         (tmp_path / "lenet5-cycles").mkdir()
         (tmp_path / "lenet5-cycles" / "results.json").write_text(found.to_json())
         assert CliRunner().invoke(index_main, [str(tmp_path)]).exit_code == 0
         assert (tmp_path / "README.md").read_text() == text
+        slower = made_point(30, 0.01, 0.05, granularity="irregular", ratios={"irregular": 0.5})
+        costs |= {Group((slower,)).setting: OnArray(10, 90)}  # more cycles for more errors: nobody would take it
+        text = index([replace(whole, points=(*whole.points, slower), costs=costs)])
+        fronts = [line.split(" | ")[0] for line in text.splitlines() if line.endswith(" % |")]
+        assert fronts == ["| kernel", "| kernel", "| ikss"]
 
     def test_drawn_again(self, whole: Path, tmp_path: Path) -> None:
         """Cycles of a study that is there are counted anew from its results alone."""

@@ -1,7 +1,8 @@
 """What the settings of a study take on an array: computed from the settings again, without any training.
 
-A setting whose units magnitude chose in the dense network keeps the same weights whichever the seed; where a group
-lasso came first, or a search drew, only the training itself would tell, and nothing is said.
+A setting whose units magnitude chose in the dense network keeps the same weights whichever the seed. Where a group
+lasso came first, seeds keep different ones: the masks of one seed are in the results, where no feature maps went, and
+stand for the others. Of anything else nothing is said.
 """
 
 from dataclasses import replace
@@ -9,11 +10,13 @@ from dataclasses import replace
 from accel.cost import cost_of, total_cycles
 from accel.demand import array_for
 from accel.errors import EspalierError
+from accel.layers import Conv2d
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower, ordered_for
+from accel.sparsity import LayerMask
 from reports.studies.pruning.definition import MAGNITUDE
-from reports.studies.pruning.results import DENSE, Group, OnArray, Results
-from reports.workflow.prune import prune
+from reports.studies.pruning.results import DENSE, Group, OnArray, Results, unpacked
+from reports.workflow.prune import FEATURE_MAP, prune, stages
 from reports.workflow.selection import kept_weights
 from reports.workflow.sources import random_images
 
@@ -30,17 +33,35 @@ def on_array(results: Results, dense: PrunedNetwork, lanes: tuple[int, int]) -> 
     """
     costs = {DENSE: _cost(dense, lanes)}
     for group in results.retrained:
-        if group.task.selector == MAGNITUDE and not group.task.sparsify:
-            pruned = prune(dense, group.task.granularity, group.task.ratios, spare=group.task.spare)
-            _check(group, pruned)
+        pruned = _version(results, group, dense)
+        if pruned is not None:
             costs[group.setting] = _cost(pruned, lanes)
     return replace(results, array="x".join(map(str, lanes)), costs=costs)
 
 
-def _check(group: Group, pruned: PrunedNetwork) -> None:
+def _version(results: Results, group: Group, dense: PrunedNetwork) -> PrunedNetwork | None:
+    """Return `dense` without what a setting prunes, if that is known."""
+    task = group.task
+    if task.selector == MAGNITUDE and not task.sparsify:
+        pruned = prune(dense, task.granularity, task.ratios, spare=task.spare)
+    elif results.pictured.get(task.granularity) == group.points[0] and FEATURE_MAP not in stages(task.granularity)[0]:
+        pruned = _masked(results, task.granularity, dense)
+    else:
+        return None
     kept = {name: list(pair) for name, pair in kept_weights(pruned).items()}
-    if any(point.layers != kept for point in group.points):
+    if group.points[0].layers != kept:
         raise EspalierError(f"{group.setting}: keeps other weights than those that were measured: measure it again")
+    return pruned
+
+
+def _masked(results: Results, granularity: str, dense: PrunedNetwork) -> PrunedNetwork:
+    """Return `dense` under the masks that results have of a granularity of one stage, which leaves all maps there."""
+    patterns, masks = granularity.split("/"), {}
+    for name, record in results.pictures[granularity].items():
+        kept = unpacked(record)
+        if not kept.all():
+            masks[name] = LayerMask(patterns[0 if isinstance(dense.network[name], Conv2d) else -1], kept)
+    return replace(dense, masks=masks, pattern=granularity)
 
 
 def _cost(pruned: PrunedNetwork, lanes: tuple[int, int]) -> OnArray:

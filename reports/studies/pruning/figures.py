@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -53,7 +52,7 @@ def retrained(results: Results) -> Figure:
 
 def densities(results: Results) -> Figure:
     """Return what is kept of each layer by each granularity, of the versions of which the masks are shown."""
-    rows = _pictured(results)
+    rows = [*results.pictured.items()]
     layers = list(next(iter(results.points)).layers) if results.points else []
     figure = Figure(figsize=(2 + 0.9 * len(layers), 1 + 0.3 * max(1, len(rows))), layout="constrained")
     axes = figure.add_subplot()
@@ -73,7 +72,7 @@ def densities(results: Results) -> Figure:
 
 def masks(results: Results) -> Figure:
     """Return pictures of what was kept: a row for each granularity, a column for each layer, lowered (M, C * T)."""
-    rows = [label for label, _ in _pictured(results)]
+    rows = [*results.pictures]
     layers = list(results.pictures[rows[0]]) if rows else []
     figure = Figure(figsize=(2.1 * max(1, len(layers)), 0.4 + 1.0 * max(1, len(rows))), layout="constrained")
     grid = figure.subplots(max(1, len(rows)), max(1, len(layers)), squeeze=False)
@@ -118,9 +117,13 @@ FIGURES: dict[str, Callable[[Results], Figure]] = {
 
 
 def render(results: Results) -> dict[str, bytes]:
-    """Return every figure as ``NAME.png``; results on an array have that of cycles, and none of a sweep."""
-    shown = {**FIGURES, "cycles": cycles} if results.costs else FIGURES
-    return rendered({name: draw for name, draw in shown.items() if name != "sweep" or not results.costs}, results)
+    """Return every figure as ``NAME.png``: of cycles where they are known, of a sweep where there was one."""
+    shown = dict(FIGURES)
+    if results.compared:
+        del shown["sweep"]
+    if results.costs:
+        shown["cycles"] = cycles
+    return rendered(shown, results)
 
 
 def _named(groups: Sequence[Group]) -> list[str]:
@@ -155,13 +158,3 @@ def _lines(results: Results) -> list[tuple[str, list[Group]]]:
 
     groups = sorted(results.retrained, key=lambda group: (name(group), group.sparsity()))
     return [(key, list(members)) for key, members in groupby(groups, key=name)]
-
-
-def _pictured(results: Results) -> list[tuple[str, Any]]:
-    """Return, for each granularity whose masks are there, the point that they are of."""
-    found = []
-    for label in results.pictures:
-        task = {"granularity": label, "selector": MAGNITUDE, "seed": 0}
-        points = (p for p in results.points if p.after and all(getattr(p.task, key) == task[key] for key in task))
-        found.append((label, next(points)))
-    return found

@@ -18,6 +18,7 @@ from reports.shared.journal import RESULTS
 from reports.shared.schema import saved
 from reports.shared.words import percent
 from reports.studies.pruning.compared import COMPARED
+from reports.studies.pruning.definition import STUDIES
 from reports.studies.pruning.results import DENSE, Results
 
 FOLDER = Path(__file__).parent
@@ -25,29 +26,64 @@ SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4)  # of the dense network's cycles
 
 
 def index(studies: list[Results]) -> str:
-    """Return README.md of the folder that holds these studies, each in a folder NETWORK-cycles."""
+    """Return README.md of the folder that holds these studies, each in the folder of `folder_of`."""
     parts = [
         "# Which pattern to take",
+        "    espalier study pruning NETWORK --data-dir DATA --out reports/studies/pruning/NETWORK\n"
+        "    espalier study pruning NETWORK --draw --array 8x8 --out reports/studies/pruning/NETWORK\n"
         "    espalier study pruning NETWORK --array 8x8 --data-dir DATA --out reports/studies/pruning/NETWORK-cycles\n"
         "    python -m reports.studies.pruning.index",
-        "make the folders and this page; with `--draw` the first counts the cycles of the array as it is now, and "
-        "trains nothing. What an architect pays for is cycles, not weights: patterns that remove equal shares of the "
-        "weights leave an array with unequal work, because a group of lanes runs the union of what its lanes keep.",
-        *(part for results in studies for part in _study(results)),
+        "make the folders and this page; with `--draw` cycles are those of the array as it is now, and nothing is "
+        "trained. What an architect pays for is cycles, not weights: patterns that remove equal shares of the weights "
+        "leave an array with unequal work, because a group of lanes runs the union of what its lanes keep.",
+        *(part for results in studies if not results.compared for part in _whole(results)),
+        *(part for results in studies if results.compared for part in _alike(results)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _study(results: Results) -> Iterator[str]:
-    folder = f"{results.network}-cycles"
-    cycles = results.costs[DENSE].cycles
+def folder_of(results: Results) -> str:
+    """Return the name of the folder of a study."""
+    return f"{results.network}-cycles" if results.compared else results.network
+
+
+def _whole(results: Results) -> Iterator[str]:
+    """Yield what a study of many patterns says, some trained longer and some sparser than others."""
     yield f"## {results.network} on {results.data}, {results.array} lanes"
+    yield from _head(results)
+    yield "What no other setting of the study beats, which would take no more cycles for no more error:"
+    yield "\n".join(_front(results))
+
+
+def _head(results: Results) -> Iterator[str]:
+    folder = folder_of(results)
     yield f"![Error rate against cycles, one line for each pattern]({folder}/cycles.png)"
     yield (
-        f"Dense: {cycles:,} cycles for an image, {percent(results.dense['test'])} error on "
-        f"{results.images['test']:,} test images. Rise of the error rate, mean of {results.seeds} seeds, where a "
-        "pattern's line crosses a share of these cycles: straight between what was measured, the dense network "
-        f"included; the lowest is bold. [All settings]({folder}/README.md)."
+        f"Dense: {results.costs[DENSE].cycles:,} cycles for an image, {percent(results.dense['test'])} error on "
+        f"{results.images['test']:,} test images; retrained for {results.definition['epochs']} epochs where "
+        f"[all settings]({folder}/README.md) say nothing else."
+    )
+
+
+def _front(results: Results) -> Iterator[str]:
+    dense = results.costs[DENSE].cycles
+    yield "| pattern | of convolutions gone | cycles | of dense | error, mean of the seeds | risen by |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
+    for group, cost in sorted(results.priced, key=lambda pair: pair[1].cycles):
+        better = (c.cycles <= cost.cycles and g.mean() <= group.mean() for g, c in results.priced if g is not group)
+        if not any(better):
+            share, gone = cost.cycles / dense, group.sparsity(results.convolutions)
+            rates = f"{percent(group.mean())} | {100 * results.rise(group):+.2f} %"
+            yield f"| {group.task.granularity} | {gone:.1%} | {cost.cycles:,} | {share:.1%} | {rates} |"
+
+
+def _alike(results: Results) -> Iterator[str]:
+    """Yield what a study of patterns says that were trained alike."""
+    yield f"## {results.network}: patterns that remove as much, trained alike"
+    yield from _head(results)
+    yield (
+        f"Rise of the error rate, mean of {results.seeds} seeds, where a pattern's line crosses a share of the cycles: "
+        "straight between what was measured, the dense network included; the lowest is bold."
     )
     rises = _rises(results)
     yield "\n".join(_crossings(rises))
@@ -92,7 +128,7 @@ def _most_often(rises: dict[str, list[float]]) -> str:
     if not columns:
         return ""
     first = max(wins, key=lambda pattern: wins[pattern])
-    return f"Take `{first}`: it is lowest at {wins[first]} of the {len(columns)} shares that any pattern reaches."
+    return f"`{first}` is lowest at {wins[first]} of the {len(columns)} shares that any pattern reaches."
 
 
 def _paid(results: Results) -> Iterator[str]:
@@ -110,8 +146,9 @@ def _paid(results: Results) -> Iterator[str]:
 def main(folder: Path) -> None:
     """Write the page over the studies in FOLDER."""
     with output.writing(folder):
-        paths = [folder / f"{name}-cycles" / RESULTS for name in COMPARED]
+        paths = [folder / name / RESULTS for name in (*STUDIES, *(f"{name}-cycles" for name in COMPARED))]
         studies = [saved(path, Results.from_json) for path in paths if path.exists()]
+        studies = [results for results in studies if results.costs and results.priced]
         write_whole(folder / "README.md", index(studies).encode())
 
 

@@ -9,8 +9,8 @@ def sections(results: Results, picture: str) -> list[str]:
     """Return the sections of results that say what settings take on an array."""
     return [
         "## Error against cycles",
-        f"One image on {results.array} lanes, output maps in the order in which lanes agree most; `--draw` counts the "
-        "cycles anew, from what each setting keeps, and trains nothing.",
+        f"One image on {results.array} lanes, output maps in the order in which lanes agree most; `--draw --array "
+        f"{results.array}` counts the cycles anew, from what each setting keeps, and trains nothing.",
         picture,
         _settings(results),
         "For each granularity the setting of the fewest cycles whose error rate, the mean of the seeds on the "

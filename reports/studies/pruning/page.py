@@ -46,8 +46,8 @@ def page(results: Results, figures: Iterable[str]) -> str:
     target = [record_of(Target, record) for record in results.definition["targets"]]
     title = (
         f"Patterns of {results.network} on an array of {results.array} lanes"
-        if results.costs
-        else (f"Pruning {results.network} on {results.data}")
+        if results.compared
+        else f"Pruning {results.network} on {results.data}"
     )
     parts = [
         f"# {title}",
@@ -74,17 +74,17 @@ def page(results: Results, figures: Iterable[str]) -> str:
 
 def _notes(results: Results) -> Sequence[str]:
     """Return what the table says now: words may be added without measuring anew."""
-    study = (COMPARED if results.costs else STUDIES).get(results.network)
+    study = (COMPARED if results.compared else STUDIES).get(results.network)
     return study.notes if study and not results.definition["quick"] else ()
 
 
 def _reproduce(results: Results) -> list[str]:
     definition, images = results.definition, results.images
-    options = (" --quick" if definition["quick"] else "") + (f" --array {results.array}" if results.costs else "")
+    options = (" --quick" if definition["quick"] else "") + (f" --array {results.array}" if results.compared else "")
     command = f"espalier study pruning {results.network} --data-dir DATA --seeds {results.seeds}{options} --out FOLDER"
     done = len(results.points)
     unfinished = f" **{done} of {results.planned} points are there; the same command measures the others.**"
-    table = "compared" if results.costs else "definition"
+    table = "compared" if results.compared else "definition"
     selectors = (
         f"Selectors judge masks on {images['selection']:,} of the validation images, searches ({', '.join(SEARCHES)}) "
         f"with {definition['budget']} evaluations for each stage. "

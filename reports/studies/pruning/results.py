@@ -18,7 +18,7 @@ import numpy as np
 from accel.records import record_of
 from accel.sparsity import Mask
 from reports.shared.schema import Kind
-from reports.studies.pruning.definition import DRAW_NOTHING, Target, Task
+from reports.studies.pruning.definition import DRAW_NOTHING, MAGNITUDE, Target, Task
 
 KIND = Kind("espalier-pruning-study", 3, "the results of a study of pruning")
 DENSE = "dense"  # the setting of which nothing is pruned
@@ -124,6 +124,21 @@ class Results:
     def retrained(self) -> tuple[Group, ...]:
         """What was retrained, seeds together; only points of which all seeds are there."""
         return tuple(_groups(self.points, self.seeds, retrained=True))
+
+    @property
+    def compared(self) -> bool:
+        """Whether the study is one of patterns that are trained alike, without a sweep."""
+        return not self.definition["sweep"]
+
+    @property
+    def pictured(self) -> dict[str, Point]:
+        """The point that the masks of each granularity in `pictures` are of."""
+        found = {}
+        for label in self.pictures:
+            task = {"granularity": label, "selector": MAGNITUDE, "seed": 0}
+            points = (p for p in self.points if p.after and all(getattr(p.task, key) == task[key] for key in task))
+            found[label] = next(points)
+        return found
 
     @property
     def priced(self) -> list[tuple[Group, OnArray]]:
