@@ -17,6 +17,7 @@ from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.data.datasets import load
 from accel.prune import select_by_magnitude
+from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower, ordered_for
 from reports.shared.journal import Journal
 from reports.studies.files import POINTS
@@ -42,6 +43,15 @@ TINY = Study(
     selection_images=30,
     targets=(Target(0.5, 0.01),),
 )
+
+
+def on_array_cost(pruned: PrunedNetwork) -> OnArray:
+    """Return what a network takes on 8 x 8 lanes, step by step."""
+    program = lower(pruned, Widths(6, 6), np.zeros((1, *pruned.network.input_shape), np.float32) + 0.5)
+    ordered = ordered_for(program, 8, split=True)
+    return OnArray(cost_of(ordered).total.macs, total_cycles(ordered, array_for(ordered, 8, 8)))
+
+
 COMMAND = ("study", "pruning", "digits", "--seeds", 2, "--out")
 
 
@@ -323,13 +333,24 @@ class TestOnArray:
         assert "`ikss` is lowest at 4 of the 6 shares that any pattern reaches." in text
         (tmp_path / "lenet5-cycles").mkdir()
         (tmp_path / "lenet5-cycles" / "results.json").write_text(found.to_json())
-        assert CliRunner().invoke(index_main, [str(tmp_path)]).exit_code == 0
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("reports.studies.pruning.index.VERSIONS", ())
+            assert CliRunner().invoke(index_main, [str(tmp_path)]).exit_code == 0
         assert (tmp_path / "README.md").read_text() == text
         slower = made_point(30, 0.01, 0.05, granularity="irregular", ratios={"irregular": 0.5})
         costs |= {Group((slower,)).setting: OnArray(10, 90)}  # more cycles for more errors: nobody would take it
         text = index([replace(whole, points=(*whole.points, slower), costs=costs)])
         fronts = [line.split(" | ")[0] for line in text.splitlines() if line.endswith(" % |")]
         assert fronts == ["| kernel", "| kernel", "| ikss"]
+
+    def test_versions_of_the_zoo(self) -> None:
+        """The page tells of each version what the zoo says of its errors, and what it takes."""
+        pruned = zoo.load("digits", "kernel@8")
+        cost, dense = on_array_cost(pruned), on_array_cost(zoo.load("digits"))
+        shares = f"{cost.macs / dense.macs:.1%} | {cost.cycles / dense.cycles:.1%}"
+        rate = zoo.error_rates("digits")["kernel@8"]
+        row = f"| kernel@8 | {cost.macs:,} | {cost.cycles:,} | {shares} | {100 * rate:.2f} % |"
+        assert row in index([], ["digits"])
 
     def test_drawn_again(self, whole: Path, tmp_path: Path) -> None:
         """Cycles of a study that is there are counted anew from its results alone."""

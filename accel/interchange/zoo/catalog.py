@@ -29,6 +29,11 @@ def patterns(name: str) -> list[str]:
 
     A wheel leaves out versions that are large (``pyproject.toml``).
     """
+    return [*error_rates(name)]
+
+
+def error_rates(name: str) -> dict[str, float]:
+    """Return the share of test images that each version of `patterns` gets wrong, in float, as it was measured."""
     if name in ARCHITECTURES and name not in names():
         raise EspalierError(
             f"{name}: its weights are not part of this installation; install from a clone of the repository "
@@ -36,7 +41,7 @@ def patterns(name: str) -> list[str]:
         )
     check_choice("network", name, names())
     rows = json.loads((_root() / name / CATALOGUE).read_text())["files"]
-    return [row["pattern"] for row in rows if (_root() / name / row["file"]).is_file()]
+    return {row["pattern"]: row["test_error_rate"] for row in rows if (_root() / name / row["file"]).is_file()}
 
 
 def load(network: str | os.PathLike[str], pattern: str | None = None) -> PrunedNetwork:

@@ -31,11 +31,11 @@ def on_array(results: Results, dense: PrunedNetwork, lanes: tuple[int, int]) -> 
     EspalierError
         A setting keeps other weights of `dense` than those that were measured, or an array cannot have these lanes.
     """
-    costs = {DENSE: _cost(dense, lanes)}
+    costs = {DENSE: cost_on(dense, lanes)}
     for group in results.retrained:
         pruned = _version(results, group, dense)
         if pruned is not None:
-            costs[group.setting] = _cost(pruned, lanes)
+            costs[group.setting] = cost_on(pruned, lanes)
     return replace(results, array="x".join(map(str, lanes)), costs=costs)
 
 
@@ -64,7 +64,8 @@ def _masked(results: Results, granularity: str, dense: PrunedNetwork) -> PrunedN
     return replace(dense, masks=masks, pattern=granularity)
 
 
-def _cost(pruned: PrunedNetwork, lanes: tuple[int, int]) -> OnArray:
+def cost_on(pruned: PrunedNetwork, lanes: tuple[int, int]) -> OnArray:
+    """Return what one image takes on an array of so many output lanes and pixel lanes."""
     program = lower(pruned, WIDTHS, random_images(pruned.network.input_shape, 1))
     ordered = ordered_for(program, lanes[0], split=lanes[1] > 1)
     return OnArray(cost_of(ordered).total.macs, total_cycles(ordered, array_for(ordered, *lanes)))

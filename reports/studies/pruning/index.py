@@ -6,27 +6,34 @@ writes FOLDER/README.md (``reports/studies/pruning`` by default) from the ``resu
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 import numpy as np
 
 from accel.files import write_whole
+from accel.interchange import zoo
 from reports.shared import output
 from reports.shared.journal import RESULTS
 from reports.shared.schema import saved
 from reports.shared.words import percent
 from reports.studies.pruning.compared import COMPARED
+from reports.studies.pruning.cycles import cost_on
 from reports.studies.pruning.definition import STUDIES
 from reports.studies.pruning.results import DENSE, Results
 
 FOLDER = Path(__file__).parent
+LANES = (8, 8)
+VERSIONS = ("digits", "lenet5", "cifar-quick")
 SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4)  # of the dense network's cycles
 
 
-def index(studies: list[Results]) -> str:
-    """Return README.md of the folder that holds these studies, each in the folder of `folder_of`."""
+def index(studies: list[Results], versions: Sequence[str] = ()) -> str:
+    """Return README.md of the folder that holds these studies, each in the folder of `folder_of`.
+
+    Of the networks `versions` the table of the zoo's versions is made too.
+    """
     parts = [
         "# Which pattern to take",
         "    espalier study pruning NETWORK --data-dir DATA --out reports/studies/pruning/NETWORK\n"
@@ -38,8 +45,23 @@ def index(studies: list[Results]) -> str:
         "leave an array with unequal work, because a group of lanes runs the union of what its lanes keep.",
         *(part for results in studies if not results.compared for part in _whole(results)),
         *(part for results in studies if results.compared for part in _alike(results)),
+        *(part for name in versions for part in _zoo(name)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _zoo(name: str) -> Iterator[str]:
+    """Yield what the zoo's versions of a network take on `LANES`."""
+    yield f"## {name}: the zoo's versions, {LANES[0]}x{LANES[1]} lanes"
+    yield "One seed; `reports/workflow/recipes.py` has the ratios, and how long each was trained."
+    rates = zoo.error_rates(name)
+    costs = {pattern: cost_on(zoo.load(name, pattern), LANES) for pattern in rates}
+    dense = costs[DENSE]
+    rows = ["| pattern | MACs | cycles | MACs of dense | cycles of dense | error |", "| --- |" + " ---: |" * 5]
+    for pattern, cost in costs.items():
+        shares = f"{cost.macs / dense.macs:.1%} | {cost.cycles / dense.cycles:.1%}"
+        rows.append(f"| {pattern} | {cost.macs:,} | {cost.cycles:,} | {shares} | {percent(rates[pattern])} |")
+    yield "\n".join(rows)
 
 
 def folder_of(results: Results) -> str:
@@ -51,7 +73,11 @@ def _whole(results: Results) -> Iterator[str]:
     """Yield what a study of many patterns says, some trained longer and some sparser than others."""
     yield f"## {results.network} on {results.data}, {results.array} lanes"
     yield from _head(results)
-    yield "What no other setting of the study beats, which would take no more cycles for no more error:"
+    layers = "the convolutions" if results.convolutions else "all layers"
+    yield (
+        "What no other setting of the study beats, which would take no more cycles for no more error; *gone* is of the "
+        f"weights of {layers}:"
+    )
     yield "\n".join(_front(results))
 
 
@@ -60,14 +86,14 @@ def _head(results: Results) -> Iterator[str]:
     yield f"![Error rate against cycles, one line for each pattern]({folder}/cycles.png)"
     yield (
         f"Dense: {results.costs[DENSE].cycles:,} cycles for an image, {percent(results.dense['test'])} error on "
-        f"{results.images['test']:,} test images; retrained for {results.definition['epochs']} epochs where "
-        f"[all settings]({folder}/README.md) say nothing else."
+        f"{results.images['test']:,} test images; {results.definition['epochs']} x {results.images['train']:,} images "
+        f"of retraining where [all settings]({folder}/README.md) say nothing else."
     )
 
 
 def _front(results: Results) -> Iterator[str]:
     dense = results.costs[DENSE].cycles
-    yield "| pattern | of convolutions gone | cycles | of dense | error, mean of the seeds | risen by |"
+    yield "| pattern | gone | cycles | of dense | error, mean of the seeds | risen by |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: |"
     for group, cost in sorted(results.priced, key=lambda pair: pair[1].cycles):
         better = (c.cycles <= cost.cycles and g.mean() <= group.mean() for g, c in results.priced if g is not group)
@@ -149,7 +175,7 @@ def main(folder: Path) -> None:
         paths = [folder / name / RESULTS for name in (*STUDIES, *(f"{name}-cycles" for name in COMPARED))]
         studies = [saved(path, Results.from_json) for path in paths if path.exists()]
         studies = [results for results in studies if results.costs and results.priced]
-        write_whole(folder / "README.md", index(studies).encode())
+        write_whole(folder / "README.md", index(studies, VERSIONS).encode())
 
 
 if __name__ == "__main__":
