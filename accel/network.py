@@ -49,6 +49,12 @@ class Network:
             raise EspalierError(f"{self.name}: has no layers")
         _ = self.shapes
 
+    def __repr__(self) -> str:
+        """Return the network in a line, without its weights."""
+        weights = sum(layer.weight.size for layer in self.weighted)
+        sizes = f"{' x '.join(map(str, self.input_shape))} -> {self.shapes[self.layers[-1].name][0]}"
+        return f"<Network {self.name}: {len(self.layers)} layers, {sizes}, {weights:,} weights>"
+
     @cached_property
     def shapes(self) -> dict[str, Shape]:
         """The shape of every output, without the batch, ``"input"`` included."""

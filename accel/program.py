@@ -70,6 +70,13 @@ class Program:
             raise EspalierError(f"{self.name}: needs layers and maps of a height and width, got {self.input_shape}")
         _ = self.shapes, self.signals, self.held
 
+    def __repr__(self) -> str:
+        """Return the Program in a line, without its integers."""
+        widths = sorted({layer.weight_bits for layer in self.mac_layers})
+        bits = "..".join(map(str, dict.fromkeys((widths[0], widths[-1])))) if widths else "no"
+        data = f", {self.data}" if self.data else ""
+        return f"<Program {self.name}: {self.pattern}, {len(self.layers)} layers, {bits}-bit weights{data}>"
+
     @cached_property
     def shapes(self) -> dict[str, Shape]:
         """The shape of every tensor without the batch, ``"input"`` included."""

@@ -71,6 +71,11 @@ class PrunedNetwork:
     dense_macs: Mapping[str, int] = field(default_factory=dict)
     input_range: tuple[float, float] | None = None
 
+    def __repr__(self) -> str:
+        """Return the network in a line, without weights and masks."""
+        kept = f"{self.kept_weights:,} of {sum(self.dense_weights.values()):,} weights"
+        return f"<PrunedNetwork {self.network.name}: {self.pattern}, {kept}{f', {self.data}' if self.data else ''}>"
+
     def __post_init__(self) -> None:
         weights = {}
         for name, mask in self.masks.items():

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from accel.program import Program
     from accel.pruned import PrunedNetwork
     from accel.quantize import Widths, lower
+    from reports.report.library import report
     from reports.workflow.prune import prune
     from sim.engine import compile_program
 
@@ -45,6 +46,7 @@ __all__ = [
     "load_data",
     "lower",
     "prune",
+    "report",
 ]
 
 _HOMES = {
@@ -64,6 +66,7 @@ _HOMES = {
     "load_data": "accel.interchange.data.datasets",
     "lower": "accel.quantize",
     "prune": "reports.workflow.prune",
+    "report": "reports.report.library",
 }
 _THERE = {"load_data": "load"}  # what is called otherwise where it comes from
 

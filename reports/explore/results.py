@@ -10,18 +10,23 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from accel.errors import EspalierError
 from accel.records import record_of
 from reports.explore.choosing import Means, goal_of
 from reports.explore.points import Point
 from reports.explore.space import Lanes, Space
+from reports.shared.frames import frame, html
 from reports.shared.schema import Kind
 from reports.shared.spreadsheet import csv_text
 from reports.workflow import recommend
+from reports.workflow.answer_table import HEADS, answer_rows, sure
 from reports.workflow.limits import MEMORY, MULTIPLIERS, ROOM, Budget, Limit
 from reports.workflow.recommend import Decision, Goal, Instead
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 KIND = Kind("espalier-exploration", 4, "the results of an exploration")
 LISTED = (
@@ -252,12 +257,29 @@ class Results:
         record["versions"] = [asdict(row) for row in self.versions]
         return KIND.written(record | {"answer": self.answer()}, settings=self._settings())
 
+    def __repr__(self) -> str:
+        found = self.recommended
+        told = f"{found.version}, {found.weight_bits} and {found.signal_bits} bits" if found else "nothing fits"
+        return f"<Results of an exploration of {self.network}, {self.data}: {len(self.points)} designs; {told}>"
+
+    def _repr_html_(self) -> str:
+        certain = [*filter(None, [sure(self.decision)])]
+        answer = [HEADS, *answer_rows(self.decision)]
+        return html(f"{self.network} on {self.data}", [repr(self)[1:-1], *certain], answer)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield each design as plain numbers, with whether it meets all limits."""
+        fitting = {id(point) for point in self.fitting}
+        for point in self.points:
+            yield {x.name: getattr(point, x.name) for x in fields(Point)} | {"fits": id(point) in fitting}
+
+    def to_dataframe(self) -> "DataFrame":
+        """Return one row a design, the columns of `to_csv`; needs pandas."""
+        return frame(self.rows())
+
     def to_csv(self) -> str:
         """Return one line a design, and for each whether it meets all limits."""
-        names = [x.name for x in fields(Point)]
-        fitting = {id(point) for point in self.fitting}
-        rows = ([*(getattr(p, name) for name in names), id(p) in fitting] for p in self.points)
-        return csv_text([*names, "fits"], rows)
+        return csv_text([*(x.name for x in fields(Point)), "fits"], (row.values() for row in self.rows()))
 
     def answer(self) -> dict[str, Any]:
         """Return what was found out, as plain numbers."""

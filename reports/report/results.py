@@ -11,18 +11,23 @@ becomes of the multiply slots of each layer; 7, what a point may err as it was a
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from accel.interchange.zoo import DENSE
 from accel.records import record_of
 from reports.report import saved
 from reports.report.designs import BreakEven, Design
 from reports.report.points import Point
+from reports.shared.frames import frame, html
 from reports.shared.schema import Kind
 from reports.shared.spreadsheet import csv_text
 from reports.workflow import recommend
+from reports.workflow.answer_table import HEADS, answer_rows, sure
 from reports.workflow.limits import Budget, Limit, parse_error
 from reports.workflow.recommend import SMALL, Decision
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 KIND = Kind("espalier-report", 7, "the results of an espalier report")
 
@@ -203,6 +208,22 @@ class Results:
     def from_json(cls, text: str) -> "Results":
         """Return the results that `to_json` wrote; raises EspalierError if they are something else."""
         return KIND.read(text, _results)
+
+    def __repr__(self) -> str:
+        best = self.recommended
+        told = f"{best.pattern} at {best.weight_bits} bits" if best else "nothing fits"
+        return f"<Results of a report on {self.network}, {self.data}: {len(self.points)} points; {told}>"
+
+    def _repr_html_(self) -> str:
+        rates = [(pattern, *(f"{100 * p.error_rate:.2f}" for p in self.of(pattern))) for pattern in self.patterns]
+        heads = ("error rate in %", *(f"{width} bit" for width in self.widths))
+        answer = [HEADS, *answer_rows(self.decision)]
+        certain = [*filter(None, [sure(self.decision)])]
+        return html(f"{self.network} on {self.data}", [repr(self)[1:-1], *certain], answer, [heads, *rates])
+
+    def to_dataframe(self) -> "DataFrame":
+        """Return one row a point, the columns of results.csv; needs pandas."""
+        return frame(saved.totals(point) for point in self.points)
 
     def to_csv(self) -> str:
         """Return one line a point, without the layers."""
