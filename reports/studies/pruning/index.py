@@ -111,28 +111,31 @@ def _alike(results: Results) -> Iterator[str]:
         f"Rise of the error rate, mean of {results.seeds} seeds, where a pattern's line crosses a share of the cycles: "
         "straight between what was measured, the dense network included; the lowest is bold."
     )
-    rises = _rises(results)
-    yield "\n".join(_crossings(rises))
-    yield _most_often(rises)
+    for epochs in sorted({group.task.epochs for group, _ in results.priced}):
+        rises = _rises(results, epochs)
+        yield f"Retrained for {epochs} epoch{'s' if epochs > 1 else ''}:"
+        yield "\n".join(_crossings(rises))
+        yield _most_often(rises)
     yield "What cycles are left of what multiply-accumulates are left, both of the dense network's: 1 is all of it."
     yield "\n".join(_paid(results))
 
 
-def lines(results: Results) -> dict[str, tuple[list[float], list[float]]]:
-    """Return, for each pattern, shares of the dense network's cycles, ascending, and the error rates there."""
+def lines(results: Results, epochs: int) -> dict[str, tuple[list[float], list[float]]]:
+    """Return, for each pattern, shares of the dense network's cycles, ascending, and the rates after so many epochs."""
     dense, found = results.costs[DENSE].cycles, {}
-    for pattern in dict.fromkeys(group.task.granularity for group, _ in results.priced):
-        points = [(cost.cycles / dense, g.mean()) for g, cost in results.priced if g.task.granularity == pattern]
+    alike = [(group, cost) for group, cost in results.priced if group.task.epochs == epochs]
+    for pattern in dict.fromkeys(group.task.granularity for group, _ in alike):
+        points = [(cost.cycles / dense, g.mean()) for g, cost in alike if g.task.granularity == pattern]
         shares, rates = zip(*sorted([*points, (1.0, results.dense["test"])]), strict=True)
         found[pattern] = [*shares], [*rates]
     return found
 
 
-def _rises(results: Results) -> dict[str, list[float]]:
-    """Return the rise of each pattern at each of `SHARES`; infinite where its line does not go so far."""
+def _rises(results: Results, epochs: int) -> dict[str, list[float]]:
+    """Return the rise of each pattern at each of `SHARES` after so many epochs; infinite where its line ends before."""
     return {
         pattern: (np.interp(SHARES, shares, rates, left=np.inf) - results.dense["test"]).tolist()
-        for pattern, (shares, rates) in lines(results).items()
+        for pattern, (shares, rates) in lines(results, epochs).items()
     }
 
 
@@ -161,7 +164,7 @@ def _paid(results: Results) -> Iterator[str]:
     dense = results.costs[DENSE]
     yield "| pattern | of convolutions gone | MACs | cycles | cycles over MACs |"
     yield "| --- | ---: | ---: | ---: | ---: |"
-    for group, cost in results.priced:
+    for group, cost in {group.setting: (group, cost) for group, cost in results.priced}.values():
         macs, cycles = cost.macs / dense.macs, cost.cycles / dense.cycles
         gone = f"{group.sparsity(results.convolutions):.1%}"
         yield f"| {group.task.granularity} | {gone} | {macs:.1%} | {cycles:.1%} | {cycles / macs:.2f} |"

@@ -22,15 +22,16 @@ def sections(results: Results, picture: str) -> list[str]:
 def _settings(results: Results) -> str:
     dense = results.costs[DENSE]
     rows = [
-        "| granularity | of convolutions gone | MACs | cycles | MACs / dense | cycles / dense | error (seeds) |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-        f"| {DENSE} | | {_counts(dense, dense)} | {percent(results.dense['test'])} |",
+        "| granularity | epochs | convolutions gone | MACs | cycles | MACs / dense | cycles / dense | error (seeds) |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        f"| {DENSE} | | | {_counts(dense, dense)} | {percent(results.dense['test'])} |",
     ]
     for group, cost in results.priced:
         low, high = map(percent, group.span())
         gone = f"{group.sparsity(results.convolutions):.1%}"
         error = f"{percent(group.mean())} ({low} to {high})"
-        rows.append(f"| {group.task.granularity} | {gone} | {_counts(cost, dense)} | {error} |")
+        epochs = f"{group.task.sparsify} + {group.task.epochs}" if group.task.sparsify else str(group.task.epochs)
+        rows.append(f"| {group.task.granularity} | {epochs} | {gone} | {_counts(cost, dense)} | {error} |")
     return "\n".join(rows)
 
 
