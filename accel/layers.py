@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from accel.archive import LATER
 from accel.errors import EspalierError
+from accel.functions import check_function, evaluate
 from accel.window import Window
 
 Array = NDArray[np.float32]
@@ -175,6 +176,28 @@ class Clip(Layer):
 
     def forward(self, *inputs: Array) -> Array:
         return np.clip(inputs[0], np.float32(0), np.float32(self.highest))
+
+
+@dataclass(frozen=True, eq=False)
+class Activation(Layer):
+    """A function of each value by its name in `accel.functions`, times the value if `times_input`."""
+
+    function: str
+    parameters: tuple[float, ...] = ()
+    times_input: bool = False
+
+    def __post_init__(self) -> None:
+        check_function(self.function, self.parameters, self.name)
+
+    def of(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the function of values in double precision."""
+        return evaluate(self.function, self.parameters, values, self.times_input)
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return shapes[0]
+
+    def forward(self, *inputs: Array) -> Array:
+        return self.of(inputs[0].astype(np.float64)).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,8 @@ from accel.sparsity import parse_pattern
 from accel.window import Window
 
 WORD_BITS = 16  # the widest weight or signal
+TABLE_BITS = 8  # the widest word of a function's table
+_TABLE_SIZES = tuple(1 << bits for bits in range(1, TABLE_BITS + 1))
 NARROWEST_BITS = 2  # of an accumulator that overflows
 NARROW_OVERFLOWS = (Overflow.WRAP, Overflow.SAT)  # what it may do
 
@@ -245,6 +247,48 @@ class ClipLayer(ProgramLayer):
 
 
 @dataclass(frozen=True, eq=False)
+class TableLayer(ProgramLayer):
+    """``table[code - lowest]``: a function of one signal of at most 8 bits, exact for each of its codes.
+
+    Parameters
+    ----------
+    table : int array (2**bits,)
+        The output code for each input code, from the lowest on.
+    lowest : int
+        The lowest code of the input.
+    output : Signal
+    """
+
+    table: NDArray[np.int64]
+    lowest: int
+    output: Signal
+
+    def __post_init__(self) -> None:
+        table, form = np.array(self.table, np.int64), self.output.format
+        if table.ndim != 1 or table.size not in _TABLE_SIZES:
+            raise EspalierError(f"{self.name}: a table has {_TABLE_SIZES[0]}..{_TABLE_SIZES[-1]} codes, a power of two")
+        if table.min() < form.min_code or table.max() > form.max_code:
+            raise EspalierError(f"{self.name}: a code of the table does not fit {form}")
+        freeze(self, table=table)
+
+    @property
+    def table_bits(self) -> int:
+        """Bits of the table."""
+        return self.table.size * self.output.bits
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return shapes[0]
+
+    def output_signal(self, *signals: Signal) -> Signal:
+        form = signals[0].format
+        if (form.min_code, 1 << form.width) != (self.lowest, self.table.size):
+            raise EspalierError(
+                f"{self.name}: {self.table.size} codes from {self.lowest} on are no table of the codes of {form}"
+            )
+        return self.output
+
+
+@dataclass(frozen=True, eq=False)
 class ConcatLayer(ProgramLayer):
     """The maps of two tensors, one after the other; no code moves, so that both are the same kind of signal."""
 
@@ -294,4 +338,4 @@ def _check_accumulator(layer: Any, needed: int, outputs: int = 1) -> None:
         raise EspalierError(f"{layer.name}: accumulator times multiplier needs more than {PRODUCT_BITS} bits")
 
 
-LAYERS = (AddLayer, AvgPoolLayer, ClipLayer, ConcatLayer, FlattenLayer, MacLayer, MaxPoolLayer, ReluLayer)
+LAYERS = (AddLayer, AvgPoolLayer, ClipLayer, ConcatLayer, FlattenLayer, MacLayer, MaxPoolLayer, ReluLayer, TableLayer)

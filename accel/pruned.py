@@ -28,6 +28,7 @@ _CLASSES = (
     layers.BatchNorm,
     layers.ReLU,
     layers.Clip,
+    layers.Activation,
     layers.MaxPool,
     layers.AvgPool,
     layers.GlobalAvgPool,

@@ -23,6 +23,7 @@ from accel.program_layers import (
     MaxPoolLayer,
     ProgramLayer,
     ReluLayer,
+    TableLayer,
 )
 
 Codes = NDArray[np.int64]
@@ -118,6 +119,11 @@ def clip(layer: ClipLayer, x: Codes) -> Codes:
     return np.minimum(np.maximum(x, 0), layer.highest)
 
 
+def table(layer: TableLayer, x: Codes) -> Codes:
+    """Look every code up."""
+    return layer.table[x - layer.lowest]
+
+
 def concat(layer: ConcatLayer, left: Codes, right: Codes) -> Codes:
     """Put the maps of two tensors one after the other."""
     return np.concatenate([left, right], axis=1)
@@ -135,6 +141,7 @@ _FUNCTIONS: dict[type[ProgramLayer], Callable[..., Codes]] = {
     AddLayer: add,
     ReluLayer: relu,
     ClipLayer: clip,
+    TableLayer: table,
     ConcatLayer: concat,
     FlattenLayer: flatten,
 }

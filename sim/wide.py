@@ -21,6 +21,7 @@ from accel.program_layers import (
     MaxPoolLayer,
     ProgramLayer,
     ReluLayer,
+    TableLayer,
 )
 from accel.window import Window
 from sim.kernels import layers as kernels
@@ -123,6 +124,11 @@ def _clip(layer: ClipLayer, output_shape: Shape, input_shape: Shape, program: Pr
     return lambda x: (np.clip(x, 0, highest), 0)
 
 
+def _table(layer: TableLayer, output_shape: Shape, input_shape: Shape, program: Program) -> Recipe:
+    table = layer.table.astype(lane_type(layer.output))
+    return lambda x: (table[x.astype(np.intp) - layer.lowest], 0)
+
+
 def _concat(layer: ConcatLayer, output_shape: Shape, *input_shapes: Shape, program: Program) -> Recipe:
     return lambda left, right: (np.concatenate([left, right]), 0)
 
@@ -159,6 +165,7 @@ RECIPES: dict[type[ProgramLayer], Callable[..., Recipe]] = {
     AddLayer: _add,
     ReluLayer: _relu,
     ClipLayer: _clip,
+    TableLayer: _table,
     ConcatLayer: _concat,
     FlattenLayer: _flatten,
 }

@@ -8,9 +8,11 @@ import pytest
 from support.onnx_graphs import Array, Drawing, images, runtime
 from support.rtl_programs import check
 
-from accel.cost import cost_of
+from accel.array import MacArray
+from accel.cost import cost_of, cycles_of
 from accel.errors import EspalierError
 from accel.interchange.onnx.reading.model import import_model
+from accel.layers import Conv2d
 from accel.quantize import Widths, lower
 from sim import golden
 from sim.engine import compile_program
@@ -164,7 +166,54 @@ def cast_signals() -> Drawing:
     return g
 
 
+def activations() -> Drawing:
+    """Every function of one signal, one after the other, SiLU as PyTorch writes it."""
+    g = drawing()
+    g.conv(4, 2, 3, pads=[1, 1, 1, 1])
+    g.node("LeakyRelu", alpha=0.2)
+    g.conv(4, 4, 1)
+    signal = g.last
+    g.node("Mul", signal, g.node("Sigmoid", signal))
+    g.conv(4, 4, 1)
+    g.node("HardSwish")
+    g.conv(4, 4, 1)
+    signal = g.last
+    g.node("Mul", g.node("HardSigmoid", signal, alpha=0.25), signal)
+    g.conv(4, 4, 1)
+    g.node("Tanh")
+    g.conv(4, 4, 1)
+    g.node("Elu", alpha=0.5)
+    g.node("Softplus")
+    g.conv(4, 4, 1)
+    return g
+
+
+def gaussian_units() -> Drawing:
+    """GELU, exact and by a hyperbolic tangent, and a Sigmoid that is read."""
+    g = drawing()
+    g.conv(3, 2, 3)
+    g.node("Gelu")
+    g.conv(3, 3, 1)
+    g.node("Gelu", approximate="tanh")
+    g.conv(3, 3, 1)
+    g.node("Sigmoid")
+    g.conv(2, 3, 1)
+    return g
+
+
+def slopes() -> Drawing:
+    """PRelu with one slope, then with one for each map."""
+    g = drawing()
+    g.conv(3, 2, 3)
+    g.node("PRelu", "", g.constant(np.full((3, 1, 1), 0.25, np.float32)))
+    g.conv(3, 3, 1)
+    g.node("PRelu", "", g.constant(np.array([0.1, 0.5, -0.3], np.float32).reshape(3, 1, 1)))
+    g.conv(2, 3, 1)
+    return g
+
+
 DRAWN = [
+    activations, gaussian_units, slopes,
     norm_alone, norm_of_features, sum_of_four, difference, one_direction, rectangles, pads_anywhere, cuts, focus,
     mean_of_merged_pixels, shuffled_maps, cast_signals,
 ]  # fmt: skip
@@ -206,6 +255,22 @@ class TestOperators:
             layer.name: np.count_nonzero(layer.weight) * np.prod(program.shapes[layer.name][1:]) for layer in folded
         }
         assert {layer.name: layer.counts.macs for layer in cost_of(program).layers if layer.name in kept} == kept
+
+    def test_the_array_has_no_tables(self, tmp_path: Path) -> None:
+        """A function of a signal is refused there by name."""
+        pruned = import_model(slopes().save(tmp_path / "model.onnx")).result
+        program = lower(pruned, Widths(8, 8), images((2, 7, 6), 1))
+        with pytest.raises(EspalierError, match="prelu1: the array runs no TableLayer yet"):
+            cycles_of(program, MacArray())
+
+    def test_a_sigmoid_at_the_end(self, tmp_path: Path) -> None:
+        """It is dropped, as a Softmax is, for it keeps the order of scores."""
+        g = drawing()
+        g.conv(3, 2, 3)
+        g.node("Sigmoid")
+        found = import_model(g.save(tmp_path / "model.onnx"))
+        assert found.notes == ("Sigmoid 'sigmoid1': dropped, the highest score is the same without",)
+        assert [type(layer) for layer in found.result.network.layers] == [Conv2d]
 
     @pytest.mark.slow
     @pytest.mark.parametrize("draw", [norm_alone, one_direction, rectangles, pads_anywhere, difference])

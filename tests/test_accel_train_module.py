@@ -9,6 +9,7 @@ from support.networks import mobile  # noqa: E402
 
 from accel.errors import EspalierError  # noqa: E402
 from accel.layers import (  # noqa: E402
+    Activation,
     Add,
     AvgPool,
     BatchNorm,
@@ -80,6 +81,14 @@ LAYERS: dict[str, Layer] = {
     "flatten": Flatten("x", (INPUT,)),
     "sum": Add("x", (INPUT, INPUT)),
     "clip": Clip("x", (INPUT,), 0.7),
+    "function": Activation("x", (INPUT,), "hard_sigmoid", (0.3, 0.5), times_input=True),
+    "leaky ReLU": Activation("x", (INPUT,), "leaky_relu", (0.1,)),
+    "sigmoid": Activation("x", (INPUT,), "sigmoid"),
+    "normal probability": Activation("x", (INPUT,), "normal_probability", times_input=True),
+    "nearly normal probability": Activation("x", (INPUT,), "nearly_normal_probability", times_input=True),
+    "hyperbolic tangent": Activation("x", (INPUT,), "tanh"),
+    "exponential unit": Activation("x", (INPUT,), "elu", (0.7,)),
+    "soft plus": Activation("x", (INPUT,), "softplus"),
     "concatenation": Concat("x", (INPUT, INPUT)),
     "depthwise": Conv2d(
         "x", (INPUT,), weight=draw(MAPS, 1, 3, 3), bias=draw(MAPS), window=Window.square(3, 1, 1), groups=MAPS

@@ -27,6 +27,7 @@ NOUNS = (
     "plugins",
     "fixedpoint",
     "window",
+    "functions",
     "layers",
     "network",
     "map_orders",

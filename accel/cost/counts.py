@@ -8,7 +8,7 @@ from accel.cost.signals import peak_signals
 from accel.cost.storage import stored_index_bits
 from accel.cost.summed import Summed
 from accel.program import Program
-from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, ProgramLayer
+from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, ProgramLayer, TableLayer
 from accel.sparsity import parse_pattern
 
 
@@ -23,7 +23,7 @@ class Counts(Summed):
     weight_memory_bits: int = 0  # stored words x bits of a word, the filling of edge blocks included
     index_memory_bits: int = 0  # index words of the encoding that is stored
     bias_memory_bits: int = 0  # biases x the fewest bits that hold them all
-    requantize_memory_bits: int = 0  # multipliers and shifts
+    requantize_memory_bits: int = 0  # multipliers and shifts; tables of functions too
 
     @property
     def parameter_memory_bits(self) -> int:
@@ -109,7 +109,8 @@ def _layer_cost(program: Program, layer: ProgramLayer) -> LayerCost:
         counts = Counts(requantize_memory_bits=layer.requantize.bits)
         accumulator_bits = layer.accumulator_bits
         return LayerCost(name=layer.name, counts=counts, signal_bits=signal_bits, accumulator_bits=accumulator_bits)
-    return LayerCost(name=layer.name, counts=Counts(), signal_bits=signal_bits)
+    counts = Counts(requantize_memory_bits=layer.table_bits if isinstance(layer, TableLayer) else 0)
+    return LayerCost(name=layer.name, counts=counts, signal_bits=signal_bits)
 
 
 def _mac_cost(layer: MacLayer, signal_bits: int, pixels: int) -> LayerCost:

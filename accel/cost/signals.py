@@ -22,6 +22,7 @@ from accel.program_layers import (
     MaxPoolLayer,
     ProgramLayer,
     ReluLayer,
+    TableLayer,
 )
 from accel.window import Window
 
@@ -102,14 +103,15 @@ def _in_place(program: Program, live: dict[str, dict[str, int]]) -> SignalPlan:
 def overwrites(program: Program, layer: ProgramLayer) -> str | None:
     """Return the input (`Program.roots`) in whose place a layer may write its output, or None.
 
-    A word may be written where none is read any more. A ReLU, a clip and an addition read the word they write alone. A
-    pool without padding reads, for output (c, y, x) in row-major order, no word before the one at (c, y, x) of the
-    smaller map, nor does any output after it. A convolution's first output map would overwrite what the second reads.
+    A word may be written where none is read any more. A ReLU, a clip, a table and an addition read the word they write
+    alone. A pool without padding reads, for output (c, y, x) in row-major order, no word before the one at (c, y, x) of
+    the smaller map, nor does any output after it. A convolution's first output map would overwrite what the second
+    reads.
     The input must not be read later, and its words must be as wide.
     """
     if isinstance(layer, AvgPoolLayer | MaxPoolLayer) and any(layer.window.padding):
         return None
-    if not isinstance(layer, AddLayer | AvgPoolLayer | ClipLayer | MaxPoolLayer | ReluLayer):
+    if not isinstance(layer, AddLayer | AvgPoolLayer | ClipLayer | MaxPoolLayer | ReluLayer | TableLayer):
         return None
     later = {program.roots[source] for x in _after(program, layer) for source in x.inputs}
     for source in layer.inputs:

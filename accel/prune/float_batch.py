@@ -10,6 +10,7 @@ import numpy as np
 
 from accel.errors import EspalierError
 from accel.layers import (
+    Activation,
     Add,
     Array,
     AvgPool,
@@ -71,6 +72,8 @@ def apply(layer: Layer, inputs: list[Array], kept: Mask | slice, in_place: bool)
             return np.maximum(source, 0, out=out)
         case Clip():
             return np.clip(source, np.float32(0), np.float32(layer.highest), out=out)
+        case Activation():
+            return layer.forward(source)
         case BatchNorm():
             gain, offset = (x[kept].reshape(-1, *(1,) * (source.ndim - 1)) for x in layer.gain_and_offset)
             scaled = np.multiply(source, gain, out=out)

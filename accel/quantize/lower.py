@@ -12,6 +12,7 @@ from accel.errors import EspalierError
 from accel.fixedpoint import SATURATING, FixedFormat, Overflow, Rounding
 from accel.grouped_convolution import across_groups
 from accel.layers import (
+    Activation,
     Add,
     Array,
     AvgPool,
@@ -42,6 +43,7 @@ from accel.pruned import PrunedNetwork
 from accel.quantize.calibration import Calibration
 from accel.quantize.formats import FOUND, Formats, step_of
 from accel.quantize.steps import L2, Steps
+from accel.quantize.tables import FINEST, table_of, values_of
 from accel.quantize.widths import Widths
 from accel.signal import (
     MULTIPLIER_BITS,
@@ -160,6 +162,10 @@ class _Lowering:
                 return ReluLayer(layer.name, layer.inputs)
             case Clip():
                 return ClipLayer(layer.name, layer.inputs, self._bound(layer, layer.inputs[0]))
+            case Activation():
+                reads = self.signals[layer.inputs[0]]
+                signed = bool((values_of(layer, reads) < 0).any())
+                return table_of(layer, reads, self._output_signal(layer.name, FINEST, signed))
             case Concat():
                 return self._concat(layer)
             case Flatten():

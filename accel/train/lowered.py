@@ -5,6 +5,7 @@ import numpy as np
 from accel.errors import EspalierError
 from accel.grouped_convolution import spread_weights
 from accel.layers import (
+    Activation,
     Add,
     AvgPool,
     Clip,
@@ -30,6 +31,7 @@ from accel.program_layers import (
     MaxPoolLayer,
     ProgramLayer,
     ReluLayer,
+    TableLayer,
 )
 from accel.pruned import PrunedNetwork
 from accel.signal import nearest_steps
@@ -46,6 +48,7 @@ _LOWERED: dict[type[Layer], type[ProgramLayer]] = {
     ReLU: ReluLayer,
     Flatten: FlattenLayer,
     Clip: ClipLayer,
+    Activation: TableLayer,
     Concat: ConcatLayer,
 }
 

@@ -1,5 +1,7 @@
 """A `Network` as a PyTorch module and back: one generic executor of the graph, nothing for any one network."""
 
+import math
+from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import singledispatch
 from typing import Any
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from accel.errors import EspalierError
 from accel.layers import (
+    Activation,
     Add,
     AvgPool,
     BatchNorm,
@@ -122,6 +125,18 @@ def to_network(module: NetworkModule) -> Network:
     return replace(module.network, layers=tuple(operation.learned() for operation in module.operations))
 
 
+_FUNCTIONS: dict[str, Callable[..., Tensor]] = {  # those of accel.functions
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "hard_sigmoid": lambda x, slope, middle: (slope * x + middle).clamp(0, 1),
+    "leaky_relu": F.leaky_relu,
+    "elu": F.elu,
+    "softplus": F.softplus,
+    "normal_probability": lambda x: 0.5 * (1 + torch.erf(x / math.sqrt(2))),
+    "nearly_normal_probability": lambda x: 0.5 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+}
+
+
 @singledispatch
 def compute(layer: Layer, arrays: Any, *inputs: Tensor) -> Tensor:
     """Return the output of `layer` for a batch, with the weights, scales and statistics that `arrays` holds."""
@@ -148,6 +163,12 @@ def _(layer: BatchNorm, arrays: Any, maps: Tensor) -> Tensor:
 @compute.register
 def _(layer: ReLU, arrays: Any, values: Tensor) -> Tensor:
     return F.relu(values)
+
+
+@compute.register
+def _(layer: Activation, arrays: Any, values: Tensor) -> Tensor:
+    made = _FUNCTIONS[layer.function](values, *layer.parameters)
+    return made * values if layer.times_input else made
 
 
 @compute.register

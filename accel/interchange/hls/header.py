@@ -17,7 +17,7 @@ from accel.interchange.hls.types import Constants, Types, ac_fixed
 from accel.layers import Shape
 from accel.network import INPUT
 from accel.program import Program
-from accel.program_layers import AddLayer, AvgPoolLayer, ClipLayer, MacLayer, MaxPoolLayer, ProgramLayer
+from accel.program_layers import AddLayer, AvgPoolLayer, ClipLayer, MacLayer, MaxPoolLayer, ProgramLayer, TableLayer
 from accel.window import Window
 
 LINE = 110
@@ -148,6 +148,8 @@ def _layer(program: Program, types: Types, layer: ProgramLayer, names: dict[str,
         case AddLayer():
             yield f"const int addend_weights[2] = {{{', '.join(map(str, types.addends(layer)))}}};"
             yield from _requantized(types, layer, name)
+        case TableLayer():
+            raise EspalierError(f"{layer.name}: the header has no tables of functions")
         case ClipLayer():
             form = types.signal(program.signals[layer.name])
             bound = np.array(min(layer.highest, form.max_code))

@@ -33,7 +33,7 @@ def batch_normalization(builder: Builder, node: Node) -> None:
 
 def add(builder: Builder, node: Node) -> None:
     """Add of two signals, or of a constant for each map, which becomes a bias where it can."""
-    if (constant := _constant_side(builder, node)) is not None:
+    if (constant := constant_side(builder, node)) is not None:
         _affine(builder, node, 1 - constant, shift=builder.needed(node, constant))
         return
     left, right = builder.value(node, 0), builder.value(node, 1)
@@ -50,7 +50,7 @@ def total(builder: Builder, node: Node) -> None:
         return
     joined = first[0]
     for index, name in enumerate(first[1:], start=1):
-        joined = _part(builder, node, "Add", (joined, name), index, add)
+        joined = part(builder, node, "Add", (joined, name), index, add)
     add(builder, replace(node, inputs=(joined, last)))
 
 
@@ -65,17 +65,17 @@ def subtract(builder: Builder, node: Node) -> None:
         raise node.refused("subtracts a signal; in a quantised graph expected a constant")
     minus = f"{node.outputs[0]}/minus"
     builder.constants[minus] = np.array([-1], np.float32)
-    turned = _part(builder, node, "Mul", (node.inputs[1], minus), 1, multiply)
+    turned = part(builder, node, "Mul", (node.inputs[1], minus), 1, multiply)
     add(builder, replace(node, inputs=(node.inputs[0], turned)))
 
 
 def multiply(builder: Builder, node: Node) -> None:
     """Mul by a constant for each map."""
-    constant = _constant_side(builder, node)
+    constant = constant_side(builder, node)
     if constant is None:
         raise node.refused(
             "multiplies two signals, expected a signal and a constant: attention and squeeze-and-excitation have no "
-            "layer here"
+            "layer here; cut the network with --outputs"
         )
     _affine(builder, node, 1 - constant, scale=builder.needed(node, constant))
 
@@ -88,9 +88,9 @@ def divide(builder: Builder, node: Node) -> None:
         _affine(builder, node, 0, scale=1 / builder.needed(node, 1).astype(np.float64))
 
 
-def _part(builder: Builder, node: Node, op: str, inputs: tuple[str, ...], number: int, function: Function) -> str:
+def part(builder: Builder, node: Node, op: str, inputs: tuple[str, ...], number: int, function: Function) -> str:
     """Read a part of `node` as a node of its own; return its output."""
-    output = f"{node.outputs[0]}/{number}"
+    output = f"{node.outputs[0]}/{op}{number}"
     builder.note_readers([output])
     function(builder, Node(op, "", f"{node.name or node.outputs[0]}.{number}", inputs, (output,)))
     return output
@@ -120,7 +120,7 @@ def _affine(
     builder.put(node, layer, value)
 
 
-def _constant_side(builder: Builder, node: Node) -> int | None:
+def constant_side(builder: Builder, node: Node) -> int | None:
     """Return which of two inputs is a constant, or None."""
     if len(node.inputs) != 2:
         raise node.refused(f"has {len(node.inputs)} inputs, expected 2")

@@ -10,11 +10,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from accel.interchange.onnx.reading.arithmetic import add, batch_normalization, divide, multiply, subtract, total
+from accel.interchange.onnx.reading.activations import ACTIVATIONS
+from accel.interchange.onnx.reading.arithmetic import add, batch_normalization, divide, subtract, total
 from accel.interchange.onnx.reading.builder import NO_PAD, Builder, Value, in_order, vector
 from accel.interchange.onnx.reading.file import Constant, Node
 from accel.interchange.onnx.reading.layouts import concat, flatten, reshape, squeeze, transpose, unsqueeze
-from accel.interchange.onnx.reading.moving import pad, scalar, slice_, split
+from accel.interchange.onnx.reading.moving import pad, slice_, split
 from accel.interchange.onnx.reading.shapes import cast, gather, shape
 from accel.interchange.onnx.reading.views import channels_last, order_of, plain
 from accel.interchange.onnx.reading.windows import conv_window, in_two_directions, pool_window
@@ -76,24 +77,6 @@ def matmul(builder: Builder, node: Node) -> None:
     value = _features(builder, node)
     weight = builder.floats(node, 1, 2).T
     _linear(builder, node, value, weight, np.zeros(len(weight)))
-
-
-def relu(builder: Builder, node: Node) -> None:
-    """Relu: negative values become zero."""
-    value = builder.value(node)
-    builder.put(node, ReLU(builder.new_name(node), (value.source,)), value)
-
-
-def clip(builder: Builder, node: Node) -> None:
-    """Clip from 0 to a positive number, as in ReLU6, or from 0 on."""
-    value = builder.value(node)
-    low, high = (scalar(node, builder.constant(node, index)) for index in (1, 2))
-    if low != 0:
-        raise node.refused(f"its lower bound (min) is {low}, expected 0")
-    if high is None or high >= np.finfo(np.float32).max:
-        builder.put(node, ReLU(builder.new_name(node), (value.source,)), value)
-        return
-    builder.put(node, Clip(builder.new_name(node), (value.source,), high), value)
 
 
 def max_pool(builder: Builder, node: Node) -> None:
@@ -204,13 +187,12 @@ def _linear(
     _note_constants(builder, node, layer.name, biases)
 
 
-OPERATORS: dict[str, Function] = {
+OPERATORS: dict[str, Function] = ACTIVATIONS | {
     "Add": add,
     "ArgMax": ending,
     "AveragePool": average_pool,
     "BatchNormalization": batch_normalization,
     "Cast": cast,
-    "Clip": clip,
     "Concat": concat,
     "Constant": constant,
     "Conv": conv,
@@ -224,10 +206,8 @@ OPERATORS: dict[str, Function] = {
     "LogSoftmax": ending,
     "MatMul": matmul,
     "MaxPool": max_pool,
-    "Mul": multiply,
     "Pad": pad,
     "ReduceMean": reduce_mean,
-    "Relu": relu,
     "Reshape": reshape,
     "Shape": shape,
     "Slice": slice_,
@@ -255,5 +235,6 @@ WITHOUT_LAYER: dict[str, str] = {  # why an operator is not read, and the way ar
     **dict.fromkeys(("If", "Loop", "Scan"), _BRANCHES),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), _STATE),
     **dict.fromkeys(("ConvTranspose", "Resize", "Upsample"), _LARGER),
+    "Erf": "is part of a GELU that was written as several operators; export with opset 20, which has Gelu",
     "Einsum": "multiplies signals by a formula of its own; write it as MatMul or Conv",
 }

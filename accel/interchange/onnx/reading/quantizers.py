@@ -13,10 +13,11 @@ from dataclasses import replace
 import numpy as np
 
 from accel.fixedpoint import Rounding
+from accel.interchange.onnx.reading.activations import clip
 from accel.interchange.onnx.reading.builder import Builder, Value
 from accel.interchange.onnx.reading.coded import Coded, Quantized, Units, along
 from accel.interchange.onnx.reading.file import Node
-from accel.interchange.onnx.reading.operators import OPERATORS, Function, clip, conv, matmul
+from accel.interchange.onnx.reading.operators import OPERATORS, Function, conv, matmul
 from accel.interchange.onnx.reading.quantizer_parameters import (
     MOST_BITS,
     Rule,
