@@ -113,6 +113,7 @@ class TestStudy:
             (["digits"], "unknown study 'digits': "),
             (["lenet5", "--seeds", "0"], "Invalid value for '--seeds': 0 is not in the range x>=1."),
             (["lenet5", "--array", "8"], "--array 8: expected output lanes x pixel lanes, such as 8x8"),
+            (["lenet5", "--array", "8x3"], "pixel_lanes must be a power of two, got 3"),
             (["digits", "--array", "8x8"], "unknown study on an array 'digits': "),
         ],
     )

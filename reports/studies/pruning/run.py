@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from accel.demand import bare
 from accel.interchange import zoo
 from accel.interchange.data.datasets import Dataset, check_choice
 from accel.layers import Conv2d
@@ -23,7 +24,7 @@ from reports.shared.schema import saved
 from reports.studies.files import POINTS, folder_of
 from reports.studies.pruning import figures
 from reports.studies.pruning.compared import COMPARED
-from reports.studies.pruning.cycles import on_array
+from reports.studies.pruning.cycles import WIDTHS, on_array
 from reports.studies.pruning.definition import MAGNITUDE, QUICK, STUDIES, Study, Task
 from reports.studies.pruning.page import page
 from reports.studies.pruning.results import Point, Results, packed
@@ -50,6 +51,8 @@ def command(
     On an array of `lanes`, output lanes and pixel lanes, patterns are compared by cycles.
     """
     folder = folder_of(network, out, "cycles" if lanes else "")
+    if lanes:
+        _ = bare(*lanes, WIDTHS.weight_bits)  # before anything is measured: an array has these lanes
     if draw and not (folder / POINTS).exists():
         found = saved(folder / RESULTS, Results.from_json)
     else:
