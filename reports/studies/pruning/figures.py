@@ -93,12 +93,16 @@ def cycles(results: Results) -> Figure:
     """Return the error rate after retraining against cycles on the array: a line for each granularity."""
     figure = Figure(figsize=(7.6, 4.8), layout="constrained")
     axes = figure.add_subplot()
-    floor = 100 * results.dense["test"]
+    dense, floor = results.costs[DENSE].cycles / 1000, 100 * results.dense["test"]
     for index, (name, groups) in enumerate(_lines(results)):
         known = [group for group in groups if group.setting in results.costs]
         if known:
             _bars(axes, known, name, index, lambda group: results.costs[group.setting].cycles / 1000)
-    axes.plot(results.costs[DENSE].cycles / 1000, floor, label=f"dense ({floor:.2f} %)", **look(len(COLORS)))
+        if known and results.compared:  # what is trained alike begins at the dense network
+            first = max(known, key=lambda group: results.costs[group.setting].cycles)
+            ends = [results.costs[first.setting].cycles / 1000, dense], [100 * first.mean(), floor]
+            axes.plot(*ends, linestyle=":", linewidth=1.2, color=look(index)["color"])
+    axes.plot(dense, floor, label=f"dense ({floor:.2f} %)", **look(len(COLORS)))
     axes.axhline(floor, color="black", linestyle="--", linewidth=1)
     axes.set_xlim(left=0)
     axes.set_xlabel(f"thousand cycles for an image, on an array of {results.array} lanes")
