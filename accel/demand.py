@@ -14,6 +14,7 @@ from accel.places import Places, places_of
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.runs import runs_of
+from accel.split import splits
 from accel.walk import walk_of
 from accel.words import Words
 
@@ -180,6 +181,9 @@ def _layer(program: Program, layer: ProgramLayer, outputs: int, array: MacArray,
             steps = [math.ceil(weight / array.largest_weight) for weight in layer.weights]
             taken = {"entries": 2 * places.lists(layer), "taps": 2, "longest": max(steps), "weights": sum(steps)}
             taken["reads"] = 2 * outputs
+        case AvgPoolLayer() if splits(program, layer, array):
+            taps = math.ceil(layer.window.taps / array.pixel_lanes)
+            taken = {"entries": 0, "taps": taps, "longest": taps, "weights": taps * array.pixel_lanes, "reads": 0}
         case MaxPoolLayer() | AvgPoolLayer() | ReluLayer():
             taps = 1 if isinstance(layer, ReluLayer) else layer.window.taps
             taken = {"entries": 0, "taps": taps, "longest": taps, "weights": taps, "reads": 0}

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from accel.array import VECTOR_TAPS, MacArray
 from accel.program import Program
-from accel.program_layers import MacLayer, ProgramLayer
+from accel.program_layers import AvgPoolLayer, MacLayer, ProgramLayer
+from accel.window import Window
 
 Integers = NDArray[np.int64]
 
@@ -55,16 +56,29 @@ class Windows:
 def splits(program: Program, layer: ProgramLayer, array: MacArray) -> bool:
     """Return whether the sums of a layer are split: it gives one pixel, and its window meets every word of its input.
 
-    Any fully connected layer does, and a convolution whose kernel covers its map. Where a kernel is smaller than the
-    map, its stride passes by what it does not meet, words of one window are far apart: such a layer runs as others do.
+    Any fully connected layer does, a convolution whose kernel covers its map, and the average of a whole map. Where a
+    kernel is smaller than the map, its stride passes by what it does not meet, words of one window are far apart: such
+    a layer runs as others do.
     """
-    if not (array.splits and isinstance(layer, MacLayer) and math.prod(program.shapes[layer.name][1:]) == 1):
+    if not (
+        array.splits and isinstance(layer, MacLayer | AvgPoolLayer) and math.prod(program.shapes[layer.name][1:]) == 1
+    ):
         return False
     if layer.window is None:
         return True
     _, height, width = program.shapes[layer.inputs[0]]
     top, left = layer.window.padding[:2]
+    if isinstance(layer, AvgPoolLayer):
+        return layer.window == Window((height, width), layer.window.stride)
     return layer.window.kernel[0] >= top + height and layer.window.kernel[1] >= left + width
+
+
+def average_windows(words: int, lanes: int) -> tuple[Integers, NDArray[np.bool_]]:
+    """Return where the windows of a whole map's average begin, and which of their words are new (steps, lanes)."""
+    new = np.arange(0, words, lanes)
+    starts = np.minimum(new, max(0, words - lanes))
+    found = starts[:, None] + np.arange(lanes)
+    return starts, (found >= new[:, None]) & (found < words)
 
 
 def windows_of(program: Program, layer: MacLayer, array: MacArray) -> Windows:

@@ -21,7 +21,8 @@ from accel.lines import Lines, lines_of, pitch_of
 from accel.places import places_of
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
-from accel.runs import Integers, Runs, runs_of, window_taps
+from accel.runs import Integers, Runs, runs_of, window_taps, word_taps
+from accel.split import average_windows, splits
 from accel.walk import Walk, maps_of, walk_of
 from accel.window import Window
 
@@ -238,9 +239,20 @@ class _Assembler:
         window, average = _window(layer), isinstance(layer, AvgPoolLayer)
         self._constants(layer, words["outputs"])
         row = maps_of(self.program.shapes[layer.inputs[0]])[2]
+        if average and splits(self.program, layer, self.array):
+            return self._average(window.taps, words, self._signed(layer))
         self._taps(window_taps(window, row), self._signed(layer))
         self._lane_0([1] * window.taps)
         return {"maximum": int(not average), "counter": 1}
+
+    def _average(self, count: int, words: dict[str, int], is_signed: int) -> dict[str, int]:
+        """The average of a whole map of `count` words: windows of neighbouring words, whose sum the lanes share."""
+        starts, new = average_windows(count, self.array.pixel_lanes)
+        self._taps(word_taps(starts), is_signed)
+        self._lane_0(new.astype(np.int64).ravel().tolist())
+        edges = {"height": 1, "width": min(count, self.array.pixel_lanes)}
+        row = words["weight"] // self.array.weight_banks
+        return edges | {"split": 1, "weight": row, "counter": 1, "taps": len(starts)}
 
     def _add(self, layer: AddLayer, words: dict[str, int]) -> dict[str, int]:
         """Two signals by positive weights, each the sum of as many weight words as it takes, on one tap."""

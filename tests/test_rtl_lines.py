@@ -12,7 +12,8 @@ from support.rtl_builds import write
 from support.rtl_programs import SIGNED, check, difference, images_of, mac
 
 from accel.array import MacArray
-from accel.cost.cycles import LAYER_CYCLES, cycles_of, total_cycles
+from accel.cost import total_cycles, total_interval
+from accel.cost.cycles import LAYER_CYCLES, cycles_of
 from accel.cost.slots import slots_of
 from accel.cost.stalls import schedule_of
 from accel.demand import array_for
@@ -228,6 +229,6 @@ class TestTheComparison:
         """The emitted Verilog gives the same, though the last of an odd number of maps has none beside it to read."""
         of = between(rng, 3, (6, 6), BY_TWO, SAME)
         codes, array = images_of(rng, of, 1), fitting(of)
-        job = Job(of, codes, golden.run(of, codes)[of.output], total_cycles(of, array))
+        job = Job(of, codes, golden.run(of, codes)[of.output], total_cycles(of, array), total_interval(of, array))
         build = write(tmp_path, [job], array, "iverilog")
         assert simulators.run(tmp_path, "iverilog") == build.expected

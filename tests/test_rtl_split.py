@@ -14,7 +14,7 @@ from support.rtl_programs import ARRAY, SIGNED, SIZES, add, avg, check, differen
 
 from accel.array import MacArray
 from accel.cost import total_cycles, total_interval
-from accel.cost.cycles import LAYER_CYCLES, RAW_CYCLES, START_CYCLES
+from accel.cost.cycles import LAYER_CYCLES, RAW_CYCLES, START_CYCLES, cycles_of
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import FlattenLayer, MaxPoolLayer
@@ -30,6 +30,7 @@ from rtl.simulate import simulate
 from sim import golden
 
 PATTERNS = ("dense", "block-2", "block-3", "irregular", "2:4")
+ONE = Window((1, 1))
 DEEP = SIZES | {"list_entries": 512}
 
 
@@ -145,6 +146,33 @@ class TestMaps:
         of = program(layers, (2, 3, 3))
         assert [splits(of, layer, ARRAY) for layer in of.layers] == [False, False, True]
         check(of, images_of(rng, of))
+
+
+class TestAverages:
+    @pytest.mark.parametrize(("lanes", "size"), [((4, 4), (3, 5)), ((2, 8), (2, 3)), ((3, 2), (1, 1))], ids=str)
+    def test_of_whole_maps(self, lanes: tuple[int, int], size: tuple[int, int], rng: np.random.Generator) -> None:
+        """Windows of neighbouring words, the last one of words that an earlier one has had; fewer words than lanes."""
+        layers = [
+            avg("mean", INPUT, Window(size), SIGNED, SIGNED),
+            mac(rng, "a", "mean", (3, 5, 1), SIGNED, window=ONE),
+        ]
+        of = program(layers, (5, *size), SIGNED)
+        array = MacArray(*lanes, **DEEP)
+        assert splits(of, of.layers[0], array)
+        runs = check(of, images_of(rng, of), array)
+        assert cycles_of(of, array)[0].cycles == 5 * max(3, -(-size[0] * size[1] // lanes[1])) + 1 + LAYER_CYCLES
+        assert difference(of, images_of(rng, of), runs, array) is not None  # negative control: other images
+
+    def test_of_parts_of_maps(self, rng: np.random.Generator) -> None:
+        """A window that is padded, or less than its map, is read tap by tap, as on an array that splits nothing."""
+        whole = Window((3, 4))
+        for window, splitting in (
+            (Window((2, 4), (2, 1)), True),
+            (Window((4, 4), padding=(1, 0, 0, 0)), True),
+            (whole, False),
+        ):
+            of = program([avg("mean", INPUT, window, SIGNED, SIGNED)], (2, 3, 4), SIGNED)
+            assert not splits(of, of.layers[0], replace(ARRAY, split=splitting))
 
 
 class TestStreams:

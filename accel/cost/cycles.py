@@ -39,6 +39,7 @@ from accel.places import beats_of
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.runs import steps_of
+from accel.split import splits
 from accel.walk import walk_of
 
 START_CYCLES = 2  # 1 from start to the first layer, 1 for the last row to reach the output stream
@@ -146,6 +147,8 @@ def tiles_of(program: Program, layer: ProgramLayer, array: MacArray) -> Tiles:
         return np.repeat(np.array([steps, rows], np.int64).T, walk.tiles, axis=0)
     if isinstance(layer, AddLayer):  # as many steps for a weight as it takes words of the array
         alone = sum(math.ceil(weight / array.largest_weight) for weight in layer.weights)
+    elif isinstance(layer, AvgPoolLayer) and splits(program, layer, array):
+        alone = math.ceil(layer.window.taps / array.pixel_lanes)
     elif isinstance(layer, MaxPoolLayer | AvgPoolLayer | ReluLayer):
         alone = layer.window.taps if isinstance(layer, MaxPoolLayer | AvgPoolLayer) else 1
     else:

@@ -122,7 +122,7 @@ def _layer(program: Program, layer: ProgramLayer, array: MacArray) -> LayerSched
         rows=row.rows,
         constants=walk.maps,
         output_words=walk.maps * walk.written,
-        weight_words=array.whole_rows(lanes * int(units.sum()) if units.size else int(steps[0])),
+        weight_words=array.whole_rows(lanes * int(units.sum() if units.size else steps[0])),
         weight_reads=lanes * row.steps,
         units=lanes * units,
         unit_cycles=unit_cycles,

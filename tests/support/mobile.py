@@ -1,8 +1,8 @@
-"""Networks of depthwise convolutions with random weights: MobileNetV1, and the shape of MLPerf Tiny's DS-CNN."""
+"""Networks for small devices with random weights: MobileNetV1, and the shapes of MLPerf Tiny's DS-CNN and ResNet-8."""
 
 import numpy as np
 
-from accel.layers import Clip, Conv2d, Flatten, GlobalAvgPool, Layer, Linear, ReLU
+from accel.layers import Add, Clip, Conv2d, Flatten, GlobalAvgPool, Layer, Linear, ReLU
 from accel.network import INPUT, Network
 from accel.program import Program
 from accel.pruned import PrunedNetwork
@@ -26,13 +26,30 @@ class Sketch:
 
     def conv(self, name: str, outputs: int, window: Window, groups: int = 1, highest: float | None = None) -> None:
         """Add a convolution and its ReLU, with an upper bound where there is one."""
+        self.linear_conv(name, outputs, window, groups)
+        bound = ReLU(f"{name}-relu", (self.last,)) if highest is None else Clip(f"{name}-relu", (self.last,), highest)
+        self.put(bound)
+
+    def linear_conv(self, name: str, outputs: int, window: Window, groups: int = 1) -> None:
+        """Add a convolution alone."""
         fan_in = self.maps // groups * window.taps
         weight = self.rng.normal(0, (2 / fan_in) ** 0.5, (outputs, self.maps // groups, *window.kernel))
         bias = self.rng.normal(0, 0.1, outputs)
         self.put(Conv2d(name, (self.last,), weight=weight, bias=bias, window=window, groups=groups))
-        bound = ReLU(f"{name}-relu", (self.last,)) if highest is None else Clip(f"{name}-relu", (self.last,), highest)
-        self.put(bound)
         self.maps = outputs
+
+    def residual(self, name: str, outputs: int, stride: int) -> None:
+        """Add two convolutions of 3 x 3 and, beside them, what they read, or a 1 x 1 convolution of it."""
+        source, maps, pads = self.last, self.maps, {1: (1, 1, 1, 1), 2: (0, 0, 1, 1)}[stride]
+        self.conv(f"{name}a", outputs, Window((3, 3), (stride, stride), pads))
+        self.linear_conv(f"{name}b", outputs, Window.square(3, 1, 1))
+        before, beside = self.last, source
+        if stride > 1:
+            self.last, self.maps = source, maps
+            self.linear_conv(f"{name}c", outputs, Window((1, 1), (stride, stride)))
+            beside = self.last
+        self.put(Add(f"{name}-sum", (beside, before)))
+        self.put(ReLU(f"{name}-relu", (self.last,)))
 
     def classify(self, name: str, classes: int) -> Network:
         """Add the mean of each map and a fully connected layer; return the network."""
@@ -62,6 +79,15 @@ def ds_cnn(rng: np.random.Generator, maps: int = 64, blocks: int = 4) -> Network
         sketch.conv(f"depthwise{index}", maps, Window.square(3, 1, 1), groups=maps)
         sketch.conv(f"pointwise{index}", maps, Window((1, 1)))
     return sketch.classify("ds-cnn", 12)
+
+
+def resnet8(rng: np.random.Generator) -> Network:
+    """Return ResNet-8 for images of 32 x 32: three residual blocks, two of them at stride 2."""
+    sketch = Sketch(rng, (3, 32, 32))
+    sketch.conv("conv", 16, Window.square(3, 1, 1))
+    for index, (outputs, stride) in enumerate(((16, 1), (32, 2), (64, 2))):
+        sketch.residual(f"block{index}", outputs, stride)
+    return sketch.classify("resnet8", 10)
 
 
 def quantized(network: Network, rng: np.random.Generator, images: int = 2) -> Program:
