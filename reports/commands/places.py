@@ -16,7 +16,7 @@ import click
 
 from accel.errors import EspalierError
 from reports.commands.help_text import Explained
-from reports.shared import output
+from reports.shared import notes, output
 
 FIGURES = ("*.svg", "*.png")
 DATA_SETS = ("mnist/*", "fashion-mnist/*", "cifar-10-batches-bin/*")
@@ -147,8 +147,11 @@ class Command(Explained):
         if len(streams) > 1:
             raise EspalierError(f"{' and '.join(streams)}: only one of them can be standard output")
         check([claim for claim in claims if claim.label not in streams])
+        notes.drop()
         with output.numbers_alone() if streams else contextlib.nullcontext():
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            notes.tell()
+            return result
 
 
 class Interruption(BaseException):

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from reports.shared import notes
 from reports.shared.terminal import clean, raw
 
 WORDS = 24  # characters to which a column of words may be wrapped
@@ -18,6 +19,7 @@ NARROWEST = 132  # columns in a pipe, where there is no terminal to ask
 
 def console() -> Console:
     """Return the console for results: standard output, wide enough for the tables also in a pipe."""
+    notes.tell()
     plain: Any = {"highlight": False, "markup": False, "emoji": False}  # names may hold [brackets] and :colons:
     plain["file"] = raw(sys.stdout)
     out = _Console(**plain)

@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from reports.shared import notes
 from reports.shared.terminal import clean, raw
 
 VARIABLE = "ESPALIER_PROGRESS"  # seconds between the lines in a pipe; 0 for none
@@ -75,6 +76,7 @@ def _seconds() -> float:
 @contextmanager
 def bar(what: str, total: int) -> Iterator[Bar]:
     """Show a bar of `total` steps on standard error while the block runs; in a pipe lines, every `SECONDS`."""
+    notes.tell()
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     note = TextColumn("{task.fields[note]}", markup=False)
     quiet = not sys.stderr.isatty()  # rich would draw in a pipe too where FORCE_COLOR is set

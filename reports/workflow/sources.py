@@ -16,6 +16,7 @@ from accel.interchange.data.own_data import OwnData, Taker, elsewhere, is_own, n
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.signal import Signal
+from reports.shared import notes
 
 CALIBRATION_IMAGES = 512
 KNOWN_RANGE = 0.0, 1.0  # of the pixels of every known data set
@@ -121,7 +122,7 @@ def source_of(
             )
     source = Source(_taker(name, made, last), _checked(made.data if data is None else data), data_dir)
     if source.own:
-        print(f"note: {source._opened.note}", file=sys.stderr)
+        notes.later(source._opened.note)
     return source
 
 
