@@ -87,7 +87,7 @@ class MacArray:
     split : bool
         Whether pixel lanes share the sum of a layer of one pixel (`accel.split`); its weights lie in as many banks.
     flat : bool
-        Whether tiles pass the ends of rows that lie side by side (`accel.walk`); it takes no hardware.
+        Whether tiles pass the ends of rows (`accel.walk`), so that fewer of their lanes have no pixel.
     pool : bool
         Whether the drain does the work of max pools of 2 x 2 pixels (`accel.fusion`).
     lines : bool
@@ -163,6 +163,21 @@ class MacArray:
     def pools(self) -> bool:
         """Whether the drain can pool: it compares pixels that lie side by side."""
         return self.pool and self.pixel_lanes > 1
+
+    @property
+    def flats(self) -> bool:
+        """Whether the pixels of a tile may lie on two rows."""
+        return self.flat and self.pixel_lanes > 1
+
+    @property
+    def gaps(self) -> bool:
+        """Whether a step may read words on both sides of a gap."""
+        return self.flats or self.half_lanes > 0
+
+    @property
+    def merges(self) -> bool:
+        """Whether a tile may have half its pixels on each row of a pair, which the drain pools: 4 or more in all."""
+        return self.flats and self.pools and self.pixel_lanes >= 4
 
     @property
     def splits(self) -> bool:
@@ -261,6 +276,10 @@ class MacArray:
             "left": below(MOST_TAPS),
             "origin": step,  # the input's first word, minus top rows and left columns
             "pool": below(1 + self.pools),  # tiles come in pairs, of which the drain writes what is largest
+            "flat": below(1 + self.flats),  # tiles pass the ends of rows
+            "gap": step if self.gaps else below(1),  # words that are left out there, or between two maps
+            "merge": below(1 + self.merges),  # where tiles end, one has half of its pixels on each row of the pair
+            "pair_gap": step if self.merges else below(1),  # words that it leaves out between them
             "tiles": words,  # of one group
             "row_pixels": words,  # over which the tiles of a row go
             "words": below(self.pixel_lanes + 1),  # that a whole tile writes; the first of a pair none
@@ -271,7 +290,6 @@ class MacArray:
             "group_turn": step,  # ... where it begins a group
             "lines": below(1 + self.lines),  # output lanes are rows of a map, which share their constants
             "pair": below(1 + bool(self.half_lanes)),  # ... and half of them are rows of the next map
-            "apart": words if self.half_lanes else Field(0),  # words from the one map to the other
             "line_words": words if self.lines else Field(0),  # from one of its rows to the next
             "group": below(self.output_lanes + 1),  # output maps of a tile
             "rows": below(self.output_lanes + 1),  # output lanes that give something

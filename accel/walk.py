@@ -1,18 +1,27 @@
-"""How the tiles of a layer lie on its output: on the rows of each map, or on one row of all that lies side by side.
+"""How the tiles of a layer lie on its output: along the rows of each map, or on past their ends.
 
 A tile is as many neighbouring pixels as there are pixel lanes, and the last tile of a row is seldom full. Words that
 lie more than two apart may share a bank (`accel.array.STRIDES`): such a tile is one pixel. Where the output's rows
 follow each other in memory as the input's do, and no window meets an edge, nothing tells the end of a row from its
 middle: the map is one row. An addition or a ReLU does the same to every word: the tensor is one row.
 
+Elsewhere a tile may still pass the end of a row: the lanes behind it read words that lie a `gap` further. One gap is
+all that a tile has, and no two of its words may lie in one bank: those behind the gap must lie in the banks after those
+before it, as many as there are.
+
 Where the drain pools (`accel.fusion`), tiles come in pairs: each tile on an even row is followed by that on the same
-columns of the row below, and then half as many words are written as a tile has pixels. Odd rows and columns at the end,
-which the pool drops, are not computed. Of a depthwise convolution a tile has several rows (`accel.lines`).
+columns of the row below, and then half as many words are written as a tile has pixels; what follows a row is the next
+but one. Where the last tile is half full or less, that of both rows is one, if their distance is a gap that it may
+have. Odd rows and columns at the end, which the pool drops, are not computed.
+
+Of a depthwise convolution a tile has several rows (`accel.lines`).
 """
 
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+
+import numpy as np
 
 from accel.array import STRIDES, MacArray
 from accel.fusion import fused_pools
@@ -36,12 +45,18 @@ class Walk:
         pair of rows.
     lanes : int
         Pixels of a tile.
+    row_words : int
+        Words of a row of the input.
     down, across : int
         Rows and columns from a pixel's window to that of its neighbour below and beside it.
     joined : bool
         Whether rows that lie side by side are one.
     pool : bool
         Whether tiles come in pairs, of which the drain writes what is largest.
+    flat : bool
+        Whether tiles pass the ends of rows.
+    merged : bool
+        Whether the last two tiles, of each row or of the map if tiles pass their ends, are one.
     group : int
         Maps of a tile at most.
     lines : Lines or None
@@ -52,10 +67,13 @@ class Walk:
     rows: int
     width: int
     lanes: int
+    row_words: int
     down: int = 1
     across: int = 1
     joined: bool = False
     pool: bool = False
+    flat: bool = False
+    merged: bool = False
     group: int = 1
     lines: Lines | None = None
 
@@ -65,14 +83,34 @@ class Walk:
         return 2 if self.pool else 1
 
     @property
+    def line(self) -> int:
+        """Pixels over which tiles go before they begin anew."""
+        return self.width * self.rows if self.flat else self.width
+
+    @property
     def places(self) -> int:
-        """Where in a row tiles begin."""
-        return math.ceil(self.width / self.lanes)
+        """Where in a line tiles begin."""
+        return math.ceil(self.line / self.lanes)
+
+    @property
+    def tail(self) -> int:
+        """Pixels of a line's last tile, on each row."""
+        return (self.line - 1) % self.lanes + 1
+
+    @property
+    def gap(self) -> int:
+        """Words that are left out where a tile passes the end of a row."""
+        return self.heights * self.down * self.row_words - self.width
+
+    @property
+    def pair_gap(self) -> int:
+        """Words that are left out between the two halves of a merged tile."""
+        return self.down * self.row_words - self.lanes // 2
 
     @property
     def tiles(self) -> int:
         """Tiles of a map."""
-        return self.rows * self.places * self.heights
+        return len(self.words)
 
     @property
     def pixels(self) -> int:
@@ -87,17 +125,34 @@ class Walk:
     @cached_property
     def words(self) -> tuple[int, ...]:
         """The words of a map that are written after each of its tiles, side by side; none after the first of a pair."""
-        row = [min(self.lanes, self.width - first) for first in range(0, self.width, self.lanes)]
-        if self.pool:
-            row = [words for pixels in row for words in (0, pixels // 2)]
-        return tuple(row) * self.rows
+        pixels = [self.lanes] * (self.places - 1) + [self.tail]
+        line = [words for count in pixels for words in (0, count // 2)] if self.pool else pixels
+        if self.merged:
+            del line[-2]
+        return tuple(line) * (self.rows * self.width // self.line)
+
+    @property
+    def legal(self) -> bool:
+        """Whether no tile has more than one gap, and none two words in one bank."""
+        gaps = []
+        if self.flat:
+            rows = np.arange(0, self.line, self.lanes) // self.width  # in which tiles begin
+            if np.diff(rows, append=self.rows - 1).max() > 1:
+                return False
+            gaps.append((self.gap, min(self.lanes, self.line)))
+        if self.merged:
+            if self.tail > self.lanes // 2:
+                return False
+            gaps.append((self.pair_gap, self.lanes // 2 + self.tail))
+        return all(pixels + gap % (2 * self.lanes) <= 2 * self.lanes for gap, pixels in gaps)
 
 
 def walk_of(program: Program, layer: ProgramLayer, array: MacArray) -> Walk:
-    """Return over what the tiles of a layer go."""
+    """Return over what the tiles of a layer go: of the walks that it can take, one of the fewest tiles."""
     lanes, pool = array.pixel_lanes, fused_pools(program, array).get(layer.name)
     maps, height, width = maps_of(program.shapes[layer.name])
-    walk = Walk(maps=maps, rows=height, width=width, lanes=lanes, group=_group(layer, array))
+    row = maps_of(program.shapes[layer.inputs[0]])[2]
+    walk = Walk(maps=maps, rows=height, width=width, lanes=lanes, row_words=row, group=_group(layer, array))
     if lines := lines_of(program, layer, array):
         across = lines.window.stride[1] // lines.phases if width > 1 else 1
         down, lanes = lines.rows * lines.window.stride[0], lanes if across in STRIDES else 1
@@ -106,14 +161,23 @@ def walk_of(program: Program, layer: ProgramLayer, array: MacArray) -> Walk:
         return replace(walk, rows=2, width=height * width // 2, down=0, across=2, joined=True)
     if array.flat and isinstance(layer, AddLayer | ReluLayer):
         return replace(walk, maps=1, rows=1, width=maps * height * width, joined=True)
-    window, row = getattr(layer, "window", None) or POINT, maps_of(program.shapes[layer.inputs[0]])[2]
+    window = getattr(layer, "window", None) or POINT
     if array.flat and not pool and row == width and _steps_down(window, height):
         return replace(walk, rows=1, width=height * width, joined=True)
     down, across = window.stride[0] if height > 1 else 1, window.stride[1] if width > 1 else 1
     if pool:
         _, rows, columns = program.shapes[pool.name]
-        return replace(walk, rows=rows, width=2 * columns, down=down, across=across, pool=True)
-    return replace(walk, lanes=lanes if across in STRIDES else 1, down=down, across=across)
+        walk = replace(walk, rows=rows, width=2 * columns, pool=True)
+    return _shortest(replace(walk, lanes=lanes if across in STRIDES else 1, down=down, across=across), array)
+
+
+def _shortest(walk: Walk, array: MacArray) -> Walk:
+    """Return a walk of the fewest tiles, of those along rows and those past their ends."""
+    walks = [walk]
+    if array.flats and walk.across == 1:
+        walks += [replace(walk, flat=True)] * (walk.rows > 1)
+        walks += [replace(one, merged=True) for one in walks if walk.pool and array.merges]
+    return min((one for one in walks if one is walk or one.legal), key=lambda one: one.tiles)
 
 
 def _group(layer: ProgramLayer, array: MacArray) -> int:

@@ -188,6 +188,8 @@ class _Assembler:
             "left": left,
             "origin": self._input(layer) - (top * width + left),
             "pool": int(walk.pool),
+            "flat": int(walk.flat),
+            "merge": int(walk.merged),
             "tiles": walk.tiles,
             "row_pixels": walk.width,
             "words": max(walk.words),
@@ -205,22 +207,32 @@ class _Assembler:
             "taps": window.taps,
         }
 
-    def _turns(self, walk: Walk, row_words: int, map_words: int) -> dict[str, int]:
+    def _turns(self, walk: Walk, below: int, map_words: int) -> dict[str, int]:
         """Return how far the first window of a tile lies from that of the tile before; 0 where there is no such tile.
 
-        Rows of windows are `row_words` apart; the next group reads what lies `map_words` further. Addresses are counted
-        modulo twice the memory, so that windows may begin in the padding however large it is.
+        Rows of windows lie `below` each other by so many words; the next group reads what lies `map_words` further.
         """
-        pair = row_words if walk.pool else 0
-        last = (walk.places - 1) * walk.lanes * walk.across + pair  # of a row, from the row's first
-        rows, half = row_words * walk.heights, 1 << address_bits(self.array.signal_words)
+        step, rows, lines = walk.lanes * walk.across, below * walk.heights, walk.rows * walk.width // walk.line
+        pair, last = below if walk.pool else 0, 0 if walk.merged or not walk.pool else below  # last: of a line's last
+        passed, column = divmod((walk.places - 1) * walk.lanes, walk.width)  # by the last tile's place in its line
         turns = {
-            "tile_turn": walk.lanes * walk.across - pair if walk.places > 1 else 0,
+            "gap": walk.gap if walk.flat else 0,
+            "pair_gap": walk.pair_gap if walk.merged else 0,
+            "tile_turn": step - pair if walk.places > 1 else 0,
             "pair_turn": pair,
-            "row_turn": rows - last if walk.rows > 1 else 0,
-            "group_turn": map_words - rows * (walk.rows - 1) - last,
+            "row_turn": 0,
+            "group_turn": map_words - rows * (lines - 1 + passed) - column * walk.across - last,
         }
-        return {name: (words + half) % (2 * half) - half for name, words in turns.items()}
+        if walk.flat:
+            turns["row_turn"] = step + walk.gap - pair
+        elif walk.rows > 1:
+            turns["row_turn"] = rows - column * walk.across - last
+        return {name: self._wrapped(words) for name, words in turns.items()}
+
+    def _wrapped(self, words: int) -> int:
+        """Return a distance modulo twice the memory: windows may begin in the padding however large it is."""
+        half = 1 << address_bits(self.array.signal_words)
+        return (words + half) % (2 * half) - half
 
     def _output(self, layer: Any) -> dict[str, int]:
         """Return what the drain does."""
@@ -305,7 +317,6 @@ class _Assembler:
             "pair": int(lines.maps == 2),
             "counter": 1,
             "taps": lines.steps,
-            "apart": words["input_map"],
             "line_words": line,
             "rows": lines.maps * lines.lanes,
             "last_rows": ((maps - 1) % lines.maps + 1) * lines.lanes,
@@ -313,6 +324,7 @@ class _Assembler:
             "left": lines.left,
             "origin": self._input(layer) - (lines.window.padding[0] * row_words + lines.left),
             **self._turns(walk, walk.down * row_words, lines.maps * words["input_map"]),
+            "gap": self._wrapped(words["input_map"] if lines.maps == 2 else 0),
             "output_map": words["output_map"] - (lines.lanes - 1) * line,
             "line_turn": words["line_turn"] + beyond,
             "output_turn": words["output_turn"] - (lines.tall - 1) * beyond,

@@ -6,6 +6,7 @@ from typing import Any
 
 from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
+from amaranth.utils import exact_log2
 
 from accel.array import DEPTHS, MOST_TAPS, TILE_CYCLES, Field, MacArray, address_bits
 
@@ -44,6 +45,7 @@ class Layout:
         self.list_index, self.constant_index = self.layer["list"].shape, self.layer["constant"].shape
         self.accumulator = self.constant["bias"].shape
         self.tap_index = range(2 * array.taps)
+        self.bank = unsigned(max(1, exact_log2(array.banks)))
         self.lane_count = range(array.pixel_lanes + 1)
         self.row_count = range(array.output_lanes + 1)
         self.wait = range(max(array.output_lanes, TILE_CYCLES))

@@ -8,7 +8,17 @@ from hypothesis import given, settings
 from support.programs import PIXEL, mac_layer, program, programs, signal
 
 from accel.array import MacArray
-from accel.cost.cycles import LAYER_CYCLES, RAW_CYCLES, START_CYCLES, LayerCycles, cycles_of, tiles_of, total_cycles
+from accel.cost.cycles import (
+    LAYER_CYCLES,
+    POOL_CYCLES,
+    RAW_CYCLES,
+    START_CYCLES,
+    LayerCycles,
+    cycles_of,
+    tiles_of,
+    total_cycles,
+)
+from accel.fusion import computing
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
@@ -44,7 +54,7 @@ class TestByHand:
         """Every tile takes a step for each of K = C x T columns, and is never held up by the rows before it."""
         # groups of 4 and 2 outputs; 5 rows of 2 tiles (4 and 2 pixels) each: 2 x 10 tiles of K = 2 x 9 = 18 steps
         # the last tile's 2 rows drain after it
-        (row,) = cycles_of(of_one(conv(**CODES)), ARRAY)
+        (row,) = cycles_of(of_one(conv(**CODES)), ROWS)
         expected = LayerCycles(
             name="conv", steps=20 * 18, cycles=20 * 18 + 2 + LAYER_CYCLES, macs=6 * 18 * 5 * 6, lanes=16, rows=60
         )
@@ -54,7 +64,7 @@ class TestByHand:
 
     def test_accumulators_leave_earlier(self) -> None:
         """A final layer that is not requantised ends as many cycles earlier as its rows leave."""
-        (row,) = cycles_of(of_one(conv()), ARRAY)
+        (row,) = cycles_of(of_one(conv()), ROWS)
         assert row.cycles == 20 * 18 + 2 + RAW_CYCLES
 
     def test_pruned_kernels(self) -> None:
@@ -62,7 +72,7 @@ class TestByHand:
         kept = np.zeros((6, 2, 9), bool)
         kept[0, 0] = kept[1, 1] = kept[4:, 1] = True
         # group 0 keeps both maps: 18 steps; group 1 map 1 alone: 9 steps; 10 tiles each
-        (row,) = cycles_of(of_one(conv(kept=kept, pattern="kernel", encoding="kernel flags")), ARRAY)
+        (row,) = cycles_of(of_one(conv(kept=kept, pattern="kernel", encoding="kernel flags")), ROWS)
         assert (row.steps, row.cycles) == (270, 10 * 18 + 10 * 9 + 2 + RAW_CYCLES)
         assert row.macs == 4 * 9 * 30
 
@@ -85,7 +95,7 @@ class TestByHand:
         """It takes one step a tile."""
         kept = np.zeros((6, 2, 9), bool)
         kept[:4] = True
-        (row,) = cycles_of(of_one(conv(kept=kept, pattern="kernel", encoding="kernel flags")), ARRAY)
+        (row,) = cycles_of(of_one(conv(kept=kept, pattern="kernel", encoding="kernel flags")), ROWS)
         # 10 x 18; the first tile of group 1 waits for 4 rows, the other 9 for the walk; MACs of group 0 alone
         assert (row.steps, row.cycles) == (180 + 10, 180 + 4 + 9 * 3 + 2 + RAW_CYCLES)
         assert row.macs == 4 * 18 * 30
@@ -127,6 +137,18 @@ class TestByHand:
         assert tiles_of(of_one(layer), layer, ARRAY).tolist() == [[2, 4]] * 8 + [[2, 2]] * 8
         assert tiles_of(of_one(layer), layer, ROWS).tolist() == [[2, 4]] * 10 + [[2, 2]] * 10
 
+    def test_tiles_past_the_ends_of_rows(self) -> None:
+        """30 pixels of a convolution that keeps the size are 8 tiles of 4; behind the end of a row follows the next."""
+        assert tiles_of(of_one(conv()), conv(), ARRAY).tolist() == [[18, 4]] * 8 + [[18, 2]] * 8
+
+    def test_a_fused_pool(self) -> None:
+        """Of 5 x 6 pixels 4 x 6 are computed: 3 tiles for each pair of rows, of which the last has both."""
+        of = program([conv(**CODES), MaxPoolLayer("pool", ("conv",), Window.square(2, 2))], (2, 5, 6))
+        (row,) = cycles_of(of, ARRAY)
+        assert tiles_of(of, of.layers[0], ARRAY).tolist() == [[18, 4]] * 6 + [[18, 2]] * 6
+        assert (row.cycles, row.macs) == (12 * 18 + 2 + LAYER_CYCLES + POOL_CYCLES, 6 * 18 * 24)
+        assert len(cycles_of(of, replace(ARRAY, pool=False))) == 2
+
     def test_linear(self) -> None:
         """A vector is one pixel: a tile for each group of outputs."""
         layer = mac_layer("fc", "flat", np.ones((10, 60, 1)), PIXEL)
@@ -155,7 +177,7 @@ def test_the_sum_is_the_total(of: Program) -> None:
     """The layers' cycles and the start are those of an image; no layer uses more lanes than there are."""
     for array in (ARRAY, MacArray(1, 1), MacArray(3, 8)):
         rows = cycles_of(of, array)
-        assert [row.name for row in rows] == [x.name for x in of.layers if not isinstance(x, FlattenLayer)]
+        assert [row.name for row in rows] == [x.name for x in computing(of, array)]
         assert total_cycles(of, array) == START_CYCLES + sum(row.cycles for row in rows)
         for row in rows:
             assert 0 <= row.utilization < 1

@@ -208,7 +208,7 @@ class TestFits:
 
     def test_what_binds(self) -> None:
         """Where it fits, what most cycles go to: steps; rows that a tile of few steps leaves; the pipeline."""
-        assert binding(of(lenet5("dense"))).startswith("multipliers bind: 6")
+        assert binding(of(lenet5("dense"))).startswith("multipliers bind: 8")
         one, many = (mac_layer("conv", INPUT, np.ones((n, 1, 1)), PIXEL, window=Window((1, 1))) for n in (1, 64))
         assert binding(of(program([one]))).startswith("the pipeline between layers binds: 9")
         assert binding(of(program([many], (1, 9, 1)), (64, 1))).startswith("the drain binds, one row a cycle: 9")

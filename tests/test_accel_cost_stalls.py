@@ -44,7 +44,7 @@ class TestDivision:
     def test_dense_convolution(self) -> None:
         """20 tiles of 18 steps, which hide the rows of the tile before; the last 2 rows drain; then the pipeline."""
         layer = mac_layer("conv", INPUT, np.ones((6, 2, 9)), PIXEL, window=WINDOW, **CODES)  # type: ignore[arg-type]
-        (row,) = schedule_of(program([layer], (2, 5, 6)), ARRAY)
+        (row,) = schedule_of(program([layer], (2, 5, 6)), replace(ARRAY, flat=False))
         assert (row.kind, row.tiles, row.weight_words) == ("mac", 20, 2 * 18)
         assert (row.compute_cycles, row.drain_cycles, row.fill_cycles) == (360, 2, LAYER_CYCLES)
         assert row.units.tolist() == [18, 18]

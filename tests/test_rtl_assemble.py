@@ -275,8 +275,9 @@ class TestOneMapAtATime:
         pool = MaxPoolLayer("a", (INPUT,), POOL) if maximum else average
         image = assemble(chain(pool, shape=(3, 4, 5)), ARRAY)
         (words,) = image.layers
-        names = ("single", "maximum", "counter", "maps_behind", "taps", "output_map")
-        assert [words[name] for name in names] == [1, int(maximum), 1, 0, 4, 12]
+        names = ("single", "maximum", "counter", "maps_behind", "taps", "output_map", "group_turn", "output_turn")
+        # the last of 6 tiles begins 2 rows of 5 words and 2 columns after the first, the next map 20 words
+        assert [words[name] for name in names] == [1, int(maximum), 1, 0, 4, 12, 20 - 12, 2]
         assert image.weights == [(1, 0)] * 4
         assert image.constants == [{"bias": 0, "multiplier": 1 if maximum else 3}] * 3
 

@@ -204,8 +204,8 @@ class TestTheComparison:
 
     @pytest.mark.parametrize(
         "corrupt",
-        [_layer(pair=-1), _layer(apart=4), _layer(line_words=1), _layer(lines=-1), _weight],
-        ids=["pair", "apart", "line", "lines", "weight"],
+        [_layer(pair=-1), _layer(gap=4), _layer(line_words=1), _layer(lines=-1), _weight],
+        ids=["pair", "gap", "line", "lines", "weight"],
     )
     def test_a_wrong_word(
         self, corrupt: Callable[[Image], None], monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator

@@ -69,6 +69,98 @@ class TestWhatIsOneRow:
         assert shape_of(of, 2, ROWS) == (36, 1, 1)
 
 
+class TestPastTheEndsOfRows:
+    """Where windows meet edges or lie further apart than pixels, a tile passes the end of a row by a gap."""
+
+    @pytest.mark.parametrize(
+        ("size", "window", "lanes", "tiles", "gap"),
+        [
+            ((5, 6), Window.square(3, 1, 1), 4, 8, 0),  # 30 pixels; rows that keep their size follow each other
+            ((8, 12), Window.square(5), 8, 4, 4),  # 4 rows of 8 are 4 tiles as they are
+            ((7, 11), Window.square(3), 8, 6, 2),  # 45 pixels, 2 words left out behind a row of 9
+            ((7, 11), Window((3, 3), (2, 1)), 8, 6, 13),  # 3 rows of 9: 13 words do not leave 8 banks of 16 free
+            ((7, 11), Window((3, 3), (3, 1)), 8, 3, 24),  # 2 rows of 9: 24 words are 16 and 8
+            ((7, 11), Window((3, 3), (1, 2)), 4, 10, 0),  # pixels two words apart
+            ((6, 3), Window((1, 2)), 8, 6, 1),  # a tile would pass the ends of several rows of 2
+            ((2, 4), Window((1, 3), padding=(0, 2, 0, 2)), 8, 2, -2),  # the next row begins before this one ends
+        ],
+    )
+    def test_tiles(self, size: tuple[int, int], window: Window, lanes: int, tiles: int, gap: int) -> None:
+        """Tiles of a map, and the words that lie between the last of a row and the first of the next."""
+        of = program([MaxPoolLayer("pool", (INPUT,), window)], (1, *size))
+        walk = walk_of(of, of.layers[0], MacArray(4, lanes))
+        assert walk.tiles == tiles
+        assert walk.gap == gap or not walk.flat
+        assert not walk_of(of, of.layers[0], MacArray(4, lanes, flat=False)).flat
+
+    @pytest.mark.parametrize(
+        ("size", "lanes", "tiles"),
+        [
+            ((28, 28), 8, 98),  # 3 tiles on each row and one on both, for 14 pairs: rows of 28 are 24 words apart
+            ((10, 14), 8, 13),  # 5 x 10 pixels on each row, of rows 14 words apart: 6 pairs and one tile on both
+            ((4, 4), 8, 2),
+            ((32, 32), 8, 128),
+            (
+                (10, 12),
+                8,
+                15,
+            ),  # 12 + 2 words do not leave 8 banks of 16 free: a pair and a tile on both for each 2 rows
+        ],
+    )
+    def test_pairs(self, size: tuple[int, int], lanes: int, tiles: int, rng: np.random.Generator) -> None:
+        """As many pixels as the pool reads, on as few tiles as they fill where banks allow it."""
+        window = {14: Window((1, 5)), 12: Window((1, 3))}.get(size[1], Window.square(3, 1, 1))
+        conv = mac(rng, "a", INPUT, (2, 1, window.taps), PIXEL, window=window, output=SIGNED)
+        of = program([conv, MaxPoolLayer("pool", ("a",), Window.square(2, 2))], (1, *size))
+        assert walk_of(of, conv, MacArray(4, lanes)).tiles == tiles
+
+    @pytest.mark.parametrize(
+        ("size", "window", "pool"),
+        [
+            ((5, 6), Window.square(3, 1, 1), False),
+            ((5, 7), Window((2, 3), (1, 1), (1, 0, 0, 0)), False),
+            ((4, 6), Window.square(3, 1, 1), True),
+            ((5, 7), Window((1, 2)), True),
+        ],
+        ids=str,
+    )
+    def test_on_the_hardware(self, size: tuple[int, int], window: Window, pool: bool, rng: np.random.Generator) -> None:
+        """Edges before and behind the end of a row; words between; pairs of rows, also in one tile; held back."""
+        layers: list[ProgramLayer] = [mac(rng, "a", INPUT, (3, 2, window.taps), PIXEL, window=window, output=SIGNED)]
+        layers += [MaxPoolLayer("pool", ("a",), Window.square(2, 2))] * pool
+        of = program(layers, (2, *size))
+        walk = walk_of(of, layers[0], ARRAY)
+        assert walk.flat or walk.merged
+        check(of, images_of(rng, of, 1), ready=0.6, rng=rng)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("kind", ["max", "avg"])
+    def test_pools(self, kind: str, rng: np.random.Generator) -> None:
+        """Pools that stay on row 0 pass the ends of rows too."""
+        window = Window((3, 3), (1, 1), (1, 1, 1, 1))
+        layer = MaxPoolLayer("a", (INPUT,), window) if kind == "max" else avg("a", INPUT, window, PIXEL, SIGNED)
+        of = program([layer], (2, 5, 6))
+        assert walk_of(of, layer, ARRAY).flat
+        check(of, images_of(rng, of, 1))
+
+    @pytest.mark.parametrize("field", ["gap", "pair_gap"])
+    def test_a_wrong_word(self, field: str, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
+        """Negative control: a gap of one word more, behind the end of a row and between the rows of a pair."""
+        window = {"gap": Window((1, 2)), "pair_gap": POINT}[field]
+        conv = mac(rng, "a", INPUT, (3, 2, window.taps), PIXEL, window=window, output=SIGNED)
+        pool = MaxPoolLayer("pool", ("a",), Window.square(2, 2))
+        of, assemble = program([conv] if field == "gap" else [conv, pool], (2, 2, 6)), module.assemble
+
+        def corrupted(*arguments: Any) -> Any:
+            image = assemble(*arguments)
+            image.layers[0][field] += 1
+            return image
+
+        images = images_of(rng, of, 3)
+        monkeypatch.setattr(module, "assemble", corrupted)
+        assert difference(of, images, simulate(of, ARRAY, images)) is not None
+
+
 class TestOnTheHardware:
     @pytest.mark.parametrize("lanes", [(4, 4), (3, 8)], ids=str)
     def test_pointwise_layers(self, lanes: tuple[int, int], rng: np.random.Generator) -> None:

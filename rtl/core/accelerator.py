@@ -106,17 +106,19 @@ class Core(wiring.Component):
     def _connect_fetch(self, m: Module) -> None:
         """Steps to the fetch, operands to the lanes."""
         fetch, lanes = self.fetch, self.lanes
-        for name in ("issue", "step", "origin", "row", "column", "layer"):
+        for name in ("issue", "step", "origin", "row", "column", "before", "layer"):
             m.d.comb += getattr(fetch, name).eq(getattr(self.sequencer, name))
         for name in ("first", "last", "maximum", "weights", "signals", "others", "counts"):
             m.d.comb += getattr(lanes, name).eq(getattr(fetch, name))
         m.d.comb += [
             lanes.fresh.eq(self.sequencer.fresh),
             lanes.step.eq(fetch.operands),
+            fetch.both.eq(self.sequencer.tile.both),
             self.activations.read_address.eq(fetch.read_address),
+            self.activations.read_before.eq(fetch.read_before),
+            self.activations.read_edge.eq(fetch.read_edge),
             self.activations.read_double.eq(fetch.read_double),
             self.activations.other_address.eq(fetch.other_address),
-            self.activations.read_pair.eq(fetch.read_pair),
             fetch.read.eq(self.activations.read),
             fetch.other.eq(self.activations.other),
             lanes.pair.eq(fetch.read_pair),

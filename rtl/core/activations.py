@@ -1,10 +1,10 @@
 """The activation memory: banks that deliver a row of pixels from any alignment, at stride 1 or 2, in one cycle.
 
 Word a of the linear address space lies in bank a mod B at place a div B, with B = 2 x pixel lanes, so that pixel lanes
-at stride 1 or 2 never meet in a bank. At stride 1 they leave half of the banks alone: as many words of another row are
-read with them, whose first one lies `pixel lanes` banks further. The write side rotates the other way. Reads and writes
-never concern the same tensor at the same time (the assembler gives every layer's input and output places of their own),
-so that each bank needs one port for each.
+at stride 1 or 2 never meet in a bank. At stride 1 they leave half of the banks alone, so that words behind a gap are
+read with them: those of the last lanes, or as many of another row, whose first one lies `pixel lanes` banks further.
+The write side rotates the other way. Reads and writes never concern the same tensor at the same time (the assembler
+gives every layer's input and output places of their own), so that each bank needs one port for each.
 
     read     cycle 1 place in each bank · 2 the banks · 3 a register behind them · 4 rotated by multiples of 4; on the
              way out rotated by the rest and spread by the stride, without a register
@@ -30,9 +30,9 @@ class Activations(wiring.Component):
     -----
     read_address : in, the word for lane 0
     read_double : in, 1 for stride 2; does not change while reads are under way
-    other_address : in, the other row's word for lane 0
-    read_pair : in, 1 where there is another row; does not change while reads are under way
-    read, other : out, one word a lane, `READ_CYCLES` later
+    other_address : in, the word for lane 0 if it were behind a gap: its bank is not before the first one behind it
+    read_before, read_edge : in, the lanes before the gap, and the first bank behind those of their words
+    read, other : out, one word a lane, `READ_CYCLES` later; and as many behind, if these are read at stride 1
     write_address, write, write_lanes : in, words for lanes 0 .. write_lanes - 1, side by side from the address
     """
 
@@ -43,7 +43,8 @@ class Activations(wiring.Component):
                 "read_address": In(layout.address),
                 "read_double": In(1),
                 "other_address": In(layout.address),
-                "read_pair": In(layout.layer["pair"].shape),
+                "read_before": In(layout.lane_count),
+                "read_edge": In(layout.bank),
                 "read": Out(layout.pixels),
                 "other": Out(layout.pixels),
                 "write_address": In(layout.address),
@@ -67,25 +68,33 @@ class Activations(wiring.Component):
         return m
 
     def _build_read(self, m: Module, reads: list, low: int) -> None:
-        lanes = self.layout.array.pixel_lanes
+        array, starts = self.layout.array, [self.read_address, self.other_address]
+        turns, lanes = [start[:low] for start in starts], array.pixel_lanes
+        wraps = self.read_edge < turns[0]
         for index, port in enumerate(reads):
             place = Signal(port.addr.shape(), name=f"place{index}", reset_less=True)
-            beyond = Signal(low, name=f"beyond{index}")  # banks from the first row's first word to this one
-            m.d.comb += beyond.eq(index - self.read_address[:low])
-            first = Mux(self.read_pair & (beyond >= lanes), self.other_address, self.read_address)
             # banks below the start hold the words after the wrap, one place further on
-            m.d.sync += place.eq((first >> low) + (first[:low] > index))
+            places = [(start >> low) + (turn > index) for start, turn in zip(starts, turns, strict=True)]
+            before = (turns[0] <= index) ^ (self.read_edge <= index) ^ wraps  # from the start, round to the edge
+            m.d.sync += place.eq(Mux(before, *places) if array.gaps else places[0])
             m.d.comb += port.addr.eq(place)
-        raw = Signal(self.banks * self.layout.array.signal_bits, reset_less=True)
+        raw = Signal(self.banks * array.signal_bits, reset_less=True)
         m.d.sync += raw.eq(Cat(port.data for port in reads))
-        turn = delayed(m, self.read_address[:low], 3)
-        coarse = Signal.like(raw)
-        m.d.sync += coarse.eq(self._rotated(raw, Cat(Const(0, COARSE), turn[COARSE:])))
-        turned = Signal(data.ArrayLayout(self.layout.signal, self.banks))
-        m.d.comb += turned.as_value().eq(self._rotated(coarse, delayed(m, turn[:COARSE], 1)))
+        words, before = self._turned(m, raw, turns[0], "words"), delayed(m, self.read_before, READ_CYCLES)
+        behind = self._turned(m, raw, turns[1], "behind") if array.flats else words
         for lane in range(lanes):
-            m.d.comb += self.read[lane].eq(Mux(self.read_double, turned[2 * lane], turned[lane]))
-            m.d.comb += self.other[lane].eq(turned[lanes + lane])
+            word = Mux(self.read_double, words[2 * lane], words[lane])
+            m.d.comb += self.read[lane].eq(Mux(lane < before, word, behind[lane]) if array.flats else word)
+            m.d.comb += self.other[lane].eq(words[lanes + lane])
+
+    def _turned(self, m: Module, raw: Signal, turn: Value, name: str) -> Signal:
+        """Return the words of all banks, that of the start first, a cycle later."""
+        turn = delayed(m, turn, READ_CYCLES - 1)
+        coarse = Signal(raw.shape(), name=f"{name}_coarse", reset_less=True)
+        m.d.sync += coarse.eq(self._rotated(raw, Cat(Const(0, COARSE), turn[COARSE:])))
+        turned = Signal(data.ArrayLayout(self.layout.signal, self.banks), name=name)
+        m.d.comb += turned.as_value().eq(self._rotated(coarse, delayed(m, turn[:COARSE], 1)))
+        return turned
 
     def _rotated(self, words: Value, turn: Value) -> Value:
         return Cat(words, words) >> (turn * self.layout.array.signal_bits)

@@ -28,6 +28,7 @@ class RowCounter(wiring.Component):
     begin, tile, layer, load, loaded : in, as `Drain` has them
     constant : out, two cycles after the row
     code_begin : out, the codes of a tile's first row are there
+    code_both : out, the codes that are there lie on both rows of a pair
     write_address, writes, write_lanes, out_lanes, out_valid, out_last, done : out, as `Drain` has them
     """
 
@@ -42,6 +43,7 @@ class RowCounter(wiring.Component):
                 "loaded": In(layout.load),
                 "constant": Out(layout.constant),
                 "code_begin": Out(1),
+                "code_both": Out(1),
                 "write_address": Out(layout.address),
                 "writes": Out(1),
                 "write_lanes": Out(layout.lane_count),
@@ -60,7 +62,10 @@ class RowCounter(wiring.Component):
         following = Signal(layout.constant_index, reset_less=True)
         m.d.comb += read.addr.eq(Mux(self.begin, self.tile.constant, following))
         m.d.comb += self.constant.eq(delayed(m, read.data, 1))
-        m.d.comb += self.code_begin.eq(delayed(m, self.begin, CODES))
+        both, now = Signal(layout.layer["merge"].shape), Signal(layout.layer["merge"].shape)
+        m.d.comb += now.eq(Mux(self.begin, self.tile.both, both))
+        m.d.sync += both.eq(now)
+        m.d.comb += [self.code_begin.eq(delayed(m, self.begin, CODES)), self.code_both.eq(delayed(m, now, CODES))]
         lanes, address, last, map_end = self._build_rows(m)
         m.d.sync += following.eq(read.addr + map_end)
         final, raw, pool = self.layer.final, self.layer.final & self.layer.raw, self.layer.pool
@@ -183,7 +188,7 @@ class Drain(wiring.Component):
         codes, out = [column.code for column in self.columns], [column.out for column in self.columns]
         if self.pool:
             moving(m, "pool", self.pool, self.out_valid, self.ready)
-            m.d.comb += self.pool.begin.eq(self.counter.code_begin)
+            m.d.comb += [self.pool.begin.eq(self.counter.code_begin), self.pool.both.eq(self.counter.code_both)]
             m.d.comb += [mine.eq(code) for mine, code in zip(self.pool.codes, codes, strict=True)]
             for lane, pooled in enumerate(self.pool.pooled):
                 codes[lane] = Mux(self.layer.pool, pooled, codes[lane])

@@ -1,15 +1,18 @@
 """From a step to operands: taps, addresses, what lies inside the map, weights.
 
 cycle 1      the tap's place, the window's word
-cycle 2-3    tap memory, register
-cycle 4      word, row and column of lane 0
+cycle 2-3    tap memory, register; the row and the window's word behind the end of a row
+cycle 4      word, row and column of lane 0; the word for lane 0 if it were behind the end of a row
 cycle 5-8    activation memory; meanwhile which lanes lie inside the map; weight memory, register
+
+Lanes behind the end of a row (`accel.walk`) read words that lie `gap` further than they would. Which lanes lie inside
+the map is worked out for each of the two parts of a tile: from a first lane on, and below another.
 """
 
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -28,8 +31,10 @@ class Fetch(wiring.Component):
     Ports
     -----
     issue, step, origin, row, column, layer : in, from the sequencer
+    before, both : in, from the sequencer two cycles later: lanes before the end of a row; both rows of a pair in a tile
     read_address, read_double : out, to the activation memory; read : in, what it has `READ_CYCLES` later
-    other_address, read_pair : out, and other : in, the same for the second of two maps
+    other_address, read_before, read_edge : out, to it too: the first word behind a gap, and where that begins
+    other, read_pair : in, words of the second of two maps; out, whether there is one
     operands, first, last, maximum, weights, signals, others, counts : out, to the lanes
     load, loaded : in, a word for the taps or the weights
     """
@@ -44,8 +49,12 @@ class Fetch(wiring.Component):
                 "origin": In(layout.signed_address),
                 "row": In(layout.position),
                 "column": In(layout.position),
+                "before": In(layout.lane_count),
+                "both": In(1),
                 "layer": In(layout.layer),
                 "read_address": Out(layout.address),
+                "read_before": Out(layout.lane_count),
+                "read_edge": Out(layout.bank),
                 "read_double": Out(1),
                 "read": In(layout.pixels),
                 "other_address": Out(layout.address),
@@ -80,10 +89,8 @@ class Fetch(wiring.Component):
             at_row.eq(delayed(m, self.row, 3) + tap.rows),
             at_column.eq(delayed(m, self.column, 3) + tap.columns),
         ]
-        other_window, other_place = Signal.like(window, name="other_window"), Signal.like(place, name="other_place")
-        m.d.sync += other_window.eq(window + layer.apart)
-        m.d.sync += other_place.eq(delayed(m, other_window, 1) + tap.words)
-        m.d.comb += [self.other_address.eq(other_place), self.read_pair.eq(layer.pair)]
+        self._build_gap(m, delayed(m, window, 1), tap.words)
+        m.d.comb += self.read_pair.eq(layer.pair)
         m.d.comb += [
             self.read_address.eq(place),
             self.read_double.eq(layer.double),
@@ -91,8 +98,11 @@ class Fetch(wiring.Component):
             self.first.eq(delayed(m, step.first, FETCH_CYCLES)),
             self.last.eq(delayed(m, step.last, FETCH_CYCLES)),
             self.maximum.eq(layer.maximum),
-            self.counts.eq(delayed(m, self._inside(m, at_row, at_column), READ_CYCLES - 3)),
         ]
+        inside = self._inside(m, at_row, at_column)
+        if layout.array.flats:
+            inside = self._behind(m, tap.rows, inside, at_column)
+        m.d.comb += self.counts.eq(delayed(m, inside, READ_CYCLES - 3))
         is_signed = delayed(m, tap.signed, READ_CYCLES + 1)
         for lane in range(layout.array.pixel_lanes):
             for bits, signal in ((self.read[lane], self.signals[lane]), (self.other[lane], self.others[lane])):
@@ -100,16 +110,51 @@ class Fetch(wiring.Component):
         self._build_weights(m)
         return m
 
-    def _inside(self, m: Module, at_row: Signal, at_column: Signal) -> Signal:
-        """Return which lanes lie inside the map, three cycles later."""
-        layout, layer = self.layout, self.layer
-        rows = self._within(m, delayed(m, at_row, 1), layer.height)
-        inside = Signal(layout.array.pixel_lanes, reset_less=True)
-        for lane in range(layout.array.pixel_lanes):
-            place = Signal(layout.position, name=f"column{lane}", reset_less=True)
-            m.d.sync += place.eq(at_column + Mux(layer.double, 2 * lane, lane))
-            m.d.sync += inside[lane].eq((rows & self._within(m, place, layer.width)).all())
+    def _build_gap(self, m: Module, window: Value, words: Value) -> None:
+        """Find the word of lane 0 if it were behind the gap, and the bank where that begins."""
+        other = Signal.like(window, name="other_window", reset_less=True)
+        edge = Signal.like(self.read_edge)
+        m.d.sync += [
+            other.eq(window + Mux(self.both, self.layer.pair_gap, self.layer.gap)),
+            edge.eq(window[: len(edge)] + self.before),
+            self.other_address.eq(other + words),
+            self.read_edge.eq(edge + words[: len(edge)]),
+            self.read_before.eq(delayed(m, self.before, 1)),
+        ]
+
+    def _behind(self, m: Module, rows: Value, inside: Value, at_column: Signal) -> Value:
+        """Return which lanes lie inside the map, also of those behind the end of a row."""
+        layer, lanes = self.layer, self.layout.array.pixel_lanes
+        row, width = Signal(self.layout.position, reset_less=True), Signal(self.layout.position, reset_less=True)
+        at_row = Signal(self.layout.position, name="at_row_behind", reset_less=True)
+        m.d.sync += [
+            row.eq(delayed(m, self.row, 2) + (layer.row_step << (layer.pool & ~self.both))),
+            width.eq(Mux(self.both, lanes // 2, layer.row_pixels)),
+            at_row.eq(row + rows),
+        ]
+        others, before = self._inside(m, at_row, at_column, delayed(m, width, 1)), delayed(m, self.read_before, 3)
+        return Cat(Mux(lane < before, inside[lane], others[lane]) for lane in range(lanes))
+
+    def _inside(self, m: Module, at_row: Signal, at_column: Signal, passed: Value | int = 0) -> Signal:
+        """Return which lanes lie inside the map, three cycles later; the column of lane 0 is less by `passed`."""
+        layout, layer, lanes = self.layout, self.layer, self.layout.array.pixel_lanes
+        rows = delayed(m, self._within(m, at_row, layer.height), 1)
+        first, end = (Signal(layout.position, reset_less=True) for _ in range(2))  # inside are lanes first .. end - 1
+        m.d.sync += [
+            first.eq((passed - at_column + layer.double) >> layer.double),
+            end.eq((layer.width + passed - at_column + layer.double) >> layer.double),
+        ]
+        inside = Signal(lanes, reset_less=True)
+        bounds = [delayed(m, self._lane(bound), 1) for bound in (first, end)]
+        for lane in range(lanes):
+            m.d.sync += inside[lane].eq(rows.all() & (bounds[0] <= lane) & (lane < bounds[1]))
         return inside
+
+    def _lane(self, bound: Signal) -> Value:
+        """Return a lane, or the number of lanes for what is as much or more; 0 for what is negative."""
+        lanes = self.layout.array.pixel_lanes
+        low = exact_log2(lanes)
+        return Mux(bound < 0, 0, Mux(bound[low:] != 0, lanes, bound[:low]))
 
     def _within(self, m: Module, place: Signal, size: Signal) -> Signal:
         """Return two bits that are both set, a cycle later, where `place` is 0 .. `size` - 1."""

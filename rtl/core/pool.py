@@ -5,6 +5,8 @@ one map by map. What the first tile leaves is kept until the second comes; it ha
 
     cycle 1   the larger of each two neighbours, beside what is kept of the same map
     cycle 2   the larger of the two, which counts in the second tile; the first is kept
+
+Where a tile has half its pixels on each of two rows, the larger is that of its own halves.
 """
 
 from amaranth.hdl import Array, Module, Mux, Signal, Value
@@ -24,6 +26,7 @@ class Pool(wiring.Component):
     -----
     begin : in, `codes` are those of a tile's first row; the others follow, one a cycle
     codes : in, a row of pixels
+    both : in, of which one half lies above the other
     pooled : out, the largest of these and the tile's before, `POOL_CYCLES` later
     out : out, `pooled` a cycle later
     """
@@ -34,6 +37,7 @@ class Pool(wiring.Component):
         super().__init__(
             {
                 "begin": In(1),
+                "both": In(1),
                 "codes": In(data.ArrayLayout(layout.operand, lanes)),
                 "pooled": Out(self.half),
                 "out": Out(self.half),
@@ -48,11 +52,14 @@ class Pool(wiring.Component):
         m.d.comb += row.eq(Mux(self.begin, 0, following))
         m.d.sync += following.eq(Mux(row == self.rows, row, row + 1))
         across, above = Signal(self.half, reset_less=True), Signal(self.half, reset_less=True)
-        pooled = Signal(self.half, reset_less=True)
+        pooled, both = Signal(self.half, reset_less=True), delayed(m, self.both, 1)
         m.d.sync += above.eq(Array(kept)[row])
         for place in range(len(across)):
             m.d.sync += across[place].eq(_larger(self.codes[2 * place], self.codes[2 * place + 1]))
-            m.d.sync += pooled[place].eq(_larger(across[place], above[place]))
+            other = above[place]
+            if place < len(across) // 2:
+                other = Mux(both, across[place + len(across) // 2], other)
+            m.d.sync += pooled[place].eq(_larger(across[place], other))
         written = delayed(m, row, 1)
         for index, place in enumerate(kept):
             with m.If(written == index):

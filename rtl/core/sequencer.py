@@ -46,7 +46,7 @@ class Sequencer(wiring.Component):
     busy : out
     fresh : out, a layer begins
     issue, step : out, a step in this cycle
-    origin, row, column, tile : out, of the step's tile, as in `rtl.core.tiles.Tiles`
+    origin, row, column, before, tile : out, of the step's tile, as in `rtl.core.tiles.Tiles`
     layer : out, the words of the layer that runs
     load, loaded : in, a word for the layers or the entries
     """
@@ -65,6 +65,7 @@ class Sequencer(wiring.Component):
                 "origin": Out(layout.signed_address),
                 "row": Out(layout.position),
                 "column": Out(layout.position),
+                "before": Out(layout.lane_count),
                 "tile": Out(tile_layout(layout)),
                 "layer": Out(layout.layer),
                 "load": In(1),
@@ -91,6 +92,7 @@ class Sequencer(wiring.Component):
             self.origin.eq(tiles.origin),
             self.row.eq(tiles.row),
             self.column.eq(tiles.column),
+            self.before.eq(tiles.before),
             self.tile.eq(tiles.tile),
         ]
         return m

@@ -14,6 +14,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.array import TILE_CYCLES
+from rtl.core.memory import delayed
 from rtl.layout import Layout
 
 
@@ -26,6 +27,7 @@ def tile_layout(layout: Layout) -> data.StructLayout:
             "address": layout.address,
             "constant": layout.constant_index,
             "end": 1,  # the layer's last tile
+            "both": layout.layer["merge"].shape,  # half its pixels lie on each row of a pair
         }
     )
 
@@ -39,6 +41,7 @@ class Tiles(wiring.Component):
     layer : in, the words of the layer
     turn : in, the tile's last step issues
     origin, row, column : out, of the first pixel's window: its word before the map's base is added, its place
+    before : out, pixels that lie before the end of a row, two cycles after the tile began: all, unless it passes one
     tile : out
     group_end : out, this tile is the last of its group
     wait : out, cycles between the last step of this tile and that of the next, less one
@@ -54,6 +57,7 @@ class Tiles(wiring.Component):
                 "origin": Out(layout.signed_address),
                 "row": Out(layout.position),
                 "column": Out(layout.position),
+                "before": Out(layout.lane_count),
                 "tile": Out(tile_layout(layout)),
                 "group_end": Out(1),
                 "wait": Out(layout.wait),
@@ -64,23 +68,36 @@ class Tiles(wiring.Component):
         """Build the counters, then the places."""
         m = Module()
         self.row_end, self.first = Signal(), Signal()  # no pixels follow in the row; the first tile of a pair
+        self.tail, self.both = Signal(), Signal()  # no pixels follow where tiles end; both tiles of a pair in one
         self._build_counters(m)
         self._build_reads(m)
         self._build_writes(m)
         return m
 
     def _build_counters(self, m: Module) -> None:
-        """Count pixels of a row, tiles and maps down; `group_end` is known a cycle into a tile, `tile.end` two."""
+        """Count pixels of a row, tiles and maps down; `group_end` is known a cycle into a tile, `tile.end` two.
+
+        Where tiles pass the ends of rows, the pixels of the next row are counted from there.
+        """
         layer, tile = self.layer, self.tile
         pixels, tiles, maps = (Signal.like(x) for x in (layer.row_pixels, layer.tiles, layer.outputs))
         second, groups_end = Signal(), Signal()
         next_pixels, next_tiles, next_maps = Signal.like(pixels), Signal.like(tiles), Signal.like(maps)
-        m.d.comb += self.first.eq(layer.pool & ~second)
+        m.d.comb += [
+            self.tail.eq(Mux(layer.flat, self.group_end, self.row_end)),
+            self.both.eq(layer.merge & self.tail & ~delayed(m, second, 1)),
+            self.first.eq(layer.pool & ~second & ~self.both),
+        ]
+        lanes = self.layout.array.pixel_lanes
+        # what steps read by must not change before what they began with has gone: all of it is as old as `row_end`
+        before = Mux(layer.flat & self.row_end, delayed(m, pixels[: len(self.before)], 1), lanes)
         m.d.sync += [
+            tile.both.eq(self.both),
+            self.before.eq(Mux(self.both, lanes // 2, before)),
             self.row_end.eq(pixels <= layer.pixels),
             self.group_end.eq(tiles == 1),
             groups_end.eq(maps <= layer.group),
-            next_pixels.eq(pixels - layer.pixels),
+            next_pixels.eq(pixels - layer.pixels + Mux(self.row_end, layer.row_pixels, 0)),
             next_tiles.eq(tiles - 1),
             next_maps.eq(maps - layer.group),
             tile.rows.eq(Mux(maps <= layer.group, layer.last_rows, layer.rows)),
@@ -92,7 +109,7 @@ class Tiles(wiring.Component):
         with m.Elif(self.turn):
             m.d.sync += [tiles.eq(Mux(self.group_end, layer.tiles, next_tiles)), second.eq(self.first)]
             with m.If(~self.first):
-                m.d.sync += pixels.eq(Mux(self.row_end, layer.row_pixels, next_pixels))
+                m.d.sync += pixels.eq(Mux(self.tail, layer.row_pixels, next_pixels))
             with m.If(self.group_end):
                 m.d.sync += maps.eq(next_maps)
 
@@ -105,21 +122,21 @@ class Tiles(wiring.Component):
         stays = ~(layer.pool | self.row_end)
         m.d.sync += [
             next_origin.eq(self.origin + step),
-            next_row.eq(self.row + Mux(stays, 0, Mux(rises, -layer.row_step, layer.row_step))),
-            next_column.eq(self.column + layer.advance),
+            next_row.eq(self.row + Mux(stays, 0, Mux(rises, -layer.row_step, layer.row_step << self.both))),
+            next_column.eq(self.column + layer.advance - Mux(self.row_end, layer.row_pixels, 0)),
         ]
         with m.If(self.prime):
             m.d.sync += [self.origin.eq(layer.origin), self.row.eq(-layer.top), self.column.eq(-layer.left)]
         with m.Elif(self.turn):
             m.d.sync += [self.origin.eq(next_origin), self.row.eq(Mux(self.group_end, -layer.top, next_row))]
             with m.If(~self.first):
-                m.d.sync += self.column.eq(Mux(self.row_end, -layer.left, next_column))
+                m.d.sync += self.column.eq(Mux(self.tail, -layer.left, next_column))
 
     def _build_writes(self, m: Module) -> None:
         """Advance the output's address by what is written, and the constants from group to group."""
         layer, tile = self.layer, self.tile
-        words = Mux(self.first, 0, Mux(self.row_end, layer.last_words, layer.words))
-        onward = Mux(self.first, 0, Mux(self.row_end, layer.line_turn, layer.words))
+        words = Mux(self.first, 0, Mux(self.tail, layer.last_words, layer.words))
+        onward = Mux(self.first, 0, Mux(self.tail, layer.line_turn, layer.words))
         next_address, next_constant = Signal.like(tile.address), Signal.like(tile.constant)
         m.d.sync += [
             tile.words.eq(words),

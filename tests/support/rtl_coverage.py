@@ -99,6 +99,13 @@ CORNERS = (
     "fused pool at stride 2",
     "fused pool in the padding",
     "fused pool that leaves the chip",
+    "tile past the end of a row",
+    "tile past the end of a padded row",
+    "tile past the end of a row, with words between",
+    "tile past the end of a row of a pool",
+    "tile past the end of a row of pairs",
+    "tile of both rows of a pair",
+    "tile of both rows of a pair, with words between",
 )
 BINS = (
     *(f"kind {kind}" for kind in KINDS),
@@ -137,6 +144,7 @@ class Coverage:
             self._count({"lowest and highest code together": ends})
             self._tiles(job.program, layer, array)
             self._lists(image, place)
+            self._rows(layer, job.program, array)
             if layer.name in pools:
                 self._pools(layer, pools[layer.name], job.program, array, tensors)
             if window := getattr(layer, "window", None):
@@ -263,6 +271,20 @@ class Coverage:
                 "a last window that overlaps": any(overlaps),
                 "fewer words than pixel lanes": words < array.pixel_lanes,
                 "split sums of a kernel in its padding": layer.window and any(layer.window.padding),
+            }
+        )
+
+    def _rows(self, layer: ProgramLayer, of: Program, array: MacArray) -> None:
+        walk, window = walk_of(of, layer, array), getattr(layer, "window", None)
+        self._count(
+            {
+                "tile past the end of a row": walk.flat,
+                "tile past the end of a padded row": walk.flat and any(window.padding),
+                "tile past the end of a row, with words between": walk.flat and walk.gap > 0,
+                "tile past the end of a row of a pool": walk.flat and not isinstance(layer, MacLayer),
+                "tile past the end of a row of pairs": walk.flat and walk.pool,
+                "tile of both rows of a pair": walk.merged,
+                "tile of both rows of a pair, with words between": walk.merged and walk.pair_gap > 0,
             }
         )
 
