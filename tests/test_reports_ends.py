@@ -83,6 +83,15 @@ class TestInterrupted:
             _, errors = run.communicate(timeout=30)
         assert (run.returncode, errors) == (130, INTERRUPTED)
 
+    @pytest.mark.slow
+    def test_what_to_do_next(self, tmp_path: Path) -> None:
+        """What keeps its work says how to go on, in the same line."""
+        stop = "import os; import reports.commands.explore as e; e.explore = lambda *_: os.kill(os.getpid(), 2)"
+        out = tmp_path / "my folder"
+        done = espalier_process("explore", "digits", "--jobs", 1, "-o", out, before=stop)
+        line = f"the same command goes on where it was: espalier explore digits --jobs 1 -o '{out}'"
+        assert (done.status, done.err) == (130, f"espalier: interrupted; {line}\n")
+
     def test_what_was_ignored_stays_so(self) -> None:
         """A process that was told to ignore Ctrl-C, as jobs in the background are, ignores it."""
         before = "import os, signal; signal.signal(2, signal.SIG_IGN)"

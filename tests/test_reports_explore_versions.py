@@ -13,7 +13,7 @@ from accel.interchange import zoo
 from accel.interchange.data.datasets import load
 from accel.pruned import PrunedNetwork
 from reports.explore.trials import Images
-from reports.explore.versions import Making, Version, made, problem_of, versions_of
+from reports.explore.versions import Making, Version, control_of, made, problem_of, versions_of, with_controls
 from reports.workflow import retrain
 from reports.workflow.load import DEFAULT_PATTERNS
 from reports.workflow.prune import prune
@@ -28,6 +28,25 @@ def making(**values: Any) -> Making:
     return Making(
         **{"dense": dense, "pattern": "kernel", "ratio": 0.5, "epochs": 0, "recipe": "", "training": None} | values
     )
+
+
+class TestControls:
+    def test_as_many_trainings(self) -> None:
+        """Beside what is pruned and retrained stands the dense network, retrained as often: once for each stage."""
+        versions = versions_of("digits", ["kernel", "feature-map+kernel"], (0.5,))
+        found = with_controls(versions)
+        assert [v.name for v in found[:3]] == ["dense", "dense, retrained", "dense, retrained 2 times"]
+        assert found[3:] == versions[1:]
+        by_name = {v.name: control_of(v) for v in versions if v.made}
+        assert by_name == {"kernel 0.5": "dense, retrained", "feature-map+kernel 0.5": "dense, retrained 2 times"}
+        assert with_controls(versions_of("digits", None, ())) == versions_of("digits", None, ())  # nothing is made
+
+    def test_retrained_alone(self) -> None:
+        """A label that prunes nothing retrains so many times, and changes nothing but weights."""
+        dense = zoo.load("digits")
+        made = prune(dense, "dense", retrain=lambda x: replace(x, data=f"{x.data}, again"), rounds=2)
+        assert (made.pattern, made.data, made.masks) == ("dense", "digits, again, again", {})
+        assert prune(dense, "dense").data == dense.data  # negative control
 
 
 class TestVersionsOf:

@@ -106,7 +106,7 @@ def _built(results: Results, chosen: Point) -> list[str]:
     row, lanes = results.version(chosen), chosen.output_lanes * chosen.pixel_lanes
     pattern = f"pruned by {row.name} ({row.made}), {row.sparsity:.0%} of its weights gone"
     lines = [
-        f"What to build: {results.network} {pattern if row.sparsity else 'dense'}, {chosen.weight_bits}-bit weights "
+        f"What to build: {results.network} {pattern if row.sparsity else row.name}, {chosen.weight_bits}-bit weights "
         f"and {chosen.signal_bits}-bit signals, on an array of {chosen.output_lanes}x{chosen.pixel_lanes} lanes "
         f"(output maps x pixels): {kib(chosen.memory_bits)} KiB of memory blocks, {chosen.multipliers:,} multipliers "
         f"for {lanes:,} lanes, {chosen.cycles:,} cycles an image, {_load(chosen)}, "
