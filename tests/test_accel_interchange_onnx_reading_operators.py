@@ -145,14 +145,22 @@ def mean_of_merged_pixels() -> Drawing:
     return g
 
 
+def shuffled(g: Drawing, height: int, width: int, source: str = "") -> str:
+    """Shuffle 6 maps of two groups."""
+    g.node("Reshape", source, integers(g, 0, 2, 3, height, width))
+    g.node("Transpose", perm=[0, 2, 1, 3, 4])
+    return g.node("Reshape", "", integers(g, 0, 6, height, width))
+
+
 def shuffled_maps() -> Drawing:
-    """A grouped convolution, a channel shuffle, a depthwise one (ShuffleNet)."""
+    """Grouped convolutions and channel shuffles (ShuffleNet): before another, before a split and at the end."""
     g = drawing()
     g.conv(6, 2, 3, group=2)
-    g.node("Reshape", "", integers(g, 0, 2, 3, 5, 4))
-    g.node("Transpose", perm=[0, 2, 1, 3, 4])
-    g.node("Reshape", "", integers(g, 0, 6, 5, 4))
+    shuffled(g, 5, 4)
     g.conv(6, 6, 3, group=6)
+    halves = shuffled(g, 3, 2), "left", "right"
+    g.node("Split", halves[0], outputs=list(halves[1:]), axis=1, num_outputs=2)
+    shuffled(g, 3, 2, g.node("Concat", "right", "left", axis=1))
     return g
 
 

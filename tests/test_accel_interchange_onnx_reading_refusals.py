@@ -53,7 +53,7 @@ def open_size() -> Drawing:
 
 POOL: dict[str, Any] = {"kernel_shape": [2, 2], "strides": [2, 2]}
 REFUSED: list[tuple[str, Callable[[], Drawing], str]] = [
-    ("operator", lambda: conv_then(("Sin", {})), "Sin 'sin1': is no operator that is read here; those are"),
+    ("operator", lambda: conv_then(("Sin", {})), "Sin 'sin1': is no operator that is read here, where"),
     ("dilations", lambda: conv_with(dilations=[0, 2]), "Conv 'conv0': attribute dilations is [0, 2], expected at"),
     (
         "dilations of a pool",

@@ -15,7 +15,7 @@ def float_model() -> Drawing:
     source = g.node("Clip", "", g.constant(np.float32(0)), g.constant(np.float32(6)))
     g.conv(4, 4, 3, pads=[1, 1, 1, 1], group=4)
     g.node("Add", "", source)
-    g.node("Relu")
+    g.node("LeakyRelu", alpha=0.1)
     g.node("Concat", "", source, axis=1)
     g.node("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
     g.node("AveragePool", kernel_shape=[2, 2], strides=[2, 2])
@@ -23,7 +23,8 @@ def float_model() -> Drawing:
     size = g.node("Gather", g.node("Shape"), g.constant(np.int64(0)), axis=0)
     batch = g.node("Unsqueeze", size, g.constant(np.array([0])))
     g.node("Reshape", maps, g.node("Concat", batch, g.constant(np.array([-1])), axis=0))
-    g.gemm(5, 32)
+    features = g.gemm(5, 32)
+    g.node("Mul", features, g.node("Sigmoid", features))
     g.node("Mul", "", g.constant(np.float32(2)))
     g.node("Softmax", axis=-1)
     return g

@@ -102,10 +102,14 @@ class Builder:
 
     def maps(self, node: Node, index: int = 0, pad: bool = False, codes: bool = False) -> Value:
         """Return an input that must be maps in ONNX's layout (batch, maps, height, width)."""
-        value = self.value(node, index, pad, codes)
-        value = self._unshuffled(node, node.inputs[index], value)
+        value = self.ordered(node, index, pad, codes)
         self.check_maps(node, value)
         return value
+
+    def ordered(self, node: Node, index: int = 0, pad: bool = False, codes: bool = False) -> Value:
+        """Return an input whose maps, if the graph counts them in another order, were put into it by a layer."""
+        value = self.value(node, index, pad, codes)
+        return self.unshuffled(node, node.inputs[index], value)
 
     def check_maps(self, node: Node, value: Value) -> None:
         """Refuse what is no maps in ONNX's layout (batch, maps, height, width), or (batch, maps, length)."""
@@ -252,7 +256,7 @@ class Builder:
         maps = self.shape(value)[0]
         return self._copied(node, name, value, np.ones((maps, 1, 1, 1), np.float32), ".pad", value.pad)
 
-    def _unshuffled(self, node: Node, name: str, value: Value) -> Value:
+    def unshuffled(self, node: Node, name: str, value: Value) -> Value:
         """Let the tensor `name`, if it has maps in another order, be a layer that puts them into it."""
         found, natural = self.map_axis(value), plain(self.shape(value))
         if len(natural) != 3 or found is None or found[0] or value.view[1:] != natural[1 : len(value.view)]:

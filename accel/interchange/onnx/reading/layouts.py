@@ -86,7 +86,7 @@ def concat(builder: Builder, node: Node) -> None:
     """Concat on the maps: of more than two inputs a chain. Or of sizes."""
     if joined_sizes(builder, node):
         return
-    values = [builder.value(node, index, codes=True) for index in range(max(1, len(node.inputs)))]
+    values = [builder.ordered(node, index, codes=True) for index in range(max(1, len(node.inputs)))]
     rank, found = len(values[0].view) + 1, builder.map_axis(values[0])
     axis = rank - 1 if builder.is_last(values[0]) else 1
     if found is not None and found[0] + 1 != axis:

@@ -170,7 +170,7 @@ def _layers_of(
             if node.op in WITHOUT_LAYER:
                 raise node.refused(WITHOUT_LAYER[node.op])
             names = ", ".join(sorted(operators.keys() - NEVER_READ))
-            raise node.refused(f"is no operator that is read here; those are {names}")
+            raise node.refused(f"is no operator that is read here, where --outputs may cut; those are {names}")
         try:
             operators[node.op](builder, node)
         except EspalierError as error:
@@ -200,8 +200,8 @@ def output_of(builder: Builder) -> str:
         if name not in builder.values:
             raise EspalierError(f"output {name!r} is given by no node")
         value = builder.values[name]
-        if any(value.pad):
-            value = builder.padded(Node("Pad", "", name, (name,), (name,)), name, value)
+        end = Node("Identity", "", name, (name,), (name,))
+        value = builder.unshuffled(end, name, builder.padded(end, name, value) if any(value.pad) else value)
         axes, shape = [axis for axis in value.view if axis], builder.shape(value)
         if axes != [axis for axis in plain(shape) if axis]:
             builder.notes.append(f"output {name!r} has other axes {value.graph_shape}; the network gives {shape}")

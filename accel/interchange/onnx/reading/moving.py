@@ -23,7 +23,7 @@ Run = tuple[int, int, int]  # the first index of an axis, one past the last, and
 
 def pad(builder: Builder, node: Node) -> None:
     """Pad with zeros: rows and columns are taken in by the next convolution or pool, or stand as a layer."""
-    value = builder.value(node, pad=True)
+    value = builder.ordered(node, pad=True)
     widths, fill = builder.integers(node, 1, "pads"), scalar(node, builder.constant(node, 2))
     axes = builder.integers(node, 3, "")
     mode, rank = node.get("mode", "constant"), len(value.view) + 1
@@ -57,7 +57,7 @@ def slice_(builder: Builder, node: Node) -> None:
     """Slice of maps, rows and columns; or of sizes."""
     if sliced_sizes(builder, node):
         return
-    value = builder.value(node)
+    value = builder.ordered(node)
     starts, ends, axes, steps = (builder.integers(node, index, "") for index in (1, 2, 3, 4))
     count, rank = len(starts or ()), len(value.view) + 1
     axes = tuple(range(count)) if axes is None else axes
@@ -72,7 +72,8 @@ def slice_(builder: Builder, node: Node) -> None:
 
 def split(builder: Builder, node: Node) -> None:
     """Split of the maps, rows or columns."""
-    value, rank = builder.value(node), len(builder.value(node).view) + 1
+    value = builder.ordered(node)
+    rank = len(value.view) + 1
     axis = node.get("axis", 0) % rank
     if not axis:
         raise node.refused("splits the images of a batch, expected another axis")

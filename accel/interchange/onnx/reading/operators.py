@@ -111,14 +111,12 @@ def global_average_pool(builder: Builder, node: Node) -> None:
 
 def reduce_mean(builder: Builder, node: Node) -> None:
     """ReduceMean over height and width: a global average pool, and a flatten if the dimensions go."""
-    value = builder.value(node)
+    value = builder.ordered(node)
     axes, last = builder.integers(node, 1, "axes"), builder.is_last(value)
     rank, counted = len(value.view) + 1, builder.map_axis(value)
     pixels = set(range(1, rank)) - {0 if counted is None else counted[0] + 1}
     if len(builder.shape(value)) != 3 or counted is None or {axis % rank for axis in axes or ()} != pixels:
         raise node.refused(f"attribute axes is {axes}, expected {tuple(sorted(pixels))}: height and width of maps")
-    if not np.array_equal(counted[1], np.arange(len(counted[1]))):
-        raise node.refused("takes the mean of maps in another order than ours; expected it before they are shuffled")
     layer = GlobalAvgPool(builder.new_name(node), (value.source,))
     if node.get("keepdims", 1):
         builder.put(node, layer, value if rank == 3 else None)
