@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
-from accel.kernel_patterns import Kernel, KernelStrided, Strided
+from accel.kernel_patterns import Grouped, Kernel, KernelStrided, Strided
 from accel.limits import MOST_WEIGHTS
 from accel.sparsity import Dense, FeatureMap, Irregular, LayerMask, Mask, Pattern, parse_pattern
 
@@ -24,7 +24,8 @@ def across_groups(mask: LayerMask, codes: NDArray[np.int64], groups: int) -> tup
     Returns
     -------
     LayerMask (M, C, T), int array (M, C * T)
-        A list of input maps for each output says which kernels there are, which is the kernel pattern.
+        Of a dense one the groups say all. Else a list of input maps for each output says which kernels there are,
+        which is the kernel pattern.
 
     Raises
     ------
@@ -39,7 +40,7 @@ def across_groups(mask: LayerMask, codes: NDArray[np.int64], groups: int) -> tup
         )
     kept = spread_weights(mask.kept.astype(np.int64), shape).reshape(shape) > 0
     spread = spread_weights(codes.reshape(mask.kept.shape), shape)
-    return LayerMask(str(_pattern_across(parse_pattern(mask.pattern))), kept), spread
+    return LayerMask(str(_pattern_across(mask, groups)), kept), spread
 
 
 def within_groups(kept: Mask) -> int:
@@ -75,8 +76,10 @@ def spread_weights(kernels: NDArray[np.int64], shape: tuple[int, int, int]) -> N
     return spread.reshape(outputs, -1)
 
 
-def _pattern_across(pattern: Pattern) -> Pattern:
-    match pattern:
+def _pattern_across(mask: LayerMask, groups: int) -> Pattern:
+    if groups > 1 and mask.kept.all():
+        return Grouped(groups)
+    match pattern := parse_pattern(mask.pattern):
         case Dense() | FeatureMap() | Kernel():
             return Kernel()
         case Strided() | KernelStrided():

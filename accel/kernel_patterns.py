@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
-from accel.limits import WIDEST
-from accel.pattern import Integers, LoopNest, Mask, Pattern, Shape, Units, loop_nest
+from accel.limits import MOST_ROWS, WIDEST
+from accel.pattern import Encoding, Index, Integers, LoopNest, Mask, Pattern, Shape, Units, loop_nest
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,58 @@ class Kernel(Pattern):
 
     def nest(self, kept: Mask) -> LoopNest:
         return kernel_nest(kept, self.group, [np.arange(kept.shape[2])] * kept.shape[1])
+
+
+@dataclass(frozen=True)
+class Grouped(Pattern):
+    """A convolution in groups, as the layer that reads all maps: kernels within a group are kept, no others ever were.
+
+    Nothing is left to choose, so that nothing is pruned by it and no index stored.
+    """
+
+    groups: int
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.groups <= MOST_ROWS:
+            raise EspalierError(f"a grouped convolution must have 2..{MOST_ROWS} groups, got {self.groups}")
+
+    def __str__(self) -> str:
+        return f"groups-{self.groups}"
+
+    def mask(self, shape: Shape) -> Mask:
+        """Return what a layer of a shape (M, C, T) that falls into the groups keeps."""
+        outputs, maps, _ = shape
+        within = np.arange(outputs)[:, None] * self.groups // outputs == np.arange(maps) * self.groups // maps
+        return np.broadcast_to(within[:, :, None], shape)
+
+    def problem(self, kept: Mask) -> str | None:
+        if kept.shape[0] % self.groups or kept.shape[1] % self.groups:
+            return f"{kept.shape[0]} output maps and {kept.shape[1]} input maps do not fall into {self.groups} groups"
+        wrong = np.argwhere(np.any(kept != self.mask(kept.shape), axis=2))
+        return f"kernel (output {wrong[0][0]}, input {wrong[0][1]}) is not as its group says" if len(wrong) else None
+
+    def suits(self, shape: Shape) -> bool:  # it is a layer's own, none to prune by
+        return False
+
+    def nest(self, kept: Mask) -> LoopNest:
+        return kernel_nest(kept, 1, [np.arange(kept.shape[2])] * kept.shape[1])
+
+    def encodings(self) -> tuple[Encoding, ...]:
+        return (ByGroups(self),)
+
+
+@dataclass(frozen=True)
+class ByGroups(Encoding):
+    """No index: the number of groups, which the pattern is called by, says what is kept."""
+
+    pattern: Grouped
+    name: str = "by groups"
+
+    def encode(self, kept: Mask) -> Index:
+        return ()
+
+    def decode(self, index: Index, shape: Shape) -> Mask:
+        return self.pattern.mask(shape).copy()
 
 
 @dataclass(frozen=True)

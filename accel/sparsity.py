@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from accel import plugins
 from accel.errors import EspalierError
-from accel.kernel_patterns import Kernel, KernelStrided, Strided
+from accel.kernel_patterns import Grouped, Kernel, KernelStrided, Strided
 from accel.limits import WIDEST
 from accel.pattern import LoopNest, Mask, Pattern, Units, loop_nest
 
@@ -195,6 +195,8 @@ def _numbered(text: str) -> Pattern | None:
     """Return the pattern that `text` names with numbers of its own, or None."""
     if match := re.fullmatch(r"block-([0-9]{1,9})", text):
         return Block(int(match[1]))
+    if match := re.fullmatch(r"groups-([0-9]{1,9})", text):
+        return Grouped(int(match[1]))
     if match := re.fullmatch(r"([0-9]{1,9}):([0-9]{1,9})", text):
         return NOfM(int(match[1]), int(match[2]))
     if match := re.fullmatch(r"kernel@([^+]*)(?:\+(ikss|ikss-rest))?", text):
