@@ -53,8 +53,10 @@ def found_patterns(weight: ArrayLike, weight_bits: int = 8) -> tuple[Found, ...]
 
 def mask_of_zeros(weight: ArrayLike, weight_bits: int = 8) -> LayerMask:
     """Return the mask of the pattern that stores `weight` (M, C, ...) in the fewest bits."""
-    best = found_patterns(weight, weight_bits)[0].pattern
     kept = _lowered(weight)
+    if kept.all():  # no need to try them all
+        return LayerMask(str(Dense()), kept)
+    best = found_patterns(weight, weight_bits)[0].pattern
     return LayerMask(best, np.ones_like(kept) if best == str(Dense()) else kept)
 
 
