@@ -158,8 +158,7 @@ def _lines(results: Results) -> list[tuple[str, list[Group]]]:
     def name(group: Group) -> str:
         task = group.task
         lasso = ", group lasso" if task.sparsify else ""
-        longer = f", {task.epochs} epochs" if results.longer(group) else ""
-        return task.granularity + ("" if task.selector == MAGNITUDE else f", {task.selector}") + lasso + longer
+        return task.granularity + ("" if task.selector == MAGNITUDE else f", {task.selector}") + lasso
 
     groups = sorted(results.retrained, key=lambda group: (name(group), group.sparsity()))
     return [(key, list(members)) for key, members in groupby(groups, key=name)]

@@ -130,10 +130,6 @@ class Results:
         """Whether the study is one of patterns that are trained alike, without a sweep."""
         return not self.definition["sweep"]
 
-    def longer(self, group: Group) -> bool:
-        """Whether a setting of patterns that are trained alike was trained for more epochs than the others."""
-        return self.compared and group.task.epochs != self.definition["epochs"]
-
     @property
     def pictured(self) -> dict[str, Point]:
         """The point that the masks of each granularity in `pictures` are of."""
