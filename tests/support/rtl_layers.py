@@ -67,6 +67,7 @@ CHAINS = (  # one is drawn; the last layer's output is what leaves the chip
     ("avg",),
     ("conv", "conv"),
     ("conv", "max"),
+    ("conv", "max"),
     ("conv", "halve"),
     ("conv", "halve", "conv"),
     ("conv", "avg"),
