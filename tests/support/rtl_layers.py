@@ -69,6 +69,8 @@ CHAINS = (  # one is drawn; the last layer's output is what leaves the chip
     ("conv", "max"),
     ("conv", "max"),
     ("conv", "halve"),
+    ("conv", "halve"),
+    ("conv", "halve"),
     ("conv", "halve", "conv"),
     ("conv", "avg"),
     ("conv", "linear"),
