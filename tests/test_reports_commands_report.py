@@ -98,10 +98,13 @@ def written(path: Path) -> dict[str, Any]:
 
 class TestReport:
     @pytest.mark.slow
-    def test_files(self, folder: Path) -> None:
-        """The folder is made and holds the page, the numbers twice, and the figures; nothing else stays."""
+    def test_files(self, folder: Path, results: Results) -> None:
+        """The folder is made and holds page, figures, the numbers twice, and what is recommended, if anything; no more."""
         drawn = {f"{name}.{kind}" for name in figures.FIGURES for kind in ("svg", "png")}
-        assert set(contents(folder)) == {"printed.txt", "report.html", "results.json", "results.csv", *FILES} | drawn
+        delivered = FILES if results.recommended else ()
+        assert (
+            set(contents(folder)) == {"printed.txt", "report.html", "results.json", "results.csv", *delivered} | drawn
+        )
 
     def test_points(self, results: Results) -> None:
         """Every pattern that was asked for is there at every width, after the dense network to compare with."""
