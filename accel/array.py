@@ -92,6 +92,9 @@ class MacArray:
         Whether the drain does the work of max pools of 2 x 2 pixels (`accel.fusion`).
     lines : bool
         Whether output lanes can be rows of a depthwise convolution's maps (`accel.lines`).
+    stream_words : int
+        Words of each of the two buffers for streamed weights, the last of the weight memory; 0: none are streamed, the
+        memory holds all weights.
     overlap : bool
         Whether the next image is loaded while one runs, into a place of its own (`accel.places`).
 
@@ -121,10 +124,13 @@ class MacArray:
     pool: bool = True
     lines: bool = True
     overlap: bool = True
+    stream_words: int = 0
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            least = ({"list_entries": 0, "weight_bits": 2} | dict.fromkeys(self.features, 0)).get(field.name, 1)
+            least = ({"list_entries": 0, "stream_words": 0, "weight_bits": 2} | dict.fromkeys(self.features, 0)).get(
+                field.name, 1
+            )
             if getattr(self, field.name) < least:
                 raise EspalierError(f"{field.name} must be at least {least}, got {getattr(self, field.name)}")
         if self.pixel_lanes & (self.pixel_lanes - 1):
@@ -142,6 +148,17 @@ class MacArray:
         if self.weight_words % self.weight_banks:
             banks = self.weight_banks
             raise EspalierError(f"weight_words must be a multiple of {banks} banks, got {self.weight_words}")
+
+        if self.stream_words % self.weight_banks or 2 * self.stream_words > self.weight_words:
+            raise EspalierError(
+                f"stream_words must be a multiple of {self.weight_banks} banks and at most half of {self.weight_words} "
+                f"weight words, got {self.stream_words}"
+            )
+
+    @property
+    def buffers(self) -> tuple[int, int]:
+        """The first words of the two buffers for streamed weights."""
+        return self.weight_words - 2 * self.stream_words, self.weight_words - self.stream_words
 
     @property
     def banks(self) -> int:

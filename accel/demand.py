@@ -28,6 +28,9 @@ class LayerDemand:
     name : str
     weights, entries, taps, constants : int
         Words of these memories.
+    unit : int
+        Weights of the largest group of output lanes, which a buffer for streamed weights holds; 0 where the assembler
+        makes them, which are never streamed.
     longest : int
         Taps that one entry names at most; the tap table must have as many words, for the entry's fields to hold it.
     reads : int
@@ -41,6 +44,7 @@ class LayerDemand:
     constants: int
     longest: int
     reads: int
+    unit: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,28 @@ class Demand:
             "layers": self.turns * len(self.layers),
         }
 
+    @property
+    def made(self) -> int:
+        """Words of weights that the assembler makes, for pools and additions."""
+        return sum(layer.weights for layer in self.layers if not layer.unit)
+
+    @property
+    def unit(self) -> int:
+        """Words of weights of the largest group of output lanes."""
+        return max(layer.unit for layer in self.layers)
+
     def check(self, array: MacArray) -> None:
         """Raise EspalierError unless the memories of `array` are large enough; the line says which one is not."""
-        for name, needed in self.words.items():
+        words = dict(self.words)
+        if array.stream_words:
+            words["weights"] = self.made + 2 * array.stream_words
+            largest = max(self.layers, key=lambda layer: layer.unit)
+            if largest.unit > array.stream_words:
+                raise EspalierError(
+                    f"{self.program}: a group of {largest.name} has {largest.unit:,} words of weights, a buffer for "
+                    f"streamed weights holds {array.stream_words:,}"
+                )
+        for name, needed in words.items():
             given = getattr(array, DEPTHS[name])
             if needed > given:
                 raise EspalierError(f"{self.program}: needs {needed:,} words of {name}, {DEPTHS[name]} are {given:,}")
@@ -107,6 +130,7 @@ def array_for(
     output_lanes: int,
     pixel_lanes: int,
     depths: Mapping[str, int | None] | None = None,
+    stream: bool = False,
     **features: bool,
 ) -> MacArray:
     """Return the array of these lanes for `program`: words as wide, and memories as deep, as it needs them.
@@ -117,6 +141,8 @@ def array_for(
     output_lanes, pixel_lanes : int
     depths : mapping, optional
         Words that a memory must have whatever the Program needs, by `MacArray`'s name of them; None is left out.
+    stream : bool
+        Whether weights are streamed: the memory has two buffers of the largest group, or as large as a depth allows.
     **features
         What is left out of it: `MacArray.features`.
 
@@ -127,7 +153,7 @@ def array_for(
     """
     words = Words.of(program)
     array = bare(output_lanes, pixel_lanes, words.weight_bits, **features)
-    return fitted(words, demand_of(program, array), array, depths)
+    return fitted(words, demand_of(program, array), array, depths, stream)
 
 
 def bare(output_lanes: int, pixel_lanes: int, weight_bits: int, **features: bool) -> MacArray:
@@ -142,17 +168,29 @@ def bare(output_lanes: int, pixel_lanes: int, weight_bits: int, **features: bool
     )
 
 
-def fitted(words: Words, demand: Demand, array: MacArray, depths: Mapping[str, int | None] | None = None) -> MacArray:
+def fitted(
+    words: Words, demand: Demand, array: MacArray, depths: Mapping[str, int | None] | None = None, stream: bool = False
+) -> MacArray:
     """Return what `array_for` does, of the words and the demand of a Program on an array whose memories vary."""
     needed: dict[str, Any] = dict(demand.words)
     needed["signals"] = array.banks * math.ceil(needed["signals"] / array.banks)
     asked = {name: depth for name, depth in (depths or {}).items() if depth is not None}
+    if stream:
+        least = array.whole_rows(demand.unit)
+        needed["weights"] = demand.made + 2 * least
+        given = asked.get(DEPTHS["weights"], needed["weights"])
+        rows = (given - demand.made) // (2 * array.weight_banks)
+        needed["stream_words"] = rows * array.weight_banks
+        if needed["stream_words"] < least:
+            raise EspalierError(
+                f"{demand.program}: needs {needed['weights']:,} words of weights to stream them, weight_words are {given:,}"
+            )
     fitting = replace(
         array,
         weight_bits=words.weight_bits,
         signal_bits=words.signal_bits,
         accumulator_bits=words.accumulator_bits,
-        **{DEPTHS[name]: depth for name, depth in needed.items()} | asked,
+        **{DEPTHS.get(name, name): depth for name, depth in needed.items()} | asked,
     )
     demand.check(fitting)
     return fitting
@@ -171,12 +209,12 @@ def _layer(program: Program, layer: ProgramLayer, outputs: int, array: MacArray,
     match layer:
         case MacLayer() if lines := lines_of(program, layer, array):
             taken = {"entries": 0, "taps": lines.steps, "longest": lines.steps, "reads": 0}
-            taken["weights"] = -(-outputs // lines.maps) * lines.steps
+            taken |= {"weights": -(-outputs // lines.maps) * lines.steps, "unit": lines.steps}
         case MacLayer():
             runs = runs_of(program, layer, array)
             taps = len(runs.taps)
             taken = {"entries": runs.bases.size, "taps": taps, "longest": taps, "reads": runs.reads}
-            taken["weights"] = runs.weights
+            taken |= {"weights": runs.weights, "unit": max(steps.size for steps in runs.steps)}
         case AddLayer():  # an operand is an entry that stays on one tap, for as many steps as its weight takes words
             steps = [math.ceil(weight / array.largest_weight) for weight in layer.weights]
             taken = {"entries": 2 * places.lists(layer), "taps": 2, "longest": max(steps), "weights": sum(steps)}

@@ -47,12 +47,14 @@ class Image:
     places : tuple of int
         The words of signals where images begin, in turn; layers of all images follow those of the first.
     weights : list of tuples, one weight for each output lane
+    units : list of lists of such tuples: of each group of output lanes, where they are streamed instead
     entries, taps, constants, layers : list of dicts of field to int
     formats : list of FixedFormat
     """
 
     places: tuple[int, ...] = (0,)
     weights: list[tuple[int, ...]] = field(default_factory=list)
+    units: list[list[tuple[int, ...]]] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     taps: list[dict[str, int]] = field(default_factory=list)
     constants: list[dict[str, int]] = field(default_factory=list)
@@ -310,7 +312,7 @@ class _Assembler:
         self._taps(lines.taps(width), self._signed(layer))
         kernels = group_weights(layer.matrix, layer.shape, maps)[:, 0]
         for group in lines.weights(kernels, self.array.output_lanes):
-            self.image.weights += [tuple(word) for word in group.tolist()]
+            self._unit(group)
         beyond = (lines.rows - 1) * line  # what a tile writes in its first row, from where the next row of tiles begins
         return {
             "lines": 1,
@@ -346,7 +348,15 @@ class _Assembler:
         matrix[: layer.shape[0], :-1] = layer.matrix
         for index, columns in enumerate(groups):
             block = matrix[index * lanes : (index + 1) * lanes][:, columns.ravel()]
-            self.image.weights += [tuple(word) for word in block.T.tolist()]
+            self._unit(block.T)
+
+    def _unit(self, words: Integers) -> None:
+        """Add the words of a group (words, output lanes): to the memory, or to what is streamed."""
+        unit = [tuple(word) for word in words.tolist()]
+        if self.array.stream_words:
+            self.image.units.append(unit)
+        else:
+            self.image.weights += unit
 
     def _taps(self, taps: Integers, is_signed: int) -> None:
         for rows, columns, words in taps.tolist():

@@ -29,6 +29,7 @@ class Layout:
     ----------
     signal : one signal as it is stored
     weights : one weight for each output lane
+    unit : one word of streamed weights, and whether it is the last of its group of output lanes
     weight_row : as many words of weights as the memory has banks: one for each pixel lane, or one for all of them
     entry, tap, constant, layer : words of the other memories, of the parts that `MacArray` gives them
     address, list_index, constant_index, ... : shapes of what names a word
@@ -38,6 +39,7 @@ class Layout:
         self.array = array
         self.signal = unsigned(array.signal_bits)
         self.weights = data.ArrayLayout(signed(array.weight_bits), array.output_lanes)
+        self.unit = data.StructLayout({"word": self.weights, "last": 1})
         self.weight_row = data.ArrayLayout(self.weights, array.weight_banks)
         self.entry, self.tap = _struct(array.entry_fields), _struct(array.tap_fields)
         self.constant, self.layer = _struct(array.constant_fields), _struct(array.layer_fields)

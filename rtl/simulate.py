@@ -1,6 +1,7 @@
 """A Program on the accelerator in Amaranth's own simulator."""
 
 from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
 from itertools import cycle
 
 import numpy as np
@@ -81,6 +82,7 @@ def simulate(
     images: NDArray[np.int64],
     ready: float = 1.0,
     rng: np.random.Generator | None = None,
+    rate: Fraction = Fraction(1),
 ) -> list[Run]:
     """Run `images` (images, maps, height, width) of input codes, one after the other.
 
@@ -93,6 +95,8 @@ def simulate(
         The share of cycles in which the receiver takes output, at random.
     rng : numpy Generator, optional
         Needed where `ready` is less than 1.
+    rate : Fraction
+        Of streamed weights, the words in each cycle in which the array takes them.
 
     Raises
     ------
@@ -105,7 +109,8 @@ def simulate(
     dut = Accelerator(array, image.formats)
     turns = cycle(image.places)
     loads = [signal_words(codes, array, next(turns)) for codes in program.check_codes(images)]
-    bench = _Bench(dut, load_words(image, dut.layout), loads, len(image.places), ready, rng)
+    source = _Source(image.units, rate)
+    bench = _Bench(dut, load_words(image, dut.layout), loads, len(image.places), ready, rng, source)
     simulator = Simulator(dut)
     simulator.add_clock(1e-8)
     simulator.add_testbench(bench.run)
@@ -117,6 +122,28 @@ def simulate(
         codes.reshape(-1)[order] = run.codes
         runs.append(replace(run, codes=codes))
     return runs
+
+
+class _Source:
+    """Where streamed weights come from: word k is there in the cycle ceil(k / rate) of those in which it is asked."""
+
+    def __init__(self, units: list[list[tuple[int, ...]]], rate: Fraction) -> None:
+        self.words = [(word, index == len(unit) - 1) for unit in units for index, word in enumerate(unit)]
+        self.rate, self.asked, self.given = rate, 0, 0
+
+    def offer(self, ctx, dut: Accelerator) -> None:  # type: ignore[no-untyped-def]
+        """Offer a word, of the image after the last one too."""
+        if not self.words:
+            return
+        comes = False
+        if ctx.get(dut.units.ready):
+            self.asked += 1
+            comes = self.asked * self.rate >= self.given + 1
+        ctx.set(dut.units.valid, comes)
+        if comes:
+            word, last = self.words[self.given % len(self.words)]
+            ctx.set(dut.units.payload, {"word": word, "last": last})
+            self.given += 1
 
 
 class _Bench:
@@ -143,9 +170,10 @@ class _Bench:
         places: int,
         ready: float,
         rng: np.random.Generator | None,
+        source: "_Source",
     ) -> None:
         self.dut, self.words, self.loads, self.places = dut, words, loads, places
-        self.ready, self.rng = ready, rng
+        self.ready, self.rng, self.source = ready, rng, source
         self.runs: list[Run] = []
         self.rows: list[int] = []
         self.now, self.started, self.running = 0, 0, False
@@ -163,6 +191,7 @@ class _Bench:
             if beats:
                 ctx.set(self.dut.load.payload, _payload(*waiting[-1][1]))
             self._take(ctx)
+            self.source.offer(ctx, self.dut)
             if beats and ctx.get(self.dut.load.ready):
                 waiting.pop()
             await ctx.tick()

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.array import MacArray
+from accel.array import TILE_CYCLES, MacArray
 from accel.cost.counts import Cycles
 from accel.cost.cycles import layer_cycles, tiles_of
 from accel.cost.slots import Slots, slots_of
@@ -170,6 +170,6 @@ def _units(layer: ProgramLayer, maps: int, steps: Integers, waits: Integers, cyc
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     groups = math.ceil(layer.shape[0] / maps)
     units = steps.reshape(groups, -1)[:, 0]  # all tiles of a group read the same words
-    runs = (steps + waits).reshape(groups, -1).sum(axis=1)
+    runs = np.maximum(steps + waits, TILE_CYCLES).reshape(groups, -1).sum(axis=1)
     runs[-1] += cycles - int(runs.sum())
     return units, runs

@@ -18,13 +18,14 @@ from amaranth.lib.wiring import In, Out
 from accel.array import MacArray
 from accel.fixedpoint import FixedFormat
 from rtl.core.activations import Activations
-from rtl.core.buffer import Buffer, moving
+from rtl.core.buffer import Buffer, Flow, moving
 from rtl.core.drain import Drain
 from rtl.core.fetch import FETCH_CYCLES, Fetch
 from rtl.core.lanes import LANE_CYCLES, Lanes
 from rtl.core.memory import delayed
 from rtl.core.sequencer import Sequencer
 from rtl.core.tiles import tile_layout
+from rtl.core.weights import Weights
 from rtl.layout import Layout, Target
 
 
@@ -58,11 +59,14 @@ class Core(wiring.Component):
     busy : out
     ready : in, the receiver takes a row from the places behind the core
     out, out_lanes, out_last : out, a row of the final layer, while `out_valid`
+    units : stream of streamed weights, if the array has them; hold : out, the core waits for them
     """
 
     def __init__(self, layout: Layout, formats: Sequence[FixedFormat]) -> None:
         self.sequencer, self.fetch, self.activations = Sequencer(layout), Fetch(layout), Activations(layout)
         self.lanes, self.path, self.drain = Lanes(layout), Path(layout), Drain(layout, formats)
+        self.weights, self.streams = Weights(layout), bool(layout.array.stream_words)
+        units = {"units": In(stream.Signature(layout.unit)), "hold": Out(1)} if self.streams else {}
         super().__init__(
             {
                 "load": In(1),
@@ -75,20 +79,29 @@ class Core(wiring.Component):
                 "out_lanes": Out(layout.lane_count),
                 "out_valid": Out(1),
                 "out_last": Out(1),
+                **units,
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         """Connect the parts; each moves by a flow of its own, or its parts do."""
         m = Module()
-        valid, ready = self.drain.out_valid, self.ready
+        valid, ready, hold = self.drain.out_valid, self.ready, Signal()
         for name in ("sequencer", "fetch", "path"):
-            moving(m, name, getattr(self, name), valid, ready)
-        moves = moving(m, "activations", self.activations, valid, ready)
+            moving(m, name, getattr(self, name), valid, ready, hold)
+        moves = moving(m, "activations", self.activations, valid, ready, hold)
         m.d.comb += self.goes.eq(moves & ~self.drain.writes)
         m.submodules.lanes, m.submodules.drain = self.lanes, self.drain
         m.d.comb += [self.lanes.valid.eq(valid), self.lanes.ready.eq(ready), self.drain.ready.eq(ready)]
-        for part in (self.sequencer, self.fetch, self.drain):
+        m.d.comb += [self.lanes.hold.eq(hold), self.drain.hold.eq(hold)]
+        m.submodules.weights_flow, m.submodules.weights = flow, weights = Flow(), self.weights
+        m.d.comb += [flow.valid.eq(valid), flow.ready.eq(ready), flow.hold.eq(hold), weights.moves.eq(flow.moves)]
+        if self.streams:
+            wiring.connect(m, wiring.flipped(self.units), weights.units)
+            m.d.comb += [hold.eq(weights.hold), self.hold.eq(hold), weights.start.eq(self.start)]
+            for name in ("late", "freed", "freed_buffer"):
+                m.d.comb += getattr(weights, name).eq(getattr(self.sequencer, name))
+        for part in (self.sequencer, self.fetch, self.drain, self.weights):
             m.d.comb += [part.load.eq(self.load), part.loaded.eq(self.loaded)]
         m.d.comb += [
             self.sequencer.start.eq(self.start),
@@ -120,6 +133,9 @@ class Core(wiring.Component):
             self.activations.read_double.eq(fetch.read_double),
             self.activations.other_address.eq(fetch.other_address),
             fetch.read.eq(self.activations.read),
+            self.weights.row.eq(fetch.weight_row),
+            self.weights.wanted.eq(fetch.weights_wanted),
+            fetch.weights_read.eq(self.weights.read),
             fetch.other.eq(self.activations.other),
             lanes.pair.eq(fetch.read_pair),
         ]
@@ -157,6 +173,7 @@ class Accelerator(wiring.Component):
     -----
     load : stream of {target, address, word}, taken while idle; words of signals always, if the array has `overlap`
     start : in
+    units : stream of {word, last}: weights of one group of output lanes after another; of arrays that stream alone
     busy : out
     out : stream of {row, lanes, last}
     cycles, stalls : out, since `start` was taken, the cycle of the last row included
@@ -170,6 +187,7 @@ class Accelerator(wiring.Component):
         super().__init__(
             {
                 "load": In(stream.Signature(layout.load)),
+                **({"units": In(stream.Signature(layout.unit))} if array.stream_words else {}),
                 "start": In(1),
                 "busy": Out(1),
                 "out": Out(stream.Signature(self.result)),
@@ -196,6 +214,9 @@ class Accelerator(wiring.Component):
             self.out.payload.eq(buffer.out.payload),
         ]
         self._build_load(m)
+        if core.streams:
+            wiring.connect(m, wiring.flipped(self.units), core.units)
+            m.d.comb += buffer.hold.eq(core.hold)
         self._build_counters(m, buffer)
         return m
 

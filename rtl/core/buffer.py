@@ -19,12 +19,14 @@ class Flow(wiring.Component):
     -----
     valid : in, the core has a row
     ready : in, the receiver takes one
+    hold : in, the core stands still in the next cycle, whatever the receiver does
     moves : out, the core moves, and its row with it
     filled : out
     """
 
     def __init__(self) -> None:
-        super().__init__({"valid": In(1), "ready": In(1), "moves": Out(1, init=1), "filled": Out(range(PLACES + 1))})
+        places = {"moves": Out(1, init=1), "filled": Out(range(PLACES + 1))}
+        super().__init__({"valid": In(1), "ready": In(1), "hold": In(1), **places})
 
     def elaborate(self, platform: object) -> Module:
         """Count the places that are full."""
@@ -32,12 +34,12 @@ class Flow(wiring.Component):
         following = Signal.like(self.filled)
         taken = self.ready & (self.filled != 0)
         m.d.comb += following.eq(self.filled + (self.valid & self.moves) - taken)
-        m.d.sync += [self.filled.eq(following), self.moves.eq(following != PLACES)]
+        m.d.sync += [self.filled.eq(following), self.moves.eq((following != PLACES) & ~self.hold)]
         return m
 
 
-def moving(m: Module, name: str, part: wiring.Component, valid: Value, ready: Value) -> Signal:
-    """Add `part` to `m`, with a flow of its own by which it moves: from `valid` and `ready`, as `Flow` has them.
+def moving(m: Module, name: str, part: wiring.Component, valid: Value, ready: Value, hold: Value) -> Signal:
+    """Add `part` to `m`, with a flow of its own by which it moves: from `valid`, `ready`, `hold`, as `Flow` has them.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def moving(m: Module, name: str, part: wiring.Component, valid: Value, ready: Va
     """
     m.submodules[f"{name}_flow"] = flow = Flow()
     m.submodules[name] = EnableInserter(flow.moves)(part)
-    m.d.comb += [flow.valid.eq(valid), flow.ready.eq(ready)]
+    m.d.comb += [flow.valid.eq(valid), flow.ready.eq(ready), flow.hold.eq(hold)]
     return flow.moves
 
 
@@ -55,14 +57,15 @@ class Buffer(wiring.Component):
 
     Ports
     -----
-    row, valid : in, from the core
+    row, valid, hold : in, from the core
     moves : out, the row is taken in
     out : stream of rows
     """
 
     def __init__(self, shape: data.Layout) -> None:
         self.shape = shape
-        super().__init__({"row": In(shape), "valid": In(1), "moves": Out(1), "out": Out(stream.Signature(shape))})
+        out = {"moves": Out(1), "out": Out(stream.Signature(shape))}
+        super().__init__({"row": In(shape), "valid": In(1), "hold": In(1), **out})
 
     def elaborate(self, platform: object) -> Module:
         """Fill the second place only while the first one stays full."""
@@ -72,6 +75,7 @@ class Buffer(wiring.Component):
         m.d.comb += [
             flow.valid.eq(self.valid),
             flow.ready.eq(self.out.ready),
+            flow.hold.eq(self.hold),
             self.moves.eq(flow.moves),
             self.out.valid.eq(flow.filled != 0),
             self.out.payload.eq(head),

@@ -126,7 +126,7 @@ class Drain(wiring.Component):
 
     Ports
     -----
-    ready : in, of the flow that the parts move by; its other side is `out_valid`
+    ready, hold : in, of the flow that the parts move by; its other side is `out_valid`
     begin, tile : in, row 0 of a tile is in the shadow, and what it is
     row : in, the row in the shadow
     layer : in, the layer's words
@@ -145,6 +145,7 @@ class Drain(wiring.Component):
         super().__init__(
             {
                 "ready": In(1),
+                "hold": In(1),
                 "begin": In(1),
                 "tile": In(tile_layout(layout)),
                 "row": In(self.rows),
@@ -166,7 +167,7 @@ class Drain(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Connect the counter and the columns, each of which moves by a flow of its own."""
         m = Module()
-        moving(m, "counter", self.counter, self.out_valid, self.ready)
+        moving(m, "counter", self.counter, self.out_valid, self.ready, self.hold)
         for name in ("begin", "tile", "layer", "load", "loaded"):
             m.d.comb += getattr(self.counter, name).eq(getattr(self, name))
         for name in ("write_address", "writes", "write_lanes", "out_lanes", "out_valid", "out_last", "done"):
@@ -175,7 +176,7 @@ class Drain(wiring.Component):
         for part, other in zip(self.columns[0].others, list(self.row)[1:], strict=False):
             m.d.comb += part.eq(other)
         for lane, column in enumerate(self.columns):
-            moving(m, f"column{lane}", column, self.out_valid, self.ready)
+            moving(m, f"column{lane}", column, self.out_valid, self.ready, self.hold)
             m.d.comb += [
                 column.value.eq(self.row[lane]),
                 column.constant.eq(self.counter.constant),
@@ -187,7 +188,7 @@ class Drain(wiring.Component):
         """Hand out codes, or what is largest of them in half as many lanes."""
         codes, out = [column.code for column in self.columns], [column.out for column in self.columns]
         if self.pool:
-            moving(m, "pool", self.pool, self.out_valid, self.ready)
+            moving(m, "pool", self.pool, self.out_valid, self.ready, self.hold)
             m.d.comb += [self.pool.begin.eq(self.counter.code_begin), self.pool.both.eq(self.counter.code_both)]
             m.d.comb += [mine.eq(code) for mine, code in zip(self.pool.codes, codes, strict=True)]
             for lane, pooled in enumerate(self.pool.pooled):

@@ -18,7 +18,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
 
 from rtl.core.activations import READ_CYCLES
-from rtl.core.memory import delayed, loadable, loadable_banks
+from rtl.core.memory import delayed, loadable
 from rtl.core.sequencer import step_layout
 from rtl.layout import Layout, Target
 
@@ -36,7 +36,8 @@ class Fetch(wiring.Component):
     other_address, read_before, read_edge : out, to it too: the first word behind a gap, and where that begins
     other, read_pair : in, words of the second of two maps; out, whether there is one
     operands, first, last, maximum, weights, signals, others, counts : out, to the lanes
-    load, loaded : in, a word for the taps or the weights
+    weight_row, weights_wanted : out, to the memory of weights; weights_read : in, what it has a cycle later
+    load, loaded : in, a word for the taps
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -68,6 +69,9 @@ class Fetch(wiring.Component):
                 "signals": Out(data.ArrayLayout(layout.operand, lanes)),
                 "others": Out(data.ArrayLayout(layout.operand, lanes)),
                 "counts": Out(lanes),
+                "weight_row": Out(range(layout.array.weight_words // layout.array.weight_banks)),
+                "weights_wanted": Out(layout.array.weight_banks),
+                "weights_read": In(layout.weight_row),
                 "load": In(1),
                 "loaded": In(layout.load),
             }
@@ -169,17 +173,15 @@ class Fetch(wiring.Component):
         register later all lanes get what came from there. While nothing is read all banks are, so that none has what it
         had when the power came.
         """
-        layout, banks = self.layout, self.layout.array.weight_banks
-        words = layout.array.weight_words
-        ports = loadable_banks(m, layout.weights, words, banks, Target.WEIGHTS, self.load, self.loaded)
+        banks = self.layout.array.weight_banks
         behind = 1 if banks > 1 else 0
         word, low = delayed(m, self.step.weight, FETCH_CYCLES - 3 - behind), exact_log2(banks)
-        row = delayed(m, Mux(self.layer.split, word, word >> low)[: len(ports[0].addr)], 1)
+        row = delayed(m, Mux(self.layer.split, word, word >> low)[: len(self.weight_row)], 1)
         own = delayed(m, Cat(word[:low] == index for index in range(banks)), 1)
         rests = ~delayed(m, self.issue, FETCH_CYCLES - 2 - behind)
-        for port, mine in zip(ports, own, strict=True):
-            m.d.comb += [port.addr.eq(row), port.en.eq(self.layer.split | mine | rests)]
-        read, named = [delayed(m, port.data.as_value(), 1) for port in ports], delayed(m, own, 2)
+        m.d.comb += self.weight_row.eq(row)
+        m.d.comb += self.weights_wanted.eq(Cat(self.layer.split | mine | rests for mine in own))
+        read, named = [delayed(m, bank.as_value(), 1) for bank in self.weights_read], delayed(m, own, 2)
         chosen = reduce(or_, (bits & mine.replicate(len(bits)) for bits, mine in zip(read, named, strict=True)))
         shared = delayed(m, chosen, behind)
         for place, bits in enumerate(read):

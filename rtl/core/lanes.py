@@ -238,6 +238,7 @@ class Lanes(wiring.Component):
             {
                 "valid": In(1),
                 "ready": In(1),
+                "hold": In(1),
                 "fresh": In(1),
                 "step": In(1),
                 "first": In(1),
@@ -256,11 +257,11 @@ class Lanes(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Connect the groups of rows, each of which moves by a flow of its own."""
         m = Module()
-        moving(m, "operands", self.operands, self.valid, self.ready)
+        moving(m, "operands", self.operands, self.valid, self.ready, self.hold)
         for name in ("fresh", "step", "first", "last", "weights", "signals", "pair", "others", "counts"):
             m.d.comb += getattr(self.operands, name).eq(getattr(self, name))
         for index, (group, accumulators) in enumerate(zip(self.groups, self.accumulators, strict=True)):
-            moves = moving(m, f"rows{index}", group, self.valid, self.ready)
+            moves = moving(m, f"rows{index}", group, self.valid, self.ready, self.hold)
             m.submodules[f"accumulators{index}"] = accumulators
             m.d.comb += [
                 accumulators.moves.eq(moves),

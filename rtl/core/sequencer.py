@@ -13,14 +13,20 @@ tile's last step, and `TILE_CYCLES` in any case. That is the only wait, so that 
 of its tiles (`accel.cost.cycles`).
 """
 
-from amaranth.hdl import Module, Mux, Signal
+from itertools import pairwise
+
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.core.entries import Entries
-from rtl.core.memory import loadable
+from rtl.core.memory import delayed, loadable
 from rtl.core.tiles import Tiles, tile_layout
 from rtl.layout import Layout, Target
+
+
+HOLD_CYCLES = 3  # from a unit's first step to the last cycle in which the core may move without its words
+FREE_CYCLES = 6  # from the cycle before a unit's first step until the unit before has been read
 
 
 def step_layout(layout: Layout) -> data.StructLayout:
@@ -48,6 +54,7 @@ class Sequencer(wiring.Component):
     issue, step : out, a step in this cycle
     origin, row, column, before, tile : out, of the step's tile, as in `rtl.core.tiles.Tiles`
     layer : out, the words of the layer that runs
+    late, freed, freed_buffer : out, of streamed weights: the buffer that is read from now on, or no more
     load, loaded : in, a word for the layers or the entries
     """
 
@@ -68,6 +75,9 @@ class Sequencer(wiring.Component):
                 "before": Out(layout.lane_count),
                 "tile": Out(tile_layout(layout)),
                 "layer": Out(layout.layer),
+                "late": Out(1),
+                "freed": Out(1),
+                "freed_buffer": Out(1),
                 "load": In(1),
                 "loaded": In(layout.load),
             }
@@ -163,12 +173,36 @@ class Sequencer(wiring.Component):
         following, advance = Signal.like(group), Signal()
         m.d.comb += following.eq(step.weight + 1)
         m.d.comb += advance.eq(self.tiles.group_end & ~self.tiles.tile.end & ~layer.single)
+        first, next_group = layer.weight, following
+        if self.layout.array.stream_words:
+            first = next_group = self._build_units(m, turn & advance)
         with m.If(self.prime):
-            m.d.sync += [step.weight.eq(layer.weight), group.eq(layer.weight), step.first.eq(1)]
+            m.d.sync += [step.weight.eq(first), group.eq(first), step.first.eq(1)]
         with m.Elif(self.issue):
-            m.d.sync += [step.weight.eq(Mux(turn & ~advance, group, following)), step.first.eq(turn)]
+            m.d.sync += [step.weight.eq(following), step.first.eq(turn)]
+            with m.If(turn):
+                m.d.sync += step.weight.eq(Mux(advance, next_group, group))
             with m.If(turn & advance):
-                m.d.sync += group.eq(following)
+                m.d.sync += group.eq(next_group)
+
+    def _build_units(self, m: Module, advances: Value) -> Value:
+        """Read the two buffers of streamed weights in turn; return where the next unit begins, or a single layer."""
+        array, layer = self.layout.array, self.layer
+        reading, begins = Signal(), Signal()  # the buffer of the unit that runs; the next one's first step follows
+        places = [Mux(layer.split, place // array.weight_banks, place) for place in array.buffers]
+        m.d.comb += begins.eq((self.begin & ~layer.single) | advances)
+        with m.If(begins):
+            m.d.sync += reading.eq(~reading)
+        stages = [reading, *(Signal(name=f"reading{stage}") for stage in range(1, HOLD_CYCLES + 1))]
+        m.d.sync += [later.eq(sooner) for sooner, later in pairwise(stages)]
+        with m.If(self.load & ((self.loaded.target == Target.LAYERS) | (self.loaded.target == Target.WEIGHTS))):
+            m.d.sync += [stage.eq(0) for stage in stages]  # as `Weights` begins again
+        m.d.comb += [
+            self.late.eq(stages[-1]),
+            self.freed.eq(delayed(m, begins, FREE_CYCLES, resets=True)),
+            self.freed_buffer.eq(delayed(m, reading, FREE_CYCLES)),
+        ]
+        return Mux(layer.single, layer.weight, Mux(reading, *places))
 
     def _build_wait(self, m: Module, waits: Signal, turn: Signal) -> None:
         left = Signal.like(self.tiles.wait)
