@@ -140,7 +140,8 @@ def array_for(
     program : Program
     output_lanes, pixel_lanes : int
     depths : mapping, optional
-        Words that a memory must have whatever the Program needs, by `MacArray`'s name of them; None is left out.
+        Words that a memory must have whatever the Program needs, by `MacArray`'s name of them; None is left out. A
+        true "stream" among them is `stream`.
     stream : bool
         Whether weights are streamed: the memory has two buffers of the largest group, or as large as a depth allows.
     **features
@@ -153,7 +154,8 @@ def array_for(
     """
     words = Words.of(program)
     array = bare(output_lanes, pixel_lanes, words.weight_bits, **features)
-    return fitted(words, demand_of(program, array), array, depths, stream)
+    asked = dict(depths or {})
+    return fitted(words, demand_of(program, array), array, asked, bool(asked.pop("stream", stream)))
 
 
 def bare(output_lanes: int, pixel_lanes: int, weight_bits: int, **features: bool) -> MacArray:
@@ -182,9 +184,8 @@ def fitted(
         rows = (given - demand.made) // (2 * array.weight_banks)
         needed["stream_words"] = rows * array.weight_banks
         if needed["stream_words"] < least:
-            raise EspalierError(
-                f"{demand.program}: needs {needed['weights']:,} words of weights to stream them, weight_words are {given:,}"
-            )
+            need = f"needs {needed['weights']:,} words of weights to stream them"
+            raise EspalierError(f"{demand.program}: {need}, weight_words are {given:,}")
     fitting = replace(
         array,
         weight_bits=words.weight_bits,
@@ -194,6 +195,12 @@ def fitted(
     )
     demand.check(fitting)
     return fitting
+
+
+def streaming(array: MacArray, demand: Demand) -> MacArray:
+    """Return an array with two buffers of the largest group for streamed weights, and no other room for them."""
+    largest = array.whole_rows(demand.unit)
+    return replace(array, weight_words=demand.made + 2 * largest, stream_words=largest)
 
 
 def weight_words(weight: int, largest: int) -> list[int]:

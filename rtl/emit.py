@@ -25,7 +25,7 @@ from accel.places import beats_of
 from accel.program import KIND, Program
 from rtl.assemble import Image, assemble, signal_formats
 from rtl.core.accelerator import Accelerator
-from rtl.layout import packer
+from rtl.layout import Layout, packer
 from rtl.simulate import Words, load_words, output_rows, signal_words
 
 TOP = "espalier"
@@ -83,18 +83,20 @@ def emit(jobs: Sequence[Job], array: MacArray, room: Mapping[str, int] | None = 
     dut, source = hardware(array, tuple(formats))
     loads = [load_words(image, dut.layout) for image in images]
     signals = [word for job, image in zip(jobs, images, strict=True) for word in _signals(job, image, array)]
+    units = [_units(image, dut.layout) for image in images]
     beats = [[output_beats(job.program, dut, output) for output in job.outputs] for job in jobs]
     table = [
-        (len(load), len(job.codes), beats_of(job.program, array), len(beat[0]), job.cycles, job.interval)
-        for job, load, beat in zip(jobs, loads, beats, strict=True)
+        (len(load), len(job.codes), beats_of(job.program, array), len(beat[0]), job.cycles, job.interval, len(unit))
+        for job, load, beat, unit in zip(jobs, loads, beats, units, strict=True)
     ]
+    every_unit = [word for unit in units for word in unit]
     every_load, every_beat = [word for load in loads for word in load], [x for job in beats for one in job for x in one]
     load_bits, out_bits = Shape.cast(dut.layout.load).width, Shape.cast(dut.result).width
     sizes = {"jobs": len(jobs), "loads": len(every_load), "signals": len(signals), "beats": len(every_beat)}
     sizes = {name: max(size, (room or {}).get(name, 0)) for name, size in sizes.items()}
     sizes |= {"load_bits": load_bits, "out_bits": out_bits, "places": len(images[0].places)}
     ours = resources.files("rtl")
-    bench = Template((ours / "testbench.v").read_text()).substitute(sizes)
+    bench = Template((ours / "testbench.v").read_text()).substitute(sizes, **_unit_ports(dut, len(every_unit)))
     return {
         f"{TOP}.v": source,
         "testbench.v": bench.encode(),
@@ -102,9 +104,23 @@ def emit(jobs: Sequence[Job], array: MacArray, room: Mapping[str, int] | None = 
         "load.hex": _hex([_payload(dut, *word) for word in every_load], load_bits),
         "signals.hex": _hex([_payload(dut, *word) for word in signals], load_bits),
         "expected.hex": _hex(every_beat, 2 * out_bits),
+        **({"units.hex": _hex(every_unit, Shape.cast(dut.layout.unit).width)} if every_unit else {}),
         "manifest.json": (json.dumps(manifest(jobs, dut, images), indent=1) + "\n").encode(),
         **{name: (ours / file).read_bytes() for name, file in COCOTB.items()},
     }
+
+
+def _units(image: Image, layout: Layout) -> list[int]:
+    """Return the words of streamed weights of one image, each with whether it ends its unit."""
+    pack = packer(layout.unit)
+    return [pack({"word": word, "last": word is unit[-1]}) for unit in image.units for word in unit]
+
+
+def _unit_ports(dut: Accelerator, words: int) -> dict[str, int | str]:
+    """Return what the testbench knows of the stream of weights, which an array may lack."""
+    names = ("valid", "ready", "payload") if dut.array.stream_words else ()
+    ports = "".join(f"\n      .units__{name}(units_{name})," for name in names)
+    return {"units": words, "unit_bits": Shape.cast(dut.layout.unit).width, "unit_ports": ports}
 
 
 def _signals(job: Job, image: Image, array: MacArray) -> Words:

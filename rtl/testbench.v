@@ -6,6 +6,7 @@
 `timescale 1ns / 1ps
 module testbench;
   localparam JOBS = $jobs, LOADS = $loads, SIGNALS = $signals, BEATS = $beats;  // of all jobs together
+  localparam UNITS = $units, UNIT_BITS = $unit_bits;  // words of streamed weights, if there are any
   localparam PLACES = $places;  // for images: so many may be loaded or run at the same time
   localparam LOAD_BITS = $load_bits, OUT_BITS = $out_bits;
 
@@ -17,12 +18,19 @@ module testbench;
 
   espalier dut (
       .clk(clk), .rst(rst), .start(start), .busy(busy), .cycles(cycles), .stalls(stalls),
+$unit_ports
       .load__valid(load_valid), .load__ready(load_ready), .load__payload(load_payload),
       .out__valid(out_valid), .out__ready(out_ready), .out__payload(out_payload)
   );
 
-  // what each job has: memory words, images; of an image: beats to load, output rows, cycles, cycles between starts
-  reg [31:0] jobs[0:6*JOBS-1];
+  // what each job has: memory words, images; of an image: beats to load, output rows, cycles, cycles between starts, words of
+  // streamed weights
+  reg [31:0] jobs[0:7*JOBS-1];
+  reg [UNIT_BITS-1:0] unit_words[0:UNITS];
+  reg units_valid = 0, unit_taken = 0;
+  reg [UNIT_BITS-1:0] units_payload = 0;
+  wire units_ready;
+  integer unit = 0, first_unit = 0, units = 0;  // the next word of those of the job
   reg [LOAD_BITS-1:0] load_words[0:LOADS-1];
   reg [LOAD_BITS-1:0] signal_words[0:SIGNALS-1];
   reg [2*OUT_BITS-1:0] expected[0:BEATS-1];  // below the payload, above it the bits that count
@@ -73,6 +81,8 @@ module testbench;
     begin
       load_valid = loaded < room;
       if (load_valid) load_payload = signal_words[next_signal];
+      units_valid = units != 0;
+      if (units_valid) units_payload = unit_words[first_unit+unit];
       #1;
     end
   endtask
@@ -81,7 +91,9 @@ module testbench;
     begin
       if (out_ready || out_valid !== 1) patience = patience - 1;
       taken = load_valid && load_ready === 1;
+      unit_taken = units_valid && units_ready === 1;
       @(negedge clk);
+      if (unit_taken) unit = unit + 1 == units ? 0 : unit + 1;
       since = since + 1;
       if (taken) begin
         next_signal = next_signal + 1;
@@ -106,7 +118,7 @@ module testbench;
         offer;
         tick;
       end
-      if (stall == 0 && image > 0 && since !== wanted_interval) begin
+      if (stall == 0 && image > (units != 0) && since !== wanted_interval) begin
         complain;
         if (errors <= 5) $$display("started after %0d cycles, expected %0d", since, wanted_interval);
       end
@@ -144,19 +156,23 @@ module testbench;
     $$readmemh("load.hex", load_words);
     $$readmemh("signals.hex", signal_words);
     $$readmemh("expected.hex", expected);
+    if (UNITS != 0) $$readmemh("units.hex", unit_words);
     if (!$$value$$plusargs("stall=%d", stall)) stall = 0;
     image = 0;
     repeat (2) @(negedge clk);
     rst = 0;
     for (job = 0; job < JOBS; job = job + 1) begin
       image = 0;
-      for (word = 0; word < jobs[6*job]; word = word + 1) begin
+      for (word = 0; word < jobs[7*job]; word = word + 1) begin
         load(load_words[next_load]);
         next_load = next_load + 1;
       end
       loaded = 0;
-      for (image = 0; image < jobs[6*job+1]; image = image + 1) begin
-        run_image(jobs[6*job+1], jobs[6*job+2], jobs[6*job+3], jobs[6*job+4], jobs[6*job+5]);
+      first_unit = first_unit + units;
+      units = jobs[7*job+6];
+      unit = 0;
+      for (image = 0; image < jobs[7*job+1]; image = image + 1) begin
+        run_image(jobs[7*job+1], jobs[7*job+2], jobs[7*job+3], jobs[7*job+4], jobs[7*job+5]);
         images = images + 1;
       end
     end

@@ -84,6 +84,7 @@ class TestRtl:
             10,  # rows of each: one for each score
             total_cycles(small(), MacArray(4, 4)),
             total_interval(small(), MacArray(4, 4)),
+            0,  # words of streamed weights
         ]
         assert (len(words["signals.hex"]), len(words["expected.hex"])) == (3 * 16, 3 * 10)
 

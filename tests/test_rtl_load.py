@@ -8,7 +8,8 @@ from support.programs import PIXEL, program
 from support.rtl_programs import SIGNED, SIZES, add, check, images_of, mac
 
 from accel.array import MacArray
-from accel.cost.cycles import cycles_of, total_cycles, total_interval
+from accel.cost.cycles import cycles_of, total_cycles
+from accel.cost.stalls import total_interval
 from accel.network import INPUT
 from accel.places import beats_of, places_of
 from accel.program import Program

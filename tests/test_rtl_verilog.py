@@ -135,8 +135,8 @@ def test_a_wrong_memory_bit_is_an_error(build, tmp_path, target, bit):
 @pytest.mark.slow
 def test_a_wrong_cycle_count_is_an_error(build, tmp_path):
     """A cycle more than the hardware takes is an error of each image."""
-    _, images, _, _, cycles, _ = build.table[PROBE]
-    build.edit(tmp_path, "jobs.hex", 6 * PROBE + 4, lambda count: count + 1)
+    _, images, _, _, cycles, *_ = build.table[PROBE]
+    build.edit(tmp_path, "jobs.hex", 7 * PROBE + 4, lambda count: count + 1)
     outcome = simulators.run(tmp_path, "verilator")
     assert outcome.errors == images
     assert outcome.complaints[0] == f"FAIL job {PROBE} image 0 took {cycles} cycles - 0 stalls, expected {cycles + 1}"

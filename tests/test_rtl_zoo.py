@@ -14,7 +14,8 @@ from support.rtl_builds import Build, write
 
 from accel.array import MacArray
 from accel.cost import estimate
-from accel.cost.cycles import total_cycles, total_interval
+from accel.cost.cycles import total_cycles
+from accel.cost.stalls import total_interval
 from accel.interchange import zoo
 from accel.interchange.data import datasets
 from accel.quantize import Widths, lower

@@ -1,7 +1,7 @@
 """What a Program costs: exact counts and cycles from closed forms; energy, area and stalls as stated models."""
 
 from accel.cost.counts import Counts, Cycles, LayerCost, ProgramCost, cost_of
-from accel.cost.cycles import START_CYCLES, LayerCycles, cycles_of, interval_cycles, total_cycles, total_interval
+from accel.cost.cycles import START_CYCLES, LayerCycles, cycles_of, interval_cycles, total_cycles
 from accel.cost.design import Estimate, LayerEstimate, Limits, Roofline
 from accel.cost.energy import Energy
 from accel.cost.estimate import estimate, estimate_of
@@ -10,6 +10,7 @@ from accel.cost.macros import Memory, PlacedMemory, place
 from accel.cost.shortage import Resource, Shortage
 from accel.cost.signals import SignalPlan, live_signals, peak_signals, signal_plans
 from accel.cost.slots import Slots
+from accel.cost.stalls import total_interval
 from accel.cost.storage import Storage, break_even, break_even_table, layer_storages, storages
 from accel.cost.technology import Technology, load_technology, technology_names
 

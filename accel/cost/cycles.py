@@ -35,7 +35,6 @@ from numpy.typing import NDArray
 from accel.array import TILE_CYCLES, MacArray
 from accel.errors import EspalierError
 from accel.fusion import computing
-from accel.places import beats_of
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.runs import steps_of
@@ -123,12 +122,6 @@ def interval_cycles(cycles: int, load: int, written: int, array: MacArray) -> in
     array : MacArray
     """
     return max(cycles, load + written) if array.overlap else load + cycles
-
-
-def total_interval(program: Program, array: MacArray) -> int:
-    """Return the cycles from one start to the next, without stalls."""
-    written = sum(layer.rows for layer in cycles_of(program, array)[:-1])
-    return interval_cycles(total_cycles(program, array), beats_of(program, array), written, array)
 
 
 def tiles_of(program: Program, layer: ProgramLayer, array: MacArray) -> Tiles:

@@ -1,7 +1,7 @@
 """What an estimate says: memory in blocks, cycles with stalls, energy, shortages. `accel.cost.estimate` makes it.
 
 What is exact: counts, stored bits, the memories (those of the generated hardware, bit for bit) and their blocks, and
-cycles without stalls (the hardware takes as many). What is modelled: weights that are streamed, and their stalls
+cycles (the hardware takes as many), the stalls of streamed weights too if they come at an even rate
 (`accel.cost.stalls`). What is estimated from published tables: energy and area, `accel.cost.energy`.
 """
 
@@ -35,7 +35,7 @@ class Limits:
     sram_bits : int or None
         Of memory blocks in all; None: as many as the technology has.
     stream : bool
-        Weights come from DRAM, layer group by layer group: a model, which the generated hardware does not follow.
+        Weights come from DRAM, group of output lanes by group, on an array that has two buffers for them.
 
     Raises
     ------
@@ -194,7 +194,8 @@ class Estimate:
     @property
     def interval_cycles(self) -> int:
         """Cycles from the start of one image to that of the next, whose load binds if it takes longer than an image."""
-        return interval_cycles(self.cycles, self.load_cycles, self.written_rows, self.array)
+        waits = self.spent.stall_cycles
+        return interval_cycles(self.cycles - waits, self.load_cycles, self.written_rows, self.array) + waits
 
     @property
     def seconds(self) -> float:
@@ -272,11 +273,6 @@ class Estimate:
             attained_macs_per_s=self.macs / self.seconds,
         )
 
-    @property
-    def streamed(self) -> bool:
-        """Whether weights come from DRAM, which the generated hardware cannot: it holds all of them."""
-        return self.weights == STREAMED
-
     @cached_property
     def shortages(self) -> tuple[Shortage, ...]:
         """What there is too little of: kinds of blocks, multipliers, the memory that was given."""
@@ -290,11 +286,6 @@ class Estimate:
         return tuple(found)
 
     @property
-    def runs(self) -> bool:
-        """Whether the generated hardware runs it, whatever room there is."""
-        return not self.streamed
-
-    @property
     def fits(self) -> bool:
-        """Whether the array runs it and there is enough of everything."""
-        return self.runs and not self.shortages
+        """Whether there is enough of everything."""
+        return not self.shortages

@@ -1,28 +1,29 @@
 """From a Program, an array and a technology to an estimate.
 
 The memories are those of the array, which `espalier rtl` builds; `accel.demand.array_for` makes them as large as the
-Program needs. All weights stay on the chip, as in the generated hardware; where the limits ask for it they are streamed
-through two buffers, which is a model of the costs alone.
+Program needs. All weights stay on the chip unless the array streams them, or the limits ask for it: then they come
+through two buffers, a word a cycle at most.
 """
 
 import os
+from fractions import Fraction
 
 import numpy as np
 
 from accel.array import MacArray
 from accel.cost.counts import Cycles, LayerCost
+from accel.cost.cycles import START_CYCLES, interval_cycles
 from accel.cost.design import CLOCK_HZ, RESIDENT, STREAMED, Estimate, LayerEstimate, Limits
 from accel.cost.energy import Energy, Events, access_joules, energy_of
 from accel.cost.invariants import Invariants
 from accel.cost.macros import PlacedMemory, place
 from accel.cost.stalls import LayerSchedule, load_cycles, unit_stalls
 from accel.cost.technology import DEFAULT, Technology, load_technology
+from accel.demand import streaming
 from accel.errors import EspalierError
 from accel.places import beats_of
 from accel.program import Program
 from accel.words import Words
-
-BUFFERS = 2  # of weights that are streamed: one loads while the other is read
 
 
 def estimate(
@@ -59,11 +60,19 @@ def estimate_of(
     problem = words.problem(array)
     if problem:
         raise EspalierError(f"{invariants.program.name} does not run on this array: {problem}")
-    invariants.demand(array).check(array)
-    streamed, costs = limits.stream, invariants.costs(words)
+    demand = invariants.demand(array)
+    if limits.stream and not array.stream_words:
+        array = streaming(array, demand)
+    demand.check(array)
+    streamed, costs = bool(array.stream_words), invariants.costs(words)
     rows = invariants.timed(costs, array)
-    memories = place(invariants.memories(array, words, costs, BUFFERS if streamed else 0), technology)
-    traffic, waits = _streaming(rows, array, limits) if streamed else ([0] * len(rows), [0] * len(rows))
+    memories = place(invariants.memories(array, words, costs), technology)
+    load, written = image_load_cycles(invariants, array, limits), sum(x.rows for x, _ in rows[:-1])
+    traffic, waits = [0] * len(rows), [0] * len(rows)
+    if streamed:
+        cycles = START_CYCLES + sum(x.cycles for x, _ in rows)
+        gap = interval_cycles(cycles, load, written, array) - cycles
+        traffic, waits = _streaming([x for x, _ in rows], array, limits, gap)
     energies = _energies(invariants, words, rows, array, technology, memories, traffic)
     held, controls = invariants.held_bits(words, array), invariants.control_bits(array, rows)
     layers = tuple(
@@ -95,19 +104,17 @@ def estimate_of(
         stored_bits=sum(cost.counts.parameter_memory_bits for cost in costs) + invariants.signal_bits(words, array),
         exact=words.exact,
         dram_bits=borders + sum(traffic),
-        load_cycles=image_load_cycles(invariants, array, limits),
-        written_rows=sum(x.rows for x, _ in rows[:-1]),
+        load_cycles=load,
+        written_rows=written,
     )
 
 
-def _streaming(
-    rows: list[tuple[LayerSchedule, LayerCost]], array: MacArray, limits: Limits
-) -> tuple[list[int], list[int]]:
+def _streaming(rows: list[LayerSchedule], array: MacArray, limits: Limits, gap: int) -> tuple[list[int], list[int]]:
     """Return the bits of weights that come from DRAM for each layer, and the cycles that it waits for them."""
-    assert limits.dram_bytes_per_s is not None, "`Limits` streams from a DRAM alone"
-    loads = [x.units * array.output_lanes * cost.weight_bits for x, cost in rows]
-    cycles = [load_cycles(bits, limits.dram_bytes_per_s, limits.clock_hz) for bits in loads]
-    return [int(bits.sum()) for bits in loads], unit_stalls([x for x, _ in rows], cycles, BUFFERS)
+    bits, rate = array.output_lanes * array.weight_bits, Fraction(1)
+    if limits.dram_bytes_per_s is not None:
+        rate = min(rate, Fraction(8 * limits.dram_bytes_per_s / limits.clock_hz / bits).limit_denominator(1 << 20))
+    return [int(x.units.sum()) * bits for x in rows], unit_stalls(rows, rate, gap)
 
 
 def image_load_cycles(invariants: Invariants, array: MacArray, limits: Limits) -> int:

@@ -155,12 +155,11 @@ class Invariants:
         held = held_on(self.program, array).values()
         return max(sum(self.tensor_words[name] * words.signals[name] for name in names) for names in held)
 
-    def memories(self, array: MacArray, words: Words, costs: tuple[LayerCost, ...], buffers: int) -> list[Memory]:
+    def memories(self, array: MacArray, words: Words, costs: tuple[LayerCost, ...]) -> list[Memory]:
         """Return the memories of the array as they are built, each with what of it the Program uses.
 
         Entries, taps and words of layers are the hardware's own form of index, windows and sizes: all of their bits
-        count as used. Where weights are streamed, which the generated hardware cannot, the memory of weights is what
-        the buffers would take.
+        count as used. Where weights are streamed two of the largest groups are there at the same time.
 
         Parameters
         ----------
@@ -168,8 +167,6 @@ class Invariants:
         words : Words
         costs : tuple of LayerCost
             At these word lengths.
-        buffers : int
-            0: all weights are on the chip. Else so many buffers, each of the largest group of output lanes.
         """
         counts, demand = [cost.counts for cost in costs], self.demand(array)
         used = {"entries": demand.words["entries"], "taps": sum(x.taps for x in demand.layers)}
@@ -179,21 +176,14 @@ class Invariants:
             "weights": sum(cost.counts.weights * cost.weight_bits for cost in costs),  # no lane has a block's filling
             "constants": sum(x.bias_memory_bits + _multiplier_bits(x) for x in counts),
         }
+        if array.stream_words:
+            payloads["weights"] = 2 * demand.unit * array.output_lanes * array.weight_bits
         found = []
         for shape in array.memories:
             payload = payloads[shape.name] if shape.name in payloads else used[shape.name] * shape.width_bits
             sizes = {"words": shape.words, "width_bits": shape.width_bits, "banks": shape.banks}
             found.append(Memory(name=shape.name, payload_bits=payload, **sizes))
-        return [self._buffers(array, costs, x, buffers) if buffers and x.name == "weights" else x for x in found]
-
-    def _buffers(self, array: MacArray, costs: tuple[LayerCost, ...], memory: Memory, buffers: int) -> Memory:
-        timed = self.timed(costs, array)
-        units = [(int(x.units.max()), cost.weight_bits) for x, cost in timed if x.units.size]
-        largest, bits = max(units, default=(0, 0))
-        made = sum(x.weight_words for x, _ in timed if not x.units.size)  # of pools and additions
-        payload = buffers * largest * array.output_lanes * bits
-        words = max(1, math.ceil((buffers * largest + made) / memory.banks))
-        return replace(memory, words=words, payload_bits=payload)
+        return found
 
     def filling_bits(self, layer: LayerSchedule, cost: LayerCost, array: MacArray) -> int:
         """Return the bits of a layer's words of weights and constants in the array that hold nothing of the layer."""

@@ -3,32 +3,38 @@
 Built on `accel.cost.cycles`, which alone knows how long a layer takes: its cycles are divided; only stalls are added.
 
 Weights that do not fit on the chip are streamed: a unit is what one group of output lanes reads, which all tiles of the
-group use again. With two buffers unit g loads while g - 1 runs, so that with L_g cycles to load and C_g to run ::
+group use again. With two buffers unit g comes while g - 1 runs, so that with C_g cycles from its first step to that of
+the next unit, and L_g in which its words come, the core stands still before unit g for ::
 
-    cycles = L_0 + sum over g >= 1 of max(C_(g-1), L_g) + C_last
+    max(0, L_g + STREAM_CYCLES - C_(g-1))
 
-and with one buffer nothing overlaps: the sum of all L_g + C_g. What has no weights (a pool, an addition) runs while the
-unit after it loads. The first unit is waited for in full: an image starts with nothing on the chip.
+cycles. Words come from where the buffer is free, 6 cycles after the unit before began, and the core stands still 3
+after the first step that needs them (`rtl.core.weights`). What has no weights of its own (a pool, an addition) runs
+while the unit after it comes; before the first unit of an image it is the last one of the image before that runs. The
+very first image waits for its first unit from its start. `tests/test_rtl_stream.py` holds the hardware to it.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel.array import TILE_CYCLES, MacArray
 from accel.cost.counts import Cycles
-from accel.cost.cycles import layer_cycles, tiles_of
+from accel.cost.cycles import START_CYCLES, interval_cycles, layer_cycles, tiles_of, total_cycles
 from accel.cost.slots import Slots, slots_of
 from accel.fusion import computing
+from accel.places import beats_of
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.split import splits
 from accel.walk import walk_of
 
 Integers = NDArray[np.int64]
+STREAM_CYCLES = 3  # by which a unit must be there earlier than it would be missed: a buffer is free late, and read late
 KINDS = {MacLayer: "mac", AddLayer: "add", AvgPoolLayer: "avg-pool", MaxPoolLayer: "max-pool", ReluLayer: "relu"}
 
 
@@ -134,34 +140,67 @@ def load_cycles(bits: Integers, dram_bytes_per_s: float, clock_hz: float) -> Int
     return np.ceil(bits / 8 / dram_bytes_per_s * clock_hz - 1e-9).astype(np.int64)
 
 
-def stalls(loads: Integers, runs: Integers, buffers: int = 2) -> Integers:
-    """Return how many cycles each unit is waited for.
+def unit_loads(units: Integers, words_per_cycle: Fraction, before: int = 0) -> Integers:
+    """Return the cycles in which the words of each unit come, of a stream of which `before` words have come.
+
+    Word n of all comes in cycle ceil(n / `words_per_cycle`) of those in which the array takes words.
+    """
+    ends = [before, *(before + np.cumsum(units)).tolist()]
+    return np.diff([math.ceil(end / words_per_cycle) for end in ends]).astype(np.int64)
+
+
+def stalls(loads: Integers, runs: Integers) -> Integers:
+    """Return how many cycles each unit is waited for, of images one after another.
 
     Parameters
     ----------
     loads, runs : int array (units,)
-        Cycles to load a unit, and to run it.
-    buffers : int
-        2: a unit loads while the one before runs. 1: it does not.
+        Cycles in which a unit comes, and those from its first step to that of the next unit.
     """
-    if buffers == 1 or not loads.size:
-        return loads
-    return np.concatenate([loads[:1], np.maximum(loads[1:] - runs[:-1], 0)])
+    return np.maximum(loads + STREAM_CYCLES - np.roll(runs, 1), 0)
 
 
-def unit_stalls(schedule: Sequence[LayerSchedule], loads: Sequence[Integers], buffers: int = 2) -> list[int]:
-    """Return the stalls of each layer of a schedule; `loads` are the cycles of its units."""
-    owners, runs = [], []
+def unit_stalls(
+    schedule: Sequence[LayerSchedule], words_per_cycle: Fraction, gap: int = 0, before: int = 0
+) -> list[int]:
+    """Return the stalls of each layer of a schedule, of images one after another.
+
+    Parameters
+    ----------
+    schedule : sequence of LayerSchedule
+    words_per_cycle : Fraction
+        That come, 1 at most.
+    gap : int
+        Cycles between two images, of loading.
+    before : int
+        Words that have come for other images: where in the stream this one begins.
+    """
+    owners, runs, lead = [], [], START_CYCLES + gap
     for index, layer in enumerate(schedule):
         if layer.units.size:
             owners += [index] * layer.units.size
             runs.append(layer.unit_cycles.copy())
         elif runs:
-            runs[-1][-1] += layer.cycles  # runs while the next unit loads
+            runs[-1][-1] += layer.cycles  # runs while the next unit comes
+        else:
+            lead += layer.cycles
     if not runs:
         return [0] * len(schedule)
-    waits = stalls(np.concatenate(loads), np.concatenate(runs), buffers)
+    runs[-1][-1] += lead
+    units = np.concatenate([layer.units for layer in schedule])
+    waits = stalls(unit_loads(units, words_per_cycle, before), np.concatenate(runs))
     return [int(total) for total in np.bincount(owners, waits, len(schedule))]
+
+
+def total_interval(program: Program, array: MacArray) -> int:
+    """Return the cycles from one start to the next, of images and streamed weights that come as fast as they are taken.
+
+    The receiver is always ready; the very first image of streamed weights takes longer.
+    """
+    rows, cycles = schedule_of(program, array), total_cycles(program, array)
+    written = sum(row.rows for row in rows[:-1])
+    interval = interval_cycles(cycles, beats_of(program, array), written, array)
+    return interval + (sum(unit_stalls(rows, Fraction(1), interval - cycles)) if array.stream_words else 0)
 
 
 def _units(layer: ProgramLayer, maps: int, steps: Integers, waits: Integers, cycles: int) -> tuple[Integers, Integers]:

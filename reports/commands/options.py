@@ -122,9 +122,11 @@ def depth_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def called(**arguments: Any) -> Any:
         depths = {name: arguments.pop(name) for name in DEPTHS.values()}
+        depths["stream"] = arguments.pop("stream") or None
         return command(**arguments, depths={name: depth for name, depth in depths.items() if depth is not None})
 
-    wrapped: Callable[..., Any] = called
+    text = "Stream weights through two buffers of the memory of weights, which need not hold them all."
+    wrapped: Callable[..., Any] = option("--stream", is_flag=True, help=text)(called)
     for memory, name in reversed(list(DEPTHS.items())):
         text = f"Words of the memory of {WORDS[memory]}; as many as the Program needs by default."
         wrapped = option(f"--{name.replace('_', '-')}", type=click.IntRange(0, 1 << 24), help=text)(wrapped)

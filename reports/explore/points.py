@@ -178,5 +178,5 @@ def _point(version: str, widths: dict[str, int], lanes: Lanes, rate: float, esti
         load_wait_cycles=estimate.interval_cycles - estimate.cycles,
         area_um2=round(1e6 * (estimate.area_mm2 or 0)),
         energy_pj=round(1e12 * energy.total_joules) if energy else 0,
-        short=bool(missing) or not estimate.runs,
+        short=bool(missing),
     )

@@ -15,7 +15,7 @@ from reports.report.sentences import plan_note, storage_line
 from reports.shared.columns import COLUMNS, SPENT, STORED, TEXT, columns
 from reports.shared.words import clock_line, kib, memory_size
 from reports.workflow.limits import CLOCK, ERROR, MEMORY, ROOM
-from reports.workflow.verdicts import UNBUILT, losses, verdict
+from reports.workflow.verdicts import losses, verdict
 
 
 def summary_table(results: Results) -> Table:
@@ -208,8 +208,8 @@ def estimate_lines(e: Estimate, streamed: Estimate | None = None) -> list[str]:
     lines.append(clock_line(e.limits.clock_hz, highest.hz if highest else None))
     if streamed:
         lines.append(
-            f"weights streamed through two buffers would take {kib(streamed.memory_bits)} KiB of memory blocks and "
-            f"{streamed.cycles:,} cycles; {UNBUILT}"
+            f"with --stream it {'fits' if streamed.fits else 'does not fit either'}: weights streamed through two "
+            f"buffers take {kib(streamed.memory_bits)} KiB of memory blocks and {streamed.cycles:,} cycles"
         )
     return [*filter(None, lines), verdict(e)]
 

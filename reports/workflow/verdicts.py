@@ -9,12 +9,11 @@ from accel.cost.shortage import Resource, Shortage
 from reports.shared.columns import COLUMNS, COUNTED, SLOTS, SPENT, WAITS, columns
 
 LEAST = 0.0005  # the smallest share that is told
-UNBUILT = "the generated hardware holds all weights, streaming them is a model of the costs alone"
 
 
 def problems(e: Estimate) -> tuple[str, ...]:
     """Return why a design does not fit, a line each."""
-    return (*([UNBUILT] if e.streamed else []), *(_shortage_line(e, shortage) for shortage in e.shortages))
+    return tuple(_shortage_line(e, shortage) for shortage in e.shortages)
 
 
 def shortage_line(shortage: Shortage) -> str:
@@ -55,7 +54,7 @@ LOAD = "the load of the image binds"
 def binding(e: Estimate) -> str:
     """Return what binds, in one sentence: what is missing, or else where most of the multiply slots go."""
     if not e.fits:
-        return f"{'room' if e.runs else 'the array'} binds: {problems(e)[0]}"
+        return f"room binds: {problems(e)[0]}"
     shares = {BINDS[name]: slots for name, slots in _slots(e).items()}
     shares[LOAD] = (e.interval_cycles - e.cycles) * e.array.macs_per_cycle
     what = max(shares, key=lambda name: shares[name])

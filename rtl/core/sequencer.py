@@ -24,7 +24,6 @@ from rtl.core.memory import delayed, loadable
 from rtl.core.tiles import Tiles, tile_layout
 from rtl.layout import Layout, Target
 
-
 HOLD_CYCLES = 3  # from a unit's first step to the last cycle in which the core may move without its words
 FREE_CYCLES = 6  # from the cycle before a unit's first step until the unit before has been read
 

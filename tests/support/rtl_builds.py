@@ -20,7 +20,7 @@ class Build:
     """Compiled files.
 
     `table` has a row for each job: memory words, images; of an image: beats to load it, output rows, cycles,
-    cycles between starts.
+    cycles between starts, words of streamed weights.
     """
 
     folder: Path
@@ -64,4 +64,4 @@ def compiled(folder: Path, simulator: str | None) -> Build:
     if simulator:
         simulators.build(folder, simulator)
     numbers = [int(line, 16) for line in (folder / "jobs.hex").read_text().split()]
-    return Build(folder, np.array(numbers).reshape(-1, 6))
+    return Build(folder, np.array(numbers).reshape(-1, 7))

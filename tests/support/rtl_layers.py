@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.array import MacArray
-from accel.cost.cycles import total_cycles, total_interval
+from accel.cost.cycles import total_cycles
+from accel.cost.stalls import total_interval
 from accel.encoding import encodings
 from accel.fixedpoint import FixedFormat
 from accel.network import INPUT

@@ -124,7 +124,7 @@ class Harness(Elaboratable):
         self.loads, self.signals, self.expected, table = (
             [int(line, 16) for line in files[f"{name}.hex"].split()] for name in ("load", "signals", "expected", "jobs")
         )
-        _, self.images, self.pixels, self.rows, self.cycles, _ = table
+        _, self.images, self.pixels, self.rows, self.cycles, *_ = table
         self.widths = {name: port["bits"] for name, port in json.loads(files["manifest.json"])["ports"].items()}
         self.pixel = Signal(PIXEL_BITS)
         self.ready = Signal()
