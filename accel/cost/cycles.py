@@ -99,7 +99,7 @@ def layer_cycles(program: Program, layer: ProgramLayer, array: MacArray, tiles: 
         cycles=int(issue.sum() + rows[-1]) + pipeline,
         macs=layer.nest.macs_per_pixel * walk.pixels if isinstance(layer, MacLayer) else 0,
         lanes=array.macs_per_cycle,
-        rows=int(rows.sum()) // (2 if walk.pool else 1),
+        rows=walk.maps * int(np.count_nonzero(walk.words)) if walk.pool else int(rows.sum()),
     )
 
 
