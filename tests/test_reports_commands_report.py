@@ -99,7 +99,7 @@ def written(path: Path) -> dict[str, Any]:
 class TestReport:
     @pytest.mark.slow
     def test_files(self, folder: Path, results: Results) -> None:
-        """The folder is made and holds page, figures, the numbers twice, and what is recommended, if anything; no more."""
+        """The folder holds page, figures, the numbers twice, and what is recommended, if anything; no more."""
         drawn = {f"{name}.{kind}" for name in figures.FIGURES for kind in ("svg", "png")}
         delivered = FILES if results.recommended else ()
         assert (
