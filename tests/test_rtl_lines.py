@@ -145,7 +145,9 @@ class TestOnTheHardware:
         for _ in range(2):
             kernel = rng.integers(1, 4, 2)
             windows.append(
-                Window(tuple(kernel.tolist()), tuple(rng.integers(1, 4, 2).tolist()), (*rng.integers(0, 3, 4),))
+                Window(
+                    tuple(kernel.tolist()), tuple(rng.integers(1, 4, 2).tolist()), tuple(rng.integers(0, 3, 4).tolist())
+                )
             )
         of = between(rng, int(rng.integers(1, 6)), (int(rng.integers(5, 9)), int(rng.integers(5, 10))), *windows)
         check(of, images_of(rng, of, 1), fitting(of, *lanes))
@@ -183,7 +185,7 @@ class TestOnTheHardware:
             mac(rng, "c", "flat", (4, 5 * 3 * 3, 1), SIGNED),
         ]
         of = program(layers, (2, 6, 6))
-        assert {"d", "e"} <= layout_of(of, fitting(of, 8, 4)).lines.keys()
+        assert "d" in layout_of(of, fitting(of, 8, 4)).lines
         check(of, images_of(rng, of), fitting(of, 8, 4))
 
 
