@@ -140,7 +140,8 @@ class TestOnAnArray:
         assert streamed["built_bits"] < record["estimate"]["built_bits"]
         line, verdict = done.out.splitlines()[-2:]
         assert line == (
-            f"with --stream it {'fits' if fits else 'does not fit either'}: weights streamed through two buffers take "
+            f"with --stream it {'fits' if fits else 'does not fit either'}: weights streamed through two buffers "
+            "take "
             f"{streamed['memory_bits'] / 8192:.2f} KiB of memory blocks and {streamed['cycles']:,} cycles"
         )
         assert verdict.startswith("does not fit: ")
