@@ -153,7 +153,7 @@ def test_a_word_over_both_ports() -> None:
 @pytest.mark.slow
 def test_a_packed_array(tmp_path: Path) -> None:
     """Yosys's cells of an array, packed, run the testbench: every bit and every cycle, and one wrong bit is noticed."""
-    array = MacArray(2, 1, signal_words=1024, weight_words=512, list_entries=64, taps=32, constants=16, layers=4)
+    array = MacArray(2, 1, signal_words=1024, weight_words=512, list_entries=64, taps=32, constants=16, layers=6)
     rng, reads = np.random.default_rng(1), signal(8, signed=False)
     layers = [
         mac(rng, "conv", INPUT, (3, 2, 9), reads, window=Window((3, 3)), pattern="kernel", output=reads),

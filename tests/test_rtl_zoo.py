@@ -89,7 +89,7 @@ def test_what_is_wrong_is_an_error(build, tmp_path):
     image = int(build.table[last, 1]) - 1
     row = int(build.table[last, 3]) - 1
     (tmp_path / "cycles").mkdir()
-    build.edit(tmp_path / "cycles", "jobs.hex", 5 * 3 + 4, lambda cycles: cycles + 1)
+    build.edit(tmp_path / "cycles", "jobs.hex", build.table.shape[1] * 3 + 4, lambda cycles: cycles + 1)
     both = Build(tmp_path / "cycles", build.table)
     (tmp_path / "both").mkdir()
     both.edit(tmp_path / "both", "expected.hex", build.line_of_row(last, image, row), lambda word: word ^ 1)
