@@ -87,18 +87,18 @@ class TestLeNet:
         ]
 
     def test_signal_memory(self) -> None:
-        """The most is held while pool1 runs: 6 x 28 x 28 words before and 6 x 14 x 14 after it, of 6 bits.
+        """The most is held while conv1 runs: the image, 784 words of 8 bits, and 6 x 14 x 14 words of 6 behind pool1.
 
-        conv1 holds those before it and the image, 784 words of 8 bits: 34496 bits, which is less.
+        Its own 6 x 28 x 28 words are nowhere: the pool is fused.
         """
-        assert self.cost.signal_memory_bits == (6 * 28 * 28 + 6 * 14 * 14) * 6 == 35_280
-        assert self.cost.peak_layer == "pool1"
+        assert self.cost.signal_memory_bits == 784 * 8 + 6 * 14 * 14 * 6 == 13_328
+        assert self.cost.peak_layer == "conv1"
 
     def test_memory_in_all(self) -> None:
         """Weights, biases and requantisation beside the peak of live signals."""
         total = self.cost.total
         assert total.parameter_memory_bits == (61_470 * 5 + 0 + total.bias_memory_bits + total.requantize_memory_bits)
-        assert self.cost.memory_bits == total.parameter_memory_bits + 35_280
+        assert self.cost.memory_bits == total.parameter_memory_bits + 13_328
 
     def test_words(self) -> None:
         """The words that the counts are made of stand beside them."""

@@ -100,7 +100,7 @@ def test_memories_are_those_of_the_assembler(network: str, pattern: str) -> None
     image = assemble(of, array)
     memories = {
         memory.name: memory
-        for memory in invariants.memories(array, invariants.words, invariants.costs(invariants.words), 0)
+        for memory in invariants.memories(array, invariants.words, invariants.costs(invariants.words))
     }
     assert memories["weights"].words * array.weight_banks == len(image.weights)
     assert memories["constants"].words == len(image.constants)
@@ -111,7 +111,7 @@ def test_memories_are_those_of_the_assembler(network: str, pattern: str) -> None
     other = array_for(of, 4, 8)
     fewer = {
         memory.name: memory
-        for memory in invariants.memories(other, invariants.words, invariants.costs(invariants.words), 0)
+        for memory in invariants.memories(other, invariants.words, invariants.costs(invariants.words))
     }
     assert fewer["weights"].words * other.weight_banks != len(image.weights)  # negative control: another array
 

@@ -35,7 +35,7 @@ class Bar:
 
 @dataclass
 class Lines:
-    """The same in a pipe: a line after some seconds, if a step is done then.
+    """Progress in a pipe: a line after some seconds, if a step is done then.
 
     Parameters
     ----------
