@@ -238,15 +238,15 @@ class TestBadInput:
             retrain(of=of, rule=StepRule("keep", "learn"))
         retrain(replace(SGD, epochs=1), of=of, rule=StepRule("learn"))
 
-    def test_a_batch_norm_that_does_not_fold_is_refused(self) -> None:
-        """As lowering refuses it, in its words."""
+    def test_a_batch_norm_that_the_program_lacks_is_refused(self) -> None:
+        """A Program without a layer that the network has is another network's."""
         start = pruned()
         after = replace(start.network["norm1"], name="norm2", inputs=("pool1",))
         layers = list(start.network.layers)
         place = [x.name for x in layers].index("pool1") + 1
         layers[place:] = [after, replace(layers[place], inputs=("norm2",)), *layers[place + 1 :]]
         odd = start.with_network(replace(start.network, layers=tuple(layers)))
-        with pytest.raises(EspalierError, match=r"^norm2: folds only into a convolution or linear layer"):
+        with pytest.raises(EspalierError, match=r"^norm2: the Program of chain has no layer of this name"):
             retrain_quantized(odd, lowered(), IMAGES, LABELS, SGD)
 
     def test_data_that_do_not_fit_are_refused_as_by_fit(self) -> None:

@@ -30,9 +30,9 @@ def test_layers_as_programs(shape: object) -> None:
 def test_our_cycles_by_hand() -> None:
     """168 lanes are 21 maps x 8 pixels; every tile takes a step for each kept column, which hides the drain."""
     assert (ARRAY.output_lanes, ARRAY.pixel_lanes, ARRAY.macs_per_cycle) == (21, 8, 168)
-    # conv1: 5 words of maps, 55 rows of 7 tiles, 3 x 121 columns; the last word has 96 - 84 maps
-    assert our_cycles(CONV1) == 5 * 55 * 7 * 363 + 12 + RAW_CYCLES
-    # conv2: 13 words, 27 rows of 4 tiles, 48 x 25 columns of a group; one word has maps of both
-    assert our_cycles(CONV2) == (12 + 2) * 27 * 4 * 1200 + 4 + RAW_CYCLES
-    # conv3: 19 words, 13 rows of 2 tiles, 256 x 9 columns
-    assert our_cycles(CONV3) == 19 * 13 * 2 * 2304 + 6 + RAW_CYCLES
+    # conv1, stride 4: 5 words of maps, 55 rows of 55 tiles of a pixel, 3 x 121 columns; the last word has 96 - 84 maps
+    assert our_cycles(CONV1) == 5 * 55 * 55 * 363 + 12 + RAW_CYCLES
+    # conv2: 13 words, 92 tiles of 27 x 27 pixels, 48 x 25 columns of a group; one word has maps of both
+    assert our_cycles(CONV2) == (12 + 2) * 92 * 1200 + 4 + RAW_CYCLES
+    # conv3: 19 words, 22 tiles of 13 x 13 pixels, 256 x 9 columns
+    assert our_cycles(CONV3) == 19 * 22 * 2304 + 6 + RAW_CYCLES

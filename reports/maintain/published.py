@@ -74,16 +74,16 @@ What differs, and why:
 
 - **Where the work lies.** Eyeriss keeps a row of a kernel and of a map in each element (row stationary): a layer fills
   as many elements as its kernel rows and output rows cut the array into. Ours gives each lane an output map and a
-  pixel, and loses where {outputs} does not divide the maps and {pixels} not the width of a map. In conv1 and conv3
-  that is all that it loses: {conv1:.0%} (55 = 7 x 8 - 1 pixels, 96 = 5 x 21 - 9 maps) and {conv3:.0%}
-  (13 = 2 x 8 - 3, 384 = 19 x 21 - 15).
+  pixel, and loses where {outputs} does not divide the maps and {pixels} not the width of a map. In conv3
+  that is all that it loses: {conv3:.0%} (13 = 2 x 8 - 3, 384 = 19 x 21 - 15).
 - **Groups.** Lanes of one word share a signal. Where the {outputs} maps of a word fall into both groups of conv2,
   conv4 or conv5, the array runs the input maps of both, half of them for nothing: one word of 13, of 19 and of 13.
 - **Memory.** Eyeriss works from a buffer of 108 KiB, pass after pass, and what it waits for is in its time. Ours has
   one pipeline a layer, weights resident and signals on the chip: AlexNet's would need megabytes, so that our time is a
   bound and no promise; with DRAM, `espalier size --dram-bandwidth` adds the stalls.
 - **Zeros.** Eyeriss gates the multiplier at a zero signal, which saves energy and no time; no column skips any.
-- **A stride of 4.** The closed form holds for any; the generated address unit steps by 1 or 2 and cannot run conv1.
+- **A stride of 4.** Words four apart may lie in one bank of the signal memory, so that conv1 runs a pixel at a time:
+  {conv1:.0%} of what it could do is lost.
 - **The systolic array** keeps an output in each element and streams both operands past: every fold waits for its far
   corner. It computes groups in full, as SCALE-Sim does, which doubles conv2, conv4 and conv5.
 """

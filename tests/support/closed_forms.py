@@ -11,6 +11,8 @@ def closed_form_macs(layer: MacLayer, pixels: int) -> int:
     K, words = C * T, {index.name: index.words.tolist() for index in layer.index}
     if layer.encoding == "none":
         return pixels * M * K
+    if layer.encoding == "by groups":
+        return pixels * M * K // int(layer.pattern.removeprefix("groups-"))
     if layer.encoding == "n:m positions":
         return pixels * len(words["positions"])
     if "strides" in words:
