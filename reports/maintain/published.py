@@ -74,8 +74,8 @@ What differs, and why:
 
 - **Where the work lies.** Eyeriss keeps a row of a kernel and of a map in each element (row stationary): a layer fills
   as many elements as its kernel rows and output rows cut the array into. Ours gives each lane an output map and a
-  pixel, and loses where {outputs} does not divide the maps and {pixels} not the width of a map. In conv3
-  that is all that it loses: {conv3:.0%} (13 = 2 x 8 - 3, 384 = 19 x 21 - 15).
+  pixel, and loses where {outputs} does not divide the maps and {pixels} not the pixels of one. In conv3 that
+  is all that it loses: {conv3:.0%} (13 x 13 = 22 x 8 - 7, 384 = 19 x 21 - 15).
 - **Groups.** Lanes of one word share a signal. Where the {outputs} maps of a word fall into both groups of conv2,
   conv4 or conv5, the array runs the input maps of both, half of them for nothing: one word of 13, of 19 and of 13.
 - **Memory.** Eyeriss works from a buffer of 108 KiB, pass after pass, and what it waits for is in its time. Ours has
