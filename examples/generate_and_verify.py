@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import espalier as esp
-from accel.cost import total_cycles
+from accel.cost import total_cycles, total_interval
 from accel.demand import array_for
 from accel.layers import Conv2d, Flatten, Linear, MaxPool, ReLU
 from accel.window import Window
@@ -55,7 +55,8 @@ def main(folder: Path | None = None) -> None:
             raise SystemExit(f"image {image}: golden model {expected[image].tolist()}, the hardware differs")
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, content in emit([Job(program, codes, expected, predicted)], array).items():
+        job = Job(program, codes, expected, predicted, total_interval(program, array))
+        for name, content in emit([job], array).items():
             (folder / name).write_bytes(content)
         print(f"{folder}: espalier.v, testbench.v and what they read")
 

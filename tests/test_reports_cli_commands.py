@@ -104,7 +104,7 @@ class TestCompletion:
     @pytest.mark.slow
     def test_within_a_command(self) -> None:
         """Its options, and the commands of a group."""
-        assert self.offered("espalier verify --st") == ["--stall"]
+        assert self.offered("espalier verify --st") == ["--stall", "--stream"]
         assert self.offered("espalier study ") == ["bitwidth", "pruning"]
 
     @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
