@@ -102,7 +102,7 @@ class TestTheComparison:
             change("layers", 1, maximum=-1),
             change("layers", 1, group_turn=1),
             change("layers", 2, maps_behind=-1),
-            change("layers", 2, outputs=-1),
+            change("layers", 1, outputs=-1),
         ],
         ids=range(19),
     )

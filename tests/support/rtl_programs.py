@@ -16,7 +16,7 @@ from rtl.simulate import Run, simulate
 from sim import golden
 from support.programs import Codes, mac_layer, signal
 
-SIZES = {"signal_words": 512, "weight_words": 512, "list_entries": 128, "taps": 128, "constants": 64, "layers": 16}
+SIZES = {"signal_words": 1024, "weight_words": 512, "list_entries": 128, "taps": 128, "constants": 64, "layers": 16}
 ARRAY = MacArray(4, 4, **SIZES)
 SIGNED = signal(6)
 
