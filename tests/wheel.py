@@ -21,7 +21,6 @@ NEEDED = (
     "accel/interchange/zoo/lenet5/zoo.json",
     "accel/interchange/zoo/cifar-quick/dense.espalier",
     "accel/interchange/zoo/cifar-quick/kernel.espalier",
-    "accel/interchange/zoo/cifar-quick/kernel,block-4.espalier",
     "reports/*page.html",
     "reports/*page.js",
     "reports/explore/*.html",
