@@ -2,18 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 from support.programs import PIXEL, program
-from support.rtl_programs import ARRAY, SIGNED, check, difference, images_of, mac
+from support.rtl_programs import ARRAY, SIGNED, check, corrupting, difference, images_of, mac
 
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import MaxPoolLayer
 from accel.window import Window
-from rtl import simulate as module
 from rtl.assemble import Image
 from rtl.simulate import simulate
 
@@ -110,15 +108,10 @@ class TestTheComparison:
         self, corrupt: Callable[[Image], None], monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
     ) -> None:
         """A wrong weight, entry, tap, constant or layer word changes codes or cycles."""
-        of, assemble = small(rng, raw=False), module.assemble
-
-        def corrupted(*arguments: Any) -> Image:
-            image = assemble(*arguments)
-            corrupt(image)
-            return image
+        of = small(rng, raw=False)
 
         images = images_of(rng, of, 1)
-        monkeypatch.setattr(module, "assemble", corrupted)
+        corrupting(monkeypatch, corrupt)
         try:
             found = difference(of, images, simulate(of, ARRAY, images))
         except ValueError:  # fewer rows than the output has

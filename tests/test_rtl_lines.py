@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.programs import PIXEL, program
 from support.rtl_builds import write
-from support.rtl_programs import SIGNED, check, difference, images_of, mac
+from support.rtl_programs import SIGNED, check, corrupting, difference, images_of, mac
 
 from accel.array import MacArray
 from accel.cost import total_cycles, total_interval
@@ -22,7 +22,6 @@ from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer
 from accel.window import Window
-from rtl import simulate as module
 from rtl import simulators
 from rtl.assemble import Image
 from rtl.emit import Job
@@ -213,16 +212,11 @@ class TestTheComparison:
         self, corrupt: Callable[[Image], None], monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
     ) -> None:
         """The second map, where it lies, where rows lie, their constants, a weight of every lane."""
-        of, assemble = between(rng, 2, (6, 4), SAME), module.assemble
+        of = between(rng, 2, (6, 4), SAME)
         assert layout_of(of, fitting(of)).lines["d0"].maps == 2
 
-        def corrupted(*arguments: Any) -> Image:
-            image = assemble(*arguments)
-            corrupt(image)
-            return image
-
         images = images_of(rng, of, 1)
-        monkeypatch.setattr(module, "assemble", corrupted)
+        corrupting(monkeypatch, corrupt)
         assert difference(of, images, simulate(of, fitting(of), images), fitting(of)) is not None
 
     @pytest.mark.slow

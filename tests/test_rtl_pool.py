@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.programs import PIXEL, program, signal
-from support.rtl_programs import ARRAY, SIGNED, SIZES, add, check, difference, images_of, mac
+from support.rtl_programs import ARRAY, SIGNED, SIZES, add, check, corrupting, difference, images_of, mac
 
 from accel.array import MacArray
 from accel.cost import cycles_of
@@ -18,7 +18,6 @@ from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import FlattenLayer, MaxPoolLayer, ProgramLayer
 from accel.window import Window
-from rtl import simulate as module
 from rtl.assemble import Image
 from rtl.simulate import simulate
 
@@ -141,13 +140,8 @@ def _layer(**values: int) -> Callable[[Image], None]:
 @pytest.mark.parametrize("field", ["pair_turn", "tile_turn", "row_turn", "last_words", "words"])
 def test_a_wrong_word(field: str, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
     """Negative control: a step that is one word too long, a tile that writes one word less."""
-    of, assemble = pooled(rng, (4, 12), POINT, outputs=2), module.assemble
-
-    def corrupted(*arguments: Any) -> Image:
-        image = assemble(*arguments)
-        _layer(**{field: -1 if "words" in field else 1})(image)
-        return image
+    of = pooled(rng, (4, 12), POINT, outputs=2)
 
     images, array = images_of(rng, of, 1), MacArray(2, 4, **SIZES)
-    monkeypatch.setattr(module, "assemble", corrupted)
+    corrupting(monkeypatch, _layer(**{field: -1 if "words" in field else 1}))
     assert difference(of, images, simulate(of, array, images), array) is not None

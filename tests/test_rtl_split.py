@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support.programs import PIXEL, mac_layer, program, signal
 from support.rtl_builds import WORD, write
-from support.rtl_programs import ARRAY, SIGNED, SIZES, add, avg, check, difference, images_of, mac
+from support.rtl_programs import ARRAY, SIGNED, SIZES, add, avg, check, corrupting, difference, images_of, mac
 
 from accel.array import MacArray
 from accel.cost import total_cycles, total_interval
@@ -21,7 +21,6 @@ from accel.program_layers import FlattenLayer, MaxPoolLayer
 from accel.signal import Signal
 from accel.split import splits, windows_of
 from accel.window import Window
-from rtl import simulate as module
 from rtl import simulators
 from rtl.assemble import Image
 from rtl.emit import Job
@@ -215,15 +214,10 @@ class TestTheComparison:
         self, corrupt: Callable[[Image], None], monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
     ) -> None:
         """A weight of the second lane, the flag, the lanes that count, the row of the weights."""
-        of, assemble = vectors(rng, 13), module.assemble
-
-        def corrupted(*arguments: Any) -> Image:
-            image = assemble(*arguments)
-            corrupt(image)
-            return image
+        of = vectors(rng, 13)
 
         images = images_of(rng, of, 1)
-        monkeypatch.setattr(module, "assemble", corrupted)
+        corrupting(monkeypatch, corrupt)
         assert difference(of, images, simulate(of, ARRAY, images)) is not None
 
     @pytest.mark.slow

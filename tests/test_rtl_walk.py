@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.programs import PIXEL, program, signal
-from support.rtl_programs import ARRAY, SIGNED, SIZES, add, avg, check, difference, images_of, mac
+from support.rtl_programs import ARRAY, SIGNED, SIZES, add, avg, check, corrupting, difference, images_of, mac
 
 from accel.array import MacArray
 from accel.network import INPUT
@@ -14,7 +14,7 @@ from accel.program import Program
 from accel.program_layers import FlattenLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.walk import walk_of
 from accel.window import Window
-from rtl import simulate as module
+from rtl.assemble import Image
 from rtl.simulate import simulate
 
 POINT = Window((1, 1))
@@ -149,15 +149,13 @@ class TestPastTheEndsOfRows:
         window = {"gap": Window((1, 2)), "pair_gap": POINT}[field]
         conv = mac(rng, "a", INPUT, (3, 2, window.taps), PIXEL, window=window, output=SIGNED)
         pool = MaxPoolLayer("pool", ("a",), Window.square(2, 2))
-        of, assemble = program([conv] if field == "gap" else [conv, pool], (2, 2, 6)), module.assemble
+        of = program([conv] if field == "gap" else [conv, pool], (2, 2, 6))
 
-        def corrupted(*arguments: Any) -> Any:
-            image = assemble(*arguments)
+        def corrupt(image: Image) -> None:
             image.layers[0][field] += 1
-            return image
 
         images = images_of(rng, of, 3)
-        monkeypatch.setattr(module, "assemble", corrupted)
+        corrupting(monkeypatch, corrupt)
         assert difference(of, images, simulate(of, ARRAY, images)) is not None
 
 
@@ -206,13 +204,11 @@ class TestOnTheHardware:
 
     def test_a_wrong_word(self, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
         """Negative control: a row that ends a pixel too early is noticed."""
-        of, assemble = pointwise(rng), module.assemble
+        of = pointwise(rng)
 
-        def corrupted(*arguments: Any) -> Any:
-            image = assemble(*arguments)
+        def corrupt(image: Image) -> None:
             image.layers[0]["tiles"] -= 1
-            return image
 
         images = images_of(rng, of, 1)
-        monkeypatch.setattr(module, "assemble", corrupted)
+        corrupting(monkeypatch, corrupt)
         assert difference(of, images, simulate(of, ARRAY, images)) is not None

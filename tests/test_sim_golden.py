@@ -1,5 +1,6 @@
 """The golden model against arithmetic done by hand, and against the definition in loops over Python's integers."""
 
+import math
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.masks import group_of
 from support.programs import Codes, batches, every_kind, mac_layer, program, programs, signal
 from support.reference_fixedpoint import assign
 
@@ -54,6 +56,8 @@ def stored_matrix(layer: MacLayer) -> list[list[int]]:
     M, K = layer.shape[0], layer.shape[1] * layer.shape[2]
     size = int(layer.pattern.removeprefix("block-")) if layer.pattern.startswith("block-") else 1
     rows = M if layer.pattern.startswith(("dense", "ikss")) else size
+    if layer.pattern.startswith("kernel"):  # a last group that is not full is not filled
+        rows = math.gcd(M, group_of(layer.pattern))
     kept, words = layer.kept.reshape(M, K), iter(layer.weights.tolist())
     matrix = [[0] * K for _ in range(M)]
     for first in range(0, M, rows):
@@ -168,6 +172,18 @@ class TestConvolution:
         layer = mac_layer("conv", INPUT, [[[50, 2, 60, 4]]], SIGNED, window=Window((2, 2)), **store)
         assert layer.weights.tolist() == [2, 4]
         assert run(layer, [[[1, 10], [3, 5]]]) == [[[2 * 10 + 4 * 5]]]
+
+    @pytest.mark.parametrize(("group", "words"), [(2, [1, 3, 2, 4, 5, 7, 6, 8]), (3, [1, 2, 3, 4, 5, 6, 7, 8])])
+    def test_words_of_kernels_that_go_together(self, group: int, words: list[int]) -> None:
+        """Maps that keep kernels together lie side by side, column by column; 4 maps fall into no groups of 3."""
+        kept = np.ones((4, 2, 1), bool)
+        store = {"kept": kept, "pattern": f"kernel@{group}", "encoding": "kernel flags"}
+        layer = mac_layer(
+            "conv", INPUT, [[[1], [2]], [[3], [4]], [[5], [6]], [[7], [8]]], SIGNED, window=Window((1, 1)), **store
+        )
+        assert layer.weights.tolist() == words
+        assert stored_matrix(layer) == [[1, 2], [3, 4], [5, 6], [7, 8]]
+        assert run(layer, [[[1]], [[10]]]) == [[[21]], [[43]], [[65]], [[87]]]
 
 
 class TestFullyConnected:

@@ -1,8 +1,10 @@
 """Programs for the hardware, layer by layer, and the comparison of what it gives with golden and the closed form."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 from accel.array import MacArray
 from accel.cost import total_cycles
@@ -12,6 +14,8 @@ from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer
 from accel.signal import Requantize, Signal, sum_bits
 from accel.sparsity import Mask, parse_pattern
 from accel.window import Window
+from rtl import simulate as simulation
+from rtl.assemble import Image, assemble
 from rtl.simulate import Run, simulate
 from sim import golden
 from support.programs import Codes, mac_layer, signal
@@ -45,6 +49,17 @@ def check(of: Program, images: Codes, array: MacArray = ARRAY, **how: Any) -> li
     runs = simulate(of, array, images, **how)
     assert difference(of, images, runs, array) is None
     return runs
+
+
+def corrupting(patch: pytest.MonkeyPatch, corrupt: Callable[[Image], None]) -> None:
+    """Let `simulate` load what `corrupt` has changed in the contents of the memories."""
+
+    def corrupted(*arguments: Any) -> Image:
+        image = assemble(*arguments)
+        corrupt(image)
+        return image
+
+    patch.setattr(simulation, "assemble", corrupted)
 
 
 def mask(pattern: str, shape: tuple[int, int, int]) -> Mask:
