@@ -235,6 +235,7 @@ def given_for(g: Drawing, count: int = 2) -> tuple[Array, Array]:
 
 
 class TestOperators:
+    @pytest.mark.slow
     @pytest.mark.parametrize("draw", DRAWN)
     def test_scores_then_codes(self, draw: Callable[[], Drawing], tmp_path: Path) -> None:
         """Scores are onnxruntime's; of the Program golden and engine give the same codes, the cost model the MACs.

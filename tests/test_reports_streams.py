@@ -44,6 +44,7 @@ class TestStandardOutput:
             "only one of them can be standard output"
         )
 
+    @pytest.mark.slow
     def test_points_of_a_report(self, tmp_path: Path) -> None:
         """A report's points are those of its folder."""
         words = ("--bits", 4, "--patterns", "dense", "--images", 20, "--max-error", "90%", "-o", tmp_path)

@@ -203,6 +203,7 @@ def _weight(image: Image) -> None:
 class TestTheComparison:
     """Negative control: what only such layers have is noticed if it is wrong."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "corrupt",
         [_layer(pair=-1), _layer(gap=4), _layer(line_words=1), _layer(lines=-1), _weight],

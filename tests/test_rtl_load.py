@@ -48,6 +48,7 @@ class TestBackToBack:
         assert max(beats, cycles) < total_interval(of, ARRAY) or binds == "core"  # negative control: rows count
         assert between_starts(of, ARRAY, rng) == [total_interval(of, ARRAY)] * 2
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("maps", [1, 9])
     def test_without_overlap(self, maps: int, rng: np.random.Generator) -> None:
         """An array that loads while idle takes the sum: a beat for every row of words, then the image."""
@@ -55,6 +56,7 @@ class TestBackToBack:
         assert between_starts(of, SERIAL, rng) == [16 * maps + total_cycles(of, SERIAL)] * 2
         assert total_interval(of, SERIAL) == 16 * maps + total_cycles(of, SERIAL)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("maps", [1, 9])
     def test_back_pressure(self, maps: int, rng: np.random.Generator) -> None:
         """Words come in and none is lost while the receiver holds the core back; it takes longer, and that is all."""

@@ -82,6 +82,7 @@ class TestWhatIsFused:
 
 
 class TestOnTheHardware:
+    @pytest.mark.slow
     @pytest.mark.parametrize("final", [False, True])
     @pytest.mark.parametrize("lanes", [(4, 2), (2, 4)], ids=str)
     def test_odd_maps(self, lanes: tuple[int, int], final: bool, rng: np.random.Generator) -> None:
@@ -137,6 +138,7 @@ def _layer(**values: int) -> Callable[[Image], None]:
     return apply
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("field", ["pair_turn", "tile_turn", "row_turn", "last_words", "words"])
 def test_a_wrong_word(field: str, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
     """Negative control: a step that is one word too long, a tile that writes one word less."""

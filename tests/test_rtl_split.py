@@ -47,6 +47,7 @@ def vectors(
 
 
 class TestVectors:
+    @pytest.mark.slow
     @pytest.mark.parametrize("pattern", PATTERNS)
     def test_every_pattern(self, pattern: str, rng: np.random.Generator) -> None:
         """Counted windows and lists of them, in groups that are not full, of words that fill no last window."""
@@ -205,6 +206,7 @@ def _layer(**values: int) -> Callable[[Image], None]:
 class TestTheComparison:
     """Negative control: what only split sums have is noticed if it is wrong."""
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "corrupt",
         [_weight, _layer(split=-1), _layer(width=-1), _layer(weight=1)],

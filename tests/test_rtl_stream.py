@@ -69,11 +69,13 @@ class TestStalls:
 
 
 class TestWhatMayHappen:
+    @pytest.mark.slow
     def test_back_pressure(self, rng: np.random.Generator) -> None:
         """A receiver that is not always ready, images that are loaded meanwhile, and slow weights: the same codes."""
         of = network(rng)
         check(of, images_of(rng, of, 3), array_for(of, 4, 2, stream=True), ready=0.3, rng=rng, rate=Fraction(1, 2))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("fault", ["a word lost", "a unit that ends early"])
     def test_a_fault_is_noticed(self, fault: str, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
         """Negative control: a word that is not there, or one after which the unit ends, and codes or cycles differ."""
@@ -105,6 +107,7 @@ class TestWhatMayHappen:
             assemble(of, replace(array, stream_words=8))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Debian's package iverilog")
 def test_in_verilog(tmp_path: Path, rng: np.random.Generator) -> None:
     """The testbench of a build gives the stream its words; codes, cycles and time between starts are right."""

@@ -15,6 +15,7 @@ from accel.window import Window
 
 
 class TestStrides:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("stride", "tiles"),
         [((1, 2), 5 * 1), ((3, 1), 2 * 2), ((2, 3), 3 * 3), ((5, 4), 1 * 2), ((2, 8), 3 * 1)],

@@ -25,26 +25,23 @@ def settings(ratio: float, conv2: float, conv3: float) -> tuple[Setting, ...]:
     return (*inside, Setting(FEATURE_MAP, {FEATURE_MAP: {"conv2": conv2, "conv3": conv3, "fc4": 0.0}}))
 
 
+SIZED = (
+    "Sized for a shared CPU: one ratio, and one epoch of retraining, where the other study of this network has {}. "
+    "What pruning destroys before it counts for too much: it says little of how low errors get."
+)
 COMPARED: dict[str, Study] = {
     "lenet5": Study(
         "lenet5",
         sweep={},
         settings=settings(0.7, 0.5, 0.4),
         epochs=1,
-        notes=(
-            "Sized for a shared CPU: one ratio, and one epoch of retraining, where the other study of this network has "
-            "ten. What pruning destroys before it counts for too much: it says little of how low errors get.",
-        ),
+        notes=(SIZED.format("ten"),),
     ),
     "cifar-quick": Study(
         "cifar-quick",
         sweep={},
         settings=settings(0.78, 0.5, 0.75),
         epochs=1,
-        notes=(
-            "Sized for a shared CPU: one ratio, and one epoch of retraining, where the other study of this network has "
-            "six. What pruning destroys before it counts for too much: it says little of how low errors get. IKSS and "
-            "feature maps were not reached; the other study has them.",
-        ),
+        notes=(f"{SIZED.format('six')} IKSS and feature maps were not reached; the other study has them.",),
     ),
 }
