@@ -1,5 +1,6 @@
 """ONNX files that no network or Program stands for exactly: each is refused in one line, and reads nothing else."""
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -221,3 +222,22 @@ class TestExternalData:
         """So is a place that does not hold the weights."""
         with pytest.raises(EspalierError, match=r"does not hold 216 bytes|is no file"):
             import_model(self.written(tmp_path, location, offset))
+
+
+@pytest.mark.parametrize("node", [{"op": "Concat", "axis": 1}, {"op": "Mul"}], ids=["doubled", "scaled"])
+def test_maps_that_double(node: dict[str, Any], tmp_path: Path) -> None:
+    """Maps beyond any network's are refused before there is an array with a number for each."""
+    g = Drawing("batch", 1, 1, 1)
+    for _ in range(30 if node["op"] == "Concat" else 23):
+        g.node("Concat", "", g.last, axis=1)
+    if node["op"] == "Mul":
+        g.node("Mul", "", g.constant(np.float32([2])))
+    path = tmp_path / "a.onnx"
+    path.write_bytes(g.model().SerializeToString())
+    tracemalloc.start()
+    try:
+        with pytest.raises(EspalierError, match="must be at most 67108864, got 1"):
+            import_model(path)
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()

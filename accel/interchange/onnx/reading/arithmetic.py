@@ -10,6 +10,7 @@ from accel.interchange.onnx.reading.file import Constant, Node
 from accel.layers import Add, BatchNorm, Weighted
 
 Function = Callable[[Builder, Node], None]
+BYTES_OF_AFFINE = 16  # for each map: four floats of a batch norm
 
 
 def batch_normalization(builder: Builder, node: Node) -> None:
@@ -23,8 +24,9 @@ def batch_normalization(builder: Builder, node: Node) -> None:
         where = "channels-last maps" if builder.is_last(value) else f"the shape {value.graph_shape}"
         raise node.refused(f"expects maps (batch, maps, height, width), gets {where}")
     numbers = [builder.floats(node, index, 1) for index in (1, 2, 3, 4)]
-    if any(array.shape != found[1].shape for array in numbers):
-        raise node.refused(f"normalises {[len(array) for array in numbers]} maps, gets {len(found[1])}")
+    maps = builder.shape(value)[0]
+    if any(len(array) != maps for array in numbers):
+        raise node.refused(f"normalises {[len(array) for array in numbers]} maps, gets {maps}")
     scale, shift, mean, variance = (in_order(array, found[1]) for array in numbers)
     epsilon = node.get("epsilon", 1e-5)
     layer = BatchNorm(builder.new_name(node), (value.source,), scale, shift, mean, variance, epsilon)
@@ -106,8 +108,9 @@ def _affine(
     found = builder.map_axis(value)
     if found is None:
         raise node.refused(f"reads maps that no axis of {value.graph_shape} counts")
-    axis, order = found
-    numbers = in_order(vector(node, given, (1, *value.graph_shape), axis + 1).astype(np.float32), order)
+    axis, counted = found
+    builder.reserve(BYTES_OF_AFFINE * builder.shape(value)[0])
+    numbers = in_order(vector(node, given, (1, *value.graph_shape), axis + 1).astype(np.float32), counted)
     before = next((layer for layer in builder.layers if layer.name == value.source), None)
     if shift is not None and isinstance(before, Weighted) and builder.only_reader(node, index, value):
         builder.replaced(replace(before, bias=before.bias + numbers))

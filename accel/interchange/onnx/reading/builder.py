@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from accel.errors import EspalierError
 from accel.interchange.onnx.reading.coded import Coded, Units
 from accel.interchange.onnx.reading.file import Constant, Graph, Node, NodeError
-from accel.interchange.onnx.reading.views import View, channels_last, order_of, plain, shape_of
+from accel.interchange.onnx.reading.views import Axis, View, channels_last, is_in_order, order_of, plain, shape_of
 from accel.layers import Conv2d, Layer, Shape, Weighted
 from accel.limits import MOST_LAYERS, check_limit, check_unpacked, check_words
 from accel.network import INPUT
@@ -164,8 +164,8 @@ class Builder:
         shape = self.shape(value)
         return len(shape) == 3 and value.view == channels_last(shape) != plain(shape)
 
-    def map_axis(self, value: Value) -> tuple[int, NDArray[np.intp]] | None:
-        """Return the axis of the graph's tensor that counts maps, or features, and which of ours each one is.
+    def map_axis(self, value: Value) -> tuple[int, Axis] | None:
+        """Return the axis of the graph's tensor that counts maps, or features: its number, and how it counts ours.
 
         None if there is no such axis.
         """
@@ -173,10 +173,10 @@ class Builder:
         area = math.prod(pixels)
         if maps == 1:
             last = value.view != plain(self.shape(value)) and self.is_last(value)
-            return (len(value.view) - 1 if last else 0), np.zeros(1, np.intp)
+            return (len(value.view) - 1 if last else 0), ()
         for index, axis in enumerate(value.view):
             if shape_of((axis,)) == (maps,) and all(stride % area == 0 for _, stride in axis):
-                return index, order_of(axis) // area
+                return index, tuple((size, stride // area) for size, stride in axis)
         return None
 
     def put(self, node: Node, layer: Layer, value: Value | None = None) -> None:
@@ -261,10 +261,10 @@ class Builder:
         found, natural = self.map_axis(value), plain(self.shape(value))
         if len(natural) != 3 or found is None or found[0] or value.view[1:] != natural[1 : len(value.view)]:
             return value
-        order = found[1]
-        if np.array_equal(order, np.arange(len(order))) or self.quantized:
+        if is_in_order(found[1]) or self.quantized:
             return value
-        self.reserve(4 * len(order) ** 2)
+        self.reserve(4 * self.shape(value)[0] ** 2)
+        order = order_of(found[1])
         picked = np.zeros((len(order), len(order), 1, 1), np.float32)
         picked[np.arange(len(order)), order] = 1
         return replace(self._copied(node, name, value, picked, ".order", NO_PAD), pad=value.pad)
@@ -316,10 +316,12 @@ def vector(node: Node, array: Constant, shape: Sequence[int], axis: int) -> NDAr
     return np.broadcast_to(array.ravel().astype(np.float64), shape[axis])
 
 
-def in_order(numbers: Constant, order: NDArray[np.intp]) -> Constant:
-    """Return numbers of which number i is for map ``order[i]`` in the order of maps."""
+def in_order(numbers: Constant, axis: Axis) -> Constant:
+    """Return numbers that lie along an axis of maps of the graph in our order of maps."""
+    if is_in_order(axis):
+        return numbers
     ours = np.empty_like(numbers)
-    ours[order] = numbers
+    ours[order_of(axis)] = numbers
     return ours
 
 

@@ -17,7 +17,7 @@ from accel.interchange.onnx.reading.file import Constant, Node
 from accel.interchange.onnx.reading.layouts import concat, flatten, reshape, squeeze, transpose, unsqueeze
 from accel.interchange.onnx.reading.moving import pad, slice_, split
 from accel.interchange.onnx.reading.shapes import cast, gather, shape
-from accel.interchange.onnx.reading.views import channels_last, order_of, plain
+from accel.interchange.onnx.reading.views import channels_last, plain
 from accel.interchange.onnx.reading.windows import conv_window, in_two_directions, pool_window
 from accel.layers import (
     AvgPool,
@@ -179,7 +179,7 @@ def _linear(
 ) -> None:
     (axis,) = value.view
     if value.view != plain(builder.shape(value)) and weight.shape[1:] == value.graph_shape:
-        weight = in_order(weight.T, order_of(axis)).T
+        weight = in_order(weight.T, axis).T
     layer = Linear(builder.new_name(node), (value.source,), weight=weight, bias=bias)
     builder.put(node, layer)
     _note_constants(builder, node, layer.name, biases)

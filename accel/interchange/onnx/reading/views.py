@@ -104,6 +104,15 @@ def unsqueezed(view: View, axes: Sequence[int]) -> View | None:
     return tuple(() if index in new else next(left) for index in range(1, rank)) if fits else None
 
 
+def is_in_order(axis: Axis) -> bool:
+    """Return whether neighbours on an axis are neighbours in our tensor too.
+
+    >>> is_in_order(((6, 1),)), is_in_order(((2, 1), (3, 2))), is_in_order(())
+    (True, False, True)
+    """
+    return len(axis) == 0 or (len(axis) == 1 and axis[0][1] == 1)
+
+
 def order_of(axis: Axis) -> NDArray[np.intp]:
     """Return where in our tensor each element of an axis lies, from its first one on.
 
