@@ -10,9 +10,9 @@ steps; fewer where a tile has all rows of its map, since rows of padding need no
 
 The banks deliver twice as many words as there are pixel lanes. Where neighbouring pixels are neighbouring words the
 second half of them is the same row of the next map: half of the lanes take it, and a tile is rows of two maps. For that
-maps lie `pixel lanes` words apart, beyond whole turns of the banks (`pitch_of`). Where windows lie two columns apart, a
-1 x 1 convolution before them writes the even columns of a map first and then the odd ones (`Lines.phases`), so that
-their pixels are neighbouring words too, if that saves more than the shorter rows of the convolution cost.
+maps lie `pixel lanes` words apart, beyond whole turns of the banks (`accel.places`). Where windows lie two columns
+apart, a 1 x 1 convolution before them writes the even columns of a map first and then the odd ones (`Lines.phases`), so
+that their pixels are neighbouring words too, if that saves more than the shorter rows of the convolution cost.
 
 What a tile's lanes give below the last row of a map is written behind it, where nothing lies.
 """
@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.array import MOST_TAPS, STRIDES, TILE_CYCLES, MacArray
-from accel.fusion import fused_pools, held_on
+from accel.fusion import fused_pools
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
@@ -119,20 +119,17 @@ class Lines:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """How the maps of a Program lie in the memory of an array, where not side by side, and what makes use of it.
+    """Which layers of a Program have rows of maps on the output lanes of an array, and which maps lie in phases for it.
 
     Parameters
     ----------
     lines : mapping of layer name to Lines
         The depthwise convolutions whose rows share the lanes.
-    pitches : mapping of tensor name to int
-        Words from one map to the next.
     phased : frozenset of tensor names
         Those whose even columns come first.
     """
 
     lines: Mapping[str, Lines] = field(default_factory=dict)
-    pitches: Mapping[str, int] = field(default_factory=dict)
     phased: frozenset[str] = frozenset()
 
 
@@ -141,52 +138,14 @@ def lines_of(program: Program, layer: ProgramLayer, array: MacArray) -> Lines | 
     return layout_of(program, array).lines.get(layer.name)
 
 
-def pitch_of(program: Program, name: str, array: MacArray) -> int:
-    """Return the words from one map of a tensor to the next."""
-    return layout_of(program, array).pitches.get(program.roots[name], math.prod(program.shapes[name][1:]))
-
-
-def words_of(program: Program, name: str, array: MacArray) -> int:
-    """Return the words of memory that a tensor takes."""
-    return program.shapes[name][0] * pitch_of(program, name, array)
-
-
-def places_on(program: Program, array: MacArray, image_words: int = 0) -> dict[str, int]:
-    """Return the first word of every tensor that lies in the array's memory of signals.
-
-    The image lies at word 0; none but it may lie in the first `image_words`.
-
-    A tensor begins at the first place where it meets none that is held at the same time (`held_on`), so that those of
-    a chain of layers lie at the two ends in turn, as in a ping-pong buffer. A flatten's output lies where its input
-    does. The network's output leaves as it comes: nothing stores it, and it has no place; what a fused pool reads has
-    none either.
-    """
-    places, sizes = dict[str, int](), {name: words_of(program, name, array) for name in program.shapes}
-    output = program.roots[program.output]
-    for held in held_on(program, array).values():
-        for name in held:
-            if name not in places and name != output:
-                taken = [(places[x], places[x] + sizes[x]) for x in held if x in places]
-                least = 0 if name == INPUT else image_words
-                starts = sorted([least, *(end for _, end in taken if end > least)])
-                fits = (at for at in starts if all(at + sizes[name] <= low or at >= high for low, high in taken))
-                places[name] = next(fits)
-    return {name: places[root] for name, root in program.roots.items() if root in places}
-
-
-def signal_words(program: Program, array: MacArray) -> int:
-    """Return the words of the memory of signals, holes between tensors included."""
-    return max(place + words_of(program, name, array) for name, place in places_on(program, array).items())
-
-
 @lru_cache(maxsize=8)  # asked for by every part of an estimate
 def layout_of(program: Program, array: MacArray) -> Layout:
-    """Return how the maps of `program` lie on `array`."""
+    """Return which output lanes of `array` are rows of maps of `program`."""
     others = {program.roots[program.output], *fused_pools(program, array)}
     depthwise = [x for x in program.mac_layers if x.name not in others and _is_depthwise(x)]
     if not array.lines or not depthwise:
         return Layout()
-    readers = _readers(program)
+    readers = readers_of(program)
     lines = {x.name: _quickest(program, x, array, _ways(program, x, readers, array, 1)) for x in depthwise}
     phased: set[str] = set()
     for name in dict.fromkeys(x.inputs[0] for x in depthwise):
@@ -197,15 +156,7 @@ def layout_of(program: Program, array: MacArray) -> Layout:
         gain = sum(_cycles(program, x, array, lines[x.name]) - _cycles(program, x, array, ways[x.name]) for x in by_two)
         if all(ways.values()) and gain > _phasing(program, name, array):
             lines, phased = lines | ways, phased | {name}
-    pitches = {}
-    for name in {x.name for x in depthwise} | {x.inputs[0] for x in depthwise}:
-        words = math.prod(program.shapes[name][1:])
-        if found := lines.get(name):
-            words = max(words, found.written * program.shapes[name][2])
-        if any(found.maps == 2 for reader in readers[name] if (found := lines.get(reader.name))):
-            words += (array.pixel_lanes - words) % array.banks
-        pitches[name] = words
-    return Layout({name: found for name, found in lines.items() if found}, pitches, frozenset(phased))
+    return Layout({name: found for name, found in lines.items() if found}, frozenset(phased))
 
 
 def _is_depthwise(layer: MacLayer) -> bool:
@@ -219,7 +170,7 @@ def _steps_by_two(program: Program, layer: MacLayer) -> bool:
     return layer.window is not None and layer.window.stride[1] == 2 and program.shapes[layer.name][2] > 1
 
 
-def _readers(program: Program) -> Readers:
+def readers_of(program: Program) -> Readers:
     """Return the layers that read each tensor, which a flatten does too."""
     found: Readers = {name: [] for name in program.shapes}
     for layer in program.layers:
@@ -228,7 +179,7 @@ def _readers(program: Program) -> Readers:
     return found
 
 
-def _spreads(program: Program, name: str, readers: Readers, array: MacArray) -> bool:
+def spreads(program: Program, name: str, readers: Readers, array: MacArray) -> bool:
     """Return whether words may lie between the maps of a tensor: each of its readers, and its writer, goes by maps."""
     writer = next((x for x in program.layers if x.name == name), None)
     if name in (INPUT, program.roots[program.output]) or isinstance(writer, AddLayer | ReluLayer | FlattenLayer):
@@ -244,7 +195,7 @@ def _phases(program: Program, name: str, readers: Readers, array: MacArray) -> b
     writer = next((x for x in program.mac_layers if x.name == name), None)
     if writer is None or writer.window != Window((1, 1)) or _is_depthwise(writer) or splits(program, writer, array):
         return False
-    return program.shapes[name][2] % 2 == 0 and _spreads(program, name, readers, array)
+    return program.shapes[name][2] % 2 == 0 and spreads(program, name, readers, array)
 
 
 def _quickest(program: Program, layer: MacLayer, array: MacArray, ways: Iterator[Lines]) -> Lines | None:
@@ -257,8 +208,8 @@ def _ways(program: Program, layer: MacLayer, readers: Readers, array: MacArray, 
     assert window is not None
     maps, height, width = program.shapes[layer.name]
     apart = window.stride[1] // phases if width > 1 else 1
-    paired = array.half_lanes and maps > 1 and apart == 1 and _spreads(program, name, readers, array)
-    spreads = _spreads(program, layer.name, readers, array)
+    paired = array.half_lanes and maps > 1 and apart == 1 and spreads(program, name, readers, array)
+    below = spreads(program, layer.name, readers, array)
     for beside, lanes in ((1, array.output_lanes), *([(2, array.half_lanes)] if paired else [])):
         for rows in range(1, min(lanes, height) + 1):
             tall = -(-height // rows)
@@ -272,7 +223,7 @@ def _ways(program: Program, layer: MacLayer, readers: Readers, array: MacArray, 
                 height=program.shapes[name][1],
                 output_rows=height,
             )
-            if (spreads or found.written == height) and found.reach <= MOST_TAPS:
+            if (below or found.written == height) and found.reach <= MOST_TAPS:
                 yield found
 
 

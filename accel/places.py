@@ -6,10 +6,13 @@ the image know two places and no other layer does. Images come by whole beats, a
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from accel.array import MacArray
-from accel.lines import places_on, words_of
+from accel.fusion import held_on
+from accel.lines import layout_of, readers_of
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import ProgramLayer
@@ -62,3 +65,60 @@ def places_of(program: Program, array: MacArray) -> Places:
 def beats_of(program: Program, array: MacArray) -> int:
     """Return the beats in which an image is loaded: a word for each pixel lane in each."""
     return math.ceil(math.prod(program.input_shape) / array.pixel_lanes)
+
+
+@lru_cache(maxsize=8)  # asked for by every part of an estimate
+def pitches_of(program: Program, array: MacArray) -> Mapping[str, int]:
+    """Return the words from one map of a tensor to the next, by its name, where maps do not lie side by side.
+
+    Rows of a depthwise convolution that its lanes give below a map lie behind it. Maps of which a step reads two lie
+    `pixel lanes` words apart, beyond whole turns of the banks.
+    """
+    lines, readers, pitches = layout_of(program, array).lines, readers_of(program), dict[str, int]()
+    layers = [layer for layer in program.mac_layers if layer.name in lines]
+    for name in {x.name for x in layers} | {x.inputs[0] for x in layers}:
+        words = math.prod(program.shapes[name][1:])
+        if found := lines.get(name):
+            words = max(words, found.written * program.shapes[name][2])
+        if any(found.maps == 2 for reader in readers[name] if (found := lines.get(reader.name))):
+            words += (array.pixel_lanes - words) % array.banks
+        pitches[name] = words
+    return pitches
+
+
+def pitch_of(program: Program, name: str, array: MacArray) -> int:
+    """Return the words from one map of a tensor to the next."""
+    return pitches_of(program, array).get(program.roots[name], math.prod(program.shapes[name][1:]))
+
+
+def words_of(program: Program, name: str, array: MacArray) -> int:
+    """Return the words of memory that a tensor takes."""
+    return program.shapes[name][0] * pitch_of(program, name, array)
+
+
+def places_on(program: Program, array: MacArray, image_words: int = 0) -> dict[str, int]:
+    """Return the first word of every tensor that lies in the array's memory of signals.
+
+    The image lies at word 0; none but it may lie in the first `image_words`.
+
+    A tensor begins at the first place where it meets none that is held at the same time (`held_on`), so that those of
+    a chain of layers lie at the two ends in turn, as in a ping-pong buffer. A flatten's output lies where its input
+    does. The network's output leaves as it comes: nothing stores it, and it has no place; what a fused pool reads has
+    none either.
+    """
+    places, sizes = dict[str, int](), {name: words_of(program, name, array) for name in program.shapes}
+    output = program.roots[program.output]
+    for held in held_on(program, array).values():
+        for name in held:
+            if name not in places and name != output:
+                taken = [(places[x], places[x] + sizes[x]) for x in held if x in places]
+                least = 0 if name == INPUT else image_words
+                starts = sorted([least, *(end for _, end in taken if end > least)])
+                fits = (at for at in starts if all(at + sizes[name] <= low or at >= high for low, high in taken))
+                places[name] = next(fits)
+    return {name: places[root] for name, root in program.roots.items() if root in places}
+
+
+def signal_words(program: Program, array: MacArray) -> int:
+    """Return the words of the memory of signals, holes between tensors included."""
+    return max(place + words_of(program, name, array) for name, place in places_on(program, array).items())

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.array import FAR, VECTOR_TAPS, MacArray
-from accel.lines import pitch_of
+from accel.places import pitch_of
 from accel.program import Program
 from accel.program_layers import MacLayer
 from accel.split import Windows, splits, windows_of

@@ -17,8 +17,8 @@ from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.fusion import computing, written
 from accel.grouped_convolution import group_weights
-from accel.lines import Lines, lines_of, pitch_of
-from accel.places import places_of
+from accel.lines import Lines, lines_of
+from accel.places import pitch_of, places_of
 from accel.program import Program
 from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.runs import Integers, Runs, runs_of, window_taps, word_taps

@@ -17,7 +17,7 @@ from accel.cost import Invariants, cost_of, layer_storages, live_signals
 from accel.cost.storage import DENSE
 from accel.demand import array_for
 from accel.interchange import zoo
-from accel.lines import signal_words
+from accel.places import signal_words
 from accel.program import KIND, Program
 from accel.quantize import Widths, lower
 from rtl.assemble import assemble

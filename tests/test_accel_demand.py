@@ -13,8 +13,8 @@ from support.rtl_images import POINT, SIGNED, chain, conv, layer, point
 from accel.array import DEPTHS, MacArray
 from accel.demand import array_for, bare, demand_of
 from accel.errors import EspalierError
-from accel.lines import signal_words
 from accel.network import INPUT
+from accel.places import signal_words
 from accel.program import Program
 from accel.program_layers import AddLayer, ClipLayer, FlattenLayer, MaxPoolLayer
 from accel.runs import runs_of

@@ -13,8 +13,8 @@ from support.rtl_images import HALF, POINT, layer
 
 from accel.array import MacArray
 from accel.fusion import fused_pools
-from accel.lines import places_on, signal_words
 from accel.network import INPUT, Network
+from accel.places import places_on, signal_words
 from accel.program import Program
 from accel.program_layers import FlattenLayer
 from accel.pruned import PrunedNetwork

@@ -49,8 +49,8 @@ NOUNS = (
     "fusion",
     "lines",
     "walk",
-    "runs",
     "places",
+    "runs",
     "demand",
 )
 # Every dependency and where it may be imported: there, and in everything below it.

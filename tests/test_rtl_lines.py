@@ -17,8 +17,9 @@ from accel.cost.cycles import LAYER_CYCLES, cycles_of
 from accel.cost.slots import slots_of
 from accel.cost.stalls import schedule_of
 from accel.demand import array_for
-from accel.lines import layout_of, lines_of, pitch_of
+from accel.lines import layout_of, lines_of
 from accel.network import INPUT
+from accel.places import pitch_of
 from accel.program import Program
 from accel.program_layers import FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer
 from accel.window import Window

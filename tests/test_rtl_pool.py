@@ -13,8 +13,8 @@ from accel.array import MacArray
 from accel.cost import cycles_of
 from accel.cost.cycles import LAYER_CYCLES, POOL_CYCLES, START_CYCLES
 from accel.fusion import computing, fused_pools
-from accel.lines import places_on, signal_words
 from accel.network import INPUT
+from accel.places import places_on, signal_words
 from accel.program import Program
 from accel.program_layers import FlattenLayer, MaxPoolLayer, ProgramLayer
 from accel.window import Window
