@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from accel.program import Program
     from accel.pruned import PrunedNetwork
     from accel.quantize import Widths, lower
+    from reports.explore.library import explore
     from reports.report.library import report
     from reports.workflow.prune import prune
     from sim.engine import compile_program
@@ -40,6 +41,7 @@ __all__ = [
     "compile_program",
     "cost_of",
     "estimate",
+    "explore",
     "export_model",
     "import_model",
     "load",
@@ -60,6 +62,7 @@ _HOMES = {
     "compile_program": "sim.engine",
     "cost_of": "accel.cost",
     "estimate": "accel.cost",
+    "explore": "reports.explore.library",
     "export_model": "accel.interchange.onnx.writing.formats",
     "import_model": "accel.interchange.onnx.reading.model",
     "load": "accel.interchange.zoo",

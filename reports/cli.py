@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {  # in the order of the work, each 
     "About": {
         "info": "Say what is installed, what the zoo holds, and where data is looked for.",
         "data": "Get data sets.",
+        "cache": "Say how much explorations have kept, or forget some of it.",
     },
 }
 LINES = {name: line for group in COMMANDS.values() for name, line in group.items()}

@@ -17,6 +17,8 @@ from pathlib import Path
 
 from support.commandline import espalier
 
+from reports.shared.cache import VARIABLE
+
 BLOCK = re.compile(r"(?<=^```console\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 ANYTHING = "..."
 SPEEDS = re.compile(r"[\d,.]+(?= images/s$| cycles/s| s[,.;]| ms each)", re.MULTILINE)
@@ -70,7 +72,8 @@ def rewritten(page: str) -> str:
 def main(*names: str) -> None:
     """Rewrite the pages of these names, each in a folder of its own."""
     for page in [Path(name).resolve() for name in names]:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as cache:
+            os.environ[VARIABLE] = cache  # as for somebody who begins
             os.chdir(folder)
             page.write_text(rewritten(page.read_text()))
             os.chdir("/")

@@ -11,6 +11,7 @@ import pytest
 from documented import BLOCK, Example, examples, outcome, rewritten
 
 from reports.cli import app
+from reports.shared.cache import VARIABLE
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
@@ -37,6 +38,7 @@ def name_of(page: Path) -> str:
 def test_commands_print_what_the_page_says(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run in order in one folder, each command prints what stands below it."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
     for block in BLOCK.findall(page.read_text()):
         for example in examples(block):
             if "--retrain" in example.command and not importlib.util.find_spec("torch"):

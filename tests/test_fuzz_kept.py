@@ -44,7 +44,7 @@ def test_damage(kind: str, tmp_path: Path) -> None:
     found = Counter(
         outcome(Case(kind, fuzz_kept.FORMATS_OF[kind](rng)), tmp_path / str(number)) for number in range(EACH)
     )
-    assert found["refused"] > 0 or kind in ("points.jsonl", "rows of rates.sqlite")  # there it is made again
+    assert found["refused"] > 0 or kind in ("points.jsonl", "rows of results.sqlite")  # there it is made again
     assert found.total() == EACH
 
 
@@ -66,7 +66,7 @@ def test_a_believed_change_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     )
     monkeypatch.setattr("reports.shared.store._digest", lambda key, value: b"")
     rng = np.random.default_rng(SEED)
-    for kind in ("results.json", "points.jsonl", "rows of rates.sqlite"):
+    for kind in ("results.json", "points.jsonl", "rows of results.sqlite"):
         believed = 0
         for number in range(EACH):
             try:

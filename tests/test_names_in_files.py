@@ -7,12 +7,11 @@ tests/test_reports_report_results.py.
 import json
 import shlex
 from dataclasses import replace
-from inspect import signature
 
 import pytest
 from support.rtl_proofs import ARRAY, tiny
 
-from reports.commands import explore
+from reports.explore.request import Request, command_of
 from rtl import emit
 
 HOSTILE = 'x"; $system("touch evil"); // */ \n`include "y" \\ $(touch evil) `touch evil`'
@@ -36,8 +35,6 @@ def test_verilog(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_shell() -> None:
     """The command that a report tells to repeat is one command, whatever the network and its patterns are called."""
-    usual = dict.fromkeys(signature(explore.Request).parameters)
-    request = explore.Request(**usual | {"network": HOSTILE, "max_error": "+1%", "patterns": "$(touch evil)"})  # type: ignore[arg-type]
-    words = shlex.split(explore._command(request), posix=True)
+    words = shlex.split(command_of(Request(network=HOSTILE, patterns="$(touch evil)")), posix=True)
     assert words[:3] == ["espalier", "explore", HOSTILE]
     assert words[words.index("--patterns") + 1] == "$(touch evil)"

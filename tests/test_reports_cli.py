@@ -14,8 +14,8 @@ from support.commandline import complaint, contents, espalier, espalier_process
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.data import fetch
-from reports.commands.parsing import parse_bits, parse_memory, parse_patterns
 from reports.shared.progress import bar
+from reports.workflow.parsing import parse_bits, parse_memory, parse_patterns
 
 SERVED = {"train.gz": b"images", "test.bin": bytes(1000)}
 

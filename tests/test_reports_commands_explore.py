@@ -21,6 +21,7 @@ from accel.interchange import zoo
 from accel.interchange.data import datasets
 from accel.quantize import Widths, lower, ordered_for
 from reports.explore.results import Results
+from reports.shared.cache import FILE as STORE
 from reports.shared.store import opened
 from reports.workflow import evaluate
 from reports.workflow.sources import source_of
@@ -37,14 +38,18 @@ FILES = {
     *(f"{x}.{k}" for x in ("pareto", "patterns", "widths", "arrays") for k in ("png", "svg")),
 }
 DELIVERED = {"network.espalier", "program.espalier", "reproduce.sh"}
-STORE = "checkpoints/rates.sqlite"
+
+
+def cache_of(folder: Path) -> Path:
+    """Return the cache of the exploration that writes to `folder`: beside it."""
+    return folder.parent / "cache"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of an exploration; what it printed is beside it."""
     out = tmp_path_factory.mktemp("explore") / "new" / "folder"
-    done = espalier(*SMALL, "--max-error", "+3%", "--jobs", 1, "--out", out)
+    done = espalier(*SMALL, "--max-error", "+3%", "--jobs", 1, "--out", out, "--cache", cache_of(out))
     assert (done.status, done.err) == (0, "")
     (out.parent / "printed.txt").write_text(done.out)
     return out
@@ -59,8 +64,9 @@ def results(folder: Path) -> Results:
 class TestWhatItFinds:
     @pytest.mark.slow
     def test_files(self, folder: Path) -> None:
-        """Results, page, figures, and the store for next time; nothing else."""
-        assert set(contents(folder)) == {*FILES, *DELIVERED, "checkpoints", STORE}
+        """Results, page, figures, what is recommended; in the cache the store for next time; nothing else."""
+        assert set(contents(folder)) == {*FILES, *DELIVERED}
+        assert set(contents(cache_of(folder))) == {STORE}
 
     def test_every_design(self, results: Results) -> None:
         """Every version at every pair of word lengths on every array."""
@@ -115,19 +121,16 @@ class TestWhatItFinds:
 class TestAgain:
     @pytest.mark.slow
     def test_nothing_is_measured_again(self, folder: Path, tmp_path: Path) -> None:
-        """The same command finds everything there and writes the same bytes."""
+        """The same exploration, in whichever folder, finds everything there and writes the same bytes."""
         before = contents(folder)
-        done = espalier(*SMALL, "--max-error", "+3%", "--jobs", 1, "--out", folder)
+        done = espalier(*SMALL, "--max-error", "+3%", "--jobs", 1, "--out", tmp_path, "--cache", cache_of(folder))
         assert f"{TRIALS + 2} results were there, 0 were made" in done.out
-        after = contents(folder)
+        after = contents(tmp_path)
         assert {name: after[name] for name in FILES} == {name: before[name] for name in FILES}
 
     @pytest.mark.slow
     def test_another_question(self, folder: Path, tmp_path: Path) -> None:
         """Other limits and arrays need no new error rate, or only that of another design on the test images."""
-        copy = tmp_path / "copy"
-        (copy / "checkpoints").mkdir(parents=True)
-        (copy / STORE).write_bytes((folder / STORE).read_bytes())
         words = (
             "--max-error",
             "50%",
@@ -140,7 +143,7 @@ class TestAgain:
             "--json",
             tmp_path / "x.json",
         )
-        done = espalier(*SMALL, *words, "--jobs", 1, "--out", copy)
+        done = espalier(*SMALL, *words, "--jobs", 1, "--out", tmp_path / "out", "--cache", cache_of(folder))
         assert (done.status, done.err) == (0, "")
         assert "results were there" in done.out
         assert int(done.out.split(" results were there, ")[1].split(" ")[0]) <= 1
@@ -171,10 +174,9 @@ class TestAgain:
     @pytest.mark.slow
     def test_nothing_fits(self, folder: Path, tmp_path: Path) -> None:
         """Then it is told what it would take; nothing is looked up on test images; all is written, the status is 1."""
-        done = espalier(*SMALL, "--sram", "1KiB", "--jobs", 1, "--out", tmp_path)
+        done = espalier(*SMALL, "--sram", "1KiB", "--jobs", 1, "--out", tmp_path / "out", "--cache", tmp_path)
         assert (done.status, done.err) == (1, "")
-        assert set(contents(tmp_path)) >= FILES
-        assert not set(contents(tmp_path)) & DELIVERED
+        assert set(contents(tmp_path / "out")) == FILES
         assert done.out.startswith("Nothing fits.\n")
         assert "\nIt would take " in done.out
         assert re.search(r"memory KiB +at most 1\.00 +\d+\.\d\d +-\d", done.out)  # what is missing
@@ -209,33 +211,33 @@ class TestKilled:
         deaths = 0
         for attempt in range(KILLS):
             jobs = 2 if attempt % 5 == 4 else 1
-            command = [*program_text(), *network, "--jobs", str(jobs), "--out", str(killed)]
-            before = rows(killed / STORE)
+            places = "--out", str(killed), "--cache", str(tmp_path)
+            command = [*program_text(), *network, "--jobs", str(jobs), *places]
+            before = rows(tmp_path / STORE)
             with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment()) as run:
                 wanted = before + rng.randrange(12)
-                while rows(killed / STORE) < wanted and run.poll() is None:
+                while rows(tmp_path / STORE) < wanted and run.poll() is None:
                     time.sleep(0.01)
                 time.sleep(rng.random() * 0.1)  # so short that ten of them do not reach the end on a fast machine
                 run.kill()
             deaths += run.returncode == -signal.SIGKILL
-            assert rows(killed / STORE) >= before
+            assert rows(tmp_path / STORE) >= before
         assert deaths == KILLS
-        there = rows(killed / STORE)
-        done = espalier(*network, "--jobs", 1, "--out", killed)
+        there = rows(tmp_path / STORE)
+        done = espalier(*network, "--jobs", 1, "--out", killed, "--cache", tmp_path)
         assert (done.status, done.err) == (0, "")
         total = 3 * (49 + 1) + 2
         assert f"{there} results were there, {total - there} were made" in done.out
         assert 0 < there < total
-        assert espalier(*network, "--jobs", 2, "--out", whole).status == 0
+        assert espalier(*network, "--jobs", 2, "--out", whole, "--cache", whole / "cache").status == 0
         assert (killed / "results.json").read_bytes() == (whole / "results.json").read_bytes()
-        assert contents(killed).keys() == contents(whole).keys()
+        assert {*contents(killed), "cache", f"cache/{STORE}"} == {*contents(whole)}
 
     @pytest.mark.slow
     def test_a_row_matters(self, folder: Path, tmp_path: Path) -> None:
         """A changed error rate is measured again, with a note; negative control: sealed anew it makes other results."""
         store = tmp_path / STORE
-        store.parent.mkdir()
-        store.write_bytes((folder / STORE).read_bytes())
+        store.write_bytes((cache_of(folder) / STORE).read_bytes())
         with sqlite3.connect(store) as connection:
             found: list[tuple[str, bytes]] = connection.execute("SELECT key, value FROM results").fetchall()
             key, value = next(row for row in found if b'"words"' in row[1])
@@ -243,7 +245,7 @@ class TestKilled:
             other = json.dumps(changed).encode()
             connection.execute("UPDATE results SET value = ? WHERE key = ?", (other, key))
         connection.close()
-        again = espalier(*SMALL, "--max-error", "+3%", "--jobs", 1, "--out", tmp_path)
+        again = espalier(*SMALL, "--max-error", "+3%", "--jobs", 1, "--out", tmp_path, "--cache", tmp_path)
         assert (again.status, again.err.count("note: "), again.err.count("\n")) == (0, 1, 1)
         assert f"{store}: 1 of " in again.err
         assert (tmp_path / "results.json").read_bytes() == (folder / "results.json").read_bytes()
@@ -252,7 +254,7 @@ class TestKilled:
             connection.commit()
             believed.add(key, other)
         connection.close()
-        assert espalier(*SMALL, "--max-error", "+3%", "--jobs", 1, "--out", tmp_path).status == 0
+        assert espalier(*SMALL, "--max-error", "+3%", "--jobs", 1, "--out", tmp_path, "--cache", tmp_path).status == 0
         assert (tmp_path / "results.json").read_bytes() != (folder / "results.json").read_bytes()
         assert "0.987" in (tmp_path / "results.json").read_text()
 
@@ -315,10 +317,9 @@ class TestBadInput:
     def test_no_store(self, tmp_path: Path) -> None:
         """Something else where the store would be."""
         store = tmp_path / STORE
-        store.parent.mkdir()
         store.write_text("no store" * 100)
-        assert complaint(*SMALL, "--out", tmp_path).startswith(f"{store}: ")
-        assert contents(tmp_path) == {"checkpoints": None, STORE: b"no store" * 100}
+        assert complaint(*SMALL, "--out", tmp_path / "out", "--cache", tmp_path).startswith(f"{store}: ")
+        assert contents(tmp_path) == {STORE: b"no store" * 100}
 
     def test_nothing_to_draw(self, tmp_path: Path) -> None:
         """No results, or those of something else."""

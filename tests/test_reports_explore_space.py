@@ -6,8 +6,8 @@ import pytest
 from support.explorations import budget
 
 from accel.errors import EspalierError
-from reports.commands.parsing import parse_arrays, parse_shares
 from reports.explore.space import ARRAYS, Question, Space, parse_error
+from reports.workflow.parsing import parse_arrays, parse_shares
 
 
 class TestSpace:
@@ -85,9 +85,8 @@ class TestParseError:
 
 class TestParseLists:
     def test_arrays(self) -> None:
-        """Once each, in the order given; all of the usual ones if nothing is said."""
+        """Once each, in the order given."""
         assert parse_arrays("8x2, 4x4,8x2") == ((8, 2), (4, 4))
-        assert parse_arrays(None) == ARRAYS
 
     @pytest.mark.parametrize("text", ["", "8", "8x", "8x8;4x4", "-8x8", "8x8,"])
     def test_no_arrays(self, text: str) -> None:

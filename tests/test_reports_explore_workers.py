@@ -161,7 +161,7 @@ class TestDask:
         here, there = tmp_path / "here", tmp_path / "there"
         done = espalier(*SMALL, "--jobs", 1, "--out", here)
         assert (done.status, done.err) == (0, "")
-        done = espalier(*SMALL, "--backend", "dask", "--scheduler", cluster, "--out", there)
+        done = espalier(*SMALL, "--backend", "dask", "--scheduler", cluster, "--out", there, "--cache", there)
         assert (done.status, done.err) == (0, "")
         assert "0 results were there, 8 were made" in done.out  # 2 versions x (2 widths + float), 2 on test images
         assert (there / "results.json").read_bytes() == (here / "results.json").read_bytes()

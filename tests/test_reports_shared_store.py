@@ -19,7 +19,7 @@ def doubled(number: int) -> bytes:
 class TestStore:
     def test_kept(self, tmp_path: Path) -> None:
         """What was added is there for whoever opens the file next, and for a reader at the same time."""
-        path = tmp_path / "rates.sqlite"
+        path = tmp_path / "results.sqlite"
         with opened(path) as store:
             store.add("a", b"1")
             with opened(path) as other:
@@ -56,7 +56,7 @@ class TestStore:
         with sqlite3.connect(tmp_path / "x") as connection:
             connection.execute("PRAGMA user_version = 99")
         connection.close()
-        with pytest.raises(EspalierError, match="is no store of error rates of version 2"), opened(tmp_path / "x"):
+        with pytest.raises(EspalierError, match="is no store of results of version 3"), opened(tmp_path / "x"):
             pass
 
     @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ class TestStore:
         with sqlite3.connect(tmp_path / "x") as connection:
             connection.execute(f"CREATE {more}")
         connection.close()
-        with pytest.raises(EspalierError, match="is no store of error rates"), opened(tmp_path / "x"):
+        with pytest.raises(EspalierError, match="is no store of results"), opened(tmp_path / "x"):
             pass
 
     def test_rows_out_of_order(self, tmp_path: Path) -> None:
@@ -107,6 +107,59 @@ class TestStore:
         """A place where nothing can be is told."""
         with pytest.raises(EspalierError, match="unable to open"), opened(tmp_path / "none" / "x"):
             pass
+
+
+class TestForgetting:
+    @pytest.fixture
+    def path(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """Return a store of one result a day, of 101 bytes each; it is the fifth day."""
+        for day in range(5):
+            monkeypatch.setattr("time.time", lambda day=day: 86_400.0 * day)
+            with opened(tmp_path / "x") as store:
+                store.add(str(day), bytes(100))
+        return tmp_path / "x"
+
+    def test_size(self, path: Path) -> None:
+        """Keys and values count."""
+        with opened(path) as store:
+            assert store.size() == (5, 505)
+
+    @pytest.mark.parametrize(
+        ("words", "left"),
+        [
+            ({"unused_days": 0}, ""),
+            ({"unused_days": 1}, "4"),
+            ({"unused_days": 4}, "1234"),
+            ({"unused_days": 5}, "01234"),
+            ({"most_bytes": 505}, "01234"),
+            ({"most_bytes": 504}, "1234"),
+            ({"most_bytes": 202}, "34"),
+            ({"most_bytes": 0}, ""),
+            ({"unused_days": 3, "most_bytes": 101}, "4"),
+            ({}, "01234"),
+        ],
+    )
+    def test_the_oldest_go(self, path: Path, words: dict[str, int], left: str) -> None:
+        """By days, by bytes, or both; the file gets smaller."""
+        with opened(path) as store:
+            assert store.forget(**words) == 5 - len(left)
+            assert "".join(key for key in "01234" if store.get(key)) == left
+
+    def test_what_was_asked_for_is_young(self, path: Path) -> None:
+        """Not when a result was made counts, but when it was last of use."""
+        with opened(path) as store:
+            assert store.get("0")
+            assert store.forget(unused_days=1) == 3
+            assert [store.get(key) is not None for key in "014"] == [True, False, True]
+
+    def test_room_is_given_back(self, tmp_path: Path) -> None:
+        """The file shrinks."""
+        with opened(tmp_path / "x") as store:
+            store.add("a", bytes(1 << 20))
+        before = (tmp_path / "x").stat().st_size
+        with opened(tmp_path / "x") as store:
+            store.forget(unused_days=0)
+        assert (tmp_path / "x").stat().st_size < before / 10
 
 
 class TestKept:

@@ -24,11 +24,11 @@ from reports.commands.options import (
     signal_bits_option,
     weight_bits_option,
 )
-from reports.commands.parsing import parse_mode
 from reports.commands.places import Command
 from reports.shared import output, words
 from reports.workflow.formats_file import read_formats
 from reports.workflow.lowering import lowered
+from reports.workflow.parsing import parse_mode
 from reports.workflow.sources import check_range, source_of
 
 

@@ -16,9 +16,8 @@ NAME_OR_FILE = Place(may_be_name=True)
 DELIVERED = ("network.espalier", "program.espalier", "reproduce.sh", "rtl/*")
 REPORT = Place(writes=True, holds=("report.html", "results.json", "results.csv", *DELIVERED, *FIGURES))
 STUDY = Place(writes=True, holds=("README.md", "results.json", "points.jsonl", *FIGURES), file_okay=False)
-EXPLORATION = Place(
-    writes=True, holds=("explore.html", "results.json", "checkpoints/*", *DELIVERED, *FIGURES), file_okay=False
-)
+EXPLORATION = Place(writes=True, holds=("explore.html", "results.json", *DELIVERED, *FIGURES), file_okay=False)
+CACHE = Place(writes=True, holds=("results-*.sqlite",), file_okay=False)
 BUILD = Place(writes=True, holds=("*.v", "*.hex", "manifest.json", "test_espalier.py", "Makefile", "simulation"))
 CHECKPOINTS = Place(writes=True, holds=("run.json", "search-*", "*.checkpoint"), file_okay=False)
 DATA = Place(holds=DATA_SETS, may_be_name=True)
@@ -104,6 +103,11 @@ confidence_option = option(
 )
 rtl_option = option(
     "--rtl", is_flag=True, help="Also write the hardware of what is recommended, to rtl/ in the folder."
+)
+cache_option = option(
+    "--cache",
+    type=CACHE,
+    help="Folder in which explorations keep what others need too; ESPALIER_CACHE, or where the system keeps caches.",
 )
 formats_option = option(
     "--formats", type=IN, help="TOML file of ap_fixed formats layer by layer; `espalier quantize --help` shows one."

@@ -39,7 +39,6 @@ from reports.commands.options import (
     train_threads_option,
     weight_bits_option,
 )
-from reports.commands.parsing import parse_memory, parse_mode
 from reports.commands.places import Command
 from reports.shared import console as shared_console
 from reports.shared import output, resuming, words
@@ -47,6 +46,7 @@ from reports.workflow import evaluate, quantize
 from reports.workflow import retrain as retraining
 from reports.workflow.formats_file import read_formats
 from reports.workflow.load import version_of
+from reports.workflow.parsing import parse_memory, parse_mode
 from reports.workflow.quantize import Workbench
 from reports.workflow.sources import Source, check_range, source_of
 

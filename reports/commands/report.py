@@ -27,14 +27,6 @@ from reports.commands.options import (
     technology_option,
     threads_option,
 )
-from reports.commands.parsing import (
-    parse_bandwidth,
-    parse_bits,
-    parse_frequency,
-    parse_lanes,
-    parse_memory,
-    parse_patterns,
-)
 from reports.commands.places import Command
 from reports.report import figures, measure, terminal_tables
 from reports.report.designing import DRAM_BYTES_PER_S, Hardware
@@ -44,6 +36,14 @@ from reports.shared import output, words
 from reports.workflow.answer_table import HEADS, NEXT_HEADS, answer_rows, next_rows, sure
 from reports.workflow.delivery import FILES, next_command, write
 from reports.workflow.limits import check_confidence, parse_error
+from reports.workflow.parsing import (
+    parse_bandwidth,
+    parse_bits,
+    parse_frequency,
+    parse_lanes,
+    parse_memory,
+    parse_patterns,
+)
 
 
 @click.command("report", cls=Command)

@@ -7,10 +7,10 @@ import click
 
 from accel.program import Program
 from reports.commands.options import BUILD, IN, array_option, data_options, depth_options, number_option, option
-from reports.commands.parsing import parse_array
 from reports.commands.places import Command
 from reports.shared import output
 from reports.workflow.hardware import codes_of, job_of
+from reports.workflow.parsing import parse_array
 from rtl.emit import emit
 
 

@@ -41,7 +41,6 @@ from reports.commands.options import (
     sram_option,
     technology_option,
 )
-from reports.commands.parsing import parse_array, parse_bandwidth, parse_frequency, parse_lanes, parse_memory
 from reports.commands.places import Command
 from reports.report import saved, terminal_tables
 from reports.report.points import layer_rows
@@ -50,6 +49,7 @@ from reports.shared import console as shared_console
 from reports.shared import output
 from reports.shared.spreadsheet import csv_text
 from reports.workflow.load import version_of
+from reports.workflow.parsing import parse_array, parse_bandwidth, parse_frequency, parse_lanes, parse_memory
 from reports.workflow.sources import check_range, random_images, source_if_any
 from reports.workflow.verdicts import record
 

@@ -5,11 +5,11 @@ from typing import Any
 import click
 
 from reports.commands.options import STUDY, data_options, network_argument, number_option, option, threads_option
-from reports.commands.parsing import parse_lanes
 from reports.commands.places import Group
 from reports.shared import resuming
 from reports.studies.bitwidth import run as bitwidth_study
 from reports.studies.pruning import run as pruning_study
+from reports.workflow.parsing import parse_lanes
 
 
 @click.group("study", cls=Group)

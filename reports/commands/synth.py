@@ -13,9 +13,9 @@ from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.program import Program
 from reports.commands.options import BUILD, IN, array_option, depth_options, json_option, option, word_options
-from reports.commands.parsing import parse_array, parse_lanes
 from reports.commands.places import Command
 from reports.shared import output
+from reports.workflow.parsing import parse_array, parse_lanes
 from rtl.assemble import signal_formats
 from rtl.fpga.synthesis import Synthesis, synthesize
 

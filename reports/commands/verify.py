@@ -13,11 +13,11 @@ from accel.errors import EspalierError
 from accel.interchange.data import datasets
 from accel.program import Program
 from reports.commands.options import BUILD, IN, array_option, data_options, depth_options, number_option, option
-from reports.commands.parsing import parse_array
 from reports.commands.places import Command
 from reports.shared import output
 from reports.shared.progress import bar
 from reports.workflow.hardware import codes_of, job_of
+from reports.workflow.parsing import parse_array
 from rtl import simulators
 from rtl.emit import Job, emit
 from rtl.simulate import output_rows, simulate

@@ -140,14 +140,14 @@ def _read_journal(rng: Rng) -> Callable[[Path], None]:
     return run
 
 
-# checkpoints/rates.sqlite
+# the store of a cache
 
 
 @cache
 def _store() -> dict[str, bytes]:
     """Return the files of a store that somebody has open: the database, and what is written ahead."""
     with TemporaryDirectory() as folder:
-        path = Path(folder, "rates.sqlite")
+        path = Path(folder, "results.sqlite")
         with opened(path) as store:
             for number, key in enumerate(KEYS):
                 store.add(key, _value(number))
@@ -174,7 +174,7 @@ def _read_store(rng: Rng) -> Callable[[Path], None]:
     def run(folder: Path) -> None:
         for name, data in files.items():
             (folder / name).write_bytes(data)
-        with opened(folder / "rates.sqlite") as store:
+        with opened(folder / "results.sqlite") as store:
             for number, key in enumerate(KEYS):
                 assert store.get(key) in (_value(number), None)
                 store.add(key, _value(number))
@@ -203,9 +203,9 @@ def _read_rows(rng: Rng) -> Callable[[Path], None]:
     def run(folder: Path) -> None:
         for name, data in _store().items():
             (folder / name).write_bytes(data)
-        with closing(sqlite3.connect(folder / "rates.sqlite")) as connection, connection:
+        with closing(sqlite3.connect(folder / "results.sqlite")) as connection, connection:
             connection.execute(f"{change} WHERE key = ?", (key,))
-        with opened(folder / "rates.sqlite") as store:
+        with opened(folder / "results.sqlite") as store:
             for number, known in enumerate(KEYS):
                 assert store.get(known) in ((_value(number), None) if known == key else (_value(number),))
 
@@ -339,8 +339,8 @@ def _read_formats(rng: Rng) -> Callable[[Path], None]:
 FORMATS_OF: dict[str, Callable[[Rng], Callable[[Path], None]]] = {
     "results.json": _read_results,
     "points.jsonl": _read_journal,
-    "rates.sqlite": _read_store,
-    "rows of rates.sqlite": _read_rows,
+    "results.sqlite": _read_store,
+    "rows of results.sqlite": _read_rows,
     "training checkpoint": _read_checkpoint,
     "run.json": _read_run,
     "technology": _read_technology,

@@ -1,4 +1,4 @@
-"""Words of the command line that mean more than one number."""
+"""Words that mean more than one number: of the command line, and of a call from Python."""
 
 import re
 from collections.abc import Mapping
@@ -11,7 +11,6 @@ from accel.errors import EspalierError
 from accel.interchange.data.datasets import check_choice
 from accel.program import Program
 from accel.program_layers import WORD_BITS
-from reports.explore.space import ARRAYS, Lanes
 
 _UNITS = {"b": 1, "B": 8, "KiB": 8 * 1024, "MiB": 8 * 1024**2}
 _TENS = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 1024, "Mi": 1024**2, "Gi": 1024**3}
@@ -116,14 +115,12 @@ def parse_array(text: str, program: Program, depths: Mapping[str, int] | None = 
     return array_for(program, *parse_lanes(text), depths)
 
 
-def parse_arrays(text: str | None) -> tuple[Lanes, ...]:
-    """Return the arrays that `text` lists; all of `ARRAYS` for None.
+def parse_arrays(text: str) -> tuple[tuple[int, int], ...]:
+    """Return the arrays that `text` lists, each as (output lanes, pixel lanes).
 
     >>> parse_arrays("4x4,8x2")
     ((4, 4), (8, 2))
     """
-    if text is None:
-        return ARRAYS
     return tuple(dict.fromkeys(parse_lanes(part.strip(), "--arrays") for part in text.split(",")))
 
 
