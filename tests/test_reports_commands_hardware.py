@@ -20,8 +20,7 @@ from accel.program import Program
 from accel.program_layers import AddLayer, FlattenLayer, MaxPoolLayer, ReluLayer
 from accel.signal import Requantize
 from accel.window import Window
-from reports.commands import parsing
-from reports.workflow import hardware
+from reports.workflow import hardware, parsing
 from sim import golden
 
 FILES = {"espalier.v", "testbench.v", "jobs.hex", "load.hex", "signals.hex", "expected.hex", "manifest.json"}
