@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from accel.errors import EspalierError
+from accel.scales import check_multiplier_bits
 from accel.signal import MULTIPLIER_BITS, PRODUCT_BITS
 
 STRIDES = (1, 2)  # words between neighbouring pixels that no two pixel lanes find in one bank
@@ -97,6 +98,8 @@ class MacArray:
         memory holds all weights.
     overlap : bool
         Whether the next image is loaded while one runs, into a place of its own (`accel.places`).
+    multiplier_bits : int
+        Of the constants by which accumulators are requantised.
 
     Raises
     ------
@@ -125,6 +128,7 @@ class MacArray:
     lines: bool = True
     overlap: bool = True
     stream_words: int = 0
+    multiplier_bits: int = MULTIPLIER_BITS
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -138,6 +142,7 @@ class MacArray:
         for name in ("weight_bits", "signal_bits"):
             if getattr(self, name) > 16:
                 raise EspalierError(f"{name} must be at most 16, got {getattr(self, name)}")
+        check_multiplier_bits(self.multiplier_bits)
         if self.accumulator_bits <= self.signal_bits:
             raise EspalierError(
                 f"accumulator_bits must be above signal_bits, to hold any signal and its sign, "
@@ -257,7 +262,7 @@ class MacArray:
     @cached_property
     def constant_fields(self) -> Mapping[str, Field]:
         """The bias and the multiplier of one output map."""
-        return {"bias": Field(self.accumulator_bits, signed=True), "multiplier": Field(MULTIPLIER_BITS)}
+        return {"bias": Field(self.accumulator_bits, signed=True), "multiplier": Field(self.multiplier_bits)}
 
     @cached_property
     def layer_fields(self) -> Mapping[str, Field]:

@@ -191,6 +191,7 @@ def fitted(
         weight_bits=words.weight_bits,
         signal_bits=words.signal_bits,
         accumulator_bits=words.accumulator_bits,
+        multiplier_bits=words.multiplier_bits,
         **{DEPTHS.get(name, name): depth for name, depth in needed.items()} | asked,
     )
     demand.check(fitting)

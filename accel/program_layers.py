@@ -236,13 +236,17 @@ class ReluLayer(ProgramLayer):
 
 @dataclass(frozen=True, eq=False)
 class ClipLayer(ProgramLayer):
-    """``min(max(code, 0), highest)``, where no requantisation saturates at the bound of a clipped ReLU."""
+    """``min(max(code, lowest), highest)``, where no requantisation saturates at these bounds.
+
+    A clipped ReLU has them, and a signal whose codes are not as many on both sides of zero.
+    """
 
     highest: int
+    lowest: int = field(default=0, metadata=archive.LATER)
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        if self.highest < 0:
-            raise EspalierError(f"{self.name}: the highest code must not be negative, got {self.highest}")
+        if not self.lowest <= 0 <= self.highest:
+            raise EspalierError(f"{self.name}: its bounds must have zero among them, got {self.lowest}..{self.highest}")
         return shapes[0]
 
 

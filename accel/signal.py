@@ -12,7 +12,8 @@ from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat, Overflow, Rounding
 
 PRODUCT_BITS = 61  # an accumulator times its multiplier must fit here, so that int64 holds every intermediate
-MULTIPLIER_BITS = 16  # of a requantisation constant
+MULTIPLIER_BITS = 16  # of a requantisation constant, unless a Program asks for more
+WIDEST_MULTIPLIER_BITS = 32  # that it may ask for
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Requantize:
     Parameters
     ----------
     multipliers : int array (1,) or (outputs,)
-        At most 16 bits each, unsigned; 1 for power-of-two steps.
+        At most 32 bits each, unsigned; 1 for power-of-two steps.
     shift : int
         0..60.
     """
@@ -72,7 +73,7 @@ class Requantize:
 
     def __post_init__(self) -> None:
         multipliers = np.array(self.multipliers, np.int64)
-        highest = (1 << MULTIPLIER_BITS) - 1
+        highest = (1 << WIDEST_MULTIPLIER_BITS) - 1
         if multipliers.ndim != 1 or not multipliers.size or not 1 <= multipliers.min() <= multipliers.max() <= highest:
             raise EspalierError(f"multipliers must be 1..{highest} in one dimension, got {multipliers.tolist()}")
         if not 0 <= self.shift < PRODUCT_BITS:

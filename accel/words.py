@@ -9,6 +9,7 @@ from accel.errors import EspalierError
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import WORD_BITS, AddLayer, AvgPoolLayer, MacLayer
+from accel.signal import MULTIPLIER_BITS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,7 @@ class LayerWords:
     bias_bits: int = 0
     accumulator_bits: int = 0
     requantize_bits: int = 0  # multipliers and shift in all
+    multiplier_bits: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +61,15 @@ class Words:
                         bias_bits=layer.bias_bits,
                         accumulator_bits=max(layer.accumulator_bits, layer.bias_bits),
                         requantize_bits=constants,
+                        multiplier_bits=layer.requantize.multiplier_bits if layer.requantize else 0,
                     )
                 case AvgPoolLayer() | AddLayer():
-                    bits = {"accumulator_bits": layer.accumulator_bits, "requantize_bits": layer.requantize.bits}
-                    layers[layer.name] = LayerWords(**bits)
+                    scale = layer.requantize
+                    layers[layer.name] = LayerWords(
+                        accumulator_bits=layer.accumulator_bits,
+                        requantize_bits=scale.bits,
+                        multiplier_bits=scale.multiplier_bits,
+                    )
         raw = {x.name for x in program.mac_layers if x.requantize is None}
         output = {name for name, root in program.roots.items() if root == program.roots[program.output]}
         signals = {name: signal.bits for name, signal in program.signals.items()}
@@ -98,6 +105,7 @@ class Words:
                 bias_bits=max(1, old.bias_bits + wider) if old.bias_bits else 0,
                 accumulator_bits=max(2, old.accumulator_bits + wider),
                 requantize_bits=old.requantize_bits,
+                multiplier_bits=old.multiplier_bits,
             )
             if name in self.raw:
                 signals[name] = layers[name].accumulator_bits
@@ -119,10 +127,15 @@ class Words:
         """Bits of the widest accumulator; above those of a signal, as an array must have them."""
         return max([self.signal_bits + 1, *(layer.accumulator_bits for layer in self.layers.values())])
 
+    @property
+    def multiplier_bits(self) -> int:
+        """Bits of the widest multiplier; no fewer than Programs have unless they ask for more."""
+        return max([MULTIPLIER_BITS, *(layer.multiplier_bits for layer in self.layers.values())])
+
     def problem(self, array: MacArray) -> str | None:
         """Return which words of `array` are too narrow for which layer, or None."""
         for name, layer in self.layers.items():
-            for what in ("weight_bits", "accumulator_bits"):
+            for what in ("weight_bits", "accumulator_bits", "multiplier_bits"):
                 need, limit = getattr(layer, what), getattr(array, what)
                 if need > limit:
                     return f"{name}: needs {what} of {need}, the array has {limit}"

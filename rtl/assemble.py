@@ -151,7 +151,8 @@ class _Assembler:
     def _check_limits(self, layer: ProgramLayer) -> None:
         """Raise EspalierError where a layer asks for more than the array's words hold."""
         window, array, signals = _window(layer), self.array, self.program.signals
-        raw = isinstance(layer, MacLayer) and layer.requantize is None
+        scale = getattr(layer, "requantize", None)
+        raw = isinstance(layer, MacLayer) and scale is None
         if isinstance(layer, MacLayer) and layer.accumulator_overflow is not None:
             how = f"{layer.accumulator_bits} bits ({layer.accumulator_overflow.name})"
             raise EspalierError(f"{layer.name}: its accumulators overflow at {how}, those of the array hold every sum")
@@ -161,6 +162,7 @@ class _Assembler:
             layer.name,
             ("weight bits", getattr(layer, "weight_bits", 1), array.weight_bits),
             ("accumulator bits", getattr(layer, "accumulator_bits", 1), array.accumulator_bits),
+            ("multiplier bits", scale.multiplier_bits if scale else 1, array.multiplier_bits),
             ("bits of an input signal", max(signals[source].bits for source in layer.inputs), array.signal_bits),
             ("bits of an output signal", 1 if raw else signals[layer.name].bits, array.signal_bits),
             ("output formats", len(self.image.formats), MOST_FORMATS),

@@ -115,8 +115,8 @@ def relu(layer: ReluLayer, x: Codes) -> Codes:
 
 
 def clip(layer: ClipLayer, x: Codes) -> Codes:
-    """Replace negative codes by zero, and those above the bound by it."""
-    return np.minimum(np.maximum(x, 0), layer.highest)
+    """Replace codes outside of the bounds by them."""
+    return np.minimum(np.maximum(x, layer.lowest), layer.highest)
 
 
 def table(layer: TableLayer, x: Codes) -> Codes:

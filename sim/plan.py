@@ -226,9 +226,10 @@ class Plan:
         if isinstance(layer, AddLayer):
             return recipes.add(layer, (stores[0], stores[1]), into, self.blocks)
         window = layer.window if isinstance(layer, MaxPoolLayer) else one
-        floor = 0 if isinstance(layer, MaxPoolLayer) else into.zero
-        ceiling = min(255, layer.highest + into.zero) if isinstance(layer, ClipLayer) else 255
-        return recipes.max_pool(window, (floor, ceiling), (layer.inputs[0], layer.name), (stores[0], into), self.blocks)
+        ends = (0, 255) if isinstance(layer, MaxPoolLayer) else (into.zero, 255)
+        if isinstance(layer, ClipLayer):
+            ends = max(0, layer.lowest + into.zero), min(255, layer.highest + into.zero)
+        return recipes.max_pool(window, ends, (layer.inputs[0], layer.name), (stores[0], into), self.blocks)
 
 
 def planes_of(name: str) -> str:

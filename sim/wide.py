@@ -120,8 +120,9 @@ def _relu(layer: ReluLayer, output_shape: Shape, input_shape: Shape, program: Pr
 
 
 def _clip(layer: ClipLayer, output_shape: Shape, input_shape: Shape, program: Program) -> Recipe:
-    highest = min(layer.highest, program.signals[layer.name].format.max_code)
-    return lambda x: (np.clip(x, 0, highest), 0)
+    form = program.signals[layer.name].format
+    ends = max(layer.lowest, form.min_code), min(layer.highest, form.max_code)
+    return lambda x: (np.clip(x, *ends), 0)
 
 
 def _table(layer: TableLayer, output_shape: Shape, input_shape: Shape, program: Program) -> Recipe:

@@ -136,6 +136,7 @@ class TestAnyProgram:
             ClipLayer("clip", (conv.name,), 5),
             ConcatLayer("both", ("clip", conv.name)),
             ClipLayer("far", ("both",), 1 << 40),
+            ClipLayer("below", ("far",), 4, -3),
         ]
         made = shifted(program(layers, (2, 9, 8)))
         codes = golden.run(made, np.random.default_rng(0).integers(0, 256, (20, *made.input_shape)))

@@ -27,10 +27,10 @@ SIGNALS: dict[str, Refused] = {
     "no step": (lambda: Signal(integer_format(8, True), 0.0), "a step must be a positive number, got 0.0"),
     "step not finite": (lambda: Signal(integer_format(8, True), np.inf), "a step must be a positive number, got inf"),
     "step no number": (lambda: Signal(integer_format(8, True), np.nan), "a step must be a positive number, got nan"),
-    "multiplier 0": (lambda: Requantize([1, 0], 0), r"multipliers must be 1..65535 in one dimension, got \[1, 0\]"),
-    "multiplier of 17 bits": (lambda: Requantize([65536], 0), r"multipliers must be 1..65535 .*, got \[65536\]"),
-    "multiplier that would wrap": (lambda: Requantize([2**32 + 1], 0), "multipliers must be 1..65535"),
-    "no multiplier": (lambda: Requantize([], 0), r"multipliers must be 1..65535 in one dimension, got \[\]"),
+    "multiplier 0": (lambda: Requantize([1, 0], 0), r"must be 1..4294967295 in one dimension, got \[1, 0\]"),
+    "multiplier of 33 bits": (lambda: Requantize([1 << 32], 0), r"1..4294967295 .*, got \[4294967296\]"),
+    "multiplier that would wrap": (lambda: Requantize([2**32 + 1], 0), "multipliers must be 1..4294967295"),
+    "no multiplier": (lambda: Requantize([], 0), r"multipliers must be 1..4294967295 in one dimension, got \[\]"),
     "multipliers in a matrix": (lambda: Requantize([[1, 2]], 0), r"in one dimension, got \[\[1, 2\]\]"),
     "shift below 0": (lambda: Requantize([1], -1), "shift must be 0..60, got -1"),
     "shift past the product": (lambda: Requantize([1], 61), "shift must be 0..60, got 61"),
@@ -236,7 +236,7 @@ class TestRefusals:
         small(FLAT, sparse_scores(), shape=(1, 2, 2))
         small(strided())
         small(MaxPoolLayer("max", (INPUT,), Window((2, 3), padding=(1, 2, 1, 2))))
-        assert Requantize([65535], 60).multipliers.tolist() == [65535]
+        assert Requantize([(1 << 32) - 1], 60).multipliers.tolist() == [(1 << 32) - 1]
         assert signal(61).bits == 61
 
     def test_arrays_are_read_only_copies(self) -> None:

@@ -25,7 +25,7 @@ from accel.network import Network
 from accel.program_layers import AvgPoolLayer, MacLayer
 from accel.pruned import PrunedNetwork
 from accel.quantize import Steps, Widths, l2_step, lower, power_of_two_step
-from accel.quantize.lower import matched_weights
+from accel.scales import matched_weights
 from accel.signal import integer_format
 from accel.sparsity import parse_pattern
 

@@ -40,6 +40,7 @@ NOUNS = (
     "encoding",
     "grouped_convolution",
     "signal",
+    "scales",
     "array",
     "pruned",
     "program_layers",

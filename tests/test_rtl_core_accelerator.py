@@ -14,6 +14,7 @@ from support.rtl_programs import ARRAY, SIGNED, SIZES, add, avg, check, images_o
 from accel.array import MacArray
 from accel.cost import total_cycles, total_interval
 from accel.cost.cycles import LAYER_CYCLES, RAW_CYCLES
+from accel.demand import array_for
 from accel.errors import EspalierError
 from accel.fixedpoint import Overflow, Rounding, overflow_code, round_shift
 from accel.network import INPUT
@@ -22,6 +23,7 @@ from accel.program_layers import FlattenLayer, MaxPoolLayer, ProgramLayer
 from accel.signal import Requantize, Signal
 from accel.window import Window
 from rtl import simulators
+from rtl.assemble import assemble
 from rtl.core import accelerator, drain
 from rtl.emit import Job
 from rtl.layout import Layout, Target
@@ -242,6 +244,17 @@ class TestNumbers:
         layer = mac_layer("a", INPUT, rng.integers(-(1 << 15), 1 << 15, (3, 2, 4)), wide, **words)
         of = program([layer], (2, 3, 4), wide)
         check(of, images_of(rng, of), replace(ARRAY, weight_bits=16, signal_bits=16, accumulator_bits=40))
+
+    def test_wide_multipliers(self, rng: np.random.Generator) -> None:
+        """Multipliers of 17 to 32 bits, one for each output; an array for the Program has constants as wide."""
+        multipliers = [(1 << 32) - 1, (1 << 31) + 12345, 1 << 16]
+        words = {"window": Window.square(2), "output": signal(8), "requantize": Requantize(multipliers, 38)}
+        layer = mac_layer("a", INPUT, rng.integers(-128, 128, (3, 2, 4)), signal(8), **words)
+        of = program([layer], (2, 3, 4), signal(8))
+        assert array_for(of, 4, 4).multiplier_bits == 32
+        check(of, images_of(rng, of), replace(ARRAY, multiplier_bits=32))
+        with pytest.raises(EspalierError, match="a: needs 32 multiplier bits, the array has 16"):
+            assemble(of, ARRAY)
 
 
 def global_average(rng: np.random.Generator) -> Program:

@@ -13,7 +13,6 @@ from accel.array import MacArray
 from accel.cost.macros import PlacedMemory
 from accel.cost.summed import Summed
 from accel.cost.technology import AreaTable, EnergyTable
-from accel.signal import MULTIPLIER_BITS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,5 +108,5 @@ def area_mm2(table: AreaTable, array: MacArray, macro_bits: int) -> float:
     """Return the area of lanes (a multiplier and an adder each), requantisation and memories."""
     bits = math.sqrt(array.weight_bits * array.signal_bits)
     lane = table.multiply.at(bits) + table.add.at(array.accumulator_bits)
-    drain = table.multiply.at(math.sqrt(array.accumulator_bits * MULTIPLIER_BITS))
+    drain = table.multiply.at(math.sqrt(array.accumulator_bits * array.multiplier_bits))
     return 1e-6 * (array.macs_per_cycle * lane + array.pixel_lanes * drain + macro_bits * table.sram)

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +44,7 @@ from accel.quantize.formats import FOUND, Formats, step_of
 from accel.quantize.steps import L2, Steps
 from accel.quantize.tables import FINEST, table_of, values_of
 from accel.quantize.widths import Widths
+from accel.scales import check_multiplier_bits, matched_weights, requantization
 from accel.signal import (
     MULTIPLIER_BITS,
     PRODUCT_BITS,
@@ -59,8 +59,6 @@ from accel.signal import (
 from accel.sparsity import parse_pattern
 from accel.window import Window
 
-ADD_BITS = 8  # of the weights by which a residual addition matches two steps
-
 
 def lower(
     pruned: PrunedNetwork,
@@ -70,6 +68,7 @@ def lower(
     *,
     rounding: Rounding = Rounding.RND,
     overflow: Overflow = Overflow.SAT,
+    multiplier_bits: int = MULTIPLIER_BITS,
 ) -> Program:
     """Return the Program of a network at the given word lengths.
 
@@ -83,6 +82,8 @@ def lower(
         The rule by which steps are found, and those that are given.
     rounding, overflow : Rounding, Overflow
         Of every requantisation; of the image too, the rounding where it is one to nearest.
+    multiplier_bits : int
+        That a requantisation's multipliers have at most.
 
     Raises
     ------
@@ -90,7 +91,8 @@ def lower(
         A batch norm cannot be folded, the calibration batch or a given step does not fit, or a layer is of a kind that
         no Program has.
     """
-    return lower_calibrated(Calibration(pruned, images, steps), widths, rounding=rounding, overflow=overflow)
+    modes = {"rounding": rounding, "overflow": overflow}
+    return lower_calibrated(Calibration(pruned, images, steps), widths, **modes, multiplier_bits=multiplier_bits)
 
 
 def lower_calibrated(
@@ -100,6 +102,7 @@ def lower_calibrated(
     rounding: Rounding = Rounding.RND,
     overflow: Overflow = Overflow.SAT,
     formats: Formats = FOUND,
+    multiplier_bits: int = MULTIPLIER_BITS,
 ) -> Program:
     """Return the Program of a network at the given word lengths, as `lower`; again at others it takes far less time.
 
@@ -111,7 +114,8 @@ def lower_calibrated(
         A layer is of a kind that no Program has, no Program holds its numbers, or a format is of no layer.
     """
     formats.check(calibration.pruned)
-    return _Lowering(calibration, formats.applied(widths), rounding, overflow, formats).run()
+    check_multiplier_bits(multiplier_bits)
+    return _Lowering(calibration, formats.applied(widths), rounding, overflow, formats, multiplier_bits).run()
 
 
 @dataclass
@@ -121,6 +125,7 @@ class _Lowering:
     rounding: Rounding
     overflow: Overflow
     formats: Formats
+    multiplier_bits: int
 
     def run(self) -> Program:
         pruned = self.pruned = self.calibration.pruned
@@ -215,7 +220,8 @@ class _Lowering:
 
     def _mac(self, layer: Weighted) -> MacLayer:
         bits = self.widths.of_weights(layer.name), self.widths.of_signal(layer.name)
-        key = layer.name, layer.inputs, self.signals[layer.inputs[0]], bits, self.rounding, self.overflow
+        modes = self.rounding, self.overflow, self.multiplier_bits
+        key = layer.name, layer.inputs, self.signals[layer.inputs[0]], bits, modes
         return self.calibration.layer(key, lambda: self._new_mac(layer))
 
     def _new_mac(self, layer: Weighted) -> MacLayer:
@@ -251,7 +257,7 @@ class _Lowering:
             bias=bias,
             accumulator_bits=accumulator_bits,
             relu=layer.name in self.absorbed.values(),
-            requantize=None if last else requantization(accumulator_steps / output.step, layer.name),
+            requantize=None if last else self._requantize(accumulator_steps, output, layer.name),
             output=output,
             dense_weights=self.pruned.dense_weights[layer.name],
             dense_macs=self.pruned.dense_macs[layer.name],
@@ -282,7 +288,7 @@ class _Lowering:
             window,
             sum_bits([window.taps], [source.format]),
             layer.name in self.absorbed.values(),
-            requantization(np.array([step / output.step]), layer.name),
+            self._requantize(np.array([step]), output, layer.name),
             output,
         )
 
@@ -296,7 +302,7 @@ class _Lowering:
             weights,
             sum_bits(weights, [source.format for source in sources]),
             layer.name in self.absorbed.values(),
-            requantization(np.array([step / output.step]), layer.name),
+            self._requantize(np.array([step]), output, layer.name),
             output,
         )
 
@@ -320,9 +326,13 @@ class _Lowering:
         signal = self.signals[source]
         if signal == output:
             return source
-        scale = requantization(np.array([signal.step / output.step]), name)
+        scale = self._requantize(np.array([signal.step]), output, name)
         bits = sum_bits([1], [signal.format])
         return self._append(AvgPoolLayer(name, (source,), Window((1, 1)), bits, False, scale, output))
+
+    def _requantize(self, steps: NDArray[np.float64], output: Signal, name: str) -> Requantize:
+        """Return what brings accumulators of these `steps` to codes of `output`."""
+        return requantization(steps / output.step, name, self.multiplier_bits)
 
 
 def _bias_codes(layer: Weighted, accumulator_steps: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -350,42 +360,3 @@ def absorbed_relus(network: Network) -> dict[str, str]:
                 break
             source = before.inputs[0]
     return absorbed
-
-
-def requantization(ratios: NDArray[np.float64], name: str) -> Requantize:
-    """Return the integer multipliers and the shift whose quotient is nearest to `ratios`; exact for powers of two.
-
-    Raises
-    ------
-    EspalierError
-        A ratio is too large or too small for a 16-bit multiplier and a shift of 0..60.
-    """
-    shift = min(MULTIPLIER_BITS - math.frexp(float(ratios.max()))[1], 60)
-    if shift >= 0:
-        multipliers = np.floor(ratios * 2.0**shift + 0.5).astype(np.int64)
-        if multipliers.max() == 1 << MULTIPLIER_BITS:  # the largest rounded up to one bit more
-            shift, multipliers = shift - 1, np.floor(ratios * 2.0 ** (shift - 1) + 0.5).astype(np.int64)
-    if shift < 0 or multipliers.min() < 1:
-        raise EspalierError(f"{name}: no 16-bit multiplier and shift give the ratio {ratios.max():g} of steps")
-    while shift and not (multipliers & 1).any():
-        multipliers, shift = multipliers >> 1, shift - 1
-    return Requantize(multipliers, shift)
-
-
-def matched_weights(left: float, right: float) -> tuple[tuple[int, int], float]:
-    """Return integer weights (a, b) and a step with a * step ~ `left`, b * step ~ `right`; exact for powers of two.
-
-    Others are the best fraction that words of `ADD_BITS` hold, so that an array adds in one step for each signal.
-
-    >>> matched_weights(0.5, 0.125)
-    ((4, 1), 0.125)
-    >>> matched_weights(0.1, 0.3)[0]
-    (1, 3)
-    """
-    largest = max(left, right)
-    ratio = Fraction(min(left, right) / largest)
-    most = (1 << (ADD_BITS - 1)) - 1
-    if ratio.numerator != 1:
-        ratio = max(ratio.limit_denominator(most), Fraction(1, most))
-    weights = (ratio.denominator, ratio.numerator) if left == largest else (ratio.numerator, ratio.denominator)
-    return weights, largest / ratio.denominator

@@ -12,7 +12,7 @@ from sim.kernels.requantize_lines import CONSTANTS
 
 ADDED = (Rounding.RND, Rounding.RND_MIN_INF, Rounding.TRN)
 MOST_SHIFT = 52  # so that a stored code (0..255) and its rounding are at most 61 bits in front of the shift
-LEAST, MOST = -(1 << 31), (1 << 31) - 1  # accumulators
+LEAST, MOST = -(1 << 31), (1 << 31) - 1  # accumulators and multipliers
 
 
 def constants_of(layer: MacLayer, zero: int, floor: int) -> NDArray[np.int64] | None:
@@ -45,7 +45,7 @@ def _usual(layer: Any) -> bool:
     """Return whether the form of `sim.kernels.requantize_lines` gives this layer's codes."""
     form, requantize = layer.output.format, layer.requantize
     small = form.width <= 8 and requantize.shift <= MOST_SHIFT
-    no_code_is_skipped = int(requantize.multipliers.max()) <= 1 << requantize.shift
+    no_code_is_skipped = int(requantize.multipliers.max()) <= min(MOST, 1 << requantize.shift)
     return small and no_code_is_skipped and form.overflow in SATURATING and form.rounding in ADDED
 
 

@@ -176,7 +176,7 @@ def signals(draw: st.DrawFn, width: int | None = None, modes: tuple[Rounding, Ov
 @st.composite
 def requantizations(draw: st.DrawFn, accumulator_bits: int, output: Signal, outputs: int = 1) -> Requantize:
     """Draw multipliers (1, one for all, or one for each output) and a shift that often uses the range of `output`."""
-    most = min(2**16, 1 << (61 - accumulator_bits)) - 1
+    most = min(1 << draw(st.sampled_from([16, 32])), 1 << (61 - accumulator_bits)) - 1
     kind = draw(st.sampled_from(["one", "layer", "output"]))
     multipliers = draw(codes(1, most if kind != "one" else 1, outputs if kind == "output" else 1))
     near = accumulator_bits + int(multipliers.max()).bit_length() - output.bits
@@ -309,9 +309,11 @@ class Growth:
         self.append(MaxPoolLayer(self.name, (self.last,), self.draw(overlapping | windows(self.shape[1:], 3, None))))
 
     def clip(self) -> None:
-        """Add a bound that stands alone: any code of the signal, or more than it has."""
-        highest = self.draw(st.integers(0, 2 * self.known[self.last].format.max_code + 2))
-        self.append(ClipLayer(self.name, (self.last,), highest))
+        """Add bounds that stand alone: any codes of the signal, or more than it has."""
+        form = self.known[self.last].format
+        highest = self.draw(st.integers(0, 2 * form.max_code + 2))
+        lowest = self.draw(st.just(0) | st.integers(2 * form.min_code - 2, 0))
+        self.append(ClipLayer(self.name, (self.last,), highest, lowest))
 
     def concat(self) -> None:
         """Join the last tensor and an earlier one whose codes mean the same, or itself."""

@@ -150,6 +150,8 @@ def _layer(program: Program, types: Types, layer: ProgramLayer, names: dict[str,
             yield from _requantized(types, layer, name)
         case TableLayer():
             raise EspalierError(f"{layer.name}: the header has no tables of functions")
+        case ClipLayer() if layer.lowest:
+            raise EspalierError(f"{layer.name}: the header has no bounds below zero, got {layer.lowest}")
         case ClipLayer():
             form = types.signal(program.signals[layer.name])
             bound = np.array(min(layer.highest, form.max_code))

@@ -32,6 +32,7 @@ from accel.program_layers import (
 from accel.signal import Signal
 
 BYTE = 8
+ENDS = ("lowest", "highest")  # of a clip
 QONNX_DOMAIN = "qonnx.custom_op.general"
 QONNX_MODES = {  # of QONNX's Quant; RND and RND_MIN_INF it does not have
     Rounding.RND_CONV: "ROUND",
@@ -100,8 +101,8 @@ class FloatExport(ABC):
             case ReluLayer():
                 self.writer.node("Relu", inputs, name)
             case ClipLayer():
-                highest = layer.highest * self.program.signals[name].step
-                bounds = self.writer.constant("zero", 0), self.writer.constant(f"{name}.highest", highest)
+                ends = (code * self.program.signals[name].step for code in (layer.lowest, layer.highest))
+                bounds = (self.writer.constant(f"{name}.{end}", x) for end, x in zip(ENDS, ends, strict=True))
                 self.writer.node("Clip", [*inputs, *bounds], name)
             case ConcatLayer():
                 self.writer.node("Concat", inputs, name, axis=1)

@@ -104,8 +104,9 @@ class QLinear:
             case ReluLayer():
                 node("Identity" if self.dtypes[layer.name] == np.uint8 else "Relu", inputs, output)
             case ClipLayer():
-                highest = min(layer.highest, int(np.iinfo(self.dtypes[layer.name]).max))
-                node("Clip", [*inputs, self._code(layer.name, 0), self._code(layer.name, highest)], output)
+                limits = np.iinfo(self.dtypes[layer.name])
+                ends = max(layer.lowest, int(limits.min)), min(layer.highest, int(limits.max))
+                node("Clip", [*inputs, *(self._code(layer.name, end) for end in ends)], output)
             case ConcatLayer():
                 node("Concat", inputs, output, axis=1)
             case FlattenLayer():
