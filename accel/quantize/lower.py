@@ -91,8 +91,8 @@ def lower(
         A batch norm cannot be folded, the calibration batch or a given step does not fit, or a layer is of a kind that
         no Program has.
     """
-    modes = {"rounding": rounding, "overflow": overflow}
-    return lower_calibrated(Calibration(pruned, images, steps), widths, **modes, multiplier_bits=multiplier_bits)
+    calibration = Calibration(pruned, images, steps)
+    return lower_calibrated(calibration, widths, rounding=rounding, overflow=overflow, multiplier_bits=multiplier_bits)
 
 
 def lower_calibrated(
