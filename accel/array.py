@@ -100,6 +100,9 @@ class MacArray:
         Whether the next image is loaded while one runs, into a place of its own (`accel.places`).
     multiplier_bits : int
         Of the constants by which accumulators are requantised.
+    ceiling, floor : bool
+        Whether the drain has a highest, and a lowest, code for each layer, beside those of its format: what
+        `accel.demand.array_for` gives to a Program that asks for it.
 
     Raises
     ------
@@ -129,12 +132,14 @@ class MacArray:
     overlap: bool = True
     stream_words: int = 0
     multiplier_bits: int = MULTIPLIER_BITS
+    ceiling: bool = False
+    floor: bool = False
 
     def __post_init__(self) -> None:
+        leasts = {"list_entries": 0, "stream_words": 0, "weight_bits": 2}
+        leasts |= dict.fromkeys((*self.features, "ceiling", "floor"), 0)
         for field in fields(self):
-            least = ({"list_entries": 0, "stream_words": 0, "weight_bits": 2} | dict.fromkeys(self.features, 0)).get(
-                field.name, 1
-            )
+            least = leasts.get(field.name, 1)
             if getattr(self, field.name) < least:
                 raise EspalierError(f"{field.name} must be at least {least}, got {getattr(self, field.name)}")
         if self.pixel_lanes & (self.pixel_lanes - 1):
@@ -283,6 +288,8 @@ class MacArray:
             "advance": pixels,  # columns from one tile to the next
             "row_step": pixels,  # rows from one row of windows to the next
             "relu": flag,
+            "highest": Field(self.signal_bits if self.ceiling else 0),  # code: what is above becomes it
+            "lowest": Field(self.signal_bits if self.floor else 0, signed=self.floor),  # ... and what is below
             "form": below(MOST_FORMATS),  # which of the output formats that the hardware was made for
             "shift": below(PRODUCT_BITS),
             "list": below(max(self.list_entries, 1)),

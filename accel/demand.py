@@ -8,11 +8,20 @@ from typing import Any
 
 from accel.array import DEPTHS, MacArray
 from accel.errors import EspalierError
-from accel.fusion import computing
+from accel.fusion import bounds_of, computing
 from accel.lines import lines_of
 from accel.places import Places, places_of
 from accel.program import Program
-from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
+from accel.program_layers import (
+    AddLayer,
+    AvgPoolLayer,
+    ClipLayer,
+    ConcatLayer,
+    MacLayer,
+    MaxPoolLayer,
+    ProgramLayer,
+    ReluLayer,
+)
 from accel.runs import runs_of
 from accel.split import splits
 from accel.walk import walk_of
@@ -62,12 +71,16 @@ class Demand:
         a layer counts.
     turns : int
         Places for images: each has a word for every layer.
+    ceiling, floor : bool
+        Whether a layer cuts codes off below the highest, and above the lowest, of their format.
     """
 
     program: str
     layers: tuple[LayerDemand, ...]
     signals: int
     turns: int = 1
+    ceiling: bool = False
+    floor: bool = False
 
     @cached_property
     def words(self) -> Mapping[str, int]:
@@ -103,6 +116,9 @@ class Demand:
                     f"{self.program}: a group of {largest.name} has {largest.unit:,} words of weights, a buffer for "
                     f"streamed weights holds {array.stream_words:,}"
                 )
+        for name in ("ceiling", "floor"):
+            if getattr(self, name) > getattr(array, name):
+                raise EspalierError(f"{self.program}: cuts codes off, which an array does whose {name} is true")
         for name, needed in words.items():
             given = getattr(array, DEPTHS[name])
             if needed > given:
@@ -122,7 +138,10 @@ def demand_of(program: Program, array: MacArray) -> Demand:
     counted = [max(walk.tiles, walk.width) for walk in walks]
     places = places_of(program, array)
     layers = [_layer(program, layer, walk.maps, array, places) for layer, walk in zip(computed, walks, strict=True)]
-    return Demand(program.name, tuple(layers), max([places.words, *counted]), len(places.images))
+    bounds = [bounds_of(program, layer, array) for layer in computed]
+    floor, ceiling = (any(bound is not None for bound in side) for side in zip(*bounds, strict=True))
+    signals = max([places.words, *counted])
+    return Demand(program.name, tuple(layers), signals, len(places.images), ceiling=ceiling, floor=floor)
 
 
 def array_for(
@@ -192,6 +211,8 @@ def fitted(
         signal_bits=words.signal_bits,
         accumulator_bits=words.accumulator_bits,
         multiplier_bits=words.multiplier_bits,
+        ceiling=demand.ceiling,
+        floor=demand.floor,
         **{DEPTHS.get(name, name): depth for name, depth in needed.items()} | asked,
     )
     demand.check(fitting)
@@ -230,9 +251,12 @@ def _layer(program: Program, layer: ProgramLayer, outputs: int, array: MacArray,
         case AvgPoolLayer() if splits(program, layer, array):
             taps = math.ceil(layer.window.taps / array.pixel_lanes)
             taken = {"entries": 0, "taps": taps, "longest": taps, "weights": taps * array.pixel_lanes, "reads": 0}
-        case MaxPoolLayer() | AvgPoolLayer() | ReluLayer():
-            taps = 1 if isinstance(layer, ReluLayer) else layer.window.taps
+        case MaxPoolLayer() | AvgPoolLayer():
+            taps = layer.window.taps
             taken = {"entries": 0, "taps": taps, "longest": taps, "weights": taps, "reads": 0}
+        case ReluLayer() | ClipLayer() | ConcatLayer():
+            listed = outputs if outputs > 1 and isinstance(layer, ConcatLayer) else 0  # an entry for each piece
+            taken = {"entries": listed * places.lists(layer), "taps": 1, "longest": 1, "weights": 1, "reads": listed}
         case _:
             raise EspalierError(f"{layer.name}: the array runs no {type(layer).__name__} yet")
     taken["weights"] = array.whole_rows(taken["weights"])

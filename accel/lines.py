@@ -21,20 +21,26 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from accel.array import MOST_TAPS, STRIDES, TILE_CYCLES, MacArray
-from accel.fusion import fused_pools
-from accel.network import INPUT
+from accel.fusion import computing, fused_pools, written
 from accel.program import Program
-from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
+from accel.program_layers import AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer
 from accel.split import splits
 from accel.window import Window
 
 Integers = NDArray[np.int64]
-Readers = dict[str, list[ProgramLayer]]
+
+
+class Uses(NamedTuple):
+    """For each tensor in memory the layer that computes it, and for each tensor those that read it, flattens too."""
+
+    writers: Mapping[str, ProgramLayer]
+    readers: Mapping[str, list[ProgramLayer]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,20 +147,24 @@ def lines_of(program: Program, layer: ProgramLayer, array: MacArray) -> Lines | 
 @lru_cache(maxsize=8)  # asked for by every part of an estimate
 def layout_of(program: Program, array: MacArray) -> Layout:
     """Return which output lanes of `array` are rows of maps of `program`."""
-    others = {program.roots[program.output], *fused_pools(program, array)}
-    depthwise = [x for x in program.mac_layers if x.name not in others and _is_depthwise(x)]
-    if not array.lines or not depthwise:
+    if not array.lines:
         return Layout()
-    readers = readers_of(program)
-    lines = {x.name: _quickest(program, x, array, _ways(program, x, readers, array, 1)) for x in depthwise}
+    outputs = {x.name: written(program, x, array) for x in program.mac_layers if _is_depthwise(x)}
+    leaving = {name for name, target in outputs.items() if target == program.roots[program.output]}
+    stored = outputs.keys() - leaving - fused_pools(program, array).keys()
+    depthwise = [x for x in program.mac_layers if x.name in stored]
+    if not depthwise:
+        return Layout()
+    uses = uses_of(program, array)
+    lines = {x.name: _quickest(program, x, array, _ways(program, x, uses, array, 1)) for x in depthwise}
     phased: set[str] = set()
     for name in dict.fromkeys(x.inputs[0] for x in depthwise):
         by_two = [x for x in depthwise if x.inputs[0] == name and _steps_by_two(program, x)]
-        if len(by_two) != len(readers[name]) or not _phases(program, name, readers, array):
+        if len(by_two) != len(uses.readers[name]) or not _phases(program, name, uses, array):
             continue
-        ways = {x.name: _quickest(program, x, array, _ways(program, x, readers, array, 2)) for x in by_two}
+        ways = {x.name: _quickest(program, x, array, _ways(program, x, uses, array, 2)) for x in by_two}
         gain = sum(_cycles(program, x, array, lines[x.name]) - _cycles(program, x, array, ways[x.name]) for x in by_two)
-        if all(ways.values()) and gain > _phasing(program, name, array):
+        if all(ways.values()) and gain > _phasing(program, name, uses, array):
             lines, phased = lines | ways, phased | {name}
     return Layout({name: found for name, found in lines.items() if found}, frozenset(phased))
 
@@ -170,32 +180,35 @@ def _steps_by_two(program: Program, layer: MacLayer) -> bool:
     return layer.window is not None and layer.window.stride[1] == 2 and program.shapes[layer.name][2] > 1
 
 
-def readers_of(program: Program) -> Readers:
-    """Return the layers that read each tensor, which a flatten does too."""
-    found: Readers = {name: [] for name in program.shapes}
+def uses_of(program: Program, array: MacArray) -> Uses:
+    """Return which layers write and read the tensors of a Program."""
+    writers = {written(program, layer, array): layer for layer in computing(program, array)}
+    readers: dict[str, list[ProgramLayer]] = {name: [] for name in program.shapes}
     for layer in program.layers:
         for source in layer.inputs:
-            found[source].append(layer)
-    return found
+            readers[source].append(layer)
+    return Uses(writers, readers)
 
 
-def spreads(program: Program, name: str, readers: Readers, array: MacArray) -> bool:
+def spreads(program: Program, name: str, uses: Uses, array: MacArray) -> bool:
     """Return whether words may lie between the maps of a tensor: each of its readers, and its writer, goes by maps."""
-    writer = next((x for x in program.layers if x.name == name), None)
-    if name in (INPUT, program.roots[program.output]) or isinstance(writer, AddLayer | ReluLayer | FlattenLayer):
+    writer = uses.writers.get(name)
+    if name == program.roots[program.output] or len(program.shapes[name]) != 3:
         return False
-    if not isinstance(writer, MacLayer | MaxPoolLayer | AvgPoolLayer) or len(program.shapes[name]) != 3:
+    if not isinstance(writer, MacLayer | MaxPoolLayer | AvgPoolLayer):
         return False
-    by_maps = [isinstance(x, MacLayer) and x.window and not splits(program, x, array) for x in readers[name]]
+    by_maps = [isinstance(x, MacLayer) and x.window and not splits(program, x, array) for x in uses.readers[name]]
     return bool(by_maps) and all(by_maps)
 
 
-def _phases(program: Program, name: str, readers: Readers, array: MacArray) -> bool:
+def _phases(program: Program, name: str, uses: Uses, array: MacArray) -> bool:
     """Return whether the even columns of a tensor can be written first: its writer goes by pixels, not by rows."""
-    writer = next((x for x in program.mac_layers if x.name == name), None)
-    if writer is None or writer.window != Window((1, 1)) or _is_depthwise(writer) or splits(program, writer, array):
+    writer = uses.writers.get(name)
+    if not isinstance(writer, MacLayer) or writer.window != Window((1, 1)) or _is_depthwise(writer):
         return False
-    return program.shapes[name][2] % 2 == 0 and spreads(program, name, readers, array)
+    if writer.name in fused_pools(program, array) or splits(program, writer, array):
+        return False
+    return program.shapes[name][2] % 2 == 0 and spreads(program, name, uses, array)
 
 
 def _quickest(program: Program, layer: MacLayer, array: MacArray, ways: Iterator[Lines]) -> Lines | None:
@@ -203,13 +216,13 @@ def _quickest(program: Program, layer: MacLayer, array: MacArray, ways: Iterator
     return min([None, *ways], key=lambda lines: _cycles(program, layer, array, lines))
 
 
-def _ways(program: Program, layer: MacLayer, readers: Readers, array: MacArray, phases: int) -> Iterator[Lines]:
+def _ways(program: Program, layer: MacLayer, uses: Uses, array: MacArray, phases: int) -> Iterator[Lines]:
     (name,), window = layer.inputs, layer.window
     assert window is not None
     maps, height, width = program.shapes[layer.name]
     apart = window.stride[1] // phases if width > 1 else 1
-    paired = array.half_lanes and maps > 1 and apart == 1 and spreads(program, name, readers, array)
-    below = spreads(program, layer.name, readers, array)
+    paired = array.half_lanes and maps > 1 and apart == 1 and spreads(program, name, uses, array)
+    below = spreads(program, written(program, layer, array), uses, array)
     for beside, lanes in ((1, array.output_lanes), *([(2, array.half_lanes)] if paired else [])):
         for rows in range(1, min(lanes, height) + 1):
             tall = -(-height // rows)
@@ -243,9 +256,10 @@ def _cycles(program: Program, layer: MacLayer, array: MacArray, lines: Lines | N
     return sum(tiles * max(len(columns), rows, TILE_CYCLES) for columns in layer.lane_columns[array.output_lanes])
 
 
-def _phasing(program: Program, name: str, array: MacArray) -> int:
+def _phasing(program: Program, name: str, uses: Uses, array: MacArray) -> int:
     """Return the cycles that it takes to write the even columns of a tensor before the odd ones."""
-    writer = next(x for x in program.mac_layers if x.name == name)
+    writer = uses.writers[name]
+    assert isinstance(writer, MacLayer)
     words = math.prod(program.shapes[name][1:])
     more = 2 * -(-words // 2 // array.pixel_lanes) - _joined(words, array)
     rows = min(writer.shape[0], array.output_lanes)

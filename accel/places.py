@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from accel.array import MacArray
-from accel.fusion import held_on
-from accel.lines import layout_of, readers_of
+from accel.fusion import held_on, written
+from accel.lines import layout_of, uses_of
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import ProgramLayer
@@ -26,6 +26,8 @@ class Places:
     ----------
     roots : dict
         `Program.roots`.
+    reads : dict
+        `Program.reads` of each layer, by its name.
     tensors : dict
         First words, by name; of the image, those of the first.
     images : tuple of int
@@ -35,6 +37,7 @@ class Places:
     """
 
     roots: dict[str, str]
+    reads: dict[str, tuple[str, ...]]
     tensors: dict[str, int]
     images: tuple[int, ...]
     words: int
@@ -45,11 +48,11 @@ class Places:
 
     def apart(self, layer: ProgramLayer, turn: int = 0) -> tuple[int, ...]:
         """Return the first words of what a layer reads, from the lowest of them."""
-        found = [self.of(source, turn) for source in layer.inputs]
+        found = [self.of(source, turn) for source in self.reads[layer.name]]
         return tuple(place - min(found) for place in found)
 
     def lists(self, layer: ProgramLayer) -> int:
-        """Return how many lists of entries an addition has: one for each place of the image, where that matters."""
+        """Return how many lists a layer of several inputs has: one for each place of the image, where that matters."""
         return len({self.apart(layer, turn) for turn in range(len(self.images))})
 
 
@@ -59,7 +62,8 @@ def places_of(program: Program, array: MacArray) -> Places:
     tensors = places_on(program, array, beats)
     words = max(place + words_of(program, name, array) for name, place in tensors.items())
     images = (0, max(words, beats)) if array.overlap else (0,)
-    return Places(roots=program.roots, tensors=tensors, images=images, words=max(words, images[-1] + beats))
+    reads, words = {layer.name: program.reads(layer) for layer in program.layers}, max(words, images[-1] + beats)
+    return Places(roots=program.roots, reads=reads, tensors=tensors, images=images, words=words)
 
 
 def beats_of(program: Program, array: MacArray) -> int:
@@ -74,13 +78,15 @@ def pitches_of(program: Program, array: MacArray) -> Mapping[str, int]:
     Rows of a depthwise convolution that its lanes give below a map lie behind it. Maps of which a step reads two lie
     `pixel lanes` words apart, beyond whole turns of the banks.
     """
-    lines, readers, pitches = layout_of(program, array).lines, readers_of(program), dict[str, int]()
-    layers = [layer for layer in program.mac_layers if layer.name in lines]
-    for name in {x.name for x in layers} | {x.inputs[0] for x in layers}:
+    lines, pitches = layout_of(program, array).lines, dict[str, int]()
+    if not lines:
+        return pitches
+    uses, layers = uses_of(program, array), [layer for layer in program.mac_layers if layer.name in lines]
+    for name in {written(program, x, array) for x in layers} | {x.inputs[0] for x in layers}:
         words = math.prod(program.shapes[name][1:])
-        if found := lines.get(name):
+        if (writer := uses.writers.get(name)) and (found := lines.get(writer.name)):
             words = max(words, found.written * program.shapes[name][2])
-        if any(found.maps == 2 for reader in readers[name] if (found := lines.get(reader.name))):
+        if any(found.maps == 2 for reader in uses.readers[name] if (found := lines.get(reader.name))):
             words += (array.pixel_lanes - words) % array.banks
         pitches[name] = words
     return pitches
@@ -103,8 +109,8 @@ def places_on(program: Program, array: MacArray, image_words: int = 0) -> dict[s
 
     A tensor begins at the first place where it meets none that is held at the same time (`held_on`), so that those of
     a chain of layers lie at the two ends in turn, as in a ping-pong buffer. A flatten's output lies where its input
-    does. The network's output leaves as it comes: nothing stores it, and it has no place; what a fused pool reads has
-    none either.
+    does, and what is joined side by side (`Program.homes`). The network's output leaves as it comes: nothing stores it,
+    and it has no place; what only the drain sees has none either.
     """
     places, sizes = dict[str, int](), {name: words_of(program, name, array) for name in program.shapes}
     output = program.roots[program.output]
@@ -116,7 +122,7 @@ def places_on(program: Program, array: MacArray, image_words: int = 0) -> dict[s
                 starts = sorted([least, *(end for _, end in taken if end > least)])
                 fits = (at for at in starts if all(at + sizes[name] <= low or at >= high for low, high in taken))
                 places[name] = next(fits)
-    return {name: places[root] for name, root in program.roots.items() if root in places}
+    return {name: places[home] + first for name, (home, first) in program.homes.items() if home in places}
 
 
 def signal_words(program: Program, array: MacArray) -> int:

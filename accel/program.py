@@ -14,10 +14,12 @@ after each product that is added in issue order (`LoopNest.row_columns`), wraps 
 is pruned is not added, and ReLU and requantisation read what is left.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,7 +31,7 @@ from accel.layers import Shape
 from accel.limits import MOST_HELD, check_limit, check_tensors
 from accel.network import INPUT
 from accel.pattern import IndexWords
-from accel.program_layers import LAYERS, FlattenLayer, MacLayer, ProgramLayer
+from accel.program_layers import LAYERS, ConcatLayer, FlattenLayer, MacLayer, ProgramLayer
 from accel.signal import Requantize, Signal
 from accel.window import Window
 
@@ -108,29 +110,59 @@ class Program:
         return roots
 
     @cached_property
+    def homes(self) -> dict[str, tuple[str, int]]:
+        """For every tensor the one in whose words it lies, and from which of them on: what is joined moves nowhere.
+
+        The inputs of a concatenation lie in its output from the start. Those cannot that lie elsewhere already, in
+        another one or where the image is loaded; nor can any if the output leaves the chip as it comes.
+        """
+        roots, inside = self.roots, dict[str, tuple[str, int]]()
+        leaving = roots[self.output]
+        for layer in self.layers:
+            if isinstance(layer, ConcatLayer) and layer.name != leaving:
+                for source, first in zip(layer.inputs, (0, math.prod(self.shapes[layer.inputs[0]])), strict=True):
+                    if roots[source] not in (INPUT, leaving):
+                        inside.setdefault(roots[source], (layer.name, first))
+        homes = {name: (name, 0) for name in dict.fromkeys(roots.values())}
+        for name in reversed(homes):
+            if name in inside:
+                outer, first = inside[name]
+                homes[name] = homes[outer][0], homes[outer][1] + first
+        return {name: homes[root] for name, root in roots.items()}
+
+    def reads(self, layer: ProgramLayer) -> tuple[str, ...]:
+        """Return the tensors whose words are read while a layer runs; none where nothing moves (`homes`)."""
+        if not isinstance(layer, ConcatLayer):
+            return () if isinstance(layer, FlattenLayer) else layer.inputs
+        (home, first), (left, right) = self.homes[layer.name], layer.inputs
+        lie = (left, first), (right, first + math.prod(self.shapes[left]))
+        return tuple(source for source, place in lie if self.homes[source] != (home, place))
+
+    @cached_property
     def held(self) -> dict[str, tuple[str, ...]]:
         """What `held_fusing` says of hardware that stores the output of every layer."""
         return self.held_fusing({})
 
-    def held_fusing(self, pools: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-        """For each layer in running order, the tensors (`roots`) that are in memory while it runs, its output last.
+    def held_fusing(self, behind: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        """For each layer in running order, the tensors (`homes`) that are in memory while it runs.
 
-        A tensor is held from the layer that writes it to the last one that reads it, the network's output to the end;
-        nothing is overwritten in place.
+        A tensor is held from the layer that first writes there to the last one that reads it, the network's output to
+        the end; nothing is overwritten in place.
 
         Parameters
         ----------
-        pools : mapping
-            For layers whose only reader is a pool that they do the work of, that pool: they write its output, and
-            nothing holds their own.
+        behind : mapping
+            For layers that do the work of others behind them, which alone read what is before, those: they write the
+            output of the last one, and nothing holds what comes between.
         """
-        roots = self.roots
-        last_read = {roots[source]: index for index, layer in enumerate(self.layers) for source in layer.inputs}
-        last_read[roots[self.output]] = len(self.layers) - 1
-        fused, held, now = set(pools.values()), dict[str, tuple[str, ...]](), [INPUT]
+        homes = {name: home for name, (home, _) in self.homes.items()}
+        last_read = {homes[source]: index for index, layer in enumerate(self.layers) for source in layer.inputs}
+        last_read[homes[self.output]] = len(self.layers) - 1
+        fused, held, now = {*chain.from_iterable(behind.values())}, dict[str, tuple[str, ...]](), [INPUT]
         for index, layer in enumerate(self.layers):
-            moves = roots[layer.name] != layer.name or layer.name in fused
-            now += [] if moves else [pools.get(layer.name, layer.name)]
+            target = homes[behind.get(layer.name, (layer.name,))[-1]]
+            moves = not self.reads(layer) or layer.name in fused
+            now += [] if moves or target in now else [target]
             check_limit(layer.name, "tensors that are held while it runs", len(now), MOST_HELD)
             held[layer.name] = tuple(now)
             now = [name for name in now if last_read.get(name, index) > index]

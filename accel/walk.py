@@ -3,7 +3,8 @@
 A tile is as many neighbouring pixels as there are pixel lanes, and the last tile of a row is seldom full. Words that
 lie more than two apart may share a bank (`accel.array.STRIDES`): such a tile is one pixel. Where the output's rows
 follow each other in memory as the input's do, and no window meets an edge, nothing tells the end of a row from its
-middle: the map is one row. An addition or a ReLU does the same to every word: the tensor is one row.
+middle: the map is one row. An addition, a ReLU or a clip does the same to every word: the tensor is one row. So is what
+a concatenation copies, or each piece of it (`pieces_of`).
 
 Elsewhere a tile may still pass the end of a row: the lanes behind it read words that lie a `gap` further. One gap is
 all that a tile has, and no two of its words may lie in one bank: those behind the gap must lie in the banks after those
@@ -24,11 +25,11 @@ from functools import cached_property
 import numpy as np
 
 from accel.array import STRIDES, MacArray
-from accel.fusion import fused_pools
+from accel.fusion import fused_pools, written
 from accel.layers import Shape
 from accel.lines import Lines, layout_of, lines_of
 from accel.program import Program
-from accel.program_layers import AddLayer, MacLayer, ProgramLayer, ReluLayer
+from accel.program_layers import AddLayer, ClipLayer, ConcatLayer, MacLayer, ProgramLayer, ReluLayer
 from accel.window import Window
 
 POINT = Window((1, 1))
@@ -157,9 +158,12 @@ def walk_of(program: Program, layer: ProgramLayer, array: MacArray) -> Walk:
         across = lines.window.stride[1] // lines.phases if width > 1 else 1
         down, lanes = lines.rows * lines.window.stride[0], lanes if across in STRIDES else 1
         return replace(walk, rows=lines.tall, lanes=lanes, down=down, across=across, group=lines.maps, lines=lines)
-    if layer.name in layout_of(program, array).phased:  # a row is one phase, every second word of a map
+    if written(program, layer, array) in layout_of(program, array).phased:  # a row is every second word of a map
         return replace(walk, rows=2, width=height * width // 2, down=0, across=2, joined=True)
-    if array.flat and isinstance(layer, AddLayer | ReluLayer):
+    if isinstance(layer, ConcatLayer):
+        pieces, words = pieces_of(program, layer)
+        return replace(walk, maps=len(pieces), rows=1, width=words, joined=True)
+    if array.flat and isinstance(layer, AddLayer | ReluLayer | ClipLayer):
         return replace(walk, maps=1, rows=1, width=maps * height * width, joined=True)
     window = getattr(layer, "window", None) or POINT
     if array.flat and not pool and row == width and _steps_down(window, height):
@@ -169,6 +173,23 @@ def walk_of(program: Program, layer: ProgramLayer, array: MacArray) -> Walk:
         _, rows, columns = program.shapes[pool.name]
         walk = replace(walk, rows=rows, width=2 * columns, pool=True)
     return _shortest(replace(walk, lanes=lanes if across in STRIDES else 1, down=down, across=across), array)
+
+
+def pieces_of(program: Program, layer: ConcatLayer) -> tuple[list[tuple[str, int]], int]:
+    """Return what a concatenation copies: pieces of equal size, as tensors and their words from where each begins.
+
+    Returns
+    -------
+    pieces : list of (str, int)
+        In the order in which they are written side by side.
+    words : int
+        Of each: one piece is all of a tensor where only that is copied.
+    """
+    copied = program.reads(layer)
+    sizes = [math.prod(program.shapes[source]) for source in copied]
+    words = math.gcd(*sizes)
+    parts = zip(copied, sizes, strict=True)
+    return [(source, first) for source, size in parts for first in range(0, size, words)], words
 
 
 def _shortest(walk: Walk, array: MacArray) -> Walk:

@@ -6,7 +6,6 @@ has pruned a column which another lane of its group keeps holds a zero weight th
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,51 +14,26 @@ from accel.array import MOST_FORMATS, MOST_TAPS, MULTIPLIER_WIDTH, MacArray, add
 from accel.demand import demand_of, weight_words
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
-from accel.fusion import computing, written
+from accel.fusion import bounds_of, computing, rectifies, written
 from accel.grouped_convolution import group_weights
 from accel.lines import Lines, lines_of
 from accel.places import pitch_of, places_of
 from accel.program import Program
-from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
+from accel.program_layers import (
+    AddLayer,
+    AvgPoolLayer,
+    ClipLayer,
+    ConcatLayer,
+    MacLayer,
+    MaxPoolLayer,
+    ProgramLayer,
+    ReluLayer,
+)
 from accel.runs import Integers, Runs, runs_of, window_taps, word_taps
 from accel.split import average_windows, splits
-from accel.walk import Walk, maps_of, walk_of
+from accel.walk import Walk, maps_of, pieces_of, walk_of
 from accel.window import Window
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One index entry: `count` taps of the map `base` words into the input; `left` more follow in the list, or more."""
-
-    base: int
-    offset: int
-    stride: int
-    count: int
-    left: int
-
-
-@dataclass
-class Image:
-    """What the memories hold.
-
-    Attributes
-    ----------
-    places : tuple of int
-        The words of signals where images begin, in turn; layers of all images follow those of the first.
-    weights : list of tuples, one weight for each output lane
-    units : list of lists of such tuples: of each group of output lanes, where they are streamed instead
-    entries, taps, constants, layers : list of dicts of field to int
-    formats : list of FixedFormat
-    """
-
-    places: tuple[int, ...] = (0,)
-    weights: list[tuple[int, ...]] = field(default_factory=list)
-    units: list[list[tuple[int, ...]]] = field(default_factory=list)
-    entries: list[Entry] = field(default_factory=list)
-    taps: list[dict[str, int]] = field(default_factory=list)
-    constants: list[dict[str, int]] = field(default_factory=list)
-    layers: list[dict[str, int]] = field(default_factory=list)
-    formats: list[FixedFormat] = field(default_factory=list)
+from rtl.image import Entry, Image
 
 
 def signal_formats(program: Program) -> tuple[FixedFormat, ...]:
@@ -118,20 +92,29 @@ class _Assembler:
         """Return what is different in the words of a layer where the image lies elsewhere."""
         moved = self._input(layer, turn) - self._input(layer)
         changed = {"origin": words["origin"] + moved}
-        if isinstance(layer, AddLayer) and self.places.lists(layer) > 1:
+        if self.places.lists(layer) > 1:
             changed["list"] = len(self.image.entries)
             self._operands(layer, turn)
         return changed
 
     def _input(self, layer: ProgramLayer, turn: int = 0) -> int:
         """Return the first word of what a layer reads: where the bases of its entries count from."""
-        return min(self.places.of(source, turn) for source in layer.inputs)
+        return min(self.places.of(source, turn) for source in self.program.reads(layer))
 
-    def _operands(self, layer: AddLayer, turn: int = 0) -> None:
-        """Add the entries of an addition: each operand stays on its tap for as many steps as its weight takes words."""
-        for tap, (base, weight) in enumerate(zip(self.places.apart(layer, turn), layer.weights, strict=True)):
-            count = len(weight_words(weight, self.array.largest_weight))
-            self.image.entries.append(Entry(base, tap, 0, count, 1 - tap))
+    def _operands(self, layer: ProgramLayer, turn: int = 0) -> None:
+        """Add the entries of an addition, or of a concatenation that copies both of its inputs: a list for each piece.
+
+        Each operand stays on its tap for as many steps as its weight takes words.
+        """
+        places = self.places.apart(layer, turn)
+        if isinstance(layer, AddLayer):
+            for tap, (base, weight) in enumerate(zip(places, layer.weights, strict=True)):
+                count = len(weight_words(weight, self.array.largest_weight))
+                self.image.entries.append(Entry(base, tap, 0, count, 1 - tap))
+        elif isinstance(layer, ConcatLayer):
+            bases = dict(zip(self.program.reads(layer), places, strict=True))
+            pieces, _ = pieces_of(self.program, layer)
+            self.image.entries += [Entry(bases[source] + first, 0, 0, 1, 0) for source, first in pieces]
 
     def _layer(self, layer: ProgramLayer) -> None:
         self._check_limits(layer)
@@ -142,8 +125,10 @@ class _Assembler:
                 words |= self._mac(layer, words)
             case AddLayer():
                 words |= self._add(layer, words)
-            case MaxPoolLayer() | AvgPoolLayer() | ReluLayer():
+            case MaxPoolLayer() | AvgPoolLayer() | ReluLayer() | ClipLayer():
                 words |= self._pool(layer, words)
+            case ConcatLayer():
+                words |= self._copy(layer, words)
         filling = self.array.whole_rows(len(self.image.weights)) - len(self.image.weights)
         self.image.weights += [(0,) * self.array.output_lanes] * filling
         self.image.layers.append(words)
@@ -242,16 +227,21 @@ class _Assembler:
         """Return what the drain does."""
         signal = self.program.signals[layer.name]
         requantize = getattr(layer, "requantize", None)
-        raw = isinstance(layer, MacLayer) and requantize is None
+        raw, bits = isinstance(layer, MacLayer) and requantize is None, self.array.signal_bits
+        lowest, highest = bounds_of(self.program, layer, self.array)
         return {
             "raw": int(raw),
-            "relu": int(isinstance(layer, ReluLayer) or getattr(layer, "relu", False)),
+            "relu": int(rectifies(self.program, layer, self.array)),
+            "highest": ((1 << bits) - 1 if highest is None else highest) * self.array.ceiling,
+            "lowest": (-1 << bits - 1 if lowest is None else lowest) * self.array.floor,
             "shift": requantize.shift if requantize else 0,
             "form": self.image.formats.index(signal.format) if requantize else 0,
         }
 
-    def _pool(self, layer: MaxPoolLayer | AvgPoolLayer | ReluLayer, words: dict[str, int]) -> dict[str, int]:
-        """A map at a time by weights of 1; a ReLU alone is a maximum over one tap that the drain rectifies."""
+    def _pool(
+        self, layer: MaxPoolLayer | AvgPoolLayer | ReluLayer | ClipLayer, words: dict[str, int]
+    ) -> dict[str, int]:
+        """A map at a time by weights of 1; a ReLU or a clip is a maximum over one tap that the drain rectifies."""
         window, average = _window(layer), isinstance(layer, AvgPoolLayer)
         self._constants(layer, words["outputs"])
         row = maps_of(self.program.shapes[layer.inputs[0]])[2]
@@ -260,6 +250,21 @@ class _Assembler:
         self._taps(window_taps(window, row), self._signed(layer))
         self._lane_0([1] * window.taps)
         return {"maximum": int(not average), "counter": 1}
+
+    def _copy(self, layer: ConcatLayer, words: dict[str, int]) -> dict[str, int]:
+        """One tensor that is counted, or pieces of two that are listed: maxima over one tap."""
+        self._constants(layer, words["outputs"])
+        self._taps(word_taps(np.zeros(1, np.int64)), self._signed(layer))
+        self._lane_0([1])
+        if words["outputs"] == 1:
+            return {"maximum": 1, "counter": 1, "output": words["output"] + self._beyond(layer)}
+        self._operands(layer)
+        return {"maximum": 1, **self._turns(walk_of(self.program, layer, self.array), 1, 0)}
+
+    def _beyond(self, layer: ConcatLayer) -> int:
+        """Return where the one input that a concatenation copies begins in its output."""
+        homes, first = self.program.homes, layer.inputs[0]
+        return math.prod(self.program.shapes[first]) if homes[first] == homes[layer.name] else 0
 
     def _average(self, count: int, words: dict[str, int], is_signed: int) -> dict[str, int]:
         """The average of a whole map of `count` words: windows of neighbouring words, whose sum the lanes share."""

@@ -23,8 +23,9 @@ from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.places import beats_of
 from accel.program import KIND, Program
-from rtl.assemble import Image, assemble, signal_formats
+from rtl.assemble import assemble, signal_formats
 from rtl.core.accelerator import Accelerator
+from rtl.image import Image
 from rtl.layout import Layout, packer
 from rtl.simulate import Words, load_words, output_rows, signal_words
 

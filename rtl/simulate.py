@@ -12,8 +12,9 @@ from accel.array import MacArray
 from accel.errors import EspalierError
 from accel.program import Program
 from accel.walk import walk_of
-from rtl.assemble import Image, assemble, final_layer
+from rtl.assemble import assemble, final_layer
 from rtl.core.accelerator import Accelerator
+from rtl.image import Image
 from rtl.layout import Layout, Target, packer
 
 Words = list[tuple[int, int, int]]  # (target, address, word)

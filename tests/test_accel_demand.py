@@ -16,7 +16,7 @@ from accel.errors import EspalierError
 from accel.network import INPUT
 from accel.places import signal_words
 from accel.program import Program
-from accel.program_layers import AddLayer, ClipLayer, FlattenLayer, MaxPoolLayer
+from accel.program_layers import AddLayer, ClipLayer, ConcatLayer, FlattenLayer, MaxPoolLayer, TableLayer
 from accel.runs import runs_of
 from accel.signal import Requantize
 from accel.window import Window
@@ -92,13 +92,39 @@ class TestWords:
 
     def test_what_the_array_does_not_run(self) -> None:
         """A layer of another kind is named."""
-        with pytest.raises(EspalierError, match=r"^c: the array runs no ClipLayer yet$"):
-            demand_of(chain(ClipLayer("c", (INPUT,), 6)), bare(2, 2, 8))
+        table = TableLayer("c", (INPUT,), np.arange(256) // 2, 0, PIXEL)
+        with pytest.raises(EspalierError, match=r"^c: the array runs no TableLayer yet$"):
+            demand_of(chain(table), bare(2, 2, 8))
+
+    @pytest.mark.parametrize(("highest", "lowest"), [(254, 0), (127, -127), (127, -128), (126, -128)])
+    def test_bounds(self, highest: int, lowest: int) -> None:
+        """An array cuts codes off where bounds lie inside their format; one that does not is refused."""
+        reads = PIXEL if highest > 127 else SIGNED
+        of = chain(ClipLayer("c", (INPUT,), highest, lowest), reads=reads)
+        array, without = array_for(of, 2, 2), MacArray().layer_fields
+        assert (array.ceiling, array.floor) == (highest in (254, 126), lowest == -127)
+        bits = {name: field.bits for name, field in array.layer_fields.items()}
+        assert (bits["highest"], bits["lowest"]) == (8 * array.ceiling, 8 * array.floor)
+        assert without["highest"].bits == without["lowest"].bits == 0
+        demand_of(of, array).check(array)
+        for name in ("ceiling", "floor"):
+            if getattr(array, name):
+                line = f"^test: cuts codes off, which an array does whose {name} is true$"
+                with pytest.raises(EspalierError, match=line):
+                    demand_of(of, array).check(replace(array, **{name: False}))
+
+    def test_joins(self) -> None:
+        """What is joined side by side takes nothing; a copy a tap and a weight; two copies a list for each piece."""
+        of = chain(
+            FIRST, point("b", INPUT, reads=PIXEL), ConcatLayer("c", ("a", "b")), MaxPoolLayer("d", ("c",), POINT)
+        )
+        assert [x.name for x in demand_of(of, bare(2, 2, 8)).layers] == ["a", "b", "d"]
+        assert words_of(chain(ConcatLayer("c", (INPUT, INPUT))))[2:] == [2, 1, 2, 1]
 
 
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None)
-@given(programs(), st.sampled_from([(1, 1), (2, 4), (3, 2), (8, 8)]), st.booleans())
+@given(programs(every_kind=True), st.sampled_from([(1, 1), (2, 4), (3, 2), (8, 8)]), st.booleans())
 def test_it_is_what_the_assembler_fills(of: Program, lanes: tuple[int, int], split: bool) -> None:
     """Of any Program that the hardware runs: as many words as are written; a word less is refused."""
     try:

@@ -17,7 +17,8 @@ from accel.runs import steps_of
 from accel.signal import Requantize, Signal
 from accel.split import splits, windows_of
 from accel.window import Window
-from rtl.assemble import Image, assemble
+from rtl.assemble import assemble
+from rtl.image import Image
 
 UNSPLIT = replace(ARRAY, split=False)
 
@@ -149,7 +150,7 @@ class TestEntries:
             first = [] if made.window else [FlattenLayer("flat", (INPUT,))]
             if made.window and (made.window.stride[0] != made.window.stride[1] or max(made.window.stride) > 2):
                 only = replace(only, window=replace(made.window, stride=(1, 1)))
-            array = MacArray(2, 2, 16, 16, 61, split=False)
+            array = MacArray(2, 2, 16, 16, 61, split=False, multiplier_bits=32)
             reads = of.signals[made.inputs[0]]
             if reads.bits > 16 or (made.output.bits > 16 and made.requantize):
                 continue

@@ -12,7 +12,7 @@ from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import MaxPoolLayer
 from accel.window import Window
-from rtl.assemble import Image
+from rtl.image import Image
 from rtl.simulate import simulate
 
 

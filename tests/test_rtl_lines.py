@@ -24,8 +24,8 @@ from accel.program import Program
 from accel.program_layers import FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer
 from accel.window import Window
 from rtl import simulators
-from rtl.assemble import Image
 from rtl.emit import Job
+from rtl.image import Image
 from rtl.simulate import simulate
 from sim import golden
 

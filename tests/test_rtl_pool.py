@@ -18,7 +18,7 @@ from accel.places import places_on, signal_words
 from accel.program import Program
 from accel.program_layers import FlattenLayer, MaxPoolLayer, ProgramLayer
 from accel.window import Window
-from rtl.assemble import Image
+from rtl.image import Image
 from rtl.simulate import simulate
 
 HALF = Window.square(2, 2)

@@ -22,8 +22,8 @@ from accel.signal import Signal
 from accel.split import splits, windows_of
 from accel.window import Window
 from rtl import simulators
-from rtl.assemble import Image
 from rtl.emit import Job
+from rtl.image import Image
 from rtl.layout import Target
 from rtl.simulate import simulate
 from sim import golden

@@ -23,7 +23,8 @@ from accel.window import Window
 from reports.workflow.hardware import job_of
 from rtl import simulate as module
 from rtl import simulators
-from rtl.assemble import Image, assemble
+from rtl.assemble import assemble
+from rtl.image import Image
 from rtl.simulate import simulate
 
 

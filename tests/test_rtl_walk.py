@@ -14,7 +14,7 @@ from accel.program import Program
 from accel.program_layers import FlattenLayer, MaxPoolLayer, ProgramLayer, ReluLayer
 from accel.walk import walk_of
 from accel.window import Window
-from rtl.assemble import Image
+from rtl.image import Image
 from rtl.simulate import simulate
 
 POINT = Window((1, 1))

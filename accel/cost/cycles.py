@@ -36,7 +36,16 @@ from accel.array import TILE_CYCLES, MacArray
 from accel.errors import EspalierError
 from accel.fusion import computing
 from accel.program import Program
-from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
+from accel.program_layers import (
+    AddLayer,
+    AvgPoolLayer,
+    ClipLayer,
+    ConcatLayer,
+    MacLayer,
+    MaxPoolLayer,
+    ProgramLayer,
+    ReluLayer,
+)
 from accel.runs import steps_of
 from accel.split import splits
 from accel.walk import walk_of
@@ -142,8 +151,10 @@ def tiles_of(program: Program, layer: ProgramLayer, array: MacArray) -> Tiles:
         alone = sum(math.ceil(weight / array.largest_weight) for weight in layer.weights)
     elif isinstance(layer, AvgPoolLayer) and splits(program, layer, array):
         alone = math.ceil(layer.window.taps / array.pixel_lanes)
-    elif isinstance(layer, MaxPoolLayer | AvgPoolLayer | ReluLayer):
-        alone = layer.window.taps if isinstance(layer, MaxPoolLayer | AvgPoolLayer) else 1
+    elif isinstance(layer, MaxPoolLayer | AvgPoolLayer):
+        alone = layer.window.taps
+    elif isinstance(layer, ReluLayer | ClipLayer | ConcatLayer):
+        alone = 1
     else:
         raise EspalierError(f"{layer.name}: the array runs no {type(layer).__name__} yet")
     return np.tile(np.array([alone, 1], np.int64), (outputs * walk.tiles, 1))

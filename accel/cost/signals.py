@@ -107,17 +107,19 @@ def overwrites(program: Program, layer: ProgramLayer) -> str | None:
     alone. A pool without padding reads, for output (c, y, x) in row-major order, no word before the one at (c, y, x) of
     the smaller map, nor does any output after it. A convolution's first output map would overwrite what the second
     reads.
-    The input must not be read later, and its words must be as wide.
+    The input must not be read later, and its words must be as wide. Neither is part of what a concatenation joins.
     """
     if isinstance(layer, AvgPoolLayer | MaxPoolLayer) and any(layer.window.padding):
         return None
     if not isinstance(layer, AddLayer | AvgPoolLayer | ClipLayer | MaxPoolLayer | ReluLayer | TableLayer):
         return None
-    later = {program.roots[source] for x in _after(program, layer) for source in x.inputs}
+    if program.homes[layer.name] != (layer.name, 0):
+        return None
+    later = {program.homes[source][0] for x in _after(program, layer) for source in x.inputs}
     for source in layer.inputs:
         root = program.roots[source]
         wide = program.signals[root].bits >= program.signals[layer.name].bits
-        if wide and root not in later and root != program.roots[program.output]:
+        if wide and program.homes[root] == (root, 0) and root not in later and root != program.roots[program.output]:
             return root
     return None
 

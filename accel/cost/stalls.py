@@ -29,13 +29,30 @@ from accel.cost.slots import Slots, slots_of
 from accel.fusion import computing
 from accel.places import beats_of
 from accel.program import Program
-from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
+from accel.program_layers import (
+    AddLayer,
+    AvgPoolLayer,
+    ClipLayer,
+    ConcatLayer,
+    MacLayer,
+    MaxPoolLayer,
+    ProgramLayer,
+    ReluLayer,
+)
 from accel.split import splits
 from accel.walk import walk_of
 
 Integers = NDArray[np.int64]
 STREAM_CYCLES = 3  # by which a unit must be there earlier than it would be missed: a buffer is free late, and read late
-KINDS = {MacLayer: "mac", AddLayer: "add", AvgPoolLayer: "avg-pool", MaxPoolLayer: "max-pool", ReluLayer: "relu"}
+KINDS = {
+    MacLayer: "mac",
+    AddLayer: "add",
+    AvgPoolLayer: "avg-pool",
+    MaxPoolLayer: "max-pool",
+    ReluLayer: "relu",
+    ClipLayer: "clip",
+    ConcatLayer: "concat",
+}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

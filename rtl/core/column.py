@@ -6,11 +6,12 @@
     cycle 5-8    times multiplier: the lower 18 bits in a hardware multiplier, the few above them in logic
     cycle 9-11   shifted by multiples of 16, of 4, of 1; what falls off is remembered in two bits
     cycle 12     rounded
-    cycle 13     overflow             the word is written, or leaves for the output stream
+    cycle 13     overflow, bounds     the word is written, or leaves for the output stream
 
 The formats of a Program's signals, with their rounding and overflow, are known when the hardware is made; a layer names
-one of them by number. A max pool's codes pass unchanged. What the layer says is kept in registers of the column: it
-changes only while no row is there.
+one of them by number. A max pool's codes pass unchanged. Of an array with bounds, what is above a layer's highest code,
+or below its lowest, becomes that. What the layer says is kept in registers of the column: it changes only while no row
+is there.
 """
 
 from collections.abc import Sequence
@@ -62,7 +63,8 @@ class Column(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the stages."""
         m = Module()
-        layer = {name: delayed(m, self.layer[name], 1) for name in ("relu", "maximum", "raw", "shift", "form", "split")}
+        names = "relu", "highest", "lowest", "maximum", "raw", "shift", "form", "split"
+        layer = {name: delayed(m, self.layer[name], 1) for name in names}
         total = Signal(self.layout.accumulator, reset_less=True)
         m.d.sync += total.eq(self._gathered(m, layer["split"]) + self.constant.bias)
         positive = ~(layer["relu"] & total[-1]).replicate(len(total))  # a mask: a reset keeps out of a multiplier
@@ -148,5 +150,11 @@ class Column(wiring.Component):
             m.d.comb += choice.eq(overflow(rounded[form.rounding], floor, form))
             choices.append(choice)
         code, kept = Signal(self.layout.operand, reset_less=True), next(iter(rounded.values()))
-        m.d.sync += code.eq(Mux(layer["maximum"], kept, Array(choices)[layer["form"]]) if choices else kept)
+        chosen = Signal(self.layout.operand)
+        m.d.comb += chosen.eq(Mux(layer["maximum"], kept, Array(choices)[layer["form"]]) if choices else kept)
+        m.d.sync += code.eq(chosen)
+        for name, there in (("highest", self.layout.array.ceiling), ("lowest", self.layout.array.floor)):
+            if there:
+                with m.If(chosen > layer[name] if name == "highest" else chosen < layer[name]):
+                    m.d.sync += code.eq(layer[name])
         return code

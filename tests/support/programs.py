@@ -368,7 +368,7 @@ class Growth:
 ON_VECTORS = (Growth.mac, Growth.mac, Growth.add, Growth.relu, Growth.flatten)
 ON_MAPS = (*ON_VECTORS, Growth.mac, Growth.residual, Growth.max_pool, Growth.avg_pool, Growth.global_pool)
 
-ON_VECTORS_TOO = (Growth.clip, Growth.clip, Growth.concat, Growth.concat)  # what the array does not run yet
+ON_VECTORS_TOO = (Growth.clip, Growth.clip, Growth.concat, Growth.concat)
 ON_MAPS_TOO = (*ON_VECTORS_TOO[1:3], Growth.grouped, Growth.grouped)
 
 
@@ -377,7 +377,7 @@ def programs(draw: st.DrawFn, **wishes: Any) -> Program:
     """Draw a Program of one to five layers or so, at least one of them with weights.
 
     `wishes` hold for every layer: ``case=(pattern, encoding)``, ``weight_bits``, ``signal_bits`` (of the input too),
-    ``modes=(rounding, overflow)``. With ``every_kind=True`` there are kinds of layers that the array does not run.
+    ``modes=(rounding, overflow)``. With ``every_kind=True`` there are clips, joins and grouped convolutions too.
     """
     shape = tuple(draw(st.integers(1, most)) for most in (3, 7, 7))
     growth = Growth(draw, wishes, shape, draw(signals(wishes.get("signal_bits"))))

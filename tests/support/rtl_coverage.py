@@ -14,20 +14,31 @@ import numpy as np
 from accel.array import TILE_CYCLES, MacArray
 from accel.cost.cycles import tiles_of
 from accel.fixedpoint import FixedFormat, Overflow, Rounding, round_shift
-from accel.fusion import computing, fused_pools
+from accel.fusion import bounds_of, computing, drained, fused_pools
 from accel.lines import lines_of
+from accel.network import INPUT
 from accel.program import Program
-from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
+from accel.program_layers import (
+    AddLayer,
+    AvgPoolLayer,
+    ClipLayer,
+    ConcatLayer,
+    MacLayer,
+    MaxPoolLayer,
+    ProgramLayer,
+    ReluLayer,
+)
 from accel.split import splits, windows_of
 from accel.walk import walk_of
 from accel.window import Window
-from rtl.assemble import Image, assemble
+from rtl.assemble import assemble
 from rtl.emit import Job
+from rtl.image import Image
 from sim import golden
 from support.programs import signal
 from support.rtl_layers import ARRAY, FORMATS, PATTERNS, Codes
 
-KINDS = ("conv", "linear", "max", "avg", "add", "relu")
+KINDS = ("conv", "linear", "max", "avg", "add", "relu", "clip", "join")
 CORNERS = (
     "one tap",
     "list of one entry",
@@ -106,6 +117,25 @@ CORNERS = (
     "tile past the end of a row of pairs",
     "tile of both rows of a pair",
     "tile of both rows of a pair, with words between",
+    "relu in the drain",
+    "clip in the drain",
+    "clip in the drain before a pool",
+    "clip in the drain behind a pool",
+    "clip in the drain of an addition",
+    "clip in the drain of a max pool",
+    "clip in the drain of rows of a map",
+    "clip of its own behind a layer",
+    "clip at no code of its format",
+    "code above a bound",
+    "code below a bound",
+    "joined side by side",
+    "joined vectors",
+    "joined with the image",
+    "joined with itself",
+    "join of a join",
+    "one input of a join copied",
+    "both inputs of a join copied",
+    "join that leaves the chip",
 )
 BINS = (
     *(f"kind {kind}" for kind in KINDS),
@@ -135,6 +165,8 @@ class Coverage:
         tensors, image = golden.run(job.program, job.codes), assemble(job.program, array)
         layers, pools = computing(job.program, array), fused_pools(job.program, array)
         self._count({"two layers": len(layers) > 1})
+        self._joins(job.program)
+        self._bounds(job.program, array, tensors)
         for place, layer in enumerate(layers):
             x, form = tensors[layer.inputs[0]], job.program.signals[layer.inputs[0]].format
             ends = x.min() == form.min_code and x.max() == form.max_code
@@ -198,6 +230,46 @@ class Coverage:
                 "counter of two entries": counted == 2,
             }
         )
+
+    def _joins(self, of: Program) -> None:
+        joins = [layer for layer in of.layers if isinstance(layer, ConcatLayer)]
+        for layer in joins:
+            sources, copied = [of.roots[source] for source in layer.inputs], len(of.reads(layer))
+            self._count(
+                {
+                    "joined side by side": not copied,
+                    "joined vectors": len(of.shapes[layer.name]) == 1,
+                    "joined with the image": INPUT in sources,
+                    "joined with itself": sources[0] == sources[1],
+                    "join of a join": {*sources} & {join.name for join in joins},
+                    "one input of a join copied": copied == 1,
+                    "both inputs of a join copied": copied == 2,
+                    "join that leaves the chip": layer.name == of.output,
+                }
+            )
+
+    def _bounds(self, of: Program, array: MacArray, tensors: Any) -> None:
+        for layer in computing(of, array):
+            behind, (floor, bound) = drained(of, array).get(layer.name, ()), bounds_of(of, layer, array)
+            kinds, clips = [type(x) for x in (layer, *behind)], isinstance(layer, ClipLayer)
+            places = [place for place, kind in enumerate(kinds) if kind is ClipLayer and place]
+            before = tensors[layer.inputs[0] if clips else layer.name]
+            pool = kinds[1:].index(MaxPoolLayer) + 1 if MaxPoolLayer in kinds[1:] else None
+            self._count(
+                {
+                    "relu in the drain": ReluLayer in kinds[1:],
+                    "clip in the drain": places,
+                    "clip in the drain before a pool": places and pool and places[0] < pool,
+                    "clip in the drain behind a pool": places and pool and places[0] > pool,
+                    "clip in the drain of an addition": places and kinds[0] is AddLayer,
+                    "clip in the drain of a max pool": places and kinds[0] is MaxPoolLayer,
+                    "clip in the drain of rows of a map": places and lines_of(of, layer, array),
+                    "clip of its own behind a layer": clips and layer.inputs != (INPUT,),
+                    "clip at no code of its format": (clips or places) and (floor, bound) == (None, None),
+                    "code above a bound": bound is not None and (before > bound).any(),
+                    "code below a bound": floor is not None and (before < floor).any(),
+                }
+            )
 
     def _addition(self, layer: AddLayer, of: Program, array: MacArray) -> None:
         signs = {of.signals[source].format.signed for source in layer.inputs}

@@ -16,7 +16,16 @@ from accel.cost.stalls import total_interval
 from accel.encoding import encodings
 from accel.fixedpoint import FixedFormat
 from accel.network import INPUT
-from accel.program_layers import AddLayer, AvgPoolLayer, FlattenLayer, MaxPoolLayer, ProgramLayer, ReluLayer
+from accel.program_layers import (
+    AddLayer,
+    AvgPoolLayer,
+    ClipLayer,
+    ConcatLayer,
+    FlattenLayer,
+    MaxPoolLayer,
+    ProgramLayer,
+    ReluLayer,
+)
 from accel.signal import Requantize, Signal, proven_accumulator_bits, sum_bits
 from accel.sparsity import parse_pattern
 from accel.window import Window
@@ -27,8 +36,8 @@ from support.programs import mac_layer, program
 
 Codes = NDArray[np.int64]
 
-ARRAY = MacArray(output_lanes=4, pixel_lanes=4)
-PACKED = MacArray(output_lanes=3, pixel_lanes=4, weight_bits=4)  # two lanes share a multiplier, the third has its own
+ARRAY = MacArray(output_lanes=4, pixel_lanes=4, ceiling=True, floor=True)
+PACKED = replace(ARRAY, output_lanes=3, weight_bits=4)  # two lanes share a multiplier, the third has its own
 FORMATS = tuple(
     map(
         FixedFormat.parse,
@@ -89,6 +98,21 @@ CHAINS = (  # one is drawn; the last layer's output is what leaves the chip
     ("point", "depthwise", "point"),
     ("depthwise", "conv"),
     ("conv", "depthwise", "avg"),
+    ("clip",),
+    ("conv", "clip"),
+    ("conv", "clip", "halve"),
+    ("conv", "halve", "clip", "conv"),
+    ("residual", "clip"),
+    ("point", "clip", "depthwise", "clip", "point"),
+    ("depthwise", "clip", "point"),
+    ("max", "clip"),
+    ("join", "conv"),
+    ("conv", "join", "conv"),
+    ("conv", "join", "join", "conv"),
+    ("linear", "join", "linear"),
+    ("join",),
+    ("double", "conv"),
+    ("double", "join", "double", "conv"),
 )
 KERNELS = ((1, 1), (1, 1), (2, 2), (3, 3), (3, 3), (3, 3), (5, 5), (1, 3), (4, 1), (2, 5), (7, 7), (11, 11))
 MOST_COLUMNS = 250  # of a layer: 8-bit weights at 8-bit signals fit the accumulator, and simulations stay short
@@ -144,7 +168,7 @@ def draw_window(rng: np.random.Generator, size: tuple[int, int], pool: bool) -> 
     if rng.random() < 0.5:
         before, after = rng.integers(0, np.array(kernel) - pool, (2, 2), endpoint=True)
     after = np.maximum(after, np.array(kernel) - size - before)  # a kernel larger than its map needs that much
-    stride = rng.choice([1, 1, 2, 2, 3, 5], 2) if rng.random() < 0.4 else np.full(2, rng.integers(1, 3))
+    stride = rng.choice([1, 1, 2, 2, 3, 5], 2) if rng.random() < 0.5 else np.full(2, rng.integers(1, 3))
     return Window(kernel, tuple(stride.tolist()), (*before.tolist(), *after.tolist()))
 
 
@@ -176,10 +200,17 @@ class Growth:
         self.layers.append(layer)
         self.name, self.signal, self.tensor = layer.name, layer.output_signal(*(signals or (self.signal,))), tensor
 
-    def mac(self, window: Window | None, final: bool, outputs: int = 0, own: bool = False) -> None:
+    def mac(
+        self,
+        window: Window | None,
+        final: bool,
+        outputs: int = 0,
+        own: bool = False,
+        output: Signal | None = None,
+    ) -> None:
         """Add a layer of weights; the final one hands out its accumulators half of the time.
 
-        With `own` every map reads itself alone.
+        With `own` every map reads itself alone; its codes are those of `output` where that is given.
         """
         rng, taps, array = self.rng, window.taps if window else 1, self.array
         maps, outputs = self.tensor.shape[1], outputs or int(rng.integers(1, 10))
@@ -210,7 +241,7 @@ class Growth:
         if final and rng.random() < 0.4:
             self.append(raw, accumulators)
             return
-        output = Signal(FORMATS[rng.integers(len(FORMATS))], 1.0)
+        output = output or Signal(FORMATS[rng.integers(len(FORMATS))], 1.0)
         requantize = draw_requantize(rng, accumulators, outputs, output.format)
         layer = replace(raw, relu=bool(rng.random() < 0.3), requantize=requantize, output=output)
         self.append(layer, golden.requantized(layer, accumulators))
@@ -270,19 +301,48 @@ class Growth:
         layer = ReluLayer(f"relu{len(self.layers)}", (self.name,))
         self.append(layer, golden.relu(layer, self.tensor))
 
+    def clip(self, final: bool) -> None:
+        """Add a clip: at any codes of the signal, or ones that it has not; most rectify."""
+        most, least = self.signal.format.max_code, self.signal.format.min_code
+        highest = int(self.rng.choice([0, 1, most // 3, most // 2, most - 1, most, most + 3]))
+        lowest = int(self.rng.choice([0, 0, 0, least // 2, -(least < 0), least, least - 2]))
+        layer = ClipLayer(f"clip{len(self.layers)}", (self.name,), highest, lowest)
+        self.append(layer, golden.clip(layer, self.tensor))
+
+    def join(self, final: bool) -> None:
+        """Add a layer of weights that keeps the size of maps, and join what it reads and what it gives."""
+        before = self.name, self.signal, self.tensor
+        self.same(int(self.rng.integers(1, 7)), output=self.signal)
+        self.join_with(before)
+
+    def double(self, final: bool) -> None:
+        """Join the tensor with itself."""
+        self.join_with((self.name, self.signal, self.tensor))
+
+    def join_with(self, other: tuple[str, Signal, Codes]) -> None:
+        """Join `other` and the tensor, in either order."""
+        terms = [other, (self.name, self.signal, self.tensor)]
+        names, signals, tensors = zip(*(terms if self.rng.random() < 0.5 else terms[::-1]), strict=True)
+        layer = ConcatLayer(f"join{len(self.layers)}", names)
+        self.append(layer, golden.concat(layer, *tensors), *signals)
+
     def add(self, final: bool) -> None:
         """Add the tensor to itself."""
         self.sum_with((self.name, self.signal, self.tensor))
 
     def residual(self, final: bool) -> None:
         """Add a layer of weights that keeps the shape, and the sum of what it reads and what it gives."""
-        before, outputs = (self.name, self.signal, self.tensor), self.tensor.shape[1]
+        before = self.name, self.signal, self.tensor
+        self.same(self.tensor.shape[1])
+        self.sum_with(before)
+
+    def same(self, outputs: int, output: Signal | None = None) -> None:
+        """Add a layer of weights whose maps are as large as those that it reads."""
         if self.tensor.ndim == 2:
-            self.mac(None, False, outputs)
+            self.mac(None, False, outputs, output=output)
         else:
             odd = [(1, 1), (3, 3), (1, 5)][self.rng.integers(3)]
-            self.mac(Window(odd, padding=(odd[0] // 2, odd[1] // 2) * 2), False, outputs)
-        self.sum_with(before)
+            self.mac(Window(odd, padding=(odd[0] // 2, odd[1] // 2) * 2), False, outputs, output=output)
 
     def sum_with(self, other: tuple[str, Signal, Codes]) -> None:
         """Add the weighted sum of `other` and the tensor, in either order; weights are of one word or of several."""
@@ -298,7 +358,7 @@ class Growth:
 
 
 def random_job(rng: np.random.Generator, array: MacArray = ARRAY) -> Job:
-    """Draw a Program of one to three layers that compute, one or two images, and what golden gives for them."""
+    """Draw a Program of one to five layers that compute, one or two images, and what golden gives for them."""
     chain = CHAINS[rng.integers(len(CHAINS))]
     most = {"linear": (MOST_COLUMNS, 1, 1)}.get(chain[0], (6, 6, 6) if chain[-1] == "linear" else (6, 12, 12))
     shape = tuple(int(rng.integers(1, highest, endpoint=True)) for highest in most)

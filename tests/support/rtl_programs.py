@@ -15,7 +15,8 @@ from accel.signal import Requantize, Signal, sum_bits
 from accel.sparsity import Mask, parse_pattern
 from accel.window import Window
 from rtl import simulate as simulation
-from rtl.assemble import Image, assemble
+from rtl.assemble import assemble
+from rtl.image import Image
 from rtl.simulate import Run, simulate
 from sim import golden
 from support.programs import Codes, mac_layer, signal

@@ -1,0 +1,40 @@
+"""The contents of an array's memories, as `rtl.assemble` makes them."""
+
+from dataclasses import dataclass, field
+
+from accel.fixedpoint import FixedFormat
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One index entry: `count` taps of the map `base` words into the input; `left` more follow in the list, or more."""
+
+    base: int
+    offset: int
+    stride: int
+    count: int
+    left: int
+
+
+@dataclass
+class Image:
+    """What the memories hold.
+
+    Attributes
+    ----------
+    places : tuple of int
+        The words of signals where images begin, in turn; layers of all images follow those of the first.
+    weights : list of tuples, one weight for each output lane
+    units : list of lists of such tuples: of each group of output lanes, where they are streamed instead
+    entries, taps, constants, layers : list of dicts of field to int
+    formats : list of FixedFormat
+    """
+
+    places: tuple[int, ...] = (0,)
+    weights: list[tuple[int, ...]] = field(default_factory=list)
+    units: list[list[tuple[int, ...]]] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    taps: list[dict[str, int]] = field(default_factory=list)
+    constants: list[dict[str, int]] = field(default_factory=list)
+    layers: list[dict[str, int]] = field(default_factory=list)
+    formats: list[FixedFormat] = field(default_factory=list)
