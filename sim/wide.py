@@ -138,10 +138,10 @@ def _flatten(layer: FlattenLayer, output_shape: Shape, input_shape: Shape, progr
     return lambda x: (x.reshape(-1, x.shape[-1]), 0)
 
 
-def finishing(layer: MacLayer | AvgPoolLayer | AddLayer, outputs: int) -> tuple[Codes, Codes | None]:
-    """Return a multiplier for each output, and the rules of `sim.kernels.requantize`, if there are any."""
+def finishing(layer: MacLayer | AvgPoolLayer | AddLayer, outputs: int) -> tuple[Codes, Codes]:
+    """Return a multiplier for each output, and the rules of `sim.kernels.requantize`: none for accumulators."""
     if layer.requantize is None:
-        return np.ones(outputs, np.int64), None
+        return np.ones(outputs, np.int64), np.zeros(0, np.int64)
     form = layer.output.format
     rules = (layer.relu, layer.requantize.shift, form.rounding, form.width, form.signed, form.overflow)
     multipliers = np.broadcast_to(layer.requantize.multipliers.astype(np.int64), outputs).copy()

@@ -201,6 +201,7 @@ class TestSameCodes:
         g.qconv(4, 7, kernel=1, reads=0.5)
         assert_same_codes(g, tmp_path)
 
+    @pytest.mark.slow
     @both
     def test_clipped(self, tmp_path: Path, qonnx: bool) -> None:
         """A clip at a bound that no word has, between sum and quantiser or after it, is one of codes."""
@@ -215,6 +216,7 @@ class TestSameCodes:
             program = assert_same_codes(g, tmp_path)
             assert [layer.highest for layer in program.layers if isinstance(layer, ClipLayer)] == [12]
 
+    @pytest.mark.slow
     @both
     def test_sums_that_nothing_rounds(self, tmp_path: Path, qonnx: bool) -> None:
         """Two layers with no quantiser between them are exact too: the second reads accumulators."""
@@ -225,6 +227,7 @@ class TestSameCodes:
         program = assert_same_codes(g, tmp_path)
         assert program.mac_layers[0].requantize is None
 
+    @pytest.mark.slow
     @both
     def test_codes_of_another_step(self, tmp_path: Path, qonnx: bool) -> None:
         """A quantiser after codes is a requantisation of its own, of maps and of features."""

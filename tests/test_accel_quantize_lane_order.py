@@ -165,6 +165,7 @@ def test_it_pays_on_pruned_networks(pattern: str) -> None:
     assert ordered_for(dense, 8) is dense
 
 
+@pytest.mark.slow
 def test_the_hardware_agrees() -> None:
     """The ordered Program runs on the RTL with golden's codes in the cycles of the closed form."""
     network = chain()

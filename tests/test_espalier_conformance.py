@@ -75,6 +75,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 class TestOutside:
+    @pytest.mark.slow
     @pytest.mark.usefixtures("outside")
     def test_the_example_conforms(self) -> None:
         """A pattern and a selector of a package that pip installed keep to every claim."""

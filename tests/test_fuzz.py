@@ -12,7 +12,7 @@ from support import fuzzing
 from accel.errors import EspalierError
 
 SEED = 15
-FAST, SLOW = 62, 5000  # inputs; `python tests/fuzz.py` takes 50,000
+FAST, SLOW = 62, 3000  # inputs; `python tests/fuzz.py` takes 50,000
 JOBS = 1  # what a process needs is made once
 
 
@@ -35,7 +35,7 @@ def test_some_of_every_format() -> None:
 
 @pytest.mark.slow
 def test_thousands() -> None:
-    """The same of five thousand others."""
+    """The same of three thousand others."""
     check(SLOW, FAST)
 
 
@@ -118,6 +118,7 @@ EXPECTED: dict[Callable[[Path], None], str] = {
 FORMATS_OF = {run.__name__: lambda rng, run=run: run for run in EXPECTED}
 
 
+@pytest.mark.slow
 def test_what_must_not_happen_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each bad end is told apart, whatever the process does, and those after it are run all the same."""
     monkeypatch.setattr(fuzzing, "PATIENCE_SECONDS", 8)

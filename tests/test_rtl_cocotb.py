@@ -17,7 +17,10 @@ from support.rtl_layers import ARRAY, probe
 
 from rtl.emit import COCOTB
 
-pytestmark = pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Debian's package iverilog")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Debian's package iverilog"),
+]
 
 
 Verdict = tuple[bool, str]  # whether the test passed, and its log
@@ -54,7 +57,6 @@ def run(monkeypatch) -> Callable[..., Verdict]:
     return verdict
 
 
-@pytest.mark.slow
 def test_the_hardware_passes(build, run):
     """Held back in half of the cycles, every row and every image is compared, and nothing differs."""
     passed, log = run(build.folder)
@@ -70,7 +72,6 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.slow
 def test_the_makefile_runs_it(build, tmp_path):
     """`make` in a folder of the files alone does the same; its exit status is the verdict in results.xml."""
     words = [f"{name}.hex" for name in ("jobs", "load", "signals", "expected")]
@@ -86,7 +87,6 @@ def test_the_makefile_runs_it(build, tmp_path):
     assert make(tmp_path, "-o", "sim").returncode == 2  # nor is it a success that nothing ran
 
 
-@pytest.mark.slow
 def test_a_wrong_expected_bit_fails(build, run, tmp_path):
     """One bit of one expected row is one error, whose line names job, image and row."""
     build.edit(tmp_path, "expected.hex", build.line_of_row(0, image=1, row=2), lambda row: row ^ 1)

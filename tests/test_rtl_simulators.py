@@ -13,7 +13,8 @@ from rtl import simulators
 SMALL = replace(ARRAY, signal_words=128, weight_words=32, list_entries=8, taps=8, constants=8, layers=2)
 
 
-@pytest.mark.parametrize("simulator", ["iverilog", pytest.param("verilator", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("simulator", ["iverilog", "verilator"])
 def test_spaces(tmp_path: Path, simulator: str) -> None:
     """A build in a folder with spaces in its name runs as any other, and stays there, to run again."""
     if shutil.which(simulator) is None:

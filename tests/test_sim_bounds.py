@@ -41,7 +41,10 @@ def run_with_bounds_checked() -> None:
 
 @pytest.mark.slow
 def test_no_kernel_leaves_its_arrays(tmp_path: Path) -> None:
-    """With numba's bounds checks on, which are off elsewhere, the same Programs still run, and give golden's codes."""
+    """With numba's bounds checks on, which are off elsewhere, the same Programs still run, and give golden's codes.
+
+    So do the engine's own tests, on what was compiled for these.
+    """
     environment = {
         **os.environ,
         "NUMBA_BOUNDSCHECK": "1",
@@ -52,3 +55,6 @@ def test_no_kernel_leaves_its_arrays(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", script], env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout == "bounds were checked\n", done.stderr
     assert done.returncode == 0
+    engine = [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "-m", "", "tests/test_sim_engine.py"]
+    done = subprocess.run(engine, env=environment, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

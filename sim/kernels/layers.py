@@ -45,7 +45,7 @@ def mac(
         int64: see `sim.kernels.narrow_accumulators`.
     multipliers : int64 array (outputs,)
     rules : int64 array
-        See `sim.kernels.requantize`.
+        See `sim.kernels.requantize`; empty where accumulators are handed out.
     accumulators : int32 or int64 array (lanes,)
         Room to work in.
     out : int array (output positions, lanes)

@@ -35,7 +35,7 @@ class Listed:
     bias: NDArray[np.int32]
     counts: NDArray[np.int64]
     multipliers: NDArray[np.int64]
-    rules: NDArray[np.int64] | None
+    rules: NDArray[np.int64]
 
 
 def listed(layer: MacLayer, kernel: Kind, source: Packed, output: Packed | None, blocks: int) -> Listed:
@@ -70,7 +70,7 @@ class MacStep:
     tiles: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
     lists: tuple[NDArray[Any], ...]
     lowering: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
-    finish: tuple[NDArray[np.int64], NDArray[np.int64] | None] | None
+    finish: tuple[NDArray[np.int64], NDArray[np.int64]] | None
     constants: NDArray[np.int64] | None
     room: Callable[[], Any]
 
