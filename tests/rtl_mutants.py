@@ -2,7 +2,7 @@
 
     python tests/rtl_mutants.py --mutants 320 --seed 1 --jobs 1700
 
-emits a 2x2 array for random jobs (`rtl_layers`), plants a sample of mutants (`reports.maintain.mutants`), runs the
+emits a 4x4 array that streams its weights for random jobs (`rtl_layers`), plants a sample of mutants (`reports.maintain.mutants`), runs the
 testbench on each, tries to prove each survivor equivalent (`reports.maintain.mutant_proofs`), and writes mutation.json
 and README.md into reports/studies/mutation. Verdicts are kept in the folder --work as they come: a stopped run goes on
 where it was; another design, other jobs or another sample begin anew.
@@ -38,14 +38,17 @@ from rtl.emit import Job, emit
 VERDICTS = "verdicts.jsonl"
 STUDY = Path(__file__).parents[1] / "reports" / "studies" / "mutation"
 ARRAY = MacArray(
-    output_lanes=2,
-    pixel_lanes=2,
+    output_lanes=4,
+    pixel_lanes=4,
     signal_words=512,
     weight_words=512,
     list_entries=128,
     taps=128,
     constants=32,
-    layers=4,
+    layers=8,
+    stream_words=64,
+    ceiling=True,
+    floor=True,
 )
 MOST_CYCLES = 2000  # of an image
 FOUND_BY_HAND = {  # why the sample's survivors survive that yosys does not prove equivalent, by error and place
@@ -107,14 +110,20 @@ class Row:
 
 
 def draw_jobs(count: int, seed: int) -> list[Job]:
-    """Return random jobs that fit `ARRAY` and do not take long."""
-    rng, jobs = np.random.default_rng(seed), []
+    """Return random jobs that fit `ARRAY` and do not take long; some have so many images that places are used again."""
+    rng, jobs = np.random.default_rng(seed), list[Job]()
     while len(jobs) < count:
         job = random_job(rng)
         cycles = total_cycles(job.program, ARRAY)
         if cycles <= MOST_CYCLES and _fits(job):
-            jobs.append(replace(job, cycles=cycles, interval=total_interval(job.program, ARRAY)))
+            times = {"cycles": cycles, "interval": total_interval(job.program, ARRAY)}
+            jobs.append(replace(job, **times, **(_repeated(job) if len(jobs) % 4 == 0 else {})))
     return jobs
+
+
+def _repeated(job: Job) -> dict[str, Any]:
+    """Return a job's images and what comes of them, and then both backwards."""
+    return {name: np.concatenate([x, x[::-1]]) for name, x in (("codes", job.codes), ("outputs", job.outputs))}
 
 
 def _fits(job: Job) -> bool:
@@ -202,9 +211,10 @@ def page(made: dict[str, object], rows: Sequence[Row]) -> str:
     lines = [
         "# Mutation score of the hardware\n",
         f"    {made['command']}\n",
-        "yosys plants one small error at a time in a 2x2 array (a bit inverted, constant, or inverted where another is",
-        "0 or 1); the self-checking testbench runs "
-        f"{made['images']} images of random Programs ({made['cycles']:,} cycles) until it notices.\n",
+        "yosys plants one small error at a time in a 4x4 array with streamed weights (a bit inverted, constant, or",
+        "inverted where another is 0 or 1); the self-checking testbench runs "
+        f"{made['images']} images of random Programs ({made['cycles']:,} cycles),",
+        "and once more with the output held back, until it notices.\n",
         "| mutants | killed | proven equivalent | survived otherwise | killed, of those not equivalent |",
         "| ---: | ---: | ---: | ---: | ---: |",
         f"| {made['mutants']} | {made['killed']} | {made['equivalent']} | "

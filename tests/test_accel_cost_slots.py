@@ -14,10 +14,11 @@ from accel.cost import Invariants, Limits, Slots, estimate_of, load_technology
 from accel.cost.cycles import START_CYCLES
 from accel.cost.stalls import LayerSchedule, schedule_of
 from accel.demand import array_for
-from accel.lines import lines_of
+from accel.lines import Lines, lines_of
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import MacLayer, MaxPoolLayer
+from accel.signal import Requantize
 from accel.split import splits
 from accel.window import Window
 
@@ -52,6 +53,19 @@ class TestByHand:
             (row,) = rows_of(program([layer], (2, 2, 2)), (2, 2))
             assert (row.slots.useful_slots, row.slots.pruned_slots) == (useful, pruned)
 
+    def test_padding_that_is_not_read(self) -> None:
+        """A 3 x 3 kernel on one padded row reads that row alone: 3 steps of 3 kept weights, not of 9."""
+        codes = {"requantize": Requantize([1], 8), "output": PIXEL, "window": POINT}
+        own = np.repeat(np.eye(2, dtype=bool)[:, :, None], 9, axis=2)
+        depthwise = codes | {"window": Window.square(3, padding=1), "kept": own, "pattern": "kernel"}
+        layers = [
+            mac_layer("conv", INPUT, np.ones((2, 1, 1)), PIXEL, **codes),
+            mac_layer("own", "conv", own, PIXEL, encoding="kernel flags", **depthwise),
+            mac_layer("last", "own", np.ones((1, 2, 1)), PIXEL, window=POINT),
+        ]
+        row = rows_of(program(layers, (1, 1, 8)))[1]
+        assert (row.slots.useful_slots, row.slots.pruned_slots) == (2 * 8 * 3, 0)
+
     def test_pools_have_no_weights(self) -> None:
         """All that a pool runs is counted as its own, though one row of lanes does the work."""
         pool = MaxPoolLayer("pool", (INPUT,), Window.square(2, 2))
@@ -72,6 +86,8 @@ def _met(made: Program, layer: MacLayer, array: MacArray) -> NDArray[np.bool_]:
 
 def counted(made: Program, layer: MacLayer, array: MacArray) -> tuple[int, int]:
     """Return kept weights that meet a pixel, and pruned ones whose column a neighbouring lane keeps, one by one."""
+    if lines := lines_of(made, layer, array):
+        return _counted_on_lines(made, layer, lines)
     kept = (layer.kept & _met(made, layer, array)).reshape(layer.shape[0], -1)
     pixels, useful, pruned = math.prod(made.shapes[layer.name][1:]), 0, 0
     for first in range(0, len(kept), array.output_lanes):
@@ -81,6 +97,21 @@ def counted(made: Program, layer: MacLayer, array: MacArray) -> tuple[int, int]:
             useful += pixels * int(group[lane, column])
             pruned += pixels * int(not group[lane, column])
     return useful, pruned
+
+
+def _counted_on_lines(made: Program, layer: MacLayer, lines: Lines) -> tuple[int, int]:
+    """Return the same of a depthwise layer: in each step the lane of a row has a kept weight of its kernel or none."""
+    assert layer.window is not None
+    maps, height, width = made.shapes[layer.name]
+    (down, across), useful = layer.window.kernel, 0
+    kernels = layer.kept[range(maps), range(maps)].reshape(maps, down, across)
+    read = {
+        int(row) for row in lines.taps(made.shapes[layer.inputs[0]][2])[:, 0]
+    }  # of a tile, with the first padded one
+    for row, tap in product(range(height), range(down)):
+        if row % lines.rows * layer.window.stride[0] + tap in read:
+            useful += width * int(kernels[:, tap].sum())
+    return useful, maps * height * width * lines.steps - useful
 
 
 class TestAnyProgram:
@@ -98,10 +129,7 @@ class TestAnyProgram:
                 useful, pruned = counted(made, layers[row.name], array)
                 assert slots.useful_slots == useful
                 assert slots.useful_slots != useful + 1  # negative control
-                if lines := lines_of(made, layers[row.name], array):  # one for each row and column
-                    pixels = math.prod(made.shapes[row.name])
-                    assert slots.pruned_slots == pixels * lines.steps - useful
-                elif splits(made, layers[row.name], array):  # windows hold columns too that no lane keeps
+                if splits(made, layers[row.name], array):  # windows hold columns too that no lane keeps
                     assert slots.pruned_slots >= pruned
                 else:
                     assert slots.pruned_slots == pruned

@@ -1,8 +1,8 @@
 """What becomes of an array's multiply slots while it works: a slot is one multiplier in one cycle, and many are lost.
 
-A group of output lanes runs the union of what its lanes keep, at every output pixel once; of a split sum, what of it
-meets no padding. With rows_g output maps and u_g such columns in group g, on O x P lanes, the K_j steps of its tiles
-have ::
+A group of output lanes runs the union of what its lanes keep, at every output pixel once; of a split sum, and of a
+depthwise layer whose tiles have all rows of a map, what of it meets no padding. With rows_g output maps and u_g such
+columns in group g, on O x P lanes, the K_j steps of its tiles have ::
 
     P sum_j K_j rows_j          slots with an output map                             (the rest: lanes without one)
     pixels sum_g rows_g u_g     slots with an output map and a pixel, or a column    (the rest: lanes without one)
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from accel.array import MacArray
 from accel.cost.cycles import Tiles
 from accel.cost.summed import Summed
-from accel.lines import lines_of
+from accel.lines import Lines, lines_of
 from accel.program import Program
 from accel.program_layers import MacLayer, ProgramLayer
 from accel.runs import steps_of
@@ -54,7 +54,7 @@ def slots_of(program: Program, layer: ProgramLayer, array: MacArray, tiles: Tile
     met = useful = 0
     lines = lines_of(program, layer, array)
     if lines:  # every pixel has a lane for all steps of its tile
-        met, useful = pixels * layer.shape[0] * lines.steps, pixels * int(np.count_nonzero(kept))
+        met, useful = pixels * layer.shape[0] * lines.steps, _of_lines(layer, lines, pixels)
     for group, columns in enumerate(() if lines else steps_of(program, layer, array)):
         run = columns[columns >= 0]  # a window of a split sum may have lanes without a column
         weights = kept[group * lanes : (group + 1) * lanes]
@@ -67,6 +67,15 @@ def slots_of(program: Program, layer: ProgramLayer, array: MacArray, tiles: Tile
         no_map_slots=int(steps.sum()) * array.macs_per_cycle - mapped,
         no_pixel_slots=mapped - met,
     )
+
+
+def _of_lines(layer: MacLayer, lines: Lines, pixels: int) -> int:
+    """Return how often a kept weight of a depthwise layer meets a word; a tile of all rows leaves out padded ones."""
+    own = np.diagonal(layer.kept).T
+    if lines.tall > 1:
+        return pixels * int(np.count_nonzero(own))
+    met = lines.weights(own.astype(np.int64), lines.maps * lines.lanes)
+    return pixels // lines.output_rows * int(np.count_nonzero(met))
 
 
 def _matrix(layer: MacLayer) -> NDArray[np.bool_]:
