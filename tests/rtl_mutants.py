@@ -2,10 +2,11 @@
 
     python tests/rtl_mutants.py --mutants 320 --seed 1 --jobs 1700
 
-emits a 4x4 array that streams its weights for random jobs (`rtl_layers`), plants a sample of mutants (`reports.maintain.mutants`), runs the
-testbench on each, tries to prove each survivor equivalent (`reports.maintain.mutant_proofs`), and writes mutation.json
-and README.md into reports/studies/mutation. Verdicts are kept in the folder --work as they come: a stopped run goes on
-where it was; another design, other jobs or another sample begin anew.
+emits a 4x4 array that streams its weights, for random jobs (`rtl_layers`), plants a sample of mutants
+(`reports.maintain.mutants`), runs the testbench on each, tries to prove each survivor equivalent
+(`reports.maintain.mutant_proofs`), and writes mutation.json and README.md into reports/studies/mutation. Verdicts are
+kept in the folder --work as they come: a stopped run goes on where it was; another design, other jobs or another sample
+begin anew.
 """
 
 import argparse

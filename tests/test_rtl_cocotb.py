@@ -106,6 +106,16 @@ def test_a_wrong_cycle_count_fails(build, run, tmp_path):
     )
 
 
+def test_a_wrong_interval_fails(build, run, tmp_path):
+    """Where nothing is held back, as where `make` ran it, a start that should come a cycle later is an error."""
+    interval = build.table[0, 5]
+    build.edit(tmp_path, "jobs.hex", 5, lambda cycles: cycles + 1)
+    passed, log = run(tmp_path, "0")
+    assert not passed
+    complaint = f"FAIL job 0 image 1 started after {interval} cycles, expected {interval + 1}"
+    assert f"1 errors, the first: {complaint}" in log
+
+
 def test_a_missing_row_fails(build, run, tmp_path):
     """A build that expects a row more than comes ends, and says where."""
     build.edit(tmp_path, "jobs.hex", 3, lambda rows: rows + 1)

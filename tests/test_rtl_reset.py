@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,11 @@ from amaranth.sim import Simulator
 from numpy.typing import NDArray
 from support.programs import program, signal
 from support.rtl_programs import ARRAY, images_of, mac
+from test_rtl_stream import network
 
+from accel.array import MacArray
 from accel.cost import total_cycles
+from accel.demand import array_for
 from accel.network import INPUT
 from accel.program import Program
 from accel.window import Window
@@ -42,11 +46,13 @@ async def pulse(ctx, wire: Signal) -> None:
     ctx.set(wire, 0)
 
 
-async def collect(ctx, dut: Accelerator) -> list[int]:
+async def collect(ctx, dut: Accelerator, source: simulate._Source | None = None) -> list[int]:
     """Return the words of all rows of an image, each taken as it comes; `out.ready` is high."""
     rows: list[int] = []
     while True:
         last = False
+        if source:
+            source.offer(ctx, dut)
         if ctx.get(dut.out.valid):
             row = ctx.get(dut.out.payload)
             rows += [row.row[lane] for lane in range(row.lanes)]
@@ -64,10 +70,10 @@ def run(dut: Accelerator, reset: Signal, bench: Callable[[Any], Any]) -> None:
     simulator.run()
 
 
-def wanted(made: Program, codes: NDArray[np.int64]) -> list[int]:
+def wanted(made: Program, codes: NDArray[np.int64], array: MacArray = ARRAY) -> list[int]:
     """Return golden's codes of one image in the order in which they leave."""
     output = golden.run(made, codes)[made.output].reshape(-1)
-    return [int(output[place]) for row in simulate.output_rows(made, ARRAY) for place in row]
+    return [int(output[place]) for row in simulate.output_rows(made, array) for place in row]
 
 
 @pytest.mark.slow
@@ -105,6 +111,39 @@ def test_a_reset_of_one_cycle(after: int) -> None:
     run(dut, reset, bench)
     assert rows == wanted(made, codes)
     assert any(leftovers) == (after >= FIRST_PRODUCT)  # the control: there was something to see
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("after", "again"), [(1, True), (11, True), (90, True), (30, False)])
+def test_a_reset_in_the_middle_of_a_stream(after: int, again: bool, rng: np.random.Generator) -> None:
+    """After it the stream of weights begins again with the first group, and the run gives golden's codes.
+
+    Negative control: a source that goes on where it was gives others, if it had given anything.
+    """
+    of = network(rng)
+    array = array_for(of, 4, 4, stream=True)
+    codes, image, reset = images_of(rng, of, 1), assemble(of, array), Signal()
+    dut, rows, given = Accelerator(array, image.formats), list[int](), list[int]()
+
+    async def bench(ctx) -> None:
+        await simulate._load(ctx, dut, simulate.load_words(image, dut.layout) + simulate.signal_words(codes[0], array))
+        source = simulate._Source(image.units, Fraction(1))
+        ctx.set(dut.out.ready, 1)
+        await pulse(ctx, dut.start)
+        for _ in range(after):
+            source.offer(ctx, dut)
+            await ctx.tick()
+        source.offer(ctx, dut)  # and a word in the cycle of the reset
+        given.append(source.given)
+        await pulse(ctx, reset)
+        ctx.set(dut.units.valid, 0)
+        await pulse(ctx, dut.start)
+        rows.extend(await collect(ctx, dut, simulate._Source(image.units, Fraction(1)) if again else source))
+        assert ctx.get(dut.cycles) - ctx.get(dut.stalls) == total_cycles(of, array) or not again
+
+    run(dut, reset, bench)
+    assert given[0] > after // 40
+    assert (rows == wanted(of, codes, array)) == again
 
 
 @pytest.mark.slow
