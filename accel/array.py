@@ -236,6 +236,11 @@ class MacArray:
         return (1 << (self.weight_bits - 1)) - 1
 
     @property
+    def lowest_code(self) -> int:
+        """The lowest signal that a multiplier can have: a signed one with a bit more than a word."""
+        return -(1 << self.signal_bits)
+
+    @property
     def weights_per_multiplier(self) -> int:
         """Output lanes that share a multiplier: the products of two narrow weights fit side by side."""
         return 2 if self.signal_bits + 2 * self.weight_bits <= MULTIPLIER_WIDTH else 1

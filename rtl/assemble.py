@@ -243,7 +243,7 @@ class _Assembler:
     ) -> dict[str, int]:
         """A map at a time by weights of 1; a ReLU or a clip is a maximum over one tap that the drain rectifies."""
         window, average = _window(layer), isinstance(layer, AvgPoolLayer)
-        self._constants(layer, words["outputs"])
+        self._constants(layer, words["outputs"], 0 if average else self.array.lowest_code)
         row = maps_of(self.program.shapes[layer.inputs[0]])[2]
         if average and splits(self.program, layer, self.array):
             return self._average(window.taps, words, self._signed(layer))
@@ -285,10 +285,10 @@ class _Assembler:
             self.image.taps.append({"rows": 0, "columns": 0, "words": 0, "signed": is_signed})
         return {"shared": 1}
 
-    def _constants(self, layer: ProgramLayer, outputs: int) -> None:
+    def _constants(self, layer: ProgramLayer, outputs: int, bias: int = 0) -> None:
         requantize = getattr(layer, "requantize", None)
         multiplier = int(requantize.multipliers[0]) if requantize else 1
-        self.image.constants += [{"bias": 0, "multiplier": multiplier}] * outputs
+        self.image.constants += [{"bias": bias, "multiplier": multiplier}] * outputs
 
     def _lane_0(self, weights: Sequence[int]) -> None:
         idle = (0,) * (self.array.output_lanes - 1)

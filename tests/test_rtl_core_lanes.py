@@ -31,16 +31,15 @@ def rows_of(maximum: bool, *tiles: list[Step | None], array: MacArray = ARRAY) -
     The cycle is counted from the first step.
     """
     dut = Lanes(Layout(array))
-    feed = [(step, index == 0, index == len(tile) - 1) for tile in tiles for index, step in enumerate(tile)]
+    feed = [(step, index == len(tile) - 1) for tile in tiles for index, step in enumerate(tile)]
     seen, due = [], 0
 
     async def bench(ctx) -> None:
         nonlocal due
         ctx.set(dut.maximum, maximum)
         for cycle in range(len(feed) + LATENCY + array.output_lanes):
-            step, first, last = feed[cycle] if cycle < len(feed) else (None, False, False)
+            step, last = feed[cycle] if cycle < len(feed) else (None, False)
             ctx.set(dut.step, int(step is not None))
-            ctx.set(dut.first, int(first))
             ctx.set(dut.last, int(last))
             if step:
                 ctx.set(dut.weights, [step.weights, step.others or step.weights][: array.weight_banks])
@@ -118,10 +117,22 @@ def test_every_product_of_two_weights(weight_bits: int, signal_bits: int) -> Non
     assert array.weights_per_multiplier == (1 if weight_bits == 8 else 2)
 
 
+def largest_of(*tiles: list[Step | None]) -> list[list[int]]:
+    """Return row 0 of each tile that keeps the largest: it says how far that lies above -16, the lowest of 5 bits."""
+    return [[above - 16 for above in row] for _, row in rows_of(True, *tiles)[::2]]
+
+
 def test_a_maximum_of_signed_codes() -> None:
     """A max pool keeps the largest, of negative codes too, and begins anew with each tile."""
     tiles = [[Step((1, 0), (-5, 2)), Step((1, 0), (-3, 1)), Step((1, 0), (-4, 3))], [Step((1, 1), (-7, -8))] * 2]
-    assert [row for _, row in rows_of(True, *tiles)[::2]] == [[-3, 3], [-7, -8]]
+    assert largest_of(*tiles) == [[-3, 3], [-7, -8]]
+    assert ARRAY.lowest_code == -16
+
+
+def test_a_maximum_of_extreme_codes() -> None:
+    """The highest unsigned code and the lowest signed one of four bits, and what nothing counts in: the lowest of all."""
+    assert largest_of([Step((1, 1), (-8, 15)), Step((1, 1), (-8, -8))]) == [[-8, 15]]
+    assert largest_of([Step((1, 1), (-8, 15), 0b10), Step((1, 1), (-8, 15), 0)]) == [[-16, 15]]
 
 
 def test_a_maximum_of_what_counts() -> None:
@@ -132,6 +143,6 @@ def test_a_maximum_of_what_counts() -> None:
         Step((1, 1), (-7, -4), 0b11),
         Step((1, 1), (0, 0), 0),
     ]
-    assert rows_of(True, tile)[0][1] == [-5, -4]
+    assert largest_of(tile) == [[-5, -4]]
     everything = [step._replace(counts=0b11) for step in tile]
-    assert rows_of(True, everything)[0][1] == [0, 0]  # negative control: counted, the zeros win
+    assert largest_of(everything) == [[0, 0]]  # negative control: counted, the zeros win

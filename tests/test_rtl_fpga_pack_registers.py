@@ -145,8 +145,13 @@ def test_a_word() -> None:
 
 
 def test_a_word_over_both_ports() -> None:
-    """A word that port A gives a part of stays as it is."""
+    """Of a word that port A gives a part of both ports take their registers, or none if they obey different enables."""
     made = netlist(memory(14, 15), register(14, 16), register(15, 17), reads=(16, 17))
+    assert made.pack() == NONE_TAKEN | {"words": 1}
+    block = made.cells["0"]
+    assert [block["connections"][port] for port in ("DOB0", "DOA0", "OCEA", "OCEB")] == [[16], [17], [ENABLE], [ENABLE]]
+    assert {block["parameters"][f"REGMODE_{port}"] for port in "AB"} == {"OUTREG"}
+    made = netlist(memory(14, 15), register(14, 16), register(15, 17, OTHER), reads=(16, 17))
     assert made.pack() == NONE_TAKEN
 
 

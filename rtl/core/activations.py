@@ -11,6 +11,10 @@ gives every layer's input and output places of their own), so that each bank nee
     write    cycle 1 a register · 2 rotated by multiples of 4, place in each bank · 3 by the rest · 4 the banks
 """
 
+from functools import reduce
+from operator import or_
+from typing import Any
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
@@ -71,21 +75,30 @@ class Activations(wiring.Component):
         array, starts = self.layout.array, [self.read_address, self.other_address]
         turns, lanes = [start[:low] for start in starts], array.pixel_lanes
         wraps = self.read_edge < turns[0]
+        places = [[start >> low, (start >> low) + 1] for start in starts]
         for index, port in enumerate(reads):
             place = Signal(port.addr.shape(), name=f"place{index}", reset_less=True)
             # banks below the start hold the words after the wrap, one place further on
-            places = [(start >> low) + (turn > index) for start, turn in zip(starts, turns, strict=True)]
+            rows = [Mux(turn > index, onward, row) for (row, onward), turn in zip(places, turns, strict=True)]
             before = (turns[0] <= index) ^ (self.read_edge <= index) ^ wraps  # from the start, round to the edge
-            m.d.sync += place.eq(Mux(before, *places) if array.gaps else places[0])
+            m.d.sync += place.eq(Mux(before, *rows) if array.gaps else rows[0])
             m.d.comb += port.addr.eq(place)
         raw = Signal(self.banks * array.signal_bits, reset_less=True)
         m.d.sync += raw.eq(Cat(port.data for port in reads))
-        words, before = self._turned(m, raw, turns[0], "words"), delayed(m, self.read_before, READ_CYCLES)
+        words, before = self._turned(m, raw, turns[0], "words"), delayed(m, self.read_before, READ_CYCLES - 1)
         behind = self._turned(m, raw, turns[1], "behind") if array.flats else words
         for lane in range(lanes):
-            word = Mux(self.read_double, words[2 * lane], words[lane])
-            m.d.comb += self.read[lane].eq(Mux(lane < before, word, behind[lane]) if array.flats else word)
+            choices = self._choices(m, lane, before, words, behind)
+            m.d.comb += self.read[lane].eq(reduce(or_, choices))
             m.d.comb += self.other[lane].eq(words[lanes + lane])
+
+    def _choices(self, m: Module, lane: int, before: Value, words: Any, behind: Any) -> list[Value]:
+        """Return what a lane may read, all of it zero but one: which one is known a cycle ahead."""
+        double, flats = self.read_double, self.layout.array.flats
+        first = lane < before if flats else Const(1)
+        choices = [(words[lane], first & ~double), (words[2 * lane], first & double)]
+        choices += [(behind[lane], ~first)] if flats else []
+        return [word & delayed(m, mine, 1).replicate(len(word)) for word, mine in choices]
 
     def _turned(self, m: Module, raw: Signal, turn: Value, name: str) -> Signal:
         """Return the words of all banks, that of the start first, a cycle later."""

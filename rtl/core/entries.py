@@ -30,7 +30,8 @@ class Entries(wiring.Component):
     -----
     prime : in, begin with the layer's first list
     layer : in, the words of the layer
-    take : in, `entry` is taken
+    wants : in, `entry` is taken if it is there
+    take : out, `entry` is taken
     entry : out
     lone : out, `entry` has one tap
     ready : out, `entry` is there
@@ -43,7 +44,8 @@ class Entries(wiring.Component):
             {
                 "prime": In(1),
                 "layer": In(layout.layer),
-                "take": In(1),
+                "wants": In(1),
+                "take": Out(1),
                 "entry": Out(layout.entry),
                 "lone": Out(1),
                 "ready": Out(1),
@@ -56,7 +58,8 @@ class Entries(wiring.Component):
         """Build the stages from the last to the first."""
         m = Module()
         self.moves, self.turns = Signal(), Signal()  # the stages move on; the next address begins a new pass
-        self.word, self.here = Signal(self.layout.entry), Signal()
+        self.word, self.here, self.heads = Signal(self.layout.entry), Signal(), Signal()
+        self.listed = Signal(self.layout.entry, reset_less=True)
         self.place = Signal(self.layout.list_index, reset_less=True)
         self._build_entry(m)
         head, base, behind = self._build_place(m)
@@ -64,31 +67,36 @@ class Entries(wiring.Component):
         return m
 
     def _build_entry(self, m: Module) -> None:
-        m.d.comb += self.moves.eq(~(self.ready & self.here) | self.take)
+        m.d.comb += [self.moves.eq(~(self.ready & self.here) | self.wants), self.take.eq(self.ready & self.wants)]
+        with m.If(self.here & self.moves):
+            m.d.sync += [self.entry.eq(self.word), self.lone.eq(self.word.count == 1)]
         with m.If(self.prime):
             m.d.sync += self.ready.eq(0)
-        with m.Elif(self.here & self.moves):
-            m.d.sync += [self.ready.eq(1), self.entry.eq(self.word), self.lone.eq(self.word.count == 1)]
-        with m.Elif(self.take):
-            m.d.sync += self.ready.eq(0)
+        with m.Else():
+            m.d.sync += self.ready.eq(self.here | (self.ready & ~self.wants))
 
     def _build_word(self, m: Module, head: Value, base: Value, behind: Value) -> None:
         """Register what stage 1 has; drop what lies between the end of a list and the head of the next."""
         layer, word = self.layer, self.word
-        heads, present, drops = Signal(), Signal(2), Signal()
-        listed, counted = (Signal(word.shape(), name=name, reset_less=True) for name in ("listed", "counted"))
+        heads, listed, present, drops = self.heads, self.listed, Signal(2), Signal()
+        counted = Signal(word.shape(), reset_less=True)
         read = self._memory(m)
         m.d.comb += word.eq(Mux(layer.counter, counted, listed))
+        with m.If(self.moves):
+            m.d.sync += [heads.eq(head), listed.eq(read), counted.left.eq(behind)]
+            m.d.sync += [counted.base.eq(base), counted.stride.eq(1), counted.count.eq(layer.taps)]
         with m.If(self.prime):
             m.d.sync += [present.eq(0), drops.eq(0)]
         with m.Elif(self.moves):
-            m.d.sync += [present.eq((present << 1) | 1), heads.eq(head), listed.eq(read)]
-            m.d.sync += [counted.base.eq(base), counted.stride.eq(1), counted.count.eq(layer.taps)]
-            m.d.sync += counted.left.eq(behind)
+            m.d.sync += present.eq((present << 1) | 1)
             with m.If(self.here):
                 m.d.sync += drops.eq(word.left == 0)
         m.d.comb += self.here.eq(present[1] & (heads | ~drops))
-        m.d.comb += self.turns.eq(self.here & ((word.left == 2) | (heads & ~word.left[1])))
+        m.d.comb += self.turns.eq(self._turns(word.left))
+
+    def _turns(self, left: Value) -> Value:
+        """Return whether the next address begins a new pass, of the entry in stage 2 that has `left` after it."""
+        return self.here & ((left == 2) | (self.heads & ~left[1]))
 
     def _memory(self, m: Module) -> data.View:
         """Return what was read at the place of stage 0; nothing if the array has no lists."""
@@ -101,18 +109,19 @@ class Entries(wiring.Component):
 
     def _build_place(self, m: Module) -> tuple[Signal, Signal, Signal]:
         """Walk the places of a list, or count; return stage 1: whether it is a list's head, its base and its `left`."""
-        layer, word = self.layer, self.word
+        layer, left = self.layer, self.listed.left  # where entries are counted nothing is read, from whatever place
         start, passes = Signal.like(self.place), Signal.like(layer.tiles)  # of the group: its list, tiles to come
         base, behind, head = Signal(self.layout.address, reset_less=True), Signal.like(layer.maps_behind), Signal()
         read_base, read_behind, read_head = Signal.like(base), Signal(range(FAR + 1), reset_less=True), Signal()
         onward = Signal.like(self.place)  # where a list has ended, the next group's begins
         last_pass = (passes == 1) & ~layer.shared
-        m.d.comb += onward.eq(self.place + Mux(self.turns, word.left - 1, 1))
+        turns = self._turns(left)
+        m.d.comb += onward.eq(self.place + Mux(turns, left - 1, 1))
         with m.If(self.prime):
             m.d.sync += [self.place.eq(layer.list), start.eq(layer.list), passes.eq(layer.tiles), head.eq(1)]
             m.d.sync += [base.eq(0), behind.eq(layer.maps_behind)]
         with m.Elif(self.moves):
-            m.d.sync += [self.place.eq(onward), head.eq(self.turns)]
+            m.d.sync += [self.place.eq(Mux(turns & ~last_pass, start, onward)), head.eq(self.turns)]
             m.d.sync += [base.eq(base + layer.input_map), behind.eq(behind - 1)]
             m.d.sync += [read_head.eq(head), read_base.eq(base)]
             m.d.sync += read_behind.eq(Mux(behind < FAR, behind[:2], FAR))
@@ -122,6 +131,4 @@ class Entries(wiring.Component):
                     m.d.sync += passes.eq(layer.tiles)
                 with m.If(last_pass):
                     m.d.sync += start.eq(onward)
-                with m.Else():
-                    m.d.sync += self.place.eq(start)
         return read_head, read_base, read_behind

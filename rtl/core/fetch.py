@@ -35,7 +35,7 @@ class Fetch(wiring.Component):
     read_address, read_double : out, to the activation memory; read : in, what it has `READ_CYCLES` later
     other_address, read_before, read_edge : out, to it too: the first word behind a gap, and where that begins
     other, read_pair : in, words of the second of two maps; out, whether there is one
-    operands, first, last, maximum, weights, signals, others, counts : out, to the lanes
+    operands, last, maximum, weights, signals, others, counts : out, to the lanes
     weight_row, weights_wanted : out, to the memory of weights; weights_read : in, what it has a cycle later
     load, loaded : in, a word for the taps
     """
@@ -62,7 +62,6 @@ class Fetch(wiring.Component):
                 "read_pair": Out(layout.layer["pair"].shape),
                 "other": In(layout.pixels),
                 "operands": Out(1),
-                "first": Out(1),
                 "last": Out(1),
                 "maximum": Out(1),
                 "weights": Out(layout.weight_row),
@@ -99,7 +98,6 @@ class Fetch(wiring.Component):
             self.read_address.eq(place),
             self.read_double.eq(layer.double),
             self.operands.eq(delayed(m, self.issue, FETCH_CYCLES, resets=True)),
-            self.first.eq(delayed(m, step.first, FETCH_CYCLES)),
             self.last.eq(delayed(m, step.last, FETCH_CYCLES)),
             self.maximum.eq(layer.maximum),
         ]

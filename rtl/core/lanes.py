@@ -14,8 +14,9 @@ anyway: a multiplexer in front of the adder would be a look-up table for each of
 cleared too: what was on its way when the accelerator was reset has come in by then.
 
 Signals beyond a map's edge, and all signals while no step is there, are zero when they are multiplied, which a sum does
-not notice; a maximum must, so that each lane also says whether its signal counts. A pool works on row 0 alone. Of split
-sums each column has a part, which the drain adds up.
+not notice; a maximum must, so that each lane also says whether its signal counts. A pool works on row 0 alone, whose
+accumulators hold how far the largest code lies above the lowest there is: they too begin at 0, and the row's bias takes
+it off again (`MacArray.lowest_code`). Of split sums each column has a part, which the drain adds up.
 
 Two weights in one multiplier: with k bits for a product, (w1 * 2**k + w0) * x = w1 * x * 2**k + w0 * x. The lower k
 bits are the product of w0, in two's complement; where it is negative it has borrowed one from the product of w1.
@@ -40,9 +41,9 @@ class Operands(wiring.Component):
 
     Ports
     -----
-    fresh, step, first, last, weights, signals, pair, others, counts : in, as `Lanes` has them
+    fresh, step, last, weights, signals, pair, others, counts : in, as `Lanes` has them
     clears : out, `fresh`
-    begins, ends : out, `first` and `last` of a step that is there
+    ends : out, `last` of a step that is there
     words : out, the multipliers' operands, one for each group of rows and each word of weights
     values, counted : out, `signals` and `counts`, zero where no step is there
     upper : out, `values`, or the same of `others` where there is a `pair`
@@ -55,7 +56,6 @@ class Operands(wiring.Component):
             {
                 "fresh": In(1),
                 "step": In(1),
-                "first": In(1),
                 "last": In(1),
                 "weights": In(layout.weight_row),
                 "signals": In(signals),
@@ -63,7 +63,6 @@ class Operands(wiring.Component):
                 "others": In(signals),
                 "counts": In(array.pixel_lanes),
                 "clears": Out(1),
-                "begins": Out(1),
                 "ends": Out(1),
                 "words": Out(data.ArrayLayout(_words(array), len(_groups(array)))),
                 "values": Out(signals),
@@ -76,8 +75,7 @@ class Operands(wiring.Component):
         """Build the registers."""
         m = Module()
         there = self.counts & self.step.replicate(len(self.counts))
-        m.d.sync += [self.begins.eq(self.step & self.first), self.ends.eq(self.step & self.last)]
-        m.d.sync += self.clears.eq(self.fresh)
+        m.d.sync += [self.ends.eq(self.step & self.last), self.clears.eq(self.fresh)]
         m.d.comb += self.counted.eq(delayed(m, there, 1))
         for lane, signal in enumerate(self.signals):
             m.d.comb += self.values[lane].eq(delayed(m, Mux(there[lane], signal, 0), 1))
@@ -105,7 +103,7 @@ class Rows(wiring.Component):
 
     Ports
     -----
-    clears, begins, ends, words, values, counted : in, from `Operands`
+    clears, ends, words, values, counted : in, from `Operands`
     maximum : in, the first row keeps the largest
     held : in, the accumulators
     behind : in, the row below in the shadow
@@ -123,7 +121,6 @@ class Rows(wiring.Component):
         super().__init__(
             {
                 "clears": In(1),
-                "begins": In(1),
                 "ends": In(1),
                 "words": In(_words(layout.array)),
                 "values": In(data.ArrayLayout(layout.operand, lanes)),
@@ -141,7 +138,6 @@ class Rows(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the multipliers, the adders and the shadow."""
         m = Module()
-        first = delayed(m, self.begins, 3)
         counted, maximum = delayed(m, self.counted, 3), delayed(m, self.maximum, 1)
         closes = delayed(m, self.ends, 3, resets=True)
         m.d.comb += self.clear.eq(closes | delayed(m, self.clears, 1))
@@ -153,7 +149,7 @@ class Rows(wiring.Component):
                 held, product = self.held[row][lane], products[row][lane]
                 following = held + product
                 if self.pools and row == 0:
-                    following = Mux(maximum, self._larger(first, counted[lane], held, product), following)
+                    following = Mux(maximum, self._larger(counted[lane], held, product), following)
                 m.d.comb += self.sums[row][lane].eq(following)
                 m.d.sync += shadow[lane].eq(Mux(closes, self.sums[row][lane], below[lane]))
             below = shadow
@@ -174,15 +170,15 @@ class Rows(wiring.Component):
                 found[1].append(delayed(m, both[width:].as_signed() + both[width - 1], 1))
         return found
 
-    def _larger(self, first: Value, counts: Value, held: Value, product: Value) -> Value:
-        """Return the larger of two codes, of those that count; the lowest there is if none does.
+    def _larger(self, counts: Value, held: Value, product: Value) -> Value:
+        """Return the larger of what is held and a code that counts; both say how far they lie above the lowest code.
 
-        The weight is 1, so that the product is a code, and fewer bits than an accumulator has need a comparison.
+        The weight is 1, so that the product is a code, and fewer bits than an accumulator has need a comparison. Its
+        sign turned round is what it lies above the lowest.
         """
         bits = Shape.cast(self.layout.operand).width
-        code, largest = product[:bits].as_signed(), held[:bits].as_signed()
-        wins = counts & (first | (code > largest))
-        return Mux(wins, code, Mux(first, -(1 << (bits - 1)), largest))
+        above, largest = Cat(product[: bits - 1], ~product[bits - 1]), held[:bits]
+        return Mux(counts & (above > largest), above, largest)
 
 
 class Accumulators(wiring.Component):
@@ -220,8 +216,8 @@ class Lanes(wiring.Component):
     valid, ready : in, of the flow that the parts move by
     fresh : in, a layer begins; its operands are several cycles away
     step : in, operands are there
-    first, last : in, this step begins or ends a tile
-    maximum : in, row 0 keeps the largest
+    last : in, this step ends a tile
+    maximum : in, row 0 keeps the largest, above the lowest code
     weights : in, a word for each column, or one for all of an array that splits no sum
     signals, counts : in
     pair, others : in, whether the rows of the upper half have these signals, which count alike
@@ -241,7 +237,6 @@ class Lanes(wiring.Component):
                 "hold": In(1),
                 "fresh": In(1),
                 "step": In(1),
-                "first": In(1),
                 "last": In(1),
                 "maximum": In(1),
                 "weights": In(layout.weight_row),
@@ -258,7 +253,7 @@ class Lanes(wiring.Component):
         """Connect the groups of rows, each of which moves by a flow of its own."""
         m = Module()
         moving(m, "operands", self.operands, self.valid, self.ready, self.hold)
-        for name in ("fresh", "step", "first", "last", "weights", "signals", "pair", "others", "counts"):
+        for name in ("fresh", "step", "last", "weights", "signals", "pair", "others", "counts"):
             m.d.comb += getattr(self.operands, name).eq(getattr(self, name))
         for index, (group, accumulators) in enumerate(zip(self.groups, self.accumulators, strict=True)):
             moves = moving(m, f"rows{index}", group, self.valid, self.ready, self.hold)
@@ -270,7 +265,7 @@ class Lanes(wiring.Component):
                 group.held.eq(accumulators.held),
             ]
             m.d.comb += [group.words.eq(self.operands.words[index]), group.maximum.eq(self.maximum)]
-            for name in ("clears", "begins", "ends", "counted"):
+            for name in ("clears", "ends", "counted"):
                 m.d.comb += getattr(group, name).eq(getattr(self.operands, name))
             half = self.layout.array.half_lanes
             upper = half and _groups(self.layout.array)[index].start >= half

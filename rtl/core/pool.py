@@ -48,9 +48,9 @@ class Pool(wiring.Component):
         """Build the comparisons and what is kept."""
         m = Module()
         kept = [Signal(self.half, name=f"kept{row}", reset_less=True) for row in range(self.rows)]
-        row, following = Signal(range(self.rows + 1)), Signal(range(self.rows + 1))  # the last for what is no row
+        row, following, rests = Signal(range(self.rows)), Signal(range(self.rows)), Signal(init=1)
         m.d.comb += row.eq(Mux(self.begin, 0, following))
-        m.d.sync += following.eq(Mux(row == self.rows, row, row + 1))
+        m.d.sync += [following.eq(row + 1), rests.eq((rests & ~self.begin) | (row == self.rows - 1))]
         across, above = Signal(self.half, reset_less=True), Signal(self.half, reset_less=True)
         pooled, both = Signal(self.half, reset_less=True), delayed(m, self.both, 1)
         m.d.sync += above.eq(Array(kept)[row])
@@ -60,9 +60,9 @@ class Pool(wiring.Component):
             if place < len(across) // 2:
                 other = Mux(both, across[place + len(across) // 2], other)
             m.d.sync += pooled[place].eq(_larger(across[place], other))
-        written = delayed(m, row, 1)
+        written, writes = delayed(m, row, 1), delayed(m, ~rests | self.begin, 1, resets=True)
         for index, place in enumerate(kept):
-            with m.If(written == index):
+            with m.If(writes & (written == index)):
                 m.d.sync += place.eq(across)
         m.d.comb += [self.pooled.eq(pooled), self.out.eq(delayed(m, pooled, 1))]
         return m

@@ -32,7 +32,6 @@ def step_layout(layout: Layout) -> data.StructLayout:
     """Return what one step asks for."""
     return data.StructLayout(
         {
-            "first": 1,
             "last": 1,
             "tap": range(layout.array.taps),  # of the layer's
             "weight": range(layout.array.weight_words),
@@ -87,6 +86,7 @@ class Sequencer(wiring.Component):
         m = Module()
         m.submodules.entries, m.submodules.tiles = entries, tiles = self.entries, self.tiles
         self.prime, self.begin, self.run = Signal(), Signal(), Signal()  # the states that the walk knows
+        self.going = Signal()  # a layer's entries are taken: it begins or runs
         self._build_states(m)
         turn = self._build_taps(m)
         m.d.comb += [
@@ -111,6 +111,9 @@ class Sequencer(wiring.Component):
         layers = loadable(m, self.layout.layer, depth, Target.LAYERS, self.load, self.loaded)
         number = Signal(range(depth))
         words = Signal(self.layout.layer, reset_less=True)
+        ahead = delayed(
+            m, layers.data, 1
+        )  # the number is known two cycles before: the memory's own register has the words
         m.d.comb += [layers.addr.eq(number), self.layer.eq(words), self.busy.eq(1)]
         with m.FSM():
             with m.State("idle"):
@@ -120,17 +123,20 @@ class Sequencer(wiring.Component):
             with m.State("fetch"):
                 m.next = "setup"
             with m.State("setup"):
-                m.d.sync += [words.eq(layers.data), number.eq(number + 1)]
+                m.d.sync += [words.eq(ahead), number.eq(number + 1)]
                 m.next = "prime"
             with m.State("prime"):
                 m.d.comb += self.prime.eq(1)
+                m.d.sync += self.going.eq(1)
                 m.next = "begin"
-            with m.State("begin"), m.If(self.entries.ready):
+            with m.State("begin"):
                 m.d.comb += self.begin.eq(1)
-                m.next = "run"
+                with m.If(self.entries.ready):
+                    m.next = "run"
             with m.State("run"):
                 m.d.comb += self.run.eq(1)
                 with m.If(self.tiles.turn & self.tiles.tile.end):
+                    m.d.sync += self.going.eq(0)
                     m.next = "flush"
             with m.State("flush"), m.If(self.done):
                 m.next = "fetch"
@@ -151,9 +157,11 @@ class Sequencer(wiring.Component):
             tile_end.eq(ends & closes),
             self.issue.eq(self.run & ~(tile_end & waits) & (~ends | self.entries.ready)),
             turn.eq(self.issue & tile_end),
-            self.entries.take.eq(self.begin | (self.issue & ends)),
+            self.entries.wants.eq(self.going & ends & ~(closes & waits)),
             step.last.eq(tile_end),
         ]
+        with m.If(self.prime):  # the first entry is taken as if one before it ended, and no list
+            m.d.sync += [ends.eq(1), closes.eq(0)]
         with m.If(self.issue):
             m.d.sync += [step.tap.eq(step.tap + stride), left.eq(left - 1), ends.eq(left == 2)]
         with m.If(self.entries.take):
@@ -176,9 +184,9 @@ class Sequencer(wiring.Component):
         if self.layout.array.stream_words:
             first = next_group = self._build_units(m, turn & advance)
         with m.If(self.prime):
-            m.d.sync += [step.weight.eq(first), group.eq(first), step.first.eq(1)]
+            m.d.sync += [step.weight.eq(first), group.eq(first)]
         with m.Elif(self.issue):
-            m.d.sync += [step.weight.eq(following), step.first.eq(turn)]
+            m.d.sync += step.weight.eq(following)
             with m.If(turn):
                 m.d.sync += step.weight.eq(Mux(advance, next_group, group))
             with m.If(turn & advance):
@@ -189,7 +197,7 @@ class Sequencer(wiring.Component):
         array, layer = self.layout.array, self.layer
         reading, begins = Signal(), Signal()  # the buffer of the unit that runs; the next one's first step follows
         places = [Mux(layer.split, place // array.weight_banks, place) for place in array.buffers]
-        m.d.comb += begins.eq((self.begin & ~layer.single) | advances)
+        m.d.comb += begins.eq((self.begin & self.entries.ready & ~layer.single) | advances)
         with m.If(begins):
             m.d.sync += reading.eq(~reading)
         stages = [reading, *(Signal(name=f"reading{stage}") for stage in range(1, HOLD_CYCLES + 1))]

@@ -120,9 +120,15 @@ class Tiles(wiring.Component):
         next_origin, next_row, next_column = Signal.like(self.origin), Signal.like(self.row), Signal.like(self.column)
         rises = layer.pool & ~self.first & ~self.row_end  # from the second tile of a pair to the first of the next
         stays = ~(layer.pool | self.row_end)
+        up, down, twice = (Signal.like(self.row, name=f"row_{name}") for name in ("up", "down", "twice"))
+        m.d.sync += [
+            up.eq(self.row - layer.row_step),
+            down.eq(self.row + layer.row_step),
+            twice.eq(self.row + (layer.row_step << 1)),
+        ]
         m.d.sync += [
             next_origin.eq(self.origin + step),
-            next_row.eq(self.row + Mux(stays, 0, Mux(rises, -layer.row_step, layer.row_step << self.both))),
+            next_row.eq(Mux(stays, self.row, Mux(rises, up, Mux(self.both, twice, down)))),
             next_column.eq(self.column + layer.advance - Mux(self.row_end, layer.row_pixels, 0)),
         ]
         with m.If(self.prime):

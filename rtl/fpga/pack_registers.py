@@ -98,14 +98,15 @@ class Netlist:
         return control is not None
 
     def _take_word(self, name: str) -> bool:
-        """Take the register behind port B, which reads. Words so wide that they need port A too stay as they are."""
+        """Take the register behind port B, which reads; a word so wide that it needs port A too has both of theirs."""
         cell = self.cells[name]
-        if any(self.readers.get(_bit(cell, f"DOA{place}")) for place in range(WORD_BITS)):
-            return False
-        control = self._take_behind(name, [f"DOB{place}" for place in range(WORD_BITS)])
+        wide = any(self.readers.get(_bit(cell, f"DOA{place}")) for place in range(WORD_BITS))
+        sides = "AB" if wide else "B"
+        control = self._take_behind(name, [f"DO{side}{place}" for side in sides for place in range(WORD_BITS)])
         if control:
-            cell["parameters"]["REGMODE_B"] = "OUTREG"
-            _connect(cell, "OCEB", control.enable)
+            for side in sides:
+                cell["parameters"][f"REGMODE_{side}"] = "OUTREG"
+                _connect(cell, f"OCE{side}", control.enable)
         return control is not None
 
     def _take_behind(self, name: str, ports: Sequence[str]) -> Control | None:

@@ -39,7 +39,7 @@ proc
 flatten -noscopeinfo
 rename -hide w:* o:* %d i:* %d
 rename -hide c:*
-synth_ecp5 -top top -json top.json
+synth_ecp5 -nowidelut -top top -json top.json
 """
 ROUTE = ("--lpf-allow-unconstrained", "--freq", "100", "--timing-allow-fail", "--seed", "1")
 CELLS = {  # nextpnr's names of what architects count

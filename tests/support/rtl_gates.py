@@ -57,7 +57,8 @@ endmodule
 """
 
 # As in Lattice's sysDSP guide (FPGA-TN-02205) and sysMEM guide (FPGA-TN-02204), no more than what the design uses: one
-# register at each operand and one at the product; port A of a memory writes, port B reads, both of one width
+# register at each operand and one at the product; port A of a memory writes, port B reads, both of one width;
+# a word of 36 bits leaves through both ports, by the clock and the enables of port B
 MODELS = f"""
 module MULT18X18D(
   input {_bus("A", 18)}, {_bus("B", 18)}, {_bus("C", 18)}, SIGNEDA, SIGNEDB, SOURCEA, SOURCEB,
@@ -90,8 +91,8 @@ module DP16KD(
   initial for (place = 0; place < 16384; place = place + 1) memory[place] = 0;
   wire [13:0] to = {{{_bus("ADA", 14)}}} >> LOW, from = {{{_bus("ADB", 14)}}} >> LOW;
   wire writes = DATA_WIDTH_A >= 18 ? ADA0 & WEA : WEA;
-  wire [35:0] shown = REGMODE_B == "OUTREG" ? out : word;
-  assign {{{_bus("DOA", 18)}}} = shown, {{{_bus("DOB", 18)}}} = DATA_WIDTH_B == 36 ? shown >> 18 : shown;
+  wire [35:0] low = REGMODE_A == "OUTREG" ? out : word, high = REGMODE_B == "OUTREG" ? out : word;
+  assign {{{_bus("DOA", 18)}}} = low, {{{_bus("DOB", 18)}}} = DATA_WIDTH_B == 36 ? high >> 18 : high;
   always @(posedge CLKA) if (CEA & writes) memory[to] <= {{{_bus("DIB", 18)}, {_bus("DIA", 18)}}};
   always @(posedge CLKB) if (CEB) word <= memory[from];
   always @(posedge CLKB) if (OCEB) out <= word;
