@@ -195,6 +195,22 @@ class TestArray:
             assert line == "small: needs 14 words of taps, taps are 13"
         assert not (tmp_path / "none").exists()
 
+    def test_features_that_are_left_out(self, saved: Path, tmp_path: Path) -> None:
+        """The array of every command is one without them, whose cycles `size` counts."""
+        array = array_for(small(), 4, 4, split=False, pool=False)
+        assert parsing.parse_array("4x4", small(), {"split": False, "pool": False}) == array
+        assert espalier("size", saved, *ARRAY, "--without", "split, pool", "--json", tmp_path / "o.json").status == 0
+        estimate = json.loads((tmp_path / "o.json").read_text())["estimate"]
+        assert {name: estimate["array"][name] for name in MacArray().features} == array.features
+        assert estimate["cycles"] == total_cycles(small(), array) != total_cycles(small(), array_for(small(), 4, 4))
+
+    @pytest.mark.parametrize("without", ["pools", "split,", "", "taps"])
+    def test_no_feature(self, without: str, saved: Path) -> None:
+        """What is no feature is refused in a line that lists them, with a Program and without."""
+        line = f"--without {without.split(',')[-1]}: expected some of {','.join(MacArray().features)}"
+        for command in (("verify", saved), ("size", saved), ("synth",)):
+            assert complaint(*command, "--without", without) == line
+
     def test_words_beside_a_program(self, saved: Path) -> None:
         """Of the array of a Program no word lengths can be asked for."""
         line = complaint("synth", saved, "--weight-bits", 4)

@@ -130,7 +130,7 @@ def test_a_maximum_of_signed_codes() -> None:
 
 
 def test_a_maximum_of_extreme_codes() -> None:
-    """The highest unsigned code and the lowest signed one of four bits, and what nothing counts in: the lowest of all."""
+    """The highest unsigned code and the lowest signed one of four bits; the lowest of all if none counts."""
     assert largest_of([Step((1, 1), (-8, 15)), Step((1, 1), (-8, -8))]) == [[-8, 15]]
     assert largest_of([Step((1, 1), (-8, 15), 0b10), Step((1, 1), (-8, 15), 0)]) == [[-16, 15]]
 

@@ -17,11 +17,11 @@ from accel.program_layers import MaxPoolLayer
 from accel.window import Window
 from rtl import simulators
 from rtl.emit import Job
-from rtl.fpga.pack_registers import MEMORY, MULTIPLIER, REGISTER, Netlist
+from rtl.fpga.pack_registers import ADDER, MEMORY, MULTIPLIER, REGISTER, SUM, TABLE, Netlist
 from sim import golden
 
 CLOCK, ENABLE, OTHER = 2, 3, 4  # nets
-NONE_TAKEN = {"operands": 0, "products": 0, "words": 0}
+NONE_TAKEN = {"operands": 0, "products": 0, "words": 0, "masks": 0}
 
 
 def cell(kind: str, inputs: dict[str, Any], outputs: dict[str, Any], **parameters: str) -> dict[str, Any]:
@@ -153,6 +153,58 @@ def test_a_word_over_both_ports() -> None:
     assert {block["parameters"][f"REGMODE_{port}"] for port in "AB"} == {"OUTREG"}
     made = netlist(memory(14, 15), register(14, 16), register(15, 17, OTHER), reads=(16, 17))
     assert made.pack() == NONE_TAKEN
+
+
+AND = 0b1000_1000_1000_1000  # of A and B, whatever C and D are
+
+
+def adder(first: int, second: int, below: int | str = "0", table: int = SUM) -> dict[str, Any]:
+    """Return a bit of an adder, and one beside it that adds nothing."""
+    inputs = {"A0": first, "B0": second, "C0": below, "D0": "1"} | dict.fromkeys(("A1", "B1", "C1"), "0") | {"D1": "1"}
+    return cell(ADDER, inputs, {"S0": 30}, INIT0=f"{table:016b}", INIT1=f"{SUM:016b}")
+
+
+def look_up(table: int, one: int, other: int, result: int) -> dict[str, Any]:
+    """Return a look-up table of two nets."""
+    return cell(TABLE, {"A": one, "B": other, "C": "0", "D": "0"}, {"Z": result}, INIT=f"{table:016b}")
+
+
+@pytest.mark.parametrize("masked_first", [False, True])
+def test_a_mask(masked_first: bool) -> None:
+    """An adder masks what it adds itself, whichever operand it is; the look-up table that did is gone."""
+    operands = (20, 12) if masked_first else (12, 20)
+    made = netlist(adder(*operands), look_up(AND, 10, 11, 20), reads=(30,))
+    assert made.pack() == NONE_TAKEN | {"masks": 1}
+    assert list(made.cells) == ["0"]
+    assert [made.cells["0"]["connections"][port] for port in ("A0", "B0", "C0", "D0")] == [[12], [10], ["0"], [11]]
+
+
+@pytest.mark.parametrize("mask", [0, 1])
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_a_masked_bit_adds_and_carries(first: int, second: int, mask: int) -> None:
+    """The table gives the sum of A and a masked B; where that is 0, what it gives without C and D is their carry."""
+    masked = second & mask
+    assert SUM >> (mask << 3 | second << 1 | first) & 1 == first ^ masked
+    if first == masked:  # else the carry comes from the bit below
+        assert SUM >> (second << 1 | first) & 1 == first & masked
+
+
+@pytest.mark.parametrize(
+    ("cells", "reads"),
+    [
+        ((adder(12, 20), look_up(AND, 10, 11, 20)), (20, 30)),
+        ((adder(12, 20, below="1"), look_up(AND, 10, 11, 20)), (30,)),
+        ((adder(12, 20, table=0x6666), look_up(AND, 10, 11, 20)), (30,)),
+        ((adder(12, 20), look_up(0b0110_0110_0110_0110, 10, 11, 20)), (30,)),
+        ((adder(12, 20), register(10, 20)), (30,)),
+    ],
+    ids=["others read it", "a difference", "another table", "no mask", "a register"],
+)
+def test_a_mask_that_may_not(cells: tuple[dict[str, Any], ...], reads: tuple[int, ...]) -> None:
+    """What others read, what is subtracted, and what is no mask stay."""
+    made = netlist(*cells, reads=reads)
+    assert made.pack() == NONE_TAKEN
+    assert len(made.cells) == 2
 
 
 @pytest.mark.slow

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from accel.array import DEPTHS
+from accel.array import DEPTHS, MacArray
+from reports.commands.parsing import parse_features
 from reports.commands.places import DATA_SETS, FIGURES, Place
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -121,16 +122,23 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def depth_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add an option for the depth of each memory; `command` gets them as `depths`, by `MacArray`'s names."""
+    """Add options for the depth of each memory and for features that are left out.
+
+    `command` gets them as `depths`, by `MacArray`'s names; of features those that are False.
+    """
 
     @functools.wraps(command)
     def called(**arguments: Any) -> Any:
         depths = {name: arguments.pop(name) for name in DEPTHS.values()}
         depths["stream"] = arguments.pop("stream") or None
+        depths |= parse_features(arguments.pop("without"))
         return command(**arguments, depths={name: depth for name, depth in depths.items() if depth is not None})
 
     text = "Stream weights through two buffers of the memory of weights, which need not hold them all."
     wrapped: Callable[..., Any] = option("--stream", is_flag=True, help=text)(called)
+    names = ",".join(MacArray().features)
+    text = f"Features to leave out of the array, which has all by default, with commas between them: {names}."
+    wrapped = option("--without", metavar="NAMES", help=text)(wrapped)
     for memory, name in reversed(list(DEPTHS.items())):
         text = f"Words of the memory of {WORDS[memory]}; as many as the Program needs by default."
         wrapped = option(f"--{name.replace('_', '-')}", type=click.IntRange(0, 1 << 24), help=text)(wrapped)

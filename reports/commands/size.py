@@ -125,7 +125,7 @@ def command(
     if depths or any(option is not None for option in (array, accumulator_bits, clock, dram_bandwidth, technology)):
         if not _is_program(network):  # whose order is its own
             outputs, pixels = parse_lanes(array or ARRAY)
-            program = ordered_for(program, outputs, split=pixels > 1)
+            program = ordered_for(program, outputs, split=pixels > 1 and bool((depths or {}).get("split", True)))
         made, invariants = _array(array or ARRAY, accumulator_bits, program, depths), Invariants(program)
         on_array, streamed = estimate_of(invariants, invariants.words, made, chip, limits), None
         if not on_array.fits and dram_bytes_per_s is not None:

@@ -51,6 +51,8 @@ def command(
     if program is None:
         output_lanes, pixel_lanes = parse_lanes(array)
         words: dict[str, Any] = WORD_BITS | asked | DEPTHS | dict(depths or {})
+        if words.pop("stream", False):  # both buffers take the whole memory
+            words["stream_words"] = words["weight_words"] // 2
         mac_array = MacArray(output_lanes=output_lanes, pixel_lanes=pixel_lanes, **words)
         formats: Sequence[FixedFormat] = ()
     elif asked:

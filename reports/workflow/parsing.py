@@ -104,15 +104,32 @@ def parse_lanes(text: str, option: str = "--array") -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def parse_features(text: str | None) -> dict[str, bool]:
+    """Return False for each feature of an array that `text` names; nothing for None.
+
+    >>> parse_features("split,pool")
+    {'split': False, 'pool': False}
+    """
+    names = [name.strip() for name in text.split(",")] if text is not None else []
+    for name in names:
+        if name not in MacArray().features:
+            raise EspalierError(f"--without {name}: expected some of {','.join(MacArray().features)}")
+    return dict.fromkeys(names, False)
+
+
 def parse_array(text: str, program: Program, depths: Mapping[str, int] | None = None) -> MacArray:
     """Return the array `text` (output lanes x pixel lanes) for `program`, with the `depths` that were asked for.
+
+    Features among them are left out.
 
     Raises
     ------
     EspalierError
         `text` is not of that form, the array cannot be, or a depth is too small; the line says which.
     """
-    return array_for(program, *parse_lanes(text), depths)
+    asked = dict(depths or {})
+    features = {name: bool(asked.pop(name)) for name in MacArray().features if name in asked}
+    return array_for(program, *parse_lanes(text), asked, **features)
 
 
 def parse_arrays(text: str) -> tuple[tuple[int, int], ...]:

@@ -44,7 +44,8 @@ class Column(wiring.Component):
     constant : in, bias and multiplier of its row, two cycles later
     layer : in, the layer's words
     code : out, `CODES` cycles after the accumulator
-    out : out, a cycle after `code`; or the accumulator, if the layer is raw, a cycle after it is rectified
+    written : in, the code that is written, by this lane or by what follows it
+    out : out, `written` a cycle later; or the accumulator, if the layer is raw, a cycle after it is rectified
     """
 
     def __init__(self, layout: Layout, formats: Sequence[FixedFormat], others: int = 0) -> None:
@@ -56,6 +57,7 @@ class Column(wiring.Component):
                 "constant": In(layout.constant),
                 "layer": In(layout.layer),
                 "code": Out(layout.operand),
+                "written": In(layout.operand),
                 "out": Out(layout.accumulator),
             }
         )
@@ -72,7 +74,7 @@ class Column(wiring.Component):
         product = self._product(m, rectified, delayed(m, self.constant.multiplier, RECTIFIED - 2))
         rounded, floor = self._rounded(m, product, layer["shift"])
         m.d.comb += self.code.eq(self._kept(m, rounded, floor, layer))
-        m.d.comb += self.out.eq(delayed(m, Mux(layer["raw"], rectified, self.code), 1))
+        m.d.comb += self.out.eq(delayed(m, Mux(layer["raw"], rectified, self.written), 1))
         return m
 
     def _gathered(self, m: Module, split: Signal) -> Value:

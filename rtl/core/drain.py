@@ -186,13 +186,13 @@ class Drain(wiring.Component):
 
     def _build_pool(self, m: Module) -> None:
         """Hand out codes, or what is largest of them in half as many lanes."""
-        codes, out = [column.code for column in self.columns], [column.out for column in self.columns]
+        codes = [column.code for column in self.columns]
         if self.pool:
             moving(m, "pool", self.pool, self.out_valid, self.ready, self.hold)
             m.d.comb += [self.pool.begin.eq(self.counter.code_begin), self.pool.both.eq(self.counter.code_both)]
             m.d.comb += [mine.eq(code) for mine, code in zip(self.pool.codes, codes, strict=True)]
             for lane, pooled in enumerate(self.pool.pooled):
                 codes[lane] = Mux(self.layer.pool, pooled, codes[lane])
-                out[lane] = Mux(self.layer.pool, self.pool.out[lane], out[lane])
         m.d.comb += [mine.eq(code) for mine, code in zip(self.write, codes, strict=True)]
-        m.d.comb += [mine.eq(value) for mine, value in zip(self.out, out, strict=True)]
+        m.d.comb += [column.written.eq(code) for column, code in zip(self.columns, codes, strict=True)]
+        m.d.comb += [mine.eq(column.out) for mine, column in zip(self.out, self.columns, strict=True)]

@@ -57,7 +57,8 @@ class Entries(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the stages from the last to the first."""
         m = Module()
-        self.moves, self.turns = Signal(), Signal()  # the stages move on; the next address begins a new pass
+        # the stages move on; the next address begins a new pass; both
+        self.moves, self.turns, self.turning = Signal(), Signal(), Signal()
         self.word, self.here, self.heads = Signal(self.layout.entry), Signal(), Signal()
         self.listed = Signal(self.layout.entry, reset_less=True)
         self.place = Signal(self.layout.list_index, reset_less=True)
@@ -92,11 +93,12 @@ class Entries(wiring.Component):
             with m.If(self.here):
                 m.d.sync += drops.eq(word.left == 0)
         m.d.comb += self.here.eq(present[1] & (heads | ~drops))
-        m.d.comb += self.turns.eq(self._turns(word.left))
+        m.d.comb += self.turns.eq(self.here & self._turns(word.left))
+        m.d.comb += self.turning.eq(self.here & (~self.ready | self.wants) & self._turns(word.left))
 
     def _turns(self, left: Value) -> Value:
-        """Return whether the next address begins a new pass, of the entry in stage 2 that has `left` after it."""
-        return self.here & ((left == 2) | (self.heads & ~left[1]))
+        """Return whether the next address begins a new pass, if stage 2 has an entry with `left` after it."""
+        return (left == 2) | (self.heads & ~left[1])
 
     def _memory(self, m: Module) -> data.View:
         """Return what was read at the place of stage 0; nothing if the array has no lists."""
@@ -115,8 +117,12 @@ class Entries(wiring.Component):
         read_base, read_behind, read_head = Signal.like(base), Signal(range(FAR + 1), reset_less=True), Signal()
         onward = Signal.like(self.place)  # where a list has ended, the next group's begins
         last_pass = (passes == 1) & ~layer.shared
-        turns = self._turns(left)
+        turns = self.here & self._turns(left)
         m.d.comb += onward.eq(self.place + Mux(turns, left - 1, 1))
+        with m.If(self.turning):
+            m.d.sync += passes.eq(Mux(passes == 1, layer.tiles, passes - 1))
+        with m.If(self.turning & last_pass):
+            m.d.sync += start.eq(onward)
         with m.If(self.prime):
             m.d.sync += [self.place.eq(layer.list), start.eq(layer.list), passes.eq(layer.tiles), head.eq(1)]
             m.d.sync += [base.eq(0), behind.eq(layer.maps_behind)]
@@ -126,9 +132,5 @@ class Entries(wiring.Component):
             m.d.sync += [read_head.eq(head), read_base.eq(base)]
             m.d.sync += read_behind.eq(Mux(behind < FAR, behind[:2], FAR))
             with m.If(self.turns):
-                m.d.sync += [base.eq(0), behind.eq(layer.maps_behind), passes.eq(passes - 1)]
-                with m.If(passes == 1):
-                    m.d.sync += passes.eq(layer.tiles)
-                with m.If(last_pass):
-                    m.d.sync += start.eq(onward)
+                m.d.sync += [base.eq(0), behind.eq(layer.maps_behind)]
         return read_head, read_base, read_behind

@@ -28,7 +28,6 @@ class Pool(wiring.Component):
     codes : in, a row of pixels
     both : in, of which one half lies above the other
     pooled : out, the largest of these and the tile's before, `POOL_CYCLES` later
-    out : out, `pooled` a cycle later
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -40,7 +39,6 @@ class Pool(wiring.Component):
                 "both": In(1),
                 "codes": In(data.ArrayLayout(layout.operand, lanes)),
                 "pooled": Out(self.half),
-                "out": Out(self.half),
             }
         )
 
@@ -64,7 +62,7 @@ class Pool(wiring.Component):
         for index, place in enumerate(kept):
             with m.If(writes & (written == index)):
                 m.d.sync += place.eq(across)
-        m.d.comb += [self.pooled.eq(pooled), self.out.eq(delayed(m, pooled, 1))]
+        m.d.comb += self.pooled.eq(pooled)
         return m
 
 

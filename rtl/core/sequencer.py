@@ -111,9 +111,7 @@ class Sequencer(wiring.Component):
         layers = loadable(m, self.layout.layer, depth, Target.LAYERS, self.load, self.loaded)
         number = Signal(range(depth))
         words = Signal(self.layout.layer, reset_less=True)
-        ahead = delayed(
-            m, layers.data, 1
-        )  # the number is known two cycles before: the memory's own register has the words
+        ahead = delayed(m, layers.data, 1)  # the number is known early: the memory's own register has them
         m.d.comb += [layers.addr.eq(number), self.layer.eq(words), self.busy.eq(1)]
         with m.FSM():
             with m.State("idle"):
@@ -132,12 +130,11 @@ class Sequencer(wiring.Component):
             with m.State("begin"):
                 m.d.comb += self.begin.eq(1)
                 with m.If(self.entries.ready):
+                    m.d.sync += self.run.eq(1)
                     m.next = "run"
-            with m.State("run"):
-                m.d.comb += self.run.eq(1)
-                with m.If(self.tiles.turn & self.tiles.tile.end):
-                    m.d.sync += self.going.eq(0)
-                    m.next = "flush"
+            with m.State("run"), m.If(self.tiles.turn & self.tiles.tile.end):
+                m.d.sync += [self.going.eq(0), self.run.eq(0)]
+                m.next = "flush"
             with m.State("flush"), m.If(self.done):
                 m.next = "fetch"
                 with m.If(self.layer.end):
@@ -156,7 +153,7 @@ class Sequencer(wiring.Component):
         m.d.comb += [
             tile_end.eq(ends & closes),
             self.issue.eq(self.run & ~(tile_end & waits) & (~ends | self.entries.ready)),
-            turn.eq(self.issue & tile_end),
+            turn.eq(self.run & self.entries.ready & tile_end & ~waits),
             self.entries.wants.eq(self.going & ends & ~(closes & waits)),
             step.last.eq(tile_end),
         ]

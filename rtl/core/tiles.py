@@ -83,19 +83,18 @@ class Tiles(wiring.Component):
         pixels, tiles, maps = (Signal.like(x) for x in (layer.row_pixels, layer.tiles, layer.outputs))
         second, groups_end = Signal(), Signal()
         next_pixels, next_tiles, next_maps = Signal.like(pixels), Signal.like(tiles), Signal.like(maps)
-        m.d.comb += [
-            self.tail.eq(Mux(layer.flat, self.group_end, self.row_end)),
-            self.both.eq(layer.merge & self.tail & ~delayed(m, second, 1)),
-            self.first.eq(layer.pool & ~second & ~self.both),
-        ]
+        row_end, group_end = pixels <= layer.pixels, tiles == 1
+        tail = Mux(layer.flat, group_end, row_end)
+        both = layer.merge & tail & ~second
+        m.d.sync += [self.tail.eq(tail), self.both.eq(both), self.first.eq(layer.pool & ~second & ~both)]
         lanes = self.layout.array.pixel_lanes
         # what steps read by must not change before what they began with has gone: all of it is as old as `row_end`
         before = Mux(layer.flat & self.row_end, delayed(m, pixels[: len(self.before)], 1), lanes)
         m.d.sync += [
             tile.both.eq(self.both),
             self.before.eq(Mux(self.both, lanes // 2, before)),
-            self.row_end.eq(pixels <= layer.pixels),
-            self.group_end.eq(tiles == 1),
+            self.row_end.eq(row_end),
+            self.group_end.eq(group_end),
             groups_end.eq(maps <= layer.group),
             next_pixels.eq(pixels - layer.pixels + Mux(self.row_end, layer.row_pixels, 0)),
             next_tiles.eq(tiles - 1),

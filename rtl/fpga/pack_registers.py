@@ -1,4 +1,4 @@
-"""Registers into hard blocks: what yosys leaves in front of and behind the multipliers and memories of an ECP5.
+"""Registers and masks into hard blocks: what yosys leaves before and behind multipliers, memories, adders of an ECP5.
 
 A multiplier has registers of its own at its operands and its product, a block RAM at its output. Without them a wire to
 the block, the block and the wire behind it share one cycle, which an array of 64 multipliers cannot meet at 100 MHz.
@@ -7,6 +7,10 @@ yosys maps to the blocks and leaves their registers unused. This moves registers
 - every bit of both operands comes from registers that share clock and enable and have no reset: the block takes copies,
   and the registers stay for whoever else reads them;
 - every bit of a product, or of a word that is read, goes to one register and nowhere else, and those likewise.
+
+A bit of an adder has a look-up table in front of its carry, of which yosys uses two inputs. With a third at 0 the table
+gives A, and so does what it generates, as if B were 0: where B is masked, by a look-up table of its own for each bit,
+the mask goes there instead.
 """
 
 from collections.abc import Sequence
@@ -17,6 +21,7 @@ Bit = int | str  # a net's number, or a constant: "0", "1", "x"
 Cell = dict[str, Any]
 
 REGISTER, MULTIPLIER, MEMORY = "TRELLIS_FF", "MULT18X18D", "DP16KD"
+TABLE, ADDER, SUM = "LUT4", "CCU2C", 0x96AA  # the table of a bit whose C is 0: A + B where D is 1, A where it is 0
 OPERAND_BITS, PRODUCT_BITS, WORD_BITS = 18, 36, 18
 PLAIN = {"REGSET": "RESET", "LSRMUX": "LSR", "CLKMUX": "CLK"}  # comes up as 0, rising edge
 
@@ -55,12 +60,14 @@ class Netlist:
                     self.readers.setdefault(bit, []).append("")
 
     def pack(self) -> dict[str, int]:
-        """Move registers into blocks; return how many blocks have them now, by what they hold."""
-        blocks = {kind: [x for x in self.cells if self.cells[x]["type"] == kind] for kind in (MULTIPLIER, MEMORY)}
+        """Move registers and masks into blocks; return how many blocks have them now, by what they hold."""
+        kinds = (MULTIPLIER, MEMORY, ADDER)
+        blocks = {kind: [x for x in self.cells if self.cells[x]["type"] == kind] for kind in kinds}
         counts = {
             "operands": sum(self._take_operands(name) for name in blocks[MULTIPLIER]),
             "products": sum(self._take_product(name) for name in blocks[MULTIPLIER]),
             "words": sum(self._take_word(name) for name in blocks[MEMORY]),
+            "masks": sum(self._take_mask(name, place) for name in blocks[ADDER] for place in "01"),
         }
         for name, cell in list(self.cells.items()):
             if cell["type"] == REGISTER and not self.readers.get(cell["connections"]["Q"][0]):
@@ -109,6 +116,26 @@ class Netlist:
                 _connect(cell, f"OCE{side}", control.enable)
         return control is not None
 
+    def _take_mask(self, name: str, place: str) -> bool:
+        """Let a bit of an adder mask what it adds to the other, if a look-up table that nobody else reads does it."""
+        cell = self.cells[name]
+        held = _bit(cell, f"C{place}"), _bit(cell, f"D{place}")
+        if int(cell["parameters"][f"INIT{place}"], 2) != SUM or held != ("0", "1"):
+            return False
+        for side, other in ("BA", "AB"):
+            bit = _bit(cell, side + place)
+            table = self.driver.get(bit, "")
+            if table and len(self.readers[bit]) == 1 and (both := _both_inputs(self.cells[table])):
+                unmasked = _bit(cell, other + place)
+                for port, net in zip("ABD", (unmasked, *both), strict=True):
+                    cell["connections"][port + place] = [net]
+                for net in both:
+                    self.readers[net].remove(table)
+                    self.readers[net].append(name)
+                del self.cells[table], self.driver[bit], self.readers[bit]
+                return True
+        return False
+
     def _take_behind(self, name: str, ports: Sequence[str]) -> Control | None:
         """Let the block drive what the registers behind `ports` drive; None, and no change, where that may not be."""
         cell = self.cells[name]
@@ -145,6 +172,18 @@ def _control(cell: Cell) -> Control | None:
         case "1":
             return Control(connections["CLK"][0], "1")
     return None
+
+
+def _both_inputs(cell: Cell) -> list[Bit]:
+    """Return the two nets that must both be 1 for a look-up table to give 1; nothing for any other cell."""
+    bits = [_bit(cell, port) for port in "ABCD"] if cell["type"] == TABLE else []
+    nets: list[Bit] = [bit for bit in bits if isinstance(bit, int)]
+    if len(nets) != 2:
+        return []
+    fixed = sum(1 << place for place, bit in enumerate(bits) if bit == "1")
+    one, other = (1 << bits.index(net) for net in nets)
+    shown = [int(cell["parameters"]["INIT"], 2) >> fixed + place & 1 for place in (0, one, other, one + other)]
+    return nets if shown == [0, 0, 0, 1] else []
 
 
 def _clock(cell: Cell, register: str, number: int, control: Control) -> None:
