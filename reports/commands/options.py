@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from accel.array import DEPTHS, MacArray
-from reports.commands.parsing import parse_features
 from reports.commands.places import DATA_SETS, FIGURES, Place
+from reports.workflow.parsing import parse_features
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 IN, OUT, STREAM = Place(), Place(writes=True), Place(writes=True, stream=True)
