@@ -72,6 +72,7 @@ HOMES = {
     "jinja2": ("reports",),
     "joblib": ("reports",),
     "platformdirs": ("reports",),
+    "plotly": ("reports",),  # its file alone, which pages have inside; nothing of its Python
     "threadpoolctl": ("reports",),
     "distributed": ("reports",),
     "pandas": ("reports",),

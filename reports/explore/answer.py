@@ -2,7 +2,7 @@
 
 from reports.explore.points import Point
 from reports.explore.results import Results, Verified, VersionRow
-from reports.shared.words import clock_line, kib, percent
+from reports.shared.words import clock_line, kib, on_data, percent
 from reports.workflow.answer_table import sure
 from reports.workflow.limits import (
     AREA,
@@ -89,7 +89,7 @@ def _asked(results: Results) -> str:
     limits = "; ".join(f"{text}{allowed if name == ERROR else ''}" for name, text in told.items())
     there = [row for row in results.versions if not row.left_out]
     return (
-        f"What was asked: {results.network} on {results.data}, in {room}: {limits}. {len(results.fitting):,} of "
+        f"What was asked: {on_data(results.network, results.data)}, in {room}: {limits}. {len(results.fitting):,} of "
         f"{len(results.points):,} designs meet that ({len(there)} versions, weights of "
         f"{_span(results.space.weight_bits)} and signals of {_span(results.space.signal_bits)} bits, "
         f"{len(results.space.arrays)} arrays); of those that no other beats in errors, memory and cycles at once "

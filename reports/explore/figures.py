@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter
 
 from reports.explore.points import Point
 from reports.explore.results import Results
-from reports.shared.drawing import look, rendered
+from reports.shared.drawing import SMALL, look, rendered
 from reports.shared.words import percent
 from reports.workflow import recommend
 
@@ -56,7 +56,9 @@ def pareto(results: Results) -> Figure:
     right.set_ylabel("cycles of one image")
     right.set_title("those that err little enough" if fast else "all: none errs little enough", fontsize=9)
     handles = {label: h for axes in (left, right) for h, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=5, fontsize=8, markerscale=1.5)
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside lower center", ncols=5, fontsize=SMALL, markerscale=1.5
+    )
     return figure
 
 
@@ -69,7 +71,7 @@ def patterns(results: Results) -> Figure:
         axes.barh(range(len(best)), numbers, color="#0072B2", height=0.65)
         for place, (number, (_, point)) in enumerate(zip(numbers, best, strict=True)):
             words = f" {point.weight_bits}/{point.signal_bits} bits, {point.output_lanes}x{point.pixel_lanes}"
-            axes.text(number, place, words, va="center", fontsize=7)
+            axes.text(number, place, words, va="center", fontsize=SMALL)
         axes.set_yticks(range(len(best)), [name for name, _ in best])
         if best:
             axes.margins(x=0.32)
@@ -107,7 +109,7 @@ def widths(results: Results) -> Figure:
         good = point.error_rate <= results.budget.error_rate + 1e-12
         mark = f"{percent(point.error_rate)}{'' if good else ' ✗'}\n{point.memory_bits / 8192:.1f} KiB"
         color = "white" if rates[y, x] > middle else "black"
-        axes.text(x, y, mark, ha="center", va="center", fontsize=7, color=color)
+        axes.text(x, y, mark, ha="center", va="center", fontsize=SMALL, color=color)
     if results.recommended:
         corner = signal_bits.index(shown.signal_bits) - 0.5, weight_bits.index(shown.weight_bits) - 0.5
         axes.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor="#E8C547", linewidth=3))
@@ -135,7 +137,7 @@ def arrays(results: Results) -> Figure:
         axes.plot([p.multipliers for p in of], rates, label=label, linewidth=1.1, **look(index))
         for point, rate in zip(of, rates, strict=True):
             words = f"{point.output_lanes}x{pixel_lanes}: {point.memory_bits / 8192:.0f}"
-            axes.annotate(words, (point.multipliers, rate), (3, -7), textcoords="offset points", fontsize=5.5)
+            axes.annotate(words, (point.multipliers, rate), (3, -7), textcoords="offset points", fontsize=SMALL)
     if results.recommended:
         axes.plot(shown.multipliers, results.images_per_s(shown), **STAR, linestyle="")
     if results.budget.multipliers:
@@ -146,7 +148,7 @@ def arrays(results: Results) -> Figure:
     axes.set_xlabel("multipliers (beside the points: output x pixel lanes, KiB of memory blocks)")
     axes.set_ylabel(f"images/s at {results.budget.clock_hz / 1e6:g} MHz")
     axes.set_title(f"{shown.version}, {shown.weight_bits}-bit weights, {shown.signal_bits}-bit signals", fontsize=9)
-    figure.legend(loc="outside right upper", fontsize=8)
+    figure.legend(loc="outside right upper", fontsize=SMALL)
     return figure
 
 
@@ -179,7 +181,7 @@ def _logarithmic(axes: Axes) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
         axis.set_minor_formatter(FuncFormatter(_some_minor_labels))
-    axes.tick_params(which="minor", labelsize=6.5)
+    axes.tick_params(which="minor", labelsize=SMALL)
 
 
 def _some_minor_labels(value: float, _: int) -> str:

@@ -1,18 +1,24 @@
 """The page of an exploration: one file that needs no network, made from saved results alone."""
 
+import shlex
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from reports.explore import answer
 from reports.explore.points import Point
-from reports.explore.results import Results
+from reports.explore.request import EPOCHS
+from reports.explore.results import Results, VersionRow
+from reports.shared.browsing import Browsing, Heading
 from reports.shared.columns import COLUMNS, SPENT
 from reports.shared.template import filled
-from reports.shared.words import kib, memory_size
+from reports.shared.words import kib, memory_size, on_data
 from reports.workflow import limits
 from reports.workflow.answer_table import HEADS, NEXT_HEADS, answer_rows, next_rows
+from reports.workflow.building import building
 from reports.workflow.delivery import next_on_page
 
+SHIPPED = ("zoo", "file")  # how versions are made that nothing is pruned for
 STEPS = 12  # rows of the table of memory
 WORDS = ("name", "pattern", "encoding")  # columns of the table of layers
 NUMBERS = ("weights", "weight_memory_bits", "index_memory_bits", "accumulator_bits")
@@ -28,13 +34,14 @@ def page(results: Results, figures: dict[str, bytes]) -> bytes:
     figures : dict of file name to content
         ``NAME.svg`` for each figure of `reports.explore.figures`.
     """
-    return filled("reports.explore", figures, r=results, **contents(results))
+    return filled("reports.explore", figures, browsing(results), r=results, **contents(results))
 
 
 def contents(results: Results) -> dict[str, Any]:
     """Return what the template shows beside the figures."""
     chosen = results.recommended
     return {
+        "title": on_data(results.network, results.data),
         "answer": answer.answer(results),
         "asked": [HEADS, *answer_rows(results.decision)],
         "next": [NEXT_HEADS, *next_rows(results.decision, answer.short)],
@@ -61,6 +68,55 @@ def contents(results: Results) -> dict[str, Any]:
         "design": answer.design,
         "names": limits,
     }
+
+
+def browsing(results: Results) -> Browsing:
+    """Return every design, with its numbers and the commands that build it."""
+    columns = [
+        Heading("version", "version", None, "of the network"),
+        Heading("weight_bits", "weight bits"),
+        Heading("signal_bits", "signal bits"),
+        Heading("output_lanes", "output lanes"),
+        Heading("pixel_lanes", "pixel lanes"),
+        Heading("error", "error %", 2, "on validation images"),
+        Heading("memory", "memory KiB", 2, "memory blocks"),
+        Heading("cycles", "cycles", 0, "of one image"),
+        Heading("rate", "images/s", 0, "loads counted where they bind"),
+        Heading("multipliers", "multipliers"),
+        Heading("energy", "nJ (est.)", 1, "of one image"),
+        Heading("area", "mm² (est.)", 3, "of lanes and memories"),
+    ]
+    there = [True] * 10 + [any(p.energy_pj for p in results.points), results.means.area]
+    places = {id(point): place for place, point in enumerate(results.points)}
+    return Browsing(
+        [column for column, kept in zip(columns, there, strict=True) if kept],
+        [[value for value, kept in zip(_row(results, p), there, strict=True) if kept] for p in results.points],
+        first=[places[id(point)] for point in results.front],
+        best=places[id(results.recommended)] if results.recommended else None,
+        across="memory",
+        up="error",
+        color="version",
+        commands={row.name: _building(results, row) for row in results.versions if not row.left_out},
+        file=f"{results.network}.csv",
+        fixed={},
+    )
+
+
+def _row(results: Results, p: Point) -> list[Any]:
+    numbers = round(100 * p.error_rate, 4), round(p.memory_bits / 8192, 4), p.cycles, round(results.images_per_s(p), 1)
+    estimates = round(p.energy_pj / 1e3, 3), round(p.area_um2 / 1e6, 5)
+    return [p.version, p.weight_bits, p.signal_bits, *p.lanes, *numbers, p.multipliers, *estimates]
+
+
+def _building(results: Results, row: VersionRow) -> str:
+    """Return the commands that build a version, as the words of the exploration's own command have it."""
+    words = shlex.split(results.command)
+    given = dict(pairwise(words))
+    network, data = words[2], given.get("--data")
+    if row.made in SHIPPED:
+        return building(network, row.pattern, data)
+    epochs = given.get("--retrain", EPOCHS) if row.made != "pruned" else None
+    return building(network, row.pattern, data, made=True, ratio=row.ratio, rounds=row.rounds or None, retrain=epochs)
 
 
 def thinned(points: Sequence[Point], most: int) -> list[Point]:

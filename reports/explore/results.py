@@ -20,6 +20,7 @@ from reports.explore.space import Lanes, Space
 from reports.shared.frames import frame, html
 from reports.shared.schema import Kind
 from reports.shared.spreadsheet import csv_text
+from reports.shared.words import on_data
 from reports.workflow import recommend
 from reports.workflow.answer_table import HEADS, answer_rows, sure
 from reports.workflow.limits import MEMORY, MULTIPLIERS, ROOM, Budget, Limit
@@ -60,6 +61,10 @@ class VersionRow:
         Whether it could not be made.
     control : str
         The dense version that was retrained for as many epochs; empty for versions that were not retrained here.
+    ratio : float or None
+        Share that was pruned of each layer; None: the usual one, or nothing was pruned here.
+    rounds : int
+        How many times the dense network was retrained where nothing was pruned.
     """
 
     name: str
@@ -72,6 +77,8 @@ class VersionRow:
     float_rate: float = 0.0
     left_out: bool = False
     control: str = ""
+    ratio: float | None = None
+    rounds: int = 0
 
 
 @dataclass(frozen=True)
@@ -265,7 +272,7 @@ class Results:
     def _repr_html_(self) -> str:
         certain = [*filter(None, [sure(self.decision)])]
         answer = [HEADS, *answer_rows(self.decision)]
-        return html(f"{self.network} on {self.data}", [repr(self)[1:-1], *certain], answer)
+        return html(on_data(self.network, self.data), [repr(self)[1:-1], *certain], answer)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield each design as plain numbers, with whether it meets all limits."""

@@ -224,7 +224,9 @@ def _row(
         control = control_of(version) if plan.training is not None else ""
     counts = costing.pruned.sparsity, costing.pruned.kept_weights, total.macs, total.index_memory_bits
     rate = rates[version][FLOAT, FLOAT]["rate"]
-    return VersionRow(version.name, version.pattern, how, *counts, rate, control=control)
+    ratio = version.ratio if version.made else None
+    row = VersionRow(version.name, version.pattern, how, *counts, rate)
+    return replace(row, control=control, ratio=ratio, rounds=version.trainings)
 
 
 def _tested(

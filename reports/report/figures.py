@@ -10,7 +10,8 @@ from matplotlib.ticker import FuncFormatter
 
 from reports.report import hardware_figures
 from reports.report.results import Results
-from reports.shared.drawing import COLORS, MARKERS, minor_labels, rendered
+from reports.shared.drawing import COLORS, MARKERS, SMALL, minor_labels, rendered
+from reports.shared.words import on_data
 
 PARTS = (
     ("weights", "#0072B2", lambda p: p.counts.weight_memory_bits),
@@ -41,8 +42,8 @@ def accuracy(results: Results) -> Figure:
     axes.set_xticks(results.widths)
     axes.set_xlabel("bits of weights and signals")
     axes.set_ylabel("error rate in % (log scale)")
-    axes.set_title(f"{results.network} on {results.data}: accuracy against word length")
-    figure.legend(loc="outside right upper", fontsize=8)
+    axes.set_title(f"{on_data(results.network, results.data)}: accuracy against word length")
+    figure.legend(loc="outside right upper", fontsize=SMALL)
     return figure
 
 
@@ -59,7 +60,7 @@ def memory(results: Results) -> Figure:
     for axes in grid.flat[len(widths) :]:
         axes.set_visible(False)
     handles, labels = grid[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(PARTS), fontsize=8)
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(PARTS), fontsize=SMALL)
     figure.supxlabel("on-chip memory in KiB", fontsize=9)
     return figure
 
@@ -73,7 +74,7 @@ def macs(results: Results) -> Figure:
     axes.barh(places, [p.counts.macs / 1e3 for p in first], color="#009E73", height=0.65)
     for place, point in zip(places, first, strict=True):
         share = f" {point.counts.macs / point.counts.dense_macs:.0%} of dense"
-        axes.text(point.counts.macs / 1e3, place, share, va="center", fontsize=8)
+        axes.text(point.counts.macs / 1e3, place, share, va="center", fontsize=SMALL)
     axes.set_yticks(places, [p.pattern for p in first])
     axes.invert_yaxis()
     axes.margins(x=0.16)

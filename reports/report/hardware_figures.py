@@ -12,7 +12,8 @@ from matplotlib.ticker import FuncFormatter
 from reports.report.designs import Design, LayerDesign
 from reports.report.results import Choice, Results
 from reports.shared.columns import COLUMNS, SLOTS, WAITS
-from reports.shared.drawing import COLORS, PANEL_COLUMNS, look, minor_labels, one_legend, panels_of
+from reports.shared.drawing import COLORS, PANEL_COLUMNS, SMALL, look, minor_labels, one_legend, panels_of
+from reports.shared.words import on_data
 
 
 def _in_cycles(name: str, x: LayerDesign, _: int) -> float:
@@ -110,13 +111,13 @@ def roofline(results: Results) -> Figure:
             spots.append(_spot(layer.counts.macs, layer.dram_bits, layer.spent.cycles, results.clock_hz))
             label = None if axes.texts else "a layer, weights streamed"
             axes.plot(*spots[-1], "o", color=COLORS[1], markersize=5, label=label)
-            axes.annotate(layer.name, spots[-1], xytext=(5, -3), textcoords="offset points", fontsize=8)
+            axes.annotate(layer.name, spots[-1], xytext=(5, -3), textcoords="offset points", fontsize=SMALL)
     _roofs(axes, results, peak, [x for x, _ in spots] or [1.0])
     axes.set_xlabel("multiply-accumulates for each byte from or to DRAM")
     axes.set_ylabel("billion multiply-accumulates a second")
     title = f"{pattern}, {results.shown_width} bits: {results.array} lanes at {results.clock_hz / 1e6:g} MHz"
     axes.set_title(title if results.designs else NOTHING)
-    axes.legend(loc="lower right", fontsize=8)
+    axes.legend(loc="lower right", fontsize=SMALL)
     return figure
 
 
@@ -144,8 +145,8 @@ def pareto(results: Results) -> Figure:
     _log_scales(axes)
     axes.set_xlabel(f"{'memory blocks' if results.designs else 'parameters and live signals'} in KiB (log scale)")
     axes.set_ylabel("error rate in %, validation images (log scale)")
-    axes.set_title(f"{results.network} on {results.data}: error against memory")
-    figure.legend(loc="outside right upper", fontsize=8)
+    axes.set_title(f"{on_data(results.network, results.data)}: error against memory")
+    figure.legend(loc="outside right upper", fontsize=SMALL)
     return figure
 
 

@@ -21,6 +21,7 @@ from reports.report.designs import Design
 from reports.report.points import Point, layer_rows
 from reports.report.results import Results
 from reports.shared.progress import bar
+from reports.shared.words import on_data
 from reports.workflow.delivery import Delivery, Making, delivered
 from reports.workflow.evaluate import float_error_rate
 from reports.workflow.load import DEFAULT_PATTERNS
@@ -148,7 +149,7 @@ def measure(plan: Plan) -> Results:
     dense, hardware = plan.versions[0], plan.hardware
     rates: dict[str, float] = {}
     found = _Found()
-    with bar(f"{dense.network.name} on {plan.test.name}", len(plan.versions) * (1 + len(plan.bits))) as shown:
+    with bar(on_data(dense.network.name, plan.test.name), len(plan.versions) * (1 + len(plan.bits))) as shown:
         for version in plan.versions:
             rates[version.pattern] = float_error_rate(version, plan.test)
             shown.advance(f"{version.pattern}, float: error {rates[version.pattern]:.2%}")

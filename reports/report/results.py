@@ -21,6 +21,7 @@ from reports.report.points import Point
 from reports.shared.frames import frame, html
 from reports.shared.schema import Kind
 from reports.shared.spreadsheet import csv_text
+from reports.shared.words import on_data
 from reports.workflow import recommend
 from reports.workflow.answer_table import HEADS, answer_rows, sure
 from reports.workflow.limits import Budget, Limit, parse_error
@@ -219,7 +220,7 @@ class Results:
         heads = ("error rate in %", *(f"{width} bit" for width in self.widths))
         answer = [HEADS, *answer_rows(self.decision)]
         certain = [*filter(None, [sure(self.decision)])]
-        return html(f"{self.network} on {self.data}", [repr(self)[1:-1], *certain], answer, [heads, *rates])
+        return html(on_data(self.network, self.data), [repr(self)[1:-1], *certain], answer, [heads, *rates])
 
     def to_dataframe(self) -> "DataFrame":
         """Return one row a point, the columns of results.csv; needs pandas."""

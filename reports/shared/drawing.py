@@ -14,6 +14,7 @@ Place = Literal["outside upper center", "outside right upper"]  # of a legend
 # Okabe and Ito's colours, which stay apart for colour-blind readers; markers tell lines apart on black-and-white paper
 COLORS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#8C510A", "#F0E442")
 MARKERS = "os^Dv<>Ph*"
+SMALL = 8.5  # points of the smallest letters: 11 pixels on a page
 PANEL_COLUMNS = 3  # panels side by side
 _METADATA: Mapping[str, Any] = {"svg": {"Date": None}, "png": {"Software": None}}  # the same results, the same bytes
 STYLE: Any = {
@@ -61,7 +62,7 @@ def panels_of(count: int, margin: float = 0.6) -> tuple[Figure, list[Axes]]:
 def one_legend(figure: Figure, panels: Collection[Axes], place: Place, columns: int = 1) -> None:
     """Put one legend beside panels whose lines have the same names."""
     labels = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(labels.values(), labels.keys(), loc=place, ncols=columns, fontsize=8)
+    figure.legend(labels.values(), labels.keys(), loc=place, ncols=columns, fontsize=SMALL)
 
 
 def look(index: int) -> dict[str, Any]:

@@ -1,6 +1,15 @@
 """Numbers as pages and tables write them."""
 
 
+def on_data(network: str, data: str) -> str:
+    """Return what was looked at: a network, and the images if they are not called alike.
+
+    >>> on_data("lenet5", "mnist"), on_data("digits", "digits")
+    ('lenet5 on mnist', 'digits')
+    """
+    return network if network == data else f"{network} on {data}"
+
+
 def kib(bits: int) -> str:
     """Return `bits` in KiB (1024 bytes), two decimals.
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from reports.shared.drawing import look, minor_labels, one_legend, panels_of, rendered
+from reports.shared.words import on_data
 from reports.studies.bitwidth.definition import BY_MAPS, METHODS, RETRAINED, WIDTHS
 from reports.studies.bitwidth.results import Point, Results
 
@@ -76,7 +77,7 @@ def pareto(results: Results) -> Figure:
     _plain(axes.yaxis)
     axes.set_xlabel("on-chip memory in KiB: parameters, indices, live signals (log scale)")
     axes.set_ylabel(f"error rate in %, {results.images['test']:,} test images (log scale)")
-    axes.set_title(f"{results.network} on {results.data}")
+    axes.set_title(on_data(results.network, results.data))
     figure.legend(loc="outside right upper", fontsize=8)
     return figure
 

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.shared.drawing import COLORS, look, one_legend, panels_of, rendered
+from reports.shared.words import on_data
 from reports.studies.pruning.definition import MAGNITUDE, TOLERANCES
 from reports.studies.pruning.results import DENSE, Group, Results, unpacked
 
@@ -45,7 +46,7 @@ def retrained(results: Results) -> Figure:
         axes.annotate(f"+{100 * rise:g} %", (1, floor + 100 * rise), xycoords=("axes fraction", "data"), fontsize=7)
     axes.set_xlabel("weights gone, in % of all")
     axes.set_ylabel("error rate in % after retraining")
-    axes.set_title(f"{results.network} on {results.data}: mean of {results.seeds} seeds, lowest to highest")
+    axes.set_title(f"{on_data(results.network, results.data)}: mean of {results.seeds} seeds, lowest to highest")
     figure.legend(loc="outside right upper", fontsize=7)
     return figure
 
@@ -107,7 +108,7 @@ def cycles(results: Results) -> Figure:
     axes.set_xlim(left=0)
     axes.set_xlabel(f"thousand cycles for an image, on an array of {results.array} lanes")
     axes.set_ylabel("error rate in % after retraining")
-    axes.set_title(f"{results.network} on {results.data}: mean of {results.seeds} seeds, lowest to highest")
+    axes.set_title(f"{on_data(results.network, results.data)}: mean of {results.seeds} seeds, lowest to highest")
     figure.legend(loc="outside right upper", fontsize=7)
     return figure
 
