@@ -151,7 +151,7 @@ def test_halves_are_rounded_alike(tmp_path: Path) -> None:
     expected = wanted(results, results.design(name, 8, 8))
     assert shown(dom)[:2] == expected[:2] == shown(path.read_text())[:2]
     assert "0.13 % error" in dom
-    assert dom.count("<script") == 2
+    assert dom.count("<script") == 5
 
 
 def test_it_prints(path: Path, tmp_path: Path) -> None:
