@@ -77,6 +77,7 @@ class TestRender:
                 "reports.report.designs",
                 "reports.shared.columns",
                 "reports.shared.drawing",
+                "reports.shared.words",
             }
             assert "reports.report.results" in house
             assert "numpy" in imported  # negative control: imports are found
