@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.commandline import complaint, contents, espalier, espalier_process
-from support.pruning_studies import made_point, made_results
+from support.pruning_studies import made_point, made_results, made_task
 from support.sealing import resealed
 
 from accel.errors import EspalierError
@@ -80,6 +80,19 @@ class TestStudy:
         other = next(p for p in results.points if p.task.selector == "random")  # negative control
         assert other.before != point.before
         assert all(p.after["validation"] < p.before["validation"] for p in results.points if p.after)
+
+    @pytest.mark.parametrize("granularity", ["kernel", "kernel@8"])
+    def test_maps_that_moved(self, granularity: str) -> None:
+        """Groups move output maps before they are chosen; the rates before retraining are of the network after that."""
+        dense, images = zoo.load("digits"), load("digits", "test")
+        pruned = prune(dense, granularity, {granularity: 0.6}, spare=["conv1", "fc4"])
+        moved = not np.array_equal(pruned.network["conv2"].bias, dense.network["conv2"].bias)  # type: ignore[attr-defined]
+        assert moved == (granularity == "kernel@8")
+        bench = run.Bench(dense, dict.fromkeys(("selection", "validation", "test"), images))
+        task = made_task(granularity=granularity, ratios={granularity: 0.6}, epochs=0, spare=["conv1", "fc4"])
+        point, _ = run.measured(task, bench, None, 0.0)
+        wrong = pruned.network.scores(images.pixels()).argmax(axis=1) != images.labels
+        assert point.before["test"] == wrong.mean()
 
     def test_seeds_differ(self, results: Results) -> None:
         """Two seeds are two trainings."""

@@ -12,6 +12,7 @@ from reports.shared.words import on_data
 from reports.studies.pruning.definition import MAGNITUDE, TOLERANCES
 from reports.studies.pruning.results import DENSE, Group, Results, unpacked
 
+LEGEND_COLUMNS = 3  # of what stands below a figure
 KEPT = "Greys"  # black is kept
 
 
@@ -39,7 +40,7 @@ def retrained(results: Results) -> Figure:
     axes = figure.add_subplot()
     for index, (name, groups) in enumerate(_lines(results)):
         _bars(axes, groups, name, index, lambda group: 100 * group.sparsity())
-    floor = 100 * results.dense["test"]
+    floor = 100 * results.floor()
     axes.axhline(floor, color="black", linestyle="--", linewidth=1, label=f"dense ({floor:.2f} %)")
     for rise in TOLERANCES:
         axes.axhline(floor + 100 * rise, color="#7F7F7F", linestyle=":", linewidth=0.9)
@@ -92,24 +93,32 @@ def masks(results: Results) -> Figure:
 
 def cycles(results: Results) -> Figure:
     """Return the error rate after retraining against cycles on the array: a line for each granularity."""
-    figure = Figure(figsize=(7.6, 4.8), layout="constrained")
+    lines = [(name, [g for g in groups if g.setting in results.costs]) for name, groups in _lines(results)]
+    lines = [(name, groups) for name, groups in lines if groups]
+    figure = Figure(figsize=(5.2, 3.9 + 0.18 * (len(lines) // LEGEND_COLUMNS)), layout="constrained")  # a telephone's
     axes = figure.add_subplot()
-    dense, floor = results.costs[DENSE].cycles / 1000, 100 * results.dense["test"]
-    for index, (name, groups) in enumerate(_lines(results)):
-        known = [group for group in groups if group.setting in results.costs]
-        if known:
-            _bars(axes, known, name, index, lambda group: results.costs[group.setting].cycles / 1000)
-        if known and results.compared:  # what is trained alike begins at the dense network
-            first = max(known, key=lambda group: results.costs[group.setting].cycles)
-            ends = [results.costs[first.setting].cycles / 1000, dense], [100 * first.mean(), floor]
+    dense, floor = results.costs[DENSE].cycles / 1000, 100 * results.floor()
+
+    def place(group: Group) -> float:
+        return dense if group is results.control else results.costs[group.setting].cycles / 1000
+
+    for index, (name, groups) in enumerate(lines, start=1):  # black is the dense network's
+        _bars(axes, groups, name, index, place)
+        _seeds(axes, groups, index, place)
+        if results.compared:  # what is trained alike begins at the dense network
+            first = max(groups, key=place)
+            ends = [place(first), dense], [100 * first.mean(), floor]
             axes.plot(*ends, linestyle=":", linewidth=1.2, color=look(index)["color"])
-    axes.plot(dense, floor, label=f"dense ({floor:.2f} %)", **look(len(COLORS)))
+    if results.control:
+        _bars(axes, [results.control], f"dense, trained on ({floor:.2f} %)", 0, place)
+    else:
+        axes.plot(dense, floor, label=f"dense ({floor:.2f} %)", **look(0))
     axes.axhline(floor, color="black", linestyle="--", linewidth=1)
     axes.set_xlim(left=0)
-    axes.set_xlabel(f"thousand cycles for an image, on an array of {results.array} lanes")
+    axes.set_xlabel(f"thousand cycles for an image, {results.array} lanes")
     axes.set_ylabel("error rate in % after retraining")
-    axes.set_title(f"{on_data(results.network, results.data)}: mean of {results.seeds} seeds, lowest to highest")
-    figure.legend(loc="outside right upper", fontsize=7)
+    axes.set_title(f"{on_data(results.network, results.data)}: mean and range of {results.seeds} seeds", fontsize=10)
+    figure.legend(loc="outside lower center", fontsize=8, ncols=LEGEND_COLUMNS)
     return figure
 
 
@@ -151,6 +160,13 @@ def _bars(axes: Axes, groups: Sequence[Group], label: str, index: int, place: Ca
     places = [place(group) for group in groups]
     drawn = {**look(index), "linestyle": "-" if index < len(COLORS) else "--"}
     axes.errorbar(places, means, yerr=np.abs(spans - means), label=label, linewidth=1.2, capsize=2, **drawn)
+
+
+def _seeds(axes: Axes, groups: Sequence[Group], index: int, place: Callable[[Group], float]) -> None:
+    """Draw each seed as a faint point."""
+    places = [place(group) for group in groups for _ in group.points]
+    rates = [100 * point.rates["test"] for group in groups for point in group.points]
+    axes.scatter(places, rates, s=9, color=look(index)["color"], alpha=0.35, linewidths=0)
 
 
 def _lines(results: Results) -> list[tuple[str, list[Group]]]:

@@ -5,6 +5,7 @@
 writes FOLDER/README.md (``reports/studies/pruning`` by default) from the ``results.json`` of the folders in it.
 """
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,10 +22,11 @@ from reports.shared.words import percent
 from reports.studies.pruning.compared import COMPARED
 from reports.studies.pruning.cycles import cost_on
 from reports.studies.pruning.definition import STUDIES
-from reports.studies.pruning.results import DENSE, Results
+from reports.studies.pruning.results import DENSE, Group, Results
 
 FOLDER = Path(__file__).parent
 LANES = (8, 8)
+ALONE, TOGETHER = "kernel", "kernel@8"
 VERSIONS = ("digits", "lenet5", "cifar-quick")
 SHARES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4)  # of the dense network's cycles
 
@@ -86,9 +88,20 @@ def _head(results: Results) -> Iterator[str]:
     yield f"![Error rate against cycles, one line for each pattern]({folder}/cycles.png)"
     yield (
         f"Dense: {results.costs[DENSE].cycles:,} cycles for an image, {percent(results.dense['test'])} error on "
-        f"{results.images['test']:,} test images; {results.definition['epochs']} x {results.images['train']:,} images "
-        f"of retraining where [all settings]({folder}/README.md) say nothing else."
+        f"{results.images['test']:,} test images{_control(results)}; {results.definition['epochs']} x "
+        f"{results.images['train']:,} images of retraining where [all settings]({folder}/README.md) say nothing else."
     )
+
+
+def _control(results: Results) -> str:
+    if not results.control:
+        return ""
+    return f", {_error(results.control)} after the training that what is pruned gets"
+
+
+def _error(group: Group) -> str:
+    low, high = map(percent, group.span())
+    return f"{percent(group.mean())} ({low} to {high})"
 
 
 def _front(results: Results) -> Iterator[str]:
@@ -108,6 +121,12 @@ def _alike(results: Results) -> Iterator[str]:
     yield f"## {results.network}: patterns that remove as much, trained alike"
     yield from _head(results)
     yield (
+        f"Errors are means of {results.seeds} seeds, in brackets the lowest and the highest. Shares are of the dense "
+        "network's; where the last column is 1, cycles have gone as multiply-accumulates have."
+    )
+    yield "\n".join(_paid(results))
+    yield from _in_groups(results)
+    yield (
         f"Rise of the error rate, mean of {results.seeds} seeds, where a pattern's line crosses a share of the cycles: "
         "straight between what was measured, the dense network included; the lowest is bold."
     )
@@ -116,8 +135,6 @@ def _alike(results: Results) -> Iterator[str]:
         yield f"Retrained for {epochs} epoch{'s' if epochs > 1 else ''}:"
         yield "\n".join(_crossings(rises))
         yield _most_often(rises)
-    yield "What cycles are left of what multiply-accumulates are left, both of the dense network's: 1 is all of it."
-    yield "\n".join(_paid(results))
 
 
 def lines(results: Results, epochs: int) -> dict[str, tuple[list[float], list[float]]]:
@@ -126,7 +143,7 @@ def lines(results: Results, epochs: int) -> dict[str, tuple[list[float], list[fl
     alike = [(group, cost) for group, cost in results.priced if group.task.epochs == epochs]
     for pattern in dict.fromkeys(group.task.granularity for group, _ in alike):
         points = [(cost.cycles / dense, g.mean()) for g, cost in alike if g.task.granularity == pattern]
-        shares, rates = zip(*sorted([*points, (1.0, results.dense["test"])]), strict=True)
+        shares, rates = zip(*sorted([*points, (1.0, results.floor())]), strict=True)
         found[pattern] = [*shares], [*rates]
     return found
 
@@ -134,7 +151,7 @@ def lines(results: Results, epochs: int) -> dict[str, tuple[list[float], list[fl
 def _rises(results: Results, epochs: int) -> dict[str, list[float]]:
     """Return the rise of each pattern at each of `SHARES` after so many epochs; infinite where its line ends before."""
     return {
-        pattern: (np.interp(SHARES, shares, rates, left=np.inf) - results.dense["test"]).tolist()
+        pattern: (np.interp(SHARES, shares, rates, left=np.inf) - results.floor()).tolist()
         for pattern, (shares, rates) in lines(results, epochs).items()
     }
 
@@ -162,12 +179,33 @@ def _most_often(rises: dict[str, list[float]]) -> str:
 
 def _paid(results: Results) -> Iterator[str]:
     dense = results.costs[DENSE]
-    yield "| pattern | of convolutions gone | MACs | cycles | cycles over MACs |"
-    yield "| --- | ---: | ---: | ---: | ---: |"
-    for group, cost in {group.setting: (group, cost) for group, cost in results.priced}.values():
+    yield "| pattern | of convolutions gone | error | risen by | cycles | of dense | MACs | cycles over MACs |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for group, cost in results.priced:
         macs, cycles = cost.macs / dense.macs, cost.cycles / dense.cycles
-        gone = f"{group.sparsity(results.convolutions):.1%}"
-        yield f"| {group.task.granularity} | {gone} | {macs:.1%} | {cycles:.1%} | {cycles / macs:.2f} |"
+        gone, rise = f"{group.sparsity(results.convolutions):.1%}", f"{100 * results.rise(group):+.2f} %"
+        shares = f"{cost.cycles:,} | {cycles:.1%} | {macs:.1%} | {cycles / macs:.2f}"
+        yield f"| {group.task.granularity} | {gone} | {_error(group)} | {rise} | {shares} |"
+
+
+def _in_groups(results: Results) -> Iterator[str]:
+    """Yield, ratio by ratio, what kernels that go in groups of output maps save and cost beside those that go alone."""
+    alone = {_ratio(group): (group, cost) for group, cost in results.priced if group.task.granularity == ALONE}
+    for group, cost in results.priced:
+        if group.task.granularity != TOGETHER or _ratio(group) not in alone:
+            continue
+        other, dear = alone[_ratio(group)]
+        more, saved = group.mean() - other.mean(), 1 - cost.cycles / dear.cycles
+        apart = other.span()[1] < group.span()[0] or group.span()[1] < other.span()[0]
+        yield (
+            f"`{TOGETHER}` beside `{ALONE}`, {group.sparsity(results.convolutions):.0%} of the convolutions gone: "
+            f"{saved:.0%} fewer cycles, {100 * more:+.2f} % errors; the seeds' ranges {'do not' * apart}"
+            f"{' ' * apart}overlap."
+        )
+
+
+def _ratio(group: Group) -> str:
+    return json.dumps([*group.task.ratios.values()], sort_keys=True)
 
 
 @click.command()

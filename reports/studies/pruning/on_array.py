@@ -26,7 +26,8 @@ def _settings(results: Results) -> str:
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         f"| {DENSE} | | | {_counts(dense, dense)} | {percent(results.dense['test'])} |",
     ]
-    for group, cost in results.priced:
+    control = [(results.control, dense)] if results.control else []
+    for group, cost in [*control, *results.priced]:
         low, high = map(percent, group.span())
         gone = f"{group.sparsity(results.convolutions):.1%}"
         error = f"{percent(group.mean())} ({low} to {high})"

@@ -99,12 +99,24 @@ def _reproduce(results: Results) -> list[str]:
         "makes this folder; stopped, it goes on where it was. "
         f"`reports/studies/pruning/{table}.py` defines the study." + (unfinished if done < results.planned else ""),
         f"Dense network: {percent(results.dense['test'])} error on {images['test']:,} test images, "
-        f"{percent(results.dense['validation'])} on {images['validation']:,} validation images. "
+        f"{percent(results.dense['validation'])} on {images['validation']:,} validation images{_control(results)}. "
         f"{selectors if results.sweep else ''}Retrained on {images['train']:,} images for "
         f"{_epochs(definition['epochs'])} where nothing else is said, after all stages: `{results.recipe}`."
         f"{lasso if any(group.task.sparsify for group in results.retrained) else ''} "
         f"{results.seeds} seeds a point, of search and retraining{alone if results.sweep else ''}.",
     ]
+
+
+def _control(results: Results) -> str:
+    """Return what the dense network makes of the same training, above which errors rise then."""
+    if not results.control:
+        return ""
+    low, high = map(percent, results.control.span())
+    mean, validation = percent(results.control.mean()), percent(results.control.mean("validation"))
+    return (
+        f"; trained on as what is pruned is, {mean} ({low} to {high}) and {validation}, and that is the dense network "
+        "above which errors rise here"
+    )
 
 
 def _targets(results: Results, targets: Sequence[Target]) -> str:
@@ -124,7 +136,7 @@ def _outcome(results: Results, target: Target) -> str:
         return "no setting that sparse was retrained"
     rise = results.rise(group)
     verdict = "met" if rise <= target.rise + 1e-12 else f"missed by {percent(rise - target.rise)}"
-    low, high = (100 * (rate - results.dense["test"]) for rate in group.span())
+    low, high = (100 * (rate - results.floor()) for rate in group.span())
     return (
         f"{verdict}: {group.task.granularity} ({_training(group)}), "
         f"{group.sparsity(names):.1%} gone, {100 * rise:+.2f} % ({low:+.2f} to {high:+.2f})"
@@ -143,7 +155,7 @@ def _best(results: Results) -> str:
 def _cell(results: Results, group: Group | None) -> str:
     if group is None:
         return "none"
-    low, high = (100 * (rate - results.dense["test"]) for rate in group.span())
+    low, high = (100 * (rate - results.floor()) for rate in group.span())
     return f"{group.sparsity():.1%} ({low:+.2f} to {high:+.2f})"
 
 
@@ -167,7 +179,7 @@ def _settings(results: Results) -> str:
         "| granularity | ratios | selector, training | gone | of convolutions | before | after (lowest to highest) |",
         "| --- | --- | --- | ---: | ---: | ---: | ---: |",
     ]
-    for group in results.retrained:
+    for group in [*filter(None, [results.control]), *results.retrained]:
         low, high = map(percent, group.span())
         before = sum(point.before["test"] for point in group.points) / len(group.points)
         convolutions = f"{group.sparsity(results.convolutions):.1%}" if results.convolutions else ""

@@ -122,7 +122,16 @@ class Results:
 
     @cached_property
     def retrained(self) -> tuple[Group, ...]:
-        """What was retrained, seeds together; only points of which all seeds are there."""
+        """What was pruned and retrained, seeds together; only points of which all seeds are there."""
+        return tuple(group for group in self._trained if group.task.granularity != DENSE)
+
+    @cached_property
+    def control(self) -> Group | None:
+        """The dense network trained on as what is pruned is, if it was."""
+        return next((group for group in self._trained if group.task.granularity == DENSE), None)
+
+    @cached_property
+    def _trained(self) -> tuple[Group, ...]:
         return tuple(_groups(self.points, self.seeds, retrained=True))
 
     @property
@@ -154,9 +163,13 @@ class Results:
         ]
         return min(able, key=lambda pair: pair[1].cycles, default=None)
 
+    def floor(self, split: str = "test") -> float:
+        """The error rate above which others rise: of the dense network, trained on as they are if it was."""
+        return self.control.mean(split) if self.control else self.dense[split]
+
     def rise(self, group: Group, split: str = "test") -> float:
         """The mean error rate over that of the dense network."""
-        return group.mean(split) - self.dense[split]
+        return group.mean(split) - self.floor(split)
 
     def best(self, granularity: str, tolerance: float) -> Group | None:
         """Return the sparsest setting of a granularity whose mean error rate rises by at most `tolerance`.

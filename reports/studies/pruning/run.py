@@ -29,7 +29,7 @@ from reports.studies.pruning.definition import MAGNITUDE, QUICK, STUDIES, Study,
 from reports.studies.pruning.page import page
 from reports.studies.pruning.results import Point, Results, packed
 from reports.workflow import retrain
-from reports.workflow.prune import prune
+from reports.workflow.prune import prune, stages
 from reports.workflow.selection import Selection, Trace, kept_weights
 from reports.workflow.sources import source_of
 
@@ -170,7 +170,7 @@ def measured(task: Task, bench: Bench, recipe: Any, group_lasso: float) -> tuple
         sparsify = retrain.trainer(shrinking, bench.images["train"], quiet=True)
     pruned = prune(bench.dense, task.granularity, task.ratios, choose=choose, spare=task.spare, sparsify=sparsify)
     masks = trace.masks(pruned)
-    if task.sparsify:
+    if task.sparsify or not _in_place(pruned, masks, bench.dense):
         before = bench.rates(pruned)
     else:  # the dense network under these masks says what the narrow one says, and its judges are warm
         flat = {name: LayerMask("irregular", kept) for name, kept in masks.items() if not kept.all()}
@@ -183,9 +183,18 @@ def measured(task: Task, bench: Bench, recipe: Any, group_lasso: float) -> tuple
     return Point(task, layers, before, after), masks if pictured(task) else {}
 
 
+def _in_place(pruned: PrunedNetwork, masks: dict[str, Mask], dense: PrunedNetwork) -> bool:
+    """Return whether every weight that is kept stands where `dense` has it: groups may have moved output maps."""
+    for layer, narrow in zip(dense.network.weighted, pruned.network.weighted, strict=True):
+        kept = narrow.weight.reshape(narrow.lowered_shape)[pruned.layer_mask(layer.name).kept]
+        if not np.array_equal(kept, layer.weight.reshape(layer.lowered_shape)[masks[layer.name]]):
+            return False
+    return True
+
+
 def pictured(task: Task) -> bool:
     """Return whether the masks of a point are kept, to be shown."""
-    return bool(task.epochs) and task.selector == MAGNITUDE and task.seed == 0
+    return bool(task.epochs and stages(task.granularity)) and task.selector == MAGNITUDE and task.seed == 0
 
 
 def results(study: Study, tasks: list[Task], store: Store, bench: Bench, seeds: int, recipe: str) -> Results:
