@@ -31,7 +31,7 @@ from reports.report.page import page
 from reports.report.results import Results
 from reports.workflow import sources
 from reports.workflow.delivery import FILES
-from reports.workflow.verdicts import verdict
+from reports.workflow.verdicts import account
 
 IMAGES = 60
 CALIBRATION_IMAGES = 64  # instead of 512, to be quick
@@ -129,7 +129,7 @@ class TestReport:
             e = estimate(program, array_for(program, 8, 8))
             assert design is not None
             found = design.cycles, design.memory_bits, design.stored_bits, design.verdict
-            assert found == (e.cycles, e.memory_bits, cost_of(program).memory_bits, verdict(e))
+            assert found == (e.cycles, e.memory_bits, cost_of(program).memory_bits, account(e))
             other = results.design(key[0], 2, 2)
             assert other is not None
             assert found != (other.cycles, other.memory_bits, other.stored_bits, other.verdict)  # negative control
@@ -148,7 +148,7 @@ class TestReport:
         e = estimate(program, array, "ecp5-45f", clock_hz=50e6, dram_bytes_per_s=2e7, sram_bits=40 * 8192)
         design = results.design("kernel", 4, 4)
         assert design is not None
-        assert (design.verdict, design.weights, design.joules) == (verdict(e), e.weights, None)
+        assert (design.verdict, design.weights, design.joules) == (account(e), e.weights, None)
         assert (results.array, results.clock_hz, results.sram_bits) == ("4x4", 50e6, 40 * 8192)
         assert (results.technology, results.dram_bytes_per_s) == ("Lattice ECP5 LFE5U-45F", 2e7)
         page_text = " ".join((tmp_path / "out" / "report.html").read_text().split())

@@ -11,7 +11,7 @@ from accel.program import Program
 from accel.program_layers import MacLayer
 from accel.sparsity import parse_pattern
 from reports.report.designs import BreakEven, Design, LayerDesign, MemoryDesign
-from reports.workflow.verdicts import verdict
+from reports.workflow.verdicts import account
 
 BREAK_EVEN_BITS = tuple(range(2, 9))
 DRAM_BYTES_PER_S = 1e9
@@ -98,7 +98,7 @@ def _design(e: Estimate, label: str, widths: tuple[int, int]) -> Design:
         signal_bits=widths[1],
         weights=e.weights,
         fits=e.fits,
-        verdict=verdict(e),
+        verdict=account(e),
         cycles=e.cycles,
         multipliers=e.multipliers,
         stored_bits=e.stored_bits,

@@ -88,6 +88,11 @@ def verdict(e: Estimate) -> str:
     return f"{answer}: {size}, weights {e.weights}, {speed}; {binding(e)}"
 
 
+def account(e: Estimate) -> str:
+    """Return the verdict, and what becomes of the multiply slots."""
+    return f"{verdict(e)}; {losses(e)}"
+
+
 PLAIN = ("network", "pattern", "weights", "exact", "fits")
 CYCLES = ("cycles", *SPENT)
 NUMBERS = (
