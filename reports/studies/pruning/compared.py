@@ -31,7 +31,7 @@ def settings(ratio: float, conv2: float, conv3: float, patterns: tuple[str, ...]
 
 LENET5 = (*PATTERNS, "kernel@4")
 SIZED = (
-    "Sized for a shared CPU: {} epochs of retraining, where the other study of this network has {}. What pruning "
+    "Sized for a shared CPU: {} of retraining, where the other study of this network has {}. What pruning "
     "destroys before it counts for more than it would after long training."
 )
 COMPARED: dict[str, Study] = {
@@ -41,13 +41,13 @@ COMPARED: dict[str, Study] = {
         settings=(CONTROL, *settings(0.7, 0.5, 0.4, LENET5), *settings(0.5, 0.5, 0.0, LENET5)),
         later=settings(0.85, 0.5, 0.73, LENET5),
         epochs=3,
-        notes=(SIZED.format("three", "ten"),),
+        notes=(SIZED.format("three epochs", "ten"),),
     ),
     "cifar-quick": Study(
         "cifar-quick",
         sweep={},
         settings=(CONTROL, *settings(0.78, 0.5, 0.75)),
-        epochs=2,
-        notes=(SIZED.format("two", "six"),),
+        epochs=1,
+        notes=(SIZED.format("one epoch", "six"),),
     ),
 }
