@@ -1,6 +1,8 @@
 """`espalier import` and `inspect`, and what the other commands do with a network from elsewhere."""
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 from support.commandline import complaint, espalier, reported
 from support.onnx_graphs import Drawing, images, resnet18
+from support.onnx_models import mobilenet_v2, squeezenet
 from support.onnx_quantized import Quantized
 
 from accel.cost import cost_of
@@ -194,6 +197,18 @@ class TestWhatFollows:
             assert kind in map(type, Program.load(tmp_path / "p.espalier").layers)
             outcome = espalier("verify", tmp_path / "p.espalier", "--array", "4x4", "--images", 1)
             assert outcome.status == 0, outcome.out + outcome.err
+
+    @pytest.mark.slow
+    @pytest.mark.skipif(shutil.which("verilator") is None, reason="needs Debian's package verilator")
+    @pytest.mark.parametrize(("drawn", "kind"), [(mobilenet_v2, ClipLayer), (squeezenet, ConcatLayer)])
+    def test_networks_of_others(self, drawn: Callable[[], Drawing], kind: type, tmp_path: Path) -> None:
+        """ReLU6 at power-of-two steps, inverted residuals, fire modules, skips: from a file to every bit in Verilog."""
+        net, program = brought(drawn(), tmp_path, "--dataset", "digits"), tmp_path / "p.espalier"
+        assert espalier("quantize", net, "--power-of-two", "-o", program).status == 0
+        assert kind in map(type, Program.load(program).layers)
+        options = "--array", "4x4", "--images", 2, "--simulator", "verilator", "--stall", 0.5
+        outcome = espalier("verify", program, *options)
+        assert outcome.status == 0, outcome.out + outcome.err
 
     def test_size_without_a_data_set(self, tmp_path: Path) -> None:
         """Bits and MACs need no images; that there are none is said, and they are those of the network."""

@@ -30,6 +30,54 @@ def float_model() -> Drawing:
     return g
 
 
+def mobilenet_v2(side: int = 8, classes: int = 10) -> Drawing:
+    """Return inverted residual blocks as torchvision exports them, with ReLU6 behind all but the last convolution."""
+    g = Drawing("batch", 1, side, side)
+
+    def relu6(outputs: int, maps: int, kernel: int, **more: object) -> str:
+        g.conv(outputs, maps, kernel, bias=False, **more)
+        g.norm(outputs)
+        return g.node("Clip", "", g.constant(np.float32(0)), g.constant(np.float32(6)))
+
+    source, maps = relu6(8, 1, 3, pads=[1, 1, 1, 1]), 8
+    for outputs, stride in ((8, 1), (12, 2), (12, 1)):
+        relu6(4 * maps, maps, 1)
+        relu6(4 * maps, 4 * maps, 3, pads=[1, 1, 1, 1], strides=[stride, stride], group=4 * maps)
+        g.conv(outputs, 4 * maps, 1, bias=False)
+        g.norm(outputs)
+        if outputs == maps:
+            g.node("Add", source, "")
+        source, maps = g.last, outputs
+    relu6(32, maps, 1)
+    g.node("GlobalAveragePool")
+    g.node("Flatten")
+    g.gemm(classes, 32)
+    return g
+
+
+def squeezenet(side: int = 8, classes: int = 10) -> Drawing:
+    """Return fire modules, whose two halves are joined, and a skip across the last of them, as U-Nets have it."""
+    g = Drawing("batch", 1, side, side)
+
+    def relu(outputs: int, maps: int, kernel: int, source: str = "") -> str:
+        g.conv(outputs, maps, kernel, source, pads=[kernel // 2] * 4)
+        return g.node("Relu")
+
+    def fire(maps: int) -> str:
+        squeezed = relu(4, maps, 1)
+        return g.node("Concat", relu(6, 4, 1, squeezed), relu(8, 4, 3, squeezed), axis=1)
+
+    relu(8, 1, 3)
+    fire(8)
+    skip = g.node("MaxPool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=0)
+    g.node("Concat", skip, fire(14), axis=1)
+    fire(28)
+    relu(classes, 14, 1)
+    g.node("GlobalAveragePool")
+    g.node("Flatten")
+    return g
+
+
 def quantized_model(qonnx: bool) -> Quantized:
     """Return a small quantised network."""
     g = Quantized(1, 2, 8, 8, qonnx=qonnx)
