@@ -23,6 +23,7 @@ from accel.program_layers import (
     ReluLayer,
 )
 from accel.runs import runs_of
+from accel.segments import segments_of
 from accel.split import splits
 from accel.walk import walk_of
 from accel.words import Words
@@ -244,6 +245,10 @@ def _layer(program: Program, layer: ProgramLayer, outputs: int, array: MacArray,
             taps = len(runs.taps)
             taken = {"entries": runs.bases.size, "taps": taps, "longest": taps, "reads": runs.reads}
             taken |= {"weights": runs.weights, "unit": max(steps.size for steps in runs.steps)}
+        case AddLayer() if parts := segments_of(program, layer, array):
+            reads = sum(parts.weights)  # an entry for each word of a weight, over the segments of a tile
+            taken = {"entries": reads * places.lists(layer), "taps": 2 * parts.lanes, "longest": parts.lanes}
+            taken |= {"weights": parts.steps, "reads": reads}
         case AddLayer():  # an operand is an entry that stays on one tap, for as many steps as its weight takes words
             steps = [math.ceil(weight / array.largest_weight) for weight in layer.weights]
             taken = {"entries": 2 * places.lists(layer), "taps": 2, "longest": max(steps), "weights": sum(steps)}

@@ -15,7 +15,7 @@ columns of the row below, and then half as many words are written as a tile has 
 but one. Where the last tile is half full or less, that of both rows is one, if their distance is a gap that it may
 have. Odd rows and columns at the end, which the pool drops, are not computed.
 
-Of a depthwise convolution a tile has several rows (`accel.lines`).
+Of a depthwise convolution a tile has several rows (`accel.lines`), of an addition several segments (`accel.segments`).
 """
 
 import math
@@ -30,6 +30,7 @@ from accel.layers import Shape
 from accel.lines import Lines, layout_of, lines_of
 from accel.program import Program
 from accel.program_layers import AddLayer, ClipLayer, ConcatLayer, MacLayer, ProgramLayer, ReluLayer
+from accel.segments import Segments, segments_of
 from accel.window import Window
 
 POINT = Window((1, 1))
@@ -60,8 +61,9 @@ class Walk:
         Whether the last two tiles, of each row or of the map if tiles pass their ends, are one.
     group : int
         Maps of a tile at most.
-    lines : Lines or None
-        Of a depthwise convolution whose tiles have several rows, more than are apart where some give nothing.
+    lines : Lines, Segments or None
+        Of a depthwise convolution whose tiles have several rows, more than are apart where some give nothing, and of an
+        addition whose tiles have several segments.
     """
 
     maps: int
@@ -76,7 +78,7 @@ class Walk:
     flat: bool = False
     merged: bool = False
     group: int = 1
-    lines: Lines | None = None
+    lines: Lines | Segments | None = None
 
     @property
     def heights(self) -> int:
@@ -158,6 +160,8 @@ def walk_of(program: Program, layer: ProgramLayer, array: MacArray) -> Walk:
         across = lines.window.stride[1] // lines.phases if width > 1 else 1
         down, lanes = lines.rows * lines.window.stride[0], lanes if across in STRIDES else 1
         return replace(walk, rows=lines.tall, lanes=lanes, down=down, across=across, group=lines.maps, lines=lines)
+    if parts := segments_of(program, layer, array):
+        return replace(walk, maps=parts.maps, rows=parts.tall, width=lanes, down=0, group=parts.maps, lines=parts)
     if written(program, layer, array) in layout_of(program, array).phased:  # a row is every second word of a map
         return replace(walk, rows=2, width=height * width // 2, down=0, across=2, joined=True)
     if isinstance(layer, ConcatLayer):

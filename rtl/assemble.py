@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from accel.array import MOST_FORMATS, MOST_TAPS, MULTIPLIER_WIDTH, MacArray, address_bits
+from accel.array import FAR, MULTIPLIER_WIDTH, MacArray, address_bits
 from accel.demand import demand_of, weight_words
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
@@ -30,10 +30,11 @@ from accel.program_layers import (
     ReluLayer,
 )
 from accel.runs import Integers, Runs, runs_of, window_taps, word_taps
+from accel.segments import Segments, segments_of
 from accel.split import average_windows, splits
 from accel.walk import Walk, maps_of, pieces_of, walk_of
-from accel.window import Window
 from rtl.image import Entry, Image
+from rtl.limits import check, check_limits, window_of
 
 
 def signal_formats(program: Program) -> tuple[FixedFormat, ...]:
@@ -104,10 +105,14 @@ class _Assembler:
     def _operands(self, layer: ProgramLayer, turn: int = 0) -> None:
         """Add the entries of an addition, or of a concatenation that copies both of its inputs: a list for each piece.
 
-        Each operand stays on its tap for as many steps as its weight takes words.
+        Each operand stays on its tap for as many steps as its weight takes words, or goes over its segments as often.
         """
         places = self.places.apart(layer, turn)
-        if isinstance(layer, AddLayer):
+        if isinstance(layer, AddLayer) and (parts := segments_of(self.program, layer, self.array)):
+            counts = [(base, tap * parts.lanes) for tap, base in enumerate(places) for _ in range(parts.weights[tap])]
+            for left, (base, tap) in zip(range(len(counts))[::-1], counts, strict=True):
+                self.image.entries.append(Entry(base, tap, 1, parts.lanes, min(left, FAR)))
+        elif isinstance(layer, AddLayer):
             for tap, (base, weight) in enumerate(zip(places, layer.weights, strict=True)):
                 count = len(weight_words(weight, self.array.largest_weight))
                 self.image.entries.append(Entry(base, tap, 0, count, 1 - tap))
@@ -117,7 +122,7 @@ class _Assembler:
             self.image.entries += [Entry(bases[source] + first, 0, 0, 1, 0) for source, first in pieces]
 
     def _layer(self, layer: ProgramLayer) -> None:
-        self._check_limits(layer)
+        check_limits(self.program, layer, self.array, len(self.image.formats), self.final)
         words = self._geometry(layer) | self._output(layer) | {"weight": len(self.image.weights)}
         words |= {"list": len(self.image.entries), "tap": len(self.image.taps), "constant": len(self.image.constants)}
         match layer:
@@ -133,31 +138,9 @@ class _Assembler:
         self.image.weights += [(0,) * self.array.output_lanes] * filling
         self.image.layers.append(words)
 
-    def _check_limits(self, layer: ProgramLayer) -> None:
-        """Raise EspalierError where a layer asks for more than the array's words hold."""
-        window, array, signals = _window(layer), self.array, self.program.signals
-        scale = getattr(layer, "requantize", None)
-        raw = isinstance(layer, MacLayer) and scale is None
-        if isinstance(layer, MacLayer) and layer.accumulator_overflow is not None:
-            how = f"{layer.accumulator_bits} bits ({layer.accumulator_overflow.name})"
-            raise EspalierError(f"{layer.name}: its accumulators overflow at {how}, those of the array hold every sum")
-        if raw and layer.name != self.final:
-            raise EspalierError(f"{layer.name}: hands out its accumulators, which only the last layer can")
-        self._check(
-            layer.name,
-            ("weight bits", getattr(layer, "weight_bits", 1), array.weight_bits),
-            ("accumulator bits", getattr(layer, "accumulator_bits", 1), array.accumulator_bits),
-            ("multiplier bits", scale.multiplier_bits if scale else 1, array.multiplier_bits),
-            ("bits of an input signal", max(signals[source].bits for source in layer.inputs), array.signal_bits),
-            ("bits of an output signal", 1 if raw else signals[layer.name].bits, array.signal_bits),
-            ("output formats", len(self.image.formats), MOST_FORMATS),
-            ("rows or columns of a kernel", max(window.kernel), MOST_TAPS),
-            ("rows or columns of padding", max(window.padding), MOST_TAPS - 1),
-        )
-
     def _geometry(self, layer: Any) -> dict[str, int]:
         """Return where the windows lie: sizes, strides and the first word; and where what comes of them is written."""
-        window, walk = _window(layer), walk_of(self.program, layer, self.array)
+        window, walk = window_of(layer), walk_of(self.program, layer, self.array)
         _, height, width = maps_of(self.program.shapes[layer.inputs[0]])
         top, left = window.padding[:2]
         single, map_words = not isinstance(layer, MacLayer), pitch_of(self.program, layer.inputs[0], self.array)
@@ -242,7 +225,7 @@ class _Assembler:
         self, layer: MaxPoolLayer | AvgPoolLayer | ReluLayer | ClipLayer, words: dict[str, int]
     ) -> dict[str, int]:
         """A map at a time by weights of 1; a ReLU or a clip is a maximum over one tap that the drain rectifies."""
-        window, average = _window(layer), isinstance(layer, AvgPoolLayer)
+        window, average = window_of(layer), isinstance(layer, AvgPoolLayer)
         self._constants(layer, words["outputs"], 0 if average else self.array.lowest_code)
         row = maps_of(self.program.shapes[layer.inputs[0]])[2]
         if average and splits(self.program, layer, self.array):
@@ -279,11 +262,25 @@ class _Assembler:
         """Two signals by positive weights, each the sum of as many weight words as it takes, on one tap."""
         self._constants(layer, words["outputs"])
         self._operands(layer)
+        parts = segments_of(self.program, layer, self.array)
         for source, weight in zip(layer.inputs, layer.weights, strict=True):
-            self._lane_0(weight_words(weight, self.array.largest_weight))
-            is_signed = int(self.program.signals[source].format.signed)
-            self.image.taps.append({"rows": 0, "columns": 0, "words": 0, "signed": is_signed})
-        return {"shared": 1}
+            found = weight_words(weight, self.array.largest_weight)
+            is_signed = self.program.signals[source].format.signed
+            self._taps(parts.taps() if parts else word_taps(np.zeros(1, np.int64)), int(is_signed))
+            if parts:
+                units = [parts.unit(word, self.array.output_lanes) for word in found]
+                self.image.weights += [tuple(word) for unit in units for word in unit.tolist()]
+            else:
+                self._lane_0(found)
+        return {"shared": 1} | (self._segments(parts) if parts else {})
+
+    def _segments(self, parts: Segments) -> dict[str, int]:
+        """Return the geometry of output lanes that are segments: each tile is a row, which begins behind the last."""
+        tile, back = parts.maps * parts.lanes * parts.words, (parts.lanes - 1) * parts.apart - parts.words
+        rows, memory = parts.maps * parts.lanes, 1 << address_bits(self.array.signal_words)
+        lines = {"lines": 1, "pair": int(parts.maps == 2), "line_words": parts.apart, "rows": rows, "last_rows": rows}
+        edges = {"height": 1, "width": parts.words, "top": 0, "left": 0, "gap": parts.words if parts.maps == 2 else 0}
+        return lines | edges | {"row_turn": tile, "line_turn": tile, "output_map": -back % memory}
 
     def _constants(self, layer: ProgramLayer, outputs: int, bias: int = 0) -> None:
         requantize = getattr(layer, "requantize", None)
@@ -350,7 +347,7 @@ class _Assembler:
         lanes, array = self.array.output_lanes, self.array
         if array.weights_per_multiplier == 2 and 2 * array.weight_bits + array.signal_bits == MULTIPLIER_WIDTH:
             lowest = -int(layer.matrix.min(initial=0))  # there is no bit left for the borrow of the lowest code
-            self._check(layer.name, ("as the size of a weight", lowest, array.largest_weight))
+            check(layer.name, ("as the size of a weight", lowest, array.largest_weight))
         matrix = np.zeros((len(groups) * lanes, layer.matrix.shape[1] + 1), np.int64)  # the last column is none
         matrix[: layer.shape[0], :-1] = layer.matrix
         for index, columns in enumerate(groups):
@@ -369,17 +366,8 @@ class _Assembler:
         for rows, columns, words in taps.tolist():
             self.image.taps.append({"rows": rows, "columns": columns, "words": words, "signed": is_signed})
 
-    def _check(self, name: str, *needs: tuple[str, int, int]) -> None:
-        for what, need, limit in needs:
-            if need > limit:
-                raise EspalierError(f"{name}: needs {need} {what}, the array has {limit}")
-
 
 def _entries(runs: Runs) -> list[Entry]:
     """Return the entries of a layer."""
     fields = runs.bases, runs.offsets, runs.strides, runs.counts, runs.left
     return [Entry(*entry) for entry in zip(*(x.tolist() for x in fields), strict=True)]
-
-
-def _window(layer: Any) -> Window:
-    return getattr(layer, "window", None) or Window((1, 1))

@@ -49,6 +49,7 @@ NOUNS = (
     "split",
     "fusion",
     "lines",
+    "segments",
     "walk",
     "places",
     "runs",

@@ -28,6 +28,7 @@ from accel.program_layers import (
     ProgramLayer,
     ReluLayer,
 )
+from accel.segments import segments_of
 from accel.split import splits, windows_of
 from accel.walk import walk_of
 from accel.window import Window
@@ -73,6 +74,10 @@ CORNERS = (
     "signed and unsigned added",
     "weight of an addition in several words",
     "tensor added to itself",
+    "segments of a sum on lanes",
+    "two segments of a sum a step",
+    "segments of a sum on fewer lanes",
+    "segments of a weight of several words",
     "packed weights",
     "lowest weight beside a negative one in a multiplier",
     "lowest and highest code together",
@@ -280,6 +285,15 @@ class Coverage:
                 "tensor added to itself": layer.inputs[0] == layer.inputs[1],
             }
         )
+        if parts := segments_of(of, layer, array):
+            self._count(
+                {
+                    "segments of a sum on lanes": True,
+                    "two segments of a sum a step": parts.maps == 2,
+                    "segments of a sum on fewer lanes": parts.maps * parts.lanes < array.output_lanes,
+                    "segments of a weight of several words": max(parts.weights) > 1,
+                }
+            )
 
     def _window(self, layer: Any, window: Window, output: Codes) -> None:
         padded, largest = any(window.padding), isinstance(layer, MaxPoolLayer)

@@ -103,6 +103,8 @@ CHAINS = (  # one is drawn; the last layer's output is what leaves the chip
     ("conv", "clip", "halve"),
     ("conv", "halve", "clip", "conv"),
     ("residual", "clip"),
+    ("residual", "clip", "point"),
+    ("residual", "conv"),
     ("point", "clip", "depthwise", "clip", "point"),
     ("depthwise", "clip", "point"),
     ("max", "clip"),
