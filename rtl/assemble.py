@@ -236,7 +236,7 @@ class _Assembler:
 
     def _copy(self, layer: ConcatLayer, words: dict[str, int]) -> dict[str, int]:
         """One tensor that is counted, or pieces of two that are listed: maxima over one tap."""
-        self._constants(layer, words["outputs"])
+        self._constants(layer, words["outputs"], self.array.lowest_code)
         self._taps(word_taps(np.zeros(1, np.int64)), self._signed(layer))
         self._lane_0([1])
         if words["outputs"] == 1:
