@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import re
+import shutil
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,14 @@ from support.programs import PIXEL, mac_layer, program, signal
 
 from accel.array import MacArray
 from accel.cost import total_cycles, total_interval
+from accel.cost.stalls import schedule_of, unit_stalls
 from accel.demand import array_for
+from accel.interchange import zoo
 from accel.interchange.data import datasets
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import AddLayer, FlattenLayer, MaxPoolLayer, ReluLayer
+from accel.quantize import Widths, lower
 from accel.signal import Requantize
 from accel.window import Window
 from reports.workflow import hardware, parsing
@@ -137,6 +143,28 @@ class TestVerify:
         assert done.status == 0
         assert f"0 differences; {cycles:,} cycles an image predicted, {cycles:,} measured without" in done.out
         assert "without 0 stalls" not in done.out
+
+    @pytest.mark.slow
+    @pytest.mark.skipif(shutil.which("verilator") is None, reason="needs Debian's package verilator")
+    def test_a_network_whose_weights_are_streamed(self, tmp_path: Path) -> None:
+        """A network of the zoo in Verilator: scores, cycles, and between starts those of the formula with its stalls.
+
+        The testbench compares the time between images with the closed form; the first image waits longer.
+        """
+        pixels = datasets.load("digits", "train").take(64).pixels()
+        of = lower(zoo.load("digits", "kernel@8"), Widths(5, 5), pixels)
+        of.save(tmp_path / "digits.espalier")
+        words = ("--array", "4x4", "--stream", "--images", 3, "--simulator", "verilator")
+        done = espalier("verify", tmp_path / "digits.espalier", *words)
+        array = array_for(of, 4, 4, stream=True)
+        assert array.weight_words < array_for(of, 4, 4).weight_words
+        stalls = sum(unit_stalls(schedule_of(of, array), Fraction(1), before=1))
+        assert (done.status, done.err) == (0, "")
+        found = re.search(r" 0 differences; ([\d,]+) cycles .* ([\d,]+) measured without ([\d,]+) stalls", done.out)
+        assert found
+        predicted, measured, stalled = (int(number.replace(",", "")) for number in found.groups())
+        assert predicted == measured == total_cycles(of, array)
+        assert stalled >= 3 * stalls > 0
 
     def test_a_residual_network(self, tmp_path: Path) -> None:
         """A Program with an addition and a ReLU of its own is verified like any other."""
