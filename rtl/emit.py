@@ -114,7 +114,9 @@ def emit(jobs: Sequence[Job], array: MacArray, room: Mapping[str, int] | None = 
 def _units(image: Image, layout: Layout) -> list[int]:
     """Return the words of streamed weights of one image, each with whether it ends its unit."""
     pack = packer(layout.unit)
-    return [pack({"word": word, "last": word is unit[-1]}) for unit in image.units for word in unit]
+    return [
+        pack({"word": word, "last": place == len(unit)}) for unit in image.units for place, word in enumerate(unit, 1)
+    ]
 
 
 def _unit_ports(dut: Accelerator, words: int) -> dict[str, int | str]:

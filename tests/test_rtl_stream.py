@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.programs import PIXEL, program
+from support.programs import PIXEL, mac_layer, program
 from support.rtl_builds import write
 from support.rtl_programs import SIGNED, check, difference, images_of, mac
 
@@ -24,6 +24,7 @@ from reports.workflow.hardware import job_of
 from rtl import simulate as module
 from rtl import simulators
 from rtl.assemble import assemble
+from rtl.emit import emit
 from rtl.image import Image
 from rtl.simulate import simulate
 
@@ -106,6 +107,17 @@ class TestWhatMayHappen:
             array_for(of, 2, 2, {"weight_words": 40}, stream=True)
         with pytest.raises(EspalierError, match="has 24 words of weights, a buffer for streamed weights holds 8"):
             assemble(of, replace(array, stream_words=8))
+
+
+def test_words_that_are_the_same_end_no_unit() -> None:
+    """Of a build's words of weights the last of each group alone says so, be they all zero."""
+    layer = mac_layer("conv", INPUT, np.zeros((5, 2, 9), int), PIXEL, window=Window((3, 3)))
+    of = program([layer], (2, 4, 4))
+    array = array_for(of, 2, 2, stream=True)
+    words = emit([job_of(of, array, np.zeros((1, 2, 4, 4), int))], array)["units.hex"].split()
+    assert [int(word, 16) >> 16 for word in words] == (
+        [0] * 17 + [1]
+    ) * 3  # groups of 2, 2 and 1 maps
 
 
 @pytest.mark.slow
