@@ -29,7 +29,7 @@ def jobs() -> list[Job]:
 
 @pytest.fixture(scope="module")
 def packed_jobs() -> list[Job]:
-    """Random jobs for an array whose lanes share multipliers."""
+    """Random jobs for an array whose lanes share multipliers, and whose weights are streamed."""
     rng = np.random.default_rng(2)
     return [random_job(rng, PACKED) for _ in range(PACKED_JOBS)]
 
@@ -46,7 +46,8 @@ def test_the_random_jobs_meet_every_corner(jobs, packed_jobs):
     coverage = Coverage()
     for job in jobs:
         coverage.see(job)
-    assert coverage.empty == ["packed weights", "lowest weight beside a negative one in a multiplier"]
+    packed = ["packed weights", "lowest weight beside a negative one in a multiplier", "streamed weights"]
+    assert coverage.empty == packed
     for job in packed_jobs:
         coverage.see(job, PACKED)
     assert coverage.empty == []
@@ -72,14 +73,15 @@ def test_every_value_and_every_cycle(build):
 
 @pytest.mark.slow
 def test_lanes_that_share_a_multiplier(packed_jobs, tmp_path):
-    """On an array of packed weights and an odd number of lanes too, held back or not."""
+    """On an array of packed weights, which are streamed, and an odd number of lanes too, held back or not."""
     packed = write(tmp_path, packed_jobs, PACKED, "verilator")
-    assert simulators.run(tmp_path, "verilator") == packed.expected
-    held = simulators.run(tmp_path, "verilator", stall=128)
-    assert (held.errors, held.cycles - held.stalls) == (0, packed.expected.cycles)
-    line = packed.line_of_word(3, Target.WEIGHTS)
+    for stall in (0, 128):
+        outcome = simulators.run(tmp_path, "verilator", stall=stall)
+        assert (outcome.errors, outcome.images, outcome.rows) == (0, packed.expected.images, packed.expected.rows)
+        assert outcome.cycles - outcome.stalls == packed.expected.cycles
     (tmp_path / "wrong").mkdir()
-    packed.edit(tmp_path / "wrong", "load.hex", line, lambda word: word ^ 1 << WORD)  # negative control
+    first = int(packed.table[:3, 6].sum())  # of job 3's words of weights
+    packed.edit(tmp_path / "wrong", "units.hex", first, lambda word: word ^ 0xFFF)  # negative control
     assert simulators.run(tmp_path / "wrong", "verilator").errors
 
 

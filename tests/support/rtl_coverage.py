@@ -80,6 +80,8 @@ CORNERS = (
     "segments of a weight of several words",
     "packed weights",
     "lowest weight beside a negative one in a multiplier",
+    "streamed weights",
+    "an image loaded while one runs",
     "lowest and highest code together",
     "lowest weight at lowest signal",
     "accumulator as wide as the array's",
@@ -170,6 +172,7 @@ class Coverage:
         tensors, image = golden.run(job.program, job.codes), assemble(job.program, array)
         layers, pools = computing(job.program, array), fused_pools(job.program, array)
         self._count({"two layers": len(layers) > 1})
+        self._count({"an image loaded while one runs": array.overlap and len(job.codes) > 1})
         self._joins(job.program)
         self._bounds(job.program, array, tensors)
         for place, layer in enumerate(layers):
@@ -333,6 +336,7 @@ class Coverage:
                 "raw output": layer.requantize is None,
             }
         )
+        self._count({"streamed weights": array.stream_words})
         if array.weights_per_multiplier == 2:
             borrows = any(
                 ((layer.matrix[row] < 0) & (layer.matrix[row + 1] == -array.largest_weight - 1)).any()

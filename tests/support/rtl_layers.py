@@ -37,7 +37,7 @@ from support.programs import mac_layer, program
 Codes = NDArray[np.int64]
 
 ARRAY = MacArray(output_lanes=4, pixel_lanes=4, ceiling=True, floor=True)
-PACKED = replace(ARRAY, output_lanes=3, weight_bits=4)  # two lanes share a multiplier, the third has its own
+PACKED = replace(ARRAY, output_lanes=3, weight_bits=4, stream_words=1024)  # two lanes share a multiplier
 FORMATS = tuple(
     map(
         FixedFormat.parse,
