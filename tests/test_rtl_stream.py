@@ -115,9 +115,7 @@ def test_words_that_are_the_same_end_no_unit() -> None:
     of = program([layer], (2, 4, 4))
     array = array_for(of, 2, 2, stream=True)
     words = emit([job_of(of, array, np.zeros((1, 2, 4, 4), int))], array)["units.hex"].split()
-    assert [int(word, 16) >> 16 for word in words] == (
-        [0] * 17 + [1]
-    ) * 3  # groups of 2, 2 and 1 maps
+    assert [int(word, 16) >> 16 for word in words] == ([0] * 17 + [1]) * 3  # groups of 2, 2 and 1 maps
 
 
 @pytest.mark.slow
