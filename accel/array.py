@@ -15,6 +15,7 @@ MULTIPLIER_WIDTH = 18  # bits of a hardware multiplier's operand
 VECTOR_TAPS = 64  # words of a vector that one entry names at most: a fully connected layer reads it run by run
 MOST_TAPS = 64  # of a kernel in one direction; padding is less
 MOST_FORMATS = 8  # of output signals that one build of the hardware knows
+SHALLOW = 128  # words of a bank of signals, at most, where look-up tables of an FPGA are its memory
 FAR = 3  # `left` of an entry that has this many or more after it
 
 DEPTHS: Mapping[str, str] = {  # which number of an array says how many words a memory has
@@ -56,6 +57,11 @@ class MemoryShape:
     def bits(self) -> int:
         """Bits of all banks: words x width x banks."""
         return self.words * self.width_bits * self.banks
+
+    @property
+    def shallow(self) -> bool:
+        """Whether an FPGA builds it from look-up tables: signals alone, as many banks leave most of a block empty."""
+        return self.name == "signals" and self.words <= SHALLOW
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
 from accel.window import Window
 from accel.words import Words
-from reports.workflow.verdicts import binding, problems, record, verdict
+from reports.workflow.verdicts import binding, filled, problems, record, verdict
 
 ASIC = load_technology("asic-45nm")
 FREE = Limits()
@@ -207,8 +207,11 @@ class TestFits:
         wide = of(it, (16, 8), technology="ecp5-45f")  # type: ignore[arg-type]
         assert problems(wide) == ("136 multipliers are needed, there are 72",)
         assert of(it, (8, 8), technology="ecp5-45f").fits  # type: ignore[arg-type]
-        large = of(lenet5("dense"), (8, 64), technology="ecp5-45f")  # type: ignore[arg-type]
-        assert problems(large)[0] == f"{sum(x.count for x in large.memories)} EBR are needed, there are 108"
+        large = of(lenet5("dense"), (8, 128), technology="ecp5-45f")  # type: ignore[arg-type]
+        assert (
+            problems(large)[0]
+            == f"{sum(x.count for x in large.memories if x.macro == 'EBR')} EBR are needed, there are 108"
+        )
 
     def test_what_binds(self) -> None:
         """Where it fits, what most cycles go to: steps; rows that a tile of few steps leaves; the pipeline."""
@@ -382,3 +385,13 @@ class TestRefusals:
             Words.of(self.it).scaled(1, 4)
         with pytest.raises(EspalierError, match=r"signal_bits must be 1\.\.16, got 17"):
             Words.of(self.it).scaled(4, 17)
+
+
+def test_grouped_layers_say_how_they_lie() -> None:
+    """96 maps that read themselves, 4 taps each: 0.4 KiB of weights, and what fills words; no line without groups."""
+    own = np.eye(96, dtype=bool)[:, :, None] & np.ones(4, bool)
+    words = {"kept": own, "pattern": "groups-96", "encoding": "by groups", "window": Window.square(2)}
+    e = of(program([mac_layer("own", INPUT, own * 7, PIXEL, weight_bits=8, **words)], (96, 4, 4)), (8, 8))
+    filling = f"{e.layers[0].filling_bits / 8192:.1f}"
+    assert filled(e) == f"grouped: own lie as weights for all lanes: 0.4 KiB of them, {filling} KiB of filling"
+    assert filled(of(lenet5("dense"))) is None

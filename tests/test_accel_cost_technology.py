@@ -242,7 +242,7 @@ class TestBlocks:
     )
     def test_ecp5(self, words: int, width: int, count: int, shape: tuple[int, int]) -> None:
         """18 kbit as 16384 x 1 .. 512 x 36: the shape of which the fewest are needed."""
-        (ebr,) = load_technology("ecp5-45f").macros
+        ebr = load_technology("ecp5-45f").macros[0]
         assert blocks(ebr, words, width)[0] == count
         assert -(-words // shape[0]) * -(-width // shape[1]) == count
         assert ebr.bits == 18 * 1024
@@ -278,6 +278,17 @@ class TestBlocks:
         assert (wide - 1) * block_width < width <= wide * block_width
         assert found.macro_bits >= wanted.bits
         assert found.waste_bits == found.macro_bits - 1
+
+    @pytest.mark.parametrize(
+        ("name", "words", "count", "macro"),
+        [("signals", 128, 256, "DPR16X4"), ("signals", 129, 16, "EBR"), ("taps", 128, 16, "EBR")],
+    )
+    def test_shallow_banks(self, name: str, words: int, count: int, macro: str) -> None:
+        """Banks of signals of 128 words at most lie in look-up tables, 16 words of 4 bits each; nothing else does."""
+        (found,) = place([memory(name, words, 8, 16, 0)], load_technology("ecp5-45f"))
+        assert (found.count, found.macro) == (count, macro)
+        (found,) = place([memory(name, words, 8, 16, 0)], load_technology("asic-45nm"))
+        assert (found.count, found.macro) == (16, "SRAM 8 Kbit")
 
     def test_two_kinds(self) -> None:
         """Of two kinds the one that wastes less; where too few of it are left, the other; where of both, none fits."""

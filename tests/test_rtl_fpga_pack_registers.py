@@ -1,6 +1,8 @@
 """Registers into hard blocks: which may move, which may not, and that a packed array computes what it did."""
 
 import json
+from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +12,19 @@ from support.programs import program, signal
 from support.rtl_gates import write_gates
 from support.rtl_programs import images_of, mac
 
-from accel.array import MacArray
+from accel.array import SHALLOW, MacArray
 from accel.cost import total_cycles, total_interval
+from accel.cost.macros import Memory, place
+from accel.cost.technology import load_technology
 from accel.network import INPUT
 from accel.program_layers import MaxPoolLayer
 from accel.window import Window
 from rtl import simulators
+from rtl.core.activations import Activations
 from rtl.emit import Job
 from rtl.fpga.pack_registers import ADDER, MEMORY, MULTIPLIER, REGISTER, SUM, TABLE, Netlist
+from rtl.fpga.synthesis import map_to_cells
+from rtl.layout import Layout
 from sim import golden
 
 CLOCK, ENABLE, OTHER = 2, 3, 4  # nets
@@ -232,3 +239,16 @@ def test_a_packed_array(tmp_path: Path) -> None:
     (tmp_path / "wrong").mkdir()
     build.edit(tmp_path / "wrong", "expected.hex", build.line_of_row(0, 1, 2), lambda row: row ^ 1)
     assert simulators.run(tmp_path / "wrong", "verilator").errors == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("words", "cell"), [(SHALLOW, "TRELLIS_DPR16X4"), (SHALLOW + 1, "DP16KD")])
+def test_what_signals_lie_in(words: int, cell: str, tmp_path: Path) -> None:
+    """The memory of signals takes the cells that the cost model charges: look-up tables, then blocks."""
+    array = MacArray(2, 2, signal_words=4 * words, weight_words=16)
+    (shape,) = (memory for memory in array.memories if memory.name == "signals")
+    (placed,) = place([Memory(**asdict(shape), payload_bits=0)], load_technology("ecp5-45f"))
+    map_to_cells(Activations(Layout(array)), tmp_path)
+    cells = json.loads((tmp_path / "top.json").read_text())["modules"]["top"]["cells"].values()
+    assert Counter(x["type"] for x in cells)[cell] == placed.count
+    assert placed.macro == {"TRELLIS_DPR16X4": "DPR16X4", "DP16KD": "EBR"}[cell]

@@ -64,7 +64,7 @@ class LayerEstimate:
     Parameters
     ----------
     kind : str
-        mac, add, avg-pool, max-pool or relu.
+        mac, add, avg-pool, max-pool, relu, clip or concat.
     cost : LayerCost
         Exact counts, and its words.
     spent : Cycles

@@ -76,6 +76,8 @@ def place(memories: Sequence[Memory], technology: Technology) -> tuple[PlacedMem
     for index in sorted(range(len(memories)), key=lambda i: -memories[i].bits):
         memory, choices = memories[index], []
         for kind, macro in enumerate(technology.macros):
+            if macro.shallow and not memory.shallow:
+                continue
             count, shape = blocks(macro, memory.words, memory.width_bits)
             count *= memory.banks
             choices.append((count > left[kind], count * macro.bits, count, kind, shape))

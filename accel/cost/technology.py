@@ -41,12 +41,15 @@ class Macro:
     available : int or None
         How many there are; None: as many as one likes.
     source : str
+    shallow : bool
+        Whether it is made of look-up tables, for memories that are `accel.array.MemoryShape.shallow` alone.
     """
 
     name: str
     shapes: tuple[tuple[int, int], ...]
     available: int | None
     source: str
+    shallow: bool = False
 
     def __post_init__(self) -> None:
         if not self.shapes or any(len(shape) != 2 or min(shape) < 1 for shape in self.shapes):
@@ -261,6 +264,7 @@ class _Macro:
     shapes: tuple[tuple[int, int], ...]
     source: str
     available: int | None = None
+    shallow: bool = False
 
 
 @dataclass(frozen=True)
@@ -302,7 +306,7 @@ def _technology(where: str, name: str, table: Any) -> Technology:
     """Return the technology that a TOML table says; what is wrong with it is told with `where` it stands."""
     with reading(f"{where}: technology {name}"):
         found = record_of(_Table, table)
-        macros = tuple(Macro(x.name, x.shapes, x.available, x.source) for x in found.macro)
+        macros = tuple(Macro(x.name, x.shapes, x.available, x.source, x.shallow) for x in found.macro)
         energy = None if found.energy is None else _energy(found.energy)
         area = None if found.area is None else _area(found.area)
         clock = None if found.clock is None else ClockLimit(found.clock.source, 1e6 * found.clock.mhz)

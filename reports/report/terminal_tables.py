@@ -15,7 +15,7 @@ from reports.report.sentences import plan_note, storage_line
 from reports.shared.columns import COLUMNS, SPENT, STORED, TEXT, columns
 from reports.shared.words import clock_line, kib, memory_size
 from reports.workflow.limits import CLOCK, ERROR, MEMORY, ROOM
-from reports.workflow.verdicts import losses, verdict
+from reports.workflow.verdicts import filled, losses, verdict
 
 
 def summary_table(results: Results) -> Table:
@@ -198,6 +198,7 @@ def estimate_lines(e: Estimate, streamed: Estimate | None = None) -> list[str]:
         f"{roof.macs_per_dram_byte:,.0f} MACs a DRAM byte"
     ]
     lines.append(losses(e))
+    lines += filter(None, [filled(e)])
     if e.energy:
         parts = ("mac", e.energy.mac_joules), ("SRAM", e.energy.sram_joules), ("DRAM", e.energy.dram_joules)
         shares = ", ".join(f"{name} {1e9 * joules:,.1f}" for name, joules in parts)

@@ -72,6 +72,19 @@ def losses(e: Estimate) -> str:
     return f"multiply slots: {useful:.1%} useful; lost: {', '.join(f'{name} {share:.1%}' for name, share in lost)}"
 
 
+def filled(e: Estimate) -> str | None:
+    """Return what memory holds of grouped layers beside their weights, as a line; None where there are none.
+
+    The array has a weight for all lanes in each step, zeros where a lane's group does not read the map.
+    """
+    layers = [x for x in e.layers if x.cost.pattern.startswith("groups-")]
+    if not layers:
+        return None
+    kept, filling = sum(x.cost.counts.weight_memory_bits for x in layers), sum(x.filling_bits for x in layers)
+    names = ", ".join(x.name for x in layers)
+    return f"grouped: {names} lie as weights for all lanes: {_kib(kept)} KiB of them, {_kib(filling)} KiB of filling"
+
+
 def _slots(e: Estimate) -> dict[str, int]:
     """Return all multiply slots of an image, lanes x cycles, by what becomes of them or by what the array waits for."""
     waits = {name: e.array.macs_per_cycle * cycles for name, cycles in columns(WAITS, e.spent).items()}

@@ -20,6 +20,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from accel.array import SHALLOW
 from rtl.core.memory import delayed
 from rtl.layout import Layout
 
@@ -64,7 +65,8 @@ class Activations(wiring.Component):
         low = (self.banks - 1).bit_length()
         reads, writes = [], []
         for index in range(self.banks):
-            m.submodules[f"bank{index}"] = bank = Memory(shape=word, depth=depth, init=[])
+            attrs = {"ram_style": "distributed" if depth <= SHALLOW else "block"}
+            m.submodules[f"bank{index}"] = bank = Memory(shape=word, depth=depth, init=[], attrs=attrs)
             reads.append(bank.read_port())
             writes.append(bank.write_port())
         self._build_read(m, reads, low)
