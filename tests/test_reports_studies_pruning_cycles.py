@@ -172,15 +172,16 @@ class TestOnArray:
         """At each ratio every pattern is there, without as many of the weights, and feature maps fill their groups."""
         dense, study = zoo.load(name), COMPARED[name]
         control, *together = [*study.settings, *study.later]
-        each = len({setting.granularity for setting in together})
         assert control.granularity == DENSE
-        for first in range(0, len(together), each):
+        ends = [place for place, setting in enumerate(together, 1) if setting.granularity == "feature-map"]
+        assert ends[-1] == len(together)
+        for first, end in zip([0, *ends], ends, strict=False):
             shares = {}
-            for setting in together[first : first + each]:
+            for setting in together[first:end]:
                 pruned = prune(dense, setting.granularity, setting.ratios)
                 layers = [kept_weights(pruned)[layer] for layer in ("conv2", "conv3")]
                 shares[setting.granularity] = sparsity_of(dict(zip("23", layers, strict=True)))
             assert {*shares} >= {*PATTERNS, "feature-map"}
-            assert len(shares) == each
+            assert len(shares) == end - first
             assert max(shares.values()) - min(shares.values()) < 0.04
             assert all(len(pruned.network[layer].weight) % 8 == 0 for layer in ("conv2", "conv3"))  # type: ignore[attr-defined]

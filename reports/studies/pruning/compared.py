@@ -29,7 +29,6 @@ def settings(ratio: float, conv2: float, conv3: float, patterns: tuple[str, ...]
     return (*inside, Setting(FEATURE_MAP, {FEATURE_MAP: {"conv2": conv2, "conv3": conv3, "fc4": 0.0}}))
 
 
-LENET5 = (*PATTERNS, "kernel@4")
 SIZED = (
     "Sized for a shared CPU: {} of retraining, where the other study of this network has {}. What pruning "
     "destroys before it counts for more than it would after long training."
@@ -38,8 +37,7 @@ COMPARED: dict[str, Study] = {
     "lenet5": Study(
         "lenet5",
         sweep={},
-        settings=(CONTROL, *settings(0.7, 0.5, 0.4, LENET5), *settings(0.5, 0.5, 0.0, LENET5)),
-        later=settings(0.85, 0.5, 0.73, LENET5),
+        settings=(CONTROL, *settings(0.7, 0.5, 0.4, (*PATTERNS, "kernel@4")), *settings(0.5, 0.5, 0.0)),
         epochs=3,
         notes=(SIZED.format("three epochs", "ten"),),
     ),
