@@ -122,7 +122,8 @@ def _alike(results: Results) -> Iterator[str]:
     yield from _head(results)
     yield (
         f"Errors are means of {results.seeds} seeds, in brackets the lowest and the highest. Shares are of the dense "
-        "network's; where the last column is 1, cycles have gone as multiply-accumulates have."
+        "network's; where the last column is 1, cycles have gone as multiply-accumulates have. Before kernels go in "
+        "groups, output maps that want the same input maps are put into one group (`accel/prune/group_order.py`)."
     )
     yield "\n".join(_paid(results))
     yield from _in_groups(results)
