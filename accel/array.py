@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import NamedTuple
 
 from accel.errors import EspalierError
+from accel.memory_words import Field, MemoryShape, address_bits, below, width_of
 from accel.scales import check_multiplier_bits
 from accel.signal import MULTIPLIER_BITS, PRODUCT_BITS
 
@@ -15,7 +15,6 @@ MULTIPLIER_WIDTH = 18  # bits of a hardware multiplier's operand
 VECTOR_TAPS = 64  # words of a vector that one entry names at most: a fully connected layer reads it run by run
 MOST_TAPS = 64  # of a kernel in one direction; padding is less
 MOST_FORMATS = 8  # of output signals that one build of the hardware knows
-SHALLOW = 128  # words of a bank of signals, at most, where look-up tables of an FPGA are its memory
 FAR = 3  # `left` of an entry that has this many or more after it
 
 DEPTHS: Mapping[str, str] = {  # which number of an array says how many words a memory has
@@ -26,42 +25,6 @@ DEPTHS: Mapping[str, str] = {  # which number of an array says how many words a 
     "constants": "constants",
     "layers": "layers",
 }
-
-
-class Field(NamedTuple):
-    """A part of a memory's word."""
-
-    bits: int
-    signed: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class MemoryShape:
-    """A memory as it is built.
-
-    Parameters
-    ----------
-    name : str
-    words, width_bits : int
-        Of one bank.
-    banks : int
-        That are read at the same time, at addresses of their own.
-    """
-
-    name: str
-    words: int
-    width_bits: int
-    banks: int
-
-    @property
-    def bits(self) -> int:
-        """Bits of all banks: words x width x banks."""
-        return self.words * self.width_bits * self.banks
-
-    @property
-    def shallow(self) -> bool:
-        """Whether an FPGA builds it from look-up tables: signals alone, as many banks leave most of a block empty."""
-        return self.name == "signals" and self.words <= SHALLOW
 
 
 @dataclass(frozen=True)
@@ -104,6 +67,8 @@ class MacArray:
         memory holds all weights.
     overlap : bool
         Whether the next image is loaded while one runs, into a place of its own (`accel.places`).
+    combine : bool
+        Whether a step may read two input maps, of which each output lane takes one (`accel.combined`).
     multiplier_bits : int
         Of the constants by which accumulators are requantised.
     ceiling, floor : bool
@@ -136,6 +101,7 @@ class MacArray:
     pool: bool = True
     lines: bool = True
     overlap: bool = True
+    combine: bool = True
     stream_words: int = 0
     multiplier_bits: int = MULTIPLIER_BITS
     ceiling: bool = False
@@ -189,7 +155,7 @@ class MacArray:
     @property
     def features(self) -> dict[str, bool]:
         """What can be left out of an array, and whether it is there."""
-        names = ("split", "flat", "pool", "lines", "overlap")
+        names = ("split", "flat", "pool", "lines", "overlap", "combine")
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -205,7 +171,7 @@ class MacArray:
     @property
     def gaps(self) -> bool:
         """Whether a step may read words on both sides of a gap."""
-        return self.flats or self.half_lanes > 0
+        return self.flats or self.half_lanes > 0 or self.combines
 
     @property
     def merges(self) -> bool:
@@ -221,6 +187,11 @@ class MacArray:
     def half_lanes(self) -> int:
         """Output lanes of each map where a step reads two; an even number, as two lanes may share a multiplier."""
         return self.output_lanes // 4 * 2 if self.lines else 0
+
+    @property
+    def combines(self) -> bool:
+        """Whether a step may read two maps: lists name them, and lanes that share a multiplier take the same one."""
+        return self.combine and self.list_entries > 0 and self.multiplier_rows > 1
 
     @property
     def weight_banks(self) -> int:
@@ -251,11 +222,27 @@ class MacArray:
         """Output lanes that share a multiplier: the products of two narrow weights fit side by side."""
         return 2 if self.signal_bits + 2 * self.weight_bits <= MULTIPLIER_WIDTH else 1
 
+    @property
+    def multiplier_rows(self) -> int:
+        """Rows of multipliers: output lanes, or pairs of them that share one."""
+        return -(-self.output_lanes // self.weights_per_multiplier)
+
+    @property
+    def select_bits(self) -> int:
+        """Bits beside a word of weights: which of two maps each row of multipliers takes."""
+        return self.multiplier_rows if self.combines else 0
+
+    @property
+    def weight_word_bits(self) -> int:
+        """Bits of a word of weights, one for each output lane, and of what lies beside them."""
+        return self.output_lanes * self.weight_bits + self.select_bits
+
     @cached_property
     def entry_fields(self) -> Mapping[str, Field]:
         """An index entry: `count` taps of the map `base` words into the input, from `offset` in steps of `stride`.
 
-        `left` more entries follow it in its list.
+        `left` more entries follow it in its list. A second map lies `other` whole turns of the banks further, and half
+        a turn.
         """
         return {
             "base": below(self.signal_words),
@@ -263,6 +250,7 @@ class MacArray:
             "stride": below(self.taps + 1),
             "count": below(self.taps + 1),
             "left": below(FAR + 1),
+            "other": below(self.bank_words if self.combines else 1),
         }
 
     @cached_property
@@ -328,6 +316,7 @@ class MacArray:
             "pair_turn": step,  # ... where it is the second of a pair
             "row_turn": step,  # ... where it begins a row
             "group_turn": step,  # ... where it begins a group
+            "combine": below(1 + self.combines),  # entries name two maps, of which each row of multipliers takes one
             "lines": below(1 + self.lines),  # output lanes are rows of a map, which share their constants
             "pair": below(1 + bool(self.half_lanes)),  # ... and half of them are rows of the next map
             "line_words": words if self.lines else Field(0),  # from one of its rows to the next
@@ -352,7 +341,7 @@ class MacArray:
         """
         widths = {
             "signals": self.signal_bits,
-            "weights": self.output_lanes * self.weight_bits,
+            "weights": self.weight_word_bits,
             "entries": width_of(self.entry_fields),
             "taps": width_of(self.tap_fields),
             "constants": width_of(self.constant_fields),
@@ -374,26 +363,3 @@ class MacArray:
 def banks_of(pixel_lanes: int) -> int:
     """Return the banks of the activation memory of an array with so many pixel lanes."""
     return pixel_lanes * max(STRIDES)
-
-
-def address_bits(words: int) -> int:
-    """Return the bits of an address of one of `words` words, 1 at least.
-
-    >>> address_bits(1), address_bits(8), address_bits(9)
-    (1, 3, 4)
-    """
-    return max(1, (words - 1).bit_length())
-
-
-def below(count: int) -> Field:
-    """Return the field that holds any of the numbers 0 .. `count` - 1; none at all if there is only 0.
-
-    >>> below(1).bits, below(8).bits, below(9).bits
-    (0, 3, 4)
-    """
-    return Field((count - 1).bit_length())
-
-
-def width_of(word: Mapping[str, Field]) -> int:
-    """Return the bits of a word."""
-    return sum(field.bits for field in word.values())

@@ -25,7 +25,7 @@ from accel.program_layers import (
 from accel.runs import runs_of
 from accel.segments import segments_of
 from accel.split import splits
-from accel.walk import walk_of
+from accel.walk import combined_of, walk_of
 from accel.words import Words
 
 
@@ -74,6 +74,8 @@ class Demand:
         Places for images: each has a word for every layer.
     ceiling, floor : bool
         Whether a layer cuts codes off below the highest, and above the lowest, of their format.
+    combines : bool
+        Whether steps of any layer read two maps.
     """
 
     program: str
@@ -82,6 +84,7 @@ class Demand:
     turns: int = 1
     ceiling: bool = False
     floor: bool = False
+    combines: bool = False
 
     @cached_property
     def words(self) -> Mapping[str, int]:
@@ -141,8 +144,9 @@ def demand_of(program: Program, array: MacArray) -> Demand:
     layers = [_layer(program, layer, walk.maps, array, places) for layer, walk in zip(computed, walks, strict=True)]
     bounds = [bounds_of(program, layer, array) for layer in computed]
     floor, ceiling = (any(bound is not None for bound in side) for side in zip(*bounds, strict=True))
-    signals = max([places.words, *counted])
-    return Demand(program.name, tuple(layers), signals, len(places.images), ceiling=ceiling, floor=floor)
+    features = {"ceiling": ceiling, "floor": floor}
+    features["combines"] = any(combined_of(program, layer, array) is not None for layer in computed)
+    return Demand(program.name, tuple(layers), max([places.words, *counted]), len(places.images), **features)
 
 
 def array_for(
@@ -173,17 +177,18 @@ def array_for(
         No array has these lanes, or words as wide; it does not run a layer; or a depth that was asked for is too small.
     """
     words = Words.of(program)
-    array = bare(output_lanes, pixel_lanes, words.weight_bits, **features)
+    array = bare(output_lanes, pixel_lanes, words.weight_bits, words.signal_bits, **features)
     asked = dict(depths or {})
     return fitted(words, demand_of(program, array), array, asked, bool(asked.pop("stream", stream)))
 
 
-def bare(output_lanes: int, pixel_lanes: int, weight_bits: int, **features: bool) -> MacArray:
+def bare(output_lanes: int, pixel_lanes: int, weight_bits: int, signal_bits: int = 8, **features: bool) -> MacArray:
     """Return an array of these lanes whose memories are of no account: what a demand and a schedule depend on."""
     return MacArray(
         output_lanes=output_lanes,
         pixel_lanes=pixel_lanes,
         weight_bits=weight_bits,
+        signal_bits=signal_bits,
         signal_words=max(1, pixel_lanes) << 10,
         weight_words=max(1, pixel_lanes) << 10,
         **features,
@@ -193,7 +198,10 @@ def bare(output_lanes: int, pixel_lanes: int, weight_bits: int, **features: bool
 def fitted(
     words: Words, demand: Demand, array: MacArray, depths: Mapping[str, int | None] | None = None, stream: bool = False
 ) -> MacArray:
-    """Return what `array_for` does, of the words and the demand of a Program on an array whose memories vary."""
+    """Return what `array_for` does, of the words and the demand of a Program on an array whose memories vary.
+
+    Where no step reads two maps, no word has bits for it.
+    """
     needed: dict[str, Any] = dict(demand.words)
     needed["signals"] = array.banks * math.ceil(needed["signals"] / array.banks)
     asked = {name: depth for name, depth in (depths or {}).items() if depth is not None}
@@ -214,6 +222,7 @@ def fitted(
         multiplier_bits=words.multiplier_bits,
         ceiling=demand.ceiling,
         floor=demand.floor,
+        combine=demand.combines,
         **{DEPTHS.get(name, name): depth for name, depth in needed.items()} | asked,
     )
     demand.check(fitting)
@@ -244,7 +253,7 @@ def _layer(program: Program, layer: ProgramLayer, outputs: int, array: MacArray,
             runs = runs_of(program, layer, array)
             taps = len(runs.taps)
             taken = {"entries": runs.bases.size, "taps": taps, "longest": taps, "reads": runs.reads}
-            taken |= {"weights": runs.weights, "unit": max(steps.size for steps in runs.steps)}
+            taken |= {"weights": runs.weights, "unit": max(map(runs.unit, range(len(runs.steps))))}
         case AddLayer() if parts := segments_of(program, layer, array):
             reads = sum(parts.weights)  # an entry for each word of a weight, over the segments of a tile
             taken = {"entries": reads * places.lists(layer), "taps": 2 * parts.lanes, "longest": parts.lanes}

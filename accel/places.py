@@ -12,10 +12,11 @@ from functools import lru_cache
 
 from accel.array import MacArray
 from accel.fusion import held_on, written
-from accel.lines import layout_of, uses_of
+from accel.lines import layout_of
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import ProgramLayer
+from accel.walk import combined_of
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -73,22 +74,23 @@ def beats_of(program: Program, array: MacArray) -> int:
 
 @lru_cache(maxsize=8)  # asked for by every part of an estimate
 def pitches_of(program: Program, array: MacArray) -> Mapping[str, int]:
-    """Return the words from one map of a tensor to the next, by its name, where maps do not lie side by side.
+    """Return the words from one map of a tensor to the next, by its name, where maps may not lie side by side.
 
     Rows of a depthwise convolution that its lanes give below a map lie behind it. Maps of which a step reads two lie
     `pixel lanes` words apart, beyond whole turns of the banks.
     """
-    lines, pitches = layout_of(program, array).lines, dict[str, int]()
-    if not lines:
-        return pitches
-    uses, layers = uses_of(program, array), [layer for layer in program.mac_layers if layer.name in lines]
-    for name in {written(program, x, array) for x in layers} | {x.inputs[0] for x in layers}:
-        words = math.prod(program.shapes[name][1:])
-        if (writer := uses.writers.get(name)) and (found := lines.get(writer.name)):
-            words = max(words, found.written * program.shapes[name][2])
-        if any(found.maps == 2 for reader in uses.readers[name] if (found := lines.get(reader.name))):
-            words += (array.pixel_lanes - words) % array.banks
-        pitches[name] = words
+    lines, words = layout_of(program, array).lines, {x: math.prod(shape[1:]) for x, shape in program.shapes.items()}
+    pitches = dict[str, int]()
+    for layer in program.mac_layers:
+        if found := lines.get(layer.name):
+            name = written(program, layer, array)
+            pitches[name] = max(words[name], found.written * program.shapes[name][2])
+    for layer in program.mac_layers:
+        pairs = lines[layer.name].maps == 2 if layer.name in lines else combined_of(program, layer, array)
+        name = program.roots[layer.inputs[0]]
+        least = pitches.get(name, words[name])
+        if pairs and least % array.banks != array.pixel_lanes:
+            pitches[name] = least + (array.pixel_lanes - least) % array.banks
     return pitches
 
 

@@ -2,7 +2,8 @@
 
 The index of every pattern becomes such lists, which the hardware stores as entries. Lanes of a group share one, the
 union of what they keep. Where every group reads everything, a counter makes the entries and nothing is stored. Of a
-layer whose sums are split (`accel.split`) a tap is a window of words.
+layer whose sums are split (`accel.split`) a tap is a window of words; where a step reads two maps (`accel.combined`)
+an entry names both.
 """
 
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from accel.places import pitch_of
 from accel.program import Program
 from accel.program_layers import MacLayer
 from accel.split import Windows, splits, windows_of
+from accel.walk import combined_of
 from accel.window import Window
 
 Integers = NDArray[np.int64]
@@ -31,7 +33,8 @@ class Runs:
     taps : int array (taps, 3)
         How many rows, columns and words each tap lies from the place of its entry.
     steps : tuple of int arrays (steps, lanes)
-        The lowered column of each step of each group; of each pixel lane in it where sums are split, -1 for none.
+        The lowered column of each step of each group; of each pixel lane in it where sums are split, or of both maps
+        that it reads, (steps, 2), -1 for none.
     apart, pieces : int
         Where a counter makes the entries: so many of all taps, so many words apart. `pieces` is 0 where they are
         stored.
@@ -41,6 +44,8 @@ class Runs:
         `counts` taps from the word `bases` of the input on, the first is tap `offsets`, in steps of `strides`.
     left : int array (entries,)
         Entries that follow in the list, `accel.array.FAR` for so many or more.
+    others : int array (entries,)
+        Whole turns of the banks, of those that lie between the map and the second one; 0 where there is none.
     reads : int
         Stored entries that one tile of every group reads in all.
     """
@@ -56,18 +61,25 @@ class Runs:
     strides: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
     counts: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
     left: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
+    others: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
     reads: int = 0
 
     @property
     def weights(self) -> int:
         """Weights of one output lane for one tile of every group: one a step, or one for each pixel lane."""
-        return sum(steps.size for steps in self.steps)
+        return sum(map(self.unit, range(len(self.steps))))
+
+    def unit(self, group: int) -> int:
+        """Return the weights of one output lane for one tile of a group."""
+        return self.steps[group].size if self.split else len(self.steps[group])
 
 
 def steps_of(program: Program, layer: MacLayer, array: MacArray) -> tuple[Integers, ...]:
-    """Return the lowered columns that each step of each group names (steps, 1), or (steps, lanes) of split sums."""
+    """Return the lowered columns that each step of each group names, as `Runs.steps`."""
     if splits(program, layer, array):
         return windows_of(program, layer, array).steps()
+    if found := combined_of(program, layer, array):
+        return found.columns
     return tuple(columns[:, None] for columns in layer.lane_columns[array.output_lanes])
 
 
@@ -88,13 +100,14 @@ def runs_of(program: Program, layer: MacLayer, array: MacArray) -> Runs:
     if counted:
         return Runs(split=False, taps=taps, steps=steps, apart=apart, pieces=width // len(taps))
     owners = np.repeat(np.arange(len(steps)), [len(columns) for columns in steps])
-    columns = np.concatenate(steps)[:, 0]
-    maps = columns // len(taps)
-    kept = columns - maps * len(taps)
-    starts, ends = _cut(owners * (width // len(taps) + 1) + maps, kept)
+    columns = np.concatenate(steps)
+    maps, seconds = columns[:, 0] // len(taps), columns[:, -1] // len(taps)
+    kept, reach = columns[:, 0] - maps * len(taps), width // len(taps) + 1
+    starts, ends = _cut((owners * reach + maps) * reach + seconds, kept)
     counts = ends - starts + 1
     strides = np.where(counts > 1, kept[np.minimum(starts + 1, ends)] - kept[starts], 1)
-    found = np.stack([maps[starts] * apart, kept[starts], strides, counts])
+    others = np.maximum(seconds - maps, 0)[starts] * apart // array.banks
+    found = np.stack([maps[starts] * apart, kept[starts], strides, counts, others])
     return _stored(owners[starts], found, split=False, taps=taps, steps=steps)
 
 
@@ -122,19 +135,19 @@ def _split(windows: Windows) -> Runs:
     places = np.arange(starts.size)
     first |= (places - places[first][np.cumsum(first) - 1]) % VECTOR_TAPS == 0
     counts = np.diff(np.append(places[first], starts.size))
-    found = np.stack([starts[first], np.zeros_like(counts), np.ones_like(counts), counts])
+    found = np.stack([starts[first], np.zeros_like(counts), np.ones_like(counts), counts, np.zeros_like(counts)])
     taps = word_taps(np.arange(int(counts.max())) * windows.lanes)
     return _stored(owners[first], found, split=True, taps=taps, steps=steps)
 
 
 def _stored(owners: Integers, found: Integers, *, split: bool, taps: Integers, steps: tuple[Integers, ...]) -> Runs:
-    """Return lists whose entries are `found` (4, entries), each of the group that `owners` says, in order."""
+    """Return lists whose entries are `found` (5, entries), each of the group that `owners` says, in order."""
     groups = len(steps)
     lengths = np.bincount(owners, minlength=groups)
     left = np.repeat(np.cumsum(lengths), lengths) - np.arange(owners.size) - 1
     entries = np.stack([*found, np.minimum(left, FAR)])
-    shared = bool((lengths == lengths[0]).all()) and _same(entries.reshape(5, groups, -1))
-    names = ("bases", "offsets", "strides", "counts", "left")
+    shared = bool((lengths == lengths[0]).all()) and _same(entries.reshape(6, groups, -1))
+    names = ("bases", "offsets", "strides", "counts", "others", "left")
     stored = dict(zip(names, entries[:, : lengths[0]] if shared else entries, strict=True))
     return Runs(split=split, taps=taps, steps=steps, shared=shared, reads=owners.size, **stored)
 

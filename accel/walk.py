@@ -16,21 +16,28 @@ but one. Where the last tile is half full or less, that of both rows is one, if 
 have. Odd rows and columns at the end, which the pool drops, are not computed.
 
 Of a depthwise convolution a tile has several rows (`accel.lines`), of an addition several segments (`accel.segments`).
+
+Where a step reads two maps (`accel.combined`) the second one takes the banks that words behind a gap would: its tiles
+pass the ends of rows only where no words are left out. A layer reads two maps if it takes fewer cycles so.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
-from accel.array import STRIDES, MacArray
+from accel.array import STRIDES, TILE_CYCLES, MacArray
+from accel.combined import Combined, combined, pays
 from accel.fusion import fused_pools, written
 from accel.layers import Shape
-from accel.lines import Lines, layout_of, lines_of
+from accel.lines import Lines, layout_of, lines_of, spreads, uses_of
 from accel.program import Program
 from accel.program_layers import AddLayer, ClipLayer, ConcatLayer, MacLayer, ProgramLayer, ReluLayer
 from accel.segments import Segments, segments_of
+from accel.split import splits
 from accel.window import Window
 
 POINT = Window((1, 1))
@@ -149,9 +156,44 @@ class Walk:
             gaps.append((self.pair_gap, self.lanes // 2 + self.tail))
         return all(pixels + gap % (2 * self.lanes) <= 2 * self.lanes for gap, pixels in gaps)
 
+    @property
+    def gapless(self) -> bool:
+        """Whether the words of a tile are all side by side."""
+        return not (self.flat and self.gap) and not (self.merged and self.pair_gap)
+
 
 def walk_of(program: Program, layer: ProgramLayer, array: MacArray) -> Walk:
     """Return over what the tiles of a layer go: of the walks that it can take, one of the fewest tiles."""
+    return _walk(program, layer, array, gapless=combined_of(program, layer, array) is not None)
+
+
+@lru_cache(maxsize=128)  # asked for by every part of an estimate
+def combined_of(program: Program, layer: ProgramLayer, array: MacArray) -> Combined | None:
+    """Return the steps of a layer that reads two maps in each, or None where it takes as many cycles otherwise."""
+    if not isinstance(layer, MacLayer) or not pays(layer, array) or splits(program, layer, array):
+        return None
+    if lines_of(program, layer, array) or not _comes_apart(program, layer.inputs[0], array):
+        return None
+    ways = [_walk(program, layer, array, gapless=gapless) for gapless in (False, True)]
+    if ways[0].across == 2:
+        return None
+    lanes, outputs = array.output_lanes, layer.shape[0]
+    rows = [min(lanes, outputs - first) for first in range(0, outputs, lanes)]
+
+    def cycles(walk: Walk, groups: Iterable[NDArray[np.int64]]) -> int:
+        return walk.tiles * sum(max(len(x), y, TILE_CYCLES) for x, y in zip(groups, rows, strict=True))
+
+    found = combined(layer, lanes, array.weights_per_multiplier)
+    return found if cycles(ways[1], found.columns) < cycles(ways[0], layer.lane_columns[lanes]) else None
+
+
+def _comes_apart(program: Program, name: str, array: MacArray) -> bool:
+    """Return whether maps of a tensor lie half a turn of the banks apart, beyond whole turns, or may do so."""
+    apart = math.prod(program.shapes[name][1:]) % array.banks == array.pixel_lanes
+    return apart or spreads(program, name, uses_of(program, array), array)
+
+
+def _walk(program: Program, layer: ProgramLayer, array: MacArray, *, gapless: bool) -> Walk:
     lanes, pool = array.pixel_lanes, fused_pools(program, array).get(layer.name)
     maps, height, width = maps_of(program.shapes[layer.name])
     row = maps_of(program.shapes[layer.inputs[0]])[2]
@@ -176,7 +218,8 @@ def walk_of(program: Program, layer: ProgramLayer, array: MacArray) -> Walk:
     if pool:
         _, rows, columns = program.shapes[pool.name]
         walk = replace(walk, rows=rows, width=2 * columns, pool=True)
-    return _shortest(replace(walk, lanes=lanes if across in STRIDES else 1, down=down, across=across), array)
+    walk = replace(walk, lanes=lanes if across in STRIDES else 1, down=down, across=across)
+    return _shortest(walk, array, gapless=gapless)
 
 
 def pieces_of(program: Program, layer: ConcatLayer) -> tuple[list[tuple[str, int]], int]:
@@ -196,13 +239,14 @@ def pieces_of(program: Program, layer: ConcatLayer) -> tuple[list[tuple[str, int
     return [(source, first) for source, size in parts for first in range(0, size, words)], words
 
 
-def _shortest(walk: Walk, array: MacArray) -> Walk:
-    """Return a walk of the fewest tiles, of those along rows and those past their ends."""
+def _shortest(walk: Walk, array: MacArray, *, gapless: bool) -> Walk:
+    """Return a walk of the fewest tiles, of those along rows and those past their ends; of those without gaps alone."""
     walks = [walk]
     if array.flats and walk.across == 1:
         walks += [replace(walk, flat=True)] * (walk.rows > 1)
         walks += [replace(one, merged=True) for one in walks if walk.pool and array.merges]
-    return min((one for one in walks if one is walk or one.legal), key=lambda one: one.tiles)
+    legal = (one for one in walks if one is walk or (one.legal and (one.gapless or not gapless)))
+    return min(legal, key=lambda one: one.tiles)
 
 
 def _group(layer: ProgramLayer, array: MacArray) -> int:

@@ -1,7 +1,8 @@
 """From a Program to the contents of the memories.
 
 The index of every pattern becomes the same entries {base, offset, stride, count}: the runs of `accel.runs`. A lane that
-has pruned a column which another lane of its group keeps holds a zero weight there.
+has pruned a column which another lane of its group keeps holds a zero weight there, or takes one of another map
+(`accel.combined`).
 """
 
 import math
@@ -9,14 +10,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from accel.array import FAR, MULTIPLIER_WIDTH, MacArray, address_bits
+from accel.array import FAR, MULTIPLIER_WIDTH, MacArray
+from accel.combined import Combined
 from accel.demand import demand_of, weight_words
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.fusion import bounds_of, computing, rectifies, written
 from accel.grouped_convolution import group_weights
 from accel.lines import Lines, lines_of
+from accel.memory_words import address_bits
 from accel.places import pitch_of, places_of
 from accel.program import Program
 from accel.program_layers import (
@@ -32,7 +36,7 @@ from accel.program_layers import (
 from accel.runs import Integers, Runs, runs_of, window_taps, word_taps
 from accel.segments import Segments, segments_of
 from accel.split import average_windows, splits
-from accel.walk import Walk, maps_of, pieces_of, walk_of
+from accel.walk import Walk, combined_of, maps_of, pieces_of, walk_of
 from rtl.image import Entry, Image
 from rtl.limits import check, check_limits, window_of
 
@@ -302,9 +306,10 @@ class _Assembler:
             return self._lines(layer, lines, words)
         runs = runs_of(self.program, layer, self.array)
         self._taps(runs.taps, self._signed(layer))
-        self._weights(layer, runs.steps)
+        found = combined_of(self.program, layer, self.array)
+        self._weights(layer, runs.steps, found)
         self.image.entries += _entries(runs)
-        more = {"counter": int(runs.pieces > 0), "shared": int(runs.shared)}
+        more = {"counter": int(runs.pieces > 0), "shared": int(runs.shared), "combine": int(found is not None)}
         if runs.pieces:
             more |= {"input_map": runs.apart, "maps_behind": runs.pieces - 1, "taps": len(runs.taps)}
         return more | (self._split(layer, words) if runs.split else {})
@@ -342,7 +347,7 @@ class _Assembler:
         edges = {"height": 1, "width": width, "top": 0, "left": 0, "origin": self._input(layer)}
         return edges | {"split": 1, "weight": words["weight"] // self.array.weight_banks}
 
-    def _weights(self, layer: MacLayer, groups: Sequence[Integers]) -> None:
+    def _weights(self, layer: MacLayer, groups: Sequence[Integers], found: Combined | None) -> None:
         """Add the weights of each step, of each lane in it where sums are split; zeros where there is no column."""
         lanes, array = self.array.output_lanes, self.array
         if array.weights_per_multiplier == 2 and 2 * array.weight_bits + array.signal_bits == MULTIPLIER_WIDTH:
@@ -351,11 +356,21 @@ class _Assembler:
         matrix = np.zeros((len(groups) * lanes, layer.matrix.shape[1] + 1), np.int64)  # the last column is none
         matrix[: layer.shape[0], :-1] = layer.matrix
         for index, columns in enumerate(groups):
-            block = matrix[index * lanes : (index + 1) * lanes][:, columns.ravel()]
-            self._unit(block.T)
+            block = matrix[index * lanes : (index + 1) * lanes]
+            if found:
+                taken, rows = found.taken[index], np.arange(lanes)
+                self._unit(block[rows, taken], self._takes(found.second(index, array.weights_per_multiplier)))
+            else:
+                self._unit(block[:, columns.ravel()].T)
 
-    def _unit(self, words: Integers) -> None:
+    def _takes(self, second: NDArray[np.bool_]) -> Integers:
+        """Return the number whose bits say which rows of multipliers take the second map (..., rows)."""
+        return second @ (1 << np.arange(second.shape[-1]))
+
+    def _unit(self, words: Integers, takes: Integers | None = None) -> None:
         """Add the words of a group (words, output lanes): to the memory, or to what is streamed."""
+        if takes is not None and self.array.combines:
+            words = np.append(words, np.broadcast_to(takes, len(words))[:, None], axis=1)
         unit = [tuple(word) for word in words.tolist()]
         if self.array.stream_words:
             self.image.units.append(unit)
@@ -369,5 +384,5 @@ class _Assembler:
 
 def _entries(runs: Runs) -> list[Entry]:
     """Return the entries of a layer."""
-    fields = runs.bases, runs.offsets, runs.strides, runs.counts, runs.left
+    fields = runs.bases, runs.offsets, runs.strides, runs.counts, runs.left, runs.others
     return [Entry(*entry) for entry in zip(*(x.tolist() for x in fields), strict=True)]

@@ -115,7 +115,9 @@ def _units(image: Image, layout: Layout) -> list[int]:
     """Return the words of streamed weights of one image, each with whether it ends its unit."""
     pack = packer(layout.unit)
     return [
-        pack({"word": word, "last": place == len(unit)}) for unit in image.units for place, word in enumerate(unit, 1)
+        pack({"word": layout.of_weights(word), "last": place == len(unit)})
+        for unit in image.units
+        for place, word in enumerate(unit, 1)
     ]
 
 

@@ -7,13 +7,17 @@ from accel.fixedpoint import FixedFormat
 
 @dataclass(frozen=True)
 class Entry:
-    """One index entry: `count` taps of the map `base` words into the input; `left` more follow in the list, or more."""
+    """One index entry: `count` taps of the map `base` words into the input, and of one that lies `other` beyond.
+
+    `left` more entries follow in the list, or more.
+    """
 
     base: int
     offset: int
     stride: int
     count: int
     left: int
+    other: int = 0
 
 
 @dataclass
@@ -24,7 +28,8 @@ class Image:
     ----------
     places : tuple of int
         The words of signals where images begin, in turn; layers of all images follow those of the first.
-    weights : list of tuples, one weight for each output lane
+    weights : list of tuples, one weight for each output lane; where a step reads two maps, of the rows that take the
+        second one, the bits of a number behind them
     units : list of lists of such tuples: of each group of output lanes, where they are streamed instead
     entries, taps, constants, layers : list of dicts of field to int
     formats : list of FixedFormat

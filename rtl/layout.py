@@ -1,6 +1,6 @@
 """The words that the hardware's memories hold (`accel.array` says of which parts), and what the host writes where."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -8,7 +8,8 @@ from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 from amaranth.utils import exact_log2
 
-from accel.array import DEPTHS, MOST_TAPS, TILE_CYCLES, Field, MacArray, address_bits
+from accel.array import DEPTHS, MOST_TAPS, TILE_CYCLES, MacArray
+from accel.memory_words import Field, address_bits
 
 
 class Target(IntEnum):
@@ -28,9 +29,10 @@ class Layout:
     Attributes
     ----------
     signal : one signal as it is stored
-    weights : one weight for each output lane
+    weights : one weight for each output lane, and for each row of multipliers whether it takes the second of two maps
+    lanes : the weights of such a word
     unit : one word of streamed weights, and whether it is the last of its group of output lanes
-    weight_row : as many words of weights as the memory has banks: one for each pixel lane, or one for all of them
+    weight_row, lanes_row : as many of them as the memory of weights has banks: one for each pixel lane, or for all
     entry, tap, constant, layer : words of the other memories, of the parts that `MacArray` gives them
     address, list_index, constant_index, ... : shapes of what names a word
     """
@@ -38,8 +40,10 @@ class Layout:
     def __init__(self, array: MacArray) -> None:
         self.array = array
         self.signal = unsigned(array.signal_bits)
-        self.weights = data.ArrayLayout(signed(array.weight_bits), array.output_lanes)
+        self.lanes = data.ArrayLayout(signed(array.weight_bits), array.output_lanes)
+        self.weights = data.StructLayout({"lanes": self.lanes, "others": array.select_bits})
         self.unit = data.StructLayout({"word": self.weights, "last": 1})
+        self.lanes_row = data.ArrayLayout(self.lanes, array.weight_banks)
         self.weight_row = data.ArrayLayout(self.weights, array.weight_banks)
         self.entry, self.tap = _struct(array.entry_fields), _struct(array.tap_fields)
         self.constant, self.layer = _struct(array.constant_fields), _struct(array.layer_fields)
@@ -61,6 +65,11 @@ class Layout:
         """The shape of a word of each memory, by the memory's name."""
         shapes = self.signal, self.weights, self.entry, self.tap, self.constant, self.layer
         return dict(zip(DEPTHS, shapes, strict=True))
+
+    def of_weights(self, word: Sequence[int]) -> dict[str, object]:
+        """Return the parts of a word of weights as `rtl.assemble.Image` has it: the weights, and what lies beside."""
+        lanes = self.array.output_lanes
+        return {"lanes": tuple(word[:lanes]), "others": sum(word[lanes:])}
 
     @property
     def load_bits(self) -> int:

@@ -147,7 +147,8 @@ class TestSums:
         invariants = Invariants(it)
         for lanes in ((8, 8), (3, 4), (8, 8), (1, 1)):
             for bits in (5, 8):
-                array = replace(invariants.array(invariants.words, *lanes), weight_bits=bits)
+                depths = {"signal_words": 1 << 10, "weight_words": 1 << 12, "list_entries": 1 << 9}
+                array = replace(invariants.array(invariants.words, *lanes, depths), weight_bits=bits)
                 assert estimate_of(invariants, invariants.words, array, ASIC, FREE) == estimate(it, array)
                 assert estimate(it, array).cycles == total_cycles(it, array)
 

@@ -252,7 +252,7 @@ class TestBlocks:
 
         8-bit words, 24-bit accumulators, 8 Ki weight words, 2 Ki entries, 16 Ki signals; words of its layers are few.
         """
-        array = MacArray(8, 8, 8, 8, 24, weight_words=8 << 10, list_entries=2 << 10)
+        array = MacArray(8, 8, 8, 8, 24, weight_words=8 << 10, list_entries=2 << 10, combine=False)
         layout = Layout(array)
         memories = [
             memory("weights", array.weight_words // 8, Shape.cast(layout.weights).width, array.weight_banks, 0),

@@ -155,7 +155,7 @@ class TestArray:
     def test_just_large_enough(self) -> None:
         """Words and memories are the Program's; signals fill whole banks, 2 x 8 of them."""
         words = Words.of(self.OF)
-        expected = MacArray(4, 8, 8, 8, words.accumulator_bits, 80, 8 + 8, 0, 5, 5, 2, overlap=False)
+        expected = MacArray(4, 8, 8, 8, words.accumulator_bits, 80, 8 + 8, 0, 5, 5, 2, overlap=False, combine=False)
         assert array_for(self.OF, 4, 8, overlap=False) == expected
         less = replace(expected, weight_words=2 + 8, split=False)
         assert array_for(self.OF, 4, 8, split=False, overlap=False) == less

@@ -150,7 +150,7 @@ class TestEntries:
             first = [] if made.window else [FlattenLayer("flat", (INPUT,))]
             if made.window and (made.window.stride[0] != made.window.stride[1] or max(made.window.stride) > 2):
                 only = replace(only, window=replace(made.window, stride=(1, 1)))
-            array = MacArray(2, 2, 16, 16, 61, split=False, multiplier_bits=32)
+            array = MacArray(2, 2, 16, 16, 61, split=False, combine=False, multiplier_bits=32)
             reads = of.signals[made.inputs[0]]
             if reads.bits > 16 or (made.output.bits > 16 and made.requantize):
                 continue

@@ -12,10 +12,11 @@ from support.programs import program, signal
 from support.rtl_gates import write_gates
 from support.rtl_programs import images_of, mac
 
-from accel.array import SHALLOW, MacArray
+from accel.array import MacArray
 from accel.cost import total_cycles, total_interval
 from accel.cost.macros import Memory, place
 from accel.cost.technology import load_technology
+from accel.memory_words import SHALLOW
 from accel.network import INPUT
 from accel.program_layers import MaxPoolLayer
 from accel.window import Window

@@ -69,7 +69,7 @@ def assert_built_as_sized(of: Program, lanes: tuple[int, int]) -> None:
     st.integers(2, 16),
     st.integers(1, 16),
     st.lists(st.integers(1, 5000), min_size=6, max_size=6),
-    st.tuples(st.booleans(), st.booleans(), st.booleans()),
+    st.tuples(st.booleans(), st.booleans(), st.booleans(), st.booleans()),
 )
 @settings(max_examples=60, deadline=None)
 def test_widths_are_stated_once(
@@ -77,12 +77,13 @@ def test_widths_are_stated_once(
 ) -> None:
     """The words that the hardware is made of have the widths that the array says its memories have."""
     signals, weights, entries, taps, constants, layers = depths
-    lists, split, pool = features
+    lists, split, pool, combine = features
     array = MacArray(
         *(outputs, pixels, weight_bits, signal_bits, signal_bits + 9),
         *(2 * pixels * signals, pixels * weights, entries * lists, taps, constants, layers),
         split=split,
         pool=pool,
+        combine=combine,
     )
     words = Layout(array).words
     widths = {memory.name: memory.width_bits for memory in array.memories}
@@ -99,8 +100,8 @@ def test_words_are_packed_as_the_hardware_has_them(seed: int) -> None:
         parts |= {key: part - (1 << layout[key].width) for key, part in parts.items() if _negative(layout[key], part)}
         assert packer(layout)(parts) == layout.const(parts).as_value().value
         assert packer(layout)(parts) != packer(layout)(parts | {key: part ^ 1 for key, part in list(parts.items())[:1]})
-    lanes = tuple(rng.integers(-16, 16, 4).tolist())
-    assert packer(words["weights"])(lanes) == words["weights"].const(lanes).as_value().value
+    word = {"lanes": tuple(rng.integers(-16, 16, 4).tolist()), "others": int(rng.integers(16))}
+    assert packer(words["weights"])(word) == words["weights"].const(word).as_value().value
 
 
 def _negative(field: data.Field, part: int) -> bool:
@@ -145,9 +146,10 @@ def test_a_loop_initialises_a_memory() -> None:
 def test_a_depth_that_is_insisted_on_is_charged() -> None:
     """The estimate charges the array that it is given: what a Program does not need is built, and holds nothing."""
     of, chip = programmed("digits", "kernel"), load_technology("asic-45nm")
-    less, more = (estimate(of, array_for(of, 8, 8, {"weight_words": words}), chip) for words in (None, 1 << 14))
+    arrays = [array_for(of, 8, 8, {"weight_words": words}) for words in (None, 1 << 14)]
+    less, more = (estimate(of, array, chip) for array in arrays)
     memories = [{memory.name: memory for memory in e.memories} for e in (less, more)]
-    assert memories[1]["weights"].bits == (1 << 14) * 8 * 4
+    assert memories[1]["weights"].bits == (1 << 14) * (8 * 4 + 4)  # two lanes share a multiplier, and take one map
     assert memories[1]["weights"].payload_bits == memories[0]["weights"].payload_bits
     assert (more.built_bits > less.built_bits, more.memory_bits > less.memory_bits) == (True, True)
     assert Invariants(of).array(Invariants(of).words, 8, 8) == array_for(of, 8, 8)

@@ -100,8 +100,7 @@ def multipliers_of(array: MacArray) -> int:
 
     `espalier synth` counts as many: 72 at 8x8 and 8 bits, 40 at 4-bit weights.
     """
-    rows = math.ceil(array.output_lanes / array.weights_per_multiplier)
-    return rows * array.pixel_lanes + array.pixel_lanes
+    return (array.multiplier_rows + 1) * array.pixel_lanes
 
 
 def area_mm2(table: AreaTable, array: MacArray, macro_bits: int) -> float:

@@ -111,7 +111,7 @@ def estimate_of(
 
 def _streaming(rows: list[LayerSchedule], array: MacArray, limits: Limits, gap: int) -> tuple[list[int], list[int]]:
     """Return the bits of weights that come from DRAM for each layer, and the cycles that it waits for them."""
-    bits, rate = array.output_lanes * array.weight_bits, Fraction(1)
+    bits, rate = array.weight_word_bits, Fraction(1)
     if limits.dram_bytes_per_s is not None:
         rate = min(rate, Fraction(8 * limits.dram_bytes_per_s / limits.clock_hz / bits).limit_denominator(1 << 20))
     return [int(x.units.sum()) * bits for x in rows], unit_stalls(rows, rate, gap)

@@ -19,13 +19,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from accel.array import MacArray, width_of
+from accel.array import MacArray
 from accel.cost.counts import Counts, LayerCost, ProgramCost, cost_of
 from accel.cost.macros import Memory
 from accel.cost.stalls import LayerSchedule, schedule_of
 from accel.demand import Demand, bare, demand_of, fitted
 from accel.encoding import bits_for
 from accel.fusion import held_on
+from accel.memory_words import width_of
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import AddLayer
@@ -114,11 +115,13 @@ class Invariants:
         **features: bool,
     ) -> MacArray:
         """Return what `accel.demand.array_for` does, at the word lengths `words`."""
-        array = bare(output_lanes, pixel_lanes, words.weight_bits, **features)
+        array = bare(output_lanes, pixel_lanes, words.weight_bits, words.signal_bits, **features)
         return fitted(words, self.demand(array), array, depths)
 
     def _key(self, array: MacArray) -> MacArray:
-        return bare(array.output_lanes, array.pixel_lanes, array.weight_bits if self._adds else 8, **array.features)
+        share = array.weights_per_multiplier == 2  # 8 bits and 1 do, 2 bits and 16 do not: any others are like these
+        bits = array.weight_bits if self._adds else 2
+        return bare(array.output_lanes, array.pixel_lanes, bits, 1 if share else 16, **array.features)
 
     def costs(self, words: Words) -> tuple[LayerCost, ...]:
         """Return what `cost_of` says of each layer, at other word lengths."""
@@ -158,7 +161,7 @@ class Invariants:
     def memories(self, array: MacArray, words: Words, costs: tuple[LayerCost, ...]) -> list[Memory]:
         """Return the memories of the array as they are built, each with what of it the Program uses.
 
-        Entries, taps and words of layers are the hardware's own form of index, windows and sizes: all of their bits
+        Entries, selects, taps and words of layers are the hardware's own form of index, windows and sizes: all of them
         count as used. Where weights are streamed two of the largest groups are there at the same time.
 
         Parameters
@@ -173,11 +176,12 @@ class Invariants:
         used["layers"] = len(demand.layers)
         payloads = {
             "signals": max(self.held_bits(words, array).values()),
-            "weights": sum(cost.counts.weights * cost.weight_bits for cost in costs),  # no lane has a block's filling
+            "weights": sum(cost.counts.weights * cost.weight_bits for cost in costs)  # no lane has a block's filling
+            + demand.words["weights"] * array.select_bits,
             "constants": sum(x.bias_memory_bits + _multiplier_bits(x) for x in counts),
         }
         if array.stream_words:
-            payloads["weights"] = 2 * demand.unit * array.output_lanes * array.weight_bits
+            payloads["weights"] = 2 * demand.unit * array.weight_word_bits
         found = []
         for shape in array.memories:
             payload = payloads[shape.name] if shape.name in payloads else used[shape.name] * shape.width_bits
@@ -192,13 +196,16 @@ class Invariants:
         return words - counts.weights * cost.weight_bits - counts.bias_memory_bits - _multiplier_bits(counts)
 
     def control_bits(self, array: MacArray, timed: Sequence[tuple[LayerSchedule, LayerCost]]) -> list[int]:
-        """Return, for each layer that computes, the bits of its entries, its taps and its word of layers.
+        """Return, for each layer that computes, the bits of its entries, selects, taps and its word of layers.
 
         The shift in that word is not among them: it counts with the multipliers, as requantisation.
         """
         entry, tap, word = map(width_of, (array.entry_fields, array.tap_fields, array.layer_fields))
         rows = zip(self.demand(array).layers, timed, strict=True)
-        return [x.entries * entry + x.taps * tap + word - _shift_bits(cost.counts) for x, (_, cost) in rows]
+        return [
+            x.entries * entry + x.weights * array.select_bits + x.taps * tap + word - _shift_bits(cost.counts)
+            for x, (_, cost) in rows
+        ]
 
     def timed(self, costs: tuple[LayerCost, ...], array: MacArray) -> list[tuple[LayerSchedule, LayerCost]]:
         """Return the layers that take time with what they cost, in running order."""

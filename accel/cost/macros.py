@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from accel.array import MemoryShape
 from accel.cost.shortage import Resource, Shortage
 from accel.cost.technology import Macro, Technology
 from accel.errors import EspalierError
+from accel.memory_words import MemoryShape
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,9 @@
 """What becomes of an array's multiply slots while it works: a slot is one multiplier in one cycle, and many are lost.
 
 A group of output lanes runs the union of what its lanes keep, at every output pixel once; of a split sum, and of a
-depthwise layer whose tiles have all rows of a map, what of it meets no padding. With rows_g output maps and u_g such
-columns in group g, on O x P lanes, the K_j steps of its tiles have ::
+depthwise layer whose tiles have all rows of a map, what of it meets no padding; where steps read two maps
+(`accel.combined`), less than that. With rows_g output maps and u_g such columns, or steps of two maps, in group g, on
+O x P lanes, the K_j steps of its tiles have ::
 
     P sum_j K_j rows_j          slots with an output map                             (the rest: lanes without one)
     pixels sum_g rows_g u_g     slots with an output map and a pixel, or a column    (the rest: lanes without one)
@@ -23,7 +24,7 @@ from accel.lines import Lines, lines_of
 from accel.program import Program
 from accel.program_layers import MacLayer, ProgramLayer
 from accel.runs import steps_of
-from accel.walk import walk_of
+from accel.walk import combined_of, walk_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +56,12 @@ def slots_of(program: Program, layer: ProgramLayer, array: MacArray, tiles: Tile
     lines = lines_of(program, layer, array)
     if lines:  # every pixel has a lane for all steps of its tile
         met, useful = pixels * layer.shape[0] * lines.steps, _of_lines(layer, lines, pixels)
+    pairs = combined_of(program, layer, array) is not None  # a map is read in one step or in several
     for group, columns in enumerate(() if lines else steps_of(program, layer, array)):
         run = columns[columns >= 0]  # a window of a split sum may have lanes without a column
         weights = kept[group * lanes : (group + 1) * lanes]
-        met += pixels * len(weights) * run.size
+        met += pixels * len(weights) * (len(columns) if pairs else run.size)
+        run = np.unique(run)
         useful += pixels * int(np.count_nonzero(weights[:, run]))
     mapped = array.pixel_lanes * int((steps * rows).sum())
     return Slots(

@@ -121,7 +121,7 @@ class Core(wiring.Component):
         fetch, lanes = self.fetch, self.lanes
         for name in ("issue", "step", "origin", "row", "column", "before", "layer"):
             m.d.comb += getattr(fetch, name).eq(getattr(self.sequencer, name))
-        for name in ("last", "maximum", "weights", "signals", "others", "counts"):
+        for name in ("last", "maximum", "weights", "takes", "signals", "others", "counts"):
             m.d.comb += getattr(lanes, name).eq(getattr(fetch, name))
         m.d.comb += [
             lanes.fresh.eq(self.sequencer.fresh),

@@ -20,7 +20,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from accel.array import SHALLOW
+from accel.memory_words import SHALLOW
 from rtl.core.memory import delayed
 from rtl.layout import Layout
 

@@ -116,8 +116,9 @@ class RowCounter(wiring.Component):
 
     def _map_end(self, m: Module, left: Signal) -> Signal:
         """Return whether the row in the shadow is its map's last one in the tile: every row, unless they are lines."""
-        map_end, last_left = Signal(), self.layout.array.half_lanes + 1  # in the last row of the first map of two
-        m.d.comb += map_end.eq(~self.layer.lines | (self.layer.pair & ~self.begin & (left == last_left)))
+        map_end, last_left = Signal(init=1), self.layout.array.half_lanes + 1  # in the last row of the first map of two
+        if self.layout.array.lines:
+            m.d.comb += map_end.eq(~self.layer.lines | (self.layer.pair & ~self.begin & (left == last_left)))
         return map_end
 
 

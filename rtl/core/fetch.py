@@ -12,7 +12,7 @@ the map is worked out for each of the two parts of a tile: from a first lane on,
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import exact_log2
@@ -36,6 +36,7 @@ class Fetch(wiring.Component):
     other_address, read_before, read_edge : out, to it too: the first word behind a gap, and where that begins
     other, read_pair : in, words of the second of two maps; out, whether there is one
     operands, last, maximum, weights, signals, others, counts : out, to the lanes
+    takes : out, beside the weights, the rows of multipliers that take the second of two maps
     weight_row, weights_wanted : out, to the memory of weights; weights_read : in, what it has a cycle later
     load, loaded : in, a word for the taps
     """
@@ -64,7 +65,8 @@ class Fetch(wiring.Component):
                 "operands": Out(1),
                 "last": Out(1),
                 "maximum": Out(1),
-                "weights": Out(layout.weight_row),
+                "weights": Out(layout.lanes_row),
+                "takes": Out(layout.array.select_bits),
                 "signals": Out(data.ArrayLayout(layout.operand, lanes)),
                 "others": Out(data.ArrayLayout(layout.operand, lanes)),
                 "counts": Out(lanes),
@@ -92,7 +94,7 @@ class Fetch(wiring.Component):
             at_row.eq(delayed(m, self.row, 3) + tap.rows),
             at_column.eq(delayed(m, self.column, 3) + tap.columns),
         ]
-        self._build_gap(m, delayed(m, window, 1), tap.words)
+        before = self._build_gap(m, delayed(m, window, 1), tap.words)
         m.d.comb += self.read_pair.eq(layer.pair)
         m.d.comb += [
             self.read_address.eq(place),
@@ -103,7 +105,7 @@ class Fetch(wiring.Component):
         ]
         inside = self._inside(m, at_row, at_column)
         if layout.array.flats:
-            inside = self._behind(m, tap.rows, inside, at_column)
+            inside = self._behind(m, tap.rows, inside, at_column, before)
         m.d.comb += self.counts.eq(delayed(m, inside, READ_CYCLES - 3))
         is_signed = delayed(m, tap.signed, READ_CYCLES + 1)
         for lane in range(layout.array.pixel_lanes):
@@ -112,19 +114,31 @@ class Fetch(wiring.Component):
         self._build_weights(m)
         return m
 
-    def _build_gap(self, m: Module, window: Value, words: Value) -> None:
-        """Find the word of lane 0 if it were behind the gap, and the bank where that begins."""
+    def _build_gap(self, m: Module, window: Value, words: Value) -> Value:
+        """Find the word of lane 0 if it were behind the gap, and the bank where that begins; return `read_before`.
+
+        The second of two maps is read as if all lanes came before a gap. A tile of two rows, whose edges are found
+        apart, has no words between them then: what is returned is of those.
+        """
+        array, layer, gap = self.layout.array, self.layer, Mux(self.both, self.layer.pair_gap, self.layer.gap)
+        before, ahead = self.before, delayed(m, self.before, 1)
+        reads = ahead
+        if array.combines:
+            apart = Cat(Const(array.pixel_lanes, exact_log2(array.banks)), delayed(m, self.step.other, 2))
+            gap = Mux(layer.combine, apart, gap)
+            before, reads = (Mux(layer.combine, array.pixel_lanes, lanes) for lanes in (before, ahead))
         other = Signal.like(window, name="other_window", reset_less=True)
         edge = Signal.like(self.read_edge)
         m.d.sync += [
-            other.eq(window + Mux(self.both, self.layer.pair_gap, self.layer.gap)),
-            edge.eq(window[: len(edge)] + self.before),
+            other.eq(window + gap),
+            edge.eq(window[: len(edge)] + before),
             self.other_address.eq(other + words),
             self.read_edge.eq(edge + words[: len(edge)]),
-            self.read_before.eq(delayed(m, self.before, 1)),
+            self.read_before.eq(reads),
         ]
+        return delayed(m, ahead, 1) if array.combines else self.read_before
 
-    def _behind(self, m: Module, rows: Value, inside: Value, at_column: Signal) -> Value:
+    def _behind(self, m: Module, rows: Value, inside: Value, at_column: Signal, before: Value) -> Value:
         """Return which lanes lie inside the map, also of those behind the end of a row."""
         layer, lanes = self.layer, self.layout.array.pixel_lanes
         row, width = Signal(self.layout.position, reset_less=True), Signal(self.layout.position, reset_less=True)
@@ -134,7 +148,7 @@ class Fetch(wiring.Component):
             width.eq(Mux(self.both, lanes // 2, layer.row_pixels)),
             at_row.eq(row + rows),
         ]
-        others, before = self._inside(m, at_row, at_column, delayed(m, width, 1)), delayed(m, self.read_before, 3)
+        others, before = self._inside(m, at_row, at_column, delayed(m, width, 1)), delayed(m, before, 3)
         return Cat(Mux(lane < before, inside[lane], others[lane]) for lane in range(lanes))
 
     def _inside(self, m: Module, at_row: Signal, at_column: Signal, passed: Value | int = 0) -> Signal:
@@ -182,5 +196,9 @@ class Fetch(wiring.Component):
         read, named = [delayed(m, bank.as_value(), 1) for bank in self.weights_read], delayed(m, own, 2)
         chosen = reduce(or_, (bits & mine.replicate(len(bits)) for bits, mine in zip(read, named, strict=True)))
         shared = delayed(m, chosen, behind)
+        bits_of_lanes = Shape.cast(self.layout.lanes).width
+        m.d.comb += self.takes.eq(shared[bits_of_lanes:])  # no word of a split sum has any
         for place, bits in enumerate(read):
-            m.d.comb += self.weights[place].as_value().eq(Mux(self.layer.split, delayed(m, bits, behind), shared))
+            own_bits = delayed(m, bits[:bits_of_lanes], behind)
+            chosen_bits = Mux(self.layer.split, own_bits, shared[:bits_of_lanes])
+            m.d.comb += self.weights[place].as_value().eq(chosen_bits)

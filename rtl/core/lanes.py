@@ -41,12 +41,13 @@ class Operands(wiring.Component):
 
     Ports
     -----
-    fresh, step, last, weights, signals, pair, others, counts : in, as `Lanes` has them
+    fresh, step, last, weights, takes, signals, pair, others, counts : in, as `Lanes` has them
     clears : out, `fresh`
     ends : out, `last` of a step that is there
     words : out, the multipliers' operands, one for each group of rows and each word of weights
     values, counted : out, `signals` and `counts`, zero where no step is there
-    upper : out, `values`, or the same of `others` where there is a `pair`
+    upper : out, the same of `others`; of an array that combines no maps `values`, unless there is a `pair`
+    taking : out, `takes`, or the upper half where there is a `pair`
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -57,7 +58,8 @@ class Operands(wiring.Component):
                 "fresh": In(1),
                 "step": In(1),
                 "last": In(1),
-                "weights": In(layout.weight_row),
+                "weights": In(layout.lanes_row),
+                "takes": In(array.select_bits),
                 "signals": In(signals),
                 "pair": In(layout.layer["pair"].shape),
                 "others": In(signals),
@@ -67,6 +69,7 @@ class Operands(wiring.Component):
                 "words": Out(data.ArrayLayout(_words(array), len(_groups(array)))),
                 "values": Out(signals),
                 "upper": Out(signals),
+                "taking": Out(array.select_bits),
                 "counted": Out(array.pixel_lanes),
             }
         )
@@ -74,14 +77,18 @@ class Operands(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the registers."""
         m = Module()
-        there = self.counts & self.step.replicate(len(self.counts))
+        array, there = self.layout.array, self.counts & self.step.replicate(len(self.counts))
         m.d.sync += [self.ends.eq(self.step & self.last), self.clears.eq(self.fresh)]
         m.d.comb += self.counted.eq(delayed(m, there, 1))
+        if array.combines:
+            upper_half = sum((rows.start >= array.half_lanes) << index for index, rows in enumerate(_groups(array)))
+            takes = self.takes | Mux(self.pair, upper_half, 0) if array.half_lanes else self.takes
+            m.d.comb += self.taking.eq(delayed(m, takes, 1))
         for lane, signal in enumerate(self.signals):
             m.d.comb += self.values[lane].eq(delayed(m, Mux(there[lane], signal, 0), 1))
-            upper = Mux(self.pair, self.others[lane], signal)
+            upper = self.others[lane] if array.combines else Mux(self.pair, self.others[lane], signal)
             m.d.comb += self.upper[lane].eq(delayed(m, Mux(there[lane], upper, 0), 1))
-        for index, rows in enumerate(_groups(self.layout.array)):
+        for index, rows in enumerate(_groups(array)):
             for place, weights in enumerate(self.weights):
                 operand = self._packed([weights[row] for row in rows])
                 m.d.comb += self.words[index][place].eq(delayed(m, operand, 1))
@@ -219,8 +226,9 @@ class Lanes(wiring.Component):
     last : in, this step ends a tile
     maximum : in, row 0 keeps the largest, above the lowest code
     weights : in, a word for each column, or one for all of an array that splits no sum
-    signals, counts : in
-    pair, others : in, whether the rows of the upper half have these signals, which count alike
+    signals, others, counts : in, of one map and of a second one, which count alike
+    takes : in, the rows of multipliers that have the second one, of an array that combines maps
+    pair : in, the rows of the upper half have it
     row : out, the accumulators of row 0, and those of the next row in each cycle that follows
     taken : out, `row` is row 0 of a tile
     """
@@ -239,7 +247,8 @@ class Lanes(wiring.Component):
                 "step": In(1),
                 "last": In(1),
                 "maximum": In(1),
-                "weights": In(layout.weight_row),
+                "weights": In(layout.lanes_row),
+                "takes": In(layout.array.select_bits),
                 "signals": In(data.ArrayLayout(layout.operand, lanes)),
                 "pair": In(layout.layer["pair"].shape),
                 "others": In(data.ArrayLayout(layout.operand, lanes)),
@@ -253,8 +262,8 @@ class Lanes(wiring.Component):
         """Connect the groups of rows, each of which moves by a flow of its own."""
         m = Module()
         moving(m, "operands", self.operands, self.valid, self.ready, self.hold)
-        for name in ("fresh", "step", "last", "weights", "signals", "pair", "others", "counts"):
-            m.d.comb += getattr(self.operands, name).eq(getattr(self, name))
+        names = ("fresh", "step", "last", "weights", "takes", "signals", "pair", "others", "counts")
+        m.d.comb += [getattr(self.operands, name).eq(getattr(self, name)) for name in names]
         for index, (group, accumulators) in enumerate(zip(self.groups, self.accumulators, strict=True)):
             moves = moving(m, f"rows{index}", group, self.valid, self.ready, self.hold)
             m.submodules[f"accumulators{index}"] = accumulators
@@ -267,13 +276,19 @@ class Lanes(wiring.Component):
             m.d.comb += [group.words.eq(self.operands.words[index]), group.maximum.eq(self.maximum)]
             for name in ("clears", "ends", "counted"):
                 m.d.comb += getattr(group, name).eq(getattr(self.operands, name))
-            half = self.layout.array.half_lanes
-            upper = half and _groups(self.layout.array)[index].start >= half
-            m.d.comb += group.values.eq(self.operands.upper if upper else self.operands.values)
+            m.d.comb += group.values.eq(self._values(index))
         for group, below in zip(self.groups, self.groups[1:], strict=False):
             m.d.comb += group.behind.eq(below.row)
         m.d.comb += [self.row.eq(self.groups[0].row), self.taken.eq(self.groups[0].taken)]
         return m
+
+    def _values(self, index: int) -> Value:
+        """Return the signals of a row of multipliers."""
+        array, operands = self.layout.array, self.operands
+        if array.combines:
+            return Mux(operands.taking[index], operands.upper.as_value(), operands.values.as_value())
+        upper = array.half_lanes and _groups(array)[index].start >= array.half_lanes
+        return (operands.upper if upper else operands.values).as_value()
 
 
 def _groups(array: MacArray) -> list[range]:

@@ -36,6 +36,7 @@ def step_layout(layout: Layout) -> data.StructLayout:
             "tap": range(layout.array.taps),  # of the layer's
             "weight": range(layout.array.weight_words),
             "base": layout.address,  # of the map
+            "other": layout.entry["other"].shape,  # how far from there the second one lies
         }
     )
 
@@ -163,6 +164,7 @@ class Sequencer(wiring.Component):
             m.d.sync += [step.tap.eq(step.tap + stride), left.eq(left - 1), ends.eq(left == 2)]
         with m.If(self.entries.take):
             m.d.sync += [step.base.eq(entry.base), step.tap.eq(entry.offset), stride.eq(entry.stride)]
+            m.d.sync += step.other.eq(entry.other)
             m.d.sync += [left.eq(entry.count), ends.eq(self.entries.lone), closes.eq(entry.left == 0)]
         self._build_weights(m, turn)
         self._build_wait(m, waits, turn)

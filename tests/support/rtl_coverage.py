@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from accel.array import TILE_CYCLES, MacArray
+from accel.combined import pays
 from accel.cost.cycles import tiles_of
 from accel.fixedpoint import FixedFormat, Overflow, Rounding, round_shift
 from accel.fusion import bounds_of, computing, drained, fused_pools
@@ -30,7 +31,7 @@ from accel.program_layers import (
 )
 from accel.segments import segments_of
 from accel.split import splits, windows_of
-from accel.walk import walk_of
+from accel.walk import combined_of, walk_of
 from accel.window import Window
 from rtl.assemble import assemble
 from rtl.emit import Job
@@ -107,6 +108,17 @@ CORNERS = (
     "tiles of all rows of a map",
     "even columns first",
     "a depthwise layer of maps on lanes",
+    "two maps a step",
+    "two maps a step and one in others",
+    "two maps a step of which a lane keeps both",
+    "two maps a step in the padding",
+    "two maps a step of a partial group",
+    "two maps a step past the end of a row",
+    "two maps a step of a pool",
+    "two maps a step of both rows of a pair",
+    "two maps a step of an image",
+    "two maps a step of lanes that share a multiplier",
+    "one map a step of lanes that keep different ones",
     "fused pool",
     "fused pool of signed codes",
     "fused pool of an odd row",
@@ -194,6 +206,7 @@ class Coverage:
                     self._weights(layer, x, form, array)
                     self._splits(layer, job.program, array)
                     self._lines(layer, job.program, array)
+                    self._combined(layer, job.program, array)
                 case AddLayer():
                     self._addition(layer, job.program, array)
                 case ReluLayer():
@@ -410,6 +423,31 @@ class Coverage:
                     "even columns first": lines.phases == 2,
                 }
             )
+
+    def _combined(self, layer: MacLayer, of: Program, array: MacArray) -> None:
+        found, walk = combined_of(of, layer, array), walk_of(of, layer, array)
+        self._count({"one map a step of lanes that keep different ones": pays(layer, array) and not found})
+        if not found:
+            return
+        kept, lanes = layer.kept.reshape(len(layer.kept), -1), array.output_lanes
+        pairs = [columns[columns[:, 1] >= 0] for columns in found.columns]
+        both = [
+            kept[group * lanes : (group + 1) * lanes][:, columns].all(axis=2) for group, columns in enumerate(pairs)
+        ]
+        self._count(
+            {
+                "two maps a step": True,
+                "two maps a step and one in others": sum(map(len, pairs)) < sum(map(len, found.columns)),
+                "two maps a step of which a lane keeps both": any(map(np.any, both)),
+                "two maps a step in the padding": any(layer.window.padding),
+                "two maps a step of a partial group": len(kept) % lanes,
+                "two maps a step past the end of a row": walk.flat,
+                "two maps a step of a pool": walk.pool,
+                "two maps a step of both rows of a pair": walk.merged,
+                "two maps a step of an image": layer.inputs[0] == INPUT,
+                "two maps a step of lanes that share a multiplier": array.weights_per_multiplier == 2,
+            }
+        )
 
     def _requantize(self, layer: Any, *tensors: Codes) -> None:
         accumulators, form, requantize = accumulators_of(layer, *tensors), layer.output.format, layer.requantize

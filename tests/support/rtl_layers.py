@@ -115,15 +115,18 @@ CHAINS = (  # one is drawn; the last layer's output is what leaves the chip
     ("join",),
     ("double", "conv"),
     ("double", "join", "double", "conv"),
+    ("point", "apart"),
+    ("point", "apart", "halve"),
+    ("point", "apart", "halve"),
 )
 KERNELS = ((1, 1), (1, 1), (2, 2), (3, 3), (3, 3), (3, 3), (5, 5), (1, 3), (4, 1), (2, 5), (7, 7), (11, 11))
 MOST_COLUMNS = 250  # of a layer: 8-bit weights at 8-bit signals fit the accumulator, and simulations stay short
 
 
-def legal_mask(rng: np.random.Generator, pattern: str, shape: tuple[int, int, int]) -> Mask:
-    """Draw a legal mask (M, C, T); all and nothing pruned are among them where they are legal."""
+def legal_mask(rng: np.random.Generator, pattern: str, shape: tuple[int, int, int], density: float = -1) -> Mask:
+    """Draw a legal mask (M, C, T); all and nothing pruned are among them where they are legal, or of one `density`."""
     outputs, maps, taps = shape
-    density = rng.choice([0, 0.2, 0.5, 0.8, 1])
+    density = rng.choice([0, 0.2, 0.5, 0.8, 1]) if density < 0 else density
     kept = np.ones(shape, bool)
     if pattern == "feature-map":
         alive = rng.random(outputs) < density
@@ -209,15 +212,18 @@ class Growth:
         outputs: int = 0,
         own: bool = False,
         output: Signal | None = None,
+        density: float = -1,
     ) -> None:
         """Add a layer of weights; the final one hands out its accumulators half of the time.
 
-        With `own` every map reads itself alone; its codes are those of `output` where that is given.
+        With `own` every map reads itself alone; its codes are those of `output` where that is given; with a `density`
+        it keeps as many of its kernels or weights.
         """
         rng, taps, array = self.rng, window.taps if window else 1, self.array
         maps, outputs = self.tensor.shape[1], outputs or int(rng.integers(1, 10))
-        pattern = PATTERNS[rng.integers(len(PATTERNS))]
-        kept = legal_mask(rng, pattern, (outputs, maps, taps))
+        patterns = PATTERNS if density < 0 else ("kernel", "irregular")
+        pattern = patterns[rng.integers(len(patterns))]
+        kept = legal_mask(rng, pattern, (outputs, maps, taps), density)
         if own:
             pattern, kept = "kernel", np.broadcast_to(np.eye(maps, dtype=bool)[:, :, None], (maps, maps, taps))
         widest = array.accumulator_bits - self.signal.bits - (maps * taps).bit_length()
@@ -258,6 +264,11 @@ class Growth:
     def point(self, final: bool) -> None:
         """Add a 1 x 1 convolution."""
         self.mac(Window((1, 1)), final)
+
+    def apart(self, final: bool) -> None:
+        """Add a convolution that keeps the size of maps, whose outputs keep few of them, and different ones."""
+        odd = [(1, 1), (3, 3), (1, 3)][self.rng.integers(3)]
+        self.mac(Window(odd, padding=(odd[0] // 2, odd[1] // 2) * 2), final, density=0.3)
 
     def depthwise(self, final: bool) -> None:
         """Add a convolution of each map by itself."""
