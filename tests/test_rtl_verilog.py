@@ -80,7 +80,7 @@ def test_lanes_that_share_a_multiplier(packed_jobs, tmp_path):
         assert (outcome.errors, outcome.images, outcome.rows) == (0, packed.expected.images, packed.expected.rows)
         assert outcome.cycles - outcome.stalls == packed.expected.cycles
     (tmp_path / "wrong").mkdir()
-    first = int(packed.table[:4, 6].sum())  # of job 4's words of weights
+    first = int(packed.table[:3, 6].sum())  # of job 3's words of weights
     packed.edit(tmp_path / "wrong", "units.hex", first, lambda word: word ^ 0xFFF)  # negative control
     assert simulators.run(tmp_path / "wrong", "verilator").errors
 
