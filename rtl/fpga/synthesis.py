@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -128,6 +129,21 @@ def synthesize(array: MacArray, folder: Path, formats: Sequence[FixedFormat] = (
     counts = {name: int(report["utilization"][cell]["used"]) for name, cell in CELLS.items()}
     clock = min(value["achieved"] for value in report["fmax"].values())
     return Synthesis(**counts, mhz=round(clock, 1))
+
+
+def count_cells(array: MacArray, folder: Path) -> dict[str, int]:
+    """Return what `array` takes before it is placed: LUT, two for each pair of an adder's bits, FF, DSP, block RAM.
+
+    Raises
+    ------
+    EspalierError
+        yosys is not installed or fails.
+    """
+    map_to_cells(_framed(array), folder)
+    cells = json.loads((folder / "top.json").read_text())["modules"]["top"]["cells"]
+    kinds = Counter(cell["type"] for cell in cells.values())
+    lut = kinds[pack_registers.TABLE] + 2 * kinds[pack_registers.ADDER]
+    return {"lut": lut} | {name: kinds[CELLS[name]] for name in ("ff", "dsp", "block_ram")}
 
 
 def fingerprint(array: MacArray) -> str:
