@@ -57,8 +57,7 @@ class Entries(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Build the stages from the last to the first."""
         m = Module()
-        # the stages move on; the next address begins a new pass; both
-        self.moves, self.turns, self.turning = Signal(), Signal(), Signal()
+        self.moves, self.turns = Signal(), Signal()  # the stages move on; the next address begins a new pass
         self.word, self.here, self.heads = Signal(self.layout.entry), Signal(), Signal()
         self.listed = Signal(self.layout.entry, reset_less=True)
         self.place = Signal(self.layout.list_index, reset_less=True)
@@ -94,7 +93,6 @@ class Entries(wiring.Component):
                 m.d.sync += drops.eq(word.left == 0)
         m.d.comb += self.here.eq(present[1] & (heads | ~drops))
         m.d.comb += self.turns.eq(self.here & self._turns(word.left))
-        m.d.comb += self.turning.eq(self.here & (~self.ready | self.wants) & self._turns(word.left))
 
     def _turns(self, left: Value) -> Value:
         """Return whether the next address begins a new pass, if stage 2 has an entry with `left` after it."""
@@ -119,10 +117,12 @@ class Entries(wiring.Component):
         last_pass = (passes == 1) & ~layer.shared
         turns = self.here & self._turns(left)
         m.d.comb += onward.eq(self.place + Mux(turns, left - 1, 1))
-        with m.If(self.turning):
+        turned = Signal()  # a cycle ago; what counts passes is not needed before the next turn, three cycles later
+        m.d.sync += turned.eq(self.moves & self.turns & ~self.prime)
+        with m.If(turned):
             m.d.sync += passes.eq(Mux(passes == 1, layer.tiles, passes - 1))
-        with m.If(self.turning & last_pass):
-            m.d.sync += start.eq(onward)
+        with m.If(turned & last_pass):
+            m.d.sync += start.eq(self.place)
         with m.If(self.prime):
             m.d.sync += [self.place.eq(layer.list), start.eq(layer.list), passes.eq(layer.tiles), head.eq(1)]
             m.d.sync += [base.eq(0), behind.eq(layer.maps_behind)]
