@@ -16,7 +16,7 @@ from amaranth.hdl import Array, Module, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.core.memory import loadable_banks
+from rtl.core.memory import delayed, loadable_banks
 from rtl.layout import Layout, Target
 
 
@@ -61,15 +61,18 @@ class Weights(wiring.Component):
         """Build the banks, and the buffers if there are any."""
         m = Module()
         layout, array = self.layout, self.layout.array
-        load, loaded = self._build_units(m) if array.stream_words else (self.load, self.loaded)
+        # the host's words wait a cycle: the way to all banks is as long as the chip, and none is read so soon
+        load, loaded = delayed(m, self.load, 1), delayed(m, self.loaded, 1)
+        if array.stream_words:
+            load, loaded = self._build_units(m, load, loaded)
         ports = loadable_banks(m, layout.weights, array.weight_words, array.weight_banks, Target.WEIGHTS, load, loaded)
         for index, port in enumerate(ports):
             m.d.comb += [port.addr.eq(self.row), port.en.eq(self.wanted[index] & self.moves)]
             m.d.comb += self.read[index].eq(port.data)
         return m
 
-    def _build_units(self, m: Module) -> tuple[Signal, data.View]:
-        """Fill the buffers in turn; return what is written, from the host or from the stream.
+    def _build_units(self, m: Module, load: Signal, loaded: data.View) -> tuple[Signal, data.View]:
+        """Fill the buffers in turn; return what is written, `loaded` by the host or from the stream.
 
         Words of another Program empty them: its first unit goes to the second buffer, while the first one counts as
         that of a unit before.
@@ -97,9 +100,9 @@ class Weights(wiring.Component):
             m.d.sync += [full.eq(0b01), filling.eq(1), place.eq(first[1]), opened.eq(0)]
         with m.If(self.start):
             m.d.sync += opened.eq(1)
-        streams, load, loaded = Signal(), Signal(), Signal(layout.load)
+        streams, writes, word = Signal(), Signal(), Signal(layout.load)
         m.d.sync += streams.eq(taken)
-        m.d.comb += [load.eq(self.load | streams), loaded.eq(self.loaded)]
-        with m.If(streams & ~(self.load & (self.loaded.target == Target.WEIGHTS))):
-            m.d.comb += [loaded.eq(written), loaded.target.eq(Target.WEIGHTS)]
-        return load, loaded
+        m.d.comb += [writes.eq(load | streams), word.eq(loaded)]
+        with m.If(streams & ~(load & (loaded.target == Target.WEIGHTS))):
+            m.d.comb += [word.eq(written), word.target.eq(Target.WEIGHTS)]
+        return writes, word
