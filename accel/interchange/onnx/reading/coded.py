@@ -20,6 +20,14 @@ class Units:
     zero_point: int
 
 
+@dataclass(frozen=True)
+class Stored(Units):
+    """The image is integers from `low` to `high`; step and zero point are those of who reads it first."""
+
+    low: int = 0
+    high: int = 0
+
+
 @dataclass(frozen=True, eq=False)
 class Coded:
     """A constant as codes: real values are ``codes * steps``, a step for all or for each index of `axis`."""
@@ -56,6 +64,8 @@ class Quantized(Layer):
         What the file calls its width.
     whole : float or None
         The input must be whole multiples of this, for the file rounds to those first.
+    given : bool
+        The file takes its image as these codes.
     """
 
     step: float
@@ -65,6 +75,7 @@ class Quantized(Layer):
     rounding: Rounding
     bits: int
     whole: float | None = None
+    given: bool = False
 
     def output_shape(self, *shapes: Shape) -> Shape:
         return shapes[0]

@@ -9,17 +9,20 @@ from numpy.typing import NDArray
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat, Overflow
 from accel.interchange.exactness import code_range
+from accel.interchange.onnx.reading.allowed import Allowed
 from accel.interchange.onnx.reading.coded import Coded, Quantized
-from accel.interchange.onnx.reading.exact_scale import Sums, exact_requantize, rounded
+from accel.interchange.onnx.reading.exact_scale import rounded
 from accel.interchange.onnx.reading.file import Node
 from accel.layers import BatchNorm
-from accel.signal import Requantize, integer_format, signed_bits
+from accel.signal import integer_format, signed_bits
 
 Integers = NDArray[np.int64]
 
 
-def bias_codes(constant: Coded | NDArray[np.float64], steps: Sequence[Fraction]) -> list[int]:
-    """Return a constant in the steps of accumulators, one for each output, which it must be whole multiples of."""
+def bias_codes(
+    constant: Coded | NDArray[np.float64], steps: Sequence[Fraction], layer: str, allowed: Allowed
+) -> list[int]:
+    """Return a constant in the steps of a layer's accumulators, one for each output: whole ones, or the nearest."""
     outputs = len(steps)
     coded = isinstance(constant, Coded)
     codes = constant.codes if isinstance(constant, Coded) else np.ones(1, np.int64)
@@ -30,12 +33,12 @@ def bias_codes(constant: Coded | NDArray[np.float64], steps: Sequence[Fraction])
         # a scale that is the product of two others was rounded to float32 by whoever wrote the file
         same = coded and np.float32(unit) == np.float32(float(step))
         quotient = Fraction(code) if same else code * Fraction(unit) / step
-        if quotient.denominator != 1:
+        if quotient.denominator != 1 and not allowed.change(layer, "bias"):
             raise EspalierError(
                 f"its bias {code * unit:g} is no whole multiple of weight step * input step, {float(step):g}; "
-                "quantise it to that"
+                "quantise it to that, or take the nearest (--nearest)"
             )
-        found.append(int(quotient))
+        found.append(round(quotient))
     return found
 
 
@@ -48,30 +51,40 @@ def ranges_of(codes: Integers, bias: list[int], form: FixedFormat) -> list[tuple
 
 
 def with_affine(
-    affine: Sequence[BatchNorm], steps: list[Fraction], bias: list[int], nodes: Mapping[str, Node]
+    name: str,
+    affine: Sequence[BatchNorm],
+    steps: list[Fraction],
+    bias: list[int],
+    nodes: Mapping[str, Node],
+    allowed: Allowed,
 ) -> tuple[list[Fraction], list[int]]:
-    """Return steps and biases after the products and sums with constants that stand before a quantiser."""
+    """Return steps and biases of the layer `name` after the products and sums with constants before a quantiser."""
     for layer in affine:
         plain = layer.epsilon == 0 and (layer.variance == 1).all() and not layer.mean.any()
-        if not plain:
+        if not plain and not allowed.change(name, "norm"):
             raise nodes[layer.name].refused(
-                "a batch norm of floats stands before a quantiser; fold it into the weights"
+                "a batch norm of floats stands before a quantiser; fold it into the weights, or take the nearest "
+                "numbers (--nearest)"
             )
-        if not (layer.scale > 0).all():
+        scale, shift = (layer.scale, layer.shift) if plain else layer.gain_and_offset
+        if not (scale > 0).all():
             raise nodes[layer.name].refused("multiplies by a number that is not positive")
-        gains = [Fraction(float(gain)) for gain in layer.scale]
+        gains = [Fraction(float(gain)) for gain in scale]
         gains = gains[:1] if len(set(gains)) == 1 else gains
         if len(gains) > 1 and len(bias) == 1:
             raise nodes[layer.name].refused("multiplies by a number for each map: a signal has one step")
         count = max(len(gains), len(steps))
         steps = [a * b for a, b in zip(spread(steps, count), spread(gains, count), strict=True)]
-        offsets = [Fraction(float(shift)) for shift in layer.shift]
+        offsets = [Fraction(float(offset)) for offset in shift]
         offsets = offsets[:1] if len(bias) == 1 and len(set(offsets)) == 1 else offsets
         wide = spread(steps, len(offsets))
         added = [offset / step for offset, step in zip(offsets, wide, strict=True)]
-        if len(added) != len(bias) or any(x.denominator != 1 for x in added):
-            raise nodes[layer.name].refused("adds what is no whole multiple of the step of the sums")
-        bias = [a + int(b) for a, b in zip(bias, added, strict=True)]
+        broken = any(x.denominator != 1 for x in added)
+        if len(added) != len(bias) or (broken and not allowed.change(name, "bias")):
+            raise nodes[layer.name].refused(
+                "adds what is no whole multiple of the step of the sums; --nearest takes the nearest one"
+            )
+        bias = [a + round(b) for a, b in zip(bias, added, strict=True)]
     return steps, bias
 
 
@@ -90,7 +103,10 @@ def check_whole(quantized: Quantized, steps: list[Fraction]) -> None:
 
 
 def word_of(quantized: Quantized, ranges: list[tuple[int, int]], ratio: Fraction) -> FixedFormat:
-    """Return the word of a quantiser's codes; of one that does not saturate, that holds what its ratio can give."""
+    """Return the word of a quantiser's codes; of one that does not saturate, that holds what its ratio can give.
+
+    Where zero is not in the middle or at an end of its range, the word is wider by a bit and holds more codes.
+    """
     low, high = quantized.low, quantized.high
     if low is None or high is None:
         ends = [rounded(end * ratio, quantized.rounding) for pair in ranges for end in pair]
@@ -105,25 +121,7 @@ def word_of(quantized: Quantized, ranges: list[tuple[int, int]], ratio: Fraction
         return integer_format(bits + 1, True, *modes)
     if power and low == -high:
         return integer_format(bits + 1, True, quantized.rounding, Overflow.SAT_SYM)
-    raise EspalierError(
-        f"its codes are {low}..{high} around zero, no range of a word: a zero point must fold "
-        "(0, or in the middle or at an end of the type), bounds must be those of so many bits"
-    )
-
-
-def needed_scale(sums: Sequence[Sums], form: FixedFormat) -> Requantize:
-    """Return the multipliers and the shift of a requantisation that gives the codes of every sum's quotient.
-
-    Raises
-    ------
-    EspalierError
-        There are none of 16 bits.
-    """
-    scale = exact_requantize(sums, form)
-    if scale is None:
-        raise EspalierError(
-            f"its scale: no 16-bit multiplier and shift give the codes of the quotient {float(sums[0].ratio):g} "
-            f"for all sums {sums[0].low}..{sums[0].high}; use scales that are powers of two, "
-            "or import the float network and quantise that (espalier import --data, espalier quantize)"
-        )
-    return scale
+    if not low <= 0 <= high:
+        raise EspalierError(f"its codes are {low}..{high}, expected zero among them")
+    signed = low < 0
+    return integer_format(max(signed_bits(low), signed_bits(high)) - (not signed), signed, *modes)

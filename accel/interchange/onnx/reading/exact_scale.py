@@ -1,6 +1,6 @@
 """When a quotient of steps, which may be any number, is an integer multiplier and a shift.
 
-A Program requantises by ``accumulator * multiplier / 2**shift`` with at most 16 bits of multiplier; a file says
+A Program requantises by ``accumulator * multiplier / 2**shift`` with a multiplier of so many bits; a file says
 ``accumulator * ratio`` with a ratio of two floats. The two are the same layer if they give the same code for every
 accumulator that the layer can have, which are finitely many: each code has a lowest accumulator, its threshold, and a
 multiplier is right if no threshold moves. That is an interval of ratios, found exactly in integers here; for powers of
@@ -8,7 +8,7 @@ two the ratio itself is a multiplier and a shift.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -16,9 +16,8 @@ from accel.fixedpoint import FixedFormat, Overflow, Rounding
 from accel.signal import MULTIPLIER_BITS, Requantize
 
 MOST_SHIFT = 60
-MOST_MULTIPLIER = (1 << MULTIPLIER_BITS) - 1
+MOST_MULTIPLIER = (1 << MULTIPLIER_BITS) - 1  # unless a Program asks for more
 MOST_FACTS = 1 << 22  # of a layer
-_TRUNCATING = Rounding.TRN, Rounding.TRN_ZERO
 
 
 @dataclass(frozen=True)
@@ -32,18 +31,23 @@ class Sums:
 
 @dataclass(frozen=True)
 class Ratios:
-    """Ratios that give the codes of one: all between `low` and `high`, and perhaps these two; `wanted` is one."""
+    """Ratios that give the codes of one: all between `low` and `high`, and perhaps these two; `wanted` is one.
+
+    A multiplier is at most `largest`. Of `looked` facts the `binding` ones decide about the two ends.
+    """
 
     wanted: Fraction
     low: Fraction
     high: Fraction | None
-    facts: "tuple[Fact, ...]"
+    binding: "tuple[Fact, ...]"
+    largest: int
+    looked: int = 0
 
     def multiplier(self, shift: int, rounding: Rounding) -> int | None:
         """Return the integer nearest to `wanted` that gives the codes with `shift`, or None."""
         scale = 1 << shift
         least = max(1, math.ceil(self.low * scale))
-        most = MOST_MULTIPLIER if self.high is None else min(MOST_MULTIPLIER, math.floor(self.high * scale))
+        most = self.largest if self.high is None else min(self.largest, math.floor(self.high * scale))
         nearest = math.floor(self.wanted * scale + Fraction(1, 2))
         for offset in (0, -1, 1):  # the ends may be no part of the interval, what lies between them is
             found = min(max(nearest, least), most) + offset
@@ -52,15 +56,16 @@ class Ratios:
         return None
 
     def _holds(self, ratio: Fraction, rounding: Rounding) -> bool:
-        at_an_end = ratio in (self.low, self.high) and ratio != self.wanted
-        return not at_an_end or all(reaches(x * ratio, code, rounding) == yes for x, code, yes in self.facts)
+        return ratio not in (self.low, self.high) or all(
+            reaches(x * ratio, code, rounding) == yes for x, code, yes in self.binding
+        )
 
 
 Fact = tuple[int, int, bool]
 """An accumulator, a code, and whether the accumulator becomes this code or a higher one."""
 
 
-def exact_requantize(sums: Sequence[Sums], form: FixedFormat) -> Requantize | None:
+def exact_requantize(sums: Sequence[Sums], form: FixedFormat, largest: int = MOST_MULTIPLIER) -> Requantize | None:
     """Return what gives the codes of each output's ratio for each of its accumulators, or None if nothing does.
 
     Parameters
@@ -69,22 +74,29 @@ def exact_requantize(sums: Sequence[Sums], form: FixedFormat) -> Requantize | No
         One, or one for each output.
     form : FixedFormat
         Of the codes; it saturates.
+    largest : int
+        Of the multipliers.
     """
     intervals: list[Ratios] = []
-    if not all(_is_exact(part.ratio) for part in sums):
+    if not all(_is_exact(part.ratio, largest) for part in sums):
         left = MOST_FACTS
         for part in sums:
-            found = _interval(part, form, left)
+            found = ratios_of(part.ratio, _facts(part, form), form.rounding, largest, left)
             if found is None:
                 return None
             intervals.append(found)
-            left -= len(found.facts)
+            left -= found.looked
     else:
-        intervals = [Ratios(part.ratio, part.ratio, part.ratio, ()) for part in sums]
+        intervals = [Ratios(part.ratio, part.ratio, part.ratio, (), largest) for part in sums]
+    return multipliers_of(intervals, form.rounding)
+
+
+def multipliers_of(intervals: Sequence[Ratios], rounding: Rounding) -> Requantize | None:
+    """Return a multiplier of each interval of ratios and the least shift for all of them, or None."""
     for shift in range(MOST_SHIFT + 1):
         multipliers: list[int] = []
         for interval in intervals:
-            multiplier = interval.multiplier(shift, form.rounding)
+            multiplier = interval.multiplier(shift, rounding)
             if multiplier is None:
                 break
             multipliers.append(multiplier)
@@ -95,15 +107,15 @@ def exact_requantize(sums: Sequence[Sums], form: FixedFormat) -> Requantize | No
 
 def threshold(code: int, ratio: Fraction, rounding: Rounding) -> int:
     """Return the least integer x for which ``x * ratio`` is rounded to `code` or more."""
-    edge, included = _edge(code, rounding)
-    quotient = edge / ratio
-    return math.ceil(quotient) if included else math.floor(quotient) + 1
+    twice, included = _edge(code, rounding)
+    whole, rest = divmod(twice * ratio.denominator, 2 * ratio.numerator)
+    return whole + (rest > 0 or not included)
 
 
 def reaches(value: Fraction, code: int, rounding: Rounding) -> bool:
     """Return whether an exact number is rounded to `code` or more."""
-    edge, included = _edge(code, rounding)
-    return value > edge or (included and value == edge)
+    twice, included = _edge(code, rounding)
+    return 2 * value > twice or (included and 2 * value == twice)
 
 
 def rounded(value: Fraction, rounding: Rounding) -> int:
@@ -116,42 +128,48 @@ def rounded(value: Fraction, rounding: Rounding) -> int:
     return above if reaches(value, above, rounding) else above - 1
 
 
-def _edge(code: int, rounding: Rounding) -> tuple[Fraction, bool]:
-    """Return where numbers begin that are rounded to `code` or more, and whether the first of them is one."""
-    if rounding in _TRUNCATING:
-        downward = rounding == Rounding.TRN or code > 0
-        return Fraction(code if downward else code - 1), downward
-    included = {
-        Rounding.RND: True,
-        Rounding.RND_ZERO: code <= 0,
-        Rounding.RND_MIN_INF: False,
-        Rounding.RND_INF: code > 0,
-        Rounding.RND_CONV: code % 2 == 0,
-    }
-    return Fraction(2 * code - 1, 2), included[rounding]
+def _edge(code: int, rounding: Rounding) -> tuple[int, bool]:
+    """Return twice where numbers begin that are rounded to `code` or more, and whether the first of them is one."""
+    match rounding:
+        case Rounding.TRN | Rounding.TRN_ZERO:
+            downward = rounding == Rounding.TRN or code > 0
+            return 2 * code if downward else 2 * code - 2, downward
+        case Rounding.RND_ZERO:
+            return 2 * code - 1, code <= 0
+        case Rounding.RND_INF:
+            return 2 * code - 1, code > 0
+        case Rounding.RND_CONV:
+            return 2 * code - 1, code % 2 == 0
+    return 2 * code - 1, rounding == Rounding.RND
 
 
-def _is_exact(ratio: Fraction) -> bool:
+def _is_exact(ratio: Fraction, largest: int) -> bool:
     """Return whether a ratio is a multiplier and a shift itself."""
     shift = ratio.denominator.bit_length() - 1
-    return ratio.denominator == 1 << shift and shift <= MOST_SHIFT and ratio.numerator <= MOST_MULTIPLIER
+    return ratio.denominator == 1 << shift and shift <= MOST_SHIFT and ratio.numerator <= largest
 
 
-def _interval(sums: Sums, form: FixedFormat, most: int) -> Ratios | None:
-    """Return the ratios for which the facts about `sums` hold; None if there are none, or too many facts."""
-    low, high = Fraction(0), None
-    facts = []
-    for x, code, yes in _facts(sums, form):
-        facts.append((x, code, yes))
-        if x:  # no ratio moves zero
-            bound = _edge(code, form.rounding)[0] / x
-            if (x > 0) == yes:
-                low = max(low, bound)
-            else:
-                high = bound if high is None else min(high, bound)
-        if len(facts) > most or (len(facts) % 64 == 2 and not _any_multiplier(low, high)):
+def ratios_of(
+    wanted: Fraction, given: Iterable[Fact], rounding: Rounding, largest: int, most: int = MOST_FACTS
+) -> Ratios | None:
+    """Return the ratios for which facts hold; None if there are none, or more than `most` facts."""
+    low, high = (0, 1), (1, 0)  # numerators and denominators: Fractions take ten times as long
+    least: list[Fact] = []
+    highest: list[Fact] = []
+    looked = 0
+    for looked, (x, code, yes) in enumerate(given, start=1):
+        if not x and reaches(Fraction(0), code, rounding) != yes:  # no ratio moves zero
             return None
-    return Ratios(sums.ratio, low, high, tuple(facts))
+        edge = _edge(code, rounding)[0]
+        bound = (edge, 2 * x) if x > 0 else (-edge, -2 * x)
+        if x and (x > 0) == yes and (beyond := bound[0] * low[1] - low[0] * bound[1]) >= 0:
+            low, least = bound, [(x, code, yes)] if beyond else [*least, (x, code, yes)]
+        elif x and (x > 0) != yes and (beyond := high[0] * bound[1] - bound[0] * high[1]) >= 0:
+            high, highest = bound, [(x, code, yes)] if beyond else [*highest, (x, code, yes)]
+        if looked > most or (looked & (looked - 1) == 0 and not _any_multiplier(low, high, largest)):
+            return None
+    end = Fraction(*high) if high[1] else None
+    return Ratios(wanted, Fraction(*low), end, (*least, *highest), largest, looked)
 
 
 def _facts(sums: Sums, form: FixedFormat) -> Iterator[Fact]:
@@ -173,11 +191,11 @@ def _facts(sums: Sums, form: FixedFormat) -> Iterator[Fact]:
         up, down = (up - 1, down) if code == up else (up, down + 1)
 
 
-def _any_multiplier(low: Fraction, high: Fraction | None) -> bool:
-    """Return whether a 16-bit multiplier and a shift lie between two ratios."""
-    if high is None:
+def _any_multiplier(low: tuple[int, int], high: tuple[int, int], largest: int) -> bool:
+    """Return whether a multiplier up to `largest` and a shift lie between two ratios, the second perhaps infinite."""
+    if not high[1]:
         return True
-    if high < low:
+    if high[0] * low[1] < low[0] * high[1]:
         return False
-    scales = (1 << shift for shift in range(MOST_SHIFT + 1))
-    return any(max(1, math.ceil(low * scale)) <= min(MOST_MULTIPLIER, math.floor(high * scale)) for scale in scales)
+    least, most = ([(end[0] << shift, end[1]) for shift in range(MOST_SHIFT + 1)] for end in (low, high))
+    return any(max(1, -(-a // b)) <= min(largest, c // d) for (a, b), (c, d) in zip(least, most, strict=True))

@@ -22,6 +22,10 @@ from accel.limits import MOST_DIMENSIONS, MOST_NODES, MOST_WEIGHTS, check_limit,
 NIBBLES = {21: (0, 15), 22: (-8, 7)}  # UINT4 and INT4: https://onnx.ai/onnx/technical/int4.html
 NO_NAMES = ("", "main_graph", "torch_jit", "torch-jit-export", "tf2onnx")  # exporters' own, of every graph
 QONNX_DOMAINS = ("qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas")
+RUNTIME = "com.microsoft"  # the domain of onnxruntime's own
+RUNTIME_OPERATORS = (
+    "QGemm", "QLinearAdd", "QLinearAveragePool", "QLinearConcat", "QLinearGlobalAveragePool", "QLinearSoftmax",
+)  # fmt: skip
 DOMAINS = ("", "ai.onnx", *QONNX_DOMAINS)
 
 Constant = NDArray[Any]
@@ -62,7 +66,8 @@ class Graph:
     """A model: nodes in the file's order, the constants they read, inputs (name, shape) and outputs.
 
     A size of a shape is None where the file leaves it open. `ranges` are those of constants whose words are narrower
-    than the type of their array. `file_bytes` are those of the file and of the data beside it.
+    than the type of their array. `file_bytes` are those of the file and of the data beside it. Of inputs that are
+    integers `integers` has the lowest and the highest.
     """
 
     name: str
@@ -73,6 +78,7 @@ class Graph:
     outputs: tuple[str, ...]
     ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     file_bytes: int = 0
+    integers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 class Constants:
@@ -217,6 +223,7 @@ def _graph(model: Any, path: Path, file_bytes: int) -> Graph:
         tuple(text_of(value.name) for value in graph.output),
         {tensor.name: NIBBLES[tensor.data_type] for tensor in graph.initializer if tensor.data_type in NIBBLES},
         tensors.file_bytes,
+        {text_of(value.name): found for value in graph.input if (found := _limits(value)) is not None},
     )
 
 
@@ -234,12 +241,22 @@ def _shape(value: Any) -> tuple[int | None, ...]:
     return tuple(d.dim_value if d.HasField("dim_value") else None for d in dimensions)
 
 
+def _limits(value: Any) -> tuple[int, int] | None:
+    """Return the lowest and the highest of an input's integers; None where it has none."""
+    kind = value.type.tensor_type.elem_type
+    if kind in NIBBLES:
+        return NIBBLES[kind]
+    kinds = onnx_package().TensorProto
+    name = {kinds.INT8: "i1", kinds.UINT8: "u1", kinds.INT16: "i2", kinds.UINT16: "u2"}.get(kind)
+    return None if name is None else (int(np.iinfo(name).min), int(np.iinfo(name).max))
+
+
 def _node(node: Any, tensors: Constants) -> Node:
     attributes = {text_of(attribute.name): _attribute(attribute, tensors) for attribute in node.attribute}
     op, domain, name = map(text_of, (node.op_type, node.domain, node.name))
     found = Node(op, domain, name, tuple(map(text_of, node.input)), tuple(map(text_of, node.output)), attributes)
-    if node.domain not in DOMAINS:
-        hint = "; quantise as QDQ (quant_format=QuantFormat.QDQ)" if node.domain == "com.microsoft" else ""
+    if node.domain not in DOMAINS and not (node.domain == RUNTIME and op in RUNTIME_OPERATORS):
+        hint = "; quantise as QDQ (quant_format=QuantFormat.QDQ)" if node.domain == RUNTIME else ""
         raise found.refused(f"is of the domain {node.domain!r}, expected one of ONNX's or QONNX's own{hint}")
     if not any(node.output):
         raise found.refused("has no output")

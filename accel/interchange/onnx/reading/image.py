@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from accel.errors import EspalierError
 from accel.interchange.onnx.reading.builder import Builder, Value
+from accel.interchange.onnx.reading.coded import Stored
 from accel.interchange.onnx.reading.file import Constant, Node
 from accel.interchange.onnx.reading.views import (
     View,
@@ -20,7 +21,10 @@ from accel.layers import Flatten
 from accel.limits import MOST_DIMENSIONS, check_words
 from accel.network import INPUT
 
-WINDOWED = ("Conv", "QLinearConv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool")
+WINDOWED = (
+    "Conv", "QLinearConv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "QLinearAveragePool",
+    "QLinearGlobalAveragePool",
+)  # fmt: skip
 PASSING = (
     "Identity", "Cast", "Dropout", "Add", "Sub", "Mul", "Div", "Pad", "Relu", "Clip", "BatchNormalization",
     "Quant", "IntQuant", "QuantizeLinear", "DequantizeLinear",
@@ -47,12 +51,13 @@ def start(builder: Builder, nodes: Sequence[Node]) -> tuple[int, int, int]:
     check_words(f"input {name!r}", sizes)
     ours, view = _as_maps(sizes, _as_read(nodes, builder.constants, name, plain(sizes)))
     builder.shapes[INPUT] = ours
-    builder.values[name] = Value(INPUT, view)
+    units = Stored(1.0, 0, *graph.integers[name]) if name in graph.integers else None
+    builder.values[name] = Value(INPUT, view, units=units)
     if len(view) == 1 and ours[1:] == (1, 1):
         flat = Flatten(f"{INPUT}.flat", (INPUT,))
         builder.shapes[flat.name] = sizes
         builder.layers.append(flat)
-        builder.values[name] = Value(flat.name, view)
+        builder.values[name] = Value(flat.name, view, units=units)
     if builder.is_last(builder.values[name]):
         builder.notes.append(f"input {name!r} is channels-last; the network takes (maps, height, width)")
     elif view != plain(ours) and len(view) > 1:

@@ -7,25 +7,37 @@ from dataclasses import dataclass, field, replace
 from accel.errors import EspalierError
 from accel.interchange.exactness import float_notes
 from accel.interchange.onnx import sidecar
+from accel.interchange.onnx.reading.allowed import Allowed
 from accel.interchange.onnx.reading.asked import as_opset, cut, sized
 from accel.interchange.onnx.reading.builder import Builder, whole
-from accel.interchange.onnx.reading.file import DOMAINS, QONNX_DOMAINS, Graph, Node, read_graph
+from accel.interchange.onnx.reading.file import (
+    DOMAINS,
+    QONNX_DOMAINS,
+    RUNTIME,
+    RUNTIME_OPERATORS,
+    Graph,
+    Node,
+    read_graph,
+)
 from accel.interchange.onnx.reading.folding import fold
 from accel.interchange.onnx.reading.found_patterns import mask_of_zeros
 from accel.interchange.onnx.reading.image import start
+from accel.interchange.onnx.reading.integer_operators import INTEGER_OPERATORS
 from accel.interchange.onnx.reading.operators import OPERATORS, WITHOUT_LAYER, Function
 from accel.interchange.onnx.reading.program import Making
-from accel.interchange.onnx.reading.quantizers import NEVER_READ, QUANTIZED_OPERATORS, dequantize_linear
+from accel.interchange.onnx.reading.quantizers import NEVER_READ, dequantize_linear
+from accel.interchange.onnx.reading.seen import Seen, seen_of
 from accel.interchange.onnx.reading.views import plain
 from accel.layers import Layer, Weighted
 from accel.network import Network
 from accel.program import Program
 from accel.pruned import PrunedNetwork
+from accel.signal import MULTIPLIER_BITS
 from accel.sparsity import Dense, LayerMask
 
 QUANTIZED = {
     "Quant", "IntQuant", "BipolarQuant", "Trunc", "QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul",
-    "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear",
+    "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear", *RUNTIME_OPERATORS,
 }  # fmt: skip
 
 FLOAT_OPERATORS: dict[str, Function] = OPERATORS | {"DequantizeLinear": dequantize_linear}  # of weights
@@ -61,16 +73,24 @@ class ImportedProgram:
         The file takes its images channels-last.
     tensors : dict of str to str
         For tensors of the Program, the tensor of the graph that holds ``code * step``.
+    seen : dict of str to Seen
+        For tensors of the Program, ``"input"`` among them, how the graph has them.
     """
 
     result: Program
     notes: tuple[str, ...] = ()
     last: bool = False
     tensors: Mapping[str, str] = field(default_factory=dict)
+    seen: Mapping[str, Seen] = field(default_factory=dict)
 
 
 def import_model(
-    path: str | os.PathLike[str], data: str = "", input_shape: Sequence[int] = (), outputs: Sequence[str] = ()
+    path: str | os.PathLike[str],
+    data: str = "",
+    input_shape: Sequence[int] = (),
+    outputs: Sequence[str] = (),
+    multiplier_bits: int = MULTIPLIER_BITS,
+    nearest: bool = False,
 ) -> ImportedNetwork | ImportedProgram:
     """Return the network of an ONNX file, or its Program if it is quantised.
 
@@ -83,6 +103,10 @@ def import_model(
         Sizes of one image in the file's order of axes, for those that the file leaves open.
     outputs : sequence of str
         Tensors or nodes of the graph that give its outputs, in place of the file's own: where it is cut.
+    multiplier_bits : int
+        That a multiplier of a Program has at most.
+    nearest : bool
+        Whether a number of a quantised file that no Program has becomes the nearest one; a note says where.
 
     Zeros of the weights become the mask of the pattern that stores them in the fewest bits. Beside a file that
     `espalier export` wrote its sidecar is read too, and what comes back is the very Program.
@@ -100,7 +124,7 @@ def import_model(
     try:
         graph = cut(sized(as_opset(graph), tuple(input_shape)), outputs)
         if is_quantized(graph):
-            return _program_of(graph, data)
+            return _program_of(graph, data, Allowed(multiplier_bits, nearest))
         builder, network = _network_of(graph)
         masks = masks_of(network)
         patterns = {mask.pattern for mask in masks.values()}
@@ -132,13 +156,13 @@ def _network_of(graph: Graph) -> tuple[Builder, Network]:
     return builder, Network(graph.name, input_shape, layers)
 
 
-def _program_of(graph: Graph, data: str) -> ImportedProgram:
-    builder, input_shape, layers = _layers_of(graph, QUANTIZED_OPERATORS, DOMAINS)
-    making = Making(builder, layers)
+def _program_of(graph: Graph, data: str, allowed: Allowed) -> ImportedProgram:
+    builder, input_shape, layers = _layers_of(graph, INTEGER_OPERATORS, (*DOMAINS, RUNTIME))
+    making = Making(builder, layers, allowed)
     program = making.program(graph.name, input_shape, data)
     ((name, _),) = graph.inputs
-    notes = (*builder.notes, *float_notes(program))
-    return ImportedProgram(program, notes, builder.is_last(builder.values[name]), _boundaries(making))
+    notes = (*builder.notes, *allowed.notes(layer.name for layer in program.layers), *float_notes(program))
+    return ImportedProgram(program, notes, builder.is_last(builder.values[name]), _boundaries(making), seen_of(making))
 
 
 def _boundaries(making: Making) -> dict[str, str]:

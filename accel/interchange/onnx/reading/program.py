@@ -2,7 +2,7 @@
 
 A layer of a graph computes on real values; here each of them is an integer times a step that is known exactly, as a
 fraction. A quantiser after a sum becomes its requantisation if some multiplier and shift give the same code for every
-sum (`exact_scale`). Nothing is rounded on the way.
+sum (`exact_scale`). Nothing is rounded on the way, unless the nearest Program is `Allowed`.
 """
 
 import math
@@ -18,12 +18,13 @@ from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat, Overflow
 from accel.grouped_convolution import across_groups
 from accel.interchange.exactness import code_range
+from accel.interchange.onnx.reading.additions import addition_of
+from accel.interchange.onnx.reading.allowed import Allowed
 from accel.interchange.onnx.reading.builder import Builder, whole
 from accel.interchange.onnx.reading.coded import Coded, Quantized
 from accel.interchange.onnx.reading.exact import (
     bias_codes,
     check_whole,
-    needed_scale,
     ranges_of,
     spread,
     with_affine,
@@ -74,23 +75,23 @@ from accel.window import Window
 
 Integers = NDArray[np.int64]
 Make = Callable[[Requantize | None, Signal, bool], ProgramLayer]
-MOST_WEIGHT = 1 << 16  # by which an addition brings two steps to one
 UNCHANGED = Requantize([1], 0)  # type: ignore[arg-type]  # made an array there
 
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor of the Program, and the real value of its code 1."""
+    """A tensor of the Program, the real value of its code 1, and the ends of its codes where its word holds more."""
 
     name: str
     step: Fraction
+    ends: tuple[int, int] | None = None
 
 
 class Making:
     """A Program as its layers are made in order; `tensors` says what each of the network's tensors is in it."""
 
-    def __init__(self, builder: Builder, layers: Sequence[Layer]) -> None:
-        self.builder, self.source = builder, hoisted(layers)
+    def __init__(self, builder: Builder, layers: Sequence[Layer], allowed: Allowed) -> None:
+        self.builder, self.source, self.allowed = builder, hoisted(layers), allowed
         self.tensors: dict[str, Tensor] = {}
         self.signals: dict[str, Signal] = {}
         self.made: list[ProgramLayer] = []
@@ -160,8 +161,7 @@ class Making:
             self._image(layer)
             return
         tensor = self._read(layer.inputs[0])
-        form = self.signals[tensor.name].format
-        low, high = code_range(form)
+        low, high = tensor.ends or code_range(self.signals[tensor.name].format)
         within = layer.low is not None and layer.high is not None and layer.low <= low and high <= layer.high
         if tensor.step == Fraction(layer.read_step) == Fraction(layer.step) and within:
             self.tensors[layer.name] = tensor
@@ -194,7 +194,21 @@ class Making:
         signal = Signal(word_of(layer, [], Fraction(1)), layer.step)
         if self.signals.setdefault(INPUT, signal) != signal:
             raise EspalierError(f"the image is quantised twice, to {signal} and to {self.signals[INPUT]}")
-        self.tensors[layer.name] = Tensor(INPUT, Fraction(layer.step))
+        name, ends = INPUT, self._ends(layer)
+        if ends and not layer.given:  # what is given as codes has no others
+            name = INPUT if self.allowed.change(INPUT, "image") else self._bounded(layer.name, INPUT, ends)
+        self.tensors[layer.name] = Tensor(name, Fraction(layer.step), ends)
+
+    def _ends(self, layer: Quantized) -> tuple[int, int] | None:
+        """Return the ends of a quantiser's codes where no word has them."""
+        if layer.low is None or layer.high is None:
+            return None
+        ends = layer.low, layer.high
+        return None if ends == code_range(word_of(layer, [], Fraction(1))) else ends
+
+    def _bounded(self, name: str, source: str, ends: tuple[int, int]) -> str:
+        """Let codes of `source` saturate at `ends`, and return what does."""
+        return self._append(ClipLayer(self._unused(f"{name}.ends"), (source,), ends[1], ends[0]))
 
     def _mac(self, layer: Weighted) -> None:
         tensor, node = self._read(layer.inputs[0]), self.builder.nodes[layer.name]
@@ -211,7 +225,7 @@ class Making:
         steps = [Fraction(float(step)) * tensor.step for step in coded.steps]
         codes = np.rint(layer.weight.reshape(outputs, -1).astype(np.float64) / coded.steps[:, None]).astype(np.int64)
         bias = self._bias(layer, steps)
-        steps, bias = with_affine(following.affine, steps, bias, self.builder.nodes)
+        steps, bias = with_affine(layer.name, following.affine, steps, bias, self.builder.nodes, self.allowed)
         if max(map(signed_bits, bias)) > PRODUCT_BITS:
             raise EspalierError(f"its bias takes more than {PRODUCT_BITS} bits")
         form = self.signals[tensor.name].format
@@ -260,7 +274,7 @@ class Making:
         total = [0] * outputs
         for sign, name in self.builder.biases[layer.name]:
             constant = self.builder.coded.get(name, self.builder.constants[name])
-            codes = bias_codes(constant, spread(steps, outputs))
+            codes = bias_codes(constant, spread(steps, outputs), layer.name, self.allowed)
             total = [a + sign * b for a, b in zip(total, codes, strict=True)]
         return total
 
@@ -279,14 +293,10 @@ class Making:
 
     def _add(self, layer: Layer) -> None:
         left, right = (self._read(source) for source in layer.inputs)
-        ratio = left.step / right.step
-        weights = ratio.numerator, ratio.denominator
-        if max(weights) > MOST_WEIGHT:
-            raise EspalierError(
-                f"adds steps {float(left.step):g} and {float(right.step):g}, expected a quotient of small integers: "
-                "one scale for both, or powers of two"
-            )
+        following = following_sum(self.source, layer.name)
         forms = [self.signals[tensor.name].format for tensor in (left, right)]
+        steps = left.step, right.step
+        weights, step, found = addition_of(layer.name, steps, forms, following, self.allowed)
         bits = sum_bits(weights, forms)
         ends = [code_range(form) for form in forms]
         low, high = (sum(weight * end[side] for weight, end in zip(weights, ends, strict=True)) for side in (0, 1))
@@ -294,15 +304,24 @@ class Making:
         def make(scale: Requantize | None, output: Signal, relu: bool) -> ProgramLayer:
             return AddLayer(layer.name, (left.name, right.name), weights, bits, relu, scale or UNCHANGED, output)
 
-        self._finish(
-            layer.name, following_sum(self.source, layer.name), [left.step / weights[0]], [(low, high)], make, bits
-        )
+        self._finish(layer.name, following, [step], [(low, high)], make, bits, found)
 
     def _concat(self, layer: Layer) -> None:
+        following = following_sum(self.source, layer.name)
+        quantized = following.quantized
+        plain = quantized is not None and following.names == (quantized.name,)
         left, right = (self._read(source) for source in layer.inputs)
+        if left.step != right.step and plain:  # the file joins real values and rounds them then, to the same codes
+            assert quantized is not None
+            left, right = (
+                self._rounded(quantized, source, part) for source, part in zip(layer.inputs, "ab", strict=True)
+            )
+            self.absorbed.add(quantized.name)
+            self.tensors[quantized.name] = Tensor(layer.name, Fraction(quantized.step), self._ends(quantized))
         if left.step != right.step:
             raise EspalierError(
-                f"joins maps of the steps {float(left.step):g} and {float(right.step):g}, expected one scale for both"
+                f"joins maps of the steps {float(left.step):g} and {float(right.step):g}, expected one scale for both, "
+                "or a quantiser after it"
             )
         signals = [self.signals[tensor.name] for tensor in (left, right)]
         if signals[0] == signals[1]:
@@ -312,6 +331,14 @@ class Making:
             sources = [self._widened(layer, part, *pair) for part, pair in enumerate(pairs)]
         self._append(ConcatLayer(layer.name, tuple(sources)))
         self.tensors[layer.name] = Tensor(layer.name, left.step)
+
+    def _rounded(self, quantized: Quantized, source: str, part: str) -> Tensor:
+        """Return one of two tensors that are joined as the quantiser after them gives it."""
+        name = self._unused(f"{quantized.name}.{part}")
+        self.builder.nodes[name] = self.builder.nodes[quantized.name]
+        self.builder.shapes[name] = self.builder.shapes[source]
+        self._quantizer(replace(quantized, name=name, inputs=(source,)))
+        return self.tensors[name]
 
     def _widened(self, layer: Layer, part: int, tensor: Tensor, other: Signal) -> str:
         """Add a layer that gives `tensor` a word that also holds the codes of `other`."""
@@ -325,7 +352,8 @@ class Making:
     def _scaled(self, layer: BatchNorm) -> None:
         """A product of codes with one number: the same codes, another step."""
         tensor = self._read(layer.inputs[0])
-        (step,), (bias,) = with_affine((layer,), [tensor.step], [0], self.builder.nodes)
+        nodes, allowed = self.builder.nodes, self.allowed
+        (step,), (bias,) = with_affine(layer.name, (layer,), [tensor.step], [0], nodes, allowed)
         if bias:
             raise EspalierError("adds a number to codes, expected a bias of a layer with weights")
         form = self.signals[tensor.name].format
@@ -347,7 +375,9 @@ class Making:
                 self._append(ReluLayer(layer.name, source))
             case Clip():
                 self._append(ClipLayer(layer.name, source, self._bound(layer, tensor)))
-        self.tensors[layer.name] = Tensor(layer.name, tensor.step)
+        low, high = tensor.ends or (0, 0)
+        ends = (0, high) if isinstance(layer, ReLU | Clip) else (low, high)
+        self.tensors[layer.name] = Tensor(layer.name, tensor.step, ends if tensor.ends else None)
 
     def _bound(self, layer: Clip, tensor: Tensor) -> int:
         bound = Fraction(float(np.float32(layer.highest))) / tensor.step
@@ -364,10 +394,17 @@ class Making:
         ranges: list[tuple[int, int]],
         make: Make,
         accumulator_bits: int,
+        scale: Requantize | None = None,
     ) -> None:
-        """Add a layer with an accumulator and what comes after it; steps and ranges are one, or one for each output."""
+        """Add a layer with an accumulator and what comes after it; steps and ranges are one, or one for each output.
+
+        `scale` is what requantises if it is known.
+        """
         if following.affine and len(ranges) == 1:
-            steps, _ = with_affine(following.affine, steps, [0], self.builder.nodes)
+            nodes = self.builder.nodes
+            steps, (bias,) = with_affine(name, following.affine, steps, [0], nodes, self.allowed)
+            if bias:
+                raise EspalierError("adds a number to sums, expected a bias of a layer with weights")
         quantized = following.quantized
         if quantized is None:
             if len(set(steps)) > 1:
@@ -385,7 +422,7 @@ class Making:
         try:
             check_whole(quantized, steps)
             form = word_of(quantized, ranges, steps[0] / read)
-            scale = needed_scale(sums, form)
+            scale = scale or self.allowed.scale(name, sums, form, accumulator_bits)
         except EspalierError as error:
             raise whole(error, self.builder.nodes[quantized.name]) from error
         made = self._append(make(scale, Signal(form, quantized.step), following.relu))
@@ -393,5 +430,9 @@ class Making:
             highest = rounded(Fraction(float(np.float32(following.bound))) / read, form.rounding)
             if highest < form.max_code:
                 made = self._append(ClipLayer(self._unused(f"{made}.clip"), (made,), highest))
+        ends = self._ends(quantized)
+        reached = {rounded(end * x.ratio, form.rounding) for x in sums for end in (x.low, x.high)}
+        if ends and not ends[0] <= min(reached) <= max(reached) <= ends[1]:
+            made = self._bounded(made, made, ends)
         self.absorbed |= set(following.names)
-        self.tensors[quantized.name] = Tensor(made, Fraction(quantized.step))
+        self.tensors[quantized.name] = Tensor(made, Fraction(quantized.step), ends)

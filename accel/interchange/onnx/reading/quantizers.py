@@ -15,9 +15,9 @@ import numpy as np
 from accel.fixedpoint import Rounding
 from accel.interchange.onnx.reading.activations import clip
 from accel.interchange.onnx.reading.builder import Builder, Value
-from accel.interchange.onnx.reading.coded import Coded, Quantized, Units, along
+from accel.interchange.onnx.reading.coded import Coded, Quantized, Stored, Units, along
 from accel.interchange.onnx.reading.file import Node
-from accel.interchange.onnx.reading.operators import OPERATORS, Function, conv, matmul
+from accel.interchange.onnx.reading.operators import OPERATORS, Function
 from accel.interchange.onnx.reading.quantizer_parameters import (
     MOST_BITS,
     Rule,
@@ -115,6 +115,9 @@ def quantize_linear(builder: Builder, node: Node) -> None:
         builder.constants[node.outputs[0]] = np.clip(codes, low, high).astype(np.int64)
         builder.ranges[node.outputs[0]] = low, high
         return
+    if (of := builder.values.get(node.inputs[0])) is not None and of.final:
+        builder.alias(node, of)  # of scores: dropped with the Softmax before it
+        return
     value = builder.value(node)
     step, zero_point = one_step(node, scale, "y_scale"), one_zero(node, zero)
     rule = Rule(step, None, low - zero_point, high - zero_point, Rounding.RND_CONV, (high - low).bit_length())
@@ -136,10 +139,20 @@ def dequantize_linear(builder: Builder, node: Node) -> None:
         bits = bits_of_constant(builder, name, zero, codes)
         builder.code(node, Coded(codes, scale.astype(np.float64), axis, bits))
         return
+    if (of := builder.values.get(name)) is not None and of.final:
+        builder.alias(node, of)
+        return
     value = builder.value(node, codes=True)
     if value.units is None:
         raise node.refused(f"reads {name!r}, expected integers of QuantizeLinear or of the file")
     found = Units(float(one_step(node, scale, "x_scale")[0]), one_zero(node, zero))
+    if isinstance(value.units, Stored):
+        ends = value.units.low - found.zero_point, value.units.high - found.zero_point
+        bits = (value.units.high - value.units.low).bit_length()
+        rule = Rule(scale, None, *ends, Rounding.RND_CONV, bits)
+        layer = replace(_layer(builder, node, value, rule, "x_scale"), given=True)
+        builder.put(node, layer, replace(value, units=None))
+        return
     if found != value.units:
         raise node.refused(
             f"attribute x_scale, x_zero_point is {found.step:g}, {found.zero_point}; the codes that it reads have "
@@ -172,47 +185,6 @@ def clip_codes(builder: Builder, node: Node) -> None:
     low, high = max(low - value.units.zero_point, layer.low), min(high - value.units.zero_point, layer.high)
     builder.replaced(replace(layer, low=low, high=high))
     builder.alias(node, value)
-
-
-def qlinear_conv(builder: Builder, node: Node) -> None:
-    """QLinearConv: a convolution between quantisers."""
-    _qlinear(builder, node, "Conv", conv)
-
-
-def qlinear_matmul(builder: Builder, node: Node) -> None:
-    """QLinearMatMul: a matrix product between quantisers."""
-    _qlinear(builder, node, "MatMul", matmul)
-
-
-def _qlinear(builder: Builder, node: Node, op: str, function: Function) -> None:
-    """Read an integer operator as the nodes of QDQ that it stands for (its own definition)."""
-    if len(node.inputs) < 8:
-        raise node.refused(f"has {len(node.inputs)} inputs, expected 8 or more")
-    if node.inputs[3] not in builder.constants:
-        raise node.refused(f"input 3 ({node.inputs[3]!r}) must be a constant of the file: its weights")
-    base = node.outputs[0]
-    names = {part: f"{base}/{part}" for part in ("x", "w", "b", "y")}
-    attributes = dict(node.attributes)
-
-    def part(kind: str, inputs: tuple[str, ...], output: str, **settings: object) -> Node:
-        return Node(kind, "", node.name or base, inputs, (output,), settings)
-
-    dequantize_linear(builder, part("DequantizeLinear", node.inputs[:3], names["x"]))
-    axis = 0 if op == "Conv" else 1
-    dequantize_linear(builder, part("DequantizeLinear", node.inputs[3:6], names["w"], axis=axis))
-    inputs = [names["x"], names["w"]]
-    if len(node.inputs) > 8 and node.inputs[8]:
-        weight, step = builder.coded[names["w"]], float(builder.needed(node, 1).ravel()[0])
-        bias = builder.needed(node, 8)
-        if bias.dtype.kind not in "iu" or bias.ndim != 1:
-            raise node.refused(f"input 8 must be a list of integers, got {bias.dtype} {bias.shape}")
-        steps = (np.float32(step) * weight.steps.astype(np.float32)).astype(np.float64)
-        inputs.append(names["b"])
-        coded = Coded(bias.astype(np.int64), steps, 0 if steps.size > 1 else None, MOST_BITS)
-        builder.code(part("DequantizeLinear", (), names["b"]), coded)
-    builder.note_readers(names.values())
-    function(builder, Node(op, "", node.name or base, tuple(inputs), (names["y"],), attributes))
-    quantize_linear(builder, part("QuantizeLinear", (names["y"], *node.inputs[6:8]), base))
 
 
 def transpose_constant(builder: Builder, node: Node) -> None:
@@ -251,8 +223,6 @@ QUANTIZED_OPERATORS: dict[str, Function] = OPERATORS | {
     "DynamicQuantizeLinear": dynamic,
     "IntQuant": quant,
     "MatMulInteger": unscaled,
-    "QLinearConv": qlinear_conv,
-    "QLinearMatMul": qlinear_matmul,
     "Quant": quant,
     "QuantizeLinear": quantize_linear,
     "Transpose": transpose_constant,
