@@ -10,22 +10,26 @@ from accel.cost import cost_of
 from accel.errors import EspalierError
 from accel.fixedpoint import Rounding
 from accel.interchange.data.datasets import NAMES, Dataset, check_choice
-from accel.interchange.onnx.reading.model import import_model
+from accel.interchange.onnx.reading.model import ImportedProgram, import_model
 from accel.limits import MOST_SIDE
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import FOUND, RULES, Calibration, Steps, Widths
+from accel.scales import check_multiplier_bits
 from reports.commands.options import (
     MODEL,
     OUT,
     data_options,
     formats_option,
+    multiplier_bits_option,
     option,
     signal_bits_option,
     weight_bits_option,
 )
 from reports.commands.places import Command
 from reports.shared import output, words
+from reports.shared.console import console, plain_table
+from reports.workflow.agreement import UnmeasuredError, agreement_of
 from reports.workflow.formats_file import read_formats
 from reports.workflow.lowering import lowered
 from reports.workflow.parsing import parse_mode
@@ -50,6 +54,9 @@ class Request:
     formats: Path | None
     input_shape: str | None
     outputs: str | None
+    multiplier_bits: int
+    nearest: bool
+    images: int | None
     out: Path
 
 
@@ -67,13 +74,20 @@ class Request:
 @formats_option
 @option("--input-shape", help="Sizes of one image that the file leaves open, in its order of axes, such as 3,224,224.")
 @option("--outputs", help="Tensor or node that gives the scores, where the file has several outputs or is to be cut.")
+@multiplier_bits_option
+@option("--nearest", is_flag=True, help="Numbers of a quantised file that no Program has become the nearest ones.")
+@option("--images", type=click.IntRange(1), help="Images to compare a quantised file on; all of --data by default.")
 @option("--out", "-o", type=OUT, required=True, help="The network or Program to write.")
 def command(**arguments: Any) -> None:
     """Read an ONNX file: a float network, or a Program if it is quantised (QONNX, QDQ) or --data are given.
 
-    What cannot be represented exactly is refused, with the node, the attribute and the reason.
+    What cannot be represented exactly is refused, with the node, the attribute and the reason, unless --nearest is
+    given: a line says then how many layers changed and how. Of a quantised file --data are images to measure on how
+    its codes agree with onnxruntime's, layer by layer.
 
     Example: espalier import resnet18.onnx --data calibration.npz -o resnet18.espalier
+    Example: espalier import quantized.onnx --multiplier-bits 32 --data test.npz -o exact.espalier
+    Example: espalier import quantized.onnx --nearest --data test.npz -o nearest.espalier
     """
     request = Request(**arguments)
     check_choice("rule of steps", request.rule, RULES)
@@ -81,19 +95,29 @@ def command(**arguments: Any) -> None:
         check_choice("data set", request.dataset, NAMES)
     output.check_place(request.out)
     outputs = [name.strip() for name in (request.outputs or "").split(",") if name.strip()]
-    found = import_model(request.model, request.dataset or "", _sizes(request.input_shape), outputs)
+    check_multiplier_bits(request.multiplier_bits)
+    found = import_model(
+        request.model,
+        request.dataset or "",
+        _sizes(request.input_shape),
+        outputs,
+        request.multiplier_bits,
+        request.nearest,
+    )
+    compared: Dataset | None = None
     made: PrunedNetwork | Program = found.result
     if request.formats is not None and (request.data is None or isinstance(made, Program)):
         raise EspalierError("--formats: nothing is quantised here; images to calibrate with go with --data")
     if request.data is not None:
         source = source_of(str(request.model), made, request.data, request.data_dir, last=found.last)
-        images = source.calibration()
+        images = source.calibration() if isinstance(made, PrunedNetwork) else source.load("test", labelled=False)
         check_range(images, made, request.model.name)
         made = replace(made, data=request.dataset or source.name)
         if isinstance(made, PrunedNetwork):
             made = _quantized(request, made, images)
         else:
             print("note: is quantised already; --data says which images it is for, and changes no step")
+            compared = images.take(min(request.images or len(images), len(images)))
     with output.writing(request.out):
         made.save(request.out)
     for note in found.notes:
@@ -101,6 +125,8 @@ def command(**arguments: Any) -> None:
     if isinstance(made, Program):
         parameters = words.kib(cost_of(made).total.parameter_memory_bits)
         print(f"{request.out}: Program {made.name}, {len(made.layers)} layers, {parameters} KiB of parameters")
+        if isinstance(found, ImportedProgram) and (compared is not None or request.nearest):
+            _compare(request, found, compared)
     else:
         print(f"{request.out}: network {made.network.name}, {len(made.network.layers)} layers, {made.pattern}")
 
@@ -115,9 +141,30 @@ def _sizes(text: str | None) -> tuple[int, ...]:
     return tuple(map(int, words))
 
 
+def _compare(request: Request, found: ImportedProgram, images: Dataset | None) -> None:
+    """Print how the codes agree with those of the file in onnxruntime, or why that is not known."""
+    if images is None:
+        print("note: how much that matters is measured on images: --data")
+        return
+    try:
+        agreement = agreement_of(request.model, found, images)
+    except UnmeasuredError as error:
+        print(f"note: not compared with the file: {error}")
+        return
+    heads = ("tensor", "codes that are the file's", "largest difference")
+    rows = [(x.name, words.percent(x.equal / x.words), str(x.largest)) for x in agreement.tensors]
+    console().print(plain_table(heads, rows))
+    share = words.percent(agreement.agreeing / agreement.images)
+    print(f"the class is the file's for {share} of {agreement.images:,} images")
+    if agreement.labelled:
+        ours, theirs = (words.percent(x / agreement.images) for x in (agreement.errors, agreement.file_errors))
+        print(f"error rate {ours}, of the file in onnxruntime {theirs}")
+
+
 def _quantized(request: Request, network: PrunedNetwork, images: Dataset) -> Program:
     widths = Widths(request.weight_bits, request.signal_bits, request.input_bits)
     steps = Steps(request.rule, power_of_two=request.power_of_two, per_output=request.per_output)
     calibration = Calibration(network, images.pixels(), steps)
     formats = read_formats(request.formats) if request.formats else FOUND
-    return lowered(calibration, widths, rounding=parse_mode(Rounding, request.rounding), formats=formats)
+    modes = {"rounding": parse_mode(Rounding, request.rounding), "multiplier_bits": request.multiplier_bits}
+    return lowered(calibration, widths, formats=formats, **modes)

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from accel.array import DEPTHS, MacArray
+from accel.signal import MULTIPLIER_BITS, WIDEST_MULTIPLIER_BITS
 from reports.commands.places import DATA_SETS, FIGURES, Place
 from reports.workflow.parsing import parse_features
 
@@ -82,6 +83,13 @@ csv_option = option(
 )
 weight_bits_option = option("--weight-bits", type=int, default=8, show_default=True, help="Bits of a weight.")
 signal_bits_option = option("--signal-bits", type=int, default=8, show_default=True, help="Bits of a signal.")
+multiplier_bits_option = option(
+    "--multiplier-bits",
+    type=click.IntRange(MULTIPLIER_BITS, WIDEST_MULTIPLIER_BITS),
+    default=MULTIPLIER_BITS,
+    show_default=True,
+    help="Bits of a multiplier that requantises, at most: 16..32.",
+)
 array_option = option("--array", default="8x8", show_default=True, help="Array, as output lanes x pixel lanes.")
 clock_option = option("--clock", help="Clock of the array, such as 200MHz; 100MHz by default.")
 sram_option = option("--sram", help="On-chip memory to fit into, such as 64KiB.")

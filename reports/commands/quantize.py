@@ -30,6 +30,7 @@ from reports.commands.options import (
     formats_option,
     json_option,
     learning_rate_option,
+    multiplier_bits_option,
     network_argument,
     number_option,
     option,
@@ -80,6 +81,7 @@ class Request:
     accumulator_overflow: str
     rounding: str
     overflow: str
+    multiplier_bits: int
     formats: Path | None
     lanes: int | None
     cluster_lanes: int | None
@@ -135,6 +137,7 @@ class Request:
 )
 @option("--rounding", default="RND", show_default=True, help="ap_fixed rounding of every requantisation.")
 @option("--overflow", default="SAT", show_default=True, help="ap_fixed overflow of every requantisation.")
+@multiplier_bits_option
 @formats_option
 @option(
     "--lanes",
@@ -210,7 +213,8 @@ def _checked(request: Request) -> int | None:
 
 
 def _bench(request: Request) -> tuple[Workbench, Source]:
-    modes = {"rounding": parse_mode(Rounding, request.rounding), "overflow": parse_mode(Overflow, request.overflow)}
+    modes: dict[str, Any] = {"rounding": parse_mode(Rounding, request.rounding)}
+    modes |= {"overflow": parse_mode(Overflow, request.overflow), "multiplier_bits": request.multiplier_bits}
     if request.formats is not None:
         modes["formats"] = read_formats(request.formats)
     pruned = version_of(request.network, request.pattern)
