@@ -88,6 +88,16 @@ class TestExactRequantize:
         assert exact_requantize([Sums(Fraction(1, 301), -(1 << 20), 1 << 20)], form) is None
         assert exact_requantize([Sums(Fraction(1, 301), -(1 << 10), 1 << 10)], form) is not None
 
+    def test_wider_multipliers(self) -> None:
+        """With 32 bits there is one for what has none of 16; it gives the code of every accumulator."""
+        sums, form = Sums(Fraction(100, 3013), -3000, 3000), integer_format(8, True, Rounding.RND_CONV)
+        assert exact_requantize([sums], form) is None
+        found = exact_requantize([sums], form, (1 << 32) - 1)
+        assert found is not None
+        assert found.multiplier_bits > 16
+        codes = found.apply(np.arange(sums.low, sums.high + 1).reshape(-1, 1), form)
+        assert codes.ravel().tolist() == codes_by_ratio(sums, form)
+
     def test_wide_codes_end(self) -> None:
         """More thresholds than can be looked at are refused, not waited for."""
         form = integer_format(40, True, Rounding.RND_CONV)

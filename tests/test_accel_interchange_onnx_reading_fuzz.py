@@ -99,7 +99,7 @@ class TestDamagedFiles:
         """A damaged file that is imported, and that onnxruntime takes too, has onnxruntime's scores."""
         compared: collections.Counter[str] = collections.Counter()
         for name, row in rows.items():
-            if row["end"] != "import" or name.startswith("qonnx"):
+            if row["end"] != "import" or name.startswith(("qonnx", "int8")):  # its pools and sums break ties otherwise
                 continue
             found = import_model(folder / name)
             of_floats = isinstance(found, ImportedNetwork)

@@ -111,9 +111,44 @@ def qlinear_model() -> Quantized:
     return g
 
 
+def int8_model() -> Quantized:
+    """Return a network of onnxruntime's operators on integers, zero points in all of them."""
+    g = Quantized(1, 2, 8, 8)
+    unit = {"domain": "com.microsoft"}
+
+    def step(value: float, zero: int) -> tuple[str, str]:
+        return g.constant(np.float32(value)), g.constant(np.int8(zero))
+
+    # even ones: onnxruntime's pools and sums round halves to an even code after they add the zero point
+    pixel, left, right, both = step(0.25, 5), step(0.5, -4), step(1.0, 10), step(1.0, -20)
+    weights = step(0.125, 0)
+    image = g.node("QuantizeLinear", "", *pixel)
+
+    def conv(output: tuple[str, str]) -> str:
+        weight = g.constant(g.rng.integers(-7, 8, (4, 2, 3, 3)).astype(np.int8))
+        bias = g.constant(g.rng.integers(-50, 50, 4).astype(np.int32))
+        return g.node("QLinearConv", image, *pixel, weight, *weights, *output, bias, pads=[1, 1, 1, 1])
+
+    one, other = conv(left), conv(right)
+    added = g.node("QLinearAdd", one, *left, other, *right, *both, **unit)
+    joined = g.node("QLinearConcat", *both, one, *left, added, *both, axis=1, **unit)
+    pooled = g.node(
+        "QLinearAveragePool", joined, *both, *left, kernel_shape=[2, 2], strides=[2, 2], channels_last=0, **unit
+    )
+    g.node("QLinearGlobalAveragePool", pooled, *left, *left, channels_last=0, **unit)
+    flat = g.node("Flatten")
+    matrix, bias = g.constant(g.rng.integers(-7, 8, (5, 8)).astype(np.int8)), g.constant(np.arange(5, dtype=np.int32))
+    scores = g.node("QGemm", flat, *left, matrix, *weights, bias, *right, transB=1, alpha=1.0, **unit)
+    softmax = step(1 / 256, -128)
+    g.node("QLinearSoftmax", scores, *right, *softmax, axis=-1, opset=13, **unit)
+    g.node("DequantizeLinear", "", *softmax)
+    return g
+
+
 MODELS = {
     "float": float_model,
     "qonnx": lambda: quantized_model(True),
     "qcdq": lambda: quantized_model(False),
     "qlinear": qlinear_model,
+    "int8": int8_model,
 }
