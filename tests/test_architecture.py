@@ -79,7 +79,6 @@ HOMES = {
     "threadpoolctl": ("reports",),
     "distributed": ("reports",),
     "pandas": ("reports",),
-    "onnxruntime": ("reports",),
 }
 # The floors of reports, from the top: a room imports itself and the floors below it, nobody beside it.
 FLOORS = (

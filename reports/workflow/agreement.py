@@ -27,6 +27,7 @@ from sim.engine import compile_program
 
 CHUNK_BYTES = 1 << 27  # of all tensors of the images that run at a time
 MOST_AT_ONCE = 64
+RUNTIME = "onnxruntime"  # a peer, no dependency
 QUIET = 4  # onnxruntime's number of "fatal errors alone"
 INSTALL = 'pip install "espalier-hw[peers]"'
 
@@ -166,7 +167,7 @@ def _parts(program: Program, images: int, batch: int | None) -> Iterator[slice]:
 def _session(model: bytes) -> Any:
     """Return a session whose integers are exact: the graph optimised, or as it is written where that has no kernel."""
     try:
-        runtime = importlib.import_module("onnxruntime")
+        runtime = importlib.import_module(RUNTIME)
     except ImportError as error:
         raise UnmeasuredError(f"onnxruntime is not there: {INSTALL}") from error
     levels, found = runtime.GraphOptimizationLevel, ""

@@ -6,34 +6,24 @@ sum (`exact_scale`). Nothing is rounded on the way, unless the nearest Program i
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
-from numpy.typing import NDArray
 
-from accel import encoding
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat, Overflow
-from accel.grouped_convolution import across_groups
 from accel.interchange.exactness import code_range
 from accel.interchange.onnx.reading.additions import addition_of
 from accel.interchange.onnx.reading.allowed import Allowed
 from accel.interchange.onnx.reading.builder import Builder, whole
-from accel.interchange.onnx.reading.coded import Coded, Quantized
-from accel.interchange.onnx.reading.exact import (
-    bias_codes,
-    check_whole,
-    ranges_of,
-    spread,
-    with_affine,
-    word_of,
-)
+from accel.interchange.onnx.reading.coded import Quantized
+from accel.interchange.onnx.reading.exact import bias_codes, check_whole, ranges_of, spread, with_affine, word_of
 from accel.interchange.onnx.reading.exact_scale import Sums, rounded
 from accel.interchange.onnx.reading.following import Following, following_sum
-from accel.interchange.onnx.reading.found_patterns import mask_of_zeros
 from accel.interchange.onnx.reading.hoist import hoisted
+from accel.interchange.onnx.reading.mac_layers import Make, mac_maker
 from accel.layers import (
     Add,
     AvgPool,
@@ -70,11 +60,9 @@ from accel.signal import (
     signed_bits,
     sum_bits,
 )
-from accel.sparsity import Dense, parse_pattern
+from accel.sparsity import Dense
 from accel.window import Window
 
-Integers = NDArray[np.int64]
-Make = Callable[[Requantize | None, Signal, bool], ProgramLayer]
 UNCHANGED = Requantize([1], 0)  # type: ignore[arg-type]  # made an array there
 
 
@@ -230,43 +218,10 @@ class Making:
             raise EspalierError(f"its bias takes more than {PRODUCT_BITS} bits")
         form = self.signals[tensor.name].format
         ranges = ranges_of(codes, bias, form)
-        make = self._maker(layer, tensor, coded, codes, np.array(bias, np.int64))
+        pixels = math.prod(self.builder.shapes[layer.name][1:])
+        make = mac_maker(layer, (tensor.name, form), coded, codes, np.array(bias, np.int64), pixels)
         bits = proven_accumulator_bits(codes, np.array(bias, np.int64), form)
         self._finish(layer.name, following, steps, ranges, make, bits)
-
-    def _maker(self, layer: Weighted, tensor: Tensor, coded: Coded, codes: Integers, bias: Integers) -> Make:
-        bits = proven_accumulator_bits(codes, bias, self.signals[tensor.name].format)
-        mask = mask_of_zeros(codes.reshape(layer.weight.shape), coded.bits)
-        codes = codes * mask.kept.reshape(codes.shape)
-        if isinstance(layer, Conv2d) and layer.groups > 1:
-            mask, codes = across_groups(mask, codes, layer.groups)
-        pattern = parse_pattern(mask.pattern)
-        name, index = encoding.cheapest(pattern, mask.kept)
-        pixels = math.prod(self.builder.shapes[layer.name][1:])
-
-        def make(scale: Requantize | None, output: Signal, relu: bool) -> ProgramLayer:
-            return MacLayer(
-                layer.name,
-                (tensor.name,),
-                shape=mask.kept.shape,
-                window=layer.window if isinstance(layer, Conv2d) else None,
-                pattern=mask.pattern,
-                encoding=name,
-                index=index,
-                weight_bits=coded.bits,
-                weights=pattern.nest(mask.kept).gather(codes),
-                weight_steps=coded.steps,
-                bias_bits=max(signed_bits(bias.min()), signed_bits(bias.max())),
-                bias=bias,
-                accumulator_bits=bits,
-                relu=relu,
-                requantize=scale,
-                output=output,
-                dense_weights=layer.weight.size,
-                dense_macs=layer.weight.size * pixels,
-            )
-
-        return make
 
     def _bias(self, layer: Weighted, steps: list[Fraction]) -> list[int]:
         """Return the biases in steps of the accumulators, which they must be whole multiples of."""
