@@ -155,11 +155,14 @@ def test_groups_move_as_a_whole() -> None:
 
 @pytest.mark.parametrize("pattern", ["kernel", "kernel+ikss", "feature-map+kernel", "block-4", "irregular", "2:4"])
 def test_it_pays_on_pruned_networks(pattern: str) -> None:
-    """On the zoo's digits an 8x8 array takes fewer cycles, 15 % fewer for kernels; none where it is dense."""
+    """On the zoo's digits an 8x8 array takes fewer cycles, 15 % fewer for kernels; none where it is dense.
+
+    Its steps read one map: the order knows nothing of two.
+    """
     network = zoo.load("digits", pattern)
     before = lower(network, Widths(5, 5), images_for(network.network))
     after = ordered_for(before, 8)
-    cycles = [total_cycles(program, array_for(program, 8, 8)) for program in (before, after)]
+    cycles = [total_cycles(program, array_for(program, 8, 8, combine=False)) for program in (before, after)]
     assert cycles[1] < cycles[0] * (0.85 if pattern == "kernel" else 1)
     dense = lower(zoo.load("digits"), Widths(5, 5), images_for(network.network))
     assert ordered_for(dense, 8) is dense

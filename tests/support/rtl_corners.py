@@ -75,7 +75,6 @@ CORNERS = (
     "two maps a step of a partial group",
     "two maps a step past the end of a row",
     "two maps a step of a pool",
-    "two maps a step of both rows of a pair",
     "two maps a step of an image",
     "two maps a step of lanes that share a multiplier",
     "one map a step of lanes that keep different ones",

@@ -328,7 +328,6 @@ class Coverage:
                 "two maps a step of a partial group": len(kept) % lanes,
                 "two maps a step past the end of a row": walk.flat,
                 "two maps a step of a pool": walk.pool,
-                "two maps a step of both rows of a pair": walk.merged,
                 "two maps a step of an image": layer.inputs[0] == INPUT,
                 "two maps a step of lanes that share a multiplier": array.weights_per_multiplier == 2,
             }
