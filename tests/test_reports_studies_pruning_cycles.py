@@ -167,6 +167,7 @@ class TestOnArray:
         row = f"| kernel@8 | {cost.macs:,} | {cost.cycles:,} | {shares} | {100 * rate:.2f} % |"
         assert row in index([], ["digits"])
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", COMPARED)
     def test_what_is_compared(self, name: str) -> None:
         """At each ratio every pattern is there, without as many of the weights, and feature maps fill their groups."""
