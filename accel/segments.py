@@ -58,7 +58,7 @@ class Segments:
 
     @property
     def output_rows(self) -> int:
-        """The same: all of them count."""
+        """Segments that each half of the lanes gives and that count: all of them."""
         return self.written
 
     @property

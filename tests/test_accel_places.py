@@ -15,7 +15,7 @@ from support.rtl_images import HALF, POINT, layer
 from accel.array import MacArray
 from accel.fusion import computing, drained, fused_pools, written
 from accel.network import INPUT, Network
-from accel.places import places_on, signal_words
+from accel.places import places_on, signal_words, words_of
 from accel.program import Program
 from accel.program_layers import ConcatLayer, FlattenLayer, ProgramLayer
 from accel.pruned import PrunedNetwork
@@ -26,8 +26,8 @@ Words = NDArray[np.int64]
 
 
 def ends(of: Program) -> list[int]:
-    """Return the end of every tensor that has a place."""
-    return [place + math.prod(of.shapes[name]) for name, place in places_on(of, ARRAY).items()]
+    """Return the end of every tensor that has a place, what lies between its maps included."""
+    return [place + words_of(of, name, ARRAY) for name, place in places_on(of, ARRAY).items()]
 
 
 def assert_apart(of: Program, places: dict[str, int]) -> None:

@@ -134,7 +134,8 @@ class TestExplore:
     def explored(self, work: Path, out: Path, data: Path) -> str:
         """Explore one version at one pair of word lengths and return what is said."""
         words = "--weight-bits", 4, "--signal-bits", 4, "--arrays", "4x4", "--patterns", "dense"
-        return done("explore", work / "net.espalier", *words, "--jobs", 1, "--data", data, "-o", out, err=NOTE)
+        words = *words, "--jobs", 1, "--cache", out.parent / "cache"
+        return done("explore", work / "net.espalier", *words, "--data", data, "-o", out, err=NOTE)
 
     def test_results_are_kept_by_content(self, work: Path, tmp_path: Path) -> None:
         """What is kept is of these very images: under another path found again, and not for a file that has changed."""
