@@ -64,6 +64,7 @@ def outputs(program: Program, network: Network) -> np.ndarray:
 PATTERNS = ["kernel", "irregular", "kernel+ikss", "block-3", "2:4", "kernel@2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pattern", PATTERNS)
 @pytest.mark.parametrize("make", [chain, residual, mobile, joined])
 def test_the_scores_are_the_same(make, pattern: str) -> None:

@@ -47,6 +47,7 @@ def programs(pattern: str) -> dict[tuple[int, int], Program]:
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 class TestPoints:
+    @pytest.mark.slow
     def test_equal_to_the_program(self, pattern: str) -> None:
         """Memory, multipliers and cycles are those of the Program lowered for the array; cycles are the hardware's."""
         found = list(costing(pattern).points(SPACE, rates_of(pattern)))

@@ -53,6 +53,7 @@ def test_the_tables(built: list[MacArray], tmp_path: Path) -> None:
     assert f"| digits | block-4 | {row['none']['cycles']:,} | {row['all']['cycles']:,} | " in table
 
 
+@pytest.mark.slow
 def test_what_is_built_stays(built: list[MacArray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second run builds nothing, one of cycles alone neither; other hardware is built anew."""
     monkeypatch.setattr(features, "_counted", functools.cache(features._counted))

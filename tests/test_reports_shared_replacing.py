@@ -120,6 +120,7 @@ def test_killed_at_any_line(tmp_path: Path) -> None:
         assert beside == ["out"]
 
 
+@pytest.mark.slow
 def test_killed_among_the_files_of_others(tmp_path: Path) -> None:
     """In somebody's folder files go one by one, but a kill in between is finished by the next run: all or none.
 

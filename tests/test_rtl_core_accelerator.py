@@ -113,6 +113,7 @@ class TestWindows:
         of = program([layer], (2, 5, 6))
         check(of, images_of(rng, of, 1))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("stride", [1, 2])
     def test_a_kernel_of_eleven(self, stride: int, rng: np.random.Generator) -> None:
         """An 11 x 11 kernel on a map that is smaller, all the rest padding."""
@@ -191,6 +192,7 @@ class TestNumbers:
         of = program(layers, (2, 3, 4), second)
         check(of, images_of(rng, of))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("overflows", [list(Overflow), list(reversed(Overflow))], ids=["up", "down"])
     def test_formats_in_one_program(self, overflows: list[Overflow], rng: np.random.Generator) -> None:
         """Every rounding and every overflow mode, in one Program; half of all codes saturate, many sums are ties."""
@@ -393,6 +395,7 @@ class TestDenseOnly:
         of = program(layers, (3, 4, 5))
         check(of, images_of(rng, of), self.array)
 
+    @pytest.mark.slow
     def test_stored_lists_are_refused(self, rng: np.random.Generator) -> None:
         """A layer with lists, and an addition, which is a list of two, are refused in one line."""
         listed = mac(rng, "a", INPUT, (4, 3, 9), PIXEL, window=Window.square(3), pattern="ikss")

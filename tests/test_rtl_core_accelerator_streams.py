@@ -50,6 +50,7 @@ class TestBackPressure:
         assert min(run.stalls for run in runs) > 0
         assert len({run.stalls for run in runs}) > 1
 
+    @pytest.mark.slow
     def test_no_stalls_when_ready(self, rng: np.random.Generator) -> None:
         """A receiver that is always ready never stalls the hardware, image after image."""
         of = small(rng, raw=False)

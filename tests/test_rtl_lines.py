@@ -124,6 +124,7 @@ class TestChoices:
 
 
 class TestOnTheHardware:
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("maps", "size", "window"),
         [(5, (6, 7), SAME), (4, (4, 8), BY_TWO), (3, (3, 3), SAME), (1, (5, 5), Window((2, 3), (1, 1), (1, 1, 0, 1)))],

@@ -77,6 +77,7 @@ class TestBackToBack:
 
 
 class TestWhoReadsTheImage:
+    @pytest.mark.slow
     def test_an_addition(self, rng: np.random.Generator) -> None:
         """A sum of the image and what was computed of it has a list for each place of the image."""
         layers = [

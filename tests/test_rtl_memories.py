@@ -123,6 +123,7 @@ def test_the_whole_zoo(version: tuple[str, str]) -> None:
     assert_built_as_sized(programmed(*version), (8, 8))
 
 
+@pytest.mark.slow
 def test_a_word_more_is_seen() -> None:
     """Negative control: an array whose memory of layers has a word more is built with as many bits more."""
     of = programmed("digits", "kernel")
@@ -132,6 +133,7 @@ def test_a_word_more_is_seen() -> None:
     assert built(of, deeper) != sized(array)
 
 
+@pytest.mark.slow
 def test_a_loop_initialises_a_memory() -> None:
     """The Verilog sets the words of a memory to 0 in one line, not each in one of its own."""
     of = programmed("digits", "kernel")
@@ -183,6 +185,7 @@ def test_nothing_unknown_is_read(seed: int, tmp_path) -> None:
     assert simulators.run(build.folder, "iverilog") == build.expected
 
 
+@pytest.mark.slow
 def test_every_kind_of_layer_is_sized() -> None:
     """A Program with each kind of layer, an addition among them, is built as it is sized."""
     assert_built_as_sized(every_kind(np.random.default_rng(0)), (2, 2))

@@ -120,6 +120,7 @@ class TestOnTheHardware:
         of = program(layers, (2, 4, 6))
         check(of, images_of(rng, of))
 
+    @pytest.mark.slow
     def test_the_gain(self, rng: np.random.Generator) -> None:
         """The pool's own cycles are gone: the convolution's are as many, and two that the comparison takes."""
         of = pooled(rng, (4, 8), Window.square(3, 1, 1))

@@ -104,6 +104,7 @@ class TestAdditions:
         of = program(layers, (2, 1, 3))
         check(of, images_of(rng, of))
 
+    @pytest.mark.slow
     def test_back_pressure(self, rng: np.random.Generator) -> None:
         """Rows of sums that have to wait are as they are."""
         of = both(rng, PIXEL, SIGNED, (2, 3))
@@ -181,6 +182,7 @@ class TestNetworks:
         array = MacArray(3, 4, bits[0], 8, widest, **SIZES)
         check(of, codes, replace(array, signal_words=1024, weight_words=1024, list_entries=256))
 
+    @pytest.mark.slow
     def test_a_relu_of_its_own(self) -> None:
         """A ReLU that reads what an addition reads too stays a layer."""
         of = lower(PrunedNetwork(preactivation()), Widths(5, 6), images_for(preactivation()))

@@ -70,6 +70,7 @@ class TestVectors:
         of = vectors(rng, 300, pattern, outputs=3)
         check(of, images_of(rng, of, 1), MacArray(2, 2, **SIZES | {"weight_words": 1024, "list_entries": 512}))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("lanes", [1, 2, 3])
     def test_shared_multipliers(self, lanes: int, rng: np.random.Generator) -> None:
         """Where two weights share a multiplier each column has two of its own."""
@@ -86,6 +87,7 @@ class TestVectors:
             (run,) = check(of, np.full((1, 9, 1, 1), 255), array)
             assert (run.codes == 9 * 255 * weight).all()
 
+    @pytest.mark.slow
     def test_cycles_literally(self, rng: np.random.Generator) -> None:
         """22 and then 6 words on 4 lanes: two groups of 6 windows, then two of 2, which the walk and 4 rows hold up."""
         of = vectors(rng, 22)
@@ -136,6 +138,7 @@ class TestMaps:
         runs = check(of, images_of(rng, of))
         assert (runs[0].codes[4:, 0, 0] == layer.bias[4:]).all()
 
+    @pytest.mark.slow
     def test_a_kernel_that_does_not(self, rng: np.random.Generator) -> None:
         """One pixel whose stride passes by a part of the map runs without, beside an average over all of one."""
         layers = [

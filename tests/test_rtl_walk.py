@@ -114,6 +114,7 @@ class TestPastTheEndsOfRows:
         of = program([conv, MaxPoolLayer("pool", ("a",), Window.square(2, 2))], (1, *size))
         assert walk_of(of, conv, MacArray(4, lanes)).tiles == tiles
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         ("size", "window", "pool"),
         [
@@ -143,6 +144,7 @@ class TestPastTheEndsOfRows:
         assert walk_of(of, layer, ARRAY).flat
         check(of, images_of(rng, of, 1))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("field", ["gap", "pair_gap"])
     def test_a_wrong_word(self, field: str, monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator) -> None:
         """Negative control: a gap of one word more, behind the end of a row and between the rows of a pair."""
@@ -160,12 +162,14 @@ class TestPastTheEndsOfRows:
 
 
 class TestOnTheHardware:
+    @pytest.mark.slow
     @pytest.mark.parametrize("lanes", [(4, 4), (3, 8)], ids=str)
     def test_pointwise_layers(self, lanes: tuple[int, int], rng: np.random.Generator) -> None:
         """Tiles of 4 and 8 pixels on rows of 3, the last not full; the output leaves in such rows, held back or not."""
         of = pointwise(rng)
         check(of, images_of(rng, of), MacArray(*lanes, **SIZES), ready=0.6, rng=rng)
 
+    @pytest.mark.slow
     def test_the_gain_literally(self, rng: np.random.Generator) -> None:
         """9 pixels on 4 lanes are 3 tiles, full ones but one, where 3 rows of 3 are 3 tiles too: the sums gain."""
         of, images = pointwise(rng), images_of(rng, pointwise(rng), 1)

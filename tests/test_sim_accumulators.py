@@ -116,6 +116,7 @@ class TestEquivalence:
             assert compile_program(narrow).run(batch[:1]).macs == macs
             assert difference(of, narrow, batch).startswith("mac: image ")
 
+    @pytest.mark.slow
     @settings(max_examples=40, deadline=None, suppress_health_check=inherited)
     @given(data=st.data())
     @each_mode
