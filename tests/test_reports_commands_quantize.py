@@ -170,7 +170,8 @@ def test_an_order_for_an_array(tmp_path: Path) -> None:
     assert given == (tmp_path / "expected.espalier").read_bytes()
     assert record["memory_bits"] == same["memory_bits"]
     assert record["error_rates"] == same["error_rates"]
-    cycles = [total_cycles(program, array_for(program, 8, 8)) for program in (plain, ordered)]
+    # the order knows of one map a step alone
+    cycles = [total_cycles(program, array_for(program, 8, 8, combine=False)) for program in (plain, ordered)]
     assert cycles[1] < 0.85 * cycles[0]
     made(tmp_path, "--cluster-lanes", 8)
     assert given == (tmp_path / "o.espalier").read_bytes()

@@ -86,7 +86,7 @@ class TestInterrupted:
     @pytest.mark.slow
     def test_what_to_do_next(self, tmp_path: Path) -> None:
         """What keeps its work says how to go on, in the same line."""
-        stop = "import os; import reports.commands.explore as e; e.explore = lambda *_: os.kill(os.getpid(), 2)"
+        stop = "import os; import reports.commands.explore as e; e.answered = lambda *_: os.kill(os.getpid(), 2)"
         out = tmp_path / "my folder"
         done = espalier_process("explore", "digits", "--jobs", 1, "-o", out, before=stop)
         line = f"the same command goes on where it was: espalier explore digits --jobs 1 -o '{out}'"
