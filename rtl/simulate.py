@@ -110,7 +110,7 @@ def simulate(
     dut = Accelerator(array, image.formats)
     turns = cycle(image.places)
     loads = [signal_words(codes, array, next(turns)) for codes in program.check_codes(images)]
-    source = _Source([[dut.layout.of_weights(word) for word in unit] for unit in image.units], rate)
+    source = _Source(image, dut.layout, rate)
     bench = _Bench(dut, load_words(image, dut.layout), loads, len(image.places), ready, rng, source)
     simulator = Simulator(dut)
     simulator.add_clock(1e-8)
@@ -128,7 +128,8 @@ def simulate(
 class _Source:
     """Where streamed weights come from: word k is there in the cycle ceil(k / rate) of those in which it is asked."""
 
-    def __init__(self, units: list[list[dict[str, object]]], rate: Fraction) -> None:
+    def __init__(self, image: Image, layout: Layout, rate: Fraction) -> None:
+        units = [[layout.of_weights(word) for word in unit] for unit in image.units]
         self.words = [(word, index == len(unit) - 1) for unit in units for index, word in enumerate(unit)]
         self.rate, self.asked, self.given = rate, 0, 0
 

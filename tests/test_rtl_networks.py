@@ -61,7 +61,7 @@ def test_useful_slots(programs: dict[str, Program]) -> None:
     of = programs["mobilenet"]
     assert useful(of, "depthwise") >= 0.35
     assert useful(of) >= 0.72
-    without = array_for(of, *LANES, lines=False)
+    without = array_for(of, *LANES, lines=False, combine=False)  # two maps a step help zero-filled layers too
     assert total_cycles(of, without) > 1.5 * total_cycles(of, array_for(of, *LANES))
     schedule = schedule_of(of, array_for(of, *LANES))
     assert total_cycles(of, array_for(of, *LANES)) == START_CYCLES + sum(row.cycles for row in schedule)

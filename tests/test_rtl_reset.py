@@ -127,7 +127,7 @@ def test_a_reset_in_the_middle_of_a_stream(after: int, again: bool, rng: np.rand
 
     async def bench(ctx) -> None:
         await simulate._load(ctx, dut, simulate.load_words(image, dut.layout) + simulate.signal_words(codes[0], array))
-        source = simulate._Source(image.units, Fraction(1))
+        source = simulate._Source(image, dut.layout, Fraction(1))
         ctx.set(dut.out.ready, 1)
         await pulse(ctx, dut.start)
         for _ in range(after):
@@ -138,7 +138,7 @@ def test_a_reset_in_the_middle_of_a_stream(after: int, again: bool, rng: np.rand
         await pulse(ctx, reset)
         ctx.set(dut.units.valid, 0)
         await pulse(ctx, dut.start)
-        rows.extend(await collect(ctx, dut, simulate._Source(image.units, Fraction(1)) if again else source))
+        rows.extend(await collect(ctx, dut, simulate._Source(image, dut.layout, Fraction(1)) if again else source))
         assert ctx.get(dut.cycles) - ctx.get(dut.stalls) == total_cycles(of, array) or not again
 
     run(dut, reset, bench)
