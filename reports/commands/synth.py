@@ -17,10 +17,9 @@ from reports.commands.places import Command
 from reports.shared import output
 from reports.workflow.parsing import parse_array, parse_lanes
 from rtl.assemble import signal_formats
-from rtl.fpga.synthesis import Synthesis, synthesize
+from rtl.fpga.synthesis import DEPTHS, Synthesis, synthesize
 
 WORD_BITS = {"weight_bits": 8, "signal_bits": 8, "accumulator_bits": 24}  # of an array for no Program in particular
-DEPTHS = {"weight_words": 1 << 13, "list_entries": 1 << 11}
 
 
 @click.command("synth", cls=Command)
@@ -50,7 +49,7 @@ def command(
     asked = {name: bits for name, bits in word_bits.items() if bits is not None}
     if program is None:
         output_lanes, pixel_lanes = parse_lanes(array)
-        words: dict[str, Any] = WORD_BITS | asked | DEPTHS | dict(depths or {})
+        words: dict[str, Any] = WORD_BITS | asked | dict(DEPTHS) | dict(depths or {})
         if words.pop("stream", False):  # both buffers take the whole memory
             words["stream_words"] = words["weight_words"] // 2
         mac_array = MacArray(output_lanes=output_lanes, pixel_lanes=pixel_lanes, **words)

@@ -26,11 +26,11 @@ from reports.shared import output
 from reports.shared.journal import results_of, write_results
 from reports.shared.progress import bar
 from reports.workflow.sources import random_images
-from rtl.fpga.synthesis import count_cells, fingerprint
+from rtl.fpga.synthesis import DEPTHS, count_cells, fingerprint
 
 STUDY = Path(__file__).parents[1] / "studies" / "features"
 LANES = (8, 8)
-ARRAY = MacArray(*LANES, weight_words=1 << 13, list_entries=1 << 11)  # as `espalier synth` has it
+ARRAY = MacArray(*LANES, **DEPTHS)  # as `espalier synth` has it
 FEATURES = tuple(ARRAY.features)
 WIDTHS = Widths(8, 8)  # cycles depend on none
 ALL = "all"

