@@ -132,6 +132,17 @@ def test_every_kind_of_layer_agrees() -> None:
     assert agrees(of, codes, golden.run(of, codes))
 
 
+@pytest.mark.parametrize(("lowest", "highest"), [(-5, 9), (-7, 0), (0, 9), (0, 0)])
+def test_a_clip_has_two_bounds(lowest: int, highest: int) -> None:
+    """The lower one need not be zero; one code further is another Program."""
+    reads = Signal(integer_format(5, True), 0.3)
+    of = program([ClipLayer("clip", (INPUT,), highest, lowest)], reads=reads)
+    codes = np.arange(-16, 16).reshape(-1, 1, 1, 1)
+    assert np.array_equal(emulate(of, codes)["clip"], codes.clip(lowest, highest))
+    other = replace(of, layers=(ClipLayer("clip", (INPUT,), highest + 1, lowest - 1),))
+    assert not agrees(other, codes, golden.run(of, codes))
+
+
 @pytest.mark.parametrize(("multiplier", "shift"), [(1, 1), (21845, 16), (65535, 17)])
 def test_ties_and_near_ties_are_the_programs(multiplier: int, shift: int) -> None:
     """Halves, and 16-bit multipliers that miss a third or a half: the codes are the Program's, not the real ratio's."""

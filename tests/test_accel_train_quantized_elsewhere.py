@@ -152,6 +152,7 @@ class TestAnotherProgram:
         assert isinstance(clip, ClipLayer)
         refused = (
             (changed(of, clip.name, highest=clip.highest - 1), f"{clip.name}: the Program of mobile clips at another"),
+            (changed(of, clip.name, lowest=-1), f"{clip.name}: the Program of mobile clips at another"),
             (changed(of, join.name, inputs=join.inputs[::-1]), "join: the Program of mobile has another layer"),
         )
         for other, words in refused:

@@ -120,7 +120,7 @@ def _rescaled(lowered: dict[str, ProgramLayer], layer: Concat, part: str, source
 
 
 def _check_bound(layer: ClipLayer, wanted: Clip, program: Program) -> None:
-    if layer.highest != nearest_steps(wanted.highest, program.signals[layer.name].step):
+    if layer.lowest or layer.highest != nearest_steps(wanted.highest, program.signals[layer.name].step):
         raise EspalierError(f"{layer.name}: the Program of {program.name} clips at another bound")
 
 

@@ -131,8 +131,9 @@ def _made(program: Program, layer: ProgramLayer, arithmetic: Arithmetic, *inputs
             return F.max_pool2d(filled(x, layer.window, -float("inf")), layer.window.kernel, layer.window.stride)
         case ReluLayer():
             return F.relu(x)
-        case ClipLayer() if not layer.lowest:
-            return bounded(F.relu(x), arithmetic.bound(layer))
+        case ClipLayer():
+            lowest = layer.lowest * program.signals[layer.name].step
+            return bounded(x.clamp(min=lowest) if layer.lowest else F.relu(x), arithmetic.bound(layer))
         case ConcatLayer():
             return torch.cat(inputs, dim=1)
         case FlattenLayer():
