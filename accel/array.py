@@ -67,6 +67,8 @@ class MacArray:
         memory holds all weights.
     overlap : bool
         Whether the next image is loaded while one runs, into a place of its own (`accel.places`).
+    prefetch : bool
+        Whether what a layer begins with is fetched while the rows of the one before drain.
     combine : bool
         Whether a step may read two input maps, of which each output lane takes one (`accel.combined`).
     multiplier_bits : int
@@ -101,6 +103,7 @@ class MacArray:
     pool: bool = True
     lines: bool = True
     overlap: bool = True
+    prefetch: bool = True
     combine: bool = True
     stream_words: int = 0
     multiplier_bits: int = MULTIPLIER_BITS
@@ -155,7 +158,7 @@ class MacArray:
     @property
     def features(self) -> dict[str, bool]:
         """What can be left out of an array, and whether it is there."""
-        names = ("split", "flat", "pool", "lines", "overlap", "combine")
+        names = ("split", "flat", "pool", "lines", "overlap", "prefetch", "combine")
         return {name: getattr(self, name) for name in names}
 
     @property

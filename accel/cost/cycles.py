@@ -13,8 +13,9 @@ and a layer that ends when its last row is back in memory takes ::
 
     cycles = sum_j max(K_j, D_(j-1), TILE_CYCLES) + D_last + LAYER_CYCLES
 
-with LAYER_CYCLES for reading the layer's words and its first entry, and for the pipeline from there to the memory. The
-final layer ends when its last row is taken from the output stream: codes leave where others are written, raw
+with LAYER_CYCLES to begin, and for the pipeline from the first step to the memory. The layer's words and its first entry
+are there by then, fetched while the rows of the layer before drained; an image waits for those of its first layer, and
+an array without `prefetch` for those of each. The final layer ends when its last row is taken from the output stream: codes leave where others are written, raw
 accumulators earlier. `tests/test_rtl_core_accelerator.py` holds the hardware to this formula without a tolerance.
 
 Images follow each other. Where the next is loaded while one runs, a beat of the load waits while the drain writes one
@@ -50,12 +51,12 @@ from accel.runs import steps_of
 from accel.split import splits
 from accel.walk import walk_of
 
-START_CYCLES = 2  # 1 from start to the first layer, 1 for the last row to reach the output stream
-# 2 to read the layer's words, 5 for its first entry, 8 from the last step to the lanes, 5 through them, 13 to drain
-LAYER_CYCLES = 33
+FIRST_CYCLES = 4  # to read a layer's words, and its first entry, where nothing has done so while another layer ran
+START_CYCLES = 2 + FIRST_CYCLES  # 1 from start to the first layer, 1 for the last row to reach the output stream
+LAYER_CYCLES = 28  # 2 to begin the walk, 8 from the last step to the lanes, 5 through them, 13 to drain
 Tiles = NDArray[np.int64]  # (tiles, 2): steps and rows of each
 POOL_CYCLES = 2  # more where the drain pools
-RAW_CYCLES = 24  # the same for accumulators, which leave 9 cycles before codes
+RAW_CYCLES = 19  # the same for accumulators, which leave 9 cycles before codes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +92,7 @@ class LayerCycles:
 
 
 def cycles_of(program: Program, array: MacArray) -> tuple[LayerCycles, ...]:
-    """Return the cycles of every layer; START_CYCLES and their sum are those of one image, from start to last row."""
+    """Return the cycles of every layer; `start_cycles` and their sum are those of one image, from start to last row."""
     layers = computing(program, array)
     return tuple(layer_cycles(program, layer, array, tiles_of(program, layer, array)) for layer in layers)
 
@@ -102,6 +103,7 @@ def layer_cycles(program: Program, layer: ProgramLayer, array: MacArray, tiles: 
     issue = np.maximum(np.maximum(steps, TILE_CYCLES), np.concatenate([[0], rows[:-1]]))
     raw, walk = isinstance(layer, MacLayer) and layer.requantize is None, walk_of(program, layer, array)
     pipeline = RAW_CYCLES if raw else LAYER_CYCLES + (POOL_CYCLES if walk.pool else 0)
+    pipeline += 0 if array.prefetch else FIRST_CYCLES
     return LayerCycles(
         name=layer.name,
         steps=int(steps.sum()),
@@ -114,7 +116,12 @@ def layer_cycles(program: Program, layer: ProgramLayer, array: MacArray, tiles: 
 
 def total_cycles(program: Program, array: MacArray) -> int:
     """Return the cycles of one image, from start to the last output row taken, without stalls."""
-    return START_CYCLES + sum(layer.cycles for layer in cycles_of(program, array))
+    return start_cycles(array) + sum(layer.cycles for layer in cycles_of(program, array))
+
+
+def start_cycles(array: MacArray) -> int:
+    """Return the cycles of an image that are no layer's."""
+    return START_CYCLES - (0 if array.prefetch else FIRST_CYCLES)
 
 
 def interval_cycles(cycles: int, load: int, written: int, array: MacArray) -> int:

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from accel.array import MacArray
 from accel.cost.counts import Cycles, LayerCost
-from accel.cost.cycles import START_CYCLES, interval_cycles
+from accel.cost.cycles import interval_cycles, start_cycles
 from accel.cost.energy import Energy, area_mm2, multipliers_of
 from accel.cost.macros import PlacedMemory, shortages
 from accel.cost.shortage import Resource, Shortage
@@ -179,7 +179,7 @@ class Estimate:
     @cached_property
     def spent(self) -> Cycles:
         """Where the cycles of one image go, its start among those of the pipeline."""
-        return sum((layer.spent for layer in self.layers), Cycles(fill_cycles=START_CYCLES))
+        return sum((layer.spent for layer in self.layers), Cycles(fill_cycles=start_cycles(self.array)))
 
     @cached_property
     def slots(self) -> Slots:

@@ -12,7 +12,7 @@ import numpy as np
 
 from accel.array import MacArray
 from accel.cost.counts import Cycles, LayerCost
-from accel.cost.cycles import START_CYCLES, interval_cycles
+from accel.cost.cycles import interval_cycles, start_cycles
 from accel.cost.design import CLOCK_HZ, RESIDENT, STREAMED, Estimate, LayerEstimate, Limits
 from accel.cost.energy import Energy, Events, access_joules, energy_of
 from accel.cost.invariants import Invariants
@@ -70,9 +70,9 @@ def estimate_of(
     load, written = image_load_cycles(invariants, array, limits), sum(x.rows for x, _ in rows[:-1])
     traffic, waits = [0] * len(rows), [0] * len(rows)
     if streamed:
-        cycles = START_CYCLES + sum(x.cycles for x, _ in rows)
-        gap = interval_cycles(cycles, load, written, array) - cycles
-        traffic, waits = _streaming([x for x, _ in rows], array, limits, gap)
+        layers = sum(x.cycles for x, _ in rows)
+        between = interval_cycles(start_cycles(array) + layers, load, written, array) - layers
+        traffic, waits = _streaming([x for x, _ in rows], array, limits, between)
     energies = _energies(invariants, words, rows, array, technology, memories, traffic)
     held, controls = invariants.held_bits(words, array), invariants.control_bits(array, rows)
     layers = tuple(
@@ -109,12 +109,12 @@ def estimate_of(
     )
 
 
-def _streaming(rows: list[LayerSchedule], array: MacArray, limits: Limits, gap: int) -> tuple[list[int], list[int]]:
+def _streaming(rows: list[LayerSchedule], array: MacArray, limits: Limits, between: int) -> tuple[list[int], list[int]]:
     """Return the bits of weights that come from DRAM for each layer, and the cycles that it waits for them."""
     bits, rate = array.weight_word_bits, Fraction(1)
     if limits.dram_bytes_per_s is not None:
         rate = min(rate, Fraction(8 * limits.dram_bytes_per_s / limits.clock_hz / bits).limit_denominator(1 << 20))
-    return [int(x.units.sum()) * bits for x in rows], unit_stalls(rows, rate, gap)
+    return [int(x.units.sum()) * bits for x in rows], unit_stalls(rows, rate, between)
 
 
 def image_load_cycles(invariants: Invariants, array: MacArray, limits: Limits) -> int:

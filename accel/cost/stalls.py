@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from accel.array import TILE_CYCLES, MacArray
 from accel.cost.counts import Cycles
-from accel.cost.cycles import START_CYCLES, interval_cycles, layer_cycles, tiles_of, total_cycles
+from accel.cost.cycles import START_CYCLES, interval_cycles, layer_cycles, start_cycles, tiles_of, total_cycles
 from accel.cost.slots import Slots, slots_of
 from accel.fusion import computing
 from accel.places import beats_of
@@ -178,7 +178,7 @@ def stalls(loads: Integers, runs: Integers) -> Integers:
 
 
 def unit_stalls(
-    schedule: Sequence[LayerSchedule], words_per_cycle: Fraction, gap: int = 0, before: int = 0
+    schedule: Sequence[LayerSchedule], words_per_cycle: Fraction, between: int = START_CYCLES, before: int = 0
 ) -> list[int]:
     """Return the stalls of each layer of a schedule, of images one after another.
 
@@ -187,12 +187,12 @@ def unit_stalls(
     schedule : sequence of LayerSchedule
     words_per_cycle : Fraction
         That come, 1 at most.
-    gap : int
-        Cycles between two images, of loading.
+    between : int
+        Cycles from an image to the next that are no layer's: `start_cycles`, and those of loading.
     before : int
         Words that have come for other images: where in the stream this one begins.
     """
-    owners, runs, lead = [], [], START_CYCLES + gap
+    owners, runs, lead = [], [], between
     for index, layer in enumerate(schedule):
         if layer.units.size:
             owners += [index] * layer.units.size
@@ -217,7 +217,8 @@ def total_interval(program: Program, array: MacArray) -> int:
     rows, cycles = schedule_of(program, array), total_cycles(program, array)
     written = sum(row.rows for row in rows[:-1])
     interval = interval_cycles(cycles, beats_of(program, array), written, array)
-    return interval + (sum(unit_stalls(rows, Fraction(1), interval - cycles)) if array.stream_words else 0)
+    between = interval - cycles + start_cycles(array)
+    return interval + (sum(unit_stalls(rows, Fraction(1), between)) if array.stream_words else 0)
 
 
 def _units(layer: ProgramLayer, maps: int, steps: Integers, waits: Integers, cycles: int) -> tuple[Integers, Integers]:

@@ -28,8 +28,8 @@ class Entries(wiring.Component):
 
     Ports
     -----
-    prime : in, begin with the layer's first list
-    layer : in, the words of the layer
+    prime : in, begin with a layer's first list
+    layer : in, the words of that layer, which are needed no longer than that
     wants : in, `entry` is taken if it is there
     take : out, `entry` is taken
     entry : out
@@ -61,6 +61,10 @@ class Entries(wiring.Component):
         self.word, self.here, self.heads = Signal(self.layout.entry), Signal(), Signal()
         self.listed = Signal(self.layout.entry, reset_less=True)
         self.place = Signal(self.layout.list_index, reset_less=True)
+        names = ("counter", "shared", "tiles", "taps", "input_map", "maps_behind")
+        self.kept = Signal(data.StructLayout({name: self.layout.layer[name].shape for name in names}), reset_less=True)
+        with m.If(self.prime):
+            m.d.sync += [self.kept[name].eq(self.layer[name]) for name in names]
         self._build_entry(m)
         head, base, behind = self._build_place(m)
         self._build_word(m, head, base, behind)
@@ -77,14 +81,14 @@ class Entries(wiring.Component):
 
     def _build_word(self, m: Module, head: Value, base: Value, behind: Value) -> None:
         """Register what stage 1 has; drop what lies between the end of a list and the head of the next."""
-        layer, word = self.layer, self.word
+        word = self.word
         heads, listed, present, drops = self.heads, self.listed, Signal(2), Signal()
         counted = Signal(word.shape(), reset_less=True)
         read = self._memory(m)
-        m.d.comb += word.eq(Mux(layer.counter, counted, listed))
+        m.d.comb += word.eq(Mux(self.kept.counter, counted, listed))
         with m.If(self.moves):
             m.d.sync += [heads.eq(head), listed.eq(read), counted.left.eq(behind)]
-            m.d.sync += [counted.base.eq(base), counted.stride.eq(1), counted.count.eq(layer.taps)]
+            m.d.sync += [counted.base.eq(base), counted.stride.eq(1), counted.count.eq(self.kept.taps)]
         with m.If(self.prime):
             m.d.sync += [present.eq(0), drops.eq(0)]
         with m.Elif(self.moves):
@@ -109,18 +113,18 @@ class Entries(wiring.Component):
 
     def _build_place(self, m: Module) -> tuple[Signal, Signal, Signal]:
         """Walk the places of a list, or count; return stage 1: whether it is a list's head, its base and its `left`."""
-        layer, left = self.layer, self.listed.left  # where entries are counted nothing is read, from whatever place
+        layer, kept, left = self.layer, self.kept, self.listed.left  # where entries are counted nothing is read, from whatever place
         start, passes = Signal.like(self.place), Signal.like(layer.tiles)  # of the group: its list, tiles to come
         base, behind, head = Signal(self.layout.address, reset_less=True), Signal.like(layer.maps_behind), Signal()
         read_base, read_behind, read_head = Signal.like(base), Signal(range(FAR + 1), reset_less=True), Signal()
         onward = Signal.like(self.place)  # where a list has ended, the next group's begins
-        last_pass = (passes == 1) & ~layer.shared
+        last_pass = (passes == 1) & ~kept.shared
         turns = self.here & self._turns(left)
         m.d.comb += onward.eq(self.place + Mux(turns, left - 1, 1))
         turned = Signal()  # a cycle ago; what counts passes is not needed before the next turn, three cycles later
         m.d.sync += turned.eq(self.moves & self.turns & ~self.prime)
         with m.If(turned):
-            m.d.sync += passes.eq(Mux(passes == 1, layer.tiles, passes - 1))
+            m.d.sync += passes.eq(Mux(passes == 1, kept.tiles, passes - 1))
         with m.If(turned & last_pass):
             m.d.sync += start.eq(self.place)
         with m.If(self.prime):
@@ -128,9 +132,9 @@ class Entries(wiring.Component):
             m.d.sync += [base.eq(0), behind.eq(layer.maps_behind)]
         with m.Elif(self.moves):
             m.d.sync += [self.place.eq(Mux(turns & ~last_pass, start, onward)), head.eq(self.turns)]
-            m.d.sync += [base.eq(base + layer.input_map), behind.eq(behind - 1)]
+            m.d.sync += [base.eq(base + kept.input_map), behind.eq(behind - 1)]
             m.d.sync += [read_head.eq(head), read_base.eq(base)]
             m.d.sync += read_behind.eq(Mux(behind < FAR, behind[:2], FAR))
             with m.If(self.turns):
-                m.d.sync += [base.eq(0), behind.eq(layer.maps_behind)]
+                m.d.sync += [base.eq(0), behind.eq(kept.maps_behind)]
         return read_head, read_base, read_behind

@@ -19,6 +19,7 @@ from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from accel.array import TILE_CYCLES
 from rtl.core.entries import Entries
 from rtl.core.memory import delayed, loadable
 from rtl.core.tiles import Tiles, tile_layout
@@ -92,8 +93,6 @@ class Sequencer(wiring.Component):
         turn = self._build_taps(m)
         m.d.comb += [
             self.fresh.eq(self.prime),
-            entries.prime.eq(self.prime),
-            entries.layer.eq(self.layer),
             entries.load.eq(self.load),
             entries.loaded.eq(self.loaded),
             tiles.prime.eq(self.prime),
@@ -108,12 +107,23 @@ class Sequencer(wiring.Component):
         return m
 
     def _build_states(self, m: Module) -> None:
-        depth = self.layout.array.layers
+        """Begin a layer: its words, its first entry, its first tile.
+
+        What a layer needs first is fetched while the rows of the one before still drain: its words wait behind their
+        memory, and its entries are decoded from there. Not so the words of the first layer, nor those of any on an
+        array without `prefetch`.
+        """
+        depth, prefetch = self.layout.array.layers, self.layout.array.prefetch
         layers = loadable(m, self.layout.layer, depth, Target.LAYERS, self.load, self.loaded)
         number = Signal(range(depth))
         words = Signal(self.layout.layer, reset_less=True)
         ahead = delayed(m, layers.data, 1)  # the number is known early: the memory's own register has them
-        m.d.comb += [layers.addr.eq(number), self.layer.eq(words), self.busy.eq(1)]
+        following, ends = Signal(), Signal()  # the words change in the next cycle; the layer's last step has gone
+        m.d.comb += [layers.addr.eq(number), self.layer.eq(words), self.busy.eq(1), self.entries.layer.eq(ahead)]
+        m.d.sync += ends.eq(self.tiles.turn & self.tiles.tile.end & prefetch)
+        m.d.comb += self.entries.prime.eq(ends)
+        with m.If(following):
+            m.d.sync += [words.eq(ahead), number.eq(number + 1)]
         with m.FSM():
             with m.State("idle"):
                 m.d.comb += self.busy.eq(0)
@@ -122,7 +132,7 @@ class Sequencer(wiring.Component):
             with m.State("fetch"):
                 m.next = "setup"
             with m.State("setup"):
-                m.d.sync += [words.eq(ahead), number.eq(number + 1)]
+                m.d.comb += [following.eq(1), self.entries.prime.eq(1)]
                 m.next = "prime"
             with m.State("prime"):
                 m.d.comb += self.prime.eq(1)
@@ -137,7 +147,8 @@ class Sequencer(wiring.Component):
                 m.d.sync += [self.going.eq(0), self.run.eq(0)]
                 m.next = "flush"
             with m.State("flush"), m.If(self.done):
-                m.next = "fetch"
+                m.d.comb += following.eq(prefetch & ~self.layer.end)
+                m.next = "prime" if prefetch else "fetch"
                 with m.If(self.layer.end):
                     m.next = "idle"
                     with m.If(self.layer.again if self.layout.array.overlap else 1):
@@ -212,8 +223,8 @@ class Sequencer(wiring.Component):
 
     def _build_wait(self, m: Module, waits: Signal, turn: Signal) -> None:
         left = Signal.like(self.tiles.wait)
-        with m.If(self.prime):
-            m.d.sync += [left.eq(0), waits.eq(0)]
+        with m.If(self.begin):  # the walk over tiles has just begun too
+            m.d.sync += [left.eq(TILE_CYCLES - 1), waits.eq(1)]
         with m.Elif(turn):
             m.d.sync += [left.eq(self.tiles.wait), waits.eq(1)]
         with m.Elif(waits):
