@@ -44,9 +44,9 @@ def of_one(layer: ProgramLayer) -> Program:
 class TestByHand:
     def test_the_pipeline(self) -> None:
         """A layer of one step and one row is what the pipeline takes and the walk of its one tile: 3 and 1 cycles."""
-        # 2 to begin the walk, 8 to the lanes, 5 through them, 13 to drain; raw rows skip 9; words and entry of the first
+        # 2 to begin the walk, 8 to the lanes, 5 through them, 13 to drain; raw rows skip 9; a start waits for words
         assert (LAYER_CYCLES, RAW_CYCLES, START_CYCLES) == (2 + 8 + 5 + 13, 2 + 8 + 5 + 13 - 9, 2 + 4)
-        for words, cycles in ((CODES, 3 + 1 + 33), ({}, 3 + 1 + 24)):
+        for words, cycles in ((CODES, 3 + 1 + 28), ({}, 3 + 1 + 19)):
             layer = mac_layer("conv", INPUT, [[[2]]], PIXEL, window=Window((1, 1)), **words)  # type: ignore[arg-type]
             assert total_cycles(program([layer]), ARRAY) == 2 + cycles
 

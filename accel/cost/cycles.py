@@ -13,10 +13,11 @@ and a layer that ends when its last row is back in memory takes ::
 
     cycles = sum_j max(K_j, D_(j-1), TILE_CYCLES) + D_last + LAYER_CYCLES
 
-with LAYER_CYCLES to begin, and for the pipeline from the first step to the memory. The layer's words and its first entry
-are there by then, fetched while the rows of the layer before drained; an image waits for those of its first layer, and
-an array without `prefetch` for those of each. The final layer ends when its last row is taken from the output stream: codes leave where others are written, raw
-accumulators earlier. `tests/test_rtl_core_accelerator.py` holds the hardware to this formula without a tolerance.
+with LAYER_CYCLES to begin, and for the pipeline from the first step to the memory. The layer's words and its first
+entry are there by then, fetched while the rows of the layer before drained; an image waits for those of its first
+layer, and an array without `prefetch` for those of each. The final layer ends when its last row is taken from the
+output stream: codes leave where others are written, raw accumulators earlier. `tests/test_rtl_core_accelerator.py`
+holds the hardware to this formula without a tolerance.
 
 Images follow each other. Where the next is loaded while one runs, a beat of the load waits while the drain writes one
 of the W rows of the layers before the final one, and the core never waits for the load. Of L beats then C - W find room

@@ -70,8 +70,8 @@ def estimate_of(
     load, written = image_load_cycles(invariants, array, limits), sum(x.rows for x, _ in rows[:-1])
     traffic, waits = [0] * len(rows), [0] * len(rows)
     if streamed:
-        layers = sum(x.cycles for x, _ in rows)
-        between = interval_cycles(start_cycles(array) + layers, load, written, array) - layers
+        cycles = sum(x.cycles for x, _ in rows)
+        between = interval_cycles(start_cycles(array) + cycles, load, written, array) - cycles
         traffic, waits = _streaming([x for x, _ in rows], array, limits, between)
     energies = _energies(invariants, words, rows, array, technology, memories, traffic)
     held, controls = invariants.held_bits(words, array), invariants.control_bits(array, rows)

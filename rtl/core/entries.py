@@ -113,7 +113,8 @@ class Entries(wiring.Component):
 
     def _build_place(self, m: Module) -> tuple[Signal, Signal, Signal]:
         """Walk the places of a list, or count; return stage 1: whether it is a list's head, its base and its `left`."""
-        layer, kept, left = self.layer, self.kept, self.listed.left  # where entries are counted nothing is read, from whatever place
+        layer, kept = self.layer, self.kept
+        left = self.listed.left  # where entries are counted nothing is read, from whatever place
         start, passes = Signal.like(self.place), Signal.like(layer.tiles)  # of the group: its list, tiles to come
         base, behind, head = Signal(self.layout.address, reset_less=True), Signal.like(layer.maps_behind), Signal()
         read_base, read_behind, read_head = Signal.like(base), Signal(range(FAR + 1), reset_less=True), Signal()
