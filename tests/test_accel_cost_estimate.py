@@ -80,7 +80,7 @@ class TestSums:
     def test_the_layers_sum_to_the_total(self, lenet: Program, technology: str) -> None:
         """Cycles, MACs, joules and DRAM bits are those of the layers, the image's start and the borders apart."""
         e = of(lenet, technology=technology)  # type: ignore[arg-type]
-        assert e.cycles == total_cycles(lenet, e.array) == 2 + sum(x.cycles for x in e.layers)
+        assert e.cycles == total_cycles(lenet, e.array) == 6 + sum(x.cycles for x in e.layers)
         assert e.cycles == e.spent.compute_cycles + e.spent.drain_cycles + e.spent.fill_cycles
         assert e.macs == cost_of(lenet).total.macs
         assert e.dram_bits == 28 * 28 * 8 + 10 * lenet.signals[lenet.output].bits  # the image and the scores

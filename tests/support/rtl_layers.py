@@ -118,8 +118,13 @@ CHAINS = (  # one is drawn; the last layer's output is what leaves the chip
     ("point", "apart"),
     ("point", "apart", "halve"),
     ("point", "apart", "halve"),
+    ("spread",),
+    ("spread",),
+    ("spread", "halve"),
+    ("spread", "point"),
 )
 KERNELS = ((1, 1), (1, 1), (2, 2), (3, 3), (3, 3), (3, 3), (5, 5), (1, 3), (4, 1), (2, 5), (7, 7), (11, 11))
+LONG = 100  # rows or columns of a few maps: numbers that need more bits than those of small ones
 MOST_COLUMNS = 250  # of a layer: 8-bit weights at 8-bit signals fit the accumulator, and simulations stay short
 
 
@@ -213,11 +218,12 @@ class Growth:
         own: bool = False,
         output: Signal | None = None,
         density: float = -1,
+        spread: bool = False,
     ) -> None:
         """Add a layer of weights; the final one hands out its accumulators half of the time.
 
         With `own` every map reads itself alone; its codes are those of `output` where that is given; with a `density`
-        it keeps as many of its kernels or weights.
+        it keeps as many of its kernels or weights; with `spread` sums are of all magnitudes, by their biases.
         """
         rng, taps, array = self.rng, window.taps if window else 1, self.array
         maps, outputs = self.tensor.shape[1], outputs or int(rng.integers(1, 10))
@@ -231,6 +237,8 @@ class Growth:
         highest = (1 << (weight_bits - 1)) - 1
         weights = np.where(kept, draw_codes(rng, -highest - 1, highest, kept.shape), 0)
         bias = draw_codes(rng, -(1 << 22), 1 << 22, outputs) >> int(rng.choice([0, 8, 12, 18, 24]))
+        if spread:
+            bias = rng.integers(-(1 << 22), 1 << 22, outputs) >> rng.integers(0, 24, outputs)
         while proven_accumulator_bits(weights.reshape(outputs, -1), bias, self.signal.format) > array.accumulator_bits:
             bias = bias >> 1
         raw = mac_layer(
@@ -251,6 +259,8 @@ class Growth:
             return
         output = output or Signal(FORMATS[rng.integers(len(FORMATS))], 1.0)
         requantize = draw_requantize(rng, accumulators, outputs, output.format)
+        if spread:
+            requantize = replace(requantize, shift=int(rng.integers(0, requantize.shift, endpoint=True)))
         layer = replace(raw, relu=bool(rng.random() < 0.3), requantize=requantize, output=output)
         self.append(layer, golden.requantized(layer, accumulators))
 
@@ -264,6 +274,10 @@ class Growth:
     def point(self, final: bool) -> None:
         """Add a 1 x 1 convolution."""
         self.mac(Window((1, 1)), final)
+
+    def spread(self, final: bool) -> None:
+        """Add a 1 x 1 convolution of many maps whose sums leave the format by any of the bits above it."""
+        self.mac(Window((1, 1)), False, int(self.rng.integers(6, 17)), density=0.3, spread=True)
 
     def apart(self, final: bool) -> None:
         """Add a convolution that keeps the size of maps, whose outputs keep few of them, and different ones."""
@@ -374,6 +388,8 @@ def random_job(rng: np.random.Generator, array: MacArray = ARRAY) -> Job:
     """Draw a Program of one to five layers that compute, one or two images, and what golden gives for them."""
     chain = CHAINS[rng.integers(len(CHAINS))]
     most = {"linear": (MOST_COLUMNS, 1, 1)}.get(chain[0], (6, 6, 6) if chain[-1] == "linear" else (6, 12, 12))
+    if most[-1] > 6 and rng.random() < 0.08:
+        most = (2, LONG, 3) if rng.random() < 0.5 else (2, 3, LONG)
     shape = tuple(int(rng.integers(1, highest, endpoint=True)) for highest in most)
     reads = Signal(FORMATS[rng.integers(len(FORMATS))], 1.0)
     codes = draw_codes(rng, reads.format.min_code, reads.format.max_code, (int(rng.integers(1, 3)), *shape))
