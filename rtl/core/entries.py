@@ -120,8 +120,9 @@ class Entries(wiring.Component):
         read_base, read_behind, read_head = Signal.like(base), Signal(range(FAR + 1), reset_less=True), Signal()
         onward = Signal.like(self.place)  # where a list has ended, the next group's begins
         last_pass = (passes == 1) & ~kept.shared
-        turns = self.here & self._turns(left)
-        m.d.comb += onward.eq(self.place + Mux(turns, left - 1, 1))
+        turns, short = self.here & self._turns(left), self.here & self.heads & ~left[1]
+        # behind lists of one or two entries it is not the next place; only the choice waits for the memory's word
+        m.d.comb += onward.eq(Mux(short, Mux(left[0], self.place, self.place - 1), self.place + 1))
         turned = Signal()  # a cycle ago; what counts passes is not needed before the next turn, three cycles later
         m.d.sync += turned.eq(self.moves & self.turns & ~self.prime)
         with m.If(turned):

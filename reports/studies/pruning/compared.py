@@ -44,7 +44,7 @@ COMPARED: dict[str, Study] = {
     "cifar-quick": Study(
         "cifar-quick",
         sweep={},
-        settings=(CONTROL, *settings(0.78, 0.5, 0.75)),
+        settings=(CONTROL, *settings(0.78, 0.5, 0.75), *settings(0.38, 0.25, 0.25)),
         epochs=1,
         notes=(SIZED.format("one epoch", "six"),),
     ),
