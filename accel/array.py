@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
 from accel.errors import EspalierError
 from accel.memory_words import Field, MemoryShape, address_bits, below, width_of
 from accel.scales import check_multiplier_bits
@@ -361,6 +364,18 @@ class MacArray:
     def built_bits(self) -> int:
         """Bits of all memories."""
         return sum(memory.bits for memory in self.memories)
+
+
+def tile_cycles(steps: ArrayLike, rows: ArrayLike) -> NDArray[np.int64]:
+    """Return for each tile the cycles from the last step of the tile before to its own.
+
+    Parameters
+    ----------
+    steps : int array (tiles,)
+    rows : int array (tiles,) or int
+        Of the tile before, which drain meanwhile.
+    """
+    return np.maximum(np.maximum(steps, rows), TILE_CYCLES)
 
 
 def banks_of(pixel_lanes: int) -> int:

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.array import MOST_TAPS, STRIDES, TILE_CYCLES, MacArray
+from accel.array import MOST_TAPS, STRIDES, MacArray, tile_cycles
 from accel.fusion import computing, fused_pools, written
 from accel.program import Program
 from accel.program_layers import AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer
@@ -248,12 +248,11 @@ def _cycles(program: Program, layer: MacLayer, array: MacArray, lines: Lines | N
     pixels = array.pixel_lanes if width == 1 or window.stride[1] // (lines.phases if lines else 1) in STRIDES else 1
     if lines:
         tiles = -(-maps // lines.maps) * lines.tall * -(-width // pixels)
-        return tiles * max(lines.steps, lines.maps * lines.lanes, TILE_CYCLES)
+        return tiles * int(tile_cycles(lines.steps, lines.maps * lines.lanes))
     if splits(program, layer, array):
         return 0  # nothing is quicker
     tiles = _joined(height * width, array) if window == Window((1, 1)) else height * -(-width // pixels)
-    rows = min(maps, array.output_lanes)
-    return sum(tiles * max(len(columns), rows, TILE_CYCLES) for columns in layer.lane_columns[array.output_lanes])
+    return tiles * _group_cycles(layer, array)
 
 
 def _phasing(program: Program, name: str, uses: Uses, array: MacArray) -> int:
@@ -262,8 +261,13 @@ def _phasing(program: Program, name: str, uses: Uses, array: MacArray) -> int:
     assert isinstance(writer, MacLayer)
     words = math.prod(program.shapes[name][1:])
     more = 2 * -(-words // 2 // array.pixel_lanes) - _joined(words, array)
-    rows = min(writer.shape[0], array.output_lanes)
-    return sum(more * max(len(columns), rows, TILE_CYCLES) for columns in writer.lane_columns[array.output_lanes])
+    return more * _group_cycles(writer, array)
+
+
+def _group_cycles(layer: MacLayer, array: MacArray) -> int:
+    """Return the cycles of a tile of each group of output lanes."""
+    steps = [len(columns) for columns in layer.lane_columns[array.output_lanes]]
+    return int(tile_cycles(steps, min(layer.shape[0], array.output_lanes)).sum())
 
 
 def _joined(words: int, array: MacArray) -> int:

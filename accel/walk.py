@@ -29,7 +29,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.array import STRIDES, TILE_CYCLES, MacArray
+from accel.array import STRIDES, MacArray, tile_cycles
 from accel.combined import Combined, combined, pays
 from accel.fusion import fused_pools, written
 from accel.layers import Shape
@@ -181,7 +181,7 @@ def combined_of(program: Program, layer: ProgramLayer, array: MacArray) -> Combi
     rows = [min(lanes, outputs - first) for first in range(0, outputs, lanes)]
 
     def cycles(walk: Walk, groups: Iterable[NDArray[np.int64]]) -> int:
-        return walk.tiles * sum(max(len(x), y, TILE_CYCLES) for x, y in zip(groups, rows, strict=True))
+        return walk.tiles * int(tile_cycles([len(columns) for columns in groups], rows).sum())
 
     found = combined(layer, lanes, array.weights_per_multiplier)
     return found if cycles(ways[1], found.columns) < cycles(ways[0], layer.lane_columns[lanes]) else None

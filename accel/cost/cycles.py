@@ -34,7 +34,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.array import TILE_CYCLES, MacArray
+from accel.array import MacArray, tile_cycles
 from accel.errors import EspalierError
 from accel.fusion import computing
 from accel.program import Program
@@ -101,7 +101,7 @@ def cycles_of(program: Program, array: MacArray) -> tuple[LayerCycles, ...]:
 def layer_cycles(program: Program, layer: ProgramLayer, array: MacArray, tiles: Tiles) -> LayerCycles:
     """Return the cycles of a layer whose `tiles` are known."""
     steps, rows = tiles[:, 0], tiles[:, 1]
-    issue = np.maximum(np.maximum(steps, TILE_CYCLES), np.concatenate([[0], rows[:-1]]))
+    issue = tile_cycles(steps, np.concatenate([[0], rows[:-1]]))
     raw, walk = isinstance(layer, MacLayer) and layer.requantize is None, walk_of(program, layer, array)
     pipeline = RAW_CYCLES if raw else LAYER_CYCLES + (POOL_CYCLES if walk.pool else 0)
     pipeline += 0 if array.prefetch else FIRST_CYCLES

@@ -22,7 +22,7 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.array import TILE_CYCLES, MacArray
+from accel.array import MacArray, tile_cycles
 from accel.cost.counts import Cycles
 from accel.cost.cycles import START_CYCLES, interval_cycles, layer_cycles, start_cycles, tiles_of, total_cycles
 from accel.cost.slots import Slots, slots_of
@@ -128,9 +128,9 @@ def _layer(program: Program, layer: ProgramLayer, array: MacArray) -> LayerSched
     tiles, walk = tiles_of(program, layer, array), walk_of(program, layer, array)
     row = layer_cycles(program, layer, array, tiles)
     steps, outputs = tiles[:, 0], tiles[:, 1]
-    waits = np.maximum(np.concatenate([[0], outputs[:-1]]) - steps, 0)
-    drain = int(waits.sum() + outputs[-1])
-    units, unit_cycles = _units(layer, walk.group, steps, waits, row.cycles)
+    before = np.concatenate([[0], outputs[:-1]])
+    drain = int(np.maximum(before - steps, 0).sum() + outputs[-1])
+    units, unit_cycles = _units(layer, walk.group, steps, before, row.cycles)
     lanes = array.pixel_lanes if splits(program, layer, array) else 1  # of which each has a weight of its own
     return LayerSchedule(
         name=layer.name,
@@ -221,12 +221,12 @@ def total_interval(program: Program, array: MacArray) -> int:
     return interval + (sum(unit_stalls(rows, Fraction(1), between)) if array.stream_words else 0)
 
 
-def _units(layer: ProgramLayer, maps: int, steps: Integers, waits: Integers, cycles: int) -> tuple[Integers, Integers]:
+def _units(layer: ProgramLayer, maps: int, steps: Integers, before: Integers, cycles: int) -> tuple[Integers, Integers]:
     """Return steps of a tile and cycles of each group; the last one has what the pipeline adds to the layer."""
     if not isinstance(layer, MacLayer):
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
     groups = math.ceil(layer.shape[0] / maps)
     units = steps.reshape(groups, -1)[:, 0]  # all tiles of a group read the same words
-    runs = np.maximum(steps + waits, TILE_CYCLES).reshape(groups, -1).sum(axis=1)
+    runs = tile_cycles(steps, before).reshape(groups, -1).sum(axis=1)
     runs[-1] += cycles - int(runs.sum())
     return units, runs
