@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from accel.program import Program
     from accel.pruned import PrunedNetwork
     from accel.quantize import Widths, lower
+    from reports.compare.library import compare
     from reports.explore.library import explore
     from reports.report.library import report
     from reports.workflow.prune import prune
@@ -38,6 +39,7 @@ __all__ = [
     "Program",
     "PrunedNetwork",
     "Widths",
+    "compare",
     "compile_program",
     "cost_of",
     "estimate",
@@ -59,6 +61,7 @@ _HOMES = {
     "Program": "accel.program",
     "PrunedNetwork": "accel.pruned",
     "Widths": "accel.quantize",
+    "compare": "reports.compare.library",
     "compile_program": "sim.engine",
     "cost_of": "accel.cost",
     "estimate": "accel.cost",

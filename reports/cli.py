@@ -15,6 +15,8 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {  # in the order of the work, each 
         "size": "Count bits and MACs layer by layer; on an array also cycles, memory blocks, energy, and what binds.",
         "explore": "Find the design to build: pattern x ratio x word lengths x array within a budget of errors, memory "
         "and time.",
+        "compare": "Put two explorations or more side by side: what was asked, what is recommended, where the fronts "
+        "lie.",
     },
     "Make": {
         "prune": "Prune a dense network, retrain it, and say what that did to its error rate.",

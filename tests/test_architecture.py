@@ -85,6 +85,7 @@ FLOORS = (
     ("shell",),
     ("cli",),
     ("commands",),
+    ("compare",),
     ("report", "studies", "explore", "bench", "maintain"),
     ("workflow",),
     ("shared",),
@@ -274,6 +275,7 @@ FORBIDDEN = [
     ("reports.commands.size", "from reports.cli import main", "the floors below"),
     ("reports.report.page", "from reports.commands.options import option", "the floors below"),
     ("reports.explore.run", "from reports.report.measure import measure", "the floors below"),
+    ("reports.explore.run", "from reports.compare.library import compare", "the floors below"),
     ("reports.bench.page", "from reports.studies import files", "the floors below"),
     ("reports.workflow.prune", "from reports.maintain import zoo", "the floors below"),
     ("reports.shared.output", "from reports.workflow.load import version_of", "the floors below"),
@@ -306,6 +308,7 @@ ALLOWED = [
     ("espalier.conformance.check", "from accel.cost import cost_of\nfrom rtl.simulate import simulate"),
     ("rtl.core", "from amaranth.lib import wiring\nfrom accel.sparsity import LoopNest\nfrom rtl.memory import Bank"),
     ("reports.commands.size", "from reports.report.page import page\nfrom reports.shared import output"),
+    ("reports.compare.page", "from reports.explore.results import Results"),
     ("reports.workflow.load", "from reports.workflow.prune import prune\nfrom reports.shared.progress import bar"),
     ("espalier", "from accel.program import Program\nfrom reports.cli import main\nimport sim.engine"),
     (

@@ -135,4 +135,4 @@ class TestNothingFits:
 @pytest.mark.parametrize(("bits", "text"), [((3, 4, 5), "3 to 5"), ((4,), "4"), ((3, 5), "3, 5"), ((3, 4), "3 to 4")])
 def test_spans(bits: tuple[int, ...], text: str) -> None:
     """Word lengths as one says them."""
-    assert answer._span(bits) == text
+    assert answer.span(bits) == text

@@ -19,6 +19,10 @@ DELIVERED = ("network.espalier", "program.espalier", "reproduce.sh", "rtl/*")
 REPORT = Place(writes=True, holds=("report.html", "results.json", "results.csv", *DELIVERED, *FIGURES))
 STUDY = Place(writes=True, holds=("README.md", "results.json", "points.jsonl", *FIGURES), file_okay=False)
 EXPLORATION = Place(writes=True, holds=("explore.html", "results.json", *DELIVERED, *FIGURES), file_okay=False)
+EXPLORED = Place(holds=("results.json",))
+COMPARISON = Place(
+    writes=True, holds=("compare.html", "compare.json", "compare.csv", "fronts.svg", "fronts.png"), file_okay=False
+)
 CACHE = Place(writes=True, holds=("results-*.sqlite",), file_okay=False)
 BUILD = Place(writes=True, holds=("*.v", "*.hex", "manifest.json", "test_espalier.py", "Makefile", "simulation"))
 CHECKPOINTS = Place(writes=True, holds=("run.json", "search-*", "*.checkpoint"), file_okay=False)

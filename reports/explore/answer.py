@@ -28,7 +28,7 @@ def answer(results: Results) -> list[str]:
     clocks = [f"{clock[0].upper()}{clock[1:]}."] if clock else []
     certain = [*filter(None, [sure(results.decision)])]
     if chosen is None:
-        return [*_refused(results), *clocks, *certain, _asked(results)]
+        return [*refused(results), *clocks, *certain, _asked(results)]
     more = _binds(results, chosen), *_control(results, chosen), *_index(results, chosen), _asked(results)
     return [*_built(results, chosen), *certain, *clocks, *more]
 
@@ -91,13 +91,14 @@ def _asked(results: Results) -> str:
     return (
         f"What was asked: {on_data(results.network, results.data)}, in {room}: {limits}. {len(results.fitting):,} of "
         f"{len(results.points):,} designs meet that ({len(there)} versions, weights of "
-        f"{_span(results.space.weight_bits)} and signals of {_span(results.space.signal_bits)} bits, "
+        f"{span(results.space.weight_bits)} and signals of {span(results.space.signal_bits)} bits, "
         f"{len(results.space.arrays)} arrays); of those that no other beats in errors, memory and cycles at once "
         f"the one with the {results.wanted.about} is recommended."
     )
 
 
-def _span(bits: tuple[int, ...]) -> str:
+def span(bits: tuple[int, ...]) -> str:
+    """Return word lengths as one says them: a range, or a list."""
     whole = bits == tuple(range(bits[0], bits[-1] + 1)) and len(bits) > 1
     return f"{bits[0]} to {bits[-1]}" if whole else ", ".join(map(str, bits))
 
@@ -204,7 +205,8 @@ def needs(results: Results, instead: Instead[Point]) -> str:
     return text
 
 
-def _refused(results: Results) -> list[str]:
+def refused(results: Results) -> list[str]:
+    """Return that nothing fits, and what it would take."""
     lines = ["Nothing fits."]
     told = limits_in_words(results)
     for instead in results.relaxed[:MOST]:

@@ -28,11 +28,11 @@ def pareto(results: Results) -> Figure:
     patterns = [row.pattern for row in results.versions if not row.left_out]
     patterns = list(dict.fromkeys(patterns))
     pattern_of = {row.name: row.pattern for row in results.versions}
-    floor = _floor(results)
+    least = floor(results)
     fast = [p for p in results.front if p.error_rate <= results.budget.error_rate + 1e-12]
     able = recommend.within(results.buildable, results.limits[:1]) or results.buildable
     for axes, cloud, front, height in (
-        (left, results.buildable, results.front, lambda p: 100 * max(p.error_rate, floor)),
+        (left, results.buildable, results.front, lambda p: 100 * max(p.error_rate, least)),
         (right, able, fast, lambda p: p.cycles),
     ):
         axes.plot([p.memory_bits / 8192 for p in cloud], [height(p) for p in cloud], **CLOUD)
@@ -46,7 +46,7 @@ def pareto(results: Results) -> Figure:
             axes.plot(results.recommended.memory_bits / 8192, height(results.recommended), **STAR, linestyle="")
         if results.budget.memory_bits:
             axes.axvline(results.budget.memory_bits / 8192, **LIMIT)
-        _logarithmic(axes)
+        logarithmic(axes)
         axes.set_xlabel("memory blocks in KiB")
     left.axhline(100 * results.budget.error_rate, **LIMIT)
     left.set_ylabel("error rate in %, validation images")
@@ -101,7 +101,7 @@ def widths(results: Results) -> Figure:
     rates = np.full((len(weight_bits), len(signal_bits)), np.nan)
     for (w, s), point in found.items():
         at = weight_bits.index(w), signal_bits.index(s)
-        rates[at] = np.log10(100 * max(point.error_rate, _floor(results)))
+        rates[at] = np.log10(100 * max(point.error_rate, floor(results)))
     image = axes.imshow(rates, cmap="viridis_r", aspect="auto")
     middle = (np.nanmin(rates) + np.nanmax(rates)) / 2
     for (w, s), point in found.items():
@@ -144,7 +144,7 @@ def arrays(results: Results) -> Figure:
         axes.axvline(results.budget.multipliers, **LIMIT)
     if results.budget.images_per_s:
         axes.axhline(results.budget.images_per_s, **LIMIT)
-    _logarithmic(axes)
+    logarithmic(axes)
     axes.set_xlabel("multipliers (beside the points: output x pixel lanes, KiB of memory blocks)")
     axes.set_ylabel(f"images/s at {results.budget.clock_hz / 1e6:g} MHz")
     axes.set_title(f"{shown.version}, {shown.weight_bits}-bit weights, {shown.signal_bits}-bit signals", fontsize=9)
@@ -170,12 +170,13 @@ def _shown(results: Results) -> Point:
     return results.recommended or recommend.nearest(results.points, results.limits)
 
 
-def _floor(results: Results) -> float:
+def floor(results: Results) -> float:
     """Return half an error, which stands for none where the scale has no 0."""
     return 0.5 / results.images["validation"]
 
 
-def _logarithmic(axes: Axes) -> None:
+def logarithmic(axes: Axes) -> None:
+    """Give both axes a log scale with numbers in full."""
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis in (axes.xaxis, axes.yaxis):

@@ -23,6 +23,20 @@ STEPS = 12  # rows of the table of memory
 WORDS = ("name", "pattern", "encoding")  # columns of the table of layers
 NUMBERS = ("weights", "weight_memory_bits", "index_memory_bits", "accumulator_bits")
 TIMES = ("macs", *SPENT, "cycles", "utilization")  # those that an image has too
+COLUMNS_OF_DESIGNS = (
+    Heading("version", "version", None, "of the network"),
+    Heading("weight_bits", "weight bits"),
+    Heading("signal_bits", "signal bits"),
+    Heading("output_lanes", "output lanes"),
+    Heading("pixel_lanes", "pixel lanes"),
+    Heading("error", "error %", 2, "on validation images"),
+    Heading("memory", "memory KiB", 2, "memory blocks"),
+    Heading("cycles", "cycles", 0, "of one image"),
+    Heading("rate", "images/s", 0, "loads counted where they bind"),
+    Heading("multipliers", "multipliers"),
+    Heading("energy", "nJ (est.)", 1, "of one image"),
+    Heading("area", "mm² (est.)", 3, "of lanes and memories"),
+)
 
 
 def page(results: Results, figures: dict[str, bytes]) -> bytes:
@@ -72,43 +86,30 @@ def contents(results: Results) -> dict[str, Any]:
 
 def browsing(results: Results) -> Browsing:
     """Return every design, with its numbers and the commands that build it."""
-    columns = [
-        Heading("version", "version", None, "of the network"),
-        Heading("weight_bits", "weight bits"),
-        Heading("signal_bits", "signal bits"),
-        Heading("output_lanes", "output lanes"),
-        Heading("pixel_lanes", "pixel lanes"),
-        Heading("error", "error %", 2, "on validation images"),
-        Heading("memory", "memory KiB", 2, "memory blocks"),
-        Heading("cycles", "cycles", 0, "of one image"),
-        Heading("rate", "images/s", 0, "loads counted where they bind"),
-        Heading("multipliers", "multipliers"),
-        Heading("energy", "nJ (est.)", 1, "of one image"),
-        Heading("area", "mm² (est.)", 3, "of lanes and memories"),
-    ]
     there = [True] * 10 + [any(p.energy_pj for p in results.points), results.means.area]
     places = {id(point): place for place, point in enumerate(results.points)}
     return Browsing(
-        [column for column, kept in zip(columns, there, strict=True) if kept],
-        [[value for value, kept in zip(_row(results, p), there, strict=True) if kept] for p in results.points],
+        [column for column, kept in zip(COLUMNS_OF_DESIGNS, there, strict=True) if kept],
+        [[value for value, kept in zip(row_of(results, p), there, strict=True) if kept] for p in results.points],
         first=[places[id(point)] for point in results.front],
         best=places[id(results.recommended)] if results.recommended else None,
         across="memory",
         up="error",
         color="version",
-        commands={row.name: _building(results, row) for row in results.versions if not row.left_out},
+        commands={row.name: building_of(results, row) for row in results.versions if not row.left_out},
         file=f"{results.network}.csv",
         fixed={},
     )
 
 
-def _row(results: Results, p: Point) -> list[Any]:
+def row_of(results: Results, p: Point) -> list[Any]:
+    """Return a design's numbers, as `COLUMNS_OF_DESIGNS` are."""
     numbers = round(100 * p.error_rate, 4), round(p.memory_bits / 8192, 4), p.cycles, round(results.images_per_s(p), 1)
     estimates = round(p.energy_pj / 1e3, 3), round(p.area_um2 / 1e6, 5)
     return [p.version, p.weight_bits, p.signal_bits, *p.lanes, *numbers, p.multipliers, *estimates]
 
 
-def _building(results: Results, row: VersionRow) -> str:
+def building_of(results: Results, row: VersionRow) -> str:
     """Return the commands that build a version, as the words of the exploration's own command have it."""
     words = shlex.split(results.command)
     given = dict(pairwise(words))

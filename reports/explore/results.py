@@ -124,6 +124,11 @@ class Results:
         How sure to be of the errors, as `Decision` has it.
     verified : Verified or None
         None if nothing fits.
+
+    Raises
+    ------
+    EspalierError
+        There is no version, design or validation image, or a design of no version.
     """
 
     network: str
@@ -140,6 +145,12 @@ class Results:
     points: tuple[Point, ...]
     confidence: float | None = None
     verified: Verified | None = None
+
+    def __post_init__(self) -> None:
+        if not self.points or not self.versions or self.images.get("validation", 0) < 1:
+            raise EspalierError("an exploration has versions, designs and validation images; some are missing")
+        if unknown := {point.version for point in self.points} - {row.name for row in self.versions}:
+            raise EspalierError(f"points: designs of {min(unknown)}, which is no version")
 
     @property
     def reference(self) -> VersionRow:

@@ -46,11 +46,20 @@ class Browsing:
     across, up, color : str
         The columns that axes and colors show first.
     commands : mapping of str to str
-        By what the column of colors says, the commands that build a design; a name in braces stands for a column.
+        By what the columns `by` say, a line each, the commands that build a design; a name in braces stands for a
+        column.
     file : str
         What a CSV file is called.
     fixed : mapping of str to str
         What stands for names in braces that are no columns.
+    by : sequence of str
+        The columns by which commands are known; that of colors by default.
+    marked : sequence of int
+        Rows that have a star.
+    title : str
+        What the rows are.
+    thinned : str
+        Which of too many rows are shown, and where the others are.
     """
 
     columns: Sequence[Heading]
@@ -63,10 +72,14 @@ class Browsing:
     commands: Mapping[str, str]
     file: str
     fixed: Mapping[str, str]
+    by: Sequence[str] = ()
+    marked: Sequence[int] = ()
+    title: str = "Every design"
+    thinned: str = "those that no other beats, and of the rest every so manyth; all are in the CSV of the command"
 
     def record(self) -> dict[str, Any]:
         """Return what the page's program reads."""
-        shown = chosen(len(self.rows), {*self.first} | ({self.best} - {None}))
+        shown = chosen(len(self.rows), {*self.first, *self.marked} | ({self.best} - {None}))
         names = [column.name for column in self.columns]
         return {
             "columns": [asdict(column) for column in self.columns],
@@ -78,6 +91,10 @@ class Browsing:
             "color": names.index(self.color),
             "commands": dict(self.commands),
             "fixed": dict(self.fixed),
+            "by": [names.index(name) for name in self.by or (self.color,)],
+            "marked": [shown.index(place) for place in self.marked],
+            "title": self.title,
+            "thinned": self.thinned,
             "file": self.file,
         }
 

@@ -5,6 +5,7 @@
   const data = JSON.parse(document.getElementById("points-data").textContent);
   const $ = (name) => document.getElementById(`points-${name}`);
   const MOST_LINES = 100; // of the table; the file has all
+  const SYMBOLS = ["circle", "square", "triangle-up", "diamond", "triangle-down", "triangle-left", "triangle-right", "pentagon"];
   const order = { column: -1, down: false };
   let kept = data.best;
 
@@ -24,7 +25,7 @@
 
   function commandOf(row) {
     const named = Object.fromEntries(data.columns.map((column, place) => [column.name, row[place]]));
-    return (data.commands[row[data.color]] ?? "").replace(/\{(\w+)\}/g, (_, name) => named[name] ?? data.fixed[name] ?? _);
+    return (data.commands[data.by.map((column) => row[column]).join("\n")] ?? "").replace(/\{(\w+)\}/g, (_, name) => named[name] ?? data.fixed[name] ?? _);
   }
 
   function keep(place) {
@@ -58,6 +59,9 @@
       groups.set(name, [...(groups.get(name) ?? []), place]);
     }
     const traces = [...groups].map(([name, own]) => trace(name, own, across, up));
+    traces.forEach((one, index) => { one.marker.symbol = SYMBOLS[index % SYMBOLS.length]; });
+    const star = { size: 16, symbol: "star", color: "#E8C547", line: { width: 1, color: color("ink") } }, marked = data.marked.filter((place) => places.includes(place));
+    if (marked.length) traces.push({ ...trace("recommended", marked, across, up), marker: star });
     const ring = { size: 15, symbol: "circle-open", color: color("ink"), line: { width: 2 } };
     if (kept !== null) traces.push({ ...trace("chosen", [kept], across, up), marker: ring });
     const axis = (column, rangemode) => ({ title: { text: data.columns[column].label }, gridcolor: color("line"), zeroline: false, rangemode });

@@ -103,11 +103,40 @@ def _got(decision: Decision[Any], measure: Measure, point: Any) -> float:
 
 
 def _against(decision: Decision[Any], measure: Measure, limit: Limit, got: float) -> tuple[str, str, str]:
-    most = decision.budget.images_per_s if measure.at_least and decision.budget.images_per_s else limit.most
-    slack = got - most if measure.at_least else most - got
-    sign = "-" if slack < 0 else ""
+    most = _most(decision, measure, limit)
     bound = "at least" if measure.at_least else "at most"
-    return f"{bound} {measure.written(most)}", measure.written(got), sign + measure.written(abs(slack))
+    return f"{bound} {measure.written(most)}", measure.written(got), signed(measure, _slack(measure, got, most))
+
+
+def _slack(measure: Measure, got: float, most: float) -> float:
+    return got - most if measure.at_least else most - got
+
+
+def _most(decision: Decision[Any], measure: Measure, limit: Limit) -> float:
+    return decision.budget.images_per_s if measure.at_least and decision.budget.images_per_s else limit.most
+
+
+def signed(measure: Measure, slack: float) -> str:
+    """Return a slack in the words of its measure, with a minus where the limit is not met."""
+    return ("-" if slack < 0 else "") + measure.written(abs(slack))
+
+
+def slack_of(decision: Decision[Any], name: str) -> float | None:
+    """Return how much of a limit the chosen design leaves; None where nothing is chosen, or no such limit is."""
+    limit = next((limit for limit in decision.limits if limit.name == name), None)
+    if decision.chosen is None or limit is None:
+        return None
+    measure = MEASURES[name]
+    return _slack(measure, _got(decision, measure, decision.chosen), _most(decision, measure, limit))
+
+
+def called(limit: str) -> str:
+    """Return a limit in a word.
+
+    >>> called("speed"), called("room")
+    ('images/s', 'technology')
+    """
+    return MEASURES[limit].label.split(" ")[0] if limit in MEASURES else "technology"
 
 
 def next_rows(decision: Decision[Any], design: Callable[[Any], str]) -> list[tuple[str, ...]]:
@@ -128,7 +157,7 @@ def next_rows(decision: Decision[Any], design: Callable[[Any], str]) -> list[tup
             f"{(other.memory_bits - chosen.memory_bits) / 8192:+.2f}",
             f"{other.cycles - chosen.cycles:+,}",
         )
-        breaks = ", ".join(MEASURES[name].label.split(" ")[0] if name in MEASURES else name for name in aside.breaks)
+        breaks = ", ".join(map(called, aside.breaks))
         rows.append((aside.direction + _told(aside), design(other), *changes, breaks))
     return rows
 

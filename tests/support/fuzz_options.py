@@ -56,6 +56,7 @@ SMALL = {
     "quantize": ["network.espalier", "--validation-images", "8", "--threads", "1", "-o", "out"],
     "prune": ["network.espalier", "--pattern", "kernel", "--ratio", "0.5", "--validation-images", "8", "-o", "out"],
     "explore": ["nothing", "--images", "8", "--jobs", "1", "--retrain", "0", "-o", "out"],
+    "compare": ["text", "missing"],
     "run": ["program.espalier", "--images", "4", "--threads", "1"],
     "rtl": ["program.espalier", "--images", "1", "-o", "out"],
     "verify": ["program.espalier", "--images", "1", "--simulator", "nothing"],

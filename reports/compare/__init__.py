@@ -1,0 +1,1 @@
+"""`espalier compare`: explorations side by side, from what each of them saved; nothing is measured again."""
