@@ -1,4 +1,4 @@
-"""The pages of `report` and `explore` in a real browser, without a network: as wide as a desk, as narrow as a phone."""
+"""The pages of `report`, `explore`, `compare` in a browser, without a network: as wide as a desk, as narrow as a phone."""
 
 import json
 import shutil
@@ -10,6 +10,9 @@ import pytest
 from support.commandline import made_results
 from support.explorations import results as explored
 
+from reports.compare.comparison import Comparison
+from reports.compare.figures import render as render_compared
+from reports.compare.page import page as compared_page
 from reports.explore.figures import render as render_explored
 from reports.explore.page import page as explored_page
 from reports.report.figures import render as render_report
@@ -42,6 +45,7 @@ setTimeout(async () => {
     if (size < 10.95) small.push(`${element.tagName} ${element.textContent.trim().slice(0, 30)} ${size}`);
   }
   const count = () => $("points-count").textContent, row = () => $("points-row").innerText;
+  const first = JSON.parse($("points-data").textContent).columns.findIndex((column) => column.digits !== null);
   const heads = () => [...$("points-table").tHead.rows[0].cells];
   const found = { small, width: innerWidth, content: document.documentElement.scrollWidth, all: count(), kept: row() };
   $("points-table").tBodies[0].rows[1].click();
@@ -51,10 +55,10 @@ setTimeout(async () => {
   $("points-filter").value = "WORD";
   $("points-filter").dispatchEvent(new Event("input"));
   found.filtered = count();
-  heads()[1].firstChild.click();
-  heads()[1].firstChild.click();
-  found.sorted = [...$("points-table").tBodies[0].rows].map((line) => Number(line.cells[1].textContent));
-  found.order = heads()[1].getAttribute("aria-sort");
+  heads()[first].firstChild.click();
+  heads()[first].firstChild.click();
+  found.sorted = [...$("points-table").tBodies[0].rows].map((line) => Number(line.cells[first].textContent));
+  found.order = heads()[first].getAttribute("aria-sort");
   $("points-csv").click();
   found.csv = await saved.text();
   found.faults = faults;
@@ -82,16 +86,18 @@ def told(page: bytes, width: int, folder: Path, word: str) -> dict[str, Any]:
 
 
 def pages() -> dict[str, bytes]:
-    """Return both pages."""
+    """Return all pages."""
     report, exploration = made_results(), explored()
+    compared = Comparison(("one", "another"), (exploration, explored(goal="fast")))
     return {
         "report": report_page(report, render_report(report)),
         "explore": explored_page(exploration, render_explored(exploration)),
+        "compare": compared_page(compared, render_compared(compared)),
     }
 
 
 @pytest.mark.parametrize("width", [DESK, PHONE])
-@pytest.mark.parametrize("name", ["report", "explore"])
+@pytest.mark.parametrize("name", ["report", "explore", "compare"])
 def test_a_reader(name: str, width: int, tmp_path: Path) -> None:
     """No fault, nothing too small to read, nothing beside the page; a click tells a design and what builds it."""
     page = pages()[name]

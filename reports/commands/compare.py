@@ -30,7 +30,7 @@ def command(results: tuple[Path, ...], out: Path | None, json_file: Path | None,
     networks, say. Nothing is measured again. With -o writes compare.html, compare.json, compare.csv and the fronts
     as a figure. Exit status 1 if nothing fits in any of them.
 
-    Example: espalier compare explore/lenet5-ecp5 explore/lenet5-zynq -o compare/lenet5
+    Example: espalier compare explore/lenet5 explore/digits -o compared
     """
     if out is not None:
         _check_apart(out, results)
