@@ -20,6 +20,7 @@ from accel.window import Window
 
 Array = NDArray[np.float32]
 Shape = tuple[int, ...]
+_CACHED_COLUMNS = 1 << 20  # values that a convolution lays side by side for one product
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +95,18 @@ class Conv2d(Weighted):
         return (self.weight.shape[0], *self.window.output_size(height, width, self.name))
 
     def forward(self, *inputs: Array) -> Array:
-        taps = np.stack(self.window.shifts(self.window.pad(inputs[0])), axis=2)  # (batch, C, k*k, H, W)
+        maps = self.window.pad(inputs[0])
+        size = self.window.output_size(*inputs[0].shape[2:], self.name)
+        columns = math.prod((self.input_maps, self.window.taps, *size))  # of an image
+        output = np.empty((len(maps), len(self.weight), *size), np.result_type(self.weight, maps))
+        few = max(1, _CACHED_COLUMNS // columns)  # images at a time: what is multiplied stays near the processor
+        for first in range(0, len(maps), few):
+            output[first : first + few] = self._products(maps[first : first + few])
+        return output
+
+    def _products(self, maps: Array) -> Array:
+        """Return the outputs of padded `maps`."""
+        taps = np.stack(self.window.shifts(maps), axis=2)  # (batch, C, k*k, H, W)
         batch, _, _, height, width = taps.shape
         runs = self.groups, len(self.weight) // self.groups
         product = self.weight.reshape(*runs, -1) @ taps.reshape(batch, self.groups, -1, height * width)
