@@ -96,7 +96,8 @@ class Conv2d(Weighted):
 
     def forward(self, *inputs: Array) -> Array:
         maps = self.window.pad(inputs[0])
-        size = self.window.output_size(*inputs[0].shape[2:], self.name)
+        height, width = inputs[0].shape[2:]
+        size = self.window.output_size(height, width, self.name)
         columns = math.prod((self.input_maps, self.window.taps, *size))  # of an image
         output = np.empty((len(maps), len(self.weight), *size), np.result_type(self.weight, maps))
         few = max(1, _CACHED_COLUMNS // columns)  # images at a time: what is multiplied stays near the processor
