@@ -6,7 +6,7 @@ one map by map. What the first tile leaves is kept until the second comes; it ha
     cycle 1   the larger of each two neighbours, beside what is kept of the same map
     cycle 2   the larger of the two, which counts in the second tile; the first is kept
 
-Where a tile has half its pixels on each of two rows, the larger is that of its own halves.
+Where a tile has half its pixels on each of two rows, its second half is in the place of what is kept.
 """
 
 from amaranth.hdl import Array, Module, Mux, Signal, Value
@@ -50,14 +50,13 @@ class Pool(wiring.Component):
         m.d.comb += row.eq(Mux(self.begin, 0, following))
         m.d.sync += [following.eq(row + 1), rests.eq((rests & ~self.begin) | (row == self.rows - 1))]
         across, above = Signal(self.half, reset_less=True), Signal(self.half, reset_less=True)
-        pooled, both = Signal(self.half, reset_less=True), delayed(m, self.both, 1)
-        m.d.sync += above.eq(Array(kept)[row])
+        pairs, pooled = Signal(self.half), Signal(self.half, reset_less=True)
+        m.d.sync += [across.eq(pairs), above.eq(Array(kept)[row])]
         for place in range(len(across)):
-            m.d.sync += across[place].eq(_larger(self.codes[2 * place], self.codes[2 * place + 1]))
-            other = above[place]
-            if place < len(across) // 2:
-                other = Mux(both, across[place + len(across) // 2], other)
-            m.d.sync += pooled[place].eq(_larger(across[place], other))
+            m.d.comb += pairs[place].eq(_larger(self.codes[2 * place], self.codes[2 * place + 1]))
+            m.d.sync += pooled[place].eq(_larger(across[place], above[place]))
+        with m.If(self.both):
+            m.d.sync += [above[place].eq(pairs[len(across) // 2 + place]) for place in range(len(across) // 2)]
         written, writes = delayed(m, row, 1), delayed(m, ~rests | self.begin, 1, resets=True)
         for index, place in enumerate(kept):
             with m.If(writes & (written == index)):
