@@ -93,13 +93,14 @@ def test_an_array_and_its_dense_half(monkeypatch, capsys, tmp_path):
     """Both builds are printed, the dense one without lists, and how many more look-up tables lists take."""
     made = []
 
-    def fake(array, folder, formats):
+    def fake(array, folder, formats, seed):
+        assert seed == 5
         made.append(array.list_entries)
         return synthesis.Synthesis(1100 if array.list_entries else 1000, 2, 3, 4, 50.0)
 
     monkeypatch.setattr(synth, "synthesize", fake)
     file = tmp_path / "synth.json"
-    words = ["--array", "2x2", "--weight-words", "64", "--list-entries", "32", "--json", str(file)]
+    words = ["--array", "2x2", "--weight-words", "64", "--list-entries", "32", "--seed", "5", "--json", str(file)]
     synth.command.main(words, standalone_mode=False)
     printed = capsys.readouterr().out
     assert sorted(made) == [0, 32]
@@ -117,7 +118,7 @@ def test_a_fingerprint_is_that_of_the_hardware(monkeypatch):
     seen = [synthesis.fingerprint(ARRAY), synthesis.fingerprint(ARRAY), synthesis.fingerprint(replace(ARRAY, taps=16))]
     versions[synthesis.TOOLS[0]] = "2"
     seen.append(synthesis.fingerprint(ARRAY))
-    monkeypatch.setattr(synthesis, "ROUTE", ("--seed", "2"))
+    monkeypatch.setattr(synthesis, "SEED", 3)
     seen.append(synthesis.fingerprint(ARRAY))
     assert seen[0] == seen[1]
     assert len(set(seen)) == 4

@@ -12,12 +12,21 @@ from accel.array import MacArray
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.program import Program
-from reports.commands.options import BUILD, IN, array_option, depth_options, json_option, option, word_options
+from reports.commands.options import (
+    BUILD,
+    IN,
+    array_option,
+    depth_options,
+    json_option,
+    number_option,
+    option,
+    word_options,
+)
 from reports.commands.places import Command
 from reports.shared import output
 from reports.workflow.parsing import parse_array, parse_lanes
 from rtl.assemble import signal_formats
-from rtl.fpga.synthesis import DEPTHS, Synthesis, synthesize
+from rtl.fpga.synthesis import DEPTHS, SEED, Synthesis, synthesize
 
 WORD_BITS = {"weight_bits": 8, "signal_bits": 8, "accumulator_bits": 24}  # of an array for no Program in particular
 
@@ -28,12 +37,14 @@ WORD_BITS = {"weight_bits": 8, "signal_bits": 8, "accumulator_bits": 24}  # of a
 @word_options
 @depth_options
 @option("--sparse-only", is_flag=True, help="Do not build the array for dense layers alone beside it.")
+@number_option("--seed", SEED, "Seed of placement, by which the clock of one array differs by a tenth and more.")
 @option("--out", "-o", type=BUILD, help="Keep the build in this folder.")
 @json_option
 def command(
     program: Path | None,
     array: str,
     sparse_only: bool,
+    seed: int,
     out: Path | None,
     json_file: Path | None,
     depths: Mapping[str, int] | None = None,
@@ -62,7 +73,7 @@ def command(
         mac_array, formats = parse_array(array, loaded, depths), signal_formats(loaded)
     with output.working_folder(out) as folder:
         output.write_folder(folder, {})
-        builds = synthesize_both(mac_array, folder, sparse_only, formats)
+        builds = synthesize_both(mac_array, folder, sparse_only, formats, seed)
     if json_file:
         output.write_json(json_file, {"array": asdict(mac_array), **{name: asdict(x) for name, x in builds.items()}})
     for name, result in builds.items():
@@ -75,7 +86,7 @@ def command(
 
 
 def synthesize_both(
-    array: MacArray, folder: Path, sparse_only: bool = False, formats: Sequence[FixedFormat] = ()
+    array: MacArray, folder: Path, sparse_only: bool = False, formats: Sequence[FixedFormat] = (), seed: int = SEED
 ) -> dict[str, Synthesis]:
     """Build an array, and the same for dense layers alone, side by side in folders of their own.
 
@@ -86,5 +97,5 @@ def synthesize_both(
     for name in arrays:
         (folder / name).mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(len(arrays)) as pool:
-        results = pool.map(lambda name: synthesize(arrays[name], folder / name, formats), arrays)
+        results = pool.map(lambda name: synthesize(arrays[name], folder / name, formats, seed), arrays)
         return dict(zip(arrays, results, strict=True))
