@@ -124,7 +124,7 @@ CHAINS = (  # one is drawn; the last layer's output is what leaves the chip
     ("spread", "point"),
 )
 KERNELS = ((1, 1), (1, 1), (2, 2), (3, 3), (3, 3), (3, 3), (5, 5), (1, 3), (4, 1), (2, 5), (7, 7), (11, 11))
-LONG = 100  # rows or columns of a few maps: numbers that need more bits than those of small ones
+LONG = (30, 31, 32, 33, 61, 62, 63, 64, 65, 66, 67, 100)  # sides of a few maps: numbers at the edge of one more bit
 MOST_COLUMNS = 250  # of a layer: 8-bit weights at 8-bit signals fit the accumulator, and simulations stay short
 
 
@@ -388,9 +388,10 @@ def random_job(rng: np.random.Generator, array: MacArray = ARRAY) -> Job:
     """Draw a Program of one to five layers that compute, one or two images, and what golden gives for them."""
     chain = CHAINS[rng.integers(len(CHAINS))]
     most = {"linear": (MOST_COLUMNS, 1, 1)}.get(chain[0], (6, 6, 6) if chain[-1] == "linear" else (6, 12, 12))
-    if most[-1] > 6 and rng.random() < 0.08:
-        most = (2, LONG, 3) if rng.random() < 0.5 else (2, 3, LONG)
     shape = tuple(int(rng.integers(1, highest, endpoint=True)) for highest in most)
+    if most[-1] > 6 and rng.random() < 0.1:
+        long, few = int(rng.choice(LONG)), int(rng.integers(1, 4))
+        shape = (min(shape[0], 2), *((long, few) if rng.random() < 0.3 else (few, long)))
     reads = Signal(FORMATS[rng.integers(len(FORMATS))], 1.0)
     codes = draw_codes(rng, reads.format.min_code, reads.format.max_code, (int(rng.integers(1, 3)), *shape))
     growth = Growth(rng, array, reads, codes)
