@@ -52,6 +52,7 @@ ARRAY = MacArray(
     floor=True,
 )
 MOST_CYCLES = 2000  # of an image
+EQUIVALENT = ("equivalent", "for each row")  # proofs by which a mutant is no error
 FOUND_BY_HAND = {  # why the sample's survivors survive that yosys does not prove equivalent, by error and place
     "cnot1 $procdff$10623 D[41] = load__payload[41]": (
         "inverts bit 14 of a loaded word only while bit 112 of it is 1: a word that no job has"
@@ -105,6 +106,8 @@ class Row:
         """Why it survived, as far as that is known."""
         if self.proof == "equivalent":
             return "equivalent, proven: no input and no state makes a difference"
+        if self.proof == "for each row":
+            return "equivalent, proven: no row that passes the drain's column makes a difference"
         if self.proof:
             return "equivalent but for reset, proven; the testbench resets once, at the start"
         return FOUND_BY_HAND.get(f"{self.mutant.mode} {self.mutant.place}", "open")
@@ -185,7 +188,7 @@ def prove(work: Path, rows: Sequence[Row]) -> list[Row]:
 def record(rows: Sequence[Row], jobs: Sequence[Job], command: str) -> dict[str, object]:
     """Return what was measured, for mutation.json."""
     killed = sum(row.killed for row in rows)
-    proven = sum(row.proof == "equivalent" for row in rows)
+    proven = sum(row.proof in EQUIVALENT for row in rows)
     return {
         "version": 1,
         "command": command,

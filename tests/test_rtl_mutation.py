@@ -1,5 +1,6 @@
 """Planted errors: the testbench notices nearly all of a handful, and the proof of equivalence can tell them apart."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -60,6 +61,37 @@ def test_no_mutant_that_was_killed_is_proven_equivalent(build, verdicts):
     killed = next(mutant for mutant in mutants if verdicts[mutant.number].kind != "survived")
     idle = replace(killed, number=COUNT + 1, command="")
     assert equivalent(folder, [killed, idle]) == {killed.number: "", idle.number: "equivalent"}
+
+
+COLUMN = r"""
+module mutated(input clk, input rst, input moves, input x, output y);
+    reg \core.drain.column0.sum , \core.drain.column0.product ;
+    always @(posedge clk) if (moves) begin
+        \core.drain.column0.sum <= x;
+        \core.drain.column0.product <= x;
+    end
+    assign y = \core.drain.column0.sum ^ \core.drain.column0.product ;
+endmodule
+"""
+
+
+@pytest.mark.slow
+def test_what_only_rows_together_could_show(tmp_path):
+    """Two registers of a column that always have the same differ in no row: 0 for their difference is no error, 1 is.
+
+    Not so of registers elsewhere, which may move apart.
+    """
+    (tmp_path / "column.v").write_text(COLUMN)
+    mutate.yosys(tmp_path, "read_verilog column.v\nproc\nopt_dff\nwrite_rtlil base.il\n")
+    cell = re.search(r"cell \$xor (\S+)", (tmp_path / "base.il").read_text())[1]
+    place = f"-module mutated -cell {cell} -port Y -portbit 0"
+    wrong = [
+        Mutant(1 + bit, f"mutate -mode const{bit} {place}", f"const{bit}", cell, "Y", "0", "core.drain.column0.y", "0")
+        for bit in (0, 1)
+    ]
+    elsewhere = replace(wrong[0], number=3, wire="core.lanes.y")
+    expected = {1: "for each row", 2: "", 3: ""}
+    assert equivalent(tmp_path, [*wrong, elsewhere]) == expected
 
 
 def test_the_score_leaves_out_what_is_equivalent():
