@@ -139,7 +139,7 @@ def hardware(array: MacArray, formats: tuple[FixedFormat, ...]) -> tuple[Acceler
     """Return the accelerator and its Verilog."""
     dut = Accelerator(array, formats)
     try:
-        source = verilog.convert(dut, name=TOP, strip_internal_attrs=True)
+        source = verilog.convert(dut, name=TOP, strip_internal_attrs=True, emit_src=False)
         return dut, _initialised(_started(source)).encode()
     except YosysError as error:
         raise EspalierError(f"Verilog needs Yosys: pip install 'espalier-hw[verilog]' ({error})") from error

@@ -189,3 +189,11 @@ def test_nothing_unknown_is_read(seed: int, tmp_path) -> None:
 def test_every_kind_of_layer_is_sized() -> None:
     """A Program with each kind of layer, an addition among them, is built as it is sized."""
     assert_built_as_sized(every_kind(np.random.default_rng(0)), (2, 2))
+
+
+def test_verilog_is_the_same_wherever_the_package_lies() -> None:
+    """Nothing in it says from which file of Python it came: the same array gives the same bytes to everybody."""
+    source = hardware(MacArray(2, 2, signal_words=8, weight_words=8), ())[1].decode()
+    assert "ram_style" in source  # its attributes are written
+    assert "src =" not in source
+    assert ".py" not in source
