@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from reports.compare.library import compare
     from reports.explore.library import explore
     from reports.report.library import report
+    from reports.workflow.from_torch import from_torch
     from reports.workflow.prune import prune
     from sim.engine import compile_program
 
@@ -45,6 +46,7 @@ __all__ = [
     "estimate",
     "explore",
     "export_model",
+    "from_torch",
     "import_model",
     "load",
     "load_data",
@@ -67,6 +69,7 @@ _HOMES = {
     "estimate": "accel.cost",
     "explore": "reports.explore.library",
     "export_model": "accel.interchange.onnx.writing.formats",
+    "from_torch": "reports.workflow.from_torch",
     "import_model": "accel.interchange.onnx.reading.model",
     "load": "accel.interchange.zoo",
     "load_data": "accel.interchange.data.datasets",
