@@ -53,38 +53,17 @@ ARRAY = MacArray(
 )
 MOST_CYCLES = 2000  # of an image
 EQUIVALENT = ("equivalent", "for each row")  # proofs by which a mutant is no error
+FALLS_OFF = "what falls off in a shift by 16 or more: counts only if all other bits below are 0 and rounding asks"
 FOUND_BY_HAND = {  # why the sample's survivors survive that yosys does not prove equivalent, by error and place
-    "cnot1 $procdff$10623 D[41] = load__payload[41]": (
-        "inverts bit 14 of a loaded word only while bit 112 of it is 1: a word that no job has"
+    "const0 core.fetch.$lt$espalier.v:12280$5646 A[7] = core.fetch.at_row_behind[7]": (
+        "a bit of a row that maps of 128 rows and more have: no random job has one"
     ),
-    "const0 core.sequencer.$memrd$layers$espalier.v:9927$6410 DATA[97]": (
-        "bit 5 of a layer's input width, which 0 is right for in maps narrower than 32: no random job has a wider one"
+    "const0 $auto$ff.cc:337:slice$17020 D[285] = core.sequencer.layer$10[285]": (
+        "bit 9 of the words of an output map, which all 512 words of signals would be"
     ),
-    "cnot1 $auto$ff.cc:337:slice$11220 Q[21] = cycles[22]": (
-        "a bit of the cycle counter beyond 2^21: no image of these jobs takes so long"
-    ),
-    "const0 $add$espalier.v:102$10 A[24] = cycles[24]": (
-        "a bit of the cycle counter beyond 2^23: no image of these jobs takes so long"
-    ),
-    "inv core.drain.column0.$reduce_or$espalier.v:3170$1990 A[1]": (
-        "what falls off in a shift by 32 to 47: counts only if all other bits below are 0 and rounding asks"
-    ),
-    "const1 core.drain.column1.$reduce_or$espalier.v:4363$2457 A[27]": (
-        "what falls off in a shift by 32 to 47: counts only if all other bits below are 0 and rounding asks"
-    ),
-    "const0 $auto$opt_expr.cc:277:group_cell_inputs$10724 Y[8] = core.drain.column1.$66[8]": (
-        "an overflow in which this one bit alone of the bits above differs from the sign"
-    ),
-    "const0 $auto$opt_expr.cc:277:group_cell_inputs$10796 B[0] = core.drain.column0.$134[0]": (
-        "no error with these formats: TRN_ZERO adds 1 to negative values, and the one format that has it, unsigned "
-        "with SAT_ZERO, gives 0 for both"
-    ),
-    "inv core.sequencer.tiles.$procmux$7660 A[9]": (
-        "no error: the sign's bit of a map's origin; addresses are the bits below it in its sums"
-    ),
-    "const1 core.drain.column1.$add$espalier.v:4398$2492 Y[8] = core.drain.column1.$109[8]": (
-        "no error with these formats: RND_MIN_INF's only format wraps to 7 bits, and this is bit 8"
-    ),
+    "const1 core.drain.column2.$reduce_or$espalier.v:7631$3496 Y[0] = core.drain.column2.$44[0]": FALLS_OFF,
+    "const0 core.drain.column3.$reduce_or$espalier.v:8952$4011 A[4] = core.drain.column3.$68[4]": FALLS_OFF,
+    "const1 core.drain.column3.$reduce_or$espalier.v:8940$3999 Y[0] = core.drain.column3.$45[0]": FALLS_OFF,
 }
 
 
