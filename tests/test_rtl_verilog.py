@@ -80,8 +80,9 @@ def test_lanes_that_share_a_multiplier(packed_jobs, tmp_path):
         assert (outcome.errors, outcome.images, outcome.rows) == (0, packed.expected.images, packed.expected.rows)
         assert outcome.cycles - outcome.stalls == packed.expected.cycles
     (tmp_path / "wrong").mkdir()
-    first = int(packed.table[:3, 6].sum())  # of job 3's words of weights
-    packed.edit(tmp_path / "wrong", "units.hex", first, lambda word: word ^ 0xFFF)  # negative control
+    words = packed.table[:, 6]
+    firsts = (words.cumsum() - words)[words > 0]  # of every job's weights: what one job hides another shows
+    packed.edit(tmp_path / "wrong", "units.hex", firsts, lambda word: word ^ 0xFFF)  # negative control
     assert simulators.run(tmp_path / "wrong", "verilator").errors
 
 

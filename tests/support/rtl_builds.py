@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from accel.array import MacArray
 from rtl import simulators
@@ -32,13 +32,14 @@ class Build:
         images, rows, cycles = self.table[:, 1], self.table[:, 3], self.table[:, 4]
         return simulators.Outcome(int(images.sum()), int(images @ rows), 0, int(images @ cycles), 0, ())
 
-    def edit(self, folder: Path, name: str, line: int, change: Callable[[int], int]) -> None:
-        """Fill `folder` with links to this build, but its own file `name`, with `change` applied to one line."""
+    def edit(self, folder: Path, name: str, line: ArrayLike, change: Callable[[int], int]) -> None:
+        """Fill `folder` with links to this build, but its own file `name`, with `change` applied to a line or more."""
         for path in self.folder.iterdir():
             if path.name != name:
                 (folder / path.name).symlink_to(path)
         lines = (self.folder / name).read_text().split()
-        lines[line] = f"{change(int(lines[line], 16)):0{len(lines[line])}x}"
+        for place in np.atleast_1d(line):
+            lines[place] = f"{change(int(lines[place], 16)):0{len(lines[place])}x}"
         (folder / name).write_text("\n".join(lines) + "\n")
 
     def line_of_row(self, job: int, image: int, row: int) -> int:
