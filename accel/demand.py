@@ -1,8 +1,11 @@
-"""How many words a Program takes of every memory of an array, and the one array that is just large enough for it."""
+"""How many words a Program takes of every memory of an array, and the one array that is just large enough for it.
+
+Several Programs that run on one array in turn, each loaded when its turn comes, take the largest of everything.
+"""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -129,6 +132,57 @@ class Demand:
                 raise EspalierError(f"{self.program}: needs {needed:,} words of {name}, {DEPTHS[name]} are {given:,}")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """What Programs need of an array, one or several in turn: the largest of every word length and depth.
+
+    Parameters
+    ----------
+    weight_bits, signal_bits, accumulator_bits, multiplier_bits : int
+    signals, weights, entries, taps, constants, layers : int
+        Words of each memory.
+    made, unit : int
+        As `Demand` has them.
+    ceiling, floor, combines : bool
+        Whether any of them asks for it.
+    """
+
+    weight_bits: int
+    signal_bits: int
+    accumulator_bits: int
+    multiplier_bits: int
+    signals: int
+    weights: int
+    entries: int
+    taps: int
+    constants: int
+    layers: int
+    made: int
+    unit: int
+    ceiling: bool
+    floor: bool
+    combines: bool
+
+    @classmethod
+    def of(cls, words: Words, demand: Demand) -> "Need":
+        """Return what one Program needs: its word lengths, and its demand on an array of at least these."""
+        bits: dict[str, Any] = {name: getattr(words, name) for name in _BITS}
+        flags: dict[str, Any] = {
+            name: getattr(demand, name) for name in ("made", "unit", "ceiling", "floor", "combines")
+        }
+        return cls(**bits, **flags, **{name: demand.words[name] for name in DEPTHS})
+
+
+_BITS = ("weight_bits", "signal_bits", "accumulator_bits", "multiplier_bits")
+_NEEDS = tuple(field.name for field in fields(Need))
+
+
+def joined(needs: Iterable[Need]) -> Need:
+    """Return what Programs need that take turns: whatever any of them does; their demands are on arrays of one kind."""
+    every = tuple(needs)
+    return Need(**{name: max(getattr(need, name) for need in every) for name in _NEEDS})
+
+
 def demand_of(program: Program, array: MacArray) -> Demand:
     """Return what `program` takes of the memories of `array`, however deep they are.
 
@@ -150,18 +204,19 @@ def demand_of(program: Program, array: MacArray) -> Demand:
 
 
 def array_for(
-    program: Program,
+    programs: Program | Sequence[Program],
     output_lanes: int,
     pixel_lanes: int,
     depths: Mapping[str, int | None] | None = None,
     stream: bool = False,
     **features: bool,
 ) -> MacArray:
-    """Return the array of these lanes for `program`: words as wide, and memories as deep, as it needs them.
+    """Return the array of these lanes for a Program: words as wide, and memories as deep, as it needs them.
 
     Parameters
     ----------
-    program : Program
+    programs : Program or sequence of Program
+        Several take turns on the array, which is just large enough for each of them.
     output_lanes, pixel_lanes : int
     depths : mapping, optional
         Words that a memory must have whatever the Program needs, by `MacArray`'s name of them; None is left out. A
@@ -176,10 +231,17 @@ def array_for(
     EspalierError
         No array has these lanes, or words as wide; it does not run a layer; or a depth that was asked for is too small.
     """
-    words = Words.of(program)
-    array = bare(output_lanes, pixel_lanes, words.weight_bits, words.signal_bits, **features)
+    every = [programs] if isinstance(programs, Program) else programs
+    words = [Words.of(program) for program in every]
+    widest = (max(getattr(one, name) for one in words) for name in ("weight_bits", "signal_bits"))
+    array = bare(output_lanes, pixel_lanes, *widest, **features)
+    demands = [demand_of(program, array) for program in every]
     asked = dict(depths or {})
-    return fitted(words, demand_of(program, array), array, asked, bool(asked.pop("stream", stream)))
+    streamed = bool(asked.pop("stream", stream))
+    need = joined(Need.of(*one) for one in zip(words, demands, strict=True))
+    return _checked(
+        sized(need, array, asked, streamed, "each of them" if len(demands) > 1 else demands[0].program), demands
+    )
 
 
 def bare(output_lanes: int, pixel_lanes: int, weight_bits: int, signal_bits: int = 8, **features: bool) -> MacArray:
@@ -198,35 +260,46 @@ def bare(output_lanes: int, pixel_lanes: int, weight_bits: int, signal_bits: int
 def fitted(
     words: Words, demand: Demand, array: MacArray, depths: Mapping[str, int | None] | None = None, stream: bool = False
 ) -> MacArray:
-    """Return what `array_for` does, of the words and the demand of a Program on an array whose memories vary.
+    """Return what `array_for` does, of the words and the demand of a Program on an array whose memories vary."""
+    return _checked(sized(Need.of(words, demand), array, depths, stream, demand.program), [demand])
+
+
+def sized(
+    need: Need, array: MacArray, depths: Mapping[str, int | None] | None = None, stream: bool = False, whose: str = ""
+) -> MacArray:
+    """Return an array with words and memories as large as they are needed, or as `depths` has them.
 
     Where no step reads two maps, no word has bits for it.
+
+    Raises
+    ------
+    EspalierError
+        A depth leaves too little for two buffers of streamed weights; the line says of what: of `whose`.
     """
-    needed: dict[str, Any] = dict(demand.words)
-    needed["signals"] = array.banks * math.ceil(needed["signals"] / array.banks)
+    words: dict[str, Any] = {name: getattr(need, name) for name in DEPTHS}
+    words["signals"] = array.banks * math.ceil(words["signals"] / array.banks)
     asked = {name: depth for name, depth in (depths or {}).items() if depth is not None}
     if stream:
-        least = array.whole_rows(demand.unit)
-        needed["weights"] = demand.made + 2 * least
-        given = asked.get(DEPTHS["weights"], needed["weights"])
-        rows = (given - demand.made) // (2 * array.weight_banks)
-        needed["stream_words"] = rows * array.weight_banks
-        if needed["stream_words"] < least:
-            need = f"needs {needed['weights']:,} words of weights to stream them"
-            raise EspalierError(f"{demand.program}: {need}, weight_words are {given:,}")
-    fitting = replace(
+        least = array.whole_rows(need.unit)
+        words["weights"] = need.made + 2 * least
+        given = asked.get(DEPTHS["weights"], words["weights"])
+        rows = (given - need.made) // (2 * array.weight_banks)
+        words["stream_words"] = rows * array.weight_banks
+        if words["stream_words"] < least:
+            told = f"needs {words['weights']:,} words of weights to stream them"
+            raise EspalierError(f"{whose}: {told}, weight_words are {given:,}")
+    return replace(
         array,
-        weight_bits=words.weight_bits,
-        signal_bits=words.signal_bits,
-        accumulator_bits=words.accumulator_bits,
-        multiplier_bits=words.multiplier_bits,
-        ceiling=demand.ceiling,
-        floor=demand.floor,
-        combine=demand.combines,
-        **{DEPTHS.get(name, name): depth for name, depth in needed.items()} | asked,
+        **{name: getattr(need, name) for name in (*_BITS, "ceiling", "floor")},
+        combine=need.combines,
+        **{DEPTHS.get(name, name): depth for name, depth in words.items()} | asked,
     )
-    demand.check(fitting)
-    return fitting
+
+
+def _checked(array: MacArray, demands: Iterable[Demand]) -> MacArray:
+    for demand in demands:
+        demand.check(array)
+    return array
 
 
 def streaming(array: MacArray, demand: Demand) -> MacArray:

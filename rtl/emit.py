@@ -1,9 +1,9 @@
-"""Verilog, memory contents, expected outputs and self-checking testbenches for one Program on one array."""
+"""Verilog, memory contents, expected outputs and self-checking testbenches for Programs on one array."""
 
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib import resources
@@ -79,7 +79,7 @@ def emit(jobs: Sequence[Job], array: MacArray, room: Mapping[str, int] | None = 
         ``espalier.v``, ``testbench.v``, ``jobs.hex``, ``load.hex``, ``signals.hex``, ``expected.hex`` and
         ``manifest.json``; ``test_espalier.py`` and ``Makefile``, the same comparison in cocotb.
     """
-    formats = list(dict.fromkeys(form for job in jobs for form in signal_formats(job.program)))
+    formats = formats_of(job.program for job in jobs)
     images = [assemble(job.program, array, formats) for job in jobs]
     dut, source = hardware(array, tuple(formats))
     loads = [load_words(image, dut.layout) for image in images]
@@ -109,6 +109,11 @@ def emit(jobs: Sequence[Job], array: MacArray, room: Mapping[str, int] | None = 
         "manifest.json": (json.dumps(manifest(jobs, dut, images), indent=1) + "\n").encode(),
         **{name: (ours / file).read_bytes() for name, file in COCOTB.items()},
     }
+
+
+def formats_of(programs: Iterable[Program]) -> list[FixedFormat]:
+    """Return the output formats that hardware has which runs all of the Programs."""
+    return list(dict.fromkeys(form for program in programs for form in signal_formats(program)))
 
 
 def _units(image: Image, layout: Layout) -> list[int]:

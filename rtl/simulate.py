@@ -1,5 +1,6 @@
 """A Program on the accelerator in Amaranth's own simulator."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from itertools import cycle
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from accel.array import MacArray
 from accel.errors import EspalierError
+from accel.fixedpoint import FixedFormat
 from accel.program import Program
 from accel.walk import walk_of
 from rtl.assemble import assemble, final_layer
@@ -84,6 +86,7 @@ def simulate(
     ready: float = 1.0,
     rng: np.random.Generator | None = None,
     rate: Fraction = Fraction(1),
+    formats: Sequence[FixedFormat] | None = None,
 ) -> list[Run]:
     """Run `images` (images, maps, height, width) of input codes, one after the other.
 
@@ -98,6 +101,8 @@ def simulate(
         Needed where `ready` is less than 1.
     rate : Fraction
         Of streamed weights, the words in each cycle in which the array takes them.
+    formats : sequence of FixedFormat, optional
+        Those that the hardware is made for, if other Programs run on it too; the Program's own by default.
 
     Raises
     ------
@@ -106,7 +111,7 @@ def simulate(
     """
     if not (ready == 1 or (0 < ready < 1 and rng is not None)):
         raise EspalierError(f"ready must be above 0 and at most 1, with an rng where it is less, got {ready}, {rng}")
-    image = assemble(program, array)
+    image = assemble(program, array, formats)
     dut = Accelerator(array, image.formats)
     turns = cycle(image.places)
     loads = [signal_words(codes, array, next(turns)) for codes in program.check_codes(images)]

@@ -3,9 +3,9 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from accel.errors import EspalierError
@@ -19,7 +19,8 @@ COMMANDS = {
     "iverilog": "iverilog -g2005 -o simulation -s testbench testbench.v espalier.v",
 }
 RUN = {"verilator": ("./obj_dir/simulation",), "iverilog": ("vvp", "simulation")}
-_DONE = re.compile(r"DONE images (\d+) rows (\d+) errors (\d+) cycles (\d+) stalls (\d+)")
+_COUNTS = r"images (\d+) rows (\d+) errors (\d+) cycles (\d+) stalls (\d+)"
+_DONE, _JOB = re.compile(f"DONE {_COUNTS}"), re.compile(rf"JOB \d+ {_COUNTS}")
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Outcome:
         Of all images together.
     complaints : tuple of str
         A line for each of the first errors: where, what came, what was expected.
+    jobs : tuple of Outcome
+        The same of each job that ended, without complaints.
     """
 
     images: int
@@ -44,6 +47,7 @@ class Outcome:
     cycles: int
     stalls: int
     complaints: tuple[str, ...]
+    jobs: "tuple[Outcome, ...]" = field(default=(), compare=False)
 
 
 def build(folder: Path, simulator: str) -> None:
@@ -91,15 +95,22 @@ def run(folder: Path, simulator: str, stall: int = 0) -> Outcome:
     command = [*RUN[simulator], f"+stall={stall}"]
     done = children.run(command, folder)
     complaints = tuple(line for line in done.stdout.splitlines() if line.startswith("FAIL"))
+    jobs = tuple(_outcome(found, ()) for found in _JOB.findall(done.stdout))
     verdict = _DONE.search(done.stdout)
     if verdict:
-        images, rows, errors, cycles, stalls = map(int, verdict.groups())
-        if bool(errors) != bool(done.returncode):
-            raise EspalierError(f"the simulation in {folder} counts {errors} errors and exits with {done.returncode}")
-        return Outcome(images, rows, errors, cycles, stalls, complaints)
+        outcome = _outcome(verdict.groups(), complaints)
+        if bool(outcome.errors) != bool(done.returncode):
+            counted = f"counts {outcome.errors} errors and exits with {done.returncode}"
+            raise EspalierError(f"the simulation in {folder} {counted}")
+        return replace(outcome, jobs=jobs)
     if complaints:
-        return Outcome(0, 0, len(complaints), 0, 0, complaints)
+        return Outcome(0, 0, len(complaints), 0, 0, complaints, jobs)
     raise EspalierError(f"the simulation in {folder} ended without a verdict: {_last_line(done.stderr + done.stdout)}")
+
+
+def _outcome(counts: Sequence[str], complaints: tuple[str, ...]) -> Outcome:
+    images, rows, errors, cycles, stalls = map(int, counts)
+    return Outcome(images, rows, errors, cycles, stalls, complaints)
 
 
 def _last_line(text: str) -> str:

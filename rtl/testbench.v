@@ -39,6 +39,7 @@ $unit_ports
   reg taken;
   integer next_load = 0, next_signal = 0, next_beat = 0;
   integer errors = 0, rows = 0, images = 0, all_stalls = 0, all_cycles = 0;
+  integer past_errors, past_rows, past_images, past_stalls, past_cycles;  // of the jobs before
   reg [31:0] random = 32'h1;
 
   always #5 clk = ~clk;
@@ -163,6 +164,11 @@ $unit_ports
     rst = 0;
     for (job = 0; job < JOBS; job = job + 1) begin
       image = 0;
+      past_errors = errors;
+      past_rows = rows;
+      past_images = images;
+      past_stalls = all_stalls;
+      past_cycles = all_cycles;
       for (word = 0; word < jobs[7*job]; word = word + 1) begin
         load(load_words[next_load]);
         next_load = next_load + 1;
@@ -175,6 +181,8 @@ $unit_ports
         run_image(jobs[7*job+1], jobs[7*job+2], jobs[7*job+3], jobs[7*job+4], jobs[7*job+5]);
         images = images + 1;
       end
+      $$display("JOB %0d images %0d rows %0d errors %0d cycles %0d stalls %0d", job, images - past_images, rows - past_rows,
+                errors - past_errors, all_cycles - past_cycles, all_stalls - past_stalls);
     end
     $$display("DONE images %0d rows %0d errors %0d cycles %0d stalls %0d", images, rows, errors, all_cycles, all_stalls);
     if (errors) $$fatal(1, "%0d errors", errors);  // which $$finish would not tell the shell

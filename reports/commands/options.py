@@ -133,6 +133,16 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return data_option(data_dir_option(command))
 
 
+programs_argument = click.argument("programs", nargs=-1, required=True, type=IN, metavar="PROGRAM...")
+
+
+def several_data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command of several networks or Programs the options that say where its images are."""
+    text = "Images, once for all or once for each in their order: a known data set, a folder of class folders, an "
+    text += ".npz, IDX or CIFAR files, or a function of Python, module:function; the network's own by default."
+    return option("--data", type=IMAGES, multiple=True, help=text)(data_dir_option(command))
+
+
 def depth_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add options for the depth of each memory and for features that are left out.
 

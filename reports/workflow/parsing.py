@@ -1,7 +1,7 @@
 """Words that mean more than one number: of the command line, and of a call from Python."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -117,8 +117,8 @@ def parse_features(text: str | None) -> dict[str, bool]:
     return dict.fromkeys(names, False)
 
 
-def parse_array(text: str, program: Program, depths: Mapping[str, int] | None = None) -> MacArray:
-    """Return the array `text` (output lanes x pixel lanes) for `program`, with the `depths` that were asked for.
+def parse_array(text: str, programs: Program | Sequence[Program], depths: Mapping[str, int] | None = None) -> MacArray:
+    """Return the array `text` (output lanes x pixel lanes) for Programs, with the `depths` that were asked for.
 
     Features among them are left out.
 
@@ -129,7 +129,23 @@ def parse_array(text: str, program: Program, depths: Mapping[str, int] | None = 
     """
     asked = dict(depths or {})
     features = {name: bool(asked.pop(name)) for name in MacArray().features if name in asked}
-    return array_for(program, *parse_lanes(text), asked, **features)
+    return array_for(programs, *parse_lanes(text), asked, **features)
+
+
+def one_each(given: Sequence[str], count: int, option: str = "--data", what: str = "Programs") -> list[str | None]:
+    """Return what an option that is given once for all, or once for each, says of each; None where it is not given.
+
+    >>> one_each([], 2), one_each(["mnist"], 2), one_each(["mnist", "digits"], 2)
+    ([None, None], ['mnist', 'mnist'], ['mnist', 'digits'])
+    """
+    if len(given) not in (0, 1, count):
+        raise EspalierError(
+            f"{option}: is given {len(given)} times for {count} {what}; give it once for all of them, or once for each "
+            "in their order"
+        )
+    if not given:
+        return [None] * count
+    return [*given] if len(given) == count else [given[0]] * count
 
 
 def parse_arrays(text: str) -> tuple[tuple[int, int], ...]:
