@@ -166,11 +166,8 @@ class Need:
     @classmethod
     def of(cls, words: Words, demand: Demand) -> "Need":
         """Return what one Program needs: its word lengths, and its demand on an array of at least these."""
-        bits: dict[str, Any] = {name: getattr(words, name) for name in _BITS}
-        flags: dict[str, Any] = {
-            name: getattr(demand, name) for name in ("made", "unit", "ceiling", "floor", "combines")
-        }
-        return cls(**bits, **flags, **{name: demand.words[name] for name in DEPTHS})
+        numbers: dict[str, Any] = {name: getattr(words, name) for name in _BITS} | dict(demand.words)
+        return cls(**numbers | {x: getattr(demand, x) for x in ("made", "unit", "ceiling", "floor", "combines")})
 
 
 _BITS = ("weight_bits", "signal_bits", "accumulator_bits", "multiplier_bits")
