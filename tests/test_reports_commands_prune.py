@@ -145,8 +145,8 @@ class TestPrune:
         images, dense = datasets.load("digits", "train"), zoo.load("digits")
         recipe = retrain.recipe("digits", 1, seed=3)
         for strength in (0.3, 0.1):
-            shrinking = retrain.trainer(retrain.sparsifying(recipe, 2, strength), images, quiet=True)
-            again = retrain.trainer(recipe, images, quiet=True)
+            shrinking = retrain.trainer(retrain.sparsifying(recipe, 2, strength), images)
+            again = retrain.trainer(recipe, images)
             ratios = {"feature-map": 0.5, "kernel": 0.5}
             expected = prune(dense, "feature-map+kernel", ratios, again, sparsify=shrinking)
             assert same(PrunedNetwork.load(files[-1]), expected) == (strength == 0.3)  # negative control: another one

@@ -13,7 +13,8 @@ from accel.program import Program
 from accel.quantize import Widths, lower, ordered_for
 from reports.explore.points import Costing, Point, Rates
 from reports.explore.space import Space
-from reports.explore.trials import Images, Trial, measured
+from reports.explore.trials import Trial, measured
+from reports.workflow.images import Images
 from reports.workflow.sources import source_of
 
 PATTERNS = ("kernel+ikss", "block-4")

@@ -15,8 +15,9 @@ from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
 from accel.words import Words
 from reports.explore import trials
-from reports.explore.trials import FLOAT, Images, Trial, measured, words_of, words_record
+from reports.explore.trials import FLOAT, Trial, measured, words_of, words_record
 from reports.workflow.evaluate import float_error_rate
+from reports.workflow.images import Images
 from reports.workflow.sources import source_of
 from sim.engine import compile_program
 

@@ -12,9 +12,9 @@ from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.data.datasets import load
 from accel.pruned import PrunedNetwork
-from reports.explore.trials import Images
 from reports.explore.versions import Making, Version, control_of, made, problem_of, versions_of, with_controls
 from reports.workflow import retrain
+from reports.workflow.images import Images
 from reports.workflow.load import DEFAULT_PATTERNS
 from reports.workflow.prune import prune
 from reports.workflow.sources import source_of

@@ -7,8 +7,8 @@ import pytest
 
 from accel.errors import EspalierError
 from reports.explore.kept import Kept
-from reports.explore.workers import workers
 from reports.shared.store import opened
+from reports.shared.workers import workers
 
 
 def doubled(number: int) -> bytes:

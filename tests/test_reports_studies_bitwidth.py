@@ -25,7 +25,7 @@ from reports.studies.files import POINTS
 from reports.workflow.quantize import Workbench
 from reports.workflow.sources import source_of
 
-COMMAND = ("study", "bitwidth", "digits", "--quick", "--out")
+COMMAND = ("study", "bitwidth", "digits", "--quick", "--jobs", 1, "--out")
 
 
 @pytest.fixture(scope="module")

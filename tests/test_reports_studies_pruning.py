@@ -37,7 +37,7 @@ TINY = Study(
 )
 
 
-COMMAND = ("study", "pruning", "digits", "--seeds", 2, "--out")
+COMMAND = ("study", "pruning", "digits", "--seeds", 2, "--jobs", 1, "--out")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ from typing import Any
 import click
 
 from reports.commands.options import (
-    COUNT,
     EXPLORATION,
     NAME_OR_FILE,
     cache_option,
@@ -18,6 +17,7 @@ from reports.commands.options import (
     network_argument,
     option,
     rtl_option,
+    workers_options,
 )
 from reports.commands.places import Command
 from reports.explore import answer, figures
@@ -76,11 +76,7 @@ PAGE = "explore.html"
     "--arrays", help="Arrays to try, as output lanes x pixel lanes, such as 4x4,8x8; 30 from 1x1 to 32x16 by default."
 )
 @option("--images", type=click.IntRange(1), help="How many validation images designs are judged by; all by default.")
-@option("--backend", default=Request.backend, show_default=True, help="What measures: loky (processes here) or dask.")
-@option("--scheduler", help="Address of the scheduler of a Dask cluster, such as tcp://10.0.0.1:8786.")
-@option(
-    "--jobs", type=COUNT, help="How many processes or workers measure at a time; all processors or workers by default."
-)
+@workers_options
 @cache_option
 @option("--out", "-o", type=EXPLORATION, help="Folder to write; explore/NETWORK by default.")
 @rtl_option

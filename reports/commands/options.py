@@ -143,6 +143,16 @@ def several_data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return option("--data", type=IMAGES, multiple=True, help=text)(data_dir_option(command))
 
 
+def workers_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say who measures."""
+    text = "How many processes or workers measure at a time; all processors or workers by default."
+    command = option("--jobs", type=COUNT, help=text)(command)
+    text = "Address of the scheduler of a Dask cluster, such as tcp://10.0.0.1:8786."
+    command = option("--scheduler", help=text)(command)
+    text = "What measures: loky (processes here) or dask."
+    return option("--backend", default="loky", show_default=True, help=text)(command)
+
+
 def depth_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add options for the depth of each memory and for features that are left out.
 

@@ -4,9 +4,18 @@ from typing import Any
 
 import click
 
-from reports.commands.options import STUDY, data_options, network_argument, number_option, option, threads_option
+from reports.commands.options import (
+    COUNT,
+    STUDY,
+    data_options,
+    network_argument,
+    number_option,
+    option,
+    workers_options,
+)
 from reports.commands.places import Group
 from reports.shared import resuming
+from reports.shared.workers import workers
 from reports.studies.bitwidth import run as bitwidth_study
 from reports.studies.pruning import run as pruning_study
 from reports.workflow.parsing import parse_lanes
@@ -24,8 +33,9 @@ def command() -> None:
 @option("--quick", is_flag=True, help="A few points only, of any network, to see that all of it works.")
 @option("--draw", is_flag=True, help="Measure nothing more: write the figures and the page of what is there.")
 @option("--array", help="Compare patterns by cycles on this array, such as 8x8, all of them retrained alike.")
+@workers_options
 @data_options
-def pruning(array: str | None, **arguments: Any) -> None:
+def pruning(array: str | None, backend: str, scheduler: str | None, jobs: int | None, **arguments: Any) -> None:
     """Sweep granularity x selector x ratio, before and after retraining (PyTorch), for a network of the zoo.
 
     With --array: patterns that remove as much, error against cycles; --draw counts the cycles anew. Stopped, it goes on
@@ -35,7 +45,8 @@ def pruning(array: str | None, **arguments: Any) -> None:
     Example: espalier study pruning lenet5 --array 8x8 --data-dir data --out study/lenet5-cycles
     """
     resuming.same_command()
-    pruning_study.command(**arguments, lanes=parse_lanes(array) if array else None)
+    lanes = parse_lanes(array) if array else None
+    pruning_study.command(**arguments, crew=workers(backend, jobs, scheduler), lanes=lanes)
 
 
 @command.command("bitwidth")
@@ -43,9 +54,10 @@ def pruning(array: str | None, **arguments: Any) -> None:
 @option("--out", "-o", type=STUDY, help="Folder to write; study/NETWORK by default.")
 @option("--quick", is_flag=True, help="A few points only, of any network, to see that all of it works.")
 @option("--draw", is_flag=True, help="Measure nothing: write the figures and the page of results.json.")
+@workers_options
+@option("--threads", type=COUNT, hidden=True, help="What --jobs was called before.")
 @data_options
-@threads_option
-def bitwidth(**arguments: Any) -> None:
+def bitwidth(backend: str, scheduler: str | None, jobs: int | None, threads: int | None, **arguments: Any) -> None:
     """Measure error against word length by every method, group by group, allocated, retrained (PyTorch).
 
     Stopped, it goes on where it was. Writes README.md, results.json and figures.
@@ -53,4 +65,4 @@ def bitwidth(**arguments: Any) -> None:
     Example: espalier study bitwidth lenet5 --data-dir data --out study/lenet5
     """
     resuming.same_command()
-    bitwidth_study.command(**arguments)
+    bitwidth_study.command(**arguments, crew=workers(backend, jobs or threads, scheduler))

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reports.explore.workers import Run
 from reports.shared.progress import bar
 from reports.shared.store import Store
+from reports.shared.workers import Run
 
 
 @dataclass

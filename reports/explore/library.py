@@ -10,8 +10,8 @@ from reports.explore.request import Request, plan_of
 from reports.explore.results import Results
 from reports.explore.run import Explored, Plan
 from reports.explore.run import explore as explored
-from reports.explore.workers import workers
 from reports.shared.cache import opened_cache
+from reports.shared.workers import workers
 
 
 def explore(network: str, *, cache: str | os.PathLike[str] | None = None, **asked: Any) -> Results:

@@ -13,7 +13,7 @@ from reports.explore.choosing import GOALS
 from reports.explore.run import Plan
 from reports.explore.space import ARRAYS, Question, Space
 from reports.explore.versions import Version, versions_of, with_controls
-from reports.explore.workers import BACKENDS
+from reports.shared.workers import check_backend
 from reports.workflow import retrain as retraining
 from reports.workflow.limits import check_confidence
 from reports.workflow.parsing import (
@@ -75,7 +75,7 @@ def plan_of(request: Request) -> Plan:
     OSError
         A file cannot be read.
     """
-    check_choice("backend", request.backend, BACKENDS)
+    check_backend(request.backend, request.scheduler)
     question, limits, technology = _asked(request)
     weight_bits = parse_bits(request.weight_bits, "--weight-bits")
     signal_bits = parse_bits(request.signal_bits, "--signal-bits")

@@ -17,11 +17,12 @@ from reports.explore.kept import Kept
 from reports.explore.points import Costing, Point, Rates
 from reports.explore.results import Results, Verified, VersionRow
 from reports.explore.space import Question, Space
-from reports.explore.trials import FLOAT, Images, Trial, measured
+from reports.explore.trials import FLOAT, Trial, measured
 from reports.explore.versions import Making, Version, control_of, made, problem_of
 from reports.shared.progress import bar
 from reports.workflow.delivery import Delivery, delivered
 from reports.workflow.delivery import Making as Made
+from reports.workflow.images import Images
 from reports.workflow.lowering import lowered
 from reports.workflow.sources import Source
 from reports.workflow.verdicts import record

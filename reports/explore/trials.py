@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from accel.digest import digest_of
 from accel.errors import EspalierError
 from accel.interchange.data.datasets import Dataset
 from accel.pruned import PrunedNetwork
@@ -25,44 +24,13 @@ from accel.records import json_text
 from accel.signal import Signal
 from accel.words import LayerWords, Words
 from reports.workflow.evaluate import float_error_rate
+from reports.workflow.images import Images
 from reports.workflow.sources import Source
 from sim.engine import compile_program
 
 METHOD = 1  # to be raised when a trial comes to mean something else: steps by l2, rounding RND, overflow SAT
 FLOAT = 0  # bits of a network that is not quantised
 CALIBRATION, VALIDATION, TEST = "train", "validation", "test"
-
-
-@dataclass(frozen=True)
-class Images:
-    """The first images of a split, as any machine finds them.
-
-    Parameters
-    ----------
-    data, split : str
-    count : int
-    digest : str
-        Of pixels and labels.
-    """
-
-    data: str
-    split: str
-    count: int
-    digest: str
-
-    @classmethod
-    def of(cls, images: Dataset) -> "Images":
-        """Return what `load` finds again as `images`."""
-        return cls(images.name, images.split, len(images), _digest(images))
-
-    def load(self, source: Source) -> Dataset:
-        """Return the images; raise EspalierError if those that are there are others."""
-        found = source.load(self.split, labelled=False)
-        if len(found) < self.count or _digest(images := found.take(self.count)) != self.digest:
-            raise EspalierError(
-                f"{self.data} ({self.split}): a worker found other images than the command: one data set?"
-            )
-        return images
 
 
 @dataclass(frozen=True)
@@ -94,10 +62,6 @@ class Trial:
     def key(self) -> str:
         """The trial as one line of text."""
         return json.dumps(asdict(self), sort_keys=True)
-
-
-def _digest(images: Dataset) -> str:
-    return digest_of(images.images, images.labels, images.full_scale)
 
 
 def measured(trial: Trial, network: bytes, source: Source) -> bytes:

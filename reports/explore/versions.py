@@ -11,8 +11,8 @@ from accel.interchange import zoo
 from accel.interchange.data.datasets import check_choice
 from accel.pruned import PrunedNetwork
 from accel.sparsity import NOfM, parse_pattern
-from reports.explore.trials import Images
 from reports.workflow import retrain as retraining
+from reports.workflow.images import Images
 from reports.workflow.load import DEFAULT_PATTERNS
 from reports.workflow.prune import parse_ratios, prune, stages
 from reports.workflow.sources import Source
@@ -160,7 +160,7 @@ def made(making: Making, dense: bytes, source: Source) -> bytes:
         network, retrain = PrunedNetwork.from_bytes(dense), None
         if making.training is not None:
             recipe = retraining.recipe(network.network.name, making.epochs)
-            retrain = retraining.trainer(recipe, making.training.load(source), quiet=True)
+            retrain = retraining.trainer(recipe, making.training.load(source))
         ratios = parse_ratios(None if making.ratio is None else f"{making.ratio:g}", making.pattern)
         try:
             return prune(network, making.pattern, ratios, retrain, rounds=max(1, making.trainings)).to_bytes()

@@ -16,6 +16,7 @@ from reports.shared.terminal import clean, raw
 
 VARIABLE = "ESPALIER_PROGRESS"  # seconds between the lines in a pipe; 0 for none
 SECONDS = 10.0
+_silent: list[bool] = []  # one for each `quiet` that runs
 
 
 class Bar:
@@ -74,12 +75,23 @@ def _seconds() -> float:
 
 
 @contextmanager
+def quiet() -> Iterator[None]:
+    """Show no bar that begins while the block runs, because somebody else has one."""
+    _silent.append(True)
+    try:
+        yield
+    finally:
+        _silent.pop()
+
+
+@contextmanager
 def bar(what: str, total: int) -> Iterator[Bar]:
     """Show a bar of `total` steps on standard error while the block runs; in a pipe lines, every `SECONDS`."""
     notes.tell()
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     note = TextColumn("{task.fields[note]}", markup=False)
-    quiet = not sys.stderr.isatty()  # rich would draw in a pipe too where FORCE_COLOR is set
-    with Progress(*columns, note, console=Console(file=raw(sys.stderr)), disable=quiet, transient=True) as progress:
-        lines = Lines(what, total, _seconds()) if quiet and _seconds() > 0 else None
+    piped = not sys.stderr.isatty()  # rich would draw in a pipe too where FORCE_COLOR is set
+    hidden = piped or bool(_silent)
+    with Progress(*columns, note, console=Console(file=raw(sys.stderr)), disable=hidden, transient=True) as progress:
+        lines = Lines(what, total, _seconds()) if piped and not _silent and _seconds() > 0 else None
         yield Bar(progress, progress.add_task(clean(what), total=total, note=""), lines)

@@ -210,7 +210,6 @@ def retrained(
     recipe: "Recipe",
     images: Dataset,
     checkpoint: Path | None = None,
-    quiet: bool = False,
 ) -> tuple[Workbench, Steps]:
     """Return the network retrained as the Program at `widths` and `steps` computes it, and the steps it ended with.
 
@@ -222,7 +221,7 @@ def retrained(
     program = bench.lowered(widths, steps)
     powers = steps.power_of_two
     rule = train.StepRule("refit") if powers else train.StepRule("learn", "learn", STEP_RATE)
-    with training_bar(f"{bench.pruned.network.name}, retraining", recipe, images, quiet) as report:
+    with training_bar(f"{bench.pruned.network.name}, retraining", recipe, images) as report:
         found = train.retrain_quantized(
             bench.pruned,
             program,

@@ -44,7 +44,7 @@ def recipe(network: str, epochs: int, **changes: Any) -> "Recipe":
     return replace(usual, epochs=epochs, **{name: value for name, value in changes.items() if value is not None})
 
 
-def trainer(recipe: "Recipe", images: Dataset, checkpoints: Path | None = None, quiet: bool = False) -> "Trainer":
+def trainer(recipe: "Recipe", images: Dataset, checkpoints: Path | None = None) -> "Trainer":
     """Return the function that trains by `recipe` on `images`, to retrain or to sparsify.
 
     Parameters
@@ -53,8 +53,6 @@ def trainer(recipe: "Recipe", images: Dataset, checkpoints: Path | None = None, 
     images : Dataset
     checkpoints : Path, optional
         A folder that is there, in which each training has a file of its own, named by what it starts from.
-    quiet : bool
-        Whether there is no bar, because somebody else has one.
     """
     from accel import train
 
@@ -63,7 +61,7 @@ def trainer(recipe: "Recipe", images: Dataset, checkpoints: Path | None = None, 
     def fit(pruned: PrunedNetwork, groups: Groups | None = None) -> PrunedNetwork:
         what = "sparsifying" if groups is not None else "retraining"
         path = checkpoints / f"{what}-{digest_of(pruned.to_bytes())[:16]}.checkpoint" if checkpoints else None
-        with training_bar(f"{pruned.network.name}, {what}", recipe, images, quiet) as report:
+        with training_bar(f"{pruned.network.name}, {what}", recipe, images) as report:
             return train.fit(pruned, pixels, images.labels, recipe, groups=groups, checkpoint=path, progress=report)
 
     return fit
@@ -75,13 +73,8 @@ def sparsifying(recipe: "Recipe", epochs: int, strength: float) -> "Recipe":
 
 
 @contextmanager
-def training_bar(
-    what: str, recipe: "Recipe", images: Dataset, quiet: bool = False
-) -> Iterator["Callable[[Progress], None] | None"]:
-    """Show a bar of the steps of a training while the block runs, and give what moves it; no bar if `quiet`."""
-    if quiet:
-        yield None
-        return
+def training_bar(what: str, recipe: "Recipe", images: Dataset) -> Iterator["Callable[[Progress], None]"]:
+    """Show a bar of the steps of a training while the block runs, and give what moves it."""
     with bar(what, recipe.epochs * -(-len(images) // recipe.batch_size)) as line:
 
         def report(at: "Progress") -> None:

@@ -67,6 +67,11 @@ class Task:
         """The task as one line of text."""
         return json.dumps(asdict(self), sort_keys=True)
 
+    @property
+    def title(self) -> str:
+        """What it is, in a few words."""
+        return f"{self.pattern}, {self.kind}, {self.weight_bits} bits"
+
 
 @dataclass(frozen=True)
 class Target:

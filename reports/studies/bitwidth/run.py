@@ -1,25 +1,28 @@
-"""Running a study of word lengths: point by point, each on the disk before the next one begins."""
+"""Running a study of word lengths: point by point, by workers, each on the disk as soon as it is there."""
 
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
+
+from threadpoolctl import threadpool_limits
 
 from accel import archive
 from accel.cost import cost_of
 from accel.interchange import zoo
 from accel.interchange.data.datasets import NAMES, Dataset, check_choice
 from accel.program import Program
-from accel.pruned import KIND
+from accel.pruned import KIND, PrunedNetwork
 from accel.quantize import Calibration, Steps, Widths, bits_of, highest_bits, operands_of, widths_with
 from accel.records import record_of
 from reports.shared import output
 from reports.shared.journal import RESULTS, Journal
-from reports.shared.progress import bar
 from reports.shared.schema import saved
+from reports.shared.workers import Run
 from reports.studies.bitwidth import figures
 from reports.studies.bitwidth.definition import (
     ALLOCATION,
@@ -36,10 +39,11 @@ from reports.studies.bitwidth.definition import (
 from reports.studies.bitwidth.page import page
 from reports.studies.bitwidth.results import Point, Results
 from reports.studies.files import POINTS, folder_of
+from reports.studies.measuring import Named, measure, named, splits_of
 from reports.workflow import quantize, retrain
 from reports.workflow.evaluate import float_error_rate
 from reports.workflow.quantize import Workbench
-from reports.workflow.sources import source_of
+from reports.workflow.sources import Source, source_of
 
 Where = tuple[str | None, str | None]  # what --data and --data-dir say
 
@@ -51,14 +55,17 @@ def command(
     out: Path | None,
     quick: bool,
     draw: bool,
-    threads: int | None,
+    crew: AbstractContextManager[Run],
 ) -> None:
-    """Run a study, or go on with it; then write results.json, the figures and the page, and say where."""
+    """Run a study, or go on with it; then write results.json, the figures and the page, and say where.
+
+    The points that are missing are measured by the workers of `crew`.
+    """
     folder = folder_of(network, out)
     if draw:
         found = saved(folder / RESULTS, Results.from_json)
     else:
-        found = _ran(network, (data, data_dir), folder, quick, threads)
+        found = _ran(network, (data, data_dir), folder, quick, crew)
     drawn = figures.render(found)
     text = page(found, [*drawn])
     output.write_folder(folder, {**drawn, RESULTS: found.to_json().encode(), "README.md": text.encode()})
@@ -95,32 +102,43 @@ class Version:
         return {split: bench.error_rate(program, self.splits[split]) for split in ("validation", "test")}
 
 
-def _ran(network: str, where: Where, folder: Path, quick: bool, threads: int | None) -> Results:
+def _ran(network: str, where: Where, folder: Path, quick: bool, crew: AbstractContextManager[Run]) -> Results:
     study = study_of(network, quick)
-    versions = {pattern: _version(study, pattern, where, threads) for pattern in study.patterns}
+    shipped = {pattern: zoo.load(study.network, pattern) for pattern in study.patterns}
+    source = source_of(study.network, shipped[zoo.DENSE], *where)
+    networks = {pattern: replace(pruned, data=source.name).to_bytes() for pattern, pruned in shipped.items()}
+    setup = named(source), source.anywhere(), study.images
+    versions = {pattern: version_of(pruned, *setup) for pattern, pruned in networks.items()}
     operands = {pattern: operands_of(version.bench.pruned) for pattern, version in versions.items()}
     digests = {pattern: _digest(version) for pattern, version in versions.items()}
     tasks = study.tasks(operands, digests)
-    with output.writing(folder):
-        (folder / POINTS).parent.mkdir(parents=True, exist_ok=True)
-    journal, points = Journal(folder / POINTS, "point of a study"), {}
+    points: dict[str, Point] = {}
 
     def take(record: dict[str, Any]) -> None:
         point = record_of(Point, record)
         points[point.task.key] = point
 
-    journal.read(take)
-    with bar(f"study of {network}", len(tasks)) as shown:
-        for task in tasks:
-            if task.key not in points:
-                take(journal.add(asdict(Point(task, measured(task, versions[task.pattern])))))
-            shown.advance(f"{task.pattern}, {task.kind}, {task.weight_bits} bits")
+    def arguments(task: Task) -> tuple[Any, ...]:
+        return task, networks[task.pattern], *setup
+
+    with crew as run:
+        with output.writing(folder):
+            (folder / POINTS).parent.mkdir(parents=True, exist_ok=True)
+        journal = Journal(folder / POINTS, "point of a study")
+        journal.read(take)
+
+        def keep(task: Task, values: dict[str, Any]) -> None:
+            take(journal.add(asdict(Point(task, values))))
+
+        measure(run, network, tasks, points, values_of, arguments, keep)
     dense = versions[zoo.DENSE]
+    with threadpool_limits(1):
+        float_rates = {pattern: version.float_rates for pattern, version in versions.items()}
     return Results(
         study.network,
         dense.bench.pruned.data,
         json.loads(json.dumps(asdict(study))),
-        {pattern: version.float_rates for pattern, version in versions.items()},
+        float_rates,
         {split: len(images) for split, images in dense.splits.items()},
         32 * sum(dense.bench.pruned.dense_weights.values()),
         {pattern: version.bench.pruned.sparsity for pattern, version in versions.items()},
@@ -128,15 +146,29 @@ def _ran(network: str, where: Where, folder: Path, quick: bool, threads: int | N
     )
 
 
-def _version(study: Study, pattern: str, where: Where, threads: int | None) -> Version:
-    pruned = zoo.load(study.network, pattern)
-    source = source_of(study.network, pruned, *where)
-    splits = {split: source.load(split) for split in ("train", "validation", "test")}
-    judged = splits["validation"].take(min(study.images, len(splits["validation"])))
-    bench = Workbench(
-        Calibration(replace(pruned, data=source.name), source.calibration().pixels()), judged, threads=threads
-    )
-    return Version(bench, splits)
+@lru_cache(maxsize=8)  # one a pattern; they share the images
+def version_of(pruned: bytes, images: Named, source: Source, judged: int) -> Version:
+    """Return a version, in whichever process; raise EspalierError if the images that it finds are others.
+
+    Parameters
+    ----------
+    pruned : bytes
+        `PrunedNetwork.to_bytes`.
+    images : Named
+    source : Source
+    judged : int
+        Validation images that decide.
+    """
+    splits = splits_of(images, source)
+    validation = splits["validation"]
+    calibration = Calibration(PrunedNetwork.from_bytes(pruned), source.calibration().pixels())
+    return Version(Workbench(calibration, validation.take(min(judged, len(validation))), threads=1), splits)
+
+
+def values_of(task: Task, pruned: bytes, images: Named, source: Source, judged: int) -> dict[str, Any]:
+    """Return what `measured` does, in a worker: on one thread, so that floating-point sums have one order."""
+    with threadpool_limits(1):
+        return measured(task, version_of(pruned, images, source, judged))
 
 
 def measured(task: Task, version: Version) -> dict[str, Any]:
@@ -153,7 +185,7 @@ def _uniform(task: Task, version: Version) -> dict[str, Any]:
         steps = replace(steps, per_output=task.method == BY_MAPS)
         fit: dict[str, Any] = {"batch_size": task.batch_size or None, "learning_rate": task.learning_rate or None}
         recipe = retrain.recipe(bench.pruned.network.name, task.epochs, seed=task.seed, **fit)
-        bench, steps = quantize.retrained(bench, widths, steps, recipe, version.splits["train"], quiet=True)
+        bench, steps = quantize.retrained(bench, widths, steps, recipe, version.splits["train"])
     program = bench.lowered(widths, steps)
     emulated = {}
     if task.method in (RETRAINED, BY_MAPS):

@@ -1,13 +1,15 @@
-"""Running a study of pruning: point by point, each on the disk before the next one begins."""
+"""Running a study of pruning: point by point, by workers, each on the disk as soon as it is there."""
 
 import hashlib
 import json
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from accel.demand import bare
 from accel.interchange import zoo
@@ -19,9 +21,10 @@ from accel.records import record_of
 from accel.sparsity import LayerMask, Mask
 from reports.shared import output
 from reports.shared.journal import RESULTS, Journal
-from reports.shared.progress import bar
 from reports.shared.schema import saved
+from reports.shared.workers import Run
 from reports.studies.files import POINTS, folder_of
+from reports.studies.measuring import Named, measure, named, splits_of
 from reports.studies.pruning import figures
 from reports.studies.pruning.compared import COMPARED
 from reports.studies.pruning.cycles import WIDTHS, on_array
@@ -31,7 +34,7 @@ from reports.studies.pruning.results import Point, Results, packed
 from reports.workflow import retrain
 from reports.workflow.prune import prune, stages
 from reports.workflow.selection import Selection, Trace, kept_weights
-from reports.workflow.sources import source_of
+from reports.workflow.sources import Source, source_of
 
 Where = tuple[str | None, str | None]  # what --data and --data-dir say
 
@@ -44,11 +47,13 @@ def command(
     seeds: int,
     quick: bool,
     draw: bool,
+    crew: AbstractContextManager[Run],
     lanes: tuple[int, int] | None = None,
 ) -> None:
     """Run a study, or go on with it; then write results.json, the figures and the page, and say where.
 
-    On an array of `lanes`, output lanes and pixel lanes, patterns are compared by cycles.
+    The points that are missing are measured by the workers of `crew`. On an array of `lanes`, output lanes and pixel
+    lanes, patterns are compared by cycles.
     """
     folder = folder_of(network, out, "cycles" if lanes else "")
     if lanes:
@@ -57,7 +62,7 @@ def command(
         found = saved(folder / RESULTS, Results.from_json)
     else:
         study = study_of(network, quick, on_array=lanes is not None)
-        found = Results.from_json(_ran(study, (data, data_dir), folder, seeds, draw).to_json())
+        found = Results.from_json(_ran(study, (data, data_dir), folder, seeds, None if draw else crew).to_json())
     if lanes:
         found = on_array(found, zoo.load(network), lanes)
     drawn = figures.render(found)
@@ -136,27 +141,46 @@ class Bench:
         return found
 
 
-def _ran(study: Study, where: Where, folder: Path, seeds: int, draw: bool) -> Results:
-    """Return the results of a study, of which every point that is not there yet is measured, unless it is to `draw`."""
+def _ran(study: Study, where: Where, folder: Path, seeds: int, crew: AbstractContextManager[Run] | None) -> Results:
+    """Return the results of a study, of which every point that is not there yet is measured, if there is a crew."""
     dense = zoo.load(study.network)
     source = source_of(study.network, dense, *where)
     dense = replace(dense, data=source.name)
-    images = {split: source.load(split) for split in ("train", "validation", "test")}
-    images["selection"] = images["validation"].take(min(study.selection_images, len(images["validation"])))
+    setup = dense.to_bytes(), named(source), source.anywhere()
+    bench = bench_of(*setup, study.selection_images)
     recipe = retrain.recipe(dense.network.name, study.epochs, **study.changes)
     spare = default_spare(dense.network)
     lasso = replace(recipe, epochs=1, seed=0, group_lasso=study.group_lasso)  # how anything is trained, in one text
-    tasks = study.tasks(seeds, spare, _digest(dense, images if source.own else {}), repr(lasso))
-    with output.writing(folder):
-        (folder / POINTS).parent.mkdir(parents=True, exist_ok=True)
-    store = Store(folder / POINTS, repair=not draw)
-    bench = Bench(dense, images)
-    with bar(f"study of {study.network}", len(tasks)) as shown:
-        for task in tasks if not draw else []:
-            if task.key not in store.points:
-                store.add(*measured(task, bench, recipe, study.group_lasso))
-            shown.advance(f"{task.granularity}, {task.selector}")
+    tasks = study.tasks(seeds, spare, _digest(dense, bench.images if source.own else {}), repr(lasso))
+    if crew is None:
+        return results(study, tasks, Store(folder / POINTS, repair=False), bench, seeds, repr(recipe))
+    with crew as run:
+        with output.writing(folder):
+            (folder / POINTS).parent.mkdir(parents=True, exist_ok=True)
+        store = Store(folder / POINTS)
+
+        def arguments(task: Task) -> tuple[Any, ...]:
+            return task, *setup, recipe, study.group_lasso
+
+        measure(run, study.network, tasks, store.points, point_of, arguments, lambda _, found: store.add(*found))
     return results(study, tasks, store, bench, seeds, repr(recipe))
+
+
+@lru_cache(maxsize=1)  # a worker has one study at a time
+def bench_of(dense: bytes, images: Named, source: Source, selection_images: int) -> Bench:
+    """Return what the points of a study share, in whichever process; raise EspalierError if its images are others."""
+    splits = splits_of(images, source)
+    validation = splits["validation"]
+    selection = validation.take(min(selection_images, len(validation)))
+    return Bench(PrunedNetwork.from_bytes(dense), splits | {"selection": selection})
+
+
+def point_of(
+    task: Task, dense: bytes, images: Named, source: Source, recipe: Any, group_lasso: float
+) -> tuple[Point, dict[str, Mask]]:
+    """Return what `measured` does, in a worker: on one thread, so that floating-point sums have one order."""
+    with threadpool_limits(1):
+        return measured(task, bench_of(dense, images, source, task.selection_images), recipe, group_lasso)
 
 
 def measured(task: Task, bench: Bench, recipe: Any, group_lasso: float) -> tuple[Point, dict[str, Mask]]:
@@ -167,7 +191,7 @@ def measured(task: Task, bench: Bench, recipe: Any, group_lasso: float) -> tuple
     sparsify = None
     if task.sparsify:
         shrinking = retrain.sparsifying(replace(recipe, seed=task.seed), task.sparsify, group_lasso)
-        sparsify = retrain.trainer(shrinking, bench.images["train"], quiet=True)
+        sparsify = retrain.trainer(shrinking, bench.images["train"])
     pruned = prune(bench.dense, task.granularity, task.ratios, choose=choose, spare=task.spare, sparsify=sparsify)
     masks = trace.masks(pruned)
     if task.sparsify or not _in_place(pruned, masks, bench.dense):
@@ -178,7 +202,7 @@ def measured(task: Task, bench: Bench, recipe: Any, group_lasso: float) -> tuple
     after = None
     if task.epochs:
         of_task = replace(recipe, epochs=task.epochs, seed=task.seed)
-        after = bench.rates(retrain.trainer(of_task, bench.images["train"], quiet=True)(pruned))
+        after = bench.rates(retrain.trainer(of_task, bench.images["train"])(pruned))
     layers = {name: list(pair) for name, pair in kept_weights(pruned).items()}
     return Point(task, layers, before, after), masks if pictured(task) else {}
 
@@ -205,7 +229,8 @@ def results(study: Study, tasks: list[Task], store: Store, bench: Bench, seeds: 
         if pictured(task):
             pictures.setdefault(task.granularity, store.masks[task.key])
     network = bench.dense.network
-    dense = bench.rates(bench.dense) | {"selection": bench.searched({})}
+    with threadpool_limits(1):
+        dense = bench.rates(bench.dense) | {"selection": bench.searched({})}
     return Results(
         study.network,
         bench.dense.data,

@@ -1,4 +1,4 @@
-"""Who measures: this process, processes beside it, or a Dask cluster; each worker computes on one thread."""
+"""Who measures: this process, processes beside it, or a Dask cluster; each worker does one call at a time."""
 
 import asyncio
 import importlib.metadata
@@ -15,6 +15,8 @@ from joblib import Parallel, delayed, parallel_config
 from joblib.externals.loky.process_executor import BrokenProcessPool
 
 from accel.errors import EspalierError
+from accel.interchange.data.datasets import check_choice
+from reports.shared import progress
 
 LOKY, DASK = "loky", "dask"
 BACKENDS = (LOKY, DASK)
@@ -23,6 +25,7 @@ WATCH_SECONDS = 0.5
 Calls = Sequence[tuple[Any, ...]]
 Run = Callable[[Callable[..., Any], Calls], Iterator[tuple[int, Any]]]
 """From a function and the arguments of each call to (number of the call, result), as they come."""
+_one_at_a_time = threading.Lock()
 
 
 @contextmanager
@@ -42,12 +45,15 @@ def workers(backend: str, jobs: int | None, scheduler: str | None) -> Iterator[R
     Raises
     ------
     EspalierError
-        The two do not go together, nothing answers at the address within `CONNECT_SECONDS`, or its workers have no
+        `check_backend` raises it, nothing answers at the address within `CONNECT_SECONDS`, or its workers have no
         Espalier of this release.
+
+    Notes
+    -----
+    A worker of a cluster that is lost is replaced: what it had not told is done by another one, until a call has taken
+    more workers with it than Dask allows (``distributed.scheduler.allowed-failures``). Those here are not.
     """
-    if (backend == DASK) != (scheduler is not None):
-        wanted = "--backend dask needs --scheduler" if backend == DASK else "--scheduler needs --backend dask"
-        raise EspalierError(f"{wanted}, such as --backend dask --scheduler tcp://10.0.0.1:8786")
+    check_backend(backend, scheduler)
     lost: tuple[type[BaseException], ...] = ()  # what is raised where a worker is gone
     with ExitStack() as stack:
         if scheduler is None:
@@ -73,8 +79,22 @@ def workers(backend: str, jobs: int | None, scheduler: str | None) -> Iterator[R
         yield run
 
 
+def check_backend(backend: str, scheduler: str | None) -> None:
+    """Raise an EspalierError if there is no such backend, or a cluster is asked for and not named, or named alone."""
+    check_choice("backend", backend, BACKENDS)
+    if (backend == DASK) != (scheduler is not None):
+        wanted = "--backend dask needs --scheduler" if backend == DASK else "--scheduler needs --backend dask"
+        raise EspalierError(f"{wanted}, such as --backend dask --scheduler tcp://10.0.0.1:8786")
+
+
 def _numbered(number: int, function: Callable[..., Any], call: tuple[Any, ...]) -> tuple[int, Any]:
-    return number, function(*call)
+    """Return the number of a call and its result, one call of a process after another.
+
+    How many threads a product of matrices has is a fact of the whole process, and the last bit of sums depends on it;
+    a Dask worker may have threads for several calls.
+    """
+    with _one_at_a_time, progress.quiet():
+        return number, function(*call)
 
 
 def _end_with(command: int) -> None:

@@ -15,8 +15,8 @@ from support.calls import ended, refused, squared
 from support.commandline import ROOT, complaint, environment, espalier
 
 from accel.errors import EspalierError
-from reports.explore import workers as module
-from reports.explore.workers import workers
+from reports.shared import workers as module
+from reports.shared.workers import workers
 
 distributed = pytest.importorskip("distributed", reason="needs Dask (extra cluster)")
 
@@ -56,7 +56,7 @@ class TestLoky:
         script = tmp_path / "endless.py"
         script.write_text(
             "import os, sys, time\n"
-            "from reports.explore.workers import workers\n"
+            "from reports.shared.workers import workers\n"
             "if __name__ == '__main__':\n"
             "    from support.calls import squared\n"
             "    with workers('loky', 2, None) as run:\n"
@@ -87,7 +87,7 @@ class TestLoky:
         script = tmp_path / "early.py"
         script.write_text(
             "import espalier.__main__, reports.shell\n"
-            "from reports.explore.workers import workers\n"
+            "from reports.shared.workers import workers\n"
             "from time import sleep\n"
             "def run():\n"
             "    with workers('loky', 2, None) as go:\n"
