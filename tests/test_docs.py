@@ -3,8 +3,10 @@
 import importlib.util
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -25,6 +27,7 @@ KEY_NUMBERS = (
     "2.86% error on 350",
     "140 bits compared, 0 differences",
 )
+PYTHON = re.compile(r"(?<=^```python\n).*?(?=^```$)", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^]]*\]\(([^):#\s]+)(?:#[^)]*)?\)")
 
 
@@ -108,6 +111,49 @@ def test_a_command_that_does_not_exist_is_seen() -> None:
     text = "    pip install . && espalier grow\n\n$ espalier size \\\n    --tree x\nSay `espalier data pick`.\n"
     assert [unknown(command) for command in commands(text)] == [["grow"], ["--tree"], ["pick"]]
     assert unknown("espalier size NETWORK --array 8x8") == []
+
+
+class Cluster:
+    """A cluster that is none: what a script of the page does with it must be what clusters of Dask can do."""
+
+    scheduler_address = "tcp://127.0.0.1:8786"
+
+    def __init__(self, **settings: object) -> None:
+        self.settings = settings
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def scale(self, *, jobs: int) -> None: ...
+
+    def wait_for_workers(self, n_workers: int) -> None: ...
+
+
+def started(script: str) -> list[list[str]]:
+    """Run a script for a cluster that is none, and return the commands that it starts."""
+    commands: list[list[str]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "dask_jobqueue", SimpleNamespace(SLURMCluster=Cluster))
+        patch.setitem(sys.modules, "dask_kubernetes.operator", SimpleNamespace(KubeCluster=Cluster))
+        patch.setitem(sys.modules, "dask_kubernetes", SimpleNamespace(operator=None))
+        patch.setattr("subprocess.run", lambda words, **_: commands.append(words))
+        exec(compile(script, "page", "exec"), {})
+    return commands
+
+
+def test_scripts_for_clusters() -> None:
+    """Those of SLURM and of Kubernetes start one command each, of which every option exists, on their own cluster."""
+    scripts = PYTHON.findall((ROOT / "docs" / "howto" / "cluster.md").read_text())
+    assert ["SLURMCluster" in script for script in scripts] == [True, False]
+    for script in scripts:
+        (words,) = started(script)
+        assert unknown(shlex.join(words)) == []
+        assert words[words.index("--backend") + 1] == "dask"
+        assert words[words.index("--scheduler") + 1].endswith(":8786")
+        (wrong,) = started(script.replace('"--backend"', '"--back"'))  # negative control
+        assert unknown(shlex.join(wrong)) == ["--back"]
 
 
 def dead(page: Path) -> list[str]:

@@ -18,6 +18,7 @@ from accel.quantize import Calibration, Widths, lower
 from reports.commands import explore as explore_command
 from reports.report.results import Results
 from reports.studies.bitwidth import run as bitwidth_run
+from reports.studies.bitwidth.points import Version
 from reports.studies.pruning import run as pruning_run
 from reports.workflow.evaluate import float_error_rate
 from reports.workflow.quantize import Workbench
@@ -294,7 +295,8 @@ def test_a_source_goes_to_another_folder(work: Path, tmp_path: Path, monkeypatch
     assert float_error_rate(PrunedNetwork.load(work / "net.espalier"), there.load("test")) == 0
     with pytest.raises(FileNotFoundError):
         source.load("test")
-    assert Source(source.taker, "digits", None).anywhere().data == "digits"
+    known = Source(source.taker, "digits", "sets").anywhere()
+    assert (known.data, known.data_dir) == ("digits", str(tmp_path / "sets"))
 
 
 def test_points_of_studies_are_of_their_images(work: Path) -> None:
@@ -305,7 +307,7 @@ def test_points_of_studies_are_of_their_images(work: Path) -> None:
     network = PrunedNetwork.load(work / "net.espalier")
     assert len({pruning_run._digest(network, x) for x in (images, others, {})}) == 3
     calibration = Calibration(replace(network, data="bars.npz"), images["train"].pixels())
-    versions = [bitwidth_run.Version(Workbench(calibration, images["validation"]), x) for x in (images, others)]
+    versions = [Version(Workbench(calibration, images["validation"]), x) for x in (images, others)]
     assert len({bitwidth_run._digest(version) for version in versions}) == 2
     known = Workbench(replace(calibration, pruned=replace(network, data="digits")), images["validation"])
-    assert len({bitwidth_run._digest(bitwidth_run.Version(known, x)) for x in (images, others)}) == 1
+    assert len({bitwidth_run._digest(Version(known, x)) for x in (images, others)}) == 1

@@ -8,10 +8,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from support.calls import ended, refused, squared
+from support.calls import ended, refused, slept, squared
 from support.commandline import ROOT, complaint, environment, espalier
 
 from accel.errors import EspalierError
@@ -172,6 +173,14 @@ class TestDask:
             processes = {process for _, (_, process) in run(squared, [(n,) for n in range(40)])}
         assert len(processes) == 2
         assert os.getpid() not in processes
+
+    @pytest.mark.parametrize("jobs", [1, 2])
+    def test_at_a_time(self, cluster: str, jobs: int) -> None:
+        """No more calls are at work than are asked for, whatever the cluster could do."""
+        with workers("dask", jobs, cluster) as run:
+            times = sorted(time for _, time in run(slept, [(0.1,)] * 4))
+        alone = all(end <= start for (_, end), (start, _) in pairwise(times))
+        assert alone == (jobs == 1)
 
     def test_errors(self, cluster: str) -> None:
         """What a worker says is wrong is what the command says."""

@@ -17,7 +17,7 @@ from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.data import datasets
 from accel.quantize import Calibration, Widths, operands_of
-from reports.studies.bitwidth import run
+from reports.studies.bitwidth import points
 from reports.studies.bitwidth.definition import ALLOCATION, L2, RETRAINED, SEARCHED, Study, Target, Task
 from reports.studies.bitwidth.index import index, main
 from reports.studies.bitwidth.results import Point, Results
@@ -171,13 +171,13 @@ def test_killed(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     words = [str(word) for word in (*COMMAND, tmp_path)]
     assert espalier_process(*words, before=STOP.format(at=at)).status == 9
     measured: list[Task] = []
-    measure_one = run.measured
-    monkeypatch.setattr(run, "measured", lambda *x: measured.append(x[0]) or measure_one(*x))
+    measure_one = points.measured
+    monkeypatch.setattr(points, "measured", lambda *x: measured.append(x[0]) or measure_one(*x))
     assert espalier(*COMMAND, tmp_path).status == 0
-    points = (whole / POINTS).read_text().splitlines()
-    assert len(measured) == len(points) - at
+    lines = (whole / POINTS).read_text().splitlines()
+    assert len(measured) == len(lines) - at
     assert contents(tmp_path) == contents(whole)
-    assert {json.loads(line)["task"]["kind"] for line in points} >= {ALLOCATION, "uniform", "sensitivity"}
+    assert {json.loads(line)["task"]["kind"] for line in lines} >= {ALLOCATION, "uniform", "sensitivity"}
 
 
 def test_tasks_of_targets() -> None:

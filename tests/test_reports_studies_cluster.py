@@ -1,27 +1,27 @@
 """Studies on a Dask cluster: workers killed in the middle change no byte of what is found, and lose nothing of it."""
 
-import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.commandline import Outcome, complaint, espalier
+from support.commandline import espalier
 
 pytest.importorskip("torch", reason="retraining needs PyTorch (extra train)")
-distributed = pytest.importorskip("distributed", reason="needs Dask (extra cluster)")
-
 from reports.shared.journal import Journal
 from reports.studies.bitwidth import definition as bitwidth
-from reports.studies.files import POINTS
 from reports.studies.pruning import definition as pruning
+from reports.studies.pruning.results import Results
+
+distributed = pytest.importorskip("distributed", reason="needs Dask (extra cluster)")
 
 PRUNING = pruning.Study(
     "digits",
     sweep={"feature-map": (0.5,)},
-    settings=(pruning.Setting("kernel", {"kernel": {"conv2": 0.25, "conv3": 0.5}}),),
+    settings=(pruning.Setting("feature-map+kernel", {"feature-map": 0.25, "kernel": {"conv2": 0.25, "conv3": 0.5}}),),
     epochs=1,
     selectors=("random", "magnitude"),
     selection_images=30,
@@ -37,59 +37,61 @@ BITWIDTH = bitwidth.Study(
     evaluations=20,
     images=100,
 )
-STUDIES = {"pruning": (pruning, PRUNING, 2 + 2 + 1 + 1), "bitwidth": (bitwidth, BITWIDTH, 2 * 7 + 1 + 1)}
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(autouse=True)
-def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have studies of digits that take seconds: a setting with two seeds, a sweep, a search; workers need no table."""
-    for module, study, _ in STUDIES.values():
-        monkeypatch.setitem(module.STUDIES, "digits", study)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """Return a cluster of two processes, each started again if it ends."""
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0", silence_logs=50
-    ) as running:
+@contextmanager
+def cluster(**settings: Any) -> Iterator[Any]:
+    """Give a cluster of two workers, whose page nobody looks at; processes that end are started again."""
+    with distributed.LocalCluster(n_workers=2, dashboard_address="127.0.0.1:0", silence_logs=50, **settings) as running:
         yield running
 
 
-def study(kind: str, folder: Path, *words: object) -> Outcome:
-    """Run a study of digits, with two seeds where it has any."""
-    seeds = ("--seeds", 2) if kind == "pruning" else ()
-    return espalier("study", kind, "digits", *seeds, *words, "--out", folder)
+def kill_one_of(running: Any) -> int:
+    """Kill a worker of a cluster in the middle of a task, and return which process it was."""
+    busy = next(worker for worker in running.scheduler.workers.values() if worker.processing)
+    with distributed.Client(running) as client:
+        process = int(client.run(os.getpid, workers=[busy.address])[busy.address])
+    os.kill(process, signal.SIGKILL)
+    return process
 
 
-def killer(cluster: Any, kept: list[dict[str, Any]], times: int) -> Callable[..., Any]:
-    """Return `Journal.add` that kills a worker in the middle of a task, so many times, when a point is on the disk."""
-    add, killed = Journal.add, []
-
-    def dying(self: Journal, record: dict[str, Any]) -> dict[str, Any]:
-        kept.append(record)
-        written = add(self, record)
-        if len(killed) < times:
-            busy = [worker for worker in cluster.scheduler.workers.values() if worker.processing]
-            assert busy
-            with distributed.Client(cluster) as client:
-                process = client.run(os.getpid, workers=[busy[0].address])[busy[0].address]
-            os.kill(process, signal.SIGKILL)
-            killed.append(process)
-        return written
-
-    return dying
-
-
-@pytest.mark.parametrize("kind", STUDIES)
-def test_a_worker_is_killed(kind: str, cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it was doing is done by another: the same bytes as in this process, every point measured once."""
+def test_a_worker_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one does what it was doing: the bytes of a study in this process, and no finished point is done again."""
     here, there = tmp_path / "here", tmp_path / "there"
-    assert study(kind, here, "--jobs", 1).status == 0
-    kept: list[dict[str, Any]] = []
-    monkeypatch.setattr(Journal, "add", killer(cluster, kept, 1))
-    done = study(kind, there, "--backend", "dask", "--scheduler", cluster.scheduler_address)
+    command = "study", "pruning", "digits", "--seeds", 2, "--out"
+    monkeypatch.setitem(pruning.STUDIES, "digits", PRUNING)  # workers need no table: a task says everything
+    assert espalier(*command, here, "--jobs", 1).status == 0
+    kept: list[str] = []
+    killed: list[int] = []
+    add = Journal.add
+    with cluster(threads_per_worker=1, processes=True) as running:
+
+        def adding(self: Journal, record: dict[str, Any]) -> dict[str, Any]:
+            added = add(self, record)
+            kept.append(str(record["task"]))
+            if not killed:
+                killed.append(kill_one_of(running))
+            return added
+
+        monkeypatch.setattr(Journal, "add", adding)
+        done = espalier(*command, there, "--backend", "dask", "--scheduler", running.scheduler_address)
     assert (done.status, done.err) == (0, "")
-    assert len(kept) == STUDIES[kind][2]
+    assert not Path(f"/proc/{killed[0]}").exists()
+    assert len(kept) == len(set(kept)) == 2 + 2 + 1 + 1  # two seeds but of magnitude, and of voting, once each
+    found = (there / "results.json").read_bytes()
+    assert found == (here / "results.json").read_bytes()
+    first, second = (point.after for point in Results.from_json(found.decode()).points if point.after)
+    assert first != second  # negative control: what workers draw and train shows in the bytes
+
+
+def test_threads_of_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that would do two calls at a time do one, and find the bytes that this process finds alone."""
+    here, there = tmp_path / "here", tmp_path / "there"
+    command = "study", "bitwidth", "digits", "--out"
+    monkeypatch.setitem(bitwidth.STUDIES, "digits", BITWIDTH)
+    assert espalier(*command, here, "--jobs", 1).status == 0
+    with cluster(threads_per_worker=2, processes=False) as running:
+        done = espalier(*command, there, "--backend", "dask", "--scheduler", running.scheduler_address)
+    assert (done.status, done.err) == (0, "")
     assert (there / "results.json").read_bytes() == (here / "results.json").read_bytes()

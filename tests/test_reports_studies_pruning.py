@@ -16,7 +16,7 @@ from accel.interchange.data.datasets import load
 from accel.prune import select_by_magnitude
 from reports.shared.journal import Journal
 from reports.studies.files import POINTS
-from reports.studies.pruning import figures, run
+from reports.studies.pruning import figures, points, run
 from reports.studies.pruning.compared import COMPARED
 from reports.studies.pruning.definition import QUICK, STUDIES, Setting, Study, Target, parts
 from reports.studies.pruning.page import page
@@ -88,9 +88,9 @@ class TestStudy:
         pruned = prune(dense, granularity, {granularity: 0.6}, spare=["conv1", "fc4"])
         moved = not np.array_equal(pruned.network["conv2"].bias, dense.network["conv2"].bias)  # type: ignore[attr-defined]
         assert moved == (granularity == "kernel@8")
-        bench = run.Bench(dense, dict.fromkeys(("selection", "validation", "test"), images))
+        bench = points.Bench(dense, dict.fromkeys(("selection", "validation", "test"), images))
         task = made_task(granularity=granularity, ratios={granularity: 0.6}, epochs=0, spare=["conv1", "fc4"])
-        point, _ = run.measured(task, bench, None, 0.0)
+        point, _ = points.measured(task, bench, None, 0.0)
         wrong = pruned.network.scores(images.pixels()).argmax(axis=1) != images.labels
         assert point.before["test"] == wrong.mean()
 
@@ -108,7 +108,7 @@ class TestStudy:
         """Run again, nothing is measured, and the same files are written."""
         before = contents(whole)
         monkeypatch.setitem(STUDIES, "digits", TINY)
-        monkeypatch.setattr(run, "measured", lambda *_: pytest.fail("measured again"))
+        monkeypatch.setattr(points, "measured", lambda *_: pytest.fail("measured again"))
         assert espalier(*COMMAND, whole).status == 0
         assert contents(whole) == before
 
@@ -157,13 +157,13 @@ r.Store.add = dying
         at = 4  # two were retrained, two swept
         words = [str(word) for word in (*COMMAND, tmp_path)]
         assert espalier_process(*words, before=self.STOP.format(study=repr(TINY), at=at)).status == 9
-        points = tmp_path / POINTS
-        assert points.read_bytes().count(b"\n") == at
-        assert not points.read_bytes().endswith(b"\n")
+        kept = (tmp_path / POINTS).read_bytes()
+        assert kept.count(b"\n") == at
+        assert not kept.endswith(b"\n")
         measured: list[str] = []
-        measure = run.measured
+        measure = points.measured
         monkeypatch.setitem(STUDIES, "digits", TINY)
-        monkeypatch.setattr(run, "measured", lambda *x: measured.append(x[0].key) or measure(*x))
+        monkeypatch.setattr(points, "measured", lambda *x: measured.append(x[0].key) or measure(*x))
         assert espalier(*COMMAND, tmp_path).status == 0
         assert len(measured) == 8 - at
         assert contents(tmp_path) == contents(whole)
@@ -177,8 +177,8 @@ r.Store.add = dying
 
     def test_another_definition(self, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Points of another budget are not taken for those of this one."""
-        points = {json.loads(line)["task"]["budget"] for line in (whole / POINTS).read_text().splitlines()}
-        assert points == {3}
+        budgets = {json.loads(line)["task"]["budget"] for line in (whole / POINTS).read_text().splitlines()}
+        assert budgets == {3}
         tasks = replace(TINY, budget=4).tasks(2, (), "", "")
         store = run.Store(whole / POINTS)
         assert not any(task.key in store.points for task in tasks)

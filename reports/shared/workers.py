@@ -37,8 +37,8 @@ def workers(backend: str, jobs: int | None, scheduler: str | None) -> Iterator[R
     backend : {"loky", "dask"}
         Processes of this machine, or of a cluster.
     jobs : int or None
-        How many at a time; all processors, or all workers of the cluster, by default, and never more processes than
-        processors. 1 of loky is this process.
+        How many at a time; all processors, or all workers that the cluster has at the start, by default, and never more
+        processes than processors. 1 of loky is this process.
     scheduler : str or None
         The address of a cluster, such as ``tcp://10.0.0.1:8786``.
 
@@ -55,20 +55,21 @@ def workers(backend: str, jobs: int | None, scheduler: str | None) -> Iterator[R
     """
     check_backend(backend, scheduler)
     lost: tuple[type[BaseException], ...] = ()  # what is raised where a worker is gone
+    ahead: int | str = "2 * n_jobs"  # calls that are not done and yet given away, so that nobody waits
     with ExitStack() as stack:
         if scheduler is None:
             settings: dict[str, Any] = {"backend": LOKY, "n_jobs": _at_once(jobs), "inner_max_num_threads": 1}
             settings |= {"initializer": _end_with, "initargs": (os.getpid(),)}
         else:
             lost = stack.enter_context(_cluster(scheduler))
-            settings = {"backend": DASK, "n_jobs": jobs or -1}
+            settings, ahead = {"backend": DASK}, jobs or ahead  # joblib takes all the workers that there are
 
         def run(function: Callable[..., Any], calls: Calls) -> Iterator[tuple[int, Any]]:
             tasks = (delayed(_numbered)(number, function, call) for number, call in enumerate(calls))
             try:
                 with parallel_config(**settings):
                     with _without_interrupts():
-                        results = Parallel(return_as="generator_unordered", batch_size=1)(tasks)
+                        results = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch=ahead)(tasks)
                     yield from results
             except (BrokenProcessPool, *lost) as error:
                 raise EspalierError(

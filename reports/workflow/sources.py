@@ -76,7 +76,8 @@ class Source:
 
     def anywhere(self) -> "Source":
         """Return this source for a process that works in another folder."""
-        return replace(self, data=elsewhere(self.data)) if self.own else self
+        data_dir = None if self.data_dir is None else os.path.realpath(self.data_dir)
+        return replace(self, data=elsewhere(self.data) if self.own else self.data, data_dir=data_dir)
 
     def calibration(self) -> Dataset:
         """Return the training images from which steps are found; all that have no labels, for they are for that."""

@@ -1,6 +1,7 @@
 """Calls for workers, in a module of their own that a new process imports in no time."""
 
 import os
+import time
 
 from accel.errors import EspalierError
 
@@ -18,3 +19,10 @@ def refused(number: int) -> int:
 def ended(_: int) -> None:
     """End the process without a word, as one that ran out of memory."""
     os._exit(9)
+
+
+def slept(seconds: float) -> tuple[float, float]:
+    """Return from when to when a call was at work."""
+    start = time.time()
+    time.sleep(seconds)
+    return start, time.time()

@@ -3,8 +3,7 @@
 import hashlib
 import json
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, fields, replace
-from functools import cached_property, lru_cache
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,26 +14,25 @@ from accel.demand import bare
 from accel.interchange import zoo
 from accel.interchange.data.datasets import Dataset, check_choice
 from accel.layers import Conv2d
-from accel.prune import Evaluator, default_spare
+from accel.prune import default_spare
 from accel.pruned import PrunedNetwork
 from accel.records import record_of
-from accel.sparsity import LayerMask, Mask
+from accel.sparsity import Mask
 from reports.shared import output
 from reports.shared.journal import RESULTS, Journal
 from reports.shared.schema import saved
 from reports.shared.workers import Run
 from reports.studies.files import POINTS, folder_of
-from reports.studies.measuring import Named, measure, named, splits_of
+from reports.studies.measuring import measure, named
 from reports.studies.pruning import figures
 from reports.studies.pruning.compared import COMPARED
 from reports.studies.pruning.cycles import WIDTHS, on_array
-from reports.studies.pruning.definition import MAGNITUDE, QUICK, STUDIES, Study, Task
+from reports.studies.pruning.definition import QUICK, STUDIES, Study, Task
 from reports.studies.pruning.page import page
+from reports.studies.pruning.points import Bench, bench_of, pictured, point_of
 from reports.studies.pruning.results import Point, Results, packed
 from reports.workflow import retrain
-from reports.workflow.prune import prune, stages
-from reports.workflow.selection import Selection, Trace, kept_weights
-from reports.workflow.sources import Source, source_of
+from reports.workflow.sources import source_of
 
 Where = tuple[str | None, str | None]  # what --data and --data-dir say
 
@@ -107,40 +105,6 @@ class Store:
         self._take(self.journal.add(record))
 
 
-@dataclass(frozen=True)
-class Bench:
-    """What all points of a study share: the dense network and the images, loaded once."""
-
-    dense: PrunedNetwork
-    images: dict[str, Dataset]
-
-    @cached_property
-    def searched(self) -> Evaluator:
-        """The judge on the images that selectors look at."""
-        return self._evaluator(self.images["selection"])
-
-    @cached_property
-    def tested(self) -> Evaluator:
-        """The judge on the test images; nothing is chosen by it."""
-        return self._evaluator(self.images["test"])
-
-    def _evaluator(self, images: Dataset) -> Evaluator:
-        return Evaluator(self.dense.network, images.pixels(), images.labels)
-
-    @cached_property
-    def pixels(self) -> dict[str, Any]:
-        """The pixels of the splits on which retrained networks are measured."""
-        return {split: self.images[split].pixels() for split in ("validation", "test")}
-
-    def rates(self, pruned: PrunedNetwork) -> dict[str, float]:
-        """Return the error rates of a retrained network on whole splits."""
-        found = {}
-        for split, pixels in self.pixels.items():
-            wrong = pruned.network.scores(pixels).argmax(axis=1) != self.images[split].labels
-            found[split] = float(np.mean(wrong))
-        return found
-
-
 def _ran(study: Study, where: Where, folder: Path, seeds: int, crew: AbstractContextManager[Run] | None) -> Results:
     """Return the results of a study, of which every point that is not there yet is measured, if there is a crew."""
     dense = zoo.load(study.network)
@@ -164,61 +128,6 @@ def _ran(study: Study, where: Where, folder: Path, seeds: int, crew: AbstractCon
 
         measure(run, study.network, tasks, store.points, point_of, arguments, lambda _, found: store.add(*found))
     return results(study, tasks, store, bench, seeds, repr(recipe))
-
-
-@lru_cache(maxsize=1)  # a worker has one study at a time
-def bench_of(dense: bytes, images: Named, source: Source, selection_images: int) -> Bench:
-    """Return what the points of a study share, in whichever process; raise EspalierError if its images are others."""
-    splits = splits_of(images, source)
-    validation = splits["validation"]
-    selection = validation.take(min(selection_images, len(validation)))
-    return Bench(PrunedNetwork.from_bytes(dense), splits | {"selection": selection})
-
-
-def point_of(
-    task: Task, dense: bytes, images: Named, source: Source, recipe: Any, group_lasso: float
-) -> tuple[Point, dict[str, Mask]]:
-    """Return what `measured` does, in a worker: on one thread, so that floating-point sums have one order."""
-    with threadpool_limits(1):
-        return measured(task, bench_of(dense, images, source, task.selection_images), recipe, group_lasso)
-
-
-def measured(task: Task, bench: Bench, recipe: Any, group_lasso: float) -> tuple[Point, dict[str, Mask]]:
-    """Return the point of a task, and its masks."""
-    trace = Trace(bench.dense.network)
-    selection = Selection(task.selector, bench.images["selection"], np.random.default_rng(task.seed), task.budget)
-    choose = trace.following(selection.chooser())
-    sparsify = None
-    if task.sparsify:
-        shrinking = retrain.sparsifying(replace(recipe, seed=task.seed), task.sparsify, group_lasso)
-        sparsify = retrain.trainer(shrinking, bench.images["train"])
-    pruned = prune(bench.dense, task.granularity, task.ratios, choose=choose, spare=task.spare, sparsify=sparsify)
-    masks = trace.masks(pruned)
-    if task.sparsify or not _in_place(pruned, masks, bench.dense):
-        before = bench.rates(pruned)
-    else:  # the dense network under these masks says what the narrow one says, and its judges are warm
-        flat = {name: LayerMask("irregular", kept) for name, kept in masks.items() if not kept.all()}
-        before = {"validation": bench.searched(flat), "test": bench.tested(flat)}
-    after = None
-    if task.epochs:
-        of_task = replace(recipe, epochs=task.epochs, seed=task.seed)
-        after = bench.rates(retrain.trainer(of_task, bench.images["train"])(pruned))
-    layers = {name: list(pair) for name, pair in kept_weights(pruned).items()}
-    return Point(task, layers, before, after), masks if pictured(task) else {}
-
-
-def _in_place(pruned: PrunedNetwork, masks: dict[str, Mask], dense: PrunedNetwork) -> bool:
-    """Return whether every weight that is kept stands where `dense` has it: groups may have moved output maps."""
-    for layer, narrow in zip(dense.network.weighted, pruned.network.weighted, strict=True):
-        kept = narrow.weight.reshape(narrow.lowered_shape)[pruned.layer_mask(layer.name).kept]
-        if not np.array_equal(kept, layer.weight.reshape(layer.lowered_shape)[masks[layer.name]]):
-            return False
-    return True
-
-
-def pictured(task: Task) -> bool:
-    """Return whether the masks of a point are kept, to be shown."""
-    return bool(task.epochs and stages(task.granularity)) and task.selector == MAGNITUDE and task.seed == 0
 
 
 def results(study: Study, tasks: list[Task], store: Store, bench: Bench, seeds: int, recipe: str) -> Results:
