@@ -22,6 +22,7 @@ from accel.program_layers import (
     ConcatLayer,
     MacLayer,
     MaxPoolLayer,
+    MulLayer,
     ProgramLayer,
     ReluLayer,
 )
@@ -30,6 +31,10 @@ from accel.segments import segments_of
 from accel.split import splits
 from accel.walk import combined_of, walk_of
 from accel.words import Words
+
+_NOT_ON_ARRAY: dict[type[ProgramLayer], str] = {  # why, where a reader may wonder
+    MulLayer: ": its multipliers take a weight of the Program on one side, here both are signals",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -314,6 +319,12 @@ def weight_words(weight: int, largest: int) -> list[int]:
     return [largest] * (weight // largest) + [weight % largest] * (weight % largest > 0)
 
 
+def not_on_array(layer: ProgramLayer) -> EspalierError:
+    """Return the error that a layer is of a kind that the array does not run."""
+    reason = _NOT_ON_ARRAY.get(type(layer), "")
+    return EspalierError(f"{layer.name}: the array runs no {type(layer).__name__} yet{reason}")
+
+
 def _layer(program: Program, layer: ProgramLayer, outputs: int, array: MacArray, places: Places) -> LayerDemand:
     match layer:
         case MacLayer() if lines := lines_of(program, layer, array):
@@ -342,6 +353,6 @@ def _layer(program: Program, layer: ProgramLayer, outputs: int, array: MacArray,
             listed = outputs if outputs > 1 and isinstance(layer, ConcatLayer) else 0  # an entry for each piece
             taken = {"entries": listed * places.lists(layer), "taps": 1, "longest": 1, "weights": 1, "reads": listed}
         case _:
-            raise EspalierError(f"{layer.name}: the array runs no {type(layer).__name__} yet")
+            raise not_on_array(layer)
     taken["weights"] = array.whole_rows(taken["weights"])
     return LayerDemand(name=layer.name, constants=outputs, **taken)

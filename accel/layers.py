@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from accel.archive import LATER
 from accel.errors import EspalierError
 from accel.functions import check_function, evaluate
+from accel.limits import MOST_SIDE
 from accel.window import Window
 
 Array = NDArray[np.float32]
@@ -278,6 +279,36 @@ class Add(Layer):
 
 
 @dataclass(frozen=True, eq=False)
+class Mul(Layer):
+    """The product of two tensors of one shape, or of maps and a factor for each, (C, 1, 1): squeeze-and-excitation."""
+
+    arity: ClassVar[int] = 2
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return check_factors(self.name, *shapes)
+
+    def forward(self, *inputs: Array) -> Array:
+        return product(*inputs)
+
+
+@dataclass(frozen=True, eq=False)
+class Upsample(Layer):
+    """Maps `factor` times as high and wide: each pixel `repeats`, or is the first of a cell of zeros.
+
+    With repeats it is a resize to the nearest; a convolution behind the zeros makes a transposed convolution.
+    """
+
+    factor: tuple[int, int]
+    repeats: bool
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return upsampled_shape(self.name, self.factor, shapes[0])
+
+    def forward(self, *inputs: Array) -> Array:
+        return upsampled(inputs[0], self.factor, self.repeats)
+
+
+@dataclass(frozen=True, eq=False)
 class Concat(Layer):
     """The maps of two tensors of one size, one after the other; more than two are a chain of these."""
 
@@ -290,6 +321,38 @@ class Concat(Layer):
 
     def forward(self, *inputs: Array) -> Array:
         return np.concatenate(inputs, axis=1)
+
+
+def check_factors(name: str, maps: Shape, factors: Shape) -> Shape:
+    """Return the shape of a product of two tensors; raise EspalierError, naming the layer, if there is none."""
+    if factors != maps and not (len(maps) == 3 and factors in (maps[:1], (maps[0], 1, 1))):
+        raise EspalierError(f"{name}: multiplies equal shapes, or maps by a factor for each, gets {maps} and {factors}")
+    return maps
+
+
+def product(maps: NDArray[Any], factors: NDArray[Any]) -> NDArray[Any]:
+    """Return the product of two batches of one shape, or of maps and a factor for each of them."""
+    shape = (*factors.shape[:2], 1, 1)
+    return maps * (factors if factors.shape == maps.shape else factors.reshape(shape))
+
+
+def upsampled_shape(name: str, factor: tuple[int, int], shape: Shape) -> Shape:
+    """Return the shape of maps that are `factor` times as high and wide; errors name the layer."""
+    if len(factor) != 2 or min(factor) < 1 or max(factor) > MOST_SIDE:
+        raise EspalierError(f"{name}: its factor must be two numbers of 1..{MOST_SIDE}, got {factor}")
+    if len(shape) != 3:
+        raise EspalierError(f"{name}: expects (maps, height, width), gets {shape}")
+    return (shape[0], shape[1] * factor[0], shape[2] * factor[1])
+
+
+def upsampled(maps: NDArray[Any], factor: tuple[int, int], repeats: bool) -> NDArray[Any]:
+    """Return (batch, C, height, width) maps whose pixels repeat, or have zeros behind and below them."""
+    if repeats:
+        return maps.repeat(factor[0], axis=2).repeat(factor[1], axis=3)
+    batch, count, height, width = maps.shape
+    wide = np.zeros((batch, count, height * factor[0], width * factor[1]), maps.dtype)
+    wide[:, :, :: factor[0], :: factor[1]] = maps
+    return wide
 
 
 def _float_arrays(layer: Any) -> None:

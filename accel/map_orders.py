@@ -88,7 +88,9 @@ class Graph:
             if isinstance(layer, self.own):
                 of[layer.name] = own.get(layer.name, np.arange(self.shapes[layer.name][0]))
             elif isinstance(layer, self.flatten):
-                of[layer.name] = in_runs(sources[0], prod(self.shapes[layer.inputs[0]][1:]))
+                apart = prod(self.shapes[layer.inputs[0]]) // len(sources[0])
+                flat = len(self.shapes[layer.name]) == 1  # maps of another shape keep their places
+                of[layer.name] = in_runs(sources[0], apart) if flat else np.arange(self.shapes[layer.name][0])
             elif isinstance(layer, self.concat):
                 of[layer.name] = np.concatenate([sources[0], sources[0].size + sources[1]])
             else:

@@ -88,7 +88,7 @@ def pitches_of(program: Program, array: MacArray) -> Mapping[str, int]:
     for layer in program.mac_layers:
         pairs = lines[layer.name].maps == 2 if layer.name in lines else combined_of(program, layer, array)
         name = program.roots[layer.inputs[0]]
-        least = pitches.get(name, words[name])
+        least = pitches.get(name, words[layer.inputs[0] if len(program.shapes[layer.inputs[0]]) == 3 else name])
         if pairs and least % array.banks != array.pixel_lanes:
             pitches[name] = least + (array.pixel_lanes - least) % array.banks
     return pitches

@@ -13,9 +13,9 @@ from accel import archive, encoding
 from accel.errors import EspalierError
 from accel.fixedpoint import Overflow
 from accel.lanes import LaneColumns
-from accel.layers import Shape
+from accel.layers import Shape, check_factors
 from accel.pattern import IndexWords, LoopNest, Mask, check_shape
-from accel.signal import PRODUCT_BITS, Requantize, Signal, freeze, range_bits, signed_bits, sum_bits
+from accel.signal import PRODUCT_BITS, Requantize, Signal, freeze, product_bits, range_bits, signed_bits, sum_bits
 from accel.sparsity import parse_pattern
 from accel.window import Window
 
@@ -227,6 +227,25 @@ class AddLayer(ProgramLayer):
 
 
 @dataclass(frozen=True, eq=False)
+class MulLayer(ProgramLayer):
+    """The product of two signals, or of maps and a code for each of them, requantised."""
+
+    arity: ClassVar[int] = 2
+    accumulator_bits: int
+    relu: bool
+    requantize: Requantize
+    output: Signal
+
+    def output_shape(self, *shapes: Shape) -> Shape:
+        return check_factors(self.name, *shapes)
+
+    def output_signal(self, *signals: Signal) -> Signal:
+        left, right = (signal.format for signal in signals)
+        _check_accumulator(self, product_bits(left, right))
+        return self.output
+
+
+@dataclass(frozen=True, eq=False)
 class ReluLayer(ProgramLayer):
     """``max(code, 0)``, where no layer before it could take it in."""
 
@@ -311,10 +330,15 @@ class ConcatLayer(ProgramLayer):
 
 @dataclass(frozen=True, eq=False)
 class FlattenLayer(ProgramLayer):
-    """(C, H, W) read as (C*H*W,), row-major; no code moves."""
+    """(C, H, W) read as (C*H*W,), row-major, or as maps of another `shape`; no code moves."""
+
+    shape: tuple[int, ...] = field(default=(), metadata=archive.LATER)
 
     def output_shape(self, *shapes: Shape) -> Shape:
-        return (math.prod(shapes[0]),)
+        words = math.prod(shapes[0])
+        if self.shape and (len(self.shape) != 3 or min(self.shape) < 1 or math.prod(self.shape) != words):
+            raise EspalierError(f"{self.name}: {words} words of {shapes[0]} are no maps of {self.shape}")
+        return self.shape or (words,)
 
 
 def check_narrow_overflow(overflow: Any, what: str) -> None:
@@ -342,4 +366,7 @@ def _check_accumulator(layer: Any, needed: int, outputs: int = 1) -> None:
         raise EspalierError(f"{layer.name}: accumulator times multiplier needs more than {PRODUCT_BITS} bits")
 
 
-LAYERS = (AddLayer, AvgPoolLayer, ClipLayer, ConcatLayer, FlattenLayer, MacLayer, MaxPoolLayer, ReluLayer, TableLayer)
+LAYERS = (
+    AddLayer, AvgPoolLayer, ClipLayer, ConcatLayer, FlattenLayer, MacLayer, MaxPoolLayer, MulLayer, ReluLayer,
+    TableLayer,
+)  # fmt: skip

@@ -34,6 +34,8 @@ _CLASSES = (
     layers.GlobalAvgPool,
     layers.Flatten,
     layers.Add,
+    layers.Mul,
+    layers.Upsample,
     layers.Concat,
 )
 

@@ -139,6 +139,12 @@ def sum_bits(weights: Any, signals: Any) -> int:
     return max(signed_bits(high), signed_bits(low))
 
 
+def product_bits(left: FixedFormat, right: FixedFormat) -> int:
+    """Return the signed bits of the product of two codes."""
+    products = [a * b for a in (left.min_code, left.max_code) for b in (right.min_code, right.max_code)]
+    return max(signed_bits(max(products)), signed_bits(min(products)))
+
+
 def integer_format(
     width: int, signed: bool, rounding: Rounding = Rounding.RND, overflow: Overflow = Overflow.SAT
 ) -> FixedFormat:

@@ -8,7 +8,7 @@ from accel.array import MacArray
 from accel.errors import EspalierError
 from accel.network import INPUT
 from accel.program import Program
-from accel.program_layers import WORD_BITS, AddLayer, AvgPoolLayer, MacLayer
+from accel.program_layers import WORD_BITS, AddLayer, AvgPoolLayer, MacLayer, MulLayer
 from accel.signal import MULTIPLIER_BITS
 
 
@@ -63,7 +63,7 @@ class Words:
                         requantize_bits=constants,
                         multiplier_bits=layer.requantize.multiplier_bits if layer.requantize else 0,
                     )
-                case AvgPoolLayer() | AddLayer():
+                case AvgPoolLayer() | AddLayer() | MulLayer():
                     scale = layer.requantize
                     layers[layer.name] = LayerWords(
                         accumulator_bits=layer.accumulator_bits,

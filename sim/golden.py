@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from accel.fixedpoint import Overflow, overflow_code
+from accel.layers import product
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import (
@@ -21,6 +22,7 @@ from accel.program_layers import (
     FlattenLayer,
     MacLayer,
     MaxPoolLayer,
+    MulLayer,
     ProgramLayer,
     ReluLayer,
     TableLayer,
@@ -84,7 +86,7 @@ def narrow_accumulators(layer: MacLayer, x: Codes, overflow: Overflow) -> Codes:
     return accumulators
 
 
-def requantized(layer: MacLayer | AvgPoolLayer | AddLayer, accumulators: Codes) -> Codes:
+def requantized(layer: MacLayer | AvgPoolLayer | AddLayer | MulLayer, accumulators: Codes) -> Codes:
     """Apply the layer's ReLU and requantisation, if it has them."""
     if layer.relu:
         accumulators = np.maximum(accumulators, 0)
@@ -109,6 +111,11 @@ def add(layer: AddLayer, left: Codes, right: Codes) -> Codes:
     return requantized(layer, left * layer.weights[0] + right * layer.weights[1])
 
 
+def multiply(layer: MulLayer, left: Codes, right: Codes) -> Codes:
+    """Multiply two signals, or every map by a code, and requantise."""
+    return requantized(layer, product(left, right))
+
+
 def relu(layer: ReluLayer, x: Codes) -> Codes:
     """Replace negative codes by zero."""
     return np.maximum(x, 0)
@@ -130,8 +137,8 @@ def concat(layer: ConcatLayer, left: Codes, right: Codes) -> Codes:
 
 
 def flatten(layer: FlattenLayer, x: Codes) -> Codes:
-    """Read the maps as one vector."""
-    return x.reshape(len(x), math.prod(x.shape[1:]))
+    """Read the maps as one vector, or as maps of another shape."""
+    return x.reshape(len(x), *(layer.shape or [math.prod(x.shape[1:])]))
 
 
 _FUNCTIONS: dict[type[ProgramLayer], Callable[..., Codes]] = {
@@ -139,6 +146,7 @@ _FUNCTIONS: dict[type[ProgramLayer], Callable[..., Codes]] = {
     MaxPoolLayer: max_pool,
     AvgPoolLayer: avg_pool,
     AddLayer: add,
+    MulLayer: multiply,
     ReluLayer: relu,
     ClipLayer: clip,
     TableLayer: table,

@@ -36,6 +36,11 @@ def is_packed(layer: MacLayer) -> bool:
     return fits and layer.accumulator_overflow is None and layer.accumulator_bits <= 32
 
 
+def _reshapes(layer: ProgramLayer) -> bool:
+    """Return whether a layer reads maps as maps of another shape, whose border would lie elsewhere."""
+    return isinstance(layer, FlattenLayer) and bool(layer.shape)
+
+
 class Stores:
     """Where the tensors of a Program lie: `packed` by name, all others are planes."""
 
@@ -84,7 +89,7 @@ class Stores:
         if isinstance(layer, MacLayer):
             if self.reads_packed(layer):
                 self.maps[name] = shape
-        elif not all(source in self.maps for source in sources):
+        elif not all(source in self.maps for source in sources) or _reshapes(layer):
             return
         elif isinstance(layer, FlattenLayer | ReluLayer | ClipLayer | MaxPoolLayer | AvgPoolLayer | AddLayer):
             taken = [self.maps[source] for source in sources]

@@ -19,6 +19,7 @@ from accel.program_layers import (
     FlattenLayer,
     MacLayer,
     MaxPoolLayer,
+    MulLayer,
     ProgramLayer,
     ReluLayer,
     TableLayer,
@@ -115,6 +116,19 @@ def _add(layer: AddLayer, output_shape: Shape, *input_shapes: Shape, program: Pr
     return run
 
 
+def _mul(layer: MulLayer, output_shape: Shape, *input_shapes: Shape, program: Program) -> Recipe:
+    multipliers, rules = finishing(layer, 1)
+    storage = lane_type(layer.output)
+
+    def run(left: Codes, right: Codes) -> tuple[Codes, int]:
+        lanes = left.shape[-1]
+        out = np.empty((*output_shape, lanes), storage)
+        kernels.multiply(left.reshape(-1, lanes), right.reshape(-1, lanes), multipliers, rules, out.reshape(-1, lanes))
+        return out, 0
+
+    return run
+
+
 def _relu(layer: ReluLayer, output_shape: Shape, input_shape: Shape, program: Program) -> Recipe:
     return lambda x: (np.maximum(x, 0), 0)
 
@@ -135,10 +149,10 @@ def _concat(layer: ConcatLayer, output_shape: Shape, *input_shapes: Shape, progr
 
 
 def _flatten(layer: FlattenLayer, output_shape: Shape, input_shape: Shape, program: Program) -> Recipe:
-    return lambda x: (x.reshape(-1, x.shape[-1]), 0)
+    return lambda x: (x.reshape(*output_shape, x.shape[-1]), 0)
 
 
-def finishing(layer: MacLayer | AvgPoolLayer | AddLayer, outputs: int) -> tuple[Codes, Codes]:
+def finishing(layer: MacLayer | AvgPoolLayer | AddLayer | MulLayer, outputs: int) -> tuple[Codes, Codes]:
     """Return a multiplier for each output, and the rules of `sim.kernels.requantize`: none for accumulators."""
     if layer.requantize is None:
         return np.ones(outputs, np.int64), np.zeros(0, np.int64)
@@ -164,6 +178,7 @@ RECIPES: dict[type[ProgramLayer], Callable[..., Recipe]] = {
     MaxPoolLayer: _max_pool,
     AvgPoolLayer: _avg_pool,
     AddLayer: _add,
+    MulLayer: _mul,
     ReluLayer: _relu,
     ClipLayer: _clip,
     TableLayer: _table,

@@ -165,10 +165,6 @@ class TestAsked:
         ("options", "words"),
         [
             (["--outputs", "late"], "input 'image' has the shape (None, 2, None, None), expected (batch, maps, height"),
-            (
-                ["--input-shape", "2,9,7"],
-                "has 2 different outputs, expected one, the class scores; --outputs",
-            ),
             (["--input-shape", "3,9,7"], "--input-shape: 3,9,7 does not fit the image of input 'image': (2, ?, ?)"),
             (["--input-shape", "9,7"], "--input-shape: 9,7 does not fit the image of input 'image': (2, ?, ?)"),
             (["--input-shape", "2,9,-7"], "--input-shape: '2,9,-7' is no list of sizes, such as 3,224,224"),

@@ -13,7 +13,7 @@ from accel.array import MacArray
 from accel.cost import cost_of, cycles_of
 from accel.errors import EspalierError
 from accel.interchange.onnx.reading.model import import_model
-from accel.layers import Conv2d
+from accel.layers import Activation, Conv2d, Flatten, GlobalAvgPool
 from accel.quantize import Widths, lower
 from sim import golden
 from sim.engine import compile_program
@@ -274,13 +274,18 @@ class TestOperators:
             cycles_of(program, MacArray())
 
     def test_a_sigmoid_at_the_end(self, tmp_path: Path) -> None:
-        """It is dropped, as a Softmax is, for it keeps the order of scores."""
+        """It is dropped, as a Softmax is, for it keeps the order of scores; of maps it stays."""
         g = drawing()
         g.conv(3, 2, 3)
+        maps = g.node("Sigmoid")
+        g.node("GlobalAveragePool")
+        g.node("Flatten")
         g.node("Sigmoid")
         found = import_model(g.save(tmp_path / "model.onnx"))
-        assert found.notes == ("Sigmoid 'sigmoid1': dropped, the highest score is the same without",)
-        assert [type(layer) for layer in found.result.network.layers] == [Conv2d]
+        assert found.notes == ("Sigmoid 'sigmoid4': dropped, the highest score is the same without",)
+        assert [type(layer) for layer in found.result.network.layers] == [Conv2d, Activation, GlobalAvgPool, Flatten]
+        alone = import_model(tmp_path / "model.onnx", outputs=[maps])
+        assert [type(layer) for layer in alone.result.network.layers] == [Conv2d, Activation]
 
     @pytest.mark.slow
     @pytest.mark.parametrize("draw", [norm_alone, one_direction, rectangles, pads_anywhere, difference])
@@ -329,7 +334,10 @@ class TestRefusals:
             (attention, "MatMul 'scores': is attention, which multiplies two signals; a Program has no layer for it"),
             (one("LayerNormalization", np.ones(4, np.float32)), "normalises each image by numbers of its own, which a"),
             (one("LSTM", np.ones(4, np.float32)), "LSTM 'lstm1': keeps a state from step to step"),
-            (one("Resize"), "Resize 'resize1': makes maps larger, for which there is no layer; cut before it with"),
+            (
+                one("Resize"),
+                "Resize 'resize1': makes maps (1.0, 1.0) times as large, expected known sizes, whole",
+            ),
             (mirrored, "Pad 'pad0': pads by mode 'reflect', expected zeros"),
             (
                 one("Pad", np.array([1, 0, 0, 0, 0, 0, 0, 0])),

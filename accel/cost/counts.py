@@ -8,7 +8,7 @@ from accel.cost.signals import peak_signals
 from accel.cost.storage import stored_index_bits
 from accel.cost.summed import Summed
 from accel.program import Program
-from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, ProgramLayer, TableLayer
+from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MulLayer, ProgramLayer, TableLayer
 from accel.sparsity import parse_pattern
 
 
@@ -105,7 +105,7 @@ def _layer_cost(program: Program, layer: ProgramLayer) -> LayerCost:
     signal_bits = program.signals[layer.name].bits
     if isinstance(layer, MacLayer):
         return _mac_cost(layer, signal_bits, math.prod(program.shapes[layer.name][1:]))
-    if isinstance(layer, AvgPoolLayer | AddLayer):
+    if isinstance(layer, AvgPoolLayer | AddLayer | MulLayer):
         counts = Counts(requantize_memory_bits=layer.requantize.bits)
         accumulator_bits = layer.accumulator_bits
         return LayerCost(name=layer.name, counts=counts, signal_bits=signal_bits, accumulator_bits=accumulator_bits)

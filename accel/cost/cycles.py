@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.array import MacArray, tile_cycles
-from accel.errors import EspalierError
+from accel.demand import not_on_array
 from accel.fusion import computing
 from accel.program import Program
 from accel.program_layers import (
@@ -164,5 +164,5 @@ def tiles_of(program: Program, layer: ProgramLayer, array: MacArray) -> Tiles:
     elif isinstance(layer, ReluLayer | ClipLayer | ConcatLayer):
         alone = 1
     else:
-        raise EspalierError(f"{layer.name}: the array runs no {type(layer).__name__} yet")
+        raise not_on_array(layer)
     return np.tile(np.array([alone, 1], np.int64), (outputs * walk.tiles, 1))

@@ -20,6 +20,7 @@ from accel.program_layers import (
     FlattenLayer,
     MacLayer,
     MaxPoolLayer,
+    MulLayer,
     ProgramLayer,
     ReluLayer,
     TableLayer,
@@ -181,8 +182,7 @@ class _Stream:
         layer = self.layers[index]
         row = self.rows[layer.name]
         return row < self.height[layer.name] and all(
-            self.rows[root] >= min(self.height[root], _span(layer, row, self.height[root])[1])
-            for root in self.sources[index]
+            self.rows[root] >= min(self.height[root], self._span(layer, row, root)[1]) for root in self.sources[index]
         )
 
     def _grow(self, name: str, waiting: list[int]) -> None:
@@ -204,12 +204,20 @@ class _Stream:
     def _first(self, layer: ProgramLayer, name: str) -> int:
         """Return the first row of a tensor that `layer` still needs."""
         row = self.rows[layer.name]
-        return self.height[name] if row == self.height[layer.name] else max(0, _span(layer, row, self.height[name])[0])
+        return self.height[name] if row == self.height[layer.name] else max(0, self._span(layer, row, name)[0])
+
+    def _span(self, layer: ProgramLayer, row: int, root: str) -> tuple[int, int]:
+        """Return which rows of an input an output row needs: all, if a layer sees other rows than lie there."""
+        shapes = self.program.shapes
+        seen = {shapes[x] for x in layer.inputs if self.program.roots[x] == root and len(shapes[x]) == 3}
+        return _span(layer, row, self.height[root]) if seen <= {shapes[root]} else (0, self.height[root])
 
 
 def _span(layer: ProgramLayer, row: int, height: int) -> tuple[int, int]:
     """Return which rows of an input (from, to) an output row needs; padding included, so possibly outside."""
     if isinstance(layer, MacLayer) and layer.window is None:
+        return 0, height
+    if isinstance(layer, MulLayer) and height == 1:  # a factor for each map, which every row needs
         return 0, height
     window = (layer.window if isinstance(layer, MacLayer | MaxPoolLayer | AvgPoolLayer) else None) or _POINT
     first = row * window.stride[0] - window.padding[0]

@@ -22,7 +22,9 @@ from accel.layers import (
     GlobalAvgPool,
     Layer,
     MaxPool,
+    Mul,
     ReLU,
+    Upsample,
     Weighted,
 )
 from accel.sparsity import Mask
@@ -90,6 +92,10 @@ def apply(layer: Layer, inputs: list[Array], kept: Mask | slice, in_place: bool)
             return source.reshape(-1, source.shape[-1])
         case Add():
             return np.add(source, inputs[1], out=out)
+        case Mul():
+            return np.multiply(source, inputs[1].reshape(len(source), *(1,) * (source.ndim - 2), -1), out=out)
+        case Upsample():
+            return np.moveaxis(layer.forward(np.moveaxis(source, -1, 0)), 0, -1)
         case Concat():
             return np.concatenate(inputs)
     raise EspalierError(f"{layer.name}: no fast evaluation of a {type(layer).__name__}")

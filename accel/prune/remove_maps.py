@@ -108,7 +108,7 @@ def kept_maps(network: Network, asked: Mapping[str, Mask]) -> dict[str, Mask]:
         else:
             flags = kept[layer.inputs[0]]
             if any((kept[source] != flags).any() for source in layer.inputs):
-                raise EspalierError(f"{layer.name}: adds {' and '.join(layer.inputs)}, which must keep the same maps")
+                raise EspalierError(f"{layer.name}: reads {' and '.join(layer.inputs)}, which must keep the same maps")
         kept[layer.name] = flags
     return kept
 

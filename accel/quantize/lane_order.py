@@ -82,6 +82,9 @@ def _graph(program: Program) -> Graph:
 
 def _kept_in_place(program: Program) -> Iterable[str]:
     """Yield the tensors whose maps a layer counts, or adds up in their order."""
+    for layer in program.layers:
+        if isinstance(layer, FlattenLayer) and layer.shape:
+            yield from (*layer.inputs, layer.name)
     for layer in program.mac_layers:
         saturates = layer.accumulator_overflow is Overflow.SAT
         if saturates or isinstance(parse_pattern(layer.pattern), Block | NOfM):

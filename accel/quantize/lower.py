@@ -22,7 +22,9 @@ from accel.layers import (
     GlobalAvgPool,
     Layer,
     MaxPool,
+    Mul,
     ReLU,
+    Upsample,
     Weighted,
 )
 from accel.network import INPUT, Network
@@ -35,11 +37,13 @@ from accel.program_layers import (
     FlattenLayer,
     MacLayer,
     MaxPoolLayer,
+    MulLayer,
     ProgramLayer,
     ReluLayer,
 )
 from accel.pruned import PrunedNetwork
 from accel.quantize.calibration import Calibration
+from accel.quantize.enlarging import enlarging
 from accel.quantize.formats import FOUND, Formats, step_of
 from accel.quantize.steps import L2, Steps
 from accel.quantize.tables import FINEST, table_of, values_of
@@ -52,6 +56,7 @@ from accel.signal import (
     Signal,
     integer_format,
     nearest_steps,
+    product_bits,
     proven_accumulator_bits,
     signed_bits,
     sum_bits,
@@ -163,6 +168,13 @@ class _Lowering:
                 return self._avg_pool(layer, Window(size))  # type: ignore[arg-type]  # two sizes
             case Add():
                 return self._add(layer)
+            case Mul():
+                return self._mul(layer)
+            case Upsample():
+                *inside, last = enlarging(layer, self.network.shapes[layer.inputs[0]], self.signals[layer.inputs[0]])
+                for part in inside:
+                    self._append(part)
+                return last
             case ReLU():
                 return ReluLayer(layer.name, layer.inputs)
             case Clip():
@@ -306,6 +318,19 @@ class _Lowering:
             output,
         )
 
+    def _mul(self, layer: Layer) -> MulLayer:
+        left, right = (self.signals[source] for source in layer.inputs)
+        step = left.step * right.step
+        output = self._output_signal(layer.name, step, left.format.signed or right.format.signed)
+        return MulLayer(
+            layer.name,
+            layer.inputs,
+            product_bits(left.format, right.format),
+            layer.name in self.absorbed.values(),
+            self._requantize(np.array([step]), output, layer.name),
+            output,
+        )
+
     def _concat(self, layer: Layer) -> ConcatLayer:
         """Bring both signals to one, if they differ, by sums over one pixel; no code of either is clipped by that."""
         first, second = (self.signals[source] for source in layer.inputs)
@@ -319,13 +344,21 @@ class _Lowering:
             step = 2.0 ** math.ceil(math.log2(step))
         joined = Signal(integer_format(bits, signed, self.rounding, self.overflow), step)
         pair = zip(layer.inputs, "ab", strict=True)
-        return ConcatLayer(layer.name, tuple(self._rescaled(x, f"{layer.name}.{part}", joined) for x, part in pair))
+        vector = len(self.network.shapes[layer.name]) == 1
+        parts = tuple(self._rescaled(source, f"{layer.name}.{part}", joined, vector) for source, part in pair)
+        return ConcatLayer(layer.name, parts)
 
-    def _rescaled(self, source: str, name: str, output: Signal) -> str:
-        """Append a layer that brings the codes of `source` to another signal; return its name, or `source`."""
+    def _rescaled(self, source: str, name: str, output: Signal, vector: bool) -> str:
+        """Append a layer that brings the codes of `source` to another signal; return its name, or `source`.
+
+        It is a pool of one pixel; of a vector the sum with itself, at half of its step.
+        """
         signal = self.signals[source]
         if signal == output:
             return source
+        if vector:
+            bits, scale = sum_bits([2], [signal.format]), self._requantize(np.array([signal.step / 2]), output, name)
+            return self._append(AddLayer(name, (source, source), (1, 1), bits, False, scale, output))
         scale = self._requantize(np.array([signal.step]), output, name)
         bits = sum_bits([1], [signal.format])
         return self._append(AvgPoolLayer(name, (source,), Window((1, 1)), bits, False, scale, output))
@@ -354,7 +387,7 @@ def absorbed_relus(network: Network) -> dict[str, str]:
         source = layer.inputs[0]
         while source != INPUT and len(network.consumers(source)) == 1:
             before = network[source]
-            if isinstance(before, Weighted | Add | AvgPool | GlobalAvgPool):
+            if isinstance(before, Weighted | Add | Mul | AvgPool | GlobalAvgPool):
                 absorbed[layer.name] = source
             if not isinstance(before, MaxPool | Flatten):
                 break

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from accel.errors import EspalierError
-from accel.layers import Activation, Add, AvgPool, GlobalAvgPool, Weighted
+from accel.layers import Activation, Add, AvgPool, GlobalAvgPool, Mul, Weighted
 from accel.pruned import PrunedNetwork
 from accel.quantize.widths import Widths
 
 Kind = Literal["weights", "signals"]
 KINDS: tuple[Kind, ...] = ("weights", "signals")
-_SUMS = (AvgPool, GlobalAvgPool, Add, Activation)  # give codes of another step, and have no weights
+_SUMS = (AvgPool, GlobalAvgPool, Add, Mul, Activation)  # give codes of another step, and have no weights
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from accel.budget import Judge, Spent
 from accel.errors import EspalierError
 from accel.program import Program
-from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer
+from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, MulLayer
 from accel.progress import Listener
 from accel.quantize.operands import Operand
 from accel.quantize.steps import L2, Steps
@@ -92,7 +92,7 @@ def steps_of(program: Program) -> dict[Operand, NDArray[np.float64]]:
     for layer in program.layers:
         if isinstance(layer, MacLayer):
             steps[Operand("weights", layer.name)] = layer.weight_steps
-        if isinstance(layer, MacLayer | AvgPoolLayer | AddLayer) and layer.requantize:
+        if isinstance(layer, MacLayer | AvgPoolLayer | AddLayer | MulLayer) and layer.requantize:
             steps[Operand("signals", layer.name)] = np.array([layer.output.step])
     return steps
 

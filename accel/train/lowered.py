@@ -16,7 +16,9 @@ from accel.layers import (
     Layer,
     Linear,
     MaxPool,
+    Mul,
     ReLU,
+    Upsample,
     Weighted,
 )
 from accel.network import Network
@@ -63,6 +65,9 @@ def check_lowered(pruned: PrunedNetwork, program: Program) -> None:
     if program.input_shape != network.input_shape:
         raise EspalierError(f"{network.name}: takes images {network.input_shape}, {where} {program.input_shape}")
     check_accumulators(program)
+    for layer in network.layers:
+        if isinstance(layer, Mul | Upsample):
+            raise EspalierError(f"{layer.name}: a {type(layer).__name__} is trained on floats alone, not as quantised")
     lowered = {layer.name: layer for layer in program.layers}
     made_by, moved, absorbing = origins(program), dict[str, str](), set[str]()
     for layer in network.layers:
@@ -89,7 +94,7 @@ def check_lowered(pruned: PrunedNetwork, program: Program) -> None:
 
 
 def _shape_of(layer: ProgramLayer) -> tuple[object, ...]:
-    return type(layer), layer.inputs, getattr(layer, "window", None), getattr(layer, "shape", None)
+    return type(layer), layer.inputs, getattr(layer, "window", None), getattr(layer, "shape", None) or None
 
 
 def _shape_of_lowered(layer: Layer, sources: tuple[str, ...], pruned: PrunedNetwork) -> tuple[object, ...]:
@@ -113,7 +118,9 @@ def _rescaled(lowered: dict[str, ProgramLayer], layer: Concat, part: str, source
     """Return what a concatenation reads in the Program of `source`: a layer that gives it another step, or itself."""
     name = f"{layer.name}.{part}"
     other = lowered.get(name)
-    if not isinstance(other, AvgPoolLayer) or other.window != Window((1, 1)) or other.inputs != (source,) or other.relu:
+    if not isinstance(other, AvgPoolLayer | AddLayer) or other.relu or {*other.inputs} != {source}:
+        return source
+    if isinstance(other, AvgPoolLayer) and other.window != Window((1, 1)):
         return source
     del lowered[name]
     return name

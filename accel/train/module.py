@@ -25,7 +25,9 @@ from accel.layers import (
     Layer,
     Linear,
     MaxPool,
+    Mul,
     ReLU,
+    Upsample,
 )
 from accel.network import INPUT, Network
 from accel.window import Window
@@ -199,6 +201,20 @@ def _(layer: Flatten, arrays: Any, maps: Tensor) -> Tensor:
 @compute.register
 def _(layer: Add, arrays: Any, left: Tensor, right: Tensor) -> Tensor:
     return left + right
+
+
+@compute.register
+def _(layer: Mul, arrays: Any, maps: Tensor, factors: Tensor) -> Tensor:
+    return maps * (factors if factors.shape == maps.shape else factors.reshape(*factors.shape[:2], 1, 1))
+
+
+@compute.register
+def _(layer: Upsample, arrays: Any, maps: Tensor) -> Tensor:
+    if layer.repeats:
+        return maps.repeat_interleave(layer.factor[0], 2).repeat_interleave(layer.factor[1], 3)
+    wide = maps.new_zeros(len(maps), *layer.output_shape(tuple(maps.shape[1:])))
+    wide[:, :, :: layer.factor[0], :: layer.factor[1]] = maps
+    return wide
 
 
 @compute.register

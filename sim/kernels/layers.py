@@ -128,3 +128,15 @@ def add(left: Any, right: Any, weights: Any, multipliers: Any, rules: Any, out: 
         for lane in range(out.shape[1]):
             accumulators[lane] = left[position, lane] * weights[0] + right[position, lane] * weights[1]
         finish(accumulators, multipliers[0], rules, out[position])
+
+
+@compiled
+def multiply(left: Any, right: Any, multipliers: Any, rules: Any, out: Any) -> None:
+    """Multiply two signals (positions, lanes) and requantise the product; one of `right` may serve a run of `left`."""
+    accumulators = np.empty(out.shape[1], np.int64)
+    run = len(left) // len(right)
+    for position in range(out.shape[0]):
+        factor = position // run
+        for lane in range(out.shape[1]):
+            accumulators[lane] = np.int64(left[position, lane]) * right[factor, lane]
+        finish(accumulators, multipliers[0], rules, out[position])

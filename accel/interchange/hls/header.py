@@ -17,7 +17,16 @@ from accel.interchange.hls.types import Constants, Types, ac_fixed
 from accel.layers import Shape
 from accel.network import INPUT
 from accel.program import Program
-from accel.program_layers import AddLayer, AvgPoolLayer, ClipLayer, MacLayer, MaxPoolLayer, ProgramLayer, TableLayer
+from accel.program_layers import (
+    AddLayer,
+    AvgPoolLayer,
+    ClipLayer,
+    MacLayer,
+    MaxPoolLayer,
+    MulLayer,
+    ProgramLayer,
+    TableLayer,
+)
 from accel.window import Window
 
 LINE = 110
@@ -150,6 +159,8 @@ def _layer(program: Program, types: Types, layer: ProgramLayer, names: dict[str,
             yield from _requantized(types, layer, name)
         case TableLayer():
             raise EspalierError(f"{layer.name}: the header has no tables of functions")
+        case MulLayer():
+            raise EspalierError(f"{layer.name}: the header has no product of signals")
         case ClipLayer() if layer.lowest:
             raise EspalierError(f"{layer.name}: the header has no bounds below zero, got {layer.lowest}")
         case ClipLayer():

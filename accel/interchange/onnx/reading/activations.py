@@ -99,7 +99,8 @@ def _put(builder: Builder, node: Node, name: str, parameters: tuple[float, ...],
     if builder.quantized:
         raise node.refused("is a function that a quantised graph has no codes for; import the float network")
     ends = [output for output in builder.graph.outputs if output in node.outputs]
-    if ends and name in MONOTONE and not times_input and builder.readers[ends[0]] == len(ends):
+    scores = len(builder.shape(value)) == 1 and name in MONOTONE and not times_input
+    if ends and scores and builder.readers[ends[0]] == len(ends):
         builder.notes.append(f"{node}: dropped, the highest score is the same without")
         builder.alias(node, replace(value, final=True))
         return

@@ -1,13 +1,14 @@
 """What the ONNX operators become that add and multiply: a bias or a batch norm for each map, an addition of signals."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
-from accel.interchange.onnx.reading.builder import Builder, in_order, vector
+from accel.interchange.onnx.reading.builder import Builder, Value, in_order, vector
 from accel.interchange.onnx.reading.file import Constant, Node
-from accel.layers import Add, BatchNorm, Weighted
+from accel.layers import Add, BatchNorm, Mul, Weighted
 
 Function = Callable[[Builder, Node], None]
 BYTES_OF_AFFINE = 16  # for each map: four floats of a batch norm
@@ -72,14 +73,38 @@ def subtract(builder: Builder, node: Node) -> None:
 
 
 def multiply(builder: Builder, node: Node) -> None:
-    """Mul by a constant for each map."""
+    """Mul by a constant for each map; of two signals, or of maps by a signal with one number for each."""
     constant = constant_side(builder, node)
     if constant is None:
-        raise node.refused(
-            "multiplies two signals, expected a signal and a constant: attention and squeeze-and-excitation have no "
-            "layer here; cut the network with --outputs"
-        )
+        _product(builder, node)
+        return
     _affine(builder, node, 1 - constant, scale=builder.needed(node, constant))
+
+
+def _product(builder: Builder, node: Node) -> None:
+    if builder.quantized:
+        raise node.refused("multiplies two signals; in a quantised graph expected a signal and a constant")
+    values = builder.value(node, 0), builder.value(node, 1)
+    maps, factors = sorted(values, key=lambda value: -math.prod(value.graph_shape))
+    same = maps.view == factors.view and builder.shape(maps) == builder.shape(factors)
+    if not same and not _is_for_each_map(builder, maps, factors):
+        raise node.refused(
+            f"multiplies {maps.graph_shape} and {factors.graph_shape}, expected two signals of one shape, or maps "
+            "and a number for each; cut the network before with --outputs"
+        )
+    builder.put(node, Mul(builder.new_name(node), (maps.source, factors.source)), maps)
+
+
+def _is_for_each_map(builder: Builder, maps: Value, factors: Value) -> bool:
+    """Return whether the axis of `factors` that lies on that of the maps counts them alike, and there is no other."""
+    count = builder.shape(maps)[0]
+    found = builder.map_axis(maps)
+    if found is None or math.prod(factors.graph_shape) != count or builder.shape(factors)[0] != count:
+        return False
+    from_end = found[0] - len(maps.view)
+    if len(factors.view) > len(maps.view) or len(factors.view) < -from_end:
+        return False
+    return count == 1 or factors.view[from_end] == found[1]
 
 
 def divide(builder: Builder, node: Node) -> None:

@@ -22,8 +22,8 @@ from accel.limits import MOST_DIMENSIONS, check_words
 from accel.network import INPUT
 
 WINDOWED = (
-    "Conv", "QLinearConv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "QLinearAveragePool",
-    "QLinearGlobalAveragePool",
+    "Conv", "ConvTranspose", "QLinearConv", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Resize",
+    "QLinearAveragePool", "QLinearGlobalAveragePool", "DepthToSpace", "SpaceToDepth",
 )  # fmt: skip
 PASSING = (
     "Identity", "Cast", "Dropout", "Add", "Sub", "Mul", "Div", "Pad", "Relu", "Clip", "BatchNormalization",

@@ -1,5 +1,6 @@
 """From the graph of an ONNX file to a float network, or to a Program if it is quantised."""
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +29,7 @@ from accel.interchange.onnx.reading.program import Making
 from accel.interchange.onnx.reading.quantizers import NEVER_READ, dequantize_linear
 from accel.interchange.onnx.reading.seen import Seen, seen_of
 from accel.interchange.onnx.reading.views import plain
-from accel.layers import Layer, Weighted
+from accel.layers import Concat, Flatten, Layer, Weighted
 from accel.network import Network
 from accel.program import Program
 from accel.pruned import PrunedNetwork
@@ -218,8 +219,8 @@ def live_nodes(graph: Graph) -> list[Node]:
 
 
 def output_of(builder: Builder) -> str:
-    """Return the layer whose output all outputs of the graph are."""
-    found = set()
+    """Return the layer whose output all outputs of the graph are; several are one vector, one after another."""
+    found: dict[str, str] = {}
     for name in builder.graph.outputs:
         if name not in builder.values:
             raise EspalierError(f"output {name!r} is given by no node")
@@ -229,12 +230,32 @@ def output_of(builder: Builder) -> str:
         axes, shape = [axis for axis in value.view if axis], builder.shape(value)
         if axes != [axis for axis in plain(shape) if axis]:
             builder.notes.append(f"output {name!r} has other axes {value.graph_shape}; the network gives {shape}")
-        found.add(value.source)
-    if len(found) != 1:
-        raise EspalierError(
-            f"the graph has {len(found)} different outputs, expected one, the class scores; --outputs names one"
-        )
-    return found.pop()
+        found.setdefault(value.source, name)
+    if len(found) > 1:
+        return _joined(builder, found)
+    (output,) = found
+    return output
+
+
+def _joined(builder: Builder, outputs: Mapping[str, str]) -> str:
+    """Add what makes one vector of several layers' outputs, which the graph has by these names; return its name."""
+    if builder.quantized:
+        many = f"the graph has {len(outputs)} different outputs, expected one of a quantised graph"
+        raise EspalierError(f"{many}; --outputs names one")
+    joined, end, places = "", 0, []
+    for source, name in outputs.items():
+        node = Node("Concat", "", name, (), (name,))
+        flat, before, shape = source, end, builder.shapes[source]
+        if len(shape) > 1:
+            flat = builder.new_name(node, ".flat")
+            builder.append(node, Flatten(flat, (source,)))
+        if joined:
+            builder.append(node, Concat(builder.new_name(node, ".joined"), (joined, flat)))
+            flat = builder.layers[-1].name
+        joined, end = flat, before + math.prod(shape)
+        places.append(f"{name!r} {shape} at {before}..{end - 1}")
+    builder.notes.append(f"its outputs are one vector here: {', '.join(places)}; --outputs names one alone")
+    return joined
 
 
 def reaching(layers: Iterable[Layer], output: str) -> list[Layer]:

@@ -4,7 +4,6 @@ The operators are those of opset 13 on (https://onnx.ai/onnx/operators/). What a
 refuses, with the node and the attribute.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -13,12 +12,13 @@ import numpy as np
 from accel.interchange.onnx.reading.activations import ACTIVATIONS
 from accel.interchange.onnx.reading.arithmetic import add, batch_normalization, divide, subtract, total
 from accel.interchange.onnx.reading.builder import NO_PAD, Builder, Value, in_order, vector
+from accel.interchange.onnx.reading.enlarging import conv_transpose, depth_to_space, resize, space_to_depth
 from accel.interchange.onnx.reading.file import Constant, Node
 from accel.interchange.onnx.reading.layouts import concat, flatten, reshape, squeeze, transpose, unsqueeze
 from accel.interchange.onnx.reading.moving import pad, slice_, split
 from accel.interchange.onnx.reading.shapes import cast, gather, shape
 from accel.interchange.onnx.reading.views import channels_last, plain
-from accel.interchange.onnx.reading.windows import conv_window, in_two_directions, pool_window
+from accel.interchange.onnx.reading.windows import conv_window, in_two_directions, pool_window, spread_taps
 from accel.layers import (
     AvgPool,
     Clip,
@@ -41,21 +41,12 @@ def conv(builder: Builder, node: Node) -> None:
     weight = weight.reshape(*weight.shape[:2], *(*weight.shape[2:], 1)[:2])
     bias = np.zeros(len(weight), np.float32) if builder.constant(node, 2) is None else builder.floats(node, 2, 1)
     window = conv_window(node, weight.shape[2:], builder.shape(value)[1:], value.pad)
-    if window.kernel != weight.shape[2:]:
-        weight = _dilated(builder, weight, window.kernel)
+    builder.reserve(4 * weight.shape[0] * weight.shape[1] * window.taps if window.kernel != weight.shape[2:] else 0)
+    weight = spread_taps(weight, window.kernel)
     name, groups = builder.new_name(node), node.get("group", 1)
     layer = Conv2d(name, (value.source,), weight=weight, bias=bias, window=window, groups=groups)
     builder.put(node, layer, replace(value, pad=NO_PAD))
     _note_constants(builder, node, name, node.inputs[2:3])
-
-
-def _dilated(builder: Builder, weight: Constant, kernel: tuple[int, int]) -> Constant:
-    """Return kernels with zeros between their taps, so that they are as large as `kernel`."""
-    builder.reserve(4 * weight.shape[0] * weight.shape[1] * math.prod(kernel))
-    wide = np.zeros((*weight.shape[:2], *kernel), weight.dtype)
-    down, across = (max(1, size - 1) // max(1, taps - 1) for size, taps in zip(kernel, weight.shape[2:], strict=True))
-    wide[:, :, ::down, ::across] = weight
-    return wide
 
 
 def gemm(builder: Builder, node: Node) -> None:
@@ -194,6 +185,8 @@ OPERATORS: dict[str, Function] = ACTIVATIONS | {
     "Concat": concat,
     "Constant": constant,
     "Conv": conv,
+    "ConvTranspose": conv_transpose,
+    "DepthToSpace": depth_to_space,
     "Div": divide,
     "Dropout": identity,
     "Flatten": flatten,
@@ -207,8 +200,10 @@ OPERATORS: dict[str, Function] = ACTIVATIONS | {
     "Pad": pad,
     "ReduceMean": reduce_mean,
     "Reshape": reshape,
+    "Resize": resize,
     "Shape": shape,
     "Slice": slice_,
+    "SpaceToDepth": space_to_depth,
     "Split": split,
     "Sum": total,
     "Softmax": ending,
@@ -216,6 +211,7 @@ OPERATORS: dict[str, Function] = ACTIVATIONS | {
     "Sub": subtract,
     "Transpose": transpose,
     "Unsqueeze": unsqueeze,
+    "Upsample": resize,
 }
 
 _ITS_OWN_MEAN = (
@@ -224,7 +220,6 @@ _ITS_OWN_MEAN = (
 )
 _ATTENTION = "is attention, which multiplies two signals; a Program has no layer for it: cut the network with --outputs"
 _BRANCHES = "runs one part of the graph or another; export with fixed sizes, or simplify the file (onnxsim)"
-_LARGER = "makes maps larger, for which there is no layer; cut before it with --outputs"
 _STATE = "keeps a state from step to step, which a Program has not"
 WITHOUT_LAYER: dict[str, str] = {  # why an operator is not read, and the way around it
     **dict.fromkeys(("LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization"), _ITS_OWN_MEAN),
@@ -232,7 +227,6 @@ WITHOUT_LAYER: dict[str, str] = {  # why an operator is not read, and the way ar
     **dict.fromkeys(("Attention", "MultiHeadAttention", "RotaryEmbedding"), _ATTENTION),
     **dict.fromkeys(("If", "Loop", "Scan"), _BRANCHES),
     **dict.fromkeys(("LSTM", "GRU", "RNN"), _STATE),
-    **dict.fromkeys(("ConvTranspose", "Resize", "Upsample"), _LARGER),
     "Erf": "is part of a GELU that was written as several operators; export with opset 20, which has Gelu",
     "Einsum": "multiplies signals by a formula of its own; write it as MatMul or Conv",
 }

@@ -10,6 +10,7 @@ import numpy as np
 from accel.interchange.onnx.reading.file import Constant, Node
 
 OLDEST, BASE = 7, 13
+RESIZES = 11  # the opset from which Resize says where its pixels lie
 _LISTS: dict[str, tuple[str, ...]] = {  # attributes in the order of the inputs that came in their place
     "Pad": ("pads", "value"),
     "ReduceSum": ("axes",),
@@ -34,6 +35,8 @@ def as_base(node: Node, opset: int, constants: dict[str, Constant]) -> Node:
         return node
     if node.op in _FLATTENED:
         return replace(node, attributes={"axis": 1} | dict(node.attributes))
+    if node.op in ("Upsample", "Resize") and opset < RESIZES:
+        return _resize(node, constants)
     if node.op == "BatchNormalization" and node.get("spatial", 1) != 1:
         raise node.refused("attribute spatial is 0, expected 1: one number for each map")
     names = _BOUNDS if node.op == "Clip" else _LISTS.get(node.op, ())
@@ -53,3 +56,17 @@ def as_base(node: Node, opset: int, constants: dict[str, Constant]) -> Node:
         constants[inputs[-1]] = np.array(value, np.int64 if isinstance(value, tuple) else np.float32)
     left = {name: value for name, value in node.attributes.items() if name not in names}
     return replace(node, inputs=tuple(inputs), attributes=left)
+
+
+def _resize(node: Node, constants: dict[str, Constant]) -> Node:
+    """Return an Upsample, or a Resize of opset 10, as today's Resize by these rules."""
+    scales = node.inputs[1] if len(node.inputs) > 1 else f"{node.outputs[0]}/scales"
+    if len(node.inputs) < 2:
+        constants[scales] = np.array(node.get("scales", ()), np.float32)
+    where = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    return replace(
+        node,
+        op="Resize",
+        inputs=(node.inputs[0], "", scales),
+        attributes={"mode": node.get("mode", "nearest")} | where,
+    )

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from accel.interchange.onnx.reading.file import Node
+import numpy as np
+
+from accel.interchange.onnx.reading.file import Constant, Node
 from accel.window import Window
 
 Pads = tuple[int, int, int, int]
@@ -16,23 +18,40 @@ def conv_window(node: Node, kernel: Sequence[int], size: Sequence[int], pad: Pad
 
     That of a dilated kernel has the taps between too.
     """
-    stated, dilations = _pair(node, "kernel_shape", tuple(kernel)), _pair(node, "dilations")
+    return _window(node, dilated_size(node, kernel), size, pad)
+
+
+def dilated_size(node: Node, kernel: Sequence[int]) -> tuple[int, int]:
+    """Return the height and width of kernels with the taps between those of `kernel` that a dilation leaves out."""
+    stated, dilations = pair(node, "kernel_shape", tuple(kernel)), pair(node, "dilations")
     if stated != tuple(kernel):
         raise node.refused(f"attribute kernel_shape is {stated}, its kernels are {tuple(kernel)}")
     if min(dilations) < 1:
         raise node.refused(f"attribute dilations is {list(dilations)}, expected at least 1 each")
     height, width = ((taps - 1) * dilation + 1 for taps, dilation in zip(stated, dilations, strict=True))
-    return _window(node, (height, width), size, pad)
+    if max(height, width) > MOST:
+        raise node.refused(f"its kernels reach over {height}x{width} pixels, expected at most {MOST}")
+    return height, width
+
+
+def spread_taps(weight: Constant, kernel: tuple[int, int]) -> Constant:
+    """Return kernels with zeros between their taps, so that they are as large as `kernel`."""
+    if weight.shape[2:] == kernel:
+        return weight
+    wide = np.zeros((*weight.shape[:2], *kernel), weight.dtype)
+    down, across = (max(1, size - 1) // max(1, taps - 1) for size, taps in zip(kernel, weight.shape[2:], strict=True))
+    wide[:, :, ::down, ::across] = weight
+    return wide
 
 
 def pool_window(node: Node, size: Sequence[int], pad: Pads, extends: bool) -> Window:
     """Return the window of a pool on maps of `size`; with `extends`, a ceil_mode may ask for more padding."""
     if node.get("kernel_shape") is None:
         raise node.refused("has no attribute kernel_shape")
-    dilations = _pair(node, "dilations")
+    dilations = pair(node, "dilations")
     if dilations != (1, 1):
         raise node.refused(f"attribute dilations is {list(dilations)}, expected [1, 1]")
-    window = _window(node, _pair(node, "kernel_shape"), size, pad)
+    window = _window(node, pair(node, "kernel_shape"), size, pad)
     if not node.get("ceil_mode", 0):
         return window
     extra = [_beyond(window, axis, size[axis]) for axis in (0, 1)]
@@ -47,7 +66,7 @@ def in_two_directions(node: Node, rank: int) -> Node:
     if rank != 2:
         return node
     wide = dict(node.attributes)
-    for name, beside in (("kernel_shape", 1), ("strides", 1), ("dilations", 1), ("pads", 0)):
+    for name, beside in (("kernel_shape", 1), ("strides", 1), ("dilations", 1), ("pads", 0), ("output_padding", 0)):
         if (numbers := node.get(name)) is None:
             continue
         if len(numbers) != (2 if name == "pads" else 1):
@@ -57,12 +76,10 @@ def in_two_directions(node: Node, rank: int) -> Node:
 
 
 def _window(node: Node, kernel: tuple[int, int], size: Sequence[int], pad: Pads) -> Window:
-    stride = _pair(node, "strides")
+    stride = pair(node, "strides")
     automatic = node.get("auto_pad", "NOTSET")
     if automatic in ("", "NOTSET"):
-        given = _numbers(node, "pads", (0, 0, 0, 0))
-        if len(given) != 4:
-            raise node.refused(f"attribute pads is {given}, expected 4 numbers")
+        given = pads_of(node)
     elif automatic == "VALID":
         given = (0, 0, 0, 0)
     elif automatic in ("SAME_UPPER", "SAME_LOWER"):
@@ -75,6 +92,14 @@ def _window(node: Node, kernel: tuple[int, int], size: Sequence[int], pad: Pads)
     if max(*kernel, *stride, *total) > MOST:
         raise node.refused(f"kernel {kernel}, strides {stride} and pads {total} must be at most {MOST}")
     return Window(kernel, stride, total)
+
+
+def pads_of(node: Node) -> Pads:
+    """Return the attribute pads: at the top, left, bottom and right."""
+    given = _numbers(node, "pads", (0, 0, 0, 0))
+    if len(given) != 4 or max(map(abs, given)) > MOST:
+        raise node.refused(f"attribute pads is {given}, expected 4 numbers of at most {MOST}")
+    return given[0], given[1], given[2], given[3]
 
 
 def summed(left: Sequence[int], right: Sequence[int]) -> Pads:
@@ -100,7 +125,8 @@ def _beyond(window: Window, axis: int, size: int) -> int:
     return max(0, steps * stride + kernel - (size + before + after))
 
 
-def _pair(node: Node, attribute: str, default: tuple[int, ...] = (1, 1)) -> tuple[int, int]:
+def pair(node: Node, attribute: str, default: tuple[int, ...] = (1, 1)) -> tuple[int, int]:
+    """Return an attribute of two numbers, for rows and columns."""
     found = _numbers(node, attribute, default)
     if len(found) != 2:
         raise node.refused(f"attribute {attribute} is {found}, expected 2 numbers: maps have a height and a width")

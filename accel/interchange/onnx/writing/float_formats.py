@@ -107,7 +107,7 @@ class FloatExport(ABC):
             case ConcatLayer():
                 self.writer.node("Concat", inputs, name, axis=1)
             case FlattenLayer():
-                self.writer.node("Flatten", inputs, name, axis=1)
+                self.writer.flatten(layer, inputs, name)
             case _:
                 raise EspalierError(f"{name}: {self.target} has no {type(layer).__name__}")
 

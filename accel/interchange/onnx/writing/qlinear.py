@@ -110,7 +110,7 @@ class QLinear:
             case ConcatLayer():
                 node("Concat", inputs, output, axis=1)
             case FlattenLayer():
-                node("Flatten", inputs, output, axis=1)
+                self.writer.flatten(layer, inputs, output)
             case _:
                 raise EspalierError(f"{layer.name}: {self.target} has no {type(layer).__name__}")
 

@@ -9,7 +9,7 @@ from accel.errors import EspalierError
 from accel.grouped_convolution import group_weights, within_groups
 from accel.interchange.onnx.reading.file import onnx_package
 from accel.program import Program
-from accel.program_layers import MacLayer
+from accel.program_layers import FlattenLayer, MacLayer
 from accel.window import Window
 
 OPSET, IR_VERSION = 21, 10
@@ -38,6 +38,13 @@ class Writer:
         self.nodes.append(self.onnx.helper.make_node(op, inputs, [output], name or output, **attributes))
         self.domains.setdefault(attributes.get("domain", ""), 1)
         return output
+
+    def flatten(self, layer: FlattenLayer, inputs: list[str], output: str) -> str:
+        """Add what reads maps as a vector, or as maps of another shape."""
+        if not layer.shape:
+            return self.node("Flatten", inputs, output, axis=1)
+        shape = self.constant(f"{output}.shape", [0, *layer.shape], np.int64)  # 0: as many images as there are
+        return self.node("Reshape", [*inputs, shape], output)
 
     def model(self, output: str) -> bytes:
         """Return the model whose output is the tensor `output`, as the bytes of a file."""
