@@ -37,6 +37,14 @@ LAYERS = {
         *((256, 128, 9, 49), (256, 256, 9, 49)),
         *((256, 256 * 49, 1, 1), (10, 256, 1, 1)),
     ],
+    # one block a stage; as in resnet20, the two shortcuts that widen are 1x1 and come last in their block
+    "resnet8": [
+        (16, 3, 9, 1024),
+        *[(16, 16, 9, 1024)] * 2,
+        *((32, 16, 9, 256), (32, 32, 9, 256), (32, 16, 1, 256)),
+        *((64, 32, 9, 64), (64, 64, 9, 64), (64, 32, 1, 64)),
+        (10, 64, 1, 1),
+    ],
     # n = 3: 6n + 2 = 20 layers; the two shortcuts that widen are 1x1 and come after their block's convolutions
     "resnet20": [
         (16, 3, 9, 1024),
@@ -52,6 +60,7 @@ TOTALS = {  # weights, multiply-accumulates
     "lenet5": (61_470, 416_520),
     "lenet-300-100": (266_200, 266_200),  # 784*300 + 300*100 + 100*10, each weight used once
     "cifar-quick": (145_376, 12_354_176),
+    "resnet8": (77_360, 12_501_632),  # MLPerf Tiny: 12.5 M
     "resnet20": (270_896, 40_813_184),  # He et al.: 0.27 M; 40.55 M and 2 * 131,072 for the shortcuts
 }
 IMAGES = {"digits": (1, 8, 8), **dict.fromkeys(("lenet5", "lenet-300-100", "lenet-300-100-fashion"), (1, 28, 28))}
@@ -107,6 +116,17 @@ class TestCnnSmall:
         assert [network.shapes[pool.name] for pool in pools] == [(128, 15, 15), (128, 7, 7)]
         for layer in network.weighted[:-1]:
             assert [type(reader) for reader in network.consumers(layer.name)] == [BatchNorm]
+
+
+class TestResnet8:
+    def test_kinds(self) -> None:
+        """7 convolutions of 3x3 and a matrix are the 8 layers; the two shortcuts with weights have no batch norm."""
+        network = ARCHITECTURES["resnet8"]()
+        assert Counter(x.window.kernel for x in network.weighted if isinstance(x, Conv2d)) == {(3, 3): 7, (1, 1): 2}
+        kinds = Counter(type(layer) for layer in network.layers)
+        assert (kinds[Linear], kinds[Add], kinds[GlobalAvgPool], kinds[BatchNorm], kinds[ReLU]) == (1, 3, 1, 7, 7)
+        sums = [x.inputs for x in network.layers if isinstance(x, Add)]
+        assert sums == [("norm1_1b", "relu1"), ("norm2_1b", "conv2_1s"), ("norm3_1b", "conv3_1s")]
 
 
 class TestResnet20:

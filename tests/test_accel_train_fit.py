@@ -69,6 +69,12 @@ def pruned() -> PrunedNetwork:
     return PrunedNetwork(network(), masks, "kernel", "bars", dense_weights=sizes, dense_macs=sizes)
 
 
+def without_norm(network: Network) -> Network:
+    """Return the network without its batch norm, whose statistics move whatever is learned."""
+    kept = [x if x.name != "relu1" else replace(x, inputs=("first",)) for x in network.layers if x.name != "norm"]
+    return replace(network, layers=tuple(kept))
+
+
 def parts(network: Network) -> list[bytes]:
     """Return every array of a network as bytes."""
     names = ("weight", "bias", "scale", "shift", "mean", "variance")
@@ -224,9 +230,11 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
         ((other_masks, IMAGES, LABELS, short), "masks"),
         ((start, IMAGES[::-1], LABELS, short), "data"),
         ((start, IMAGES[:-1], LABELS[:-1], short), "data"),
+        ((start, IMAGES, LABELS, replace(short, distillation=0.5), start.network), "distillation, teacher"),
     ):
+        teacher = arguments[4] if len(arguments) > 4 else None
         with pytest.raises(EspalierError, match=rf"is of another training \(other {names}\): delete it"):
-            fit(*arguments, checkpoint=path)
+            fit(*arguments[:4], teacher=teacher, checkpoint=path)
     assert path.read_bytes() == before
     assert parts(fit(start, IMAGES, LABELS, short, checkpoint=path).network) == parts(
         fit(start, IMAGES, LABELS, short).network
@@ -278,10 +286,10 @@ def test_shifts_and_mirrors_move_pixels_where_they_say() -> None:
     images = torch.zeros(2, 1, 4, 5)
     images[:, 0, 2, 3] = 1
     images[:, 0, 3, 0] = 2
-    moved = shifted(images, np.array([[1, 0], [-2, 0]]), 2)
+    moved = shifted(images, torch.tensor([1, 0]), torch.tensor([-2, 0]), 2)
     assert np.argwhere(moved[0, 0].numpy()).tolist() == [[3, 1]]
     assert torch.equal(moved[1], images[1])
-    mirrored = flipped(images, np.array([True, False]))
+    mirrored = flipped(images, torch.tensor([True, False]))
     assert mirrored[0, 0, 3].tolist() == [0, 0, 0, 0, 2]
     assert torch.equal(mirrored[1], images[1])
 
@@ -294,6 +302,57 @@ def test_schedules_take_their_values() -> None:
     assert rates == {"constant": [1, 1, 1], "step": [1, 0.1, 0.01]}
     cosine = [Recipe(learning_rate=1).rate(x) for x in (0, 0.5, 0.75, 1)]
     assert cosine == pytest.approx([1, 0.5, (1 - 0.5**0.5) / 2, 0])
+    cycle = [Recipe(learning_rate=1, schedule="onecycle").rate(x) for x in (0, 0.15, 0.3, 0.65, 1)]
+    assert cycle == pytest.approx([1 / 25, (1 + 1 / 25) / 2, 1, 0.5, 0])  # half way up, the top, half way down
+
+
+def test_what_a_teacher_says_is_learned_and_labels_are_not_where_it_has_all_of_the_loss() -> None:
+    """Other labels give the same bytes, another teacher others; and a network learns nothing from itself."""
+    alone = PrunedNetwork(without_norm(network()))
+    recipe = replace(RECIPE, epochs=1, weight_decay=0, distillation=1.0)
+    teachers = [initialize(alone.network, np.random.default_rng(seed)) for seed in (7, 8)]
+
+    def taught(teacher: Network, labels: np.ndarray = LABELS) -> Network:
+        return fit(alone, IMAGES, labels, recipe, teacher=teacher).network
+
+    found = [taught(teacher) for teacher in (*teachers, alone.network)]
+    assert parts(taught(teachers[0], (LABELS + 1) % CLASSES)) == parts(found[0])
+    assert parts(found[0]) != parts(found[1])
+    moved = [
+        max(np.abs(x.weight - y.weight).max() for x, y in zip(z.weighted, alone.network.weighted, strict=True))
+        for z in found
+    ]
+    assert moved[2] < 1e-5 < 1e-2 < min(moved[:2])
+
+
+def test_a_students_probabilities_come_to_its_teachers() -> None:
+    """What a trained network knows is learned from it alone: in the end both take nearly all images for the same."""
+    knowing = fit(PrunedNetwork(network()), *bars(300), Recipe(epochs=12, batch_size=32, learning_rate=0.05)).network
+    recipe = Recipe(epochs=12, batch_size=32, learning_rate=0.05, distillation=1.0)
+    start = initialize(network(), np.random.default_rng(9))
+    images, nonsense = bars(300)[0], np.zeros(300, np.int64)
+    found = fit(PrunedNetwork(start), images, nonsense, recipe, teacher=knowing).network
+    agreeing = [np.mean(x.scores(images).argmax(1) == knowing.scores(images).argmax(1)) for x in (start, found)]
+    assert agreeing[0] < 0.6
+    assert agreeing[1] > 0.95
+
+
+@pytest.mark.parametrize(
+    ("teacher", "share", "message"),
+    [
+        (None, 0.5, "tiny: distillation is 0.5, but there is no teacher"),
+        (network(), 0.0, "tiny: a teacher goes with a share of the loss, and distillation is 0.0"),
+        (
+            replace(network(), input_shape=(1, SIDE, SIDE), layers=network().layers[:-1]),
+            0.5,
+            r"tiny: the teacher tiny takes images \(1, 8, 8\) and gives 32 scores, expected \(1, 8, 8\) and 3",
+        ),
+    ],
+)
+def test_a_teacher_must_fit(teacher: Network | None, share: float, message: str) -> None:
+    """It goes with a share of the loss, and takes the same images to as many scores."""
+    with pytest.raises(EspalierError, match=message):
+        fit(PrunedNetwork(network()), IMAGES, LABELS, replace(RECIPE, distillation=share), teacher=teacher)
 
 
 @pytest.mark.parametrize(
@@ -311,7 +370,9 @@ def test_schedules_take_their_values() -> None:
         ({"label_smoothing": -0.1}, "label_smoothing must be at least 0 and below 1, got -0.1"),
         ({"weight_decay": float("inf")}, "weight_decay must be at least 0, got inf"),
         ({"optimizer": "lamb"}, "optimizer must be one of sgd, adam, got 'lamb'"),
-        ({"schedule": "linear"}, "schedule must be one of constant, cosine, step, got 'linear'"),
+        ({"schedule": "linear"}, "schedule must be one of constant, cosine, step, onecycle, got 'linear'"),
+        ({"distillation": 1.5}, "distillation must be at least 0 and at most 1, got 1.5"),
+        ({"temperature": 0.0}, "temperature must be above 0, got 0.0"),
     ],
 )
 def test_a_wrong_recipe_says_so(wrong: dict[str, Any], message: str) -> None:

@@ -20,7 +20,7 @@ from accel.program import Program  # noqa: E402
 from accel.program_layers import MacLayer, MaxPoolLayer  # noqa: E402
 from accel.pruned import PrunedNetwork  # noqa: E402
 from accel.quantize import Steps, Widths, l2_step, lower, power_of_two_step  # noqa: E402
-from accel.train import Progress, Recipe, Retrained, StepRule, fit, quantized, retrain_quantized  # noqa: E402
+from accel.train import Progress, Recipe, Retrained, StepRule, fit, initialize, quantized, retrain_quantized  # noqa: E402
 from accel.train.checkpoint import KIND, State  # noqa: E402
 from accel.window import Window  # noqa: E402
 
@@ -95,6 +95,17 @@ class TestRepeating:
                 retrain(short, **(RULES["refit"] | changes), checkpoint=path)
         assert path.read_bytes() == before
         assert parts(retrain(short, **RULES["refit"], checkpoint=path)) == parts(retrain(short, **RULES["refit"]))
+
+    def test_a_quantised_network_learns_from_its_teacher_alone_where_that_has_all_of_the_loss(self) -> None:
+        """Other labels give the same bytes; the teacher is float, with its batch norm; another one gives others."""
+        recipe = replace(SGD, epochs=1, distillation=1.0)
+        teachers = [initialize(pruned().network, np.random.default_rng(seed)) for seed in (7, 8)]
+        found = [parts(retrain(recipe, teacher=teacher, **RULES["learn"])) for teacher in teachers]
+        other = (LABELS + 1) % (LABELS.max() + 1)
+        again = retrain_quantized(pruned(), lowered(), IMAGES, other, recipe, teacher=teachers[0], **RULES["learn"])
+        assert parts(again) == found[0] != found[1]
+        with pytest.raises(EspalierError, match=r"distillation is 1\.0, but there is no teacher"):
+            retrain(recipe)
 
     def test_float_and_quantised_trainings_do_not_take_each_others_checkpoints(self, tmp_path: Path) -> None:
         """Of one network without batch norm, one recipe and one set of images: what is quantised is the difference."""

@@ -151,6 +151,19 @@ class TestPrune:
             expected = prune(dense, "feature-map+kernel", ratios, again, sparsify=shrinking)
             assert same(PrunedNetwork.load(files[-1]), expected) == (strength == 0.3)  # negative control: another one
 
+    @pytest.mark.slow
+    def test_a_teacher(self, tmp_path: Path) -> None:
+        """`--teacher` has the share of the loss that recipes give to one; without it other weights come out."""
+        pytest.importorskip("torch")
+        words = ("prune", "digits", "--pattern", "kernel", "--ratio", "0.5", "--seed", 3, "--retrain", 1)
+        assert espalier(*words, "--teacher", "digits", "-o", tmp_path / "o").status == 0
+        images, dense = datasets.load("digits", "train"), zoo.load("digits")
+        for taught in (True, False):
+            recipe = retrain.recipe("digits", 1, taught=taught, seed=3)
+            again = retrain.trainer(recipe, images, quiet=True, teacher=dense.network if taught else None)
+            expected = prune(dense, "kernel", {"kernel": 0.5}, again)
+            assert same(PrunedNetwork.load(tmp_path / "o"), expected) == taught
+
 
 class TestResume:
     @pytest.mark.parametrize("calls", [5, 11])
@@ -238,6 +251,12 @@ class TestBadInput:
                 "--start magnitude: is for particle-filter, not for magni",
             ),
             (["--pattern", "kernel", "--learning-rate", "0.1"], "--learning-rate 0.1: nothing is retrained; --retrain"),
+            (["--pattern", "kernel", "--teacher", "digits"], "--teacher digits: nothing is retrained; --retrain says"),
+            (
+                ["--pattern", "kernel", "--retrain", "1", "--teacher", "lenet5"],
+                "--teacher lenet5: takes images (1, 28, 28) and gives 10 scores, and digits takes (1, 8, 8) and gi",
+            ),
+            (["--pattern", "kernel", "--retrain", "1", "--teacher", "digit"], "unknown network 'digit': did you mean "),
             (["--pattern", "kernel", "--spare", "conv9"], "unknown layer of digits 'conv9': did you mean 'conv"),
             (["--pattern", "kernel", "--steps", "big"], "steps must be one of geometric, linear, got 'big'"),
             (["--pattern", "kernel", "--budget", "0"], "Invalid value for '--budget': 0 is not in the range x>=1."),

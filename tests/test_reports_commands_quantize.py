@@ -193,6 +193,8 @@ def test_an_order_for_an_array(tmp_path: Path) -> None:
         (["--budget-error", "0", "--signal-bits", "2"], "no widths of 2..8 bits were found with an error rate of at"),
         (["--budget-error", "0.1", "--weight-bits", "12"], "widths are allocated within 2..8 bits, got 12 for weights"),
         (["--learning-rate", "0.1"], "--learning-rate 0.1: nothing is retrained; --retrain says for how many epochs"),
+        (["--teacher", "digits"], "--teacher digits: nothing is retrained; --retrain says for how many epochs"),
+        (["--retrain", "1", "--teacher", "lenet5"], "--teacher lenet5: takes images (1, 28, 28) and gives 10 scores"),
         (["--accumulator-overflow", "clip"], "unknown overflow of accumulators 'clip': "),
         (["--accumulator-bits", "1"], "conv1: accumulator_bits must be at least 2, got 1"),
     ],

@@ -15,6 +15,7 @@ import torch
 from accel import archive
 from accel.digest import digest_of, network_parts
 from accel.errors import EspalierError
+from accel.network import Network
 from accel.pruned import Groups, PrunedNetwork
 from accel.train.recipe import Recipe
 
@@ -29,6 +30,7 @@ def fingerprint(
     labels: np.ndarray,
     recipe: Recipe,
     groups: Groups | None = None,
+    teacher: Network | None = None,
 ) -> Fingerprint:
     """Return, in words or digests, everything that decides how a training goes: equal when it is the same training."""
     masks = [part for name, mask in sorted(pruned.masks.items()) for part in (name, mask.kept)]
@@ -36,6 +38,7 @@ def fingerprint(
         "network": digest_of(*network_parts(pruned.network)),
         "masks": digest_of(*masks),
         "groups": digest_of(*(part for item in sorted((groups or {}).items()) for part in item)),
+        "teacher": digest_of(*network_parts(teacher)) if teacher else "",
         "data": digest_of(images, labels),
     }
 

@@ -1,5 +1,6 @@
 """Fitting a network, pruned or not, to labeled images; what is pruned stays exactly zero."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ def fit(
     recipe: Recipe,
     *,
     groups: Groups | None = None,
+    teacher: Network | None = None,
     validation: tuple[Images, Labels] | None = None,
     device: str | torch.device | None = None,
     checkpoint: Path | None = None,
@@ -78,6 +80,8 @@ def fit(
     recipe : Recipe
     groups : mapping of layer name to integers (M, C, T), optional
         Which weights of a layer `recipe.group_lasso` shrinks together: those with the same number.
+    teacher : Network, optional
+        Whose scores for the same images are learned too, with the share of the loss that is `recipe.distillation`.
     validation : (images, labels), optional
         Only reported: nothing is chosen by them.
     device : str or torch.device, optional
@@ -96,10 +100,12 @@ def fit(
     -----
     The group lasso is Yuan and Lin's; Wen et al. ("Learning Structured Sparsity in Deep Neural Networks") brought it to
     networks. Ours: the step that shrinks is apart from the gradient's, as AdamW's decay is, so that groups reach zero.
+    Distillation is Hinton et al.'s ("Distilling the Knowledge in a Neural Network", arXiv 1503.02531, section 2).
     """
     module = to_module(pruned.network)
-    run = Run(module, pruned, images, labels, recipe, pick_device(device), validation, groups)
-    store = Checkpoint(Path(checkpoint), fingerprint(pruned, images, labels, recipe, groups)) if checkpoint else None
+    run = Run(module, pruned, images, labels, recipe, pick_device(device), validation, groups, teacher)
+    given = pruned, images, labels, recipe, groups, teacher
+    store = Checkpoint(Path(checkpoint), fingerprint(*given)) if checkpoint else None
     run.train(store, progress)
     return pruned.with_network(to_network(module))
 
@@ -130,6 +136,7 @@ class Run:
         device: torch.device,
         validation: tuple[Images, Labels] | None,
         groups: Groups | None = None,
+        teacher: Network | None = None,
     ) -> None:
         self.recipe = recipe
         self.samples = Samples.checked(pruned.network, images, labels, device)
@@ -142,6 +149,7 @@ class Run:
         self.masked = _masked(self.module, pruned, device)
         shrinks = groups if groups and recipe.group_lasso else {}
         self.grouped = [Grouped.of(self.module.operation(name).weight, shrinks[name]) for name in shrinks]
+        self.teacher = _teacher(pruned.network, teacher, recipe, device)
 
     def train(self, store: Checkpoint | None, progress: Listener | None) -> None:
         """Train for the epochs that are left, those that `store` has being done, and write each there."""
@@ -173,7 +181,7 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("share", 1.0)
         scores = self.module(images).flatten(1)
-        loss = F.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
+        loss = self._loss(scores, images, labels)
         self.optimizer.zero_grad()
         loss.backward()
         for weight, gone in self.masked:
@@ -187,6 +195,17 @@ class Run:
                 weight.masked_fill_(gone, 0)  # exact by construction, whatever the optimizer does
             self.module.after_step()
         return torch.stack([loss.detach() * len(labels), (scores.argmax(1) != labels).sum()])
+
+    def _loss(self, scores: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+        loss = F.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
+        if self.teacher is None:
+            return loss
+        share, temperature = self.recipe.distillation, self.recipe.temperature
+        with torch.no_grad():
+            wanted = F.log_softmax(self.teacher(images).flatten(1) / temperature, dim=1)
+        given = F.log_softmax(scores / temperature, dim=1)
+        apart = F.kl_div(given, wanted, reduction="batchmean", log_target=True)
+        return (1 - share) * loss + share * temperature**2 * apart  # whose gradients fall with its square
 
     def _report(self, epoch: int, step: int, means: Tensor, validation: float | None = None) -> Progress:
         loss, errors = means.tolist()
@@ -208,6 +227,25 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _teacher(student: Network, teacher: Network | None, recipe: Recipe, device: torch.device) -> NetworkModule | None:
+    """Return what is learned from, if anything is: a network that takes the same images and knows the same classes."""
+    if (teacher is not None) != (recipe.distillation > 0):
+        raise EspalierError(
+            f"{student.name}: a teacher goes with a share of the loss, and distillation is {recipe.distillation}"
+            if teacher
+            else f"{student.name}: distillation is {recipe.distillation}, but there is no teacher"
+        )
+    if teacher is None:
+        return None
+    ends = [(x.input_shape, math.prod(x.shapes[x.output])) for x in (student, teacher)]
+    if ends[0] != ends[1]:
+        raise EspalierError(
+            f"{student.name}: the teacher {teacher.name} takes images {ends[1][0]} and gives {ends[1][1]} scores, "
+            f"expected {ends[0][0]} and {ends[0][1]}"
+        )
+    return to_module(teacher).to(device).requires_grad_(False)
 
 
 def _optimizer(module: NetworkModule, recipe: Recipe) -> torch.optim.Optimizer:

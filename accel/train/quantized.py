@@ -65,6 +65,7 @@ def retrain_quantized(
     rule: StepRule = StepRule(),  # noqa: B008 - frozen
     *,
     find_step: FindStep | None = None,
+    teacher: Network | None = None,
     validation: tuple[Images, Labels] | None = None,
     device: str | torch.device | None = None,
     checkpoint: Path | None = None,
@@ -81,7 +82,7 @@ def retrain_quantized(
     program : Program
         Lowered from `pruned`: its word lengths, steps, rounding and overflow are those that are trained for. Its
         weights are not read.
-    images, labels, recipe, validation, device, checkpoint, progress
+    images, labels, recipe, teacher, validation, device, checkpoint, progress
         As for `fit`; the error rates that are reported are those of the quantised network. `recipe.group_lasso` has no
         groups here.
     rule : StepRule
@@ -103,9 +104,12 @@ def retrain_quantized(
     check_lowered(pruned, program)
     _check_rule(program, rule, find_step)
     module = QuantizedModule(pruned.network, program, rule, find_step)
-    run = Run(module, pruned, images, labels, recipe, _precise(pick_device(device)), validation)
-    what = fingerprint(pruned, images, labels, recipe) | _fingerprint(program, rule, find_step) if checkpoint else {}
-    run.train(Checkpoint(Path(checkpoint), what) if checkpoint else None, progress)
+    run = Run(module, pruned, images, labels, recipe, _precise(pick_device(device)), validation, teacher=teacher)
+    store = None
+    if checkpoint:
+        what = fingerprint(pruned, images, labels, recipe, teacher=teacher) | _fingerprint(program, rule, find_step)
+        store = Checkpoint(Path(checkpoint), what)
+    run.train(store, progress)
     steps, known = module.signal_steps.values(), {layer.name for layer in pruned.network.layers}
     signal_steps = {name: float(steps[name][0]) for name in steps if name in known}
     return Retrained(pruned.with_network(to_network(module)), module.weight_steps.values(), signal_steps)
@@ -139,6 +143,14 @@ class QuantizedModule(NetworkModule):
         self.highest = _highest(network, program)
         self.levels = {x.name: Levels.of_signal(x.output.format, x.relu) for x in summing}
         self.weight_levels = {x.name: Levels.of_weights(x.weight_bits, learned) for x in program.mac_layers}
+        self.register_buffer(
+            "input_step", torch.tensor(program.input_signal.step, dtype=torch.float64), persistent=False
+        )
+        for place, layer in enumerate(program.mac_layers):
+            counts = np.maximum(layer.kept.reshape(layer.weight_steps.size, -1).sum(axis=1), 1)
+            scale = self.weight_levels[layer.name].gradient_scale(counts)
+            self.register_buffer(f"scale{place}", torch.from_numpy(scale), persistent=False)
+        self.scales = {layer.name: f"scale{place}" for place, layer in enumerate(program.mac_layers)}
 
     def activations(self, images: Tensor) -> dict[str, Tensor]:
         """Return the real values of every tensor for a batch of images, by the names that the Program has."""
@@ -153,8 +165,7 @@ class QuantizedModule(NetworkModule):
         operation, steps = self.operation(layer.name), self.weight_steps[layer.name]
         weight, levels = operation.weight, self.weight_levels[layer.name]
         by_output = steps.reshape(-1, *(1,) * (weight.ndim - 1))
-        counts = layer.kept.reshape(len(steps), -1).sum(axis=1)
-        scale = torch.from_numpy(levels.gradient_scale(np.maximum(counts, 1))).to(steps.device)
+        scale = self.get_buffer(self.scales[layer.name])
         quantized = quantize(weight.double(), by_output, levels, scale.reshape(by_output.shape))
         bias = quantize(operation.bias.double(), (steps * self._step_of(layer.inputs[0])).detach(), BIAS)
         return quantized.to(weight.dtype), bias.to(weight.dtype)
@@ -194,9 +205,8 @@ class QuantizedModule(NetworkModule):
                 steps.keep_apart_from_zero()
 
     def _input(self, images: Tensor) -> Tensor:
-        signal = self.program.input_signal
-        step = torch.tensor(signal.step, dtype=torch.float64, device=images.device)
-        return quantize(images.double(), step, Levels.of_signal(signal.format)).to(images.dtype)
+        levels = Levels.of_signal(self.program.input_signal.format)
+        return quantize(images.double(), self.get_buffer("input_step"), levels).to(images.dtype)
 
     def _step_of(self, tensor: str) -> Tensor | float:
         origin = self.origins[tensor]

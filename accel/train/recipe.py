@@ -8,7 +8,8 @@ import numpy as np
 from accel.errors import EspalierError
 
 OPTIMIZERS = ("sgd", "adam")
-SCHEDULES = ("constant", "cosine", "step")
+SCHEDULES = ("constant", "cosine", "step", "onecycle")
+WARM_UP, FIRST_SHARE = 0.3, 0.04  # of one cycle: the share of steps that warm up, and of the rate that they begin at
 MOST_THREADS = 1024
 
 
@@ -21,7 +22,7 @@ class Recipe:
     epochs, batch_size : int
         Each epoch is cut into the fewest batches of at most `batch_size` images, all of nearly one size.
     learning_rate : float
-        At the start; `schedule` lowers it.
+        The highest; `schedule` says when.
     optimizer : {"sgd", "adam"}
         SGD with momentum, or Adam with decoupled weight decay (AdamW) and (momentum, 0.999) as its betas.
     momentum : float
@@ -30,10 +31,15 @@ class Recipe:
     group_lasso : float
         How fast groups of weights shrink towards zero together, where `fit` is given any: the norm of a group of n
         loses learning rate x group_lasso x sqrt(n) in each step, and no more than it has.
-    schedule : {"constant", "cosine", "step"}
-        Cosine falls to 0 over the run; step divides by 10 after half and after three quarters of it.
+    schedule : {"constant", "cosine", "step", "onecycle"}
+        Cosine falls to 0 over the run; step divides by 10 after half and after three quarters of it; one cycle rises
+        along a cosine for 30 % of the run, from 1/25 of the rate, and then falls to 0 along another (Smith and Topin,
+        "Super-Convergence", arXiv 1708.07120; the shares are PyTorch's).
     label_smoothing : float
         The share of the target that is spread over all classes.
+    distillation, temperature : float
+        The share of the loss (0..1) that is a teacher's, where the training is given one, and the temperature at which
+        both networks' scores become probabilities for it.
     shift_pixels : int
         Images move by a random number of pixels, at most this many each way, zeros moving in; 0 leaves them in place.
     flip : bool
@@ -59,6 +65,8 @@ class Recipe:
     group_lasso: float = 0.0
     schedule: str = "cosine"
     label_smoothing: float = 0.0
+    distillation: float = 0.0
+    temperature: float = 4.0
     shift_pixels: int = 0
     flip: bool = False
     seed: int = 0
@@ -71,8 +79,11 @@ class Recipe:
                 raise EspalierError(f"{name} must be an integer of at least {least}, got {value!r}")
         if self.threads > MOST_THREADS:
             raise EspalierError(f"threads must be at most {MOST_THREADS}, got {self.threads}")
-        if not 0 < self.learning_rate < math.inf:
-            raise EspalierError(f"learning_rate must be above 0, got {self.learning_rate}")
+        for name in ("learning_rate", "temperature"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise EspalierError(f"{name} must be above 0, got {getattr(self, name)}")
+        if not 0 <= self.distillation <= 1:
+            raise EspalierError(f"distillation must be at least 0 and at most 1, got {self.distillation}")
         for name in ("weight_decay", "group_lasso"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise EspalierError(f"{name} must be at least 0, got {getattr(self, name)}")
@@ -92,7 +103,11 @@ class Recipe:
         (0.25, 0.05)
         """
         if self.schedule == "cosine":
-            return self.learning_rate * (1 + math.cos(math.pi * done)) / 2
+            return self.learning_rate * _falling(done)
+        if self.schedule == "onecycle" and done < WARM_UP:
+            return self.learning_rate * (1 - (1 - FIRST_SHARE) * _falling(done / WARM_UP))
+        if self.schedule == "onecycle":
+            return self.learning_rate * _falling((done - WARM_UP) / (1 - WARM_UP))
         if self.schedule == "step":
             return self.learning_rate / 10 ** ((done >= 0.5) + (done >= 0.75))
         return self.learning_rate
@@ -100,3 +115,8 @@ class Recipe:
     def generator(self, epoch: int) -> np.random.Generator:
         """Return the source of everything that is drawn in one epoch, whatever the epochs before it drew."""
         return np.random.default_rng([self.seed, epoch])
+
+
+def _falling(done: float) -> float:
+    """Return half a cosine: from 1 to 0 as `done` goes from 0 to 1."""
+    return (1 + math.cos(math.pi * done)) / 2

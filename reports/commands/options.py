@@ -70,6 +70,9 @@ train_threads_option = option(
     help="Threads of retraining, 1 by default; its result depends on them.",
 )
 learning_rate_option = option("--learning-rate", type=float, help="Learning rate of retraining; the zoo's by default.")
+teacher_option = option(
+    "--teacher", help="Network, of the zoo or a file, whose scores retraining learns too: the dense one, say."
+)
 batch_size_option = option("--batch-size", type=int, help="Images in a batch of retraining; the zoo's by default.")
 threads_option = option("--threads", type=COUNT, help="Threads of the engine; all processors by default.")
 images_option = option("--images", type=click.IntRange(1), help="How many images to run; all by default.")

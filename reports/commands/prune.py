@@ -42,6 +42,7 @@ from reports.commands.options import (
     network_argument,
     number_option,
     option,
+    teacher_option,
     train_threads_option,
 )
 from reports.commands.places import Command
@@ -81,6 +82,7 @@ class Request:
     group_lasso: float
     learning_rate: float | None
     batch_size: int | None
+    teacher: str | None
     checkpoint: Path | None
     seed: int
     train_threads: int
@@ -138,6 +140,7 @@ class Work:
 @option("--group-lasso", type=click.FloatRange(0), default=0.1, show_default=True, help="Strength of the group lasso.")
 @learning_rate_option
 @batch_size_option
+@teacher_option
 @option("--checkpoint", type=CHECKPOINTS, help="Folder of checkpoints to stop and resume with.")
 @number_option("--seed", 0, "Seed of the search and of retraining.", least=0)
 @train_threads_option
@@ -188,7 +191,8 @@ def _checked(request: Request) -> Work:
     spare = request.spare or default_spare(dense.network)
     work = Work(request, dense, images, ratios, spare, None, None)
     if request.retrain:
-        work.fit = retraining.trainer(_recipe(work), images["train"], request.checkpoint)
+        teacher = retraining.teacher(request.teacher, dense.network)
+        work.fit = retraining.trainer(_recipe(work), images["train"], request.checkpoint, teacher=teacher)
     if request.sparsify:
         shrinking = retraining.sparsifying(_recipe(work), request.sparsify, request.group_lasso)
         work.sparsify = retraining.trainer(shrinking, images["train"], request.checkpoint)
@@ -200,6 +204,8 @@ def _check_options(request: Request) -> None:
     for name, value in (("--learning-rate", request.learning_rate), ("--batch-size", request.batch_size)):
         if value is not None and not request.training:
             raise EspalierError(f"{name} {value:g}: nothing is retrained; --retrain says for how many epochs")
+    if request.teacher and not request.retrain:
+        raise EspalierError(f"--teacher {request.teacher}: nothing is retrained; --retrain says for how many epochs")
     if request.start != "random" and request.select != PARTICLE_FILTER:
         raise EspalierError(f"--start {request.start}: is for {PARTICLE_FILTER}, not for {request.select}")
     patterns = {part for stage in stages(request.pattern) for part in stage.split("/")}
@@ -296,9 +302,14 @@ def _advance(line: Bar, at: Progress) -> None:
 def _recipe(work: Work) -> "Recipe":
     """Return the way to train: the zoo's recipe, changed as the request says."""
     request = work.request
-    changes = {"learning_rate": request.learning_rate, "batch_size": request.batch_size, "seed": request.seed}
+    changes: dict[str, Any] = {
+        "learning_rate": request.learning_rate,
+        "batch_size": request.batch_size,
+        "seed": request.seed,
+    }
     changes["threads"] = request.train_threads
-    return retraining.recipe(work.dense.network.name, max(1, request.retrain), **changes)
+    epochs, taught = max(1, request.retrain), request.teacher is not None
+    return retraining.recipe(work.dense.network.name, epochs, taught=taught, **changes)
 
 
 def _record(work: Work, pruned: PrunedNetwork) -> dict[str, Any]:

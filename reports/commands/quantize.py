@@ -11,6 +11,7 @@ from accel.cost import cost_of
 from accel.errors import EspalierError
 from accel.fixedpoint import Overflow, Rounding
 from accel.interchange.data import datasets
+from accel.network import Network
 from accel.program import Program
 from accel.quantize import (
     FOUND,
@@ -36,6 +37,7 @@ from reports.commands.options import (
     option,
     pattern_option,
     signal_bits_option,
+    teacher_option,
     threads_option,
     train_threads_option,
     weight_bits_option,
@@ -75,6 +77,7 @@ class Request:
     retrain: int
     learning_rate: float | None
     batch_size: int | None
+    teacher: str | None
     checkpoint: Path | None
     validation_images: int
     accumulator_bits: int | None
@@ -126,6 +129,7 @@ class Request:
 @number_option("--retrain", 0, "Epochs of retraining, which computes as the Program does.", least=0)
 @learning_rate_option
 @batch_size_option
+@teacher_option
 @option("--checkpoint", type=OUT, help="File that keeps a retraining, so that it may stop and go on.")
 @number_option("--validation-images", 2000, "How many validation images searches are judged by.")
 @option("--accumulator-bits", type=int, help="Bits of an accumulator, if fewer than proven enough; for studies.")
@@ -170,12 +174,13 @@ def command(**arguments: Any) -> None:
     request = Request(**arguments)
     budget = _checked(request)
     bench, source = _bench(request)
+    teacher = retraining.teacher(request.teacher, bench.pruned.network)
     widths, found = _widths(request, bench, budget)
     steps = quantize.searched(bench, widths, request.search) if request.search else bench.calibration.steps
     direct = bench.lowered(widths, steps)
     after, program, emulated = bench, direct, 0
     if request.retrain:
-        after, steps = _retrained(request, bench, widths, steps, source)
+        after, steps = _retrained(request, bench, widths, steps, source, teacher)
         program = after.lowered(widths, steps)
         emulated = quantize.check_emulation(after, program, source.load("test"))
     if request.accumulator_bits is not None:
@@ -205,6 +210,8 @@ def _checked(request: Request) -> int | None:
     for name, value in (("--learning-rate", request.learning_rate), ("--batch-size", request.batch_size)):
         if value is not None and not request.retrain:
             raise EspalierError(f"{name} {value:g}: nothing is retrained; --retrain says for how many epochs")
+    if request.teacher and not request.retrain:
+        raise EspalierError(f"--teacher {request.teacher}: nothing is retrained; --retrain says for how many epochs")
     found = request.search or request.retrain or request.budget_memory or request.budget_error is not None
     if request.formats is not None and found:
         raise EspalierError("--formats says what is given; --search, --retrain and the budgets would change it")
@@ -240,17 +247,22 @@ def _widths(request: Request, bench: Workbench, memory_bits: int | None) -> tupl
 
 
 def _retrained(
-    request: Request, bench: Workbench, widths: Widths, steps: Steps, source: Source
+    request: Request, bench: Workbench, widths: Widths, steps: Steps, source: Source, teacher: Network | None
 ) -> tuple[Workbench, Steps]:
     if request.checkpoint:
         resuming.same_command()
     else:
         resuming.with_option("--checkpoint FILE")
     name = bench.pruned.network.name
-    changes = {"learning_rate": request.learning_rate, "batch_size": request.batch_size, "seed": request.seed}
+    changes: dict[str, Any] = {
+        "learning_rate": request.learning_rate,
+        "batch_size": request.batch_size,
+        "seed": request.seed,
+    }
     changes["threads"] = request.train_threads
-    recipe = retraining.recipe(name, request.retrain, **changes)
-    return quantize.retrained(bench, widths, steps, recipe, source.load("train"), request.checkpoint)
+    recipe = retraining.recipe(name, request.retrain, taught=teacher is not None, quantized=True, **changes)
+    images = source.load("train")
+    return quantize.retrained(bench, widths, steps, recipe, images, request.checkpoint, teacher=teacher)
 
 
 def _record(

@@ -13,22 +13,17 @@ recipe: what is made today is repeatable to the bit on one machine, but not thos
 
 import json
 from collections.abc import Collection
-from dataclasses import replace
 from pathlib import Path
 
 import click
-import numpy as np
 
 from accel import train
 from accel.files import write_whole
 from accel.interchange import zoo
 from accel.interchange.data.datasets import Dataset, check_choice, load
-from accel.interchange.zoo.architectures import ARCHITECTURES
-from accel.pruned import Groups, PrunedNetwork
-from accel.train import Recipe
-from reports.workflow.prune import prune
-from reports.workflow.recipes import ENTRIES, Entry, Lasso
-from reports.workflow.retrain import sparsifying, training_bar
+from accel.pruned import PrunedNetwork
+from reports.workflow.making import Maker
+from reports.workflow.recipes import ENTRIES
 
 ZOO = Path(__file__).parents[2] / "accel" / "interchange" / "zoo"
 SEED = 0
@@ -47,6 +42,7 @@ def make(name: str, data_dir: str | None, out: Path, only: Collection[str] = ())
     splits = {split: load(entry.data, split, data_dir) for split in ("train", "validation", "test")}
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
+    maker = Maker(name, entry, splits, SEED, checkpoints)
     paths = {label: folder / zoo.file_name(label) for label in (zoo.DENSE, *entry.ratios)}
     rows = {label: _row(path, splits) for label, path in paths.items() if path.exists()}
     for label, path in paths.items():
@@ -54,58 +50,15 @@ def make(name: str, data_dir: str | None, out: Path, only: Collection[str] = ())
             if only and label not in (zoo.DENSE, *only):
                 continue
             if label == zoo.DENSE:
-                pruned = _trained(name, entry, splits, checkpoints)
+                pruned = maker.dense()
             else:
-                pruned = _pruned(PrunedNetwork.load(paths[zoo.DENSE]), label, entry, splits, checkpoints)
+                pruned = maker.pruned(PrunedNetwork.load(paths[zoo.DENSE]), label)
             pruned.save(path)
             rows[label] = _row(path, splits)
         print(json.dumps(rows[label]), flush=True)
         files = [rows[known] for known in paths if known in rows]
         record = {"network": name, "data": entry.data, "seed": SEED, "script": "python -m reports.maintain.zoo"}
         write_whole(folder / zoo.CATALOGUE, (json.dumps(record | {"files": files}, indent=1) + "\n").encode())
-
-
-def _trained(name: str, entry: Entry, splits: dict[str, Dataset], checkpoints: Path) -> PrunedNetwork:
-    start = train.initialize(ARCHITECTURES[name](), np.random.default_rng(SEED))
-    return _fit(PrunedNetwork(start, data=entry.data), entry.dense, splits, checkpoints / "dense.checkpoint")
-
-
-def _pruned(
-    dense: PrunedNetwork, label: str, entry: Entry, splits: dict[str, Dataset], checkpoints: Path
-) -> PrunedNetwork:
-    stem, stage = Path(zoo.file_name(label)).stem, iter(range(9))
-    lasso = entry.lassos.get(label, Lasso(0))
-    own = replace(entry.retrain, epochs=entry.epochs.get(label, entry.retrain.epochs))
-
-    def retrain(pruned: PrunedNetwork) -> PrunedNetwork:
-        return _fit(pruned, own, splits, checkpoints / f"{stem}-{next(stage)}.checkpoint")
-
-    def sparsify(pruned: PrunedNetwork, groups: Groups) -> PrunedNetwork:
-        recipe = sparsifying(entry.retrain, lasso.epochs, lasso.strength)
-        return _fit(pruned, recipe, splits, checkpoints / f"{stem}-{next(stage)}.checkpoint", groups)
-
-    return prune(dense, label, entry.ratios[label], retrain, sparsify=sparsify if lasso.epochs else None)
-
-
-def _fit(
-    pruned: PrunedNetwork,
-    recipe: Recipe,
-    splits: dict[str, Dataset],
-    checkpoint: Path,
-    groups: Groups | None = None,
-) -> PrunedNetwork:
-    training, validation = splits["train"], splits["validation"]
-    with training_bar(f"{pruned.network.name} {checkpoint.stem}", recipe, training) as report:
-        return train.fit(
-            pruned,
-            training.pixels(),
-            training.labels,
-            replace(recipe, seed=SEED),
-            groups=groups,
-            validation=(validation.pixels(), validation.labels),
-            checkpoint=checkpoint,
-            progress=report,
-        )
 
 
 def _row(path: Path, splits: dict[str, Dataset]) -> dict[str, object]:

@@ -84,6 +84,11 @@ def quiet() -> Iterator[None]:
         _silent.pop()
 
 
+def silent() -> bool:
+    """Return whether a `quiet` block runs: nobody sees what a bar would say."""
+    return bool(_silent)
+
+
 @contextmanager
 def bar(what: str, total: int) -> Iterator[Bar]:
     """Show a bar of `total` steps on standard error while the block runs; in a pipe lines, every `SECONDS`."""

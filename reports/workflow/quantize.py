@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from accel.cost import cost_of
 from accel.errors import EspalierError
 from accel.interchange.data.datasets import Dataset
+from accel.network import Network
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import (
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 PART = 250  # images whose tensors are held at once
 LOWEST, HIGHEST = 2, 8  # bits of what is allocated
-STEP_RATE = 0.1  # of steps that are learned, as a share of the learning rate, by the zoo's recipes
+STEP_RATE = 0.1  # of steps that are learned, as a share of the learning rate, where that is Adam's
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,6 +211,8 @@ def retrained(
     recipe: "Recipe",
     images: Dataset,
     checkpoint: Path | None = None,
+    teacher: Network | None = None,
+    device: str | None = None,
 ) -> tuple[Workbench, Steps]:
     """Return the network retrained as the Program at `widths` and `steps` computes it, and the steps it ended with.
 
@@ -220,7 +223,8 @@ def retrained(
 
     program = bench.lowered(widths, steps)
     powers = steps.power_of_two
-    rule = train.StepRule("refit") if powers else train.StepRule("learn", "learn", STEP_RATE)
+    rate = STEP_RATE if recipe.optimizer == "adam" else 1.0
+    rule = train.StepRule("refit") if powers else train.StepRule("learn", "learn", rate)
     with training_bar(f"{bench.pruned.network.name}, retraining", recipe, images) as report:
         found = train.retrain_quantized(
             bench.pruned,
@@ -230,6 +234,8 @@ def retrained(
             recipe,
             rule,
             find_step=power_of_two_step if powers else None,
+            teacher=teacher,
+            device=device,
             checkpoint=checkpoint,
             progress=report,
         )

@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from accel.digest import digest_of
+from accel.errors import EspalierError
+from accel.interchange import zoo
 from accel.interchange.data.datasets import Dataset
+from accel.network import Network
 from accel.pruned import Groups, PrunedNetwork
-from reports.shared.progress import bar
+from reports.shared.progress import bar, silent
 
 if TYPE_CHECKING:
     from accel.train import Progress, Recipe
+
+DISTILLATION = 0.7  # the share of a teacher in the loss, where no recipe has one
 
 
 class Trainer(Protocol):
@@ -21,7 +26,7 @@ class Trainer(Protocol):
     def __call__(self, pruned: PrunedNetwork, groups: Groups | None = None) -> PrunedNetwork: ...
 
 
-def recipe(network: str, epochs: int, **changes: Any) -> "Recipe":
+def recipe(network: str, epochs: int, *, taught: bool = False, quantized: bool = False, **changes: Any) -> "Recipe":
     """Return the zoo's way to retrain `network`, or the usual one for networks that it does not have.
 
     Parameters
@@ -29,6 +34,10 @@ def recipe(network: str, epochs: int, **changes: Any) -> "Recipe":
     network : str
     epochs : int
         At least 1.
+    taught : bool
+        Whether there is a teacher.
+    quantized : bool
+        Whether the network is trained as a Program computes it.
     changes
         Other fields of the recipe; None stands for what the zoo has.
 
@@ -40,11 +49,45 @@ def recipe(network: str, epochs: int, **changes: Any) -> "Recipe":
     from accel.train import Recipe
     from reports.workflow.recipes import ENTRIES
 
-    usual = ENTRIES[network].retrain if network in ENTRIES else Recipe()
-    return replace(usual, epochs=epochs, **{name: value for name, value in changes.items() if value is not None})
+    usual = Recipe()
+    if network in ENTRIES:
+        entry = ENTRIES[network]
+        usual = (entry.quantized if quantized else None) or entry.retrain
+    share = (usual.distillation or DISTILLATION) if taught else 0.0
+    return replace(
+        usual,
+        epochs=epochs,
+        distillation=share,
+        **{name: value for name, value in changes.items() if value is not None},
+    )
 
 
-def trainer(recipe: "Recipe", images: Dataset, checkpoints: Path | None = None) -> "Trainer":
+def teacher(name: str | None, student: Network) -> Network | None:
+    """Return the network that `name` means, of the zoo or a file, if it is given; it must take the same images.
+
+    Raises
+    ------
+    EspalierError
+        There is no such network, or it takes other images or has other classes than `student`.
+    """
+    if name is None:
+        return None
+    found = zoo.load(name).network
+    ends = [(x.input_shape, x.shapes[x.output][0]) for x in (student, found)]
+    if ends[0] != ends[1]:
+        raise EspalierError(
+            f"--teacher {name}: takes images {ends[1][0]} and gives {ends[1][1]} scores, "
+            f"and {student.name} takes {ends[0][0]} and gives {ends[0][1]}"
+        )
+    return found
+
+
+def trainer(
+    recipe: "Recipe",
+    images: Dataset,
+    checkpoints: Path | None = None,
+    teacher: Network | None = None,
+) -> "Trainer":
     """Return the function that trains by `recipe` on `images`, to retrain or to sparsify.
 
     Parameters
@@ -53,6 +96,8 @@ def trainer(recipe: "Recipe", images: Dataset, checkpoints: Path | None = None) 
     images : Dataset
     checkpoints : Path, optional
         A folder that is there, in which each training has a file of its own, named by what it starts from.
+    teacher : Network, optional
+        As the recipe asks for one.
     """
     from accel import train
 
@@ -62,19 +107,26 @@ def trainer(recipe: "Recipe", images: Dataset, checkpoints: Path | None = None) 
         what = "sparsifying" if groups is not None else "retraining"
         path = checkpoints / f"{what}-{digest_of(pruned.to_bytes())[:16]}.checkpoint" if checkpoints else None
         with training_bar(f"{pruned.network.name}, {what}", recipe, images) as report:
-            return train.fit(pruned, pixels, images.labels, recipe, groups=groups, checkpoint=path, progress=report)
+            given = pruned, pixels, images.labels, recipe
+            return train.fit(*given, groups=groups, teacher=teacher, checkpoint=path, progress=report)
 
     return fit
 
 
 def sparsifying(recipe: "Recipe", epochs: int, strength: float) -> "Recipe":
-    """Return `recipe` for training under a group lasso of that strength, which takes the place of the weight decay."""
-    return replace(recipe, epochs=epochs, group_lasso=strength, weight_decay=0.0)
+    """Return `recipe` for training under a group lasso of that strength, without weight decay or teacher."""
+    return replace(recipe, epochs=epochs, group_lasso=strength, weight_decay=0.0, distillation=0.0)
 
 
 @contextmanager
-def training_bar(what: str, recipe: "Recipe", images: Dataset) -> Iterator["Callable[[Progress], None]"]:
-    """Show a bar of the steps of a training while the block runs, and give what moves it."""
+def training_bar(what: str, recipe: "Recipe", images: Dataset) -> Iterator["Callable[[Progress], None] | None"]:
+    """Show a bar of the steps of a training while the block runs, and give what moves it; nothing where none is seen.
+
+    To report a step is to wait for it, which costs a GPU much of its time.
+    """
+    if silent():
+        yield None
+        return
     with bar(what, recipe.epochs * -(-len(images) // recipe.batch_size)) as line:
 
         def report(at: "Progress") -> None:

@@ -100,15 +100,17 @@ def resnet20() -> Network:
     changes the number of maps has a 1x1 convolution of stride 2 as its shortcut (the paper's option B; on CIFAR it
     takes option A, zeros for the maps that are new), because a sum here takes tensors of one shape.
     """
-    layers: list[Layer] = [*_normalized("conv1", INPUT, 16, 3, 3), ReLU("relu1", ("norm1",))]
-    for stage, (maps, outputs) in enumerate([(16, 16), (16, 32), (32, 64)], start=1):
-        for block in (1, 2, 3):
-            stride = 2 if block == 1 and outputs != maps else 1
-            layers += _block(f"{stage}_{block}", layers[-1].name, outputs, maps if block == 1 else outputs, stride)
-    tail = (GlobalAvgPool("mean", ()), Flatten("flatten", ()), _linear("fc", 10, 64))
-    for layer in tail:
-        layers.append(replace(layer, inputs=(layers[-1].name,)))
-    return Network("resnet20", (3, 32, 32), tuple(layers))
+    return _residual("resnet20", blocks=3)
+
+
+def resnet8() -> Network:
+    """Return the residual network of 8 layers for 3x32x32 images, of 16, 32 and 64 maps, one block each.
+
+    Source: the reference network for image classification of MLPerf Tiny (Banbury et al., arXiv 2106.07597; the file
+    `keras_model.py` of its benchmark), whose 1x1 shortcuts have no batch norm. Where a convolution halves the maps ours
+    pads all sides alike and the source's the bottom and the right alone, which changes no shape and no count.
+    """
+    return _residual("resnet8", blocks=1, norm_shortcuts=False)
 
 
 ARCHITECTURES: dict[str, Callable[[], Network]] = {
@@ -118,6 +120,7 @@ ARCHITECTURES: dict[str, Callable[[], Network]] = {
     "lenet-300-100-fashion": partial(lenet_300_100, "lenet-300-100-fashion"),
     "cifar-quick": cifar_quick,
     "cnn-small": cnn_small,
+    "resnet8": resnet8,
     "resnet20": resnet20,
 }
 
@@ -155,7 +158,20 @@ def _linked(name: str, input_shape: tuple[int, int, int], layers: Sequence[Layer
     return Network(name, input_shape, tuple(linked))
 
 
-def _block(name: str, source: str, outputs: int, maps: int, stride: int) -> list[Layer]:
+def _residual(name: str, blocks: int, norm_shortcuts: bool = True) -> Network:
+    """Return a residual network for CIFAR-10: a convolution, three stages of `blocks` blocks each, mean and scores."""
+    layers: list[Layer] = [*_normalized("conv1", INPUT, 16, 3, 3), ReLU("relu1", ("norm1",))]
+    for stage, (maps, outputs) in enumerate([(16, 16), (16, 32), (32, 64)], start=1):
+        for block in range(1, blocks + 1):
+            changing = block == 1 and outputs != maps
+            shape = outputs, maps if block == 1 else outputs, 2 if changing else 1
+            layers += _block(f"{stage}_{block}", layers[-1].name, *shape, norm_shortcuts)
+    for layer in (GlobalAvgPool("mean", ()), Flatten("flatten", ()), _linear("fc", 10, 64)):
+        layers.append(replace(layer, inputs=(layers[-1].name,)))
+    return Network(name, (3, 32, 32), tuple(layers))
+
+
+def _block(name: str, source: str, outputs: int, maps: int, stride: int, norm_shortcut: bool) -> list[Layer]:
     """Return a residual block: two 3x3 convolutions, and what they are added to."""
     layers: list[Layer] = [
         *_normalized(f"conv{name}a", source, outputs, maps, 3, stride),
@@ -164,8 +180,8 @@ def _block(name: str, source: str, outputs: int, maps: int, stride: int) -> list
     ]
     shortcut = source
     if maps != outputs:
-        layers += _normalized(f"conv{name}s", source, outputs, maps, 1, stride)
-        shortcut = f"norm{name}s"
+        layers += _normalized(f"conv{name}s", source, outputs, maps, 1, stride)[: 1 + norm_shortcut]
+        shortcut = layers[-1].name
     return [*layers, Add(f"add{name}", (f"norm{name}b", shortcut)), ReLU(f"relu{name}", (f"add{name}",))]
 
 

@@ -1,0 +1,58 @@
+"""Train the versions of the study that are missing, or judge them and write the page.
+
+    python -m reports.studies.residual train --data-dir DIR --work FOLDER --device cuda --processes 12
+    python -m reports.studies.residual judge --data-dir DIR --work FOLDER
+
+Training needs PyTorch (the extra ``train``). What is finished stays: a run that was stopped goes on where it was.
+"""
+
+from pathlib import Path
+
+import click
+
+from reports.studies.residual.definition import NETWORKS, SEEDS, Epochs, tasks
+from reports.studies.residual.run import Place, run
+
+WORK = click.option("--work", type=click.Path(path_type=Path), required=True, help="Folder of the trained versions.")
+DATA_DIR = click.option("--data-dir", envvar="ESPALIER_DATA", help="Folder of the data sets.")
+
+
+@click.group()
+def main() -> None:
+    """Residual networks pruned, quantised and both: `train` the versions, then `judge` them."""
+
+
+@main.command()
+@WORK
+@DATA_DIR
+@click.option("--device", help="Of PyTorch; a GPU if there is one.")
+@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Trainings at once.")
+@click.option("--limit", type=click.FloatRange(1), help="Seconds after which to stop.")
+@click.option("--epochs", multiple=True, help="NETWORK=DENSE,PRUNED,QUANTISED; else those of the zoo's recipes.")
+@click.option("--network", "networks", multiple=True, type=click.Choice(NETWORKS), help="Which; all if none is named.")
+@click.option("--floats", is_flag=True, help="Leave out the versions of few bits.")
+@click.option("--seeds", type=click.IntRange(1), default=SEEDS, show_default=True, help="How many.")
+@click.option("--train-images", type=click.IntRange(1), help="How many images to use, for a trial; else all.")
+def train(
+    work: Path,
+    data_dir: str | None,
+    device: str | None,
+    processes: int,
+    limit: float | None,
+    epochs: tuple[str, ...],
+    networks: tuple[str, ...],
+    floats: bool,
+    seeds: int,
+    train_images: int | None,
+) -> None:
+    """Train every version that is not in the folder yet."""
+    work.mkdir(parents=True, exist_ok=True)
+    plan = {name: Epochs.usual(name) for name in NETWORKS} | dict(map(Epochs.parse, epochs))
+    place = Place(work, plan, data_dir, device, train_images)
+    wanted = [task for task in tasks(seeds) if task.network in (networks or NETWORKS)]
+    chosen = [task for task in wanted if not (floats and task.bits)]
+    print("all versions are there" if run(chosen, place, processes, limit) else "some versions are missing", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Running the study: versions in processes of their own, each on the disk before what is made of it begins."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from accel.files import write_whole
+from accel.interchange import zoo
+from accel.interchange.data.datasets import SPLITS, Dataset, load
+from accel.pruned import PrunedNetwork
+from reports.shared import progress
+from reports.studies.residual.definition import Epochs, Task, widths
+from reports.workflow.making import Maker, Pixels
+
+DATA = "cifar-10"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where trainings run, and where their files lie.
+
+    Parameters
+    ----------
+    folder : Path
+    epochs : mapping of network to Epochs
+    data_dir : str, optional
+    device : str, optional
+        Of PyTorch.
+    train_images : int, optional
+        How many images to train on, to see that all of it works; all by default.
+    """
+
+    folder: Path
+    epochs: Mapping[str, Epochs]
+    data_dir: str | None = None
+    device: str | None = None
+    train_images: int | None = None
+
+    def path(self, task: Task) -> Path:
+        """Return the file of a version: a network where it is of floats, else a Program."""
+        return self.folder / f"{task.stem}{zoo.SUFFIX}"
+
+    def record(self, task: Task) -> Path:
+        """Return the file of what its training said; it is written last."""
+        return self.folder / f"{task.stem}.json"
+
+    def done(self, task: Task) -> bool:
+        """Return whether a version is finished."""
+        return self.record(task).exists()
+
+
+class Worker:
+    """What a process keeps between versions: the images."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.splits: dict[str, Dataset] = {split: load(DATA, split, place.data_dir) for split in SPLITS}
+        if place.train_images:
+            self.splits = {split: images.take(place.train_images) for split, images in self.splits.items()}
+        self.pixels: dict[str, Pixels] = {}
+
+    def make(self, task: Task) -> None:
+        """Train one version; write it, and then what was measured."""
+        began, place = time.monotonic(), self.place
+        entry = place.epochs[task.network].entry(task.network)
+        checkpoints = place.folder / "checkpoints" / task.stem
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        maker = Maker(task.network, entry, self.splits, task.seed, checkpoints, place.device, self.pixels)
+        needed = [PrunedNetwork.load(place.path(need)) for need in task.needs]
+        record = asdict(task) | {"epochs": place.epochs[task.network].of(task)}
+        if task.bits:
+            maker.quantized(needed[0], widths(needed[0].network, task), needed[-1].network, "quantized").save(
+                place.path(task)
+            )
+        else:
+            made = maker.pruned(needed[0], task.pattern) if needed else maker.dense()
+            made.save(place.path(task))
+            splits = ("validation", "test")
+            record["error_rates"] = {x: maker.error_rate(made.network, self.splits[x]) for x in splits}
+        record["seconds"] = round(time.monotonic() - began, 1)
+        write_whole(place.record(task), (json.dumps(record) + "\n").encode())
+        shutil.rmtree(checkpoints)
+
+
+def run(tasks: Sequence[Task], place: Place, processes: int = 1, limit_seconds: float | None = None) -> bool:
+    """Make all versions that are not there yet, and return whether all are; stop when the time is up.
+
+    Versions begin in the order of `tasks` as soon as what they need is finished.
+    """
+    end = time.monotonic() + (limit_seconds or float("inf"))
+    left = [task for task in tasks if not place.done(task)]
+    running: dict[Future[None], Task] = {}
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, _begin, (place,)) as pool:
+        while (left or running) and time.monotonic() < end:
+            for task in [task for task in left if all(map(place.done, task.needs))][: processes - len(running)]:
+                left.remove(task)
+                running[pool.submit(_make, task)] = task
+            if not running:
+                break
+            ended, _ = wait(running, max(end - time.monotonic(), 0) if limit_seconds else None, FIRST_COMPLETED)
+            for future in ended:
+                task = running.pop(future)
+                if failed := future.exception():  # what does not need it goes on
+                    print(f"{task.stem}: {failed!r}", file=sys.stderr, flush=True)
+                else:
+                    print(place.record(task).read_text(), end="", flush=True)
+        if running:
+            for process in multiprocessing.active_children():
+                process.terminate()
+    return all(map(place.done, tasks))
+
+
+_worker: Worker | None = None
+
+
+def _begin(place: Place) -> None:
+    global _worker
+    if place.device and place.device.startswith("cuda"):
+        import torch
+
+        torch.backends.cudnn.benchmark = True  # one shape of batches: the fastest way is found once
+    _worker = Worker(place)
+
+
+def _make(task: Task) -> None:
+    assert _worker is not None  # `_begin` has run in this process
+    print(f"{os.getpid()}: {task.stem}", flush=True)
+    with progress.quiet():
+        _worker.make(task)
