@@ -123,10 +123,6 @@ _worker: Worker | None = None
 
 def _begin(place: Place) -> None:
     global _worker
-    if place.device and place.device.startswith("cuda"):
-        import torch
-
-        torch.backends.cudnn.benchmark = True  # one shape of batches: the fastest way is found once
     _worker = Worker(place)
 
 
