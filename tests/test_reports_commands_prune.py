@@ -160,7 +160,7 @@ class TestPrune:
         images, dense = datasets.load("digits", "train"), zoo.load("digits")
         for taught in (True, False):
             recipe = retrain.recipe("digits", 1, taught=taught, seed=3)
-            again = retrain.trainer(recipe, images, quiet=True, teacher=dense.network if taught else None)
+            again = retrain.trainer(recipe, images, teacher=dense.network if taught else None)
             expected = prune(dense, "kernel", {"kernel": 0.5}, again)
             assert same(PrunedNetwork.load(tmp_path / "o"), expected) == taught
 

@@ -1,7 +1,6 @@
-"""Train the versions of the study that are missing, or judge them and write the page.
+"""Train the versions of the study that are missing.
 
     python -m reports.studies.residual train --data-dir DIR --work FOLDER --device cuda --processes 12
-    python -m reports.studies.residual judge --data-dir DIR --work FOLDER
 
 Training needs PyTorch (the extra ``train``). What is finished stays: a run that was stopped goes on where it was.
 """
@@ -19,7 +18,7 @@ DATA_DIR = click.option("--data-dir", envvar="ESPALIER_DATA", help="Folder of th
 
 @click.group()
 def main() -> None:
-    """Residual networks pruned, quantised and both: `train` the versions, then `judge` them."""
+    """Residual networks pruned, quantised and both."""
 
 
 @main.command()
