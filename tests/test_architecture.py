@@ -65,6 +65,7 @@ HOMES = {
     "msgspec": ("accel.records",),
     "amaranth": ("rtl",),
     "torch": ("accel.train",),
+    "tensorboard": ("accel.train",),
     "pooch": ("accel.interchange",),
     "PIL": ("accel.interchange",),
     "onnx": ("accel.interchange",),
@@ -217,7 +218,7 @@ def test_every_dependency_has_its_home() -> None:
     extras = project["optional-dependencies"]
     used = [
         *project["dependencies"],
-        *(text for extra in ("train", "onnx", "cluster", "dataframe") for text in extras[extra]),
+        *(text for extra in ("train", "tensorboard", "onnx", "cluster", "dataframe") for text in extras[extra]),
     ]
     declared = {re.match(r"[\w-]+", text)[0] for text in used}  # type: ignore[index]
     assert {IMPORTED_AS.get(name, name) for name in declared} == HOMES.keys() - {"sklearn"}

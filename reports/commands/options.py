@@ -26,6 +26,7 @@ COMPARISON = Place(
 CACHE = Place(writes=True, holds=("results-*.sqlite",), file_okay=False)
 BUILD = Place(writes=True, holds=("*.v", "*.hex", "manifest.json", "test_espalier.py", "Makefile", "simulation"))
 CHECKPOINTS = Place(writes=True, holds=("run.json", "search-*", "*.checkpoint"), file_okay=False)
+LOGS = Place(writes=True, holds=("*/events.out.tfevents.*",), file_okay=False)
 DATA = Place(holds=DATA_SETS, may_be_name=True)
 IMAGES = Place(holds=("*/*", "*/*/*"), may_be_name=True)  # a name, an .npz, or class folders, below splits or not
 COUNT = click.IntRange(1, 10_000)  # of processes or threads
@@ -72,6 +73,9 @@ train_threads_option = option(
 learning_rate_option = option("--learning-rate", type=float, help="Learning rate of retraining; the zoo's by default.")
 teacher_option = option(
     "--teacher", help="Network, of the zoo or a file, whose scores retraining learns too: the dense one, say."
+)
+log_dir_option = option(
+    "--log-dir", type=LOGS, help="Folder in which TensorBoard finds how each training goes, epoch by epoch."
 )
 batch_size_option = option("--batch-size", type=int, help="Images in a batch of retraining; the zoo's by default.")
 threads_option = option("--threads", type=COUNT, help="Threads of the engine; all processors by default.")

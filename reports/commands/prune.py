@@ -39,6 +39,7 @@ from reports.commands.options import (
     data_options,
     json_option,
     learning_rate_option,
+    log_dir_option,
     network_argument,
     number_option,
     option,
@@ -55,6 +56,7 @@ from reports.workflow.evaluate import float_error_rate
 from reports.workflow.prune import parse_ratios, prune, stages
 from reports.workflow.selection import FROM_MAGNITUDE, PARTICLE_FILTER, Selection, kept_weights
 from reports.workflow.sources import Source, check_range, source_if_any, source_of
+from reports.workflow.training_log import check_log, opened_log
 
 if TYPE_CHECKING:
     from accel.train import Recipe
@@ -83,6 +85,7 @@ class Request:
     learning_rate: float | None
     batch_size: int | None
     teacher: str | None
+    log_dir: Path | None
     checkpoint: Path | None
     seed: int
     train_threads: int
@@ -141,6 +144,7 @@ class Work:
 @learning_rate_option
 @batch_size_option
 @teacher_option
+@log_dir_option
 @option("--checkpoint", type=CHECKPOINTS, help="Folder of checkpoints to stop and resume with.")
 @number_option("--seed", 0, "Seed of the search and of retraining.", least=0)
 @train_threads_option
@@ -190,12 +194,13 @@ def _checked(request: Request) -> Work:
     output.check_place(request.out, request.json_file)
     spare = request.spare or default_spare(dense.network)
     work = Work(request, dense, images, ratios, spare, None, None)
+    log = opened_log(request.log_dir, images["validation"]) if request.log_dir else None
     if request.retrain:
         teacher = retraining.teacher(request.teacher, dense.network)
-        work.fit = retraining.trainer(_recipe(work), images["train"], request.checkpoint, teacher=teacher)
+        work.fit = retraining.trainer(_recipe(work), images["train"], request.checkpoint, teacher=teacher, log=log)
     if request.sparsify:
         shrinking = retraining.sparsifying(_recipe(work), request.sparsify, request.group_lasso)
-        work.sparsify = retraining.trainer(shrinking, images["train"], request.checkpoint)
+        work.sparsify = retraining.trainer(shrinking, images["train"], request.checkpoint, log=log)
     return work
 
 
@@ -206,6 +211,7 @@ def _check_options(request: Request) -> None:
             raise EspalierError(f"{name} {value:g}: nothing is retrained; --retrain says for how many epochs")
     if request.teacher and not request.retrain:
         raise EspalierError(f"--teacher {request.teacher}: nothing is retrained; --retrain says for how many epochs")
+    check_log(request.log_dir, request.training > 0)
     if request.start != "random" and request.select != PARTICLE_FILTER:
         raise EspalierError(f"--start {request.start}: is for {PARTICLE_FILTER}, not for {request.select}")
     patterns = {part for stage in stages(request.pattern) for part in stage.split("/")}
@@ -278,7 +284,7 @@ def _open(folder: Path, request: Request, images: dict[str, Dataset]) -> None:
     EspalierError
         The folder is of a run with other options, or cannot be written.
     """
-    free = ("out", "json_file", "checkpoint", "threads", "data_dir")
+    free = ("out", "json_file", "checkpoint", "threads", "data_dir", "log_dir")
     run = {name: str(value) for name, value in vars(request).items() if name not in free}
     splits = (images[name] for name in sorted(images) if name != "search")  # that is a part of another
     run["data"] = digest_of(*(part for split in splits for part in (split.images, split.labels)))

@@ -31,6 +31,7 @@ from reports.commands.options import (
     formats_option,
     json_option,
     learning_rate_option,
+    log_dir_option,
     multiplier_bits_option,
     network_argument,
     number_option,
@@ -52,6 +53,7 @@ from reports.workflow.load import version_of
 from reports.workflow.parsing import parse_memory, parse_mode
 from reports.workflow.quantize import Workbench
 from reports.workflow.sources import Source, check_range, source_of
+from reports.workflow.training_log import check_log, opened_log
 
 ACCUMULATORS = {"wrap": Overflow.WRAP, "saturate": Overflow.SAT}
 
@@ -78,6 +80,7 @@ class Request:
     learning_rate: float | None
     batch_size: int | None
     teacher: str | None
+    log_dir: Path | None
     checkpoint: Path | None
     validation_images: int
     accumulator_bits: int | None
@@ -130,6 +133,7 @@ class Request:
 @learning_rate_option
 @batch_size_option
 @teacher_option
+@log_dir_option
 @option("--checkpoint", type=OUT, help="File that keeps a retraining, so that it may stop and go on.")
 @number_option("--validation-images", 2000, "How many validation images searches are judged by.")
 @option("--accumulator-bits", type=int, help="Bits of an accumulator, if fewer than proven enough; for studies.")
@@ -212,6 +216,7 @@ def _checked(request: Request) -> int | None:
             raise EspalierError(f"{name} {value:g}: nothing is retrained; --retrain says for how many epochs")
     if request.teacher and not request.retrain:
         raise EspalierError(f"--teacher {request.teacher}: nothing is retrained; --retrain says for how many epochs")
+    check_log(request.log_dir, request.retrain > 0)
     found = request.search or request.retrain or request.budget_memory or request.budget_error is not None
     if request.formats is not None and found:
         raise EspalierError("--formats says what is given; --search, --retrain and the budgets would change it")
@@ -262,7 +267,8 @@ def _retrained(
     changes["threads"] = request.train_threads
     recipe = retraining.recipe(name, request.retrain, taught=teacher is not None, quantized=True, **changes)
     images = source.load("train")
-    return quantize.retrained(bench, widths, steps, recipe, images, request.checkpoint, teacher=teacher)
+    log = opened_log(request.log_dir, source.load("validation")) if request.log_dir else None
+    return quantize.retrained(bench, widths, steps, recipe, images, request.checkpoint, teacher=teacher, log=log)
 
 
 def _record(

@@ -31,6 +31,7 @@ from reports.shared.progress import bar
 from reports.workflow.evaluate import float_error_rate
 from reports.workflow.lowering import lowered
 from reports.workflow.retrain import training_bar
+from reports.workflow.training_log import TrainingLog, listeners
 from sim.engine import compile_program
 
 if TYPE_CHECKING:
@@ -213,6 +214,7 @@ def retrained(
     checkpoint: Path | None = None,
     teacher: Network | None = None,
     device: str | None = None,
+    log: TrainingLog | None = None,
 ) -> tuple[Workbench, Steps]:
     """Return the network retrained as the Program at `widths` and `steps` computes it, and the steps it ended with.
 
@@ -225,7 +227,8 @@ def retrained(
     powers = steps.power_of_two
     rate = STEP_RATE if recipe.optimizer == "adam" else 1.0
     rule = train.StepRule("refit") if powers else train.StepRule("learn", "learn", rate)
-    with training_bar(f"{bench.pruned.network.name}, retraining", recipe, images) as report:
+    shown = training_bar(f"{bench.pruned.network.name}, retraining", recipe, images)
+    with shown as report, listeners(log, "retraining", recipe, report) as heard:
         found = train.retrain_quantized(
             bench.pruned,
             program,
@@ -237,7 +240,7 @@ def retrained(
             teacher=teacher,
             device=device,
             checkpoint=checkpoint,
-            progress=report,
+            **heard,
         )
     given = replace(steps, weights=found.weight_steps, signals=found.signal_steps)
     return replace(bench, calibration=replace(bench.calibration, pruned=found.pruned, steps=given)), given

@@ -13,6 +13,7 @@ from accel.interchange.data.datasets import Dataset
 from accel.network import Network
 from accel.pruned import Groups, PrunedNetwork
 from reports.shared.progress import bar, silent
+from reports.workflow.training_log import TrainingLog, listeners
 
 if TYPE_CHECKING:
     from accel.train import Progress, Recipe
@@ -87,6 +88,7 @@ def trainer(
     images: Dataset,
     checkpoints: Path | None = None,
     teacher: Network | None = None,
+    log: TrainingLog | None = None,
 ) -> "Trainer":
     """Return the function that trains by `recipe` on `images`, to retrain or to sparsify.
 
@@ -98,6 +100,7 @@ def trainer(
         A folder that is there, in which each training has a file of its own, named by what it starts from.
     teacher : Network, optional
         As the recipe asks for one.
+    log : TrainingLog, optional
     """
     from accel import train
 
@@ -106,9 +109,10 @@ def trainer(
     def fit(pruned: PrunedNetwork, groups: Groups | None = None) -> PrunedNetwork:
         what = "sparsifying" if groups is not None else "retraining"
         path = checkpoints / f"{what}-{digest_of(pruned.to_bytes())[:16]}.checkpoint" if checkpoints else None
-        with training_bar(f"{pruned.network.name}, {what}", recipe, images) as report:
-            given = pruned, pixels, images.labels, recipe
-            return train.fit(*given, groups=groups, teacher=teacher, checkpoint=path, progress=report)
+        given = pruned, pixels, images.labels, recipe
+        shown = training_bar(f"{pruned.network.name}, {what}", recipe, images)
+        with shown as report, listeners(log, what, recipe, report) as heard:
+            return train.fit(*given, groups=groups, teacher=teacher, checkpoint=path, **heard)
 
     return fit
 
