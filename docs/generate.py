@@ -25,12 +25,14 @@ LINK = re.compile(r"(!?)\[([^]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 
 def mounts() -> dict[str, Path]:
     """Return the file of every page that is a file of the repository; studies are found, whichever there are."""
-    studies = {
-        f"results/{path.parent.relative_to(STUDIES).as_posix().replace('/', '-')}.md": path
-        for path in sorted(STUDIES.rglob("README.md"))
-    }
+    studies = {f"results/{_page_of(path.parent)}.md": path for path in sorted(STUDIES.rglob("README.md"))}
     named = {page: ROOT / name for page, name in MOUNTED.items()}
     return named | {page: path for page, path in studies.items() if path not in named.values()}
+
+
+def _page_of(folder: Path) -> str:
+    """Return the name of the page of a folder of studies."""
+    return "index" if folder == STUDIES else folder.relative_to(STUDIES).as_posix().replace("/", "-")
 
 
 def mount(page: str, source: Path, pages: dict[Path, str]) -> None:
@@ -63,17 +65,6 @@ def relative(there: str, page: str) -> str:
     """Return the link to a page or file of the site from another page of it."""
     up = len(PurePosixPath(page).parts) - 1
     return "../" * up + there
-
-
-def results(pages: dict[Path, str]) -> None:
-    """Write the list of studies, each by its own title."""
-    lines = ["# Results", "", "Each study with the command that made it, its figures and its numbers.", ""]
-    for path, page in pages.items():
-        if page.startswith("results/"):
-            title = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
-            lines.append(f"- [{title}]({page.removeprefix('results/')})")
-    with mkdocs_gen_files.open("results/index.md", "w") as file:
-        file.write("\n".join(lines) + "\n")
 
 
 def columns() -> None:
@@ -109,6 +100,5 @@ PAGES = mounts()
 FOUND = {path: page for page, path in PAGES.items()}
 for page, source in PAGES.items():
     mount(page, source, FOUND)
-results(FOUND)
 columns()
 reference()

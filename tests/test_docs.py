@@ -17,7 +17,8 @@ from reports.shared.cache import VARIABLE
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-EVERYWHERE = [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "rtl" / "README.md"]
+BESIDE = ("README.md", "CONTRIBUTING.md", "rtl/README.md", "reports/studies/README.md")
+EVERYWHERE = [*PAGES, *(ROOT / name for name in BESIDE)]
 SHOWN = [page for page in PAGES if BLOCK.search(page.read_text())]
 KEY_NUMBERS = (
     "452,864",
