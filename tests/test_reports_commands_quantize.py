@@ -136,7 +136,7 @@ def test_the_emulation_must_agree(monkeypatch: pytest.MonkeyPatch, power_of_two:
 
     bench = Workbench(calibrated(Steps(power_of_two=power_of_two)), datasets.load("digits", "validation"))
     program, images = bench.lowered(Widths(3, 3)), datasets.load("digits", "test").take(60)
-    assert quantize.check_emulation(bench, program, images) == 60
+    assert quantize.check_emulation(program, images, power_of_two) == 60
     name = program.layers[0].name if power_of_two else program.output
     emulate = train.emulate
 
@@ -147,7 +147,7 @@ def test_the_emulation_must_agree(monkeypatch: pytest.MonkeyPatch, power_of_two:
 
     monkeypatch.setattr(train, "emulate", other)
     with pytest.raises(EspalierError, match=rf"{name}: the engine's code -?\d+ of image 17 at \(0"):
-        quantize.check_emulation(bench, program, images)
+        quantize.check_emulation(program, images, power_of_two)
 
 
 @pytest.mark.slow

@@ -177,10 +177,11 @@ def allocated(
     return replace(found, widths=capped(found.widths))
 
 
-def check_emulation(bench: Workbench, program: Program, images: Dataset) -> int:
+def check_emulation(program: Program, images: Dataset, everything: bool = False, threads: int | None = None) -> int:
     """Run a Program on real values too, as training sees it, and return for how many images the engine agrees: all.
 
-    Compared is every score, hence every prediction; with steps that are powers of two every code of every tensor.
+    Compared is every score, hence every prediction; if `everything` every code of every tensor, which are the same
+    where steps are powers of two.
 
     Raises
     ------
@@ -190,10 +191,9 @@ def check_emulation(bench: Workbench, program: Program, images: Dataset) -> int:
     from accel import train
 
     engine, codes = compile_program(program), images.codes(program.input_signal)
-    everything = bench.calibration.steps.power_of_two
     for first in range(0, len(codes), PART):
         part = codes[first : first + PART]
-        run = engine.run(part, bench.threads, keep_tensors=everything)
+        run = engine.run(part, threads, keep_tensors=everything)
         expected = train.emulate(program, part)
         for name, found in (run.tensors if everything else {program.output: run.codes}).items():
             if (wrong := np.argwhere(found != expected[name])).size:

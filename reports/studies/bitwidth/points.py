@@ -93,7 +93,9 @@ def _uniform(task: Task, version: Version) -> dict[str, Any]:
     program = bench.lowered(widths, steps)
     emulated = {}
     if task.method in (RETRAINED, BY_MAPS):
-        emulated["emulated_images"] = quantize.check_emulation(bench, program, version.splits["test"])
+        emulated["emulated_images"] = quantize.check_emulation(
+            program, version.splits["test"], bench.calibration.steps.power_of_two, bench.threads
+        )
     return _costs(version, bench, program) | emulated
 
 

@@ -1,6 +1,7 @@
-"""Train the versions of the study that are missing.
+"""Train the versions of the study that are missing; judge those that are there, and write the page.
 
     python -m reports.studies.residual train --data-dir DIR --work FOLDER --device cuda --processes 12
+    python -m reports.studies.residual judge --data-dir DIR --work FOLDER
 
 Training needs PyTorch (the extra ``train``). What is finished stays: a run that was stopped goes on where it was.
 """
@@ -9,16 +10,23 @@ from pathlib import Path
 
 import click
 
+from reports.shared import output
+from reports.shared.journal import RESULTS
 from reports.studies.residual.definition import NETWORKS, SEEDS, Epochs, tasks
+from reports.studies.residual.figures import render
+from reports.studies.residual.judge import judged
+from reports.studies.residual.page import page
+from reports.studies.residual.results import Results
 from reports.studies.residual.run import Place, run
 
+HERE = Path(__file__).parent
 WORK = click.option("--work", type=click.Path(path_type=Path), required=True, help="Folder of the trained versions.")
 DATA_DIR = click.option("--data-dir", envvar="ESPALIER_DATA", help="Folder of the data sets.")
 
 
 @click.group()
 def main() -> None:
-    """Residual networks pruned, quantised and both."""
+    """Residual networks pruned, quantised and both: `train` the versions, then `judge` them."""
 
 
 @main.command()
@@ -51,6 +59,19 @@ def train(
     wanted = [task for task in tasks(seeds) if task.network in (networks or NETWORKS)]
     chosen = [task for task in wanted if not (floats and task.bits)]
     print("all versions are there" if run(chosen, place, processes, limit) else "some versions are missing", flush=True)
+
+
+@main.command()
+@WORK
+@DATA_DIR
+@click.option("--out", type=click.Path(path_type=Path), default=HERE, help="Where the page goes.")
+def judge(work: Path, data_dir: str | None, out: Path) -> None:
+    """Measure what is trained; write results.json, the figure and the page."""
+    results = Results.from_json(judged(tasks(), Place(work, {}, data_dir)).to_json())
+    drawn = render(results)
+    files = {**drawn, RESULTS: results.to_json().encode(), "README.md": page(results, drawn).encode()}
+    output.write_folder(out, files)
+    print(f"Written to {out}: {', '.join(files)}; {len(results.versions)} of {len(tasks())} versions.")
 
 
 if __name__ == "__main__":

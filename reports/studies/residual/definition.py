@@ -17,6 +17,7 @@ OUTER_BITS = 8  # of what the literature leaves wide, too
 PATTERNS = ("kernel@8", "feature-map", "irregular", "kernel")
 PRUNED_AT = 4  # bits at which pruned versions are quantised
 QUANTIZED = ("kernel@8", "irregular", "feature-map")  # of the pruned versions
+NOTES: tuple[str, ...] = ()  # what a reader should know that the numbers do not say
 
 
 @dataclass(frozen=True, order=True)

@@ -1,0 +1,112 @@
+"""The page of the study of residual networks: README.md, from saved results alone."""
+
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+
+from reports.shared.words import kib, percent
+from reports.studies.files import picture
+from reports.studies.residual.definition import NETWORKS, NOTES, SEEDS, Task, tasks
+from reports.studies.residual.results import Group, Results, Verdict
+
+CAPTIONS = {
+    "cycles": "Error rate against the cycles of one image: mean of the seeds, bars from the lowest to the highest. "
+    "Cycles are those of the closed form, which the hardware takes.",
+}
+
+COMMANDS = """    python -m reports.studies.residual train --data-dir DIR --work FOLDER
+    python -m reports.studies.residual judge --data-dir DIR --work FOLDER"""
+HOW = """train the versions and make this folder; stopped, they go on where they were. `definition.py` here
+defines the study, `reports/workflow/recipes.py` has the recipes: one cycle of the learning rate,
+shifts and flips; what is pruned or quantised learns from the dense float network too. CIFAR-10 went
+through JPEG here, and its fifth batch is the validation split and not trained on, so that published
+error rates are not comparable."""
+WORDS = """Bits are of weights and signals; the image has 8. But for *everywhere*, 8 bits have the weights of
+the first and of the last layer and what the last layer reads, as usual in the literature, and the
+sums that only an addition reads, which are floats there. Error rates of Programs are the bit-
+accurate engine's. Memory is that of parameters, indices and live signals; cycles are those of one
+image, output maps in the order in which lanes agree most."""
+
+
+def page(results: Results, figures: Iterable[str]) -> str:
+    """Return README.md; `figures` are file names, those of `reports.studies.residual.figures.render`."""
+    parts = [
+        "# Residual networks on CIFAR-10: pruned, quantised, and both",
+        COMMANDS,
+        f"{HOW} Everything is chosen by {results.images['validation']:,} validation images; error rates are those on "
+        f"{results.images['test']:,} test images.",
+        "## Targets",
+        _targets(results.verdicts()),
+        "## What was cut",
+        "\n".join(f"- {note}" for note in (*_cut(results), *NOTES)),
+        *(section for network in results.networks for section in (f"## {network}", _table(results, network))),
+        f"{WORDS} For {_emulated(results)} test images each they have every score of the arithmetic that was trained.",
+        picture("cycles", CAPTIONS, figures),
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def bits_of(task: Task) -> str:
+    """Return the word lengths of a version in words."""
+    if not task.bits:
+        return "float"
+    return f"{task.bits}/{task.bits}" + (" everywhere" if task.everywhere else "")
+
+
+def _targets(verdicts: Sequence[Verdict]) -> str:
+    rows = ["| network | target | asked | found | by |", "| --- | --- | ---: | ---: | --- |"]
+    for verdict in verdicts:
+        plus = "" if verdict.target.rise is None else "+"
+        asked = f"at most {plus}{percent(verdict.asked)}"
+        if verdict.group is None or verdict.found is None:
+            found, by = "not trained", ""
+        else:
+            missed = verdict.found - verdict.asked
+            outcome = "met" if missed <= 0 else f"missed by {percent(missed)}"
+            found, by = f"{verdict.found * 100:{plus}.2f} %: {outcome}", _title(verdict.group)
+        rows.append(f"| {verdict.network} | {verdict.target.what} | {asked} | {found} | {by} |")
+    return "\n".join(rows)
+
+
+def _title(group: Group) -> str:
+    return f"{group.task.pattern}, {bits_of(group.task)}"
+
+
+def _cut(results: Results) -> list[str]:
+    """Return what of the study is not there, in lines."""
+    there = {version.task for version in results.versions}
+    found = [f"Of {len(tasks())} versions {len(there)} are trained."]
+    for network in NETWORKS:
+        seeds = len({task.seed for task in there if task.network == network})
+        if seeds < SEEDS:
+            found.append(f"{network}: {seeds or 'no'} seed{'s' * (seeds != 1)} of {SEEDS}.")
+    return found
+
+
+def _table(results: Results, network: str) -> str:
+    rows = [
+        "| version | bits | epochs | weights gone | MACs gone | memory, KiB | cycles | seeds | error | over float |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for group in results.groups(network):
+        first = group.versions[0]
+        low, high = map(percent, group.span())
+        error = percent(group.mean()) + (f" ({low} to {high})" if len(group.versions) > 1 else "")
+        memory = fmean(version.memory_bits for version in group.versions)
+        cells = [
+            group.task.pattern,
+            bits_of(group.task),
+            str(first.epochs),
+            f"{1 - first.weights / first.dense_weights:.1%}",
+            f"{1 - first.macs / first.dense_macs:.1%}",
+            kib(round(memory)) if memory else "",
+            f"{round(fmean(version.cycles for version in group.versions)):,}",
+            str(len(group.versions)),
+            error,
+            f"{100 * group.rise():+.2f} %" if group.task.bits or group.task.pattern != "dense" else "",
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def _emulated(results: Results) -> str:
+    return f"{min((x.emulated_images for x in results.versions if x.emulated_images), default=0):,}"

@@ -1,0 +1,180 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="training needs PyTorch (extra train)")
+
+from accel.errors import EspalierError
+from accel.interchange.zoo import DENSE
+from accel.interchange.zoo.architectures import ARCHITECTURES
+from accel.program import Program
+from accel.pruned import PrunedNetwork
+from reports.studies.residual.definition import NETWORKS, PATTERNS, SEEDS, Epochs, Task, tasks, widths
+from reports.studies.residual.figures import render
+from reports.studies.residual.judge import judged
+from reports.studies.residual.page import page
+from reports.studies.residual.results import Results, Version
+from reports.studies.residual.run import Place, run
+from reports.workflow.recipes import ENTRIES
+
+
+class TestDefinition:
+    def test_what_a_version_needs_comes_before_it_and_one_seed_before_the_others(self) -> None:
+        """11 versions of each network and seed: float, 4 and 3 bits, 4 patterns, 3 of them in 4 bits, 4 everywhere."""
+        order = tasks()
+        assert len(order) == len({task.stem for task in order}) == 11 * len(NETWORKS) * SEEDS
+        assert all(order.index(need) < order.index(task) for task in order for need in task.needs)
+        assert [task.seed for task in order] == sorted(task.seed for task in order)
+
+    def test_a_pruned_version_of_few_bits_needs_its_floats_and_the_teacher(self) -> None:
+        """What is quantised comes first, the dense float network last; that one needs nothing."""
+        dense, pruned = Task("resnet8", 2), Task("resnet8", 2, "kernel@8")
+        assert replace(pruned, bits=4).needs == (pruned, dense)
+        assert pruned.needs == replace(dense, bits=3).needs == replace(dense, bits=4, everywhere=True).needs == (dense,)
+        assert dense.needs == ()
+
+    def test_outer_layers_and_sums_that_are_added_have_8_bits(self) -> None:
+        """Of resnet8: conv1 and fc, what additions alone read, and the mean; nothing where it is everywhere."""
+        network, task = ARCHITECTURES["resnet8"](), Task("resnet8", 0, bits=3)
+        found = widths(network, task)
+        assert (found.weight_bits, found.signal_bits, found.input_bits) == (3, 3, 8)
+        assert found.weight_bits_of == {"conv1": 8, "fc": 8}
+        sums = ("conv1_1b", "conv2_1b", "conv2_1s", "conv3_1b", "conv3_1s", "mean")
+        assert found.signal_bits_of == dict.fromkeys(sums, 8)
+        everywhere = widths(network, replace(task, everywhere=True))
+        assert not everywhere.weight_bits_of
+        assert not everywhere.signal_bits_of
+
+    def test_epochs_in_words(self) -> None:
+        """Each kind of training has its number, whatever the recipes have."""
+        network, epochs = Epochs.parse("resnet8=8,3,2")
+        assert (network, epochs) == ("resnet8", Epochs(8, 3, 2))
+        entry = epochs.entry(network)
+        assert entry.quantized is not None
+        assert (entry.dense.epochs, entry.retrain.epochs, entry.quantized.epochs) == (8, 3, 2)
+        assert [epochs.of(Task(network, 0, *x)) for x in ((DENSE, 0), ("kernel", 0), ("kernel", 4))] == [8, 3, 2]
+
+    @pytest.mark.parametrize("text", ["resnet8", "resnet8=1,2", "resnet8=1,2,0", "lenet5=1,2,3", "resnet8=1,2,x"])
+    def test_epochs_that_are_none(self, text: str) -> None:
+        """They are refused in a line that says how they are written."""
+        with pytest.raises(EspalierError, match=f"--epochs {text}: expected NETWORK=DENSE,PRUNED,QUANTISED"):
+            Epochs.parse(text)
+
+    @pytest.mark.parametrize("name", NETWORKS)
+    def test_recipes_have_every_pattern_and_a_way_to_quantise(self, name: str) -> None:
+        """What is pruned or quantised is taught, what is dense has no teacher."""
+        entry = ENTRIES[name]
+        assert set(PATTERNS) == set(entry.ratios)
+        assert entry.quantized is not None
+        assert entry.retrain.distillation == entry.quantized.distillation > entry.dense.distillation == 0
+
+
+def version(pattern: str, bits: int, seed: int, validation: float, test: float, network: str = "resnet8") -> Version:
+    """Return a version that keeps half of everything, unless it is dense."""
+    kept = 100 if pattern == DENSE else 50
+    return Version(
+        task=Task(network, seed, pattern, bits),
+        epochs=5,
+        error_rates={"validation": validation, "test": test},
+        weights=kept,
+        dense_weights=100,
+        macs=10 * kept,
+        dense_macs=1000,
+        cycles=20 * kept,
+        memory_bits=8192 * bits,
+        emulated_images=500 if bits else 0,
+    )
+
+
+RESULTS = Results(
+    "8x8",
+    {"validation": 10_000, "test": 10_000},
+    (
+        version(DENSE, 0, 0, 0.15, 0.150),
+        version(DENSE, 0, 1, 0.15, 0.154),
+        version(DENSE, 4, 0, 0.15, 0.152),
+        version(DENSE, 4, 1, 0.15, 0.158),
+        version("kernel@8", 0, 0, 0.158, 0.170),
+        version("feature-map", 0, 0, 0.159, 0.155),
+    ),
+)
+
+
+class TestResults:
+    def test_a_rise_is_over_the_network_of_the_same_seed(self) -> None:
+        """+0.2 % and +0.4 % are +0.3 % in the mean, from 15.2 to 15.8 %."""
+        quantized = RESULTS.groups("resnet8")[1]
+        assert quantized.rise() == pytest.approx(0.003)
+        assert quantized.span() == (0.152, 0.158)
+        assert quantized.mean() == pytest.approx(0.155)
+
+    def test_validation_images_choose_and_test_images_judge(self) -> None:
+        """kernel@8 is chosen though feature maps are better on the test images; what was not trained is not found."""
+        verdicts = {verdict.target.what: verdict for verdict in RESULTS.verdicts()}
+        half = verdicts["half of the multiplications gone"]
+        assert half.group is not None
+        assert (half.group.task.pattern, half.found) == ("kernel@8", pytest.approx(0.02))
+        assert verdicts["3-bit weights and signals"].found is None
+        assert verdicts["float"].found == pytest.approx(0.152)
+
+    def test_text_gives_the_results_back(self) -> None:
+        """And text that was changed is refused."""
+        text = RESULTS.to_json()
+        assert Results.from_json(text) == RESULTS
+        with pytest.raises(EspalierError, match="the results of the study of residual networks"):
+            Results.from_json(text.replace("0.154", "0.151"))
+
+    def test_the_page_says_what_is_met_and_missed_and_cut(self) -> None:
+        """By how much, by which version; which seeds and networks are not there."""
+        text = page(RESULTS, render(RESULTS))
+        assert "| resnet8 | float | at most 16.00 % | 15.20 %: met | dense, float |" in text
+        assert (
+            "| half of the multiplications gone | at most +1.00 % | +2.00 %: missed by 1.00 % | kernel@8, float |"
+            in text
+        )
+        assert "| 3-bit weights and signals | at most +0.80 % | not trained |" in text
+        assert "Of 66 versions 6 are trained." in text
+        assert "resnet20: no seeds of 3." in text
+        assert "resnet8: 2 seeds of 3." in text
+        row = "| dense | 4/4 | 5 | 0.0% | 0.0% | 4.00 | 2,000 | 2 | 15.50 % (15.20 % to 15.80 %) | +0.30 % |"
+        assert row in text
+        assert "cycles.png" in text
+
+
+def write_cifar(folder: Path, images: int) -> None:
+    """Write so many images of noise into each file of CIFAR-10."""
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    for name in (*(f"data_batch_{batch}.bin" for batch in range(1, 6)), "test_batch.bin"):
+        records = rng.integers(256, size=(images, 3073), dtype=np.uint8)
+        records[:, 0] %= 10
+        (folder / name).write_bytes(records.tobytes())
+
+
+@pytest.mark.slow
+def test_versions_are_trained_once_and_judged(tmp_path: Path) -> None:
+    """Each is made of what it needs; a second run, or one without time, trains nothing; the engine judges Programs."""
+    write_cifar(tmp_path / "cifar-10-batches-bin", 12)
+    dense = Task("resnet8", 0)
+    pruned = replace(dense, pattern="kernel@8")
+    wanted = [dense, pruned, replace(pruned, bits=4)]
+    place = Place(tmp_path / "work", {"resnet8": Epochs(1, 1, 1)}, str(tmp_path), "cpu")
+    place.folder.mkdir()
+    assert not run(wanted, place, limit_seconds=1e-9)
+    assert list(place.folder.iterdir()) == []
+    with pytest.raises(EspalierError, match="holds no version that is finished"):
+        judged(wanted, place)
+    assert run(wanted, place)
+    made = {path: path.read_bytes() for path in place.folder.glob("*.*")}
+    assert {path.name for path in made} == {f"{task.stem}.{x}" for task in wanted for x in ("espalier", "json")}
+    assert run(wanted, place)
+    assert {path: path.read_bytes() for path in place.folder.glob("*.*")} == made
+    network, program = PrunedNetwork.load(place.path(pruned)), Program.load(place.path(wanted[2]))
+    results = judged(wanted, place)
+    kept = [network.kept_weights, sum(int(x.kept.sum()) for x in program.mac_layers)]
+    assert [x.weights for x in results.versions[1:]] == kept == kept[:1] * 2
+    assert [x.emulated_images for x in results.versions] == [0, 0, 12]
+    assert results.versions[1].cycles == results.versions[2].cycles < results.versions[0].cycles
+    assert judged(wanted, place) == results
