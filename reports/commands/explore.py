@@ -1,5 +1,6 @@
 """The command `espalier explore`: words checked, an exploration run, its answer told and written."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,8 @@ def command(
     else:
         output.write_folder(folder, files)
     if json_file:
-        output.write_json(json_file, results.answer() | {"words": answer.answer(results)})
+        tested = {"verified": asdict(results.verified) if results.verified else None}
+        output.write_json(json_file, results.answer() | tested | {"words": answer.answer(results)})
     console = shared_console.console()
     if csv_file:
         output.write_text(csv_file, results.to_csv())
