@@ -77,6 +77,10 @@ class Words:
         frozen = MappingProxyType(layers), MappingProxyType(signals), MappingProxyType(sources)
         return cls(*frozen, frozenset(raw), frozenset(output))
 
+    def same_layers(self, other: "Words") -> bool:
+        """Return whether these are of the same layers and tensors as others: only their lengths may differ."""
+        return (self.layers.keys(), self.signals.keys()) == (other.layers.keys(), other.signals.keys())
+
     def scaled(self, weight_bits: int, signal_bits: int) -> "Words":
         """Return the word lengths of the same network at other uniform ones; the image keeps its own.
 

@@ -92,6 +92,13 @@ class Invariants:
     def _adds(self) -> bool:
         return any(isinstance(layer, AddLayer) for layer in self.program.layers)
 
+    def serves(self, words: Words) -> bool:
+        """Return whether all but word lengths is the same for a Program of these masks that has such words.
+
+        Where signals are added it is not: the integers that they are weighted with follow from their steps.
+        """
+        return not self._adds and words.same_layers(self.words)
+
     def schedule(self, array: MacArray) -> tuple[LayerSchedule, ...]:
         """Return `schedule_of` on `array`; found once for each number of lanes, and size of words where it matters."""
         key = self._key(array)

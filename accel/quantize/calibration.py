@@ -13,12 +13,14 @@ from accel.layers import Array, Clip, Conv2d, Flatten, MaxPool, ReLU, Weighted
 from accel.network import INPUT, Network
 from accel.program_layers import MacLayer
 from accel.pruned import PrunedNetwork
+from accel.quantize.fit_step import Sorted
 from accel.quantize.operands import Operand, operands_of
 from accel.quantize.steps import L2, Steps
 from accel.signal import MULTIPLIER_BITS
 
 Floats = NDArray[np.float64]
 REMEMBERED = 64  # layers
+MOST_SORTED = 1 << 23  # values of all layers that stay sorted, of up to 40 bytes each
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +46,7 @@ class Calibration:
     steps: Steps = L2
     _found: dict[tuple[Operand, int, int], Floats] = field(default_factory=dict, init=False, repr=False)
     _layers: dict[Hashable, MacLayer] = field(default_factory=dict, init=False, repr=False)
+    _sorted: dict[str, Sorted] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "pruned", self.pruned.folded())
@@ -100,8 +103,16 @@ class Calibration:
         lowest, highest = -form.max_code if form.signed else 0, form.max_code
         key = Operand("signals", name), lowest, highest
         if key not in self._found:
-            self._found[key] = np.array([self.steps.of(self.values[name], lowest, highest)])
+            self._found[key] = np.array([self.steps.of(self.values[name], lowest, highest, self._ordered(name))])
         return max(float(self._found[key][0]), finest)
+
+    def _ordered(self, name: str) -> Sorted | None:
+        """Return a layer's values, sorted for every width that asks for them; None where all are too many to keep."""
+        if self.steps.rule != "l2" or sum(values.size for values in self.values.values()) > MOST_SORTED:
+            return None
+        if name not in self._sorted:
+            self._sorted[name] = Sorted.of(self.values[name])
+        return self._sorted[name]
 
     def input_step(self, bits: int) -> tuple[float, bool]:
         """Return the step of the image's codes of `bits` bits, and whether they have a sign.

@@ -7,6 +7,8 @@ sees every choice of codes that any step makes, and the best is the global minim
 """
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,12 +22,73 @@ MOST_TURNS = 10_000  # of an alternation, far more than any takes: a guard again
 NEAR = 2  # grid steps on each side of the best
 
 
-def l2_step(values: ArrayLike, min_code: int, max_code: int) -> float:
+@dataclass(frozen=True, eq=False)
+class Magnitudes:
+    """The values of one sign: each once, in rising order, and how often it occurs.
+
+    Parameters
+    ----------
+    values, counts : float array (n,)
+    """
+
+    values: Floats
+    counts: Floats
+
+    @classmethod
+    def of(cls, values: Floats) -> "Magnitudes":
+        """Return positive values, any number of times each."""
+        each, counts = np.unique(values, return_counts=True)
+        return cls(each, counts.astype(np.float64))
+
+    @cached_property
+    def products(self) -> Floats:
+        """Each value times how often it occurs."""
+        return self.counts * self.values
+
+    @cached_property
+    def counts_above(self) -> Floats:
+        """How many values there are from each index on, and none beyond the last."""
+        return np.append(np.cumsum(self.counts[::-1])[::-1], 0.0)
+
+    @cached_property
+    def sums_above(self) -> Floats:
+        """The sum of the values from each index on."""
+        return np.append(np.cumsum(self.products[::-1])[::-1], 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Sorted:
+    """Values as a search for their step wants them: sorted once, for all word lengths.
+
+    Parameters
+    ----------
+    positive, negative : Magnitudes
+    """
+
+    positive: Magnitudes
+    negative: Magnitudes
+
+    @classmethod
+    def of(cls, values: ArrayLike) -> "Sorted":
+        """Return values of any shape.
+
+        Raises
+        ------
+        EspalierError
+            A value is not finite.
+        """
+        array = np.asarray(values, np.float64).ravel()
+        if not np.isfinite(array).all():
+            raise EspalierError("cannot find a step for values that are not finite")
+        return cls(Magnitudes.of(array[array > 0]), Magnitudes.of(-array[array < 0]))
+
+
+def l2_step(values: ArrayLike | Sorted, min_code: int, max_code: int) -> float:
     """Return the step that minimises ``sum((step * code - value)**2)`` with codes `min_code` .. `max_code`.
 
     Parameters
     ----------
-    values : array_like of float, any shape
+    values : array_like of float, any shape, or Sorted
     min_code, max_code : int
         The range of the codes; zero lies in it.
 
@@ -118,13 +181,11 @@ def quantization_error(values: ArrayLike, step: float, min_code: int, max_code: 
 class _Side:
     """The values of one sign, as magnitudes, and how often each occurs; their codes are 0 .. `highest`."""
 
-    def __init__(self, magnitudes: Floats, highest: int) -> None:
-        self.values, counts = np.unique(magnitudes, return_counts=True)
-        self.counts, self.highest = counts.astype(np.float64), highest
+    def __init__(self, magnitudes: Magnitudes, highest: int) -> None:
+        self.values, self.counts, self.products = magnitudes.values, magnitudes.counts, magnitudes.products
+        self.counts_above, self.sums_above = magnitudes.counts_above, magnitudes.sums_above
+        self.highest = highest
         self.odd = 2.0 * np.arange(highest) + 1  # what a code's square gains when the code k becomes k + 1
-        # of the values from each index on: how many, and their sum
-        self.counts_above = np.append(np.cumsum(self.counts[::-1])[::-1], 0.0)
-        self.sums_above = np.append(np.cumsum((self.counts * self.values)[::-1])[::-1], 0.0)
 
     def codes(self, step: float) -> NDArray[np.int64]:
         """Return the nearest code of every value; the lower one in the middle between two."""
@@ -143,17 +204,15 @@ class _Side:
         """Return sum(w z) and sum(z z) with the codes z of `step`, by value or by code: whichever are fewer."""
         if self.values.size < self.highest:
             codes = self.codes(step)
-            return float(self.counts * self.values @ codes), float(self.counts @ (codes * codes))
+            return float(self.products @ codes), float(self.counts @ (codes * codes))
         above = np.searchsorted(self.values, self.odd * (step / 2), side="right")  # beyond (k + 1/2) steps
         return float(self.sums_above[above].sum()), float(self.odd @ self.counts_above[above])
 
 
-def _sides(values: ArrayLike, min_code: int, max_code: int) -> list[_Side]:
-    array = np.asarray(values, np.float64).ravel()
-    if not np.isfinite(array).all():
-        raise EspalierError("cannot find a step for values that are not finite")
-    halves = (array[array > 0], max_code), (-array[array < 0], -min_code)
-    return [_Side(magnitudes, highest) for magnitudes, highest in halves if magnitudes.size and highest]
+def _sides(values: ArrayLike | Sorted, min_code: int, max_code: int) -> list[_Side]:
+    found = values if isinstance(values, Sorted) else Sorted.of(values)
+    halves = (found.positive, max_code), (found.negative, -min_code)
+    return [_Side(magnitudes, highest) for magnitudes, highest in halves if magnitudes.values.size and highest]
 
 
 def _range_of_steps(sides: list[_Side]) -> tuple[float, float]:
@@ -172,13 +231,14 @@ def _best_of_sweep(sides: list[_Side], low: float, high: float) -> float:
     products, squares, changes = 0.0, 0.0, []
     for side in sides:
         codes = side.codes(high)
-        products += float(side.counts * side.values @ codes)
+        products += float(side.products @ codes)
         squares += float(side.counts @ (codes * codes))
         times = side.codes(low) - codes
         which = np.repeat(np.arange(times.size), times)
         below = codes[which] + np.arange(which.size) - np.repeat(np.cumsum(times) - times, times)  # the code before
-        values, counts = side.values[which], side.counts[which]
-        changes.append((values / (below + 0.5), counts * values, counts * side.odd[below]))
+        changes.append(
+            (side.values[which] / (below + 0.5), side.products[which], side.counts[which] * side.odd[below])
+        )
     steps, more_products, more_squares = (np.concatenate(parts) for parts in zip(*changes, strict=True))
     order = np.argsort(-steps, kind="stable")
     all_products = products + np.append(0.0, np.cumsum(more_products[order]))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from accel.errors import EspalierError
-from accel.quantize.fit_step import alternating_step, clip_step, l2_step, power_of_two_step, to_power
+from accel.quantize.fit_step import Sorted, alternating_step, clip_step, l2_step, power_of_two_step, to_power
 
 RULES = ("l2", "alternating", "max", "percentile")
 
@@ -60,8 +60,10 @@ class Steps:
         object.__setattr__(self, "weights", MappingProxyType(weights))
         object.__setattr__(self, "signals", MappingProxyType(signals))
 
-    def of(self, values: ArrayLike, min_code: int, max_code: int) -> float:
+    def of(self, values: ArrayLike, min_code: int, max_code: int, ordered: Sorted | None = None) -> float:
         """Return the step of `values` (any shape) by the rule, for codes `min_code` .. `max_code`; 1.0 if none asks.
+
+        `ordered` are the same values, where they have been sorted.
 
         Raises
         ------
@@ -69,7 +71,9 @@ class Steps:
             A value is not finite.
         """
         if self.rule == "l2":
-            return (power_of_two_step if self.power_of_two else l2_step)(values, min_code, max_code)
+            if self.power_of_two:
+                return power_of_two_step(values, min_code, max_code)
+            return l2_step(values if ordered is None else ordered, min_code, max_code)
         if self.rule == "alternating":
             step = alternating_step(values, min_code, max_code)
         else:

@@ -10,6 +10,7 @@ from accel.cost.macros import PlacedMemory
 from accel.program import Program
 from accel.program_layers import MacLayer
 from accel.sparsity import parse_pattern
+from accel.words import Words
 from reports.report.designs import BreakEven, Design, LayerDesign, MemoryDesign
 from reports.workflow.verdicts import account
 
@@ -32,13 +33,17 @@ class Hardware:
         return f"{self.output_lanes}x{self.pixel_lanes}"
 
 
-def designs_of(program: Program, label: str, widths: tuple[int, int], hardware: Hardware) -> Iterator[Design]:
+def designs_of(
+    invariants: Invariants, words: Words, label: str, widths: tuple[int, int], hardware: Hardware
+) -> Iterator[Design]:
     """Yield the design of a Program; at equal word lengths also what streaming its weights would cost.
 
     Parameters
     ----------
-    program : Program
-        With its output maps in the order that suits the array.
+    invariants : Invariants
+        Of a Program whose output maps are in the order that suits the array.
+    words : Words
+        The lengths of the Program's words.
     label : str
         The pattern that the report knows it by.
     widths : (int, int)
@@ -51,11 +56,10 @@ def designs_of(program: Program, label: str, widths: tuple[int, int], hardware: 
     EspalierError
         The array does not run a layer of the Program.
     """
-    invariants = Invariants(program)
-    array = invariants.array(invariants.words, hardware.output_lanes, hardware.pixel_lanes)
+    array = invariants.array(words, hardware.output_lanes, hardware.pixel_lanes)
 
     def designed(limits: Limits) -> Design:
-        return _design(estimate_of(invariants, invariants.words, array, hardware.technology, limits), label, widths)
+        return _design(estimate_of(invariants, words, array, hardware.technology, limits), label, widths)
 
     yield designed(hardware.limits)
     if widths[0] == widths[1] and hardware.limits.dram_bytes_per_s is not None:

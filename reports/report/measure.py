@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.cost import cost_of
+from accel.cost import Invariants, cost_of
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.data.datasets import Dataset
-from accel.map_orders import Orders
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import Calibration, Widths, in_order, lane_orders
 from accel.signal import Signal
+from accel.words import Words
 from reports.report.designing import Hardware, break_evens, designs_of, fft_multiplications
 from reports.report.designs import Design
 from reports.report.points import Point, layer_rows
@@ -153,7 +153,7 @@ def measure(plan: Plan) -> Results:
         for version in plan.versions:
             rates[version.pattern] = float_error_rate(version, plan.test)
             shown.advance(f"{version.pattern}, float: error {rates[version.pattern]:.2%}")
-            calibration, found.orders = Calibration(version, plan.calibration.pixels()), None
+            calibration, found.invariants = Calibration(version, plan.calibration.pixels()), None
             for width in plan.bits:
                 _measure_width(calibration, width, rates[version.pattern], plan, found)
                 shown.advance(f"{version.pattern}, {width} bits: error {found.points[-1].error_rate:.2%}")
@@ -191,13 +191,14 @@ class _Found:
     designs: list[Design] = field(default_factory=list)
     programs: list[Program] = field(default_factory=list)  # one of each pattern
     not_on_array: str = ""
-    orders: Orders | None = None  # of the output maps of the version at hand, which suit the array
+    invariants: Invariants | None = None  # of the version at hand, its output maps in the order that suits the array
 
-    def ordered(self, program: Program, hardware: Hardware) -> Program:
-        """Return a Program of the version at hand with its output maps in the order that suits the array."""
-        if self.orders is None:
-            self.orders = lane_orders(program, hardware.output_lanes, split=hardware.pixel_lanes > 1)
-        return in_order(program, self.orders)
+    def facts(self, program: Program, words: Words, hardware: Hardware) -> Invariants:
+        """Return what the masks of the version at hand say, once for all its Programs that differ in words alone."""
+        if self.invariants is None or not self.invariants.serves(words):
+            orders = lane_orders(program, hardware.output_lanes, split=hardware.pixel_lanes > 1)
+            self.invariants = Invariants(in_order(program, orders))
+        return self.invariants
 
 
 def _measure_width(calibration: Calibration, signal_bits: int, float_rate: float, plan: Plan, found: _Found) -> None:
@@ -207,8 +208,9 @@ def _measure_width(calibration: Calibration, signal_bits: int, float_rate: float
         cycles = None
         if not found.not_on_array:
             try:
-                ordered = found.ordered(program, plan.hardware)
-                designs = [*designs_of(ordered, program.pattern, (weight_bits, signal_bits), plan.hardware)]
+                words = Words.of(program)
+                facts = found.facts(program, words, plan.hardware)
+                designs = [*designs_of(facts, words, program.pattern, (weight_bits, signal_bits), plan.hardware)]
                 found.designs += designs
                 cycles = designs[0].cycles
             except EspalierError as error:
