@@ -55,8 +55,7 @@ An architect's question, of {seeds} small CNNs of one's own and their pictures:
 Each seed draws {train:,} training and {validation:,} validation images of Fashion-MNIST into a folder for each class
 and trains 8C3-MP2-16C3-MP2-64-10 on the former by a plain loop of PyTorch, {epochs} epochs. An answer holds if the
 recommended Program errs at most 1 % more on {test:,} test images, which decided nothing, than the network as it was
-trained. `reproduce.sh` is run again in a folder of its own; the testbench that the command wrote runs in Verilator, then
-`espalier verify` with other images.
+trained. `reproduce.sh` is run again in a folder of its own; the testbench that the command wrote runs in Icarus Verilog, then `espalier verify` in Amaranth's simulator.
 
 {summary}
 
@@ -171,10 +170,10 @@ def _reproduced(folder: Path) -> bool:
 def _verified(folder: Path, record: Mapping[str, Any]) -> bool:
     """Return whether the Verilog that was written gives every bit, and whether `espalier verify` says the same."""
     rtl = folder / ANSWER / "rtl"
-    simulators.build(rtl, "verilator")
-    errors = simulators.run(rtl, "verilator", 0).errors
+    simulators.build(rtl, "iverilog")
+    errors = simulators.run(rtl, "iverilog").errors
     lanes = f"{record['recommended']['output_lanes']}x{record['recommended']['pixel_lanes']}"
-    words = ["verify", f"{ANSWER}/program.espalier", "--array", lanes, "--data", PICTURES]
+    words = ["verify", f"{ANSWER}/program.espalier", "--array", lanes, "--data", PICTURES, "--images", "1"]
     return errors == 0 and _espalier(folder, words) == 0
 
 
