@@ -236,9 +236,7 @@ def _best_of_sweep(sides: list[_Side], low: float, high: float) -> float:
         times = side.codes(low) - codes
         which = np.repeat(np.arange(times.size), times)
         below = codes[which] + np.arange(which.size) - np.repeat(np.cumsum(times) - times, times)  # the code before
-        changes.append(
-            (side.values[which] / (below + 0.5), side.products[which], side.counts[which] * side.odd[below])
-        )
+        changes.append((side.values[which] / (below + 0.5), side.products[which], side.counts[which] * side.odd[below]))
     steps, more_products, more_squares = (np.concatenate(parts) for parts in zip(*changes, strict=True))
     order = np.argsort(-steps, kind="stable")
     all_products = products + np.append(0.0, np.cumsum(more_products[order]))

@@ -55,7 +55,8 @@ An architect's question, of {seeds} small CNNs of one's own and their pictures:
 Each seed draws {train:,} training and {validation:,} validation images of Fashion-MNIST into a folder for each class
 and trains 8C3-MP2-16C3-MP2-64-10 on the former by a plain loop of PyTorch, {epochs} epochs. An answer holds if the
 recommended Program errs at most 1 % more on {test:,} test images, which decided nothing, than the network as it was
-trained. `reproduce.sh` is run again in a folder of its own; the testbench that the command wrote runs in Icarus Verilog, then `espalier verify` in Amaranth's simulator.
+trained. `reproduce.sh` is run again in a folder of its own; the testbench that the command wrote runs in Icarus
+Verilog, then `espalier verify` in Amaranth's simulator.
 
 {summary}
 
@@ -103,7 +104,7 @@ def _pictures(folder: Path, images: Dataset) -> None:
     for name, label in zip(CLASSES, NAMES, strict=True):
         (folder / name).mkdir(parents=True, exist_ok=True)
         for number in np.flatnonzero(images.labels == label):
-            Image.fromarray(images.images[number, 0]).save(folder / name / f"{number:05}.png")
+            Image.fromarray(images.images[number, 0]).save(folder / name / f"{number:05}.png", compress_level=1)
 
 
 def _trained(images: Dataset, seed: int) -> PrunedNetwork:
@@ -139,15 +140,20 @@ def asked(folder: Path) -> dict[str, Any]:
     status = _espalier(folder, [*command, "--cache", "cache", "-o", ANSWER])
     seconds = time.perf_counter() - start
     record = json.loads((folder / "answer.json").read_text())
+    found: dict[str, Any] = {
+        "seconds": seconds,
+        "recommended": record["recommended"],
+        "confidence": record["confidence"],
+    }
     if status or not record["recommended"]:
-        return {"holds": False, "seconds": seconds, "answer": record}
-    tested = record["verified"]
-    more = tested["test_rate"] - tested["reference_rate"]
+        return {"holds": False, **found}
+    rates = {name: record["verified"][name] for name in ("test_rate", "reference_rate")}
+    more = rates["test_rate"] - rates["reference_rate"]
     return {
         "holds": more <= MORE_ERRORS,
         "more": more,
-        "seconds": seconds,
-        "answer": record,
+        **found,
+        **rates,
         "same_bytes": _reproduced(folder),
         "rtl": _verified(folder, record),
     }
@@ -190,18 +196,18 @@ def _write(out: Path, done: Mapping[str, Mapping[str, Any]]) -> None:
 
 def _line(seed: str, row: Mapping[str, Any]) -> str:
     yes = ("no", "yes")
-    chosen, tested = row["answer"]["recommended"], row["answer"]["verified"]
+    chosen = row["recommended"]
     if not chosen:
         cells = [seed, "", "nothing fits", "", "", "", "", "no", f"{row['seconds'] / 60:.1f}", "", ""]
         return f"| {' | '.join(cells)} |\n"
     cells = [
         seed,
-        f"{tested['reference_rate']:.2%}",
+        f"{row['reference_rate']:.2%}",
         f"{chosen['version']} {chosen['weight_bits']}/{chosen['signal_bits']} "
         f"{chosen['output_lanes']}x{chosen['pixel_lanes']}",
         f"{chosen['memory_bits'] / 8192:.1f}",
         f"{chosen['cycles']:,}",
-        f"{tested['test_rate']:.2%}",
+        f"{row['test_rate']:.2%}",
         f"{row['more']:+.2%}",
         yes[row["holds"]],
         f"{row['seconds'] / 60:.1f}",
