@@ -29,11 +29,13 @@ from reports.commands.options import (
 from reports.commands.places import Command
 from reports.shared import output, words
 from reports.shared.console import console, plain_table
-from reports.workflow.agreement import UnmeasuredError, agreement_of
+from reports.workflow.agreement import UnmeasuredError, agreement_of, file_error_rate
+from reports.workflow.evaluate import float_error_rate
 from reports.workflow.formats_file import read_formats
 from reports.workflow.lowering import lowered
 from reports.workflow.parsing import parse_mode
-from reports.workflow.sources import check_range, source_of
+from reports.workflow.sources import Source, check_range, source_of
+from sim.engine import compile_program
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Request:
 @option("--outputs", help="Tensor or node that gives the scores, where the file has several outputs or is to be cut.")
 @multiplier_bits_option
 @option("--nearest", is_flag=True, help="Numbers of a quantised file that no Program has become the nearest ones.")
-@option("--images", type=click.IntRange(1), help="Images to compare a quantised file on; all of --data by default.")
+@option("--images", type=click.IntRange(1), help="Images to compare on; all of --data by default.")
 @option("--out", "-o", type=OUT, required=True, help="The network or Program to write.")
 def command(**arguments: Any) -> None:
     """Read an ONNX file: a float network, or a Program if it is quantised (QONNX, QDQ) or --data are given.
@@ -105,6 +107,7 @@ def command(**arguments: Any) -> None:
         request.nearest,
     )
     compared: Dataset | None = None
+    rates: list[str] = []
     made: PrunedNetwork | Program = found.result
     if request.formats is not None and (request.data is None or isinstance(made, Program)):
         raise EspalierError("--formats: nothing is quantised here; images to calibrate with go with --data")
@@ -114,7 +117,8 @@ def command(**arguments: Any) -> None:
         check_range(images, made, request.model.name)
         made = replace(made, data=request.dataset or source.name)
         if isinstance(made, PrunedNetwork):
-            made = _quantized(request, made, images)
+            network, made = made, _quantized(request, made, images)
+            rates = _rates(request, network, made, source, found.last)
         else:
             print("note: is quantised already; --data says which images it is for, and changes no step")
             compared = images.take(min(request.images or len(images), len(images)))
@@ -125,6 +129,8 @@ def command(**arguments: Any) -> None:
     if isinstance(made, Program):
         parameters = words.kib(cost_of(made).total.parameter_memory_bits)
         print(f"{request.out}: Program {made.name}, {len(made.layers)} layers, {parameters} KiB of parameters")
+        for line in rates:
+            print(line)
         if isinstance(found, ImportedProgram) and (compared is not None or request.nearest):
             _compare(request, found, compared)
     else:
@@ -139,6 +145,22 @@ def _sizes(text: str | None) -> tuple[int, ...]:
     if not all(word.strip().isascii() and word.strip().isdigit() and 0 < int(word) <= MOST_SIDE for word in words):
         raise EspalierError(f"--input-shape: {text!r} is no list of sizes, such as 3,224,224")
     return tuple(map(int, words))
+
+
+def _rates(request: Request, network: PrunedNetwork, program: Program, source: Source, last: bool) -> list[str]:
+    """Return in words how often network, Program and file err on test images; nothing where they have no labels."""
+    images = source.load("test", labelled=False)
+    if not images.labelled:
+        return []
+    images = images.take(min(request.images or len(images), len(images)))
+    engine = compile_program(program)
+    coded = engine.error_rate(images.codes(program.input_signal), images.labels)
+    told = f"{words.percent(float_error_rate(network, images))} in float, {words.percent(coded)} as the Program"
+    try:
+        of_file = f"{words.percent(file_error_rate(request.model, images, last))} of the file in onnxruntime"
+    except UnmeasuredError as error:
+        of_file = f"the file's own is not known: {error}"
+    return [f"error rate on {len(images):,} test images: {told}, {of_file}"]
 
 
 def _compare(request: Request, found: ImportedProgram, images: Dataset | None) -> None:

@@ -101,6 +101,41 @@ def agreement_of(path: str | os.PathLike[str], found: ImportedProgram, data: Dat
     return total
 
 
+def file_error_rate(path: str | os.PathLike[str], data: Dataset, last: bool) -> float:
+    """Return how often a float file errs on labeled images in onnxruntime, 0..1.
+
+    Parameters
+    ----------
+    path : str or PathLike
+    data : Dataset
+    last : bool
+        The file takes its images channels-last.
+
+    Raises
+    ------
+    UnmeasuredError
+        onnxruntime is not there, or does not run the file.
+    """
+    session = _session(with_outputs(path, []))
+    (taken, *_), (given, *_) = session.get_inputs(), session.get_outputs()
+    sizes, pixels = taken.shape[1:], data.pixels()
+    batch = taken.shape[0] if isinstance(taken.shape[0], int) and taken.shape[0] > 0 else None
+    images = pixels.transpose(0, 2, 3, 1) if last else pixels
+    shape = images.shape[1:] if len(sizes) == 3 else tuple(size for size in sizes if isinstance(size, int))
+    wrong = counted = 0
+    for first in range(0, len(data), batch or MOST_AT_ONCE):
+        part = slice(first, first + (batch or MOST_AT_ONCE))
+        feed = np.ascontiguousarray(images[part], np.float32)
+        if batch in (None, len(feed)):
+            try:
+                scores = np.asarray(session.run([given.name], {taken.name: feed.reshape(-1, *shape)})[0])
+            except Exception as error:  # onnxruntime's own may be anything
+                raise UnmeasuredError(_reason(error)) from error
+            wrong += int(np.count_nonzero(scores.reshape(len(feed), -1).argmax(axis=1) != data.labels[part]))
+            counted += len(feed)
+    return wrong / max(counted, 1)
+
+
 def _count(total: Agreement, ours: NDArray[np.int64], scores: NDArray[Any], labels: NDArray[np.int64] | None) -> None:
     """Count some images' classes; `scores` (images, classes) are the file's."""
     total.images += len(ours)
