@@ -198,5 +198,10 @@ class Program:
         """Read what `save` wrote; raises EspalierError if the file was cut, changed, or is something else."""
         return archive.load(path, KIND, (cls, *_CLASSES))
 
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Program":
+        """Return the Program of which `to_bytes` made `data`; raises as `load` does."""
+        return archive.loads(data, KIND, (cls, *_CLASSES))
+
 
 _CLASSES = (*LAYERS, FixedFormat, IndexWords, Overflow, Requantize, Rounding, Signal, Window)

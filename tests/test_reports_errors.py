@@ -153,7 +153,7 @@ class TestDataFiles:
             (["--split", "tset"], "unknown split 'tset': did you mean 'test'? (known: train, validation, test)"),
             (["--images", "351"], "digits (test): count must be 1..350, got 351"),
             (["--images", "0"], "Invalid value for '--images': 0 is not in the range x>=1."),
-            (["--threads", "0"], "Invalid value for '--threads': 0 is not in the range 1<=x<=10000."),
+            (["--threads", "0"], "Invalid value for '--jobs': 0 is not in the range 1<=x<=10000."),
         ],
     )
     def test_options_of_run(self, made: Path, arguments: list[str], words: str) -> None:

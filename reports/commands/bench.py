@@ -30,7 +30,12 @@ PAGE = "README.md"
 @click.argument("networks", nargs=-1, metavar="[NETWORK]...")
 @option("--peers", is_flag=True, help="Measure onnxruntime and PyTorch too: pip install 'espalier-hw[bench]'.")
 @option(
-    "--threads", type=COUNT, multiple=True, help="Threads to measure with, repeatable; 1 and all processors by default."
+    "--jobs",
+    "threads",
+    type=COUNT,
+    multiple=True,
+    also=["--threads"],
+    help="Processors to measure with, repeatable; 1 and all of them by default.",
 )
 @number_option("--rounds", 7, "Runs of each measurement; medians count.")
 @option("--out", "-o", type=STUDY, help="Folder to write: results, figures, page.")

@@ -17,6 +17,7 @@ from reports.commands.options import (
     max_error_option,
     network_argument,
     option,
+    patterns_option,
     rtl_option,
     workers_options,
 )
@@ -62,7 +63,7 @@ PAGE = "explore.html"
     "--goal",
     help="What is best within the limits: efficient, cheap (the default with --min-fps), fast, small, accurate.",
 )
-@option("--patterns", help="Patterns with commas between them; all versions of a zoo network by default.")
+@patterns_option
 @option("--ratios", help="Shares of weights that go in further versions, pruned here, such as 0.5,0.8.")
 @option(
     "--retrain", type=click.IntRange(0), help="Epochs of retraining further versions; 3 where PyTorch is installed."

@@ -1,7 +1,7 @@
 """What the options of several commands are, and the places that they name."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -41,9 +41,35 @@ WORDS = {  # what the memory holds, in the words of an option's help
 }
 
 
-def option(*names: str, help: str, **settings: Any) -> Decorator:
-    """Return `click.option`, which must have a help text."""
-    return click.option(*names, help=help, **settings)
+class Aliased(click.Option):
+    """An option that is also known by older names, which work and are told nowhere.
+
+    Parameters
+    ----------
+    names : sequence of str
+    also : sequence of str
+        The older names.
+    settings
+        Of `click.Option`.
+    """
+
+    def __init__(self, names: Sequence[str], also: Sequence[str] = (), **settings: Any) -> None:
+        super().__init__(names, **settings)
+        self.also = list(also)
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        """Let the parser know all names."""
+        told = self.opts
+        self.opts = [*told, *self.also]
+        try:
+            super().add_to_parser(parser, ctx)
+        finally:
+            self.opts = told
+
+
+def option(*names: str, help: str, also: Sequence[str] = (), **settings: Any) -> Decorator:
+    """Return `click.option`, which must have a help text, and may have older names."""
+    return click.option(*names, help=help, cls=Aliased, also=also, **settings)
 
 
 def number_option(name: str, default: int, help: str, least: int = 1) -> Decorator:
@@ -78,7 +104,9 @@ log_dir_option = option(
     "--log-dir", type=LOGS, help="Folder in which TensorBoard finds how each training goes, epoch by epoch."
 )
 batch_size_option = option("--batch-size", type=int, help="Images in a batch of retraining; the zoo's by default.")
-threads_option = option("--threads", type=COUNT, help="Threads of the engine; all processors by default.")
+jobs_option = option(
+    "--jobs", type=COUNT, also=["--threads"], help="How many processors work at a time; all by default."
+)
 images_option = option("--images", type=click.IntRange(1), help="How many images to run; all by default.")
 json_option = option(
     "--json",
@@ -132,6 +160,12 @@ cache_option = option(
 formats_option = option(
     "--formats", type=IN, help="TOML file of ap_fixed formats layer by layer; `espalier quantize --help` shows one."
 )
+patterns_option = option(
+    "--pattern",
+    "patterns",
+    also=["--patterns"],
+    help="Patterns with commas between them; all versions of a zoo network by default.",
+)
 pattern_option = option("--pattern", help="Pattern of the zoo's version to take, or to prune a dense file to.")
 
 
@@ -153,7 +187,7 @@ def several_data_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def workers_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that say who measures."""
     text = "How many processes or workers measure at a time; all processors or workers by default."
-    command = option("--jobs", type=COUNT, help=text)(command)
+    command = option("--jobs", type=COUNT, also=["--threads"], help=text)(command)
     text = "Address of the scheduler of a Dask cluster, such as tcp://10.0.0.1:8786."
     command = option("--scheduler", help=text)(command)
     text = "What measures: loky (processes here) or dask."

@@ -33,10 +33,10 @@ from accel.records import parse_json, sealed, unsealed
 from accel.sparsity import FeatureMap
 from reports.commands.options import (
     CHECKPOINTS,
-    COUNT,
     OUT,
     batch_size_option,
     data_options,
+    jobs_option,
     json_option,
     learning_rate_option,
     log_dir_option,
@@ -89,7 +89,7 @@ class Request:
     checkpoint: Path | None
     seed: int
     train_threads: int
-    threads: int | None
+    jobs: int | None
     data_dir: str | None
     json_file: Path | None
     out: Path
@@ -148,7 +148,7 @@ class Work:
 @option("--checkpoint", type=CHECKPOINTS, help="Folder of checkpoints to stop and resume with.")
 @number_option("--seed", 0, "Seed of the search and of retraining.", least=0)
 @train_threads_option
-@option("--threads", type=COUNT, help="Threads of what chooses masks and judges them; all processors by default.")
+@jobs_option
 @option("--out", "-o", type=OUT, required=True, help="The pruned network to write.")
 @json_option
 @data_options
@@ -160,7 +160,7 @@ def command(**arguments: Any) -> None:
     Example: espalier prune lenet5 --pattern kernel --ratio 0.7 --select particle-filter --retrain 5 -o out.espalier
     """
     request = Request(**arguments)
-    with threadpool_limits(request.threads):  # a training has those of its recipe
+    with threadpool_limits(request.jobs):  # a training has those of its recipe
         work = _checked(request)
         pruned = _pruned(work)
         record = _record(work, pruned)
@@ -284,7 +284,7 @@ def _open(folder: Path, request: Request, images: dict[str, Dataset]) -> None:
     EspalierError
         The folder is of a run with other options, or cannot be written.
     """
-    free = ("out", "json_file", "checkpoint", "threads", "data_dir", "log_dir")
+    free = ("out", "json_file", "checkpoint", "jobs", "data_dir", "log_dir")
     run = {name: str(value) for name, value in vars(request).items() if name not in free}
     splits = (images[name] for name in sorted(images) if name != "search")  # that is a part of another
     run["data"] = digest_of(*(part for split in splits for part in (split.images, split.labels)))

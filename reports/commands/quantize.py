@@ -29,6 +29,7 @@ from reports.commands.options import (
     batch_size_option,
     data_options,
     formats_option,
+    jobs_option,
     json_option,
     learning_rate_option,
     log_dir_option,
@@ -39,7 +40,6 @@ from reports.commands.options import (
     pattern_option,
     signal_bits_option,
     teacher_option,
-    threads_option,
     train_threads_option,
     weight_bits_option,
 )
@@ -92,7 +92,7 @@ class Request:
     lanes: int | None
     cluster_lanes: int | None
     seed: int
-    threads: int | None
+    jobs: int | None
     train_threads: int
     data: str | None
     data_dir: str | None
@@ -157,7 +157,7 @@ class Request:
 @option("--out", "-o", type=OUT, required=True, help="The Program to write.")
 @json_option
 @data_options
-@threads_option
+@jobs_option
 @train_threads_option
 def command(**arguments: Any) -> None:
     """Turn a network into a Program: integers, indices, requantisation.
@@ -240,7 +240,7 @@ def _bench(request: Request) -> tuple[Workbench, Source]:
         judged = source.load("validation")
         judged = judged.take(min(request.validation_images, len(judged)))
     steps = Steps(request.rule, request.percentile, request.power_of_two, request.per_output)
-    return Workbench(Calibration(pruned, calibration.pixels(), steps), judged, modes, request.threads), source
+    return Workbench(Calibration(pruned, calibration.pixels(), steps), judged, modes, request.jobs), source
 
 
 def _widths(request: Request, bench: Workbench, memory_bits: int | None) -> tuple[Widths, Allocation | None]:

@@ -19,13 +19,14 @@ from reports.commands.options import (
     csv_option,
     data_options,
     images_option,
+    jobs_option,
     json_option,
     max_error_option,
     option,
+    patterns_option,
     rtl_option,
     sram_option,
     technology_option,
-    threads_option,
 )
 from reports.commands.places import Command
 from reports.report import figures, measure, terminal_tables
@@ -49,7 +50,7 @@ from reports.workflow.parsing import (
 @click.command("report", cls=Command)
 @click.argument("network", default="digits", type=NAME_OR_FILE)
 @option("--bits", default="3..8", show_default=True, help="Word lengths: 3..8, or a list such as 3,4,8.")
-@option("--patterns", help="Patterns with commas between them; all versions of a zoo network by default.")
+@patterns_option
 @option("--out", "-o", type=REPORT, default="report", show_default=True, help="Folder to write the report to.")
 @array_option
 @clock_option
@@ -66,7 +67,7 @@ from reports.workflow.parsing import (
 @json_option
 @csv_option
 @data_options
-@threads_option
+@jobs_option
 def command(
     network: str,
     bits: str,
@@ -74,7 +75,7 @@ def command(
     out: Path,
     data_dir: str | None,
     images: int | None,
-    threads: int | None,
+    jobs: int | None,
     array: str,
     clock: str | None,
     dram_bandwidth: str | None,
@@ -93,13 +94,13 @@ def command(
     and a script that makes both again. What to build is decided by validation images; test images are for the numbers
     that are shown. Exit status 1 if no point is good enough.
 
-    Example: espalier report lenet5 --data-dir data --patterns dense,kernel,ikss --out build/lenet5
+    Example: espalier report lenet5 --data-dir data --pattern dense,kernel,ikss --out build/lenet5
     """
     labels = None if patterns is None else parse_patterns(patterns)
     check_confidence(confidence)
     _ = parse_error(max_error, reference=0.0)
     hardware = _hardware(array, clock, dram_bandwidth, sram, technology)
-    planned = measure.plan(network, parse_bits(bits), labels, data_dir, images, threads, hardware, data)
+    planned = measure.plan(network, parse_bits(bits), labels, data_dir, images, jobs, hardware, data)
     output.check_place(json_file, csv_file)
     planned = replace(planned, max_error=max_error, confidence=confidence)
     output.write_folder(out, {})  # an unwritable folder is known before the work, not after it
@@ -138,7 +139,7 @@ def _line(context: click.Context) -> str:
     for parameter in context.command.params:
         name = parameter.name or ""
         given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if isinstance(parameter, click.Option) and given and name not in ("out", "data_dir", "threads"):
+        if isinstance(parameter, click.Option) and given and name not in ("out", "data_dir", "jobs"):
             words += [parameter.opts[0], *([] if parameter.is_flag else [str(context.params[name])])]
     return shlex.join(words)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from accel.program import Program
-from reports.commands.options import IN, data_options, images_option, json_option, option, threads_option
+from reports.commands.options import IN, data_options, images_option, jobs_option, json_option, option
 from reports.commands.places import Command
 from reports.shared import output
 from reports.workflow.sources import check_range, source_of
@@ -19,14 +19,14 @@ from sim.engine import compile_program
 @images_option
 @json_option
 @data_options
-@threads_option
+@jobs_option
 def command(
     program: Path,
     data: str | None,
     split: str,
     data_dir: str | None,
     images: int | None,
-    threads: int | None,
+    jobs: int | None,
     json_file: Path | None,
 ) -> None:
     """Run a Program bit for bit: error rate and images per second.
@@ -39,9 +39,9 @@ def command(
     images_of = images_of.take(images) if images else images_of
     codes = images_of.codes(loaded.input_signal)
     engine = compile_program(loaded)
-    engine.run(codes[:1], threads)  # compiles the kernels, or fetches them from the cache
+    engine.run(codes[:1], jobs)  # compiles the kernels, or fetches them from the cache
     start = time.perf_counter()
-    rate = engine.error_rate(codes, images_of.labels, threads)
+    rate = engine.error_rate(codes, images_of.labels, jobs)
     seconds = time.perf_counter() - start
     record = {
         "program": str(program),
@@ -50,7 +50,7 @@ def command(
         "images": len(images_of),
         "error_rate": rate,
         "images_per_second": len(images_of) / seconds,
-        "macs": engine.run(codes[:1], threads).macs,
+        "macs": engine.run(codes[:1], jobs).macs,
     }
     if json_file:
         output.write_json(json_file, record)

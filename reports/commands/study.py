@@ -5,7 +5,6 @@ from typing import Any
 import click
 
 from reports.commands.options import (
-    COUNT,
     STUDY,
     data_options,
     network_argument,
@@ -55,9 +54,8 @@ def pruning(array: str | None, backend: str, scheduler: str | None, jobs: int | 
 @option("--quick", is_flag=True, help="A few points only, of any network, to see that all of it works.")
 @option("--draw", is_flag=True, help="Measure nothing: write the figures and the page of results.json.")
 @workers_options
-@option("--threads", type=COUNT, hidden=True, help="What --jobs was called before.")
 @data_options
-def bitwidth(backend: str, scheduler: str | None, jobs: int | None, threads: int | None, **arguments: Any) -> None:
+def bitwidth(backend: str, scheduler: str | None, jobs: int | None, **arguments: Any) -> None:
     """Measure error against word length by every method, group by group, allocated, retrained (PyTorch).
 
     Stopped, it goes on where it was. Writes README.md, results.json and figures.
@@ -65,4 +63,4 @@ def bitwidth(backend: str, scheduler: str | None, jobs: int | None, threads: int
     Example: espalier study bitwidth lenet5 --data-dir data --out study/lenet5
     """
     resuming.same_command()
-    bitwidth_study.command(**arguments, crew=workers(backend, jobs or threads, scheduler))
+    bitwidth_study.command(**arguments, crew=workers(backend, jobs, scheduler))

@@ -31,6 +31,7 @@ ASKED = (  # what decides the answer, in the order of the command's options
     "sram", "max_error", "confidence", "dsp", "lanes", "area", "power", "min_fps", "clock", "dram_bandwidth",
     "technology", "goal", "patterns", "ratios", "retrain", "weight_bits", "signal_bits", "arrays", "images",
 )  # fmt: skip
+NAMED = {"patterns": "pattern"}  # options that are called otherwise than their fields
 EPOCHS = 3  # of retraining the versions that are made, where PyTorch is there
 
 
@@ -136,7 +137,7 @@ def command_of(request: Request) -> str:
         value = getattr(request, name)
         if value != usual[name] or name == "max_error":
             text = f"{value:g}" if isinstance(value, float) else str(value)
-            parts += [f"--{name.replace('_', '-')}", text]
+            parts += [f"--{NAMED.get(name, name).replace('_', '-')}", text]
     if request.data is not None:
         parts += ["--data", named(request.data)]
     return shlex.join(["espalier", "explore", *parts])

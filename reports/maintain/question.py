@@ -42,7 +42,7 @@ IMAGES = {"train": 10_000, "validation": 2_000, "test": 10_000}
 EPOCHS, BATCH, RATE = 10, 64, 2e-3
 MORE_ERRORS = 0.01
 ASKED = ("--sram", "64KiB", "--lanes", "64", "--clock", "100MHz", "--max-error", "+1%", "--ratios", "0.5,0.7")
-PATTERNS = ("--patterns", "dense,kernel,kernel@8,feature-map", "--retrain", "2")
+PATTERNS = ("--pattern", "dense,kernel,kernel@8,feature-map", "--retrain", "2")
 NETWORK, PICTURES, ANSWER = "mine.espalier", "pictures", "answer"
 HEAD = """# Answers that hold
 
@@ -55,8 +55,8 @@ An architect's question, of {seeds} small CNNs of one's own and their pictures:
 Each seed draws {train:,} training and {validation:,} validation images of Fashion-MNIST into a folder for each class
 and trains 8C3-MP2-16C3-MP2-64-10 on the former by a plain loop of PyTorch, {epochs} epochs. An answer holds if the
 recommended Program errs at most 1 % more on {test:,} test images, which decided nothing, than the network as it was
-trained. `reproduce.sh` is run again in a folder of its own; the testbench that the command wrote runs in Icarus
-Verilog, then `espalier verify` in Amaranth's simulator.
+trained. `reproduce.sh` is run again in a folder of its own; the testbench that the command wrote runs in Verilator, and
+so does `espalier verify`.
 
 {summary}
 
@@ -176,10 +176,10 @@ def _reproduced(folder: Path) -> bool:
 def _verified(folder: Path, record: Mapping[str, Any]) -> bool:
     """Return whether the Verilog that was written gives every bit, and whether `espalier verify` says the same."""
     rtl = folder / ANSWER / "rtl"
-    simulators.build(rtl, "iverilog")
-    errors = simulators.run(rtl, "iverilog").errors
+    simulators.build(rtl, "verilator")
+    errors = simulators.run(rtl, "verilator").errors
     lanes = f"{record['recommended']['output_lanes']}x{record['recommended']['pixel_lanes']}"
-    words = ["verify", f"{ANSWER}/program.espalier", "--array", lanes, "--data", PICTURES, "--images", "1"]
+    words = ["verify", f"{ANSWER}/program.espalier", "--array", lanes, "--data", PICTURES, "--simulator", "verilator"]
     return errors == 0 and _espalier(folder, words) == 0
 
 

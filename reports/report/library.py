@@ -20,7 +20,7 @@ def report(
     max_error: str = measure.MAX_ERROR,
     confidence: float | None = None,
     hardware: Hardware | None = None,
-    threads: int | None = None,
+    jobs: int | None = None,
 ) -> Results:
     """Return what `espalier report` measures of a network, without writing anything.
 
@@ -28,7 +28,7 @@ def report(
     ----------
     network : str
         A zoo name or a file.
-    bits, patterns, data, data_dir, images, threads, hardware
+    bits, patterns, data, data_dir, images, jobs, hardware
         As `reports.report.measure.plan` takes them.
     max_error, confidence
         As the command has them: ``"+1%"`` or ``"2%"``; None or 0..1.
@@ -40,5 +40,5 @@ def report(
     """
     check_confidence(confidence)
     _ = parse_error(max_error, reference=0.0)
-    planned = measure.plan(network, bits, patterns, data_dir, images, threads, hardware, data)
+    planned = measure.plan(network, bits, patterns, data_dir, images, jobs, hardware, data)
     return measure.measure(replace(planned, max_error=max_error, confidence=confidence))

@@ -1,34 +1,26 @@
-"""The main job: prune, lower, run and cost every pattern at every width."""
+"""The main job: what to measure, by whom, and what comes of it all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from accel.cost import Invariants, cost_of
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.data.datasets import Dataset
 from accel.program import Program
 from accel.pruned import PrunedNetwork
-from accel.quantize import Calibration, Widths, in_order, lane_orders
-from accel.signal import Signal
-from accel.words import Words
-from reports.report.designing import Hardware, break_evens, designs_of, fft_multiplications
-from reports.report.designs import Design
-from reports.report.points import Point, layer_rows
+from accel.quantize import Calibration, Widths
+from reports.report.designing import Hardware, break_evens
 from reports.report.results import Results
+from reports.report.version import Splits, VersionResults, measured
 from reports.shared.progress import bar
 from reports.shared.words import on_data
+from reports.shared.workers import LOKY, workers
 from reports.workflow.delivery import Delivery, Making, delivered
 from reports.workflow.evaluate import float_error_rate
 from reports.workflow.load import DEFAULT_PATTERNS
 from reports.workflow.lowering import lowered
 from reports.workflow.prune import prune
 from reports.workflow.sources import Source, check_range, source_of
-from sim.engine import compile_program
 
 MAX_ERROR = "+1%"  # the rise of the error rate that the sources tolerate (CP)
 
@@ -43,7 +35,7 @@ class Plan:
     validation: Dataset
     test: Dataset
     retrained: bool
-    threads: int | None = None
+    jobs: int | None = None
     hardware: Hardware = field(default_factory=Hardware)
     left_out: tuple[str, ...] = ()
     max_error: str = MAX_ERROR
@@ -51,23 +43,6 @@ class Plan:
     source: Source | None = None
     data: str | None = None  # as the command was given it
     network: str = ""
-    encoded: dict[tuple[str, Signal], NDArray[np.integer[Any]]] = field(default_factory=dict)
-
-    def error_rates(self, program: Program) -> tuple[float, float]:
-        """Return the error rates of a Program on the validation and on the test images, 0..1."""
-        engine = compile_program(program)
-        validation, test = (
-            engine.error_rate(self._codes(images, program), images.labels, self.threads)
-            for images in (self.validation, self.test)
-        )
-        return validation, test
-
-    def _codes(self, images: Dataset, program: Program) -> NDArray[np.integer[Any]]:
-        """Return images as codes of the Program's input, encoded once for all Programs that share it."""
-        key = images.split, program.input_signal
-        if key not in self.encoded:
-            self.encoded[key] = images.codes(program.input_signal)
-        return self.encoded[key]
 
 
 def plan(
@@ -76,7 +51,7 @@ def plan(
     patterns: Sequence[str] | None,
     data_dir: str | None,
     images: int | None = None,
-    threads: int | None = None,
+    jobs: int | None = None,
     hardware: Hardware | None = None,
     data: str | None = None,
 ) -> Plan:
@@ -93,8 +68,8 @@ def plan(
     data_dir : str or None
     images : int, optional
         How many test images, and at most how many validation images; all by default.
-    threads : int, optional
-        Of the engine.
+    jobs : int, optional
+        How many processes measure at a time; all processors by default.
     hardware : Hardware, optional
         What designs are made for.
     data : str, optional
@@ -121,7 +96,7 @@ def plan(
         validation,
         test,
         retrained,
-        threads,
+        jobs,
         made_for,
         left_out,
         source=source,
@@ -145,25 +120,25 @@ def delivery_of(plan: Plan, results: Results, command: str) -> Delivery | None:
 
 
 def measure(plan: Plan) -> Results:
-    """Return the results of a plan; shows a progress bar on a terminal."""
+    """Return the results of a plan, version by version, each by a worker of its own; shows a progress bar."""
     dense, hardware = plan.versions[0], plan.hardware
-    rates: dict[str, float] = {}
-    found = _Found()
-    with bar(on_data(dense.network.name, plan.test.name), len(plan.versions) * (1 + len(plan.bits))) as shown:
-        for version in plan.versions:
-            rates[version.pattern] = float_error_rate(version, plan.test)
-            shown.advance(f"{version.pattern}, float: error {rates[version.pattern]:.2%}")
-            calibration, found.invariants = Calibration(version, plan.calibration.pixels()), None
-            for width in plan.bits:
-                _measure_width(calibration, width, rates[version.pattern], plan, found)
-                shown.advance(f"{version.pattern}, {width} bits: error {found.points[-1].error_rate:.2%}")
+    images = Splits(plan.calibration, plan.validation, plan.test)
+    calls = [(version.to_bytes(), plan.bits, images, hardware) for version in plan.versions]
+    done: dict[int, VersionResults] = {}
+    title = on_data(dense.network.name, plan.test.name)
+    with bar(title, len(calls)) as shown, workers(LOKY, min(plan.jobs or len(calls), len(calls)), None) as run:
+        for number, version in run(measured, calls):
+            done[number] = version
+            shown.advance(f"{plan.versions[number].pattern}, float: error {version.float_rate:.2%}")
+    found = [done[number] for number in range(len(calls))]
+    refusal = next((version.not_on_array for version in found if version.not_on_array), "")
     return Results(
         dense.network.name,
         plan.test.name,
         len(plan.test),
         len(plan.validation),
         len(plan.calibration),
-        rates[dense.pattern],
+        found[0].float_rate,
         float_error_rate(dense, plan.validation),
         32 * sum(dense.dense_weights.values()),
         plan.max_error,
@@ -175,50 +150,12 @@ def measure(plan: Plan) -> Results:
         highest_clock_hz=hardware.technology.clock.hz if hardware.technology.clock else None,
         dram_bytes_per_s=hardware.limits.dram_bytes_per_s,
         sram_bits=hardware.limits.sram_bits,
-        not_on_array=found.not_on_array,
-        points=tuple(found.points),
-        designs=() if found.not_on_array else tuple(found.designs),
-        break_even=break_evens(found.programs),
+        not_on_array=refusal,
+        points=tuple(point for version in found for point in version.points),
+        designs=() if refusal else tuple(design for version in found for design in version.designs),
+        break_even=break_evens([Program.from_bytes(version.program) for version in found]),
         left_out=plan.left_out,
     )
-
-
-@dataclass
-class _Found:
-    """What a measurement has found by now."""
-
-    points: list[Point] = field(default_factory=list)
-    designs: list[Design] = field(default_factory=list)
-    programs: list[Program] = field(default_factory=list)  # one of each pattern
-    not_on_array: str = ""
-    invariants: Invariants | None = None  # of the version at hand, its output maps in the order that suits the array
-
-    def facts(self, program: Program, words: Words, hardware: Hardware) -> Invariants:
-        """Return what the masks of the version at hand say, once for all its Programs that differ in words alone."""
-        if self.invariants is None or not self.invariants.serves(words):
-            orders = lane_orders(program, hardware.output_lanes, split=hardware.pixel_lanes > 1)
-            self.invariants = Invariants(in_order(program, orders))
-        return self.invariants
-
-
-def _measure_width(calibration: Calibration, signal_bits: int, float_rate: float, plan: Plan, found: _Found) -> None:
-    """Make designs of every width of weights, and a point of equal widths."""
-    for weight_bits in plan.bits:
-        program = lowered(calibration, Widths(weight_bits, signal_bits))
-        cycles = None
-        if not found.not_on_array:
-            try:
-                words = Words.of(program)
-                facts = found.facts(program, words, plan.hardware)
-                designs = [*designs_of(facts, words, program.pattern, (weight_bits, signal_bits), plan.hardware)]
-                found.designs += designs
-                cycles = designs[0].cycles
-            except EspalierError as error:
-                found.not_on_array = str(error)
-        if weight_bits == signal_bits:
-            found.points.append(_point(program, weight_bits, float_rate, cycles, plan))
-            if weight_bits == plan.bits[0]:
-                found.programs.append(program)
 
 
 def _versions(network: str, patterns: Sequence[str] | None) -> tuple[tuple[PrunedNetwork, ...], bool, tuple[str, ...]]:
@@ -248,20 +185,3 @@ def _versions(network: str, patterns: Sequence[str] | None) -> tuple[tuple[Prune
 def _dense_first(patterns: Sequence[str]) -> list[str]:
     """Return the labels once each, after the dense network that they are compared with."""
     return list(dict.fromkeys([zoo.DENSE, *patterns]))
-
-
-def _point(program: Program, width: int, float_rate: float, cycles: int | None, plan: Plan) -> Point:
-    cost = cost_of(program)
-    validation_rate, test_rate = plan.error_rates(program)
-    return Point(
-        network=program.name,
-        pattern=program.pattern,
-        weight_bits=width,
-        signal_bits=width,
-        error_rate=test_rate,
-        validation_error_rate=validation_rate,
-        float_error_rate=float_rate,
-        signal_memory_bits=cost.signal_memory_bits,
-        cycles=cycles,
-        layers=layer_rows(cost, fft_multiplications(program)),
-    )
