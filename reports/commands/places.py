@@ -16,9 +16,10 @@ import click
 
 from accel.errors import EspalierError
 from reports.commands.help_text import Explained
-from reports.shared import notes, output
+from reports.shared import notes, output, wordiness
 
 FIGURES = ("*.svg", "*.png")
+_LEVEL = "espalier.wordiness"
 DATA_SETS = ("mnist/*", "fashion-mnist/*", "cifar-10-batches-bin/*")
 
 
@@ -137,11 +138,35 @@ def _same(one: Path, other: Path) -> bool:
     return os.path.samestat(*there) and stat.S_ISREG(there[0].st_mode)
 
 
+def _level(ctx: click.Context, parameter: click.Parameter, given: bool) -> None:
+    """Keep how much is to be said."""
+    level = wordiness.QUIET if parameter.name == "quiet" else wordiness.VERBOSE
+    if given and ctx.meta.setdefault(_LEVEL, level) != level:
+        raise EspalierError("--quiet and --verbose: only one of them can be")
+
+
+def _wordiness_options() -> list[click.Parameter]:
+    quiet, verbose = "Say nothing but results and errors.", "Say of every step when it is done."
+    shared: dict[str, Any] = {"is_flag": True, "expose_value": False, "callback": _level}
+    return [
+        click.Option(["-q", "--quiet"], help=quiet, **shared),
+        click.Option(["-v", "--verbose"], help=verbose, **shared),
+    ]
+
+
 class Command(Explained):
     """A command that begins only if what it writes is neither what it reads nor written twice."""
 
+    def __init__(self, *words: Any, **settings: Any) -> None:
+        super().__init__(*words, **settings)
+        self.params += _wordiness_options()
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Check the places, then run."""
+        """Check the places, then run, saying as much as is wanted."""
+        with wordiness.wordy(ctx.meta.get(_LEVEL, wordiness.USUAL)):
+            return self._invoked(ctx)
+
+    def _invoked(self, ctx: click.Context) -> Any:
         claims = list(_claims(self.params, ctx.params))
         streams = [claim.label for claim in claims if claim.place.stream and claim.path == output.STANDARD]
         if len(streams) > 1:

@@ -1,6 +1,5 @@
 """What `espalier prune` does: dense network in, pruned network out, with what it cost in error rate."""
 
-import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -48,7 +47,7 @@ from reports.commands.options import (
 )
 from reports.commands.places import Command
 from reports.shared import console as shared_console
-from reports.shared import output, resuming
+from reports.shared import notes, output, resuming
 from reports.shared.progress import Bar, bar
 from reports.shared.schema import saved
 from reports.workflow import retrain as retraining
@@ -229,7 +228,7 @@ def _source(request: Request, dense: PrunedNetwork) -> Source | None:
         return source_of(*where)
     source = source_if_any(*where)
     if source is None:
-        print(f"note: {request.network}: without images (--data) no error rate is measured", file=sys.stderr)
+        notes.say(f"{request.network}: without images (--data) no error rate is measured")
     return source
 
 

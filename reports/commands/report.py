@@ -139,7 +139,12 @@ def _line(context: click.Context) -> str:
     for parameter in context.command.params:
         name = parameter.name or ""
         given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if isinstance(parameter, click.Option) and given and name not in ("out", "data_dir", "jobs"):
+        if (
+            isinstance(parameter, click.Option)
+            and parameter.expose_value
+            and given
+            and name not in ("out", "data_dir", "jobs")
+        ):
             words += [parameter.opts[0], *([] if parameter.is_flag else [str(context.params[name])])]
     return shlex.join(words)
 

@@ -1,6 +1,5 @@
 """`espalier size`: what a network takes on chip, and on an array what it takes in blocks, cycles and joules."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -46,7 +45,7 @@ from reports.report import saved, terminal_tables
 from reports.report.points import layer_rows
 from reports.report.sentences import plan_note
 from reports.shared import console as shared_console
-from reports.shared import output
+from reports.shared import notes, output
 from reports.shared.spreadsheet import csv_text
 from reports.workflow.load import version_of
 from reports.workflow.parsing import parse_array, parse_bandwidth, parse_frequency, parse_lanes, parse_memory
@@ -169,10 +168,8 @@ def program_of(
     pruned = version_of(network, pattern)
     source = source_if_any(network, pruned, data, data_dir)
     if source is None:
-        print(
-            f"note: {network}: without images (--data, --data-dir) steps are from a random one, biases may have other "
-            "bits",
-            file=sys.stderr,
+        notes.say(
+            f"{network}: without images (--data, --data-dir) steps are from a random one, biases may have other bits"
         )
         return lower(pruned, widths, random_images(pruned.network.input_shape, 1))
     images = source.calibration()

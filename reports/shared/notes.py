@@ -1,8 +1,16 @@
-"""Notes that wait until it is sure that a command begins: of one that is refused there is one line, why."""
+"""Notes on standard error; some wait until it is sure that a command begins, for a refusal is one line."""
 
 import sys
 
+from reports.shared import wordiness
+
 _waiting: list[str] = []
+
+
+def say(text: str) -> None:
+    """Say `text` on standard error, unless nobody wants to hear it."""
+    if not wordiness.is_quiet():
+        print(f"note: {text}", file=sys.stderr)
 
 
 def later(text: str) -> None:
@@ -13,7 +21,7 @@ def later(text: str) -> None:
 def tell() -> None:
     """Say what is waiting."""
     while _waiting:
-        print(f"note: {_waiting.pop(0)}", file=sys.stderr)
+        say(_waiting.pop(0))
 
 
 def drop() -> None:

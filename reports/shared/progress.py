@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from reports.shared import notes
+from reports.shared import notes, wordiness
 from reports.shared.terminal import clean, raw
 
 VARIABLE = "ESPALIER_PROGRESS"  # seconds between the lines in a pipe; 0 for none
@@ -36,7 +36,7 @@ class Bar:
 
 @dataclass
 class Lines:
-    """Progress in a pipe: a line after some seconds, if a step is done then.
+    """Progress in lines: one after some seconds, if a step is done then; after every step if the seconds are 0.
 
     Parameters
     ----------
@@ -59,11 +59,12 @@ class Lines:
         """Count one step."""
         self.done += 1
         now = time.monotonic()
-        if now - self._told < self.seconds or self.done >= self.total:
+        if now - self._told < self.seconds or (self.done >= self.total and self.seconds):
             return
         self._told = now
         left = (now - self._start) * (self.total - self.done) / self.done
-        words = f"{self.what}: {self.done:,} of {self.total:,}, about {left:,.0f} s left{f'; {note}' if note else ''}"
+        taken = f"about {left:,.0f} s left" if left else f"{now - self._start:,.1f} s"
+        words = f"{self.what}: {self.done:,} of {self.total:,}, {taken}{f'; {note}' if note else ''}"
         print(clean(words), file=sys.stderr, flush=True)
 
 
@@ -95,8 +96,10 @@ def bar(what: str, total: int) -> Iterator[Bar]:
     notes.tell()
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     note = TextColumn("{task.fields[note]}", markup=False)
-    piped = not sys.stderr.isatty()  # rich would draw in a pipe too where FORCE_COLOR is set
-    hidden = piped or bool(_silent)
+    silent, verbose = bool(_silent) or wordiness.is_quiet(), wordiness.is_verbose()
+    piped = verbose or not sys.stderr.isatty()  # rich would draw in a pipe too where FORCE_COLOR is set
+    seconds = 0.0 if verbose else _seconds()
+    hidden = piped or silent
     with Progress(*columns, note, console=Console(file=raw(sys.stderr)), disable=hidden, transient=True) as progress:
-        lines = Lines(what, total, _seconds()) if piped and not _silent and _seconds() > 0 else None
+        lines = Lines(what, total, seconds) if piped and not silent and (verbose or seconds > 0) else None
         yield Bar(progress, progress.add_task(clean(what), total=total, note=""), lines)

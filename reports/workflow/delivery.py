@@ -2,7 +2,6 @@
 
 import hashlib
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -14,7 +13,7 @@ from accel.interchange.data.datasets import NAMES
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import ordered_for
-from reports.shared import output
+from reports.shared import notes, output
 from reports.workflow import retrain as retraining
 from reports.workflow.sources import Source
 
@@ -201,5 +200,5 @@ def write(folder: Path, files: Mapping[str, bytes], delivery: Delivery | None, r
     if built:
         output.write_folder(folder / RTL, built)
     elif (folder / RTL / "manifest.json").exists():
-        print(f"note: {folder / RTL}: is of an earlier run; --rtl writes it anew", file=sys.stderr)
+        notes.say(f"{folder / RTL}: is of an earlier run; --rtl writes it anew")
     output.write_folder(folder, {**files, **more})

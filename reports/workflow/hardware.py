@@ -1,6 +1,5 @@
 """What hardware runs: images as codes, and the job that says what must come of them."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from accel.array import MacArray
 from accel.cost import total_cycles, total_interval
 from accel.program import Program
+from reports.shared import notes
 from reports.workflow.parsing import one_each, parse_array
 from reports.workflow.sources import check_range, source_if_any
 from rtl.emit import Job
@@ -51,7 +51,7 @@ def codes_of(name: str, program: Program, images: int, data: str | None, data_di
     source = source_if_any(name, program, data, data_dir)
     if source is None:
         signal = program.input_signal.format
-        print(f"note: {name}: without images (--data) random ones are run (seed 0)", file=sys.stderr)
+        notes.say(f"{name}: without images (--data) random ones are run (seed 0)")
         shape = (images, *program.input_shape)
         return np.random.default_rng(0).integers(signal.min_code, signal.max_code, shape, endpoint=True)
     found = source.load("test", labelled=False)
