@@ -64,10 +64,10 @@ HOMES = {
     "llvmlite": ("sim.kernels",),
     "msgspec": ("accel.records",),
     "amaranth": ("rtl",),
-    "torch": ("accel.train",),
+    "torch": ("accel.train", "reports.maintain.question"),  # that study plays somebody who has a loop of his own
     "tensorboard": ("accel.train",),
     "pooch": ("accel.interchange",),
-    "PIL": ("accel.interchange",),
+    "PIL": ("accel.interchange", "reports.maintain.question"),
     "onnx": ("accel.interchange",),
     "sklearn": ("accel.interchange.data.make_digits",),
     "matplotlib": ("reports",),

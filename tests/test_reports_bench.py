@@ -251,7 +251,7 @@ class TestCommand:
         [
             (("alexnet",), "unknown network 'alexnet': expected lenet5, cifar-quick, cnn-small"),
             (("lenet5", "--json", "no/such/folder/x.json"), "cannot write to no/such/folder/x.json"),
-            (("lenet5", "--threads", 0), "--threads"),
+            (("lenet5", "--threads", 0), "--jobs"),
         ],
     )
     def test_bad_input(self, arguments: tuple[Any, ...], said: str) -> None:

@@ -200,14 +200,14 @@ def test_the_disk_fills_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 MEASURING = """
 import time
-from reports.report import measure
-point = measure._point
+from reports.report.version import _Version
+point = _Version._point
 def slow(*arguments):
     result = point(*arguments)
     print("measured one", flush=True)
     time.sleep(60)
     return result
-measure._point = slow
+_Version._point = slow
 """
 
 
@@ -222,7 +222,7 @@ class TestStopped:
             out.mkdir()
             (out / "results.json").write_bytes(b"old")
         before = contents(tmp_path)
-        words = [*program_text(MEASURING), "report", "digits", *map(str, SMALL), "--out", str(out)]
+        words = [*program_text(MEASURING), "report", "digits", *map(str, SMALL), "--jobs", "1", "--out", str(out)]
         with subprocess.Popen(
             words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
         ) as running:
