@@ -38,8 +38,9 @@ from rtl import simulators
 STUDY = Path(__file__).parents[1] / "studies" / "question"
 CLASSES = ("ankle-boot", "bag", "coat", "dress", "pullover", "sandal", "shirt", "sneaker", "top", "trouser")
 NAMES = (8, 9, 4, 3, 2, 5, 6, 7, 0, 1)  # the label that each of `CLASSES` has in Fashion-MNIST
-IMAGES = {"train": 10_000, "validation": 2_000, "test": 10_000}
-EPOCHS, BATCH, RATE = 10, 64, 2e-3
+IMAGES = {"train": 10_000, "validation": 5_000, "test": 10_000}
+EPOCHS, BATCH, RATE = 6, 64, 2e-3
+VERIFIED = 5  # seeds whose hardware is simulated too
 MORE_ERRORS = 0.01
 ASKED = ("--sram", "64KiB", "--lanes", "64", "--clock", "100MHz", "--max-error", "+1%", "--ratios", "0.5,0.7")
 PATTERNS = ("--pattern", "dense,kernel,kernel@8,feature-map", "--retrain", "2")
@@ -55,8 +56,8 @@ An architect's question, of {seeds} small CNNs of one's own and their pictures:
 Each seed draws {train:,} training and {validation:,} validation images of Fashion-MNIST into a folder for each class
 and trains 8C3-MP2-16C3-MP2-64-10 on the former by a plain loop of PyTorch, {epochs} epochs. An answer holds if the
 recommended Program errs at most 1 % more on {test:,} test images, which decided nothing, than the network as it was
-trained. `reproduce.sh` is run again in a folder of its own; the testbench that the command wrote runs in Verilator, and
-so does `espalier verify`.
+trained. `reproduce.sh` is run again in a folder of its own; of {verified} seeds the testbench that the command wrote runs
+in Verilator, and so does `espalier verify`.
 
 {summary}
 
@@ -76,7 +77,7 @@ def make(data_dir: str | None, seeds: int, out: Path, folder: Path) -> int:
             if str(seed) not in done:
                 place = folder / str(seed)
                 prepare(place, images, seed)
-                done[str(seed)] = asked(place)
+                done[str(seed)] = asked(place, seed < VERIFIED)
                 shutil.rmtree(place)
                 _write(out, done)
             shown.advance()
@@ -133,8 +134,11 @@ def _trained(images: Dataset, seed: int) -> PrunedNetwork:
     return found
 
 
-def asked(folder: Path) -> dict[str, Any]:
-    """Return what the one command answers in a folder that `prepare` wrote, and what its deliveries are worth."""
+def asked(folder: Path, verified: bool) -> dict[str, Any]:
+    """Return what the one command answers in a folder that `prepare` wrote, and what its deliveries are worth.
+
+    Its hardware is simulated if that is to be `verified`.
+    """
     command = ["explore", NETWORK, "--data", PICTURES, *ASKED, *PATTERNS, "--rtl", "--json", "answer.json"]
     start = time.perf_counter()
     status = _espalier(folder, [*command, "--cache", "cache", "-o", ANSWER])
@@ -155,7 +159,7 @@ def asked(folder: Path) -> dict[str, Any]:
         **found,
         **rates,
         "same_bytes": _reproduced(folder),
-        "rtl": _verified(folder, record),
+        "rtl": _verified(folder, record) if verified else None,
     }
 
 
@@ -189,7 +193,14 @@ def _write(out: Path, done: Mapping[str, Mapping[str, Any]]) -> None:
     summary = (
         f"**{held} of {len(done)} answers hold**; the command took {min(minutes):.1f} to {max(minutes):.1f} minutes."
     )
-    head = HEAD.format(seeds=len(done), asked=" ".join((*ASKED, *PATTERNS)), **IMAGES, epochs=EPOCHS, summary=summary)
+    head = HEAD.format(
+        seeds=len(done),
+        asked=" ".join((*ASKED, *PATTERNS)),
+        **IMAGES,
+        epochs=EPOCHS,
+        verified=VERIFIED,
+        summary=summary,
+    )
     lines = [_line(seed, row) for seed, row in sorted(done.items(), key=lambda item: int(item[0]))]
     write_whole(out / "README.md", (head + "".join(lines)).encode())
 
@@ -212,7 +223,7 @@ def _line(seed: str, row: Mapping[str, Any]) -> str:
         yes[row["holds"]],
         f"{row['seconds'] / 60:.1f}",
         yes[row["same_bytes"]],
-        "passes" if row["rtl"] else "fails",
+        {True: "passes", False: "fails", None: ""}[row["rtl"]],
     ]
     return f"| {' | '.join(cells)} |\n"
 
