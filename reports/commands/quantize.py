@@ -187,7 +187,7 @@ def command(**arguments: Any) -> None:
         after, steps = _retrained(request, bench, widths, steps, source, teacher)
         program = after.lowered(widths, steps)
         images, powers = source.load("test"), request.power_of_two
-        emulated = quantize.check_emulation(program, images, powers, request.threads)
+        emulated = quantize.check_emulation(program, images, powers, request.jobs)
     if request.accumulator_bits is not None:
         program = narrow_accumulators(program, request.accumulator_bits, ACCUMULATORS[request.accumulator_overflow])
     if budget is not None and (taken := cost_of(program).memory_bits) > budget:  # steps decide on bits of the biases

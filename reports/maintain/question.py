@@ -56,8 +56,8 @@ An architect's question, of {seeds} small CNNs of one's own and their pictures:
 Each seed draws {train:,} training and {validation:,} validation images of Fashion-MNIST into a folder for each class
 and trains 8C3-MP2-16C3-MP2-64-10 on the former by a plain loop of PyTorch, {epochs} epochs. An answer holds if the
 recommended Program errs at most 1 % more on {test:,} test images, which decided nothing, than the network as it was
-trained. `reproduce.sh` is run again in a folder of its own; of {verified} seeds the testbench that the command wrote runs
-in Verilator, and so does `espalier verify`.
+trained. `reproduce.sh` is run again in a folder of its own; of {verified} seeds the testbench that the command wrote
+runs in Verilator, and so does `espalier verify`.
 
 {summary}
 
@@ -194,6 +194,7 @@ def _write(out: Path, done: Mapping[str, Mapping[str, Any]]) -> None:
         f"**{held} of {len(done)} answers hold**; the command took {min(minutes):.1f} to {max(minutes):.1f} minutes."
     )
     head = HEAD.format(
+        **IMAGES,
         seeds=len(done),
         asked=" ".join((*ASKED, *PATTERNS)),
         **IMAGES,
