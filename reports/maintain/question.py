@@ -194,7 +194,6 @@ def _write(out: Path, done: Mapping[str, Mapping[str, Any]]) -> None:
         f"**{held} of {len(done)} answers hold**; the command took {min(minutes):.1f} to {max(minutes):.1f} minutes."
     )
     head = HEAD.format(
-        **IMAGES,
         seeds=len(done),
         asked=" ".join((*ASKED, *PATTERNS)),
         **IMAGES,
