@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from accel.pruned import PrunedNetwork
     from accel.quantize import Widths, lower
     from reports.compare.library import compare
-    from reports.explore.library import explore
     from reports.report.library import report
+    from reports.together.library import explore
     from reports.workflow.from_torch import from_torch
     from reports.workflow.prune import prune
     from sim.engine import compile_program
@@ -67,7 +67,7 @@ _HOMES = {
     "compile_program": "sim.engine",
     "cost_of": "accel.cost",
     "estimate": "accel.cost",
-    "explore": "reports.explore.library",
+    "explore": "reports.together.library",
     "export_model": "accel.interchange.onnx.writing.formats",
     "from_torch": "reports.workflow.from_torch",
     "import_model": "accel.interchange.onnx.reading.model",

@@ -86,7 +86,7 @@ FLOORS = (
     ("shell",),
     ("cli",),
     ("commands",),
-    ("compare",),
+    ("compare", "together"),
     ("report", "studies", "explore", "bench", "maintain"),
     ("workflow",),
     ("shared",),

@@ -6,19 +6,21 @@ from typing import Any
 
 import click
 
+from accel.errors import EspalierError
+from reports.commands import together
 from reports.commands.options import (
     EXPLORATION,
     NAME_OR_FILE,
     cache_option,
     confidence_option,
     csv_option,
-    data_options,
     json_option,
     max_error_option,
-    network_argument,
+    networks_argument,
     option,
     patterns_option,
     rtl_option,
+    several_data_options,
     workers_options,
 )
 from reports.commands.places import Command
@@ -33,12 +35,14 @@ from reports.shared.journal import RESULTS
 from reports.shared.schema import saved
 from reports.workflow.answer_table import HEADS, NEXT_HEADS, answer_rows, next_rows
 from reports.workflow.delivery import FILES, Delivery, next_command, write
+from reports.workflow.parsing import one_each
 
 PAGE = "explore.html"
 
 
 @click.command("explore", cls=Command)
-@network_argument
+@networks_argument
+@option("--shares", help="Of several networks: how many of the images each gets, in proportion, such as 3,1,1.")
 @option("--sram", help="Size of the memory blocks that there may be, such as 128KiB.")
 @max_error_option
 @confidence_option
@@ -85,8 +89,11 @@ PAGE = "explore.html"
 @option("--draw", is_flag=True, help="Measure nothing: write the figures and the page of results.json.")
 @json_option
 @csv_option
-@data_options
+@several_data_options
 def command(
+    networks: tuple[str, ...],
+    shares: str | None,
+    data: tuple[str, ...],
     out: Path | None,
     rtl: bool,
     draw: bool,
@@ -97,14 +104,23 @@ def command(
 ) -> int:
     """Find the design to build: pattern x ratio x word lengths x array within a budget of errors, memory and time.
 
+    Several networks share one array, just large enough for each, which runs one at a time: errors are limited for each
+    by its own images, images a second and power for the slowest, all else for the array.
+
     What is measured is kept in the cache: stopped, it goes on where it was, and another exploration that needs the
     same finds it there. Writes explore.html, results.json and figures; of what is recommended also the
     network, the Program and a script that makes both again. Exit status 1 if nothing fits.
 
     Example: espalier explore lenet5 --sram 32KiB --max-error +1% --dsp 64 --data-dir data
     Example: espalier explore lenet5 --min-fps 10000 --technology ecp5-45f --ratios 0.5,0.8 --data-dir data
+    Example: espalier explore lenet5 digits --shares 3,1 --sram 64KiB --data-dir data
     """
-    request = Request(**asked)
+    if len(networks) > 1:
+        places = {"out": out, "cache": cache, "json_file": json_file, "csv_file": csv_file}
+        return together.explore(networks, shares, rtl=rtl, draw=draw, data=data, **places, **asked)
+    if shares is not None:
+        raise EspalierError(f"--shares {shares}: is of several networks, one is named")
+    request = Request(network=networks[0], data=one_each(data, 1, what="network")[0], **asked)
     folder = out or Path("explore", Path(request.network).stem)
     output.check_place(json_file, csv_file)
     if draw:

@@ -18,7 +18,8 @@ NAME_OR_FILE = Place(may_be_name=True)
 DELIVERED = ("network.espalier", "program.espalier", "reproduce.sh", "rtl/*")
 REPORT = Place(writes=True, holds=("report.html", "results.json", "results.csv", *DELIVERED, *FIGURES))
 STUDY = Place(writes=True, holds=("README.md", "results.json", "points.jsonl", *FIGURES), file_okay=False)
-EXPLORATION = Place(writes=True, holds=("explore.html", "results.json", *DELIVERED, *FIGURES), file_okay=False)
+_EXPLORED = ("explore.html", "results.json", *DELIVERED, *FIGURES)
+EXPLORATION = Place(writes=True, holds=(*_EXPLORED, *(f"*/{name}" for name in _EXPLORED)), file_okay=False)
 EXPLORED = Place(holds=("results.json",))
 COMPARISON = Place(
     writes=True, holds=("compare.html", "compare.json", "compare.csv", "fronts.svg", "fronts.png"), file_okay=False
@@ -174,6 +175,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return data_option(data_dir_option(command))
 
 
+networks_argument = click.argument("networks", nargs=-1, required=True, type=NAME_OR_FILE, metavar="NETWORK...")
 programs_argument = click.argument("programs", nargs=-1, required=True, type=IN, metavar="PROGRAM...")
 
 

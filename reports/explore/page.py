@@ -39,7 +39,7 @@ COLUMNS_OF_DESIGNS = (
 )
 
 
-def page(results: Results, figures: dict[str, bytes]) -> bytes:
+def page(results: Results, figures: dict[str, bytes], delivered: bool = True) -> bytes:
     """Return explore.html.
 
     Parameters
@@ -47,8 +47,11 @@ def page(results: Results, figures: dict[str, bytes]) -> bytes:
     results : Results
     figures : dict of file name to content
         ``NAME.svg`` for each figure of `reports.explore.figures`.
+    delivered : bool
+        Whether what is recommended lies beside the page.
     """
-    return filled("reports.explore", figures, browsing(results), r=results, **contents(results))
+    told = contents(results) | ({} if delivered else {"proof": ""})
+    return filled("reports.explore", figures, browsing(results), r=results, **told)
 
 
 def contents(results: Results) -> dict[str, Any]:

@@ -118,7 +118,7 @@ class Costing:
 
         Output maps are in the order that suits the array, which changes nothing but its cycles and memories.
         """
-        invariants = self._ordered(invariants, lanes)
+        invariants = self.ordered(invariants, lanes)
         return estimate_of(invariants, words, invariants.array(words, *lanes), self.technology, self.limits)
 
     def estimate_at(self, point: Point, rates: Rates) -> Estimate:
@@ -138,7 +138,8 @@ class Costing:
                 widths = {"weight_bits": weight_bits, "signal_bits": signal_bits}
                 yield _point(self.name, widths, lanes, found["rate"], estimate)
 
-    def _ordered(self, invariants: Invariants, lanes: Lanes) -> Invariants:
+    def ordered(self, invariants: Invariants, lanes: Lanes) -> Invariants:
+        """Return the invariants of the same Program with its output maps in the order that suits an array."""
         key = (lanes[0], lanes[1] > 1)
         if key not in self._orders:
             self._orders[key] = lane_orders(self.invariants.program, *key)

@@ -16,7 +16,7 @@ from reports.explore.choosing import Means
 from reports.explore.kept import Kept
 from reports.explore.points import Costing, Point, Rates
 from reports.explore.results import Results, Verified, VersionRow
-from reports.explore.space import Question, Space
+from reports.explore.space import Lanes, Question, Space
 from reports.explore.trials import FLOAT, Trial, measured
 from reports.explore.versions import Making, Version, control_of, made, problem_of
 from reports.shared.progress import bar
@@ -122,8 +122,42 @@ class Explored:
     delivery: Delivery | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """Everything that was measured and costed, before anything is looked at closely.
+
+    Parameters
+    ----------
+    plan : Plan
+    networks : mapping of Version to bytes
+        Of those that there are, `PrunedNetwork.to_bytes`.
+    costings : mapping of Version to Costing
+    rates : mapping of Version to Rates
+    results : Results
+        Without the test images.
+    seconds : float
+        That costing took.
+    """
+
+    plan: Plan
+    networks: Mapping[Version, bytes]
+    costings: Mapping[Version, Costing]
+    rates: Mapping[Version, Rates]
+    results: Results
+    seconds: float
+
+    def version(self, name: str) -> Version:
+        """Return the version of that name."""
+        return next(version for version in self.networks if version.name == name)
+
+
 def explore(plan: Plan, kept: Kept) -> Explored:
     """Return what is found; error rates that are kept are not measured again."""
+    return concluded(surveyed(plan, kept), kept)
+
+
+def surveyed(plan: Plan, kept: Kept) -> Survey:
+    """Return what there is to choose from."""
     networks = _networks(plan, kept)
     there = {version: network for version, network in networks.items() if problem_of(network) is None}
     rates = _rates(plan, kept, there)
@@ -148,23 +182,31 @@ def explore(plan: Plan, kept: Kept) -> Explored:
         points=points,
         confidence=question.confidence,
     )
+    return Survey(plan, there, costings, rates, results, seconds)
+
+
+def concluded(survey: Survey, kept: Kept) -> Explored:
+    """Return what is recommended of a survey, judged by the test images, with its files."""
+    results, plan = survey.results, survey.plan
     chosen = results.recommended
     if chosen is None:
-        return Explored(results, seconds)
-    version = next(version for version in there if version.name == chosen.version)
-    test_rate, reference_rate = _tested(plan, kept, there, version, chosen)
-    estimate = record(costings[version].estimate_at(chosen, rates[version]))
+        return Explored(results, survey.seconds)
+    version = survey.version(chosen.version)
+    widths = chosen.weight_bits, chosen.signal_bits
+    test_rate, reference_rate = tested(survey, kept, version, widths)
+    estimate = record(survey.costings[version].estimate_at(chosen, survey.rates[version]))
     results = replace(results, verified=Verified(test_rate, reference_rate, estimate))
-    return Explored(results, seconds, _delivered(plan, version, there[version], chosen))
+    return Explored(results, survey.seconds, design_files(survey, version, widths, chosen.lanes, plan.question.command))
 
 
-def _delivered(plan: Plan, version: Version, network: bytes, chosen: Point) -> Delivery:
-    """Return a design as files."""
+def design_files(survey: Survey, version: Version, widths: tuple[int, int], lanes: Lanes, command: str) -> Delivery:
+    """Return a version at word lengths as files, in the order for its lanes; `command` chose it."""
+    plan = survey.plan
     epochs = plan.epochs if version.made and plan.training is not None else 0
     how = Made(plan.network, version.pattern, version.ratio, version.made, epochs, version.trainings)
-    pruned, widths = PrunedNetwork.from_bytes(network), (chosen.weight_bits, chosen.signal_bits)
+    pruned = PrunedNetwork.from_bytes(survey.networks[version])
     program = lowered(Calibration(pruned, plan.calibration.pixels()), Widths(*widths, plan.space.input_bits))
-    return delivered(how, pruned, program, widths, chosen.lanes, plan.source, plan.data, plan.question.command)
+    return delivered(how, pruned, program, widths, lanes, plan.source, plan.data, command)
 
 
 def _networks(plan: Plan, kept: Kept) -> dict[Version, bytes]:
@@ -230,12 +272,11 @@ def _row(
     return replace(row, control=control, ratio=ratio, rounds=version.trainings)
 
 
-def _tested(
-    plan: Plan, kept: Kept, networks: Mapping[Version, bytes], version: Version, point: Point
-) -> tuple[float, float]:
-    """Return the error rates of a design and of the reference on the test images."""
+def tested(survey: Survey, kept: Kept, version: Version, widths: tuple[int, int]) -> tuple[float, float]:
+    """Return the error rates of a version at word lengths and of the reference, on the test images."""
+    plan, networks = survey.plan, survey.networks
     split = plan.test.split
-    asked = [(networks[version], (point.weight_bits, point.signal_bits)), (networks[plan.versions[0]], (FLOAT, FLOAT))]
+    asked = [(networks[version], widths), (networks[plan.versions[0]], (FLOAT, FLOAT))]
     trials = [(network, plan.trial(network, split, *pair)) for network, pair in asked]
     calls = {trial.key: (trial, network, plan.source) for network, trial in trials}
     values = kept.results(f"{plan.network}: test images", measured, calls)

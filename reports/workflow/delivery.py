@@ -88,14 +88,7 @@ class Delivery:
 
     def rtl(self) -> dict[str, bytes]:
         """Return the files of the hardware, as `espalier rtl` writes them; none where no array runs it."""
-        from reports.workflow.hardware import job_of  # the generator takes a second to import
-        from rtl.emit import emit
-
-        if self.lanes is None:
-            return {}
-        array = array_for(self.program, *self.lanes)
-        images = self.source.load("test", labelled=False).take(RTL_IMAGES)
-        return emit([job_of(self.program, array, self.program.input_signal.encode(images.pixels()))], array)
+        return {} if self.lanes is None else rtl_of([self], self.lanes)
 
     def _script(self, sums: Mapping[str, str]) -> str:
         given = {"NETWORK": self.making.network} if zoo.is_file(self.making.network) else {}
@@ -176,6 +169,18 @@ def delivered(
     return Delivery(making, network, ordered, widths, lanes, source, data, command)
 
 
+def rtl_of(deliveries: Sequence[Delivery], lanes: tuple[int, int]) -> dict[str, bytes]:
+    """Return the files of the hardware that is just large enough for each of the designs, as `espalier rtl` does."""
+    from reports.workflow.hardware import job_of  # the generator takes a second to import
+    from rtl.emit import emit
+
+    array, jobs = array_for([one.program for one in deliveries], *lanes), []
+    for one in deliveries:
+        images = one.source.load("test", labelled=False).take(RTL_IMAGES)
+        jobs.append(job_of(one.program, array, one.program.input_signal.encode(images.pixels())))
+    return emit(jobs, array)
+
+
 def next_on_page(lanes: tuple[int, int], data: str) -> str:
     """Return the same command for somebody who is in the folder and has the images, called `data`, somewhere."""
     return next_command("", lanes, None if data in NAMES else data)
@@ -183,8 +188,13 @@ def next_on_page(lanes: tuple[int, int], data: str) -> str:
 
 def next_command(folder: str, lanes: tuple[int, int], data: str | None) -> str:
     """Return the command that proves the Program of a folder on its array; `folder` ends in / or is empty."""
-    words = ["espalier", "verify", f"{folder}{PROGRAM}", "--array", f"{lanes[0]}x{lanes[1]}"]
-    return shlex.join([*words, *(["--data", data] if data is not None else [])])
+    return proof([f"{folder}{PROGRAM}"], lanes, [] if data is None else [data])
+
+
+def proof(programs: Sequence[str], lanes: tuple[int, int], data: Sequence[str]) -> str:
+    """Return the command that proves Programs on their array; `data` is of all, of each, or of none said."""
+    words = ["espalier", "verify", *programs, "--array", f"{lanes[0]}x{lanes[1]}"]
+    return shlex.join([*words, *(word for one in data for word in ("--data", one))])
 
 
 def write(folder: Path, files: Mapping[str, bytes], delivery: Delivery | None, rtl: bool) -> None:
