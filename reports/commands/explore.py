@@ -42,7 +42,7 @@ PAGE = "explore.html"
 
 @click.command("explore", cls=Command)
 @networks_argument
-@option("--shares", help="Of several networks: how many of the images each gets, in proportion, such as 3,1,1.")
+@option("--shares", help="How many of the images each of several networks gets, in proportion, such as 3,1,1.")
 @option("--sram", help="Size of the memory blocks that there may be, such as 128KiB.")
 @max_error_option
 @confidence_option
