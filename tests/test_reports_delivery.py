@@ -1,13 +1,13 @@
 """What is recommended lies in the folder, whole, and its script makes the same bytes again."""
 
 import hashlib
-import shlex
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from support.commandline import espalier
+from support.delivering import commands, redone
 from support.own_images import drawn, network
 
 from accel.cost import total_cycles
@@ -51,24 +51,9 @@ def made(work: Path, command: str, out: Path, *more: object) -> Any:
     return espalier(command, work / "net.espalier", *words, *more)
 
 
-def commands(script: str, out: Path, **given: object) -> list[list[str]]:
-    """Return the words of the commands of a script, with what its variables say there."""
-    words = {"$out": out, **{f"${name}": value for name, value in given.items()}}
-    lines = [line for line in script.splitlines() if line.startswith(("espalier ", "cp "))]
-    for name, value in words.items():
-        lines = [line.replace(name, str(value)) for line in lines]
-    return [shlex.split(line) for line in lines]
-
-
 def again(work: Path, script: str, out: Path) -> dict[str, bytes]:
     """Do what a script says, and return what comes of it."""
-    out.mkdir()
-    for words in commands(script, out, NETWORK=work / "net.espalier", DATA=work / "bars.npz"):
-        if words[0] == "cp":
-            Path(words[2]).write_bytes(Path(words[1]).read_bytes())
-        else:
-            assert espalier(*words[1:]).status == 0
-    return {name: (out / name).read_bytes() for name in (NETWORK, PROGRAM)}
+    return redone(script, out, NETWORK=work / "net.espalier", DATA=work / "bars.npz")
 
 
 @pytest.mark.parametrize("command", ["report", "explore"])

@@ -1,4 +1,4 @@
-"""The pages of `report`, `explore`, `compare` in a browser, without a network: on a desk, and as narrow as a phone."""
+"""The pages of `report`, `explore` and `compare` in a browser without a network: on a desk, and as narrow as a phone."""
 
 import json
 import shutil
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from support.commandline import made_results
 from support.explorations import results as explored
+from support.shared_arrays import shared
 
 from reports.compare.comparison import Comparison
 from reports.compare.figures import render as render_compared
@@ -17,6 +18,8 @@ from reports.explore.figures import render as render_explored
 from reports.explore.page import page as explored_page
 from reports.report.figures import render as render_report
 from reports.report.page import page as report_page
+from reports.together.figures import render as render_shared
+from reports.together.page import page as shared_page
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="needs Debian's package chromium")]
@@ -93,11 +96,12 @@ def pages() -> dict[str, bytes]:
         "report": report_page(report, render_report(report)),
         "explore": explored_page(exploration, render_explored(exploration)),
         "compare": compared_page(compared, render_compared(compared)),
+        "together": shared_page(shared(), render_shared(shared())),
     }
 
 
 @pytest.mark.parametrize("width", [DESK, PHONE])
-@pytest.mark.parametrize("name", ["report", "explore", "compare"])
+@pytest.mark.parametrize("name", ["report", "explore", "compare", "together"])
 def test_a_reader(name: str, width: int, tmp_path: Path) -> None:
     """No fault, nothing too small to read, nothing beside the page; a click tells a design and what builds it."""
     page = pages()[name]
@@ -116,7 +120,8 @@ def test_a_reader(name: str, width: int, tmp_path: Path) -> None:
     assert found["clicked"] not in (found["pointed"], "")
     quantize, verify = found["command"].splitlines()[-2:]
     assert quantize.startswith("espalier quantize ")
-    assert verify.startswith("espalier verify design.espalier --array ")
+    programs = "one.espalier two.espalier" if name == "together" else "design.espalier"
+    assert verify.startswith(f"espalier verify {programs} --array ")
     assert "{" not in found["command"]
 
 
