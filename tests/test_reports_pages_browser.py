@@ -1,4 +1,4 @@
-"""The pages of `report`, `explore` and `compare` in a browser without a network: on a desk, and as narrow as a phone."""
+"""The pages of `report`, `explore` and `compare` in a browser without a network, on a desk and as narrow as a phone."""
 
 import json
 import shutil
