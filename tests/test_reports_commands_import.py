@@ -1,6 +1,7 @@
 """`espalier import` and `inspect`, and what the other commands do with a network from elsewhere."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from support.onnx_quantized import Quantized
 
 from accel.cost import cost_of
 from accel.interchange.data.datasets import load
+from accel.interchange.onnx.reading.model import import_model
 from accel.program import Program
 from accel.program_layers import ClipLayer, ConcatLayer
 from accel.pruned import PrunedNetwork
@@ -87,6 +89,21 @@ class TestImport:
         line = complaint("import", model, "--data", tmp_path / "images.npz", "-o", tmp_path / "x")
         assert words in line
         assert not (tmp_path / "x").exists()
+
+    def test_error_rates(self, tmp_path: Path) -> None:
+        """With labelled images a float file is told with three error rates: in float, as a Program, in onnxruntime."""
+        done = espalier("import", for_digits().save(tmp_path / "m.onnx"), "--data", "digits", "-o", tmp_path / "p")
+        told = re.search(
+            r"error rate on 350 test images: (\S+) % in float, (\S+) % as the Program, (\S+) % of the file", done.out
+        )
+        assert told
+        rate = 100 * float_error_rate(import_model(tmp_path / "m.onnx").result, load("digits", "test"))
+        assert told[1] == told[3] == f"{rate:.2f}"
+        program = Program.load(tmp_path / "p")
+        test = load("digits", "test")
+        assert (
+            told[2] == f"{100 * compile_program(program).error_rate(test.codes(program.input_signal), test.labels):.2f}"
+        )
 
     def test_a_quantised_file(self, tmp_path: Path) -> None:
         """A quantised file becomes a Program, and wants no images: it is told which ones it is for, no more."""

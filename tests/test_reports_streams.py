@@ -5,12 +5,14 @@ import io
 import json
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.table import Table
 from support.commandline import complaint, espalier
 
+from accel.program import Program
 from reports.shared import console, progress, resuming
 
 
@@ -151,3 +153,35 @@ def test_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resuming.advice() == "the same command goes on where it was: espalier explore digits -o 'my folder'"
     resuming.with_option("--checkpoint FOLDER")
     assert resuming.advice() == "nothing was kept; with --checkpoint FOLDER the same command would go on where it was"
+
+
+class TestWordiness:
+    def test_quiet(self, program: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """`-q` leaves the results alone and takes the notes away."""
+        words = ("rtl", program.parent / "own.espalier", "--array", "2x2", "-o", program.parent / "rtl")
+        loaded = Program.load(program)
+        replace(loaded, data="").save(program.parent / "own.espalier")
+        usual, quiet = espalier(*words), espalier(*words, "-q")
+        assert "note: " in usual.err
+        assert (quiet.status, quiet.out, quiet.err) == (0, usual.out, "")
+
+    def test_verbose(self, tmp_path: Path) -> None:
+        """`-v` tells every step, how far it is and what it took in the end."""
+        words = ("report", "digits", "--bits", 4, "--patterns", "dense", "--images", 20, "--jobs", 1, "-o", tmp_path)
+        usual, verbose = espalier(*words), espalier(*words, "--verbose")
+        assert usual.err == ""
+        assert re.fullmatch(r"digits: 1 of 1, \d+\.\d s; dense, float: error [\d.]+%\n", verbose.err)
+        assert espalier(*words).err == ""  # and no command after it does
+        command = json.loads((tmp_path / "results.json").read_text())
+        assert "verbose" not in json.dumps(command)
+
+    def test_not_both(self, program: Path) -> None:
+        """Both at once is a contradiction."""
+        assert complaint("run", program, "-q", "-v").endswith("only one of them can be")
+
+
+def test_older_names(program: Path) -> None:
+    """Options that had other names are still found by them; help tells the new ones."""
+    assert espalier("run", program, "--threads", 1, "--images", 5).status == 0
+    told = espalier("run", "--help").out
+    assert ("--jobs" in told, "--threads" in told) == (True, False)

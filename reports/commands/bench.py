@@ -8,14 +8,14 @@ from pathlib import Path
 import click
 
 from accel.errors import EspalierError
-from reports.bench import figures, tables
+from reports.bench import figures, reporting, tables
 from reports.bench.estimates import estimates_line, estimates_per_second
 from reports.bench.help_time import help_line
 from reports.bench.measure import GOLDEN, machine, measure
 from reports.bench.networks import CALIBRATION_IMAGES, NETWORKS, lowered, random_images, random_network
 from reports.bench.page import page
 from reports.bench.results import DENSE, Results
-from reports.commands.options import COUNT, STUDY, json_option, number_option, option
+from reports.commands.options import CLONE, COUNT, STUDY, json_option, number_option, option
 from reports.commands.places import Command
 from reports.shared import output
 from reports.shared.console import console
@@ -24,6 +24,7 @@ from sim.instructions import choose
 from sim.profile import peak
 
 PAGE = "README.md"
+COMMANDS = "report"  # in the place of a network
 
 
 @click.command("bench", cls=Command)
@@ -38,6 +39,7 @@ PAGE = "README.md"
     help="Processors to measure with, repeatable; 1 and all of them by default.",
 )
 @number_option("--rounds", 7, "Runs of each measurement; medians count.")
+@option("--beside", type=CLONE, help="Clone of another version, whose commands are timed in turn with these (report).")
 @option("--out", "-o", type=STUDY, help="Folder to write: results, figures, page.")
 @json_option
 def command(
@@ -45,13 +47,22 @@ def command(
     peers: bool,
     threads: Sequence[int],
     rounds: int,
+    beside: Path | None,
     out: Path | None,
     json_file: Path | None,
 ) -> None:
     """Measure the engine's speed on lenet5, cifar-quick and cnn-small, for each pattern, and where the time goes.
 
+    In place of networks, report stands for what `espalier report` and `explore` take from beginning to end.
+
     Example: espalier bench lenet5 --peers --out bench
+    Example: espalier bench report --rounds 3 --beside ../espalier-before
     """
+    if tuple(networks) == (COMMANDS,):
+        _commands(beside, rounds, json_file)
+        return
+    if beside is not None:
+        raise EspalierError(f"--beside: is for espalier bench {COMMANDS}")
     names = list(dict.fromkeys(networks)) or list(NETWORKS)
     if unknown := [name for name in names if name not in NETWORKS]:
         raise EspalierError(f"unknown network {unknown[0]!r}: expected {', '.join(NETWORKS)}")
@@ -71,6 +82,15 @@ def command(
             output.write_folder(out, files(results))
         _print(results)
     console().print(help_line())
+
+
+def _commands(beside: Path | None, rounds: int, json_file: Path | None) -> None:
+    """Time whole commands."""
+    output.check_place(json_file)
+    found = [*reporting.timed(beside, rounds)]
+    if json_file:
+        output.write_json(json_file, {"machine": machine(), "commands": reporting.records(found)})
+    console().print(reporting.table_of(found))
 
 
 def _print(results: Results) -> None:
