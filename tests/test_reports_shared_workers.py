@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from support.calls import ended, refused, slept, squared
+from support.calls import alive, ended, refused, slept, squared
 from support.commandline import ROOT, complaint, environment, espalier
 
 from accel.errors import EspalierError
@@ -121,14 +121,6 @@ def children_of(process: int) -> list[int]:
         return [*map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split())]
     except FileNotFoundError:
         return []
-
-
-def alive(process: int) -> bool:
-    """Return whether a process is there and not only waits for its parent to notice that it is not."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.fixture(scope="module")

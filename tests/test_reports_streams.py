@@ -143,6 +143,12 @@ class TestProgress:
         assert self.lines(monkeypatch, "10", 0.9) == []
         assert self.lines(monkeypatch, "0", 40.0) == []
 
+    def test_quiet(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A worker's own bars are not seen, because the command has one that counts what workers do."""
+        with progress.quiet():
+            assert self.lines(monkeypatch, "10", 4.0) == []
+        assert len(self.lines(monkeypatch, "10", 4.0)) == 3
+
 
 def test_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is to be said of a stop: the command itself, or the option that would have kept what was done."""

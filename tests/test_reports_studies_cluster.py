@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.calls import alive
 from support.commandline import espalier
 
 pytest.importorskip("torch", reason="retraining needs PyTorch (extra train)")
@@ -31,9 +32,8 @@ BITWIDTH = bitwidth.Study(
     ("dense",),
     searched=(3,),
     allocated=(),
-    retrained=((3, 3),),
+    retrained=(),
     sensitive=(),
-    epochs=1,
     evaluations=20,
     images=100,
 )
@@ -47,13 +47,14 @@ def cluster(**settings: Any) -> Iterator[Any]:
         yield running
 
 
-def kill_one_of(running: Any) -> int:
-    """Kill a worker of a cluster in the middle of a task, and return which process it was."""
-    busy = next(worker for worker in running.scheduler.workers.values() if worker.processing)
+def kill_one_of(running: Any) -> list[int]:
+    """Kill a worker of a cluster in the middle of a task, if one has any, and return which process it was."""
+    busy = [worker.address for worker in list(running.scheduler.workers.values()) if worker.processing][:1]
     with distributed.Client(running) as client:
-        process = int(client.run(os.getpid, workers=[busy.address])[busy.address])
-    os.kill(process, signal.SIGKILL)
-    return process
+        processes = list(client.run(os.getpid, workers=busy).values()) if busy else []
+    for process in processes:
+        os.kill(process, signal.SIGKILL)
+    return processes
 
 
 def test_a_worker_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,13 +72,13 @@ def test_a_worker_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             added = add(self, record)
             kept.append(str(record["task"]))
             if not killed:
-                killed.append(kill_one_of(running))
+                killed.extend(kill_one_of(running))
             return added
 
         monkeypatch.setattr(Journal, "add", adding)
         done = espalier(*command, there, "--backend", "dask", "--scheduler", running.scheduler_address)
     assert (done.status, done.err) == (0, "")
-    assert not Path(f"/proc/{killed[0]}").exists()
+    assert [alive(process) for process in killed] == [False]
     assert len(kept) == len(set(kept)) == 2 + 2 + 1 + 1  # two seeds but of magnitude, and of voting, once each
     found = (there / "results.json").read_bytes()
     assert found == (here / "results.json").read_bytes()
@@ -85,13 +86,15 @@ def test_a_worker_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert first != second  # negative control: what workers draw and train shows in the bytes
 
 
-def test_threads_of_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers that would do two calls at a time do one, and find the bytes that this process finds alone."""
-    here, there = tmp_path / "here", tmp_path / "there"
+def test_whoever_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes, and workers that would do two calls at a time, find the bytes that this process finds alone."""
+    here, there, beside = tmp_path / "here", tmp_path / "there", tmp_path / "beside"
     command = "study", "bitwidth", "digits", "--out"
     monkeypatch.setitem(bitwidth.STUDIES, "digits", BITWIDTH)
     assert espalier(*command, here, "--jobs", 1).status == 0
     with cluster(threads_per_worker=2, processes=False) as running:
         done = espalier(*command, there, "--backend", "dask", "--scheduler", running.scheduler_address)
     assert (done.status, done.err) == (0, "")
-    assert (there / "results.json").read_bytes() == (here / "results.json").read_bytes()
+    assert espalier(*command, beside, "--jobs", 2).status == 0
+    found = [(folder / "results.json").read_bytes() for folder in (here, there, beside)]
+    assert found[0] == found[1] == found[2]

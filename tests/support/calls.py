@@ -1,7 +1,8 @@
-"""Calls for workers, in a module of their own that a new process imports in no time."""
+"""Calls for workers, in a module of their own that a new process imports in no time; and whether one is there."""
 
 import os
 import time
+from pathlib import Path
 
 from accel.errors import EspalierError
 
@@ -26,3 +27,11 @@ def slept(seconds: float) -> tuple[float, float]:
     start = time.time()
     time.sleep(seconds)
     return start, time.time()
+
+
+def alive(process: int) -> bool:
+    """Return whether a process is there and not only waits for its parent to notice that it is not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
