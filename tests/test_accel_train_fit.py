@@ -217,6 +217,43 @@ def test_the_comparison_sees_a_lost_optimizer_state(recipe: Recipe, tmp_path: Pa
     assert parts(fit(pruned(), IMAGES, LABELS, recipe, checkpoint=path).network) != expected
 
 
+RESTLESS = Recipe(epochs=6, batch_size=32, learning_rate=0.2, schedule="constant", seed=3)  # ends worse than it was
+
+
+def test_the_best_epoch_is_kept_if_that_is_asked_for() -> None:
+    """The network has the lowest of the epochs' validation error rates; else that of the last epoch."""
+    held_out = bars(100, seed=1)
+    for best in (True, False):
+        rates: list[float] = []
+
+        def listen(at: Progress, rates: list[float] = rates) -> None:
+            rates += [] if at.validation_error_rate is None else [at.validation_error_rate]
+
+        recipe = replace(RESTLESS, best=best)
+        found = fit(pruned(), IMAGES, LABELS, recipe, validation=held_out, progress=listen).network
+        assert min(rates) < rates[-1]
+        assert error_rate(found, *held_out) == (min(rates) if best else rates[-1])
+
+
+@pytest.mark.parametrize("epoch", range(1, RESTLESS.epochs))
+def test_a_resumed_run_keeps_the_same_best_epoch(epoch: int, tmp_path: Path) -> None:
+    """Stopped after any epoch, before the best one or after it: the bytes of the run that nobody stopped."""
+    path, recipe, held_out = tmp_path / "run.checkpoint", replace(RESTLESS, best=True), bars(100, seed=1)
+    expected = parts(fit(pruned(), IMAGES, LABELS, recipe, validation=held_out).network)
+    stop = stop_at(epoch * STEPS)
+    with pytest.raises(StopTrainingError):
+        fit(pruned(), IMAGES, LABELS, recipe, validation=held_out, checkpoint=path, progress=stop)
+    assert parts(fit(pruned(), IMAGES, LABELS, recipe, validation=held_out, checkpoint=path).network) == expected
+    with pytest.raises(EspalierError, match=r"of another training \(other validation\)"):
+        fit(pruned(), IMAGES, LABELS, recipe, validation=bars(100, seed=2), checkpoint=path)
+
+
+def test_the_best_epoch_needs_validation_images() -> None:
+    """Nothing could choose it without them."""
+    with pytest.raises(EspalierError, match="tiny: the best epoch is chosen by validation images; there are none"):
+        fit(pruned(), IMAGES, LABELS, replace(RECIPE, best=True))
+
+
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     """A recipe, weights, masks or images other than those of the checkpoint are named, and the file stays."""
     path, short = tmp_path / "run.checkpoint", replace(RECIPE, epochs=1)

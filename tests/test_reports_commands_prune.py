@@ -152,17 +152,18 @@ class TestPrune:
             assert same(PrunedNetwork.load(files[-1]), expected) == (strength == 0.3)  # negative control: another one
 
     @pytest.mark.slow
-    def test_a_teacher(self, tmp_path: Path) -> None:
-        """`--teacher` has the share of the loss that recipes give to one; without it other weights come out."""
+    def test_a_teacher_and_the_best_epoch(self, tmp_path: Path) -> None:
+        """`--teacher` has the share of the loss that recipes give it, `--best-epoch` chooses; else others come out."""
         pytest.importorskip("torch")
-        words = ("prune", "digits", "--pattern", "kernel", "--ratio", "0.5", "--seed", 3, "--retrain", 1)
-        assert espalier(*words, "--teacher", "digits", "-o", tmp_path / "o").status == 0
-        images, dense = datasets.load("digits", "train"), zoo.load("digits")
-        for taught in (True, False):
-            recipe = retrain.recipe("digits", 1, taught=taught, seed=3)
-            again = retrain.trainer(recipe, images, teacher=dense.network if taught else None)
-            expected = prune(dense, "kernel", {"kernel": 0.5}, again)
-            assert same(PrunedNetwork.load(tmp_path / "o"), expected) == taught
+        words = ("prune", "digits", "--pattern", "kernel", "--ratio", "0.5", "--seed", 3, "--retrain", 4)
+        rate = ("--learning-rate", "0.05")  # so high that the last epoch is not the best
+        assert espalier(*words, *rate, "--teacher", "digits", "--best-epoch", "-o", tmp_path / "o").status == 0
+        (images, held_out), dense = (datasets.load("digits", x) for x in ("train", "validation")), zoo.load("digits")
+        for taught, best in ((True, True), (False, True), (True, False)):
+            recipe = retrain.recipe("digits", 4, taught=taught, seed=3, best=best, learning_rate=0.05)
+            more = {"teacher": dense.network if taught else None, "validation": held_out if best else None}
+            expected = prune(dense, "kernel", {"kernel": 0.5}, retrain.trainer(recipe, images, **more))
+            assert same(PrunedNetwork.load(tmp_path / "o"), expected) == (taught and best)
 
 
 class TestResume:
@@ -257,6 +258,10 @@ class TestBadInput:
                 "--teacher lenet5: takes images (1, 28, 28) and gives 10 scores, and digits takes (1, 8, 8) and gi",
             ),
             (["--pattern", "kernel", "--retrain", "1", "--teacher", "digit"], "unknown network 'digit': did you mean "),
+            (
+                ["--pattern", "kernel", "--best-epoch"],
+                "--best-epoch: nothing is retrained; --retrain says for how many",
+            ),
             (["--pattern", "kernel", "--spare", "conv9"], "unknown layer of digits 'conv9': did you mean 'conv"),
             (["--pattern", "kernel", "--steps", "big"], "steps must be one of geometric, linear, got 'big'"),
             (["--pattern", "kernel", "--budget", "0"], "Invalid value for '--budget': 0 is not in the range x>=1."),

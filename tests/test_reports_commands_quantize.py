@@ -195,6 +195,7 @@ def test_an_order_for_an_array(tmp_path: Path) -> None:
         (["--learning-rate", "0.1"], "--learning-rate 0.1: nothing is retrained; --retrain says for how many epochs"),
         (["--teacher", "digits"], "--teacher digits: nothing is retrained; --retrain says for how many epochs"),
         (["--retrain", "1", "--teacher", "lenet5"], "--teacher lenet5: takes images (1, 28, 28) and gives 10 scores"),
+        (["--best-epoch"], "--best-epoch: nothing is retrained; --retrain says for how many epochs"),
         (["--accumulator-overflow", "clip"], "unknown overflow of accumulators 'clip': "),
         (["--accumulator-bits", "1"], "conv1: accumulator_bits must be at least 2, got 1"),
     ],

@@ -31,6 +31,7 @@ def fingerprint(
     recipe: Recipe,
     groups: Groups | None = None,
     teacher: Network | None = None,
+    validation: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Fingerprint:
     """Return, in words or digests, everything that decides how a training goes: equal when it is the same training."""
     masks = [part for name, mask in sorted(pruned.masks.items()) for part in (name, mask.kept)]
@@ -40,6 +41,7 @@ def fingerprint(
         "groups": digest_of(*(part for item in sorted((groups or {}).items()) for part in item)),
         "teacher": digest_of(*network_parts(teacher)) if teacher else "",
         "data": digest_of(images, labels),
+        "validation": digest_of(*validation) if validation and recipe.best else "",
     }
 
 
@@ -57,12 +59,26 @@ class State:
         The state of the network that learns.
     averages : tuple of mapping of str to array
         What the optimizer knows of each parameter, in the parameters' order.
+    best : mapping of str to array, optional
+        The state of the network in the best epoch so far, where the best is kept.
+    best_rate : float, optional
+        Its error rate on the validation images.
     """
 
     run: Mapping[str, str]
     epochs: int
     module: Arrays
     averages: tuple[Arrays, ...]
+    best: Arrays | None = None
+    best_rate: float | None = None
+
+
+@dataclass(frozen=True)
+class Best:
+    """The network of the best epoch so far: its error rate on the validation images, and its state."""
+
+    rate: float
+    module: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -84,18 +100,21 @@ class Checkpoint:
         if not self.path.parent.is_dir():
             raise EspalierError(f"checkpoint {self.path}: there is no folder {self.path.parent}")
 
-    def write(self, epochs: int, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Write the state after `epochs` epochs.
+    def write(
+        self, epochs: int, module: torch.nn.Module, optimizer: torch.optim.Optimizer, best: Best | None = None
+    ) -> None:
+        """Write the state after `epochs` epochs, and the best of them if that is kept.
 
         What an epoch draws and its learning rates follow from the recipe and the epoch's number, so neither a random
         state nor a schedule is part of it.
         """
         averages = optimizer.state_dict()["state"]
         known = tuple(_arrays(averages.get(index, {})) for index in range(len(_parameters(optimizer))))
-        archive.save(self.path, KIND, State(self.run, epochs, _arrays(module.state_dict()), known))
+        kept = (_arrays(best.module), best.rate) if best else (None, None)
+        archive.save(self.path, KIND, State(self.run, epochs, _arrays(module.state_dict()), known, *kept))
 
-    def restore(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> int:
-        """Load what is in the file, if it is there, and return the epochs done by then.
+    def restore(self, module: torch.nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, Best | None]:
+        """Load what is in the file, if it is there, and return the epochs done by then and the best of them.
 
         Raises
         ------
@@ -103,7 +122,7 @@ class Checkpoint:
             The file is no checkpoint, was cut or changed, or is of another training.
         """
         if not self.path.exists():
-            return 0
+            return 0, None
         state = self._read()
         names = {**self.run, **state.run}  # a training of another kind may be said in words that this one has not
         differing = [name for name in names if state.run.get(name) != self.run.get(name)]
@@ -112,12 +131,16 @@ class Checkpoint:
                 f"checkpoint {self.path} is of another training (other {', '.join(differing)}): "
                 "delete it to start anew, or name another file"
             )
-        if _shapes(state.module) != _shapes(_arrays(module.state_dict())) or not self._fits(state, optimizer):
+        shapes = _shapes(_arrays(module.state_dict()))
+        fitting = all(_shapes(arrays) == shapes for arrays in (state.module, state.best) if arrays is not None)
+        if not fitting or not self._fits(state, optimizer):
             raise EspalierError(f"checkpoint {self.path} does not fit the training: delete it to start anew")
         module.load_state_dict(_tensors(state.module))
         averages = {index: _tensors(arrays) for index, arrays in enumerate(state.averages) if arrays}
         optimizer.load_state_dict(optimizer.state_dict() | {"state": averages})
-        return state.epochs
+        if state.best is None or state.best_rate is None:
+            return state.epochs, None
+        return state.epochs, Best(state.best_rate, _tensors(state.best))
 
     def _fits(self, state: State, optimizer: torch.optim.Optimizer) -> bool:
         shapes = [tuple(parameter.shape) for parameter in _parameters(optimizer)]

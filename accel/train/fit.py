@@ -15,7 +15,7 @@ from accel.errors import EspalierError
 from accel.layers import BatchNorm
 from accel.network import Network
 from accel.pruned import Groups, PrunedNetwork
-from accel.train.checkpoint import Checkpoint, fingerprint
+from accel.train.checkpoint import Best, Checkpoint, fingerprint
 from accel.train.group_lasso import Grouped
 from accel.train.module import NetworkModule, to_module, to_network
 from accel.train.recipe import Recipe
@@ -83,7 +83,7 @@ def fit(
     teacher : Network, optional
         Whose scores for the same images are learned too, with the share of the loss that is `recipe.distillation`.
     validation : (images, labels), optional
-        Only reported: nothing is chosen by them.
+        Only reported, unless `recipe.best` has the epoch chosen by them.
     device : str or torch.device, optional
         A GPU if there is one.
     checkpoint : Path, optional
@@ -104,7 +104,7 @@ def fit(
     """
     module = to_module(pruned.network)
     run = Run(module, pruned, images, labels, recipe, pick_device(device), validation, groups, teacher)
-    given = pruned, images, labels, recipe, groups, teacher
+    given = pruned, images, labels, recipe, groups, teacher, validation
     store = Checkpoint(Path(checkpoint), fingerprint(*given)) if checkpoint else None
     run.train(store, progress)
     return pruned.with_network(to_network(module))
@@ -138,7 +138,10 @@ class Run:
         groups: Groups | None = None,
         teacher: Network | None = None,
     ) -> None:
+        if recipe.best and validation is None:
+            raise EspalierError(f"{pruned.network.name}: the best epoch is chosen by validation images; there are none")
         self.recipe = recipe
+        self.best: Best | None = None
         self.samples = Samples.checked(pruned.network, images, labels, device)
         self.validation = Samples.checked(pruned.network, *validation, device) if validation else None
         self.steps = self.samples.steps(recipe.batch_size)
@@ -152,15 +155,27 @@ class Run:
         self.teacher = _teacher(pruned.network, teacher, recipe, device)
 
     def train(self, store: Checkpoint | None, progress: Listener | None) -> None:
-        """Train for the epochs that are left, those that `store` has being done, and write each there."""
-        done = store.restore(self.module, self.optimizer) if store else 0
+        """Train for the epochs that are left, those that `store` has being done, and write each there.
+
+        In the end `module` is what the last epoch left, or the best one if the recipe says so.
+        """
+        done, self.best = store.restore(self.module, self.optimizer) if store else (0, None)
         with threads(self.recipe.threads):
             for epoch in range(done, self.recipe.epochs):
                 last = self.epoch(epoch, progress)
+                self._judge(last)
                 if store:
-                    store.write(epoch + 1, self.module, self.optimizer)
+                    store.write(epoch + 1, self.module, self.optimizer, self.best)
                 if progress:
                     progress(last)
+        if self.best:
+            self.module.load_state_dict(dict(self.best.module))
+
+    def _judge(self, last: Progress) -> None:
+        """Keep the network as it is if it is the best so far, and the best is asked for."""
+        rate = last.validation_error_rate
+        if self.recipe.best and rate is not None and (self.best is None or rate <= self.best.rate):
+            self.best = Best(rate, {name: value.clone() for name, value in self.module.state_dict().items()})
 
     def epoch(self, epoch: int, progress: Listener | None) -> Progress:
         """Train for one epoch, counted from 0; return the report of its last step, and give `progress` the others."""

@@ -107,7 +107,8 @@ def retrain_quantized(
     run = Run(module, pruned, images, labels, recipe, _precise(pick_device(device)), validation, teacher=teacher)
     store = None
     if checkpoint:
-        what = fingerprint(pruned, images, labels, recipe, teacher=teacher) | _fingerprint(program, rule, find_step)
+        what = fingerprint(pruned, images, labels, recipe, teacher=teacher, validation=validation)
+        what |= _fingerprint(program, rule, find_step)
         store = Checkpoint(Path(checkpoint), what)
     run.train(store, progress)
     steps, known = module.signal_steps.values(), {layer.name for layer in pruned.network.layers}

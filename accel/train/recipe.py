@@ -44,6 +44,9 @@ class Recipe:
         Images move by a random number of pixels, at most this many each way, zeros moving in; 0 leaves them in place.
     flip : bool
         Mirror half of the images left to right, drawn anew each epoch.
+    best : bool
+        Whether the network of the epoch with the lowest error rate on the validation images is kept, of two the later
+        one, and not that of the last epoch.
     seed : int
         Of the order of the images and of what is done to them.
     threads : int
@@ -69,6 +72,7 @@ class Recipe:
     temperature: float = 4.0
     shift_pixels: int = 0
     flip: bool = False
+    best: bool = False
     seed: int = 0
     threads: int = 1
 

@@ -99,6 +99,9 @@ train_threads_option = option(
     help="Threads of retraining, 1 by default; its result depends on them.",
 )
 learning_rate_option = option("--learning-rate", type=float, help="Learning rate of retraining; the zoo's by default.")
+best_epoch_option = option(
+    "--best-epoch", is_flag=True, help="Keep the epoch of retraining with the fewest validation errors, not the last."
+)
 teacher_option = option(
     "--teacher", help="Network, of the zoo or a file, whose scores retraining learns too: the dense one, say."
 )

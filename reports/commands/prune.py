@@ -34,6 +34,7 @@ from reports.commands.options import (
     CHECKPOINTS,
     OUT,
     batch_size_option,
+    best_epoch_option,
     data_options,
     jobs_option,
     json_option,
@@ -84,6 +85,7 @@ class Request:
     learning_rate: float | None
     batch_size: int | None
     teacher: str | None
+    best_epoch: bool
     log_dir: Path | None
     checkpoint: Path | None
     seed: int
@@ -143,6 +145,7 @@ class Work:
 @learning_rate_option
 @batch_size_option
 @teacher_option
+@best_epoch_option
 @log_dir_option
 @option("--checkpoint", type=CHECKPOINTS, help="Folder of checkpoints to stop and resume with.")
 @number_option("--seed", 0, "Seed of the search and of retraining.", least=0)
@@ -196,7 +199,12 @@ def _checked(request: Request) -> Work:
     log = opened_log(request.log_dir, images["validation"]) if request.log_dir else None
     if request.retrain:
         teacher = retraining.teacher(request.teacher, dense.network)
-        work.fit = retraining.trainer(_recipe(work), images["train"], request.checkpoint, teacher=teacher, log=log)
+        more: dict[str, Any] = {
+            "teacher": teacher,
+            "log": log,
+            "validation": images["validation"] if request.best_epoch else None,
+        }
+        work.fit = retraining.trainer(_recipe(work), images["train"], request.checkpoint, **more)
     if request.sparsify:
         shrinking = retraining.sparsifying(_recipe(work), request.sparsify, request.group_lasso)
         work.sparsify = retraining.trainer(shrinking, images["train"], request.checkpoint, log=log)
@@ -210,6 +218,8 @@ def _check_options(request: Request) -> None:
             raise EspalierError(f"{name} {value:g}: nothing is retrained; --retrain says for how many epochs")
     if request.teacher and not request.retrain:
         raise EspalierError(f"--teacher {request.teacher}: nothing is retrained; --retrain says for how many epochs")
+    if request.best_epoch and not request.retrain:
+        raise EspalierError("--best-epoch: nothing is retrained; --retrain says for how many epochs")
     check_log(request.log_dir, request.training > 0)
     if request.start != "random" and request.select != PARTICLE_FILTER:
         raise EspalierError(f"--start {request.start}: is for {PARTICLE_FILTER}, not for {request.select}")
@@ -311,6 +321,7 @@ def _recipe(work: Work) -> "Recipe":
         "learning_rate": request.learning_rate,
         "batch_size": request.batch_size,
         "seed": request.seed,
+        "best": request.best_epoch,
     }
     changes["threads"] = request.train_threads
     epochs, taught = max(1, request.retrain), request.teacher is not None

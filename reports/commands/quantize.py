@@ -27,6 +27,7 @@ from accel.quantize import (
 from reports.commands.options import (
     OUT,
     batch_size_option,
+    best_epoch_option,
     data_options,
     formats_option,
     jobs_option,
@@ -80,6 +81,7 @@ class Request:
     learning_rate: float | None
     batch_size: int | None
     teacher: str | None
+    best_epoch: bool
     log_dir: Path | None
     checkpoint: Path | None
     validation_images: int
@@ -133,6 +135,7 @@ class Request:
 @learning_rate_option
 @batch_size_option
 @teacher_option
+@best_epoch_option
 @log_dir_option
 @option("--checkpoint", type=OUT, help="File that keeps a retraining, so that it may stop and go on.")
 @number_option("--validation-images", 2000, "How many validation images searches are judged by.")
@@ -217,6 +220,8 @@ def _checked(request: Request) -> int | None:
             raise EspalierError(f"{name} {value:g}: nothing is retrained; --retrain says for how many epochs")
     if request.teacher and not request.retrain:
         raise EspalierError(f"--teacher {request.teacher}: nothing is retrained; --retrain says for how many epochs")
+    if request.best_epoch and not request.retrain:
+        raise EspalierError("--best-epoch: nothing is retrained; --retrain says for how many epochs")
     check_log(request.log_dir, request.retrain > 0)
     found = request.search or request.retrain or request.budget_memory or request.budget_error is not None
     if request.formats is not None and found:
@@ -264,12 +269,16 @@ def _retrained(
         "learning_rate": request.learning_rate,
         "batch_size": request.batch_size,
         "seed": request.seed,
+        "best": request.best_epoch,
     }
     changes["threads"] = request.train_threads
     recipe = retraining.recipe(name, request.retrain, taught=teacher is not None, quantized=True, **changes)
     images = source.load("train")
-    log = opened_log(request.log_dir, source.load("validation")) if request.log_dir else None
-    return quantize.retrained(bench, widths, steps, recipe, images, request.checkpoint, teacher=teacher, log=log)
+    validation = source.load("validation") if request.log_dir or request.best_epoch else None
+    more: dict[str, Any] = {"teacher": teacher, "validation": validation if request.best_epoch else None}
+    if validation and request.log_dir:
+        more["log"] = opened_log(request.log_dir, validation)
+    return quantize.retrained(bench, widths, steps, recipe, images, request.checkpoint, **more)
 
 
 def _record(

@@ -100,6 +100,7 @@ class Maker:
             self._checkpoint(what),
             teacher if recipe.distillation else None,
             self.device,
+            validation=self.splits["validation"],
         )
         return found.lowered(widths, steps)
 

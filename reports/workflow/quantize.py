@@ -215,6 +215,7 @@ def retrained(
     teacher: Network | None = None,
     device: str | None = None,
     log: TrainingLog | None = None,
+    validation: Dataset | None = None,
 ) -> tuple[Workbench, Steps]:
     """Return the network retrained as the Program at `widths` and `steps` computes it, and the steps it ended with.
 
@@ -226,6 +227,7 @@ def retrained(
     program = bench.lowered(widths, steps)
     powers = steps.power_of_two
     rate = STEP_RATE if recipe.optimizer == "adam" else 1.0
+    held_out = {"validation": (validation.pixels(), validation.labels)} if validation else {}
     rule = train.StepRule("refit") if powers else train.StepRule("learn", "learn", rate)
     shown = training_bar(f"{bench.pruned.network.name}, retraining", recipe, images)
     with shown as report, listeners(log, "retraining", recipe, report) as heard:
@@ -240,7 +242,7 @@ def retrained(
             teacher=teacher,
             device=device,
             checkpoint=checkpoint,
-            **heard,
+            **(held_out | heard),
         )
     given = replace(steps, weights=found.weight_steps, signals=found.signal_steps)
     return replace(bench, calibration=replace(bench.calibration, pruned=found.pruned, steps=given)), given

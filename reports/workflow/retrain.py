@@ -40,7 +40,7 @@ def recipe(network: str, epochs: int, *, taught: bool = False, quantized: bool =
     quantized : bool
         Whether the network is trained as a Program computes it.
     changes
-        Other fields of the recipe; None stands for what the zoo has.
+        Other fields of the recipe; None stands for what the zoo has. The last epoch is kept unless `best` says else.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def recipe(network: str, epochs: int, *, taught: bool = False, quantized: bool =
         usual,
         epochs=epochs,
         distillation=share,
-        **{name: value for name, value in changes.items() if value is not None},
+        **{name: value for name, value in ({"best": False} | changes).items() if value is not None},
     )
 
 
@@ -89,6 +89,7 @@ def trainer(
     checkpoints: Path | None = None,
     teacher: Network | None = None,
     log: TrainingLog | None = None,
+    validation: Dataset | None = None,
 ) -> "Trainer":
     """Return the function that trains by `recipe` on `images`, to retrain or to sparsify.
 
@@ -101,10 +102,13 @@ def trainer(
     teacher : Network, optional
         As the recipe asks for one.
     log : TrainingLog, optional
+    validation : Dataset, optional
+        As the recipe asks for some.
     """
     from accel import train
 
     pixels = images.pixels()
+    held_out = {"validation": (validation.pixels(), validation.labels)} if validation else {}
 
     def fit(pruned: PrunedNetwork, groups: Groups | None = None) -> PrunedNetwork:
         what = "sparsifying" if groups is not None else "retraining"
@@ -112,14 +116,15 @@ def trainer(
         given = pruned, pixels, images.labels, recipe
         shown = training_bar(f"{pruned.network.name}, {what}", recipe, images)
         with shown as report, listeners(log, what, recipe, report) as heard:
-            return train.fit(*given, groups=groups, teacher=teacher, checkpoint=path, **heard)
+            return train.fit(*given, groups=groups, teacher=teacher, checkpoint=path, **(held_out | heard))
 
     return fit
 
 
 def sparsifying(recipe: "Recipe", epochs: int, strength: float) -> "Recipe":
-    """Return `recipe` for training under a group lasso of that strength, without weight decay or teacher."""
-    return replace(recipe, epochs=epochs, group_lasso=strength, weight_decay=0.0, distillation=0.0)
+    """Return `recipe` for training under a group lasso of that strength: without weight decay, teacher or best epoch."""
+    taught = replace(recipe, distillation=0.0, best=False)
+    return replace(taught, epochs=epochs, group_lasso=strength, weight_decay=0.0)
 
 
 @contextmanager

@@ -254,7 +254,7 @@ def _read_checkpoint(rng: Rng) -> Callable[[Path], None]:
         checkpoint, module, optimizer = _training(folder / "run.checkpoint")
         before = [x.clone() for x in module.state_dict().values()]
         try:
-            assert (checkpoint.restore(module, optimizer), data) == (3, _checkpoint())
+            assert (checkpoint.restore(module, optimizer), data) == ((3, None), _checkpoint())
         except EspalierError:  # and nothing was loaded by then
             assert all(np.array_equal(a, b) for a, b in zip(before, module.state_dict().values(), strict=True))
             raise
