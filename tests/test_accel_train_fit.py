@@ -10,11 +10,12 @@ from support.stopping import StopTrainingError, stop_at
 
 torch = pytest.importorskip("torch", reason="training needs PyTorch (extra train)")
 
+from support.bars import CLASSES, IMAGES, LABELS, SIDE, STEPS, bars, network, parts, pruned  # noqa: E402
 from torch.optim.optimizer import register_optimizer_step_post_hook  # noqa: E402
 
 from accel import archive  # noqa: E402
 from accel.errors import EspalierError  # noqa: E402
-from accel.layers import BatchNorm, Conv2d, Flatten, Linear, MaxPool, ReLU  # noqa: E402
+from accel.layers import Conv2d  # noqa: E402
 from accel.network import INPUT, Network  # noqa: E402
 from accel.pruned import PrunedNetwork  # noqa: E402
 from accel.sparsity import LayerMask  # noqa: E402
@@ -25,60 +26,8 @@ from accel.window import Window  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-SIDE, MAPS, CLASSES = 8, 6, 3
 RECIPE = Recipe(epochs=3, batch_size=32, learning_rate=0.05, weight_decay=1e-3, shift_pixels=1, flip=True, seed=3)
 RECIPES = {"sgd": RECIPE, "adam": replace(RECIPE, optimizer="adam", learning_rate=0.01, schedule="step")}
-
-
-def bars(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return noisy images of a horizontal bar, a vertical bar, or neither, at a random place: labels 0, 1, 2."""
-    rng = np.random.default_rng(seed)
-    images = rng.random((count, 1, SIDE, SIDE), np.float32) * np.float32(0.3)
-    labels = rng.integers(CLASSES, size=count)
-    for image, label, place in zip(images[:, 0], labels, rng.integers(SIDE, size=count), strict=True):
-        if label < 2:
-            (image if label == 0 else image.T)[place] = 1
-    return images, labels
-
-
-def network() -> Network:
-    """Return a small convolutional network with batch norm and random weights."""
-    shape, zeros, ones = (MAPS, 1, 3, 3), np.zeros(MAPS), np.ones(MAPS)
-    layers = (
-        Conv2d("first", (INPUT,), weight=np.zeros(shape), bias=zeros, window=Window.square(3, 1, 1)),
-        BatchNorm("norm", ("first",), ones, zeros, zeros, ones),
-        ReLU("relu1", ("norm",)),
-        MaxPool("pool", ("relu1",), Window.square(2, 2)),
-        Conv2d("second", ("pool",), weight=np.zeros((8, MAPS, 3, 3)), bias=np.zeros(8), window=Window.square(3)),
-        ReLU("relu2", ("second",)),
-        Flatten("flat", ("relu2",)),
-        Linear("scores", ("flat",), weight=np.zeros((CLASSES, 32)), bias=np.zeros(CLASSES)),
-    )
-    return initialize(Network("tiny", (1, SIDE, SIDE), layers), np.random.default_rng(5))
-
-
-def pruned() -> PrunedNetwork:
-    """Return the network with kernels of its second layer pruned, and single weights of its last."""
-    rng = np.random.default_rng(6)
-    kernels = np.repeat(rng.random((8, MAPS, 1)) < 0.5, 9, axis=2)
-    masks = {
-        "second": LayerMask("kernel", kernels),
-        "scores": LayerMask("irregular", rng.random((CLASSES, 32, 1)) < 0.4),
-    }
-    sizes = {"first": 4000, "second": 5000, "scores": 6000}
-    return PrunedNetwork(network(), masks, "kernel", "bars", dense_weights=sizes, dense_macs=sizes)
-
-
-def without_norm(network: Network) -> Network:
-    """Return the network without its batch norm, whose statistics move whatever is learned."""
-    kept = [x if x.name != "relu1" else replace(x, inputs=("first",)) for x in network.layers if x.name != "norm"]
-    return replace(network, layers=tuple(kept))
-
-
-def parts(network: Network) -> list[bytes]:
-    """Return every array of a network as bytes."""
-    names = ("weight", "bias", "scale", "shift", "mean", "variance")
-    return [getattr(x, name).tobytes() for x in network.layers for name in names if hasattr(x, name)]
 
 
 def zeros_hold(weight: Any, mask: LayerMask) -> bool:
@@ -107,10 +56,6 @@ def watched(masks: dict[str, LayerMask], seen: list[bool]) -> Iterator[None]:
 def recipe(request: pytest.FixtureRequest) -> Recipe:
     """Run a test with each optimizer."""
     return request.param
-
-
-IMAGES, LABELS = bars(150)
-STEPS = 5  # of an epoch: 150 images in batches of at most 32
 
 
 def test_training_learns_a_separable_problem() -> None:
@@ -217,43 +162,6 @@ def test_the_comparison_sees_a_lost_optimizer_state(recipe: Recipe, tmp_path: Pa
     assert parts(fit(pruned(), IMAGES, LABELS, recipe, checkpoint=path).network) != expected
 
 
-RESTLESS = Recipe(epochs=6, batch_size=32, learning_rate=0.2, schedule="constant", seed=3)  # ends worse than it was
-
-
-def test_the_best_epoch_is_kept_if_that_is_asked_for() -> None:
-    """The network has the lowest of the epochs' validation error rates; else that of the last epoch."""
-    held_out = bars(100, seed=1)
-    for best in (True, False):
-        rates: list[float] = []
-
-        def listen(at: Progress, rates: list[float] = rates) -> None:
-            rates += [] if at.validation_error_rate is None else [at.validation_error_rate]
-
-        recipe = replace(RESTLESS, best=best)
-        found = fit(pruned(), IMAGES, LABELS, recipe, validation=held_out, progress=listen).network
-        assert min(rates) < rates[-1]
-        assert error_rate(found, *held_out) == (min(rates) if best else rates[-1])
-
-
-@pytest.mark.parametrize("epoch", range(1, RESTLESS.epochs))
-def test_a_resumed_run_keeps_the_same_best_epoch(epoch: int, tmp_path: Path) -> None:
-    """Stopped after any epoch, before the best one or after it: the bytes of the run that nobody stopped."""
-    path, recipe, held_out = tmp_path / "run.checkpoint", replace(RESTLESS, best=True), bars(100, seed=1)
-    expected = parts(fit(pruned(), IMAGES, LABELS, recipe, validation=held_out).network)
-    stop = stop_at(epoch * STEPS)
-    with pytest.raises(StopTrainingError):
-        fit(pruned(), IMAGES, LABELS, recipe, validation=held_out, checkpoint=path, progress=stop)
-    assert parts(fit(pruned(), IMAGES, LABELS, recipe, validation=held_out, checkpoint=path).network) == expected
-    with pytest.raises(EspalierError, match=r"of another training \(other validation\)"):
-        fit(pruned(), IMAGES, LABELS, recipe, validation=bars(100, seed=2), checkpoint=path)
-
-
-def test_the_best_epoch_needs_validation_images() -> None:
-    """Nothing could choose it without them."""
-    with pytest.raises(EspalierError, match="tiny: the best epoch is chosen by validation images; there are none"):
-        fit(pruned(), IMAGES, LABELS, replace(RECIPE, best=True))
-
-
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     """A recipe, weights, masks or images other than those of the checkpoint are named, and the file stays."""
     path, short = tmp_path / "run.checkpoint", replace(RECIPE, epochs=1)
@@ -341,55 +249,6 @@ def test_schedules_take_their_values() -> None:
     assert cosine == pytest.approx([1, 0.5, (1 - 0.5**0.5) / 2, 0])
     cycle = [Recipe(learning_rate=1, schedule="onecycle").rate(x) for x in (0, 0.15, 0.3, 0.65, 1)]
     assert cycle == pytest.approx([1 / 25, (1 + 1 / 25) / 2, 1, 0.5, 0])  # half way up, the top, half way down
-
-
-def test_what_a_teacher_says_is_learned_and_labels_are_not_where_it_has_all_of_the_loss() -> None:
-    """Other labels give the same bytes, another teacher others; and a network learns nothing from itself."""
-    alone = PrunedNetwork(without_norm(network()))
-    recipe = replace(RECIPE, epochs=1, weight_decay=0, distillation=1.0)
-    teachers = [initialize(alone.network, np.random.default_rng(seed)) for seed in (7, 8)]
-
-    def taught(teacher: Network, labels: np.ndarray = LABELS) -> Network:
-        return fit(alone, IMAGES, labels, recipe, teacher=teacher).network
-
-    found = [taught(teacher) for teacher in (*teachers, alone.network)]
-    assert parts(taught(teachers[0], (LABELS + 1) % CLASSES)) == parts(found[0])
-    assert parts(found[0]) != parts(found[1])
-    moved = [
-        max(np.abs(x.weight - y.weight).max() for x, y in zip(z.weighted, alone.network.weighted, strict=True))
-        for z in found
-    ]
-    assert moved[2] < 1e-5 < 1e-2 < min(moved[:2])
-
-
-def test_a_students_probabilities_come_to_its_teachers() -> None:
-    """What a trained network knows is learned from it alone: in the end both take nearly all images for the same."""
-    knowing = fit(PrunedNetwork(network()), *bars(300), Recipe(epochs=12, batch_size=32, learning_rate=0.05)).network
-    recipe = Recipe(epochs=12, batch_size=32, learning_rate=0.05, distillation=1.0)
-    start = initialize(network(), np.random.default_rng(9))
-    images, nonsense = bars(300)[0], np.zeros(300, np.int64)
-    found = fit(PrunedNetwork(start), images, nonsense, recipe, teacher=knowing).network
-    agreeing = [np.mean(x.scores(images).argmax(1) == knowing.scores(images).argmax(1)) for x in (start, found)]
-    assert agreeing[0] < 0.6
-    assert agreeing[1] > 0.95
-
-
-@pytest.mark.parametrize(
-    ("teacher", "share", "message"),
-    [
-        (None, 0.5, "tiny: distillation is 0.5, but there is no teacher"),
-        (network(), 0.0, "tiny: a teacher goes with a share of the loss, and distillation is 0.0"),
-        (
-            replace(network(), input_shape=(1, SIDE, SIDE), layers=network().layers[:-1]),
-            0.5,
-            r"tiny: the teacher tiny takes images \(1, 8, 8\) and gives 32 scores, expected \(1, 8, 8\) and 3",
-        ),
-    ],
-)
-def test_a_teacher_must_fit(teacher: Network | None, share: float, message: str) -> None:
-    """It goes with a share of the loss, and takes the same images to as many scores."""
-    with pytest.raises(EspalierError, match=message):
-        fit(PrunedNetwork(network()), IMAGES, LABELS, replace(RECIPE, distillation=share), teacher=teacher)
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def trainer(
 
 
 def sparsifying(recipe: "Recipe", epochs: int, strength: float) -> "Recipe":
-    """Return `recipe` for training under a group lasso of that strength: without weight decay, teacher or best epoch."""
+    """Return `recipe` for a group lasso of that strength, without weight decay, teacher or best epoch."""
     taught = replace(recipe, distillation=0.0, best=False)
     return replace(taught, epochs=epochs, group_lasso=strength, weight_decay=0.0)
 
