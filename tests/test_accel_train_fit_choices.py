@@ -43,9 +43,9 @@ def test_the_best_epoch_is_kept_if_that_is_asked_for() -> None:
         assert error_rate(found, *held_out) == (min(rates) if best else rates[-1])
 
 
-@pytest.mark.parametrize("epoch", range(1, RESTLESS.epochs))
+@pytest.mark.parametrize("epoch", [1, 3, 5])
 def test_a_resumed_run_keeps_the_same_best_epoch(epoch: int, tmp_path: Path) -> None:
-    """Stopped after any epoch, before the best one or after it: the bytes of the run that nobody stopped."""
+    """Stopped early or late, before the best epoch or after it: the bytes of the run that nobody stopped."""
     path, recipe, held_out = tmp_path / "run.checkpoint", replace(RESTLESS, best=True), bars(100, seed=1)
     expected = parts(fit(pruned(), IMAGES, LABELS, recipe, validation=held_out).network)
     stop = stop_at(epoch * STEPS)
