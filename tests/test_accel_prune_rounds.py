@@ -39,7 +39,7 @@ class Trainer:
 
 class TestShares:
     @few
-    @given(st.floats(0, 0.99), st.integers(1, 8), st.sampled_from(["geometric", "linear"]))
+    @given(st.floats(0, 0.99), st.integers(1, 8), st.sampled_from(["geometric", "linear", "cubic"]))
     def test_they_rise_to_the_ratio(self, ratio: float, rounds: int, steps: str) -> None:
         """As many as rounds, never falling, and the last is exactly what was asked for."""
         found = shares(rounds, steps)(ratio)
@@ -48,16 +48,17 @@ class TestShares:
         assert all(0 <= a <= b + 1e-12 for a, b in pairwise(found))
 
     def test_equal_steps(self) -> None:
-        """Geometric: of what is left, a half each time; linear: a quarter of the whole."""
+        """Geometric: of what is left, a half each time; linear: a quarter of the whole; cubic: 1 - (2/3)^3 at first."""
         assert shares(3)(0.875) == pytest.approx([0.5, 0.75, 0.875])
         assert shares(3, "linear")(0.75) == pytest.approx([0.25, 0.5, 0.75])
+        assert shares(3, "cubic")(0.54) == pytest.approx([0.38, 0.52, 0.54])  # 19, 26 and 27 of 27 parts
 
     @pytest.mark.parametrize(
         ("rounds", "steps", "message"),
         [
             (0, "linear", "rounds must be at least 1, got 0"),
             (1.5, "linear", "rounds must be at least 1, got 1.5"),
-            (2, "cubic", "steps must be one of geometric, linear, got 'cubic'"),
+            (2, "square", "steps must be one of geometric, linear, cubic, got 'square'"),
         ],
     )
     def test_bad_input(self, rounds: int, steps: str, message: str) -> None:
@@ -90,7 +91,7 @@ class TestOneShot:
 class TestRounds:
     @pytest.mark.parametrize("name", ["magnitude", "random"])
     @pytest.mark.parametrize("pattern", ["kernel", "irregular", "block-2", "ikss", "ikss-rest", "kernel+ikss", "2:4"])
-    @pytest.mark.parametrize("steps", ["geometric", "linear"])
+    @pytest.mark.parametrize("steps", ["geometric", "linear", "cubic"])
     def test_later_masks_are_subsets(self, name: str, pattern: str, steps: str) -> None:
         """Nothing that a round pruned comes back, whoever chooses, though weights are trained in between."""
         trainer = Trainer()

@@ -263,7 +263,7 @@ class TestBadInput:
                 "--best-epoch: nothing is retrained; --retrain says for how many",
             ),
             (["--pattern", "kernel", "--spare", "conv9"], "unknown layer of digits 'conv9': did you mean 'conv"),
-            (["--pattern", "kernel", "--steps", "big"], "steps must be one of geometric, linear, got 'big'"),
+            (["--pattern", "kernel", "--steps", "big"], "steps must be one of geometric, linear, cubic, got 'big'"),
             (["--pattern", "kernel", "--budget", "0"], "Invalid value for '--budget': 0 is not in the range x>=1."),
             (["--pattern", "kernel", "--rounds", "0"], "Invalid value for '--rounds': 0 is not in the range x>=1."),
             (["--pattern", "kernel", "--data", "mnits"], "unknown data set 'mnits': did you mean 'mnist'?"),

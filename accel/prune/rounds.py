@@ -25,13 +25,15 @@ from accel.sparsity import FeatureMap
 
 Retrain = Callable[[PrunedNetwork], PrunedNetwork]
 Sparsify = Callable[[PrunedNetwork, Groups], PrunedNetwork]
-STEPS = ("geometric", "linear")
+STEPS = ("geometric", "linear", "cubic")
 
 
 def shares(rounds: int, steps: str = "geometric") -> Callable[[float], list[float]]:
     """Return the function from a ratio to the ratios of `rounds` rounds, of which the last is the ratio itself.
 
-    Geometric steps prune the same share of what is left each time, linear ones the same share of the whole.
+    Geometric steps prune the same share of what is left each time, linear ones the same share of the whole. Cubic ones
+    prune most where most is left, 1 - (1 - t)^3 of the ratio after the share t of the rounds (Zhu and Gupta, "To Prune,
+    or Not to Prune", arXiv 1710.01878, equation 1).
 
     Raises
     ------
@@ -40,18 +42,21 @@ def shares(rounds: int, steps: str = "geometric") -> Callable[[float], list[floa
 
     Examples
     --------
-    >>> shares(2)(0.75), shares(3, "linear")(0.75)
-    ([0.5, 0.75], [0.25, 0.5, 0.75])
+    >>> shares(2)(0.75), shares(3, "linear")(0.75), shares(2, "cubic")(0.5)
+    ([0.5, 0.75], [0.25, 0.5, 0.75], [0.4375, 0.5])
     """
     if isinstance(rounds, bool) or not isinstance(rounds, int) or rounds < 1:
         raise EspalierError(f"rounds must be at least 1, got {rounds}")
     if steps not in STEPS:
         raise EspalierError(f"steps must be one of {', '.join(STEPS)}, got {steps!r}")
 
-    def ratios(ratio: float) -> list[float]:
+    def after(ratio: float, share: float) -> float:
         if steps == "linear":
-            return [*(ratio * done / rounds for done in range(1, rounds)), ratio]
-        return [*(1 - (1 - ratio) ** (done / rounds) for done in range(1, rounds)), ratio]
+            return ratio * share
+        return ratio * (1 - (1 - share) ** 3) if steps == "cubic" else 1 - (1 - ratio) ** share
+
+    def ratios(ratio: float) -> list[float]:
+        return [*(after(ratio, done / rounds) for done in range(1, rounds)), ratio]
 
     return ratios
 
@@ -86,7 +91,7 @@ def prune_in_rounds(
     retrain : function, optional
         From a pruned network to the same with better weights; called after each round.
     rounds : int
-    steps : {"geometric", "linear"}
+    steps : {"geometric", "linear", "cubic"}
     spare : collection of str, optional
         As `Space.of` takes it.
     sparsify : function, optional

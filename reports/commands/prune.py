@@ -137,7 +137,10 @@ class Work:
 )
 @number_option("--rounds", 1, "How many times to prune and retrain.")
 @option(
-    "--steps", default="geometric", show_default=True, help="How ratios grow from round to round: geometric or linear."
+    "--steps",
+    default="geometric",
+    show_default=True,
+    help="How ratios grow from round to round: geometric, linear or cubic.",
 )
 @number_option("--retrain", 0, "Epochs of retraining after each round (PyTorch).", least=0)
 @number_option("--sparsify", 0, "Epochs of training with a group lasso before each selection (PyTorch).", least=0)

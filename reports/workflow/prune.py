@@ -75,7 +75,7 @@ def prune(
         From a space and a ratio to masks: magnitude, or what `accel.prune.chooser` makes of another selector.
     rounds : int
         In how many rounds each stage reaches its ratio; with retraining after each.
-    steps : {"geometric", "linear"}
+    steps : {"geometric", "linear", "cubic"}
         From a round's ratio to the next one's.
     spare : collection of str, optional
         Layers to leave dense; `accel.prune.default_spare` by default.
