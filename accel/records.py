@@ -98,6 +98,28 @@ def record_of(kind: type[Made], record: Any, where: str = "") -> Made:
     return found
 
 
+def row_type(name: str, fields: Mapping[str, Any]) -> Any:
+    """Return the type of an object with such fields, by name, for `schema_of`; its name must be its own."""
+    return msgspec.defstruct(name, [*fields.items()])
+
+
+def schema_of(fields: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return JSON Schemas (draft 2020-12): of each field by its name, and what they refer to as ``#/$defs/...``.
+
+    Parameters
+    ----------
+    fields : mapping of name to type
+        As `record_of` takes types, or of `row_type`.
+
+    Examples
+    --------
+    >>> schema_of({"rates": list[float]})
+    ({'rates': {'type': 'array', 'items': {'type': 'number'}}}, {})
+    """
+    found, parts = msgspec.json.schema_components(fields.values(), ref_template="#/$defs/{name}")
+    return dict(zip(fields, found, strict=True)), parts
+
+
 def _check_known(record: Any, found: Any, where: str) -> None:
     """Raise EspalierError if a record has a field that no dataclass took, which msgspec leaves out in silence."""
     if is_dataclass(found) and isinstance(record, Mapping):

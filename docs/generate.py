@@ -5,11 +5,13 @@ maintaining, the changelog and the results are the files that stand beside what 
 to a file without a page of its own becomes that file's path.
 """
 
+import json
 import re
 from pathlib import Path, PurePosixPath
 
 import mkdocs_gen_files
 
+from reports.commands.schemas import schemas
 from reports.shared.columns import COLUMNS
 
 ROOT = Path(__file__).parents[1]
@@ -76,6 +78,21 @@ def columns() -> None:
         file.write("\n".join(lines) + "\n")
 
 
+def files() -> None:
+    """Write the JSON Schema of every kind of file of results, and the page that lists them."""
+    lines = ["# Files of results", "", "Every `results.json` says its `format` and `version`, and carries a SHA-256 of"]
+    lines += ["what it says. Lists hold records with names. What each field is has a JSON Schema (draft 2020-12), made"]
+    lines += ["from the dataclasses that read the file; `espalier info --schemas FOLDER` writes them too.", ""]
+    lines += ["| format | version | what | schema |", "| --- | --- | --- | --- |"]
+    for name, schema in schemas().items():
+        with mkdocs_gen_files.open(f"schemas/{name}", "w") as file:
+            file.write(json.dumps(schema, indent=1) + "\n")
+        kind, version = (schema["properties"][field]["const"] for field in ("format", "version"))
+        lines.append(f"| `{kind}` | {version} | {schema['description']} | [{name}](schemas/{name}) |")
+    with mkdocs_gen_files.open("files.md", "w") as file:
+        file.write("\n".join(lines) + "\n")
+
+
 def reference() -> None:
     """Write a page for each package, with all of its public modules, and the list that the navigation is made from."""
     nav = mkdocs_gen_files.Nav()
@@ -101,4 +118,5 @@ FOUND = {path: page for page, path in PAGES.items()}
 for page, source in PAGES.items():
     mount(page, source, FOUND)
 columns()
+files()
 reference()

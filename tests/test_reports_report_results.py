@@ -9,14 +9,16 @@ import pytest
 from support.commandline import made_design, made_point, made_results
 from support.sealing import resealed
 
-from accel.cost import START_CYCLES, Counts, Limits, break_even, cost_of, estimate
+from accel.cost import START_CYCLES, Counts, Invariants, Limits, break_even, cost_of, estimate
 from accel.cost.fft import layer_fft
 from accel.demand import array_for
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.data import datasets
+from accel.program import Program
 from accel.quantize import Widths, lower
 from accel.sparsity import parse_pattern
+from accel.words import Words
 from reports.report import saved
 from reports.report.designing import Hardware, break_evens, designs_of, fft_multiplications
 from reports.report.designs import Design
@@ -42,6 +44,11 @@ PROMISED = (
 )
 
 
+def designed(program: Program, label: str, widths: tuple[int, int], hardware: Hardware) -> list[Design]:
+    """Return the designs of a Program by its own words."""
+    return [*designs_of(Invariants(program), Words.of(program), label, widths, hardware)]
+
+
 class TestJson:
     def test_round_trip(self) -> None:
         """What was written comes back equal, every field of it, and is written as the same text again."""
@@ -61,7 +68,7 @@ class TestJson:
     def test_it_says_what_it_is(self) -> None:
         """The record names its format and version, so that a later release can read it."""
         record = json.loads(made_results().to_json())
-        assert (record["format"], record["version"]) == ("espalier-report", 7) == (KIND.name, KIND.version)
+        assert (record["format"], record["version"]) == ("espalier-report", 8) == (KIND.name, KIND.version)
 
     @pytest.mark.parametrize("field", PROMISED)
     def test_every_point_holds_what_is_promised(self, field: str) -> None:
@@ -82,7 +89,7 @@ class TestJson:
     def test_another_format_is_refused(self, changes: dict[str, Any]) -> None:
         """Another format or version is refused, and the message says which one is read."""
         record = {**json.loads(made_results().to_json()), **changes}
-        with pytest.raises(EspalierError, match="expected espalier-report version 7"):
+        with pytest.raises(EspalierError, match="expected espalier-report version 8"):
             Results.from_json(resealed(record))
 
     @pytest.mark.parametrize("field", ["format", "version", "points", "designs", "break_even", "max_error", "network"])
@@ -140,12 +147,12 @@ class TestJson:
         assert len({design.layers[0].counts.macs for design in results.designs}) == 3  # negative control
 
     def test_designs_are_rows(self) -> None:
-        """A design is a line whose layers have no names, and a row that is too short or too long is refused."""
+        """A design is a line whose layers have names, and one with a name too few or too many is refused."""
         text = made_results().to_json()
         record = json.loads(text)
         assert all(len(design["layers"]) == 3 for design in record["designs"])
         assert sum(line.startswith('{"pattern": ') for line in text.splitlines()) == len(record["designs"]) + 1
-        for change in (lambda row: row.pop(), lambda row: row.append(0)):
+        for change in (lambda row: row.pop("drain_cycles"), lambda row: row.update(more=0)):
             again = json.loads(text)
             change(again["designs"][-1]["layers"][0])
             with pytest.raises(EspalierError, match="not the results of an espalier report"):
@@ -319,7 +326,7 @@ class TestDesigning:
         self.program = lower(zoo.load("digits", pattern), Widths(4, 4), images)
         hardware = Hardware(4, 8, limits=Limits(**{"dram_bytes_per_s": 1e8, **limits}))  # type: ignore[arg-type]
         assert hardware.name == "4x8"
-        return [*designs_of(self.program, pattern, (4, 4), hardware)]
+        return designed(self.program, pattern, (4, 4), hardware)
 
     def test_the_estimate(self) -> None:
         """Cycles, bits and blocks are those of the library; of another array they are others."""
@@ -365,8 +372,8 @@ class TestDesigning:
         assert [(x.weights, x.fits) for x in short] == [("resident", False), ("streamed", False)]
         images = datasets.load("digits", "train").take(16).pixels()
         program = lower(zoo.load("digits"), Widths(4, 5), images)
-        assert len([*designs_of(program, "dense", (4, 5), Hardware())]) == 1  # unequal widths
-        assert len([*designs_of(program, "dense", (4, 4), Hardware(limits=Limits()))]) == 1
+        assert len(designed(program, "dense", (4, 5), Hardware())) == 1  # unequal widths
+        assert len(designed(program, "dense", (4, 4), Hardware(limits=Limits()))) == 1
 
     def test_break_even(self) -> None:
         """The largest layer of each pattern, with its densities at 2 to 8 bits; dense layers have none."""

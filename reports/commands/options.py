@@ -24,6 +24,7 @@ EXPLORED = Place(holds=("results.json",))
 COMPARISON = Place(
     writes=True, holds=("compare.html", "compare.json", "compare.csv", "fronts.svg", "fronts.png"), file_okay=False
 )
+SCHEMAS = Place(writes=True, holds=("espalier-*.json",), file_okay=False)
 CLONE = Place(holds=("espalier/*",), file_okay=False)
 CACHE = Place(writes=True, holds=("results-*.sqlite",), file_okay=False)
 BUILD = Place(writes=True, holds=("*.v", "*.hex", "manifest.json", "test_espalier.py", "Makefile", "simulation"))

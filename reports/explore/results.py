@@ -341,13 +341,13 @@ def _results(record: dict[str, Any]) -> Results:
     del record["answer"]
     space = record_of(Space, record["space"], "space")
     points: list[Point] = []
-    for index, setting in enumerate(record_of(tuple[_Setting, ...], record.pop("settings"), "settings")):
+    for index, setting in enumerate(record_of(tuple[Setting, ...], record.pop("settings"), "settings")):
         points += setting.points(space.arrays, f"settings[{index}]")
     return record_of(Results, record | {"space": space, "points": points})
 
 
 @dataclass(frozen=True)
-class _Setting:
+class Setting:
     """A version at a pair of word lengths, as the file has it: `LISTED` and, where any is not 0, `RARE` by array."""
 
     version: str

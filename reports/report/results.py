@@ -5,7 +5,8 @@ blocks, where the cycles go, stalls, energy), which layers have their cycles in 
 technology, clock and DRAM that they are of; patterns that were left out, in files that have them; 4, error rates on
 validation images, by which a point is recommended, the clock that the technology reaches, and a digest; the memories of
 the generated hardware, entries, taps and layers instead of an index, and the bits of each layer in them; 5, what
-becomes of the multiply slots of each layer; 7, what a point may err as it was asked, and how sure to be of it.
+becomes of the multiply slots of each layer; 7, what a point may err as it was asked, and how sure to be of it;
+8, layers and memories of designs by the names of their columns.
 """
 
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ from reports.workflow.recommend import SMALL, Decision
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-KIND = Kind("espalier-report", 7, "the results of an espalier report")
+KIND = Kind("espalier-report", 8, "the results of an espalier report")
 
 
 @dataclass(frozen=True)

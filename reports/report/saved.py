@@ -5,12 +5,12 @@ a point beside its layers. Here rows hold `Counts`, `Cycles` and `Slots`, and wh
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple, fields
+from dataclasses import asdict
 from typing import Any
 
 from accel.cost import Counts
 from accel.errors import EspalierError
-from reports.report.designs import Design, MemoryDesign
+from reports.report.designs import Design
 from reports.report.points import LayerRow, Point
 from reports.shared.columns import COUNTED, SLOTS, SPENT, STORED, WORK, columns
 
@@ -28,7 +28,6 @@ DESIGN_LAYER = (
     *("name", "kind", *SPENT, *SLOTS, "accumulator_bits", *STORED),
     *("held_bits", "control_bits", "filling_bits", "dram_bits", "joules"),
 )
-MEMORY = tuple(field.name for field in fields(MemoryDesign))
 
 
 def layer(row: LayerRow) -> Record:
@@ -47,11 +46,8 @@ def point(row: Point) -> Record:
 
 
 def design(row: Design) -> Record:
-    """Return a design, whose layers and memories are rows without names; their `WORK` stands with the points."""
-    return asdict(row) | {
-        "memories": [astuple(memory) for memory in row.memories],
-        "layers": [tuple(columns(DESIGN_LAYER, x, x.spent, x.slots, x.counts).values()) for x in row.layers],
-    }
+    """Return a design and its layers, whose `WORK` stands with the points."""
+    return asdict(row) | {"layers": [columns(DESIGN_LAYER, x, x.spent, x.slots, x.counts) for x in row.layers]}
 
 
 def nested(record: Record) -> Record:
@@ -79,12 +75,11 @@ def _point(saved: Record) -> Record:
 
 def _design(saved: Record, counts: Mapping[str, Record]) -> Record:
     layers = []
-    for values in saved["layers"]:
-        row = _gathered(dict(zip(DESIGN_LAYER, values, strict=True)), counts=STORED, spent=SPENT, slots=SLOTS)
+    for found in saved["layers"]:
+        row = _gathered(found, counts=STORED, spent=SPENT, slots=SLOTS)
         work = counts.get(row["name"], asdict(Counts()))
         layers.append(row | {"counts": {**work, **row["counts"]}})
-    memories = [dict(zip(MEMORY, values, strict=True)) for values in saved["memories"]]
-    return saved | {"layers": layers, "memories": memories}
+    return saved | {"layers": layers}
 
 
 def _gathered(row: Record, **nouns: tuple[str, ...]) -> Record:
