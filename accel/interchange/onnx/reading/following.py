@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from accel.interchange.onnx.reading.coded import Quantized
 from accel.interchange.onnx.reading.hoist import Hoisted
-from accel.layers import BatchNorm, Clip, ReLU
+from accel.layers import BatchNorm, Clip, Concat, ReLU
 
 
 @dataclass(frozen=True)
@@ -39,3 +39,15 @@ def following_sum(source: Hoisted, name: str) -> Following:
             case _:
                 return Following()
     return Following()
+
+
+def quantizer_behind(source: Hoisted, name: str) -> Quantized | None:
+    """Return the quantiser that alone reads what the concatenation `name` joins, behind further ones too, or None."""
+    while len(readers := source.readers(name)) == 1:
+        (layer,) = readers
+        if isinstance(layer, Quantized):
+            return layer
+        if not isinstance(layer, Concat):
+            return None
+        name = layer.name
+    return None

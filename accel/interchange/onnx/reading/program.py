@@ -21,7 +21,7 @@ from accel.interchange.onnx.reading.builder import Builder, whole
 from accel.interchange.onnx.reading.coded import Quantized
 from accel.interchange.onnx.reading.exact import bias_codes, check_whole, ranges_of, spread, with_affine, word_of
 from accel.interchange.onnx.reading.exact_scale import Sums, rounded
-from accel.interchange.onnx.reading.following import Following, following_sum
+from accel.interchange.onnx.reading.following import Following, following_sum, quantizer_behind
 from accel.interchange.onnx.reading.hoist import hoisted
 from accel.interchange.onnx.reading.mac_layers import Make, mac_maker
 from accel.layers import (
@@ -84,6 +84,7 @@ class Making:
         self.signals: dict[str, Signal] = {}
         self.made: list[ProgramLayer] = []
         self.absorbed: set[str] = set()
+        self.rounded: set[str] = set()  # what is joined as the quantiser behind it gives it
 
     def program(self, name: str, input_shape: tuple[int, int, int], data: str) -> Program:
         """Return the Program.
@@ -262,17 +263,18 @@ class Making:
         self._finish(layer.name, following, [step], [(low, high)], make, bits, found)
 
     def _concat(self, layer: Layer) -> None:
-        following = following_sum(self.source, layer.name)
-        quantized = following.quantized
-        plain = quantized is not None and following.names == (quantized.name,)
+        quantized = quantizer_behind(self.source, layer.name)
         left, right = (self._read(source) for source in layer.inputs)
-        if left.step != right.step and plain:  # the file joins real values and rounds them then, to the same codes
-            assert quantized is not None
+        if left.step != right.step and quantized is not None:
+            # the file joins real values and rounds them then, to the same codes
+            parts = zip(layer.inputs, (left, right), "ab", strict=True)
             left, right = (
-                self._rounded(quantized, source, part) for source, part in zip(layer.inputs, "ab", strict=True)
+                x if name in self.rounded else self._rounded(quantized, name, part) for name, x, part in parts
             )
-            self.absorbed.add(quantized.name)
-            self.tensors[quantized.name] = Tensor(layer.name, Fraction(quantized.step), self._ends(quantized))
+            self.rounded.add(layer.name)
+            if layer.name in quantized.inputs:
+                self.absorbed.add(quantized.name)
+                self.tensors[quantized.name] = Tensor(layer.name, Fraction(quantized.step), self._ends(quantized))
         if left.step != right.step:
             raise EspalierError(
                 f"joins maps of the steps {float(left.step):g} and {float(right.step):g}, expected one scale for both, "
