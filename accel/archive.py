@@ -42,6 +42,7 @@ INSTEAD = {  # what to do about a file that holds one kind where another is want
     ("program", "network"): "; give the network that it was made of, a Program has its word lengths already",
 }
 VERSION = 1
+LARGE, SAMPLE, MOST_LEFT = 1 << 24, 1 << 18, 0.9  # bytes of an array, and of its piece; what may be left of that
 LATER = {"later": True}
 CLAIM = {"claim": True}
 _PREFIX = len(MAGIC) + 2 + 4
@@ -62,8 +63,11 @@ def dump(kind: str, thing: Any) -> bytes:
     """Return the bytes that `save` writes."""
     arrays = _Arrays()
     header = json.dumps({"kind": kind, "record": _encode(thing, arrays), "arrays": arrays.entries}).encode()
-    body = MAGIC + VERSION.to_bytes(2, "little") + len(header).to_bytes(4, "little") + header + bytes(arrays.payload)
-    return body + hashlib.sha256(body).digest()
+    parts = [MAGIC, VERSION.to_bytes(2, "little"), len(header).to_bytes(4, "little"), header, *arrays.parts]
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return b"".join([*parts, digest.digest()])  # once: networks have hundreds of MB
 
 
 def load(path: str | os.PathLike[str], kind: str, classes: tuple[type, ...]) -> Any:
@@ -183,26 +187,35 @@ def _read_header(data: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 class _Arrays:
-    """The payload as it grows, and where each array lies in it."""
+    """The parts of the payload as it grows, and where each array lies in it."""
 
     def __init__(self) -> None:
         self.entries: list[dict[str, Any]] = []
-        self.payload = bytearray()
+        self.parts: list[bytes | memoryview] = []
+        self.bytes = 0
 
     def add(self, array: NDArray[Any], bits: int | None) -> int:
         entry: dict[str, Any] = {"shape": list(array.shape), "dtype": array.dtype.newbyteorder("<").str}
         if bits is not None:
-            data = pack(array, bits)
+            data: bytes | memoryview = pack(array, bits)
             entry["bits"] = bits
         else:
-            data = array.astype(entry["dtype"], order="C").tobytes()
-            squeezed = zlib.compress(data, 9)
-            if len(squeezed) < len(data):
+            data = plain = np.ascontiguousarray(array, entry["dtype"]).reshape(-1).view(np.uint8).data
+            if _shrinks(plain) and len(squeezed := zlib.compress(plain, 9)) < len(plain):
                 data, entry["zlib"] = squeezed, True
-        entry |= {"offset": len(self.payload), "bytes": len(data)}
-        self.payload += data
+        entry |= {"offset": self.bytes, "bytes": len(data)}
+        self.bytes += len(data)
+        self.parts.append(data)
         self.entries.append(entry)
         return len(self.entries) - 1
+
+
+def _shrinks(data: memoryview) -> bool:
+    """Return whether it is worth while to compress data; of many MB a piece in the middle says so for all."""
+    if len(data) < LARGE:
+        return True
+    piece = data[len(data) // 2 :][:SAMPLE]
+    return len(zlib.compress(piece, 1)) < MOST_LEFT * len(piece)
 
 
 def _encode(item: Any, arrays: _Arrays, bits: int | None = None) -> Any:

@@ -81,6 +81,15 @@ class TestRoundTrip:
         """A mask of a million equal bytes does not make a file of a megabyte."""
         assert len(archive.dump("thing", Thing(**{**vars(THING), "array": np.ones(1_000_000, bool)}))) < 10_000
 
+    def test_large_arrays_are_compressed_where_it_pays(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Random floats lie as they are, four bytes each, and zeros are compressed."""
+        monkeypatch.setattr(archive, "LARGE", 4096)
+        for weights, compressed in ((np.random.default_rng(0).random((64, 64)), False), (np.zeros((64, 64)), True)):
+            arrays, array = archive._Arrays(), weights.astype(np.float32)
+            arrays.add(array, None)
+            assert ("zlib" in arrays.entries[0]) == compressed
+            assert (arrays.bytes == array.nbytes) != compressed
+
     def test_the_same_thing_gives_the_same_bytes(self) -> None:
         """A file holds no time and no name of a machine; another thing gives other bytes."""
         assert archive.dump("thing", THING) == archive.dump("thing", copy.copy(THING))

@@ -58,3 +58,17 @@ def test_fully_connected() -> None:
     """A matrix has no kernels: columns that neighbours share are none of groups of kernels."""
     matrix = np.repeat(np.eye(4), 8, axis=0)
     assert not any("@" in found.pattern for found in found_patterns(matrix))
+
+
+def test_few_zeros_are_dense() -> None:
+    """Fewer zeros than could pay for any index leave a layer dense; a map of zeros, and as many as pay, do not."""
+    weight = np.ones((16, 16, 3, 3))
+    weight[3, 4, 1, 1] = 0  # a bit for each of 16 outputs would pay from two words of 8 bits on
+    assert mask_of_zeros(weight).pattern == "dense"
+    assert mask_of_zeros(weight).kept.all()
+    weight[3] = 0
+    assert mask_of_zeros(weight).pattern == "feature-map"
+    weight = np.ones((16, 16, 1, 1))
+    weight[np.arange(16), np.arange(16)] = 0
+    best = found_patterns(weight)[0].pattern
+    assert mask_of_zeros(weight).pattern == best

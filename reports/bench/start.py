@@ -43,17 +43,17 @@ def main(file: Path) -> None:
     """Print the seconds until the first few images are through, and the MB that a batch on all processors takes."""
     program = Program.load(file)
     images = random_images(program.input_shape, BATCH)
-    before = _resident("VmRSS")
+    before = resident("VmRSS")
     begin = time.thread_time()
     engine = compile_program(program)
     engine.run(images[:CALIBRATION_IMAGES], threads=1)
     seconds = time.thread_time() - begin
     engine.run(images)
-    most = _resident("VmHWM")
+    most = resident("VmHWM")
     print(json.dumps([seconds, most - before if most and before else None]))
 
 
-def _resident(key: str) -> float | None:
+def resident(key: str) -> float | None:
     """Return MB in memory: now (VmRSS), or the most ever (VmHWM)."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()

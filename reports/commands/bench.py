@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -11,6 +11,7 @@ from accel.errors import EspalierError
 from reports.bench import figures, reporting, tables
 from reports.bench.estimates import estimates_line, estimates_per_second
 from reports.bench.help_time import help_line
+from reports.bench.imports import IMPORT, IMPORTED, imports_table, measured
 from reports.bench.measure import GOLDEN, machine, measure
 from reports.bench.networks import CALIBRATION_IMAGES, NETWORKS, lowered, random_images, random_network
 from reports.bench.page import page
@@ -53,7 +54,8 @@ def command(
 ) -> None:
     """Measure the engine's speed on lenet5, cifar-quick and cnn-small, for each pattern, and where the time goes.
 
-    In place of networks, report stands for what `espalier report` and `explore` take from beginning to end.
+    In place of networks, report stands for what `espalier report` and `explore` take from beginning to end, and import
+    for the seconds and the memory that `espalier import` takes for alexnet and vgg11.
 
     Example: espalier bench lenet5 --peers --out bench
     Example: espalier bench report --rounds 3 --beside ../espalier-before
@@ -64,6 +66,9 @@ def command(
     if beside is not None:
         raise EspalierError(f"--beside: is for espalier bench {COMMANDS}")
     names = list(dict.fromkeys(networks)) or list(NETWORKS)
+    if names[0] == IMPORT:
+        _imports(names[1:] or [*IMPORTED], json_file)
+        return
     if unknown := [name for name in names if name not in NETWORKS]:
         raise EspalierError(f"unknown network {unknown[0]!r}: expected {', '.join(NETWORKS)}")
     output.check_place(json_file)
@@ -91,6 +96,17 @@ def _commands(beside: Path | None, rounds: int, json_file: Path | None) -> None:
     if json_file:
         output.write_json(json_file, {"machine": machine(), "commands": reporting.records(found)})
     console().print(reporting.table_of(found))
+
+
+def _imports(names: Sequence[str], json_file: Path | None) -> None:
+    """Measure the import of networks, each in a process of its own, and print the table."""
+    if unknown := [name for name in names if name not in IMPORTED]:
+        raise EspalierError(f"unknown network {unknown[0]!r}: import is measured on {', '.join(IMPORTED)}")
+    output.check_place(json_file)
+    found = [*measured(names)]
+    if json_file:
+        output.write_json(json_file, {"machine": machine(), "imports": [asdict(x) for x in found]})
+    console().print(imports_table(found))
 
 
 def _print(results: Results) -> None:

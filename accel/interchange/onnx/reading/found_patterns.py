@@ -54,10 +54,20 @@ def found_patterns(weight: ArrayLike, weight_bits: int = 8) -> tuple[Found, ...]
 def mask_of_zeros(weight: ArrayLike, weight_bits: int = 8) -> LayerMask:
     """Return the mask of the pattern that stores `weight` (M, C, ...) in the fewest bits."""
     kept = _lowered(weight)
-    if kept.all():  # no need to try them all
-        return LayerMask(str(Dense()), kept)
+    if _is_dense(kept, weight_bits):
+        return LayerMask(str(Dense()), np.ones_like(kept))
     best = found_patterns(weight, weight_bits)[0].pattern
     return LayerMask(best, np.ones_like(kept) if best == str(Dense()) else kept)
+
+
+def _is_dense(kept: Mask, weight_bits: int) -> bool:
+    """Return whether no pattern can pay: the bits of the zeros are fewer than any index has.
+
+    Whole maps need none. What is kept in any other way is said for each output or for each input map at least.
+    """
+    zeros = kept.size - np.count_nonzero(kept)
+    whole = kept.any(axis=(1, 2)).all() and kept.any(axis=(0, 2)).all()
+    return zeros == 0 or bool(whole and zeros * weight_bits < min(kept.shape[:2]))
 
 
 def _of_groups(kept: Mask) -> Iterator[Pattern]:

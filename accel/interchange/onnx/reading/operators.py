@@ -52,7 +52,8 @@ def conv(builder: Builder, node: Node) -> None:
 def gemm(builder: Builder, node: Node) -> None:
     """Gemm: alpha * signal x matrix + beta * bias; the signal is not transposed."""
     value = _features(builder, node)
-    matrix = builder.floats(node, 1, 2).astype(np.float64) * node.get("alpha", 1.0)
+    matrix, alpha = builder.floats(node, 1, 2), node.get("alpha", 1.0)
+    matrix = matrix if alpha == 1 else matrix.astype(np.float64) * alpha  # no copy of millions of weights
     if node.get("transA", 0):
         raise node.refused("attribute transA is 1, expected 0: the batch is the first dimension")
     weight = matrix if node.get("transB", 0) else matrix.T
