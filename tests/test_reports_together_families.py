@@ -2,18 +2,23 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.shared_arrays import SHARES, SPACE, TECHNOLOGY, every_design, network
 
-from accel.cost import Limits, total_cycles
+from accel.array import MacArray
+from accel.cost import Limits, load_technology, total_cycles
+from accel.cost.macros import Memory, place, shortages
 from accel.demand import array_for
 from accel.program import Program
 from reports.explore.choosing import GOALS, Means, goal_of
 from reports.together.designs import Design, limits_together
-from reports.together.families import Combinations, Network, key
+from reports.together.families import Combinations, Network, key, least_memory
 from reports.workflow.limits import Budget, Guard, Limit
 from rtl.emit import formats_of, hardware
 from rtl.simulate import simulate
@@ -105,6 +110,33 @@ def test_negative_control(every: list[tuple[Design, list[Program]]], combination
     assert one
     assert both
     assert one.built_bits < both.built_bits
+
+
+DEPTHS = st.lists(st.integers(1, 3000), min_size=6, max_size=6)
+FEW = load_technology("ecp5-45f")
+FEW = replace(FEW, macros=tuple(replace(macro, available=9) for macro in FEW.macros))
+
+
+@given(st.sampled_from([1, 2, 4]), DEPTHS, DEPTHS)
+@settings(max_examples=80, deadline=None)
+def test_what_memories_take_at_least(pixel_lanes: int, depths: list[int], more: list[int]) -> None:
+    """No array takes fewer blocks than its bound, nor has enough where that says too few; a larger one no fewer."""
+    arrays = []
+    for added in (0, 1):
+        words = [depth + added * extra for depth, extra in zip(depths, more, strict=True)]
+        room = dict(zip(("signal_words", "weight_words"), (8 * words[0], 8 * words[1]), strict=True))
+        names = ("list_entries", "taps", "constants", "layers")
+        arrays.append(MacArray(4, pixel_lanes, **room, **dict(zip(names, words[2:], strict=True))))
+    bounds = [least_memory(array, FEW) for array in arrays]
+    for array, (bits, short) in zip(arrays, bounds, strict=True):
+        sizes = [{"words": x.words, "width_bits": x.width_bits, "banks": x.banks} for x in array.memories]
+        placed = place(
+            [Memory(name=x.name, payload_bits=0, **y) for x, y in zip(array.memories, sizes, strict=True)], FEW
+        )
+        assert bits <= sum(memory.macro_bits for memory in placed)
+        assert not short or shortages(placed, FEW)
+    assert bounds[0] <= bounds[1]
+    assert bounds[0][1] <= bounds[1][1]
 
 
 @pytest.mark.slow

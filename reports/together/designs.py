@@ -59,6 +59,8 @@ class Outline:
         The mean by the shares.
     formats : int
         Output formats that the hardware has to know.
+    short : bool
+        Whether the technology has too little for it in any case.
     """
 
     output_lanes: int

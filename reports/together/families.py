@@ -5,6 +5,7 @@ may run in fewer cycles beside one of wider weights. Within a family all of that
 combined: cycles are exact, and memories are those of what was chosen so far, so that a bound is nearly the cost.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -16,6 +17,7 @@ from accel.cost import Estimate, Invariants, Limits, Technology, estimate_of
 from accel.cost.energy import area_mm2, multipliers_of
 from accel.cost.macros import Memory, place
 from accel.cost.shortage import Resource
+from accel.cost.technology import Macro
 from accel.demand import Need, bare, joined, sized
 from accel.words import Words
 from reports.explore.points import Costing, Rates
@@ -176,7 +178,7 @@ class Hall:
         """Return the least that an array takes for an item of each network."""
         errors = tuple(item.error_rate for item in items)
         shares = [network.share for network in self.networks]
-        memory_bits, multipliers, area_um2 = self._hardware(joined(item.need for item in items))
+        memory_bits, multipliers, area_um2, short = self._hardware(joined(item.need for item in items))
         return Outline(
             output_lanes=self.lanes[0],
             pixel_lanes=self.lanes[1],
@@ -188,20 +190,21 @@ class Hall:
             error_rates=errors,
             error_rate=sum(share * rate for share, rate in zip(shares, errors, strict=True)),
             formats=len(frozenset[Any]().union(*(item.formats for item in items))),
+            short=short,
         )
 
     @cached_property
-    def _known(self) -> dict[Need, tuple[int, int, int]]:
+    def _known(self) -> dict[Need, tuple[int, int, int, bool]]:
         return {}
 
-    def _hardware(self, need: Need) -> tuple[int, int, int]:
-        """Return the least bits of memory blocks, the multipliers, and the least square micrometers."""
+    def _hardware(self, need: Need) -> tuple[int, int, int, bool]:
+        """Return the least bits of memory blocks, multipliers, least square micrometers; whether those are too many."""
         if need not in self._known:
-            array = sized(need, self.base)
-            bits = least_memory_bits(array, self.technology)
-            table = self.technology.area
+            array, table = sized(need, self.base), self.technology.area
+            bits, short = least_memory(array, self.technology)
+            multipliers, most = multipliers_of(array), self.technology.multipliers
             area = round(1e6 * area_mm2(table, array, bits)) if table else 0
-            self._known[need] = bits, multipliers_of(array), area
+            self._known[need] = bits, multipliers, area, short or (most is not None and multipliers > most)
         return self._known[need]
 
     def design(self, chosen: Sequence[Choice]) -> Design:
@@ -245,17 +248,28 @@ def _member(choice: Choice, estimate: Estimate, share: float) -> Member:
     )
 
 
-def least_memory_bits(array: MacArray, technology: Technology) -> int:
-    """Return the fewest bits of memory blocks that an array takes, of which there are as many as one likes.
+def least_memory(array: MacArray, technology: Technology) -> tuple[int, bool]:
+    """Return the fewest bits of memory blocks that an array takes, and whether a technology has too few in any case.
 
-    Unlike the bits where blocks run out, they never fall when a memory grows.
+    They are those where there are as many blocks as one likes: they never fall when a memory grows. More of them than a
+    technology has in all is too much, and so is more for the memories that are not shallow than it has of blocks for
+    these.
     """
-    macros = tuple(replace(macro, available=None) for macro in technology.macros)
     memories = [
         Memory(name=x.name, words=x.words, width_bits=x.width_bits, banks=x.banks, payload_bits=0)
         for x in array.memories
     ]
-    return sum(memory.macro_bits for memory in place(memories, replace(technology, macros=macros)))
+    macros = technology.macros
+    endless = replace(technology, macros=tuple(replace(macro, available=None) for macro in macros))
+    placed = place(memories, endless)
+    deep = sum(memory.macro_bits for memory in placed if not memory.shallow)
+    bits = sum(memory.macro_bits for memory in placed)
+    return bits, bits > _available(macros) or deep > _available([macro for macro in macros if not macro.shallow])
+
+
+def _available(macros: Sequence[Macro]) -> float:
+    """Return the bits of all blocks that there are."""
+    return sum(math.inf if macro.available is None else macro.available * macro.bits for macro in macros)
 
 
 class Combinations:
