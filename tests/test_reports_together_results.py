@@ -94,7 +94,9 @@ class TestWords:
         assert "one kernel 4/5; two dense 6/5" in first
         assert "1,500 cycles in the mean by shares, 3,000 at worst" in first
         assert "one 1.20 % (+0.10 % over float)" in tested
-        assert "two 96%" in sure or "two 9" in sure
+        assert "one over 99%, two 97%" in sure
+        bare = shared(networks=(row("one", 0.75), row("two", 0.25, confidence=0.0)))
+        assert answer.words(bare)[2].endswith("% (no guard band).")
 
     def test_nothing_fits(self) -> None:
         """The nearest miss is a limit, with what it would have to be."""

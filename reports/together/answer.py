@@ -4,7 +4,7 @@ from reports.explore.points import Point
 from reports.shared.words import clock_line, kib, percent
 from reports.together.designs import FORMATS, Design, Member, error_of
 from reports.together.results import Miss, Shared
-from reports.workflow.answer_table import HEADS, MEASURES, NO_LIMIT, Measure, called, signed
+from reports.workflow.answer_table import HEADS, MEASURES, NO_LIMIT, Measure, called, share, signed
 from reports.workflow.limits import AREA, CLOCK, LANES, MEMORY, MULTIPLIERS, POWER, ROOM, SPEED, sureness
 
 Table = list[tuple[str, ...]]
@@ -224,7 +224,7 @@ def _tested(shared: Shared) -> list[str]:
 
 def _sure(shared: Shared, design: Design) -> str:
     told = [
-        f"{row.name} {min(0.99, sureness(rate, row.most, row.images)):.0%}"
+        f"{row.name} {share(sureness(rate, row.most, row.images))}{'' if row.confidence else ' (no guard band)'}"
         for row, rate in zip(shared.networks, design.error_rates, strict=True)
     ]
     return f"How sure it is that a network errs no more than it may, by its own validation images: {', '.join(told)}."

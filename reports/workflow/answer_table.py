@@ -181,18 +181,19 @@ def sure(decision: Decision[Any]) -> str:
     told = f"How sure: {percent(rate)} error on {decision.images:,} validation images"
     if guard.confidence:
         bound = f"at most {percent(guard.upper(rate))} with {guard.confidence:.0%} confidence"
-        return f"{told}, which is {bound}; {_share(certain)} sure that it is within the {percent(most)} allowed."
+        return f"{told}, which is {bound}; {share(certain)} sure that it is within the {percent(most)} allowed."
     if decision.confidence == 0:
-        return f"{told}, with no guard band, as asked: {_share(certain)} sure that it is at most {percent(most)}."
+        return f"{told}, with no guard band, as asked: {share(certain)} sure that it is at most {percent(most)}."
     needed = images_needed(rate, most, CONFIDENCE)
     enough = f"; about {needed:,.0f} images would make it {CONFIDENCE:.0%}" if math.isfinite(needed) else ""
     return (
-        f"{told}: {_share(certain)} sure that it is at most {percent(most)}. The images are too few for the usual "
+        f"{told}: {share(certain)} sure that it is at most {percent(most)}. The images are too few for the usual "
         f"{CONFIDENCE:.0%}, even of a design that errs no more than the network that it is compared with{enough}."
     )
 
 
-def _share(certain: float) -> str:
+def share(certain: float) -> str:
+    """Return how sure something is, as one says it."""
     return f"{certain:.0%}" if certain < 0.995 else "over 99%"
 
 
