@@ -27,6 +27,7 @@ DEPTHS: Mapping[str, str] = {  # which number of an array says how many words a 
     "taps": "taps",
     "constants": "constants",
     "layers": "layers",
+    "tables": "table_words",
 }
 
 
@@ -79,6 +80,8 @@ class MacArray:
     ceiling, floor : bool
         Whether the drain has a highest, and a lowest, code for each layer, beside those of its format: what
         `accel.demand.array_for` gives to a Program that asks for it.
+    table_words : int
+        Codes of all tables of functions, of which each pixel lane has a copy in the drain; 0: the array runs no table.
 
     Raises
     ------
@@ -112,9 +115,10 @@ class MacArray:
     multiplier_bits: int = MULTIPLIER_BITS
     ceiling: bool = False
     floor: bool = False
+    table_words: int = 0
 
     def __post_init__(self) -> None:
-        leasts = {"list_entries": 0, "stream_words": 0, "weight_bits": 2}
+        leasts = {"list_entries": 0, "stream_words": 0, "table_words": 0, "weight_bits": 2}
         leasts |= dict.fromkeys((*self.features, "ceiling", "floor"), 0)
         for field in fields(self):
             least = leasts.get(field.name, 1)
@@ -280,6 +284,11 @@ class MacArray:
         address, words, flag = below(self.signal_words), below(self.signal_words + 1), Field(1)
         pixels = below(2 * (self.signal_words + MOST_TAPS))
         step = Field(address_bits(self.signal_words) + 1, signed=True)
+        tables = {
+            "tabled": flag,  # the drain looks codes up
+            "table": below(self.table_words),  # where the word of code 0 lies, modulo the bits of an address
+            "table_signed": flag,  # what it finds has a sign
+        }
         return {
             "single": flag,  # a tile is one output map, on row 0
             "maximum": flag,  # row 0 keeps the largest, and its codes pass unchanged
@@ -336,12 +345,14 @@ class MacArray:
             "outputs": below(self.constants + 1),
             "end": flag,  # the network's last layer
             "again": below(1 + self.overlap),  # the next image begins with the first word of layers, or with the next
+            **(tables if self.table_words else {}),
         }
 
     @cached_property
     def memories(self) -> tuple[MemoryShape, ...]:
         """The memories that are built, in the order of `DEPTHS`; an array without lists has no entries.
 
+        Each pixel lane has all tables, a copy in a bank of its own.
         Their bits are those of the arrays of registers in the generated Verilog. Registers of the pipeline and the two
         places for rows behind the core are no memories.
         """
@@ -358,6 +369,8 @@ class MacArray:
             for name, width in widths.items()
             for banks in [{"signals": self.banks, "weights": self.weight_banks}.get(name, 1)]
         ]
+        copies = {"words": self.table_words, "width_bits": self.signal_bits, "banks": self.pixel_lanes}
+        shapes.append(MemoryShape(name="tables", **copies))
         return tuple(shape for shape in shapes if shape.words)
 
     @property

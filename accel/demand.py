@@ -11,7 +11,7 @@ from typing import Any
 
 from accel.array import DEPTHS, MacArray
 from accel.errors import EspalierError
-from accel.fusion import bounds_of, computing
+from accel.fusion import bounds_of, computing, looks_up, table_of
 from accel.lines import lines_of
 from accel.places import Places, places_of
 from accel.program import Program
@@ -25,6 +25,7 @@ from accel.program_layers import (
     MulLayer,
     ProgramLayer,
     ReluLayer,
+    TableLayer,
 )
 from accel.runs import runs_of
 from accel.segments import segments_of
@@ -53,6 +54,8 @@ class LayerDemand:
         Taps that one entry names at most; the tap table must have as many words, for the entry's fields to hold it.
     reads : int
         Entries that are read from memory for one tile of every group; counted ones are not.
+    looks_up : bool
+        Whether its codes are looked up in a table.
     """
 
     name: str
@@ -63,6 +66,7 @@ class LayerDemand:
     longest: int
     reads: int
     unit: int = 0
+    looks_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,8 @@ class Demand:
         Whether a layer cuts codes off below the highest, and above the lowest, of their format.
     combines : bool
         Whether steps of any layer read two maps.
+    tables : int
+        Codes of all tables that are looked up, each once.
     """
 
     program: str
@@ -93,6 +99,7 @@ class Demand:
     ceiling: bool = False
     floor: bool = False
     combines: bool = False
+    tables: int = 0
 
     @cached_property
     def words(self) -> Mapping[str, int]:
@@ -105,6 +112,7 @@ class Demand:
             "taps": max([taps, *(layer.longest for layer in self.layers)]),
             "constants": sum(layer.constants for layer in self.layers),
             "layers": self.turns * len(self.layers),
+            "tables": self.tables,
         }
 
     @property
@@ -200,9 +208,25 @@ def demand_of(program: Program, array: MacArray) -> Demand:
     layers = [_layer(program, layer, walk.maps, array, places) for layer, walk in zip(computed, walks, strict=True)]
     bounds = [bounds_of(program, layer, array) for layer in computed]
     floor, ceiling = (any(bound is not None for bound in side) for side in zip(*bounds, strict=True))
-    features = {"ceiling": ceiling, "floor": floor}
+    features: dict[str, Any] = {"ceiling": ceiling, "floor": floor, "tables": len(tables_of(program, array)[0])}
     features["combines"] = any(combined_of(program, layer, array) is not None for layer in computed)
     return Demand(program.name, tuple(layers), max([places.words, *counted]), len(places.images), **features)
+
+
+def tables_of(program: Program, array: MacArray) -> tuple[list[int], dict[str, int]]:
+    """Return the codes of all tables that drains look up, and by layer where its own has the word of code 0.
+
+    One table lies behind the other, each from the word of its lowest code on, and equal ones are one.
+    """
+    codes, firsts, places = list[int](), dict[tuple[int, ...], int](), dict[str, int]()
+    for layer in computing(program, array):
+        if found := table_of(program, layer, array):
+            lowest, table = found[0], tuple(found[1].tolist())
+            if table not in firsts:
+                firsts[table] = len(codes)
+                codes += table
+            places[layer.name] = firsts[table] - lowest
+    return codes, places
 
 
 def array_for(
@@ -349,10 +373,10 @@ def _layer(program: Program, layer: ProgramLayer, outputs: int, array: MacArray,
         case MaxPoolLayer() | AvgPoolLayer():
             taps = layer.window.taps
             taken = {"entries": 0, "taps": taps, "longest": taps, "weights": taps, "reads": 0}
-        case ReluLayer() | ClipLayer() | ConcatLayer():
+        case ReluLayer() | ClipLayer() | TableLayer() | ConcatLayer():
             listed = outputs if outputs > 1 and isinstance(layer, ConcatLayer) else 0  # an entry for each piece
             taken = {"entries": listed * places.lists(layer), "taps": 1, "longest": 1, "weights": 1, "reads": listed}
         case _:
             raise not_on_array(layer)
     taken["weights"] = array.whole_rows(taken["weights"])
-    return LayerDemand(name=layer.name, constants=outputs, **taken)
+    return LayerDemand(name=layer.name, constants=outputs, looks_up=looks_up(program, layer, array), **taken)

@@ -8,15 +8,31 @@ reader. Other windows would need a longer memory between the rows, other strides
 A ReLU that stands alone, and a clip, come after any layer that gives codes and that nothing else reads, behind a pool
 or before it. The drain rectifies accumulators, and what wraps may have another sign than they have: such codes are
 stored, and a layer of its own rectifies them.
+
+A table of a function is looked up as codes pass, before they are pooled. All functions behind a layer are one table
+where one of them is: what a ReLU or a clip makes of a code is a table too. Behind a pool a function counts as if it lay
+before it, where a larger code never gives a smaller one; others are looked up when the pooled codes are read again.
 """
 
 from collections.abc import Sequence
 from functools import lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from accel.array import STRIDES, MacArray
 from accel.fixedpoint import SATURATING
 from accel.program import Program
-from accel.program_layers import ClipLayer, ConcatLayer, FlattenLayer, MacLayer, MaxPoolLayer, ProgramLayer, ReluLayer
+from accel.program_layers import (
+    ClipLayer,
+    ConcatLayer,
+    FlattenLayer,
+    MacLayer,
+    MaxPoolLayer,
+    ProgramLayer,
+    ReluLayer,
+    TableLayer,
+)
 
 
 @lru_cache(maxsize=8)  # asked for of every layer
@@ -52,7 +68,29 @@ def fused_pools(program: Program, array: MacArray) -> dict[str, MaxPoolLayer]:
 
 def rectifies(program: Program, layer: ProgramLayer, array: MacArray) -> bool:
     """Return whether the drain makes negative codes of a layer zero, for the layer itself or for one behind it."""
-    return getattr(layer, "relu", False) or any(map(_is_rectifier, _drained(program, layer, array)))
+    return getattr(layer, "relu", False) or any(map(_is_rectifier, _cut_off(program, layer, array)))
+
+
+def looks_up(program: Program, layer: ProgramLayer, array: MacArray) -> bool:
+    """Return whether the drain looks the codes of a layer up in a table."""
+    return any(isinstance(x, TableLayer) for x in _drained(program, layer, array))
+
+
+def table_of(program: Program, layer: ProgramLayer, array: MacArray) -> tuple[int, NDArray[np.int64]] | None:
+    """Return the lowest code that the drain looks up for a layer, and what it finds for it and all above; or None."""
+    if not looks_up(program, layer, array):
+        return None
+    form = program.signals[layer.inputs[0] if isinstance(layer, TableLayer) else layer.name].format
+    codes = np.arange(form.min_code, form.max_code + 1)
+    for function in _drained(program, layer, array):
+        match function:
+            case TableLayer():
+                codes = function.table[codes - function.lowest]
+            case ClipLayer():
+                codes = codes.clip(function.lowest, function.highest)
+            case ReluLayer():
+                codes = codes.clip(0)
+    return form.min_code, codes
 
 
 def bounds_of(program: Program, layer: ProgramLayer, array: MacArray) -> tuple[int | None, int | None]:
@@ -60,7 +98,7 @@ def bounds_of(program: Program, layer: ProgramLayer, array: MacArray) -> tuple[i
 
     None stands for the lowest, or the highest, of the layer's format: no bound cuts it off.
     """
-    clips = [x for x in _drained(program, layer, array) if isinstance(x, ClipLayer)]
+    clips = [x for x in _cut_off(program, layer, array) if isinstance(x, ClipLayer)]
     form, least = program.signals[layer.name].format, max((x.lowest for x in clips), default=None)
     most = min((x.highest for x in clips), default=None)
     floor = None if not least or least <= form.min_code else least
@@ -89,6 +127,11 @@ def _drained(program: Program, layer: ProgramLayer, array: MacArray) -> tuple[Pr
     return (layer, *drained(program, array).get(layer.name, ()))
 
 
+def _cut_off(program: Program, layer: ProgramLayer, array: MacArray) -> tuple[ProgramLayer, ...]:
+    """Return the layers, of one and of those that its drain does, whose bounds are not part of a table."""
+    return () if looks_up(program, layer, array) else _drained(program, layer, array)
+
+
 def _is_rectifier(layer: ProgramLayer) -> bool:
     return isinstance(layer, ReluLayer) or (isinstance(layer, ClipLayer) and layer.lowest == 0)
 
@@ -99,9 +142,16 @@ def _drains(program: Program, array: MacArray, chain: Sequence[ProgramLayer], af
     if isinstance(after, MaxPoolLayer):
         once = not any(isinstance(layer, MaxPoolLayer) for layer in chain)
         return array.pools and once and isinstance(first, MacLayer) and _in_tiles(first) and _halves(program, after)
-    if not isinstance(after, ReluLayer | ClipLayer) or (isinstance(first, MacLayer) and first.requantize is None):
+    if not isinstance(after, ReluLayer | ClipLayer | TableLayer):
         return False
+    if isinstance(first, MacLayer) and first.requantize is None:
+        return False
+    if isinstance(after, TableLayer):
+        pooled = any(isinstance(layer, MaxPoolLayer) for layer in chain[1:])
+        return not pooled or bool((np.diff(after.table) >= 0).all())
     if isinstance(first, MaxPoolLayer | ReluLayer | ClipLayer) or not _is_rectifier(after):
+        return True
+    if any(isinstance(layer, TableLayer) for layer in chain):
         return True
     form = program.signals[first.name].format
     return form.overflow in SATURATING or (getattr(first, "relu", False) and not form.signed)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-SHALLOW = 128  # words of a bank of signals, at most, where look-up tables of an FPGA are its memory
+SHALLOW = 128  # words of a bank of signals or tables, at most, where look-up tables of an FPGA are its memory
 
 
 class Field(NamedTuple):
@@ -39,8 +39,8 @@ class MemoryShape:
 
     @property
     def shallow(self) -> bool:
-        """Whether an FPGA builds it from look-up tables: signals alone, as many banks leave most of a block empty."""
-        return self.name == "signals" and self.words <= SHALLOW
+        """Whether an FPGA builds it from look-up tables: of signals or tables, whose many banks leave blocks empty."""
+        return self.name in ("signals", "tables") and self.words <= SHALLOW
 
 
 def address_bits(words: int) -> int:

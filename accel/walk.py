@@ -35,7 +35,7 @@ from accel.fusion import fused_pools, written
 from accel.layers import Shape
 from accel.lines import Lines, layout_of, lines_of, spreads, uses_of
 from accel.program import Program
-from accel.program_layers import AddLayer, ClipLayer, ConcatLayer, MacLayer, ProgramLayer, ReluLayer
+from accel.program_layers import AddLayer, ClipLayer, ConcatLayer, MacLayer, ProgramLayer, ReluLayer, TableLayer
 from accel.segments import Segments, segments_of
 from accel.split import splits
 from accel.window import Window
@@ -209,7 +209,7 @@ def _walk(program: Program, layer: ProgramLayer, array: MacArray, *, gapless: bo
     if isinstance(layer, ConcatLayer):
         pieces, words = pieces_of(program, layer)
         return replace(walk, maps=len(pieces), rows=1, width=words, joined=True)
-    if array.flat and isinstance(layer, AddLayer | ReluLayer | ClipLayer):
+    if array.flat and isinstance(layer, AddLayer | ReluLayer | ClipLayer | TableLayer):
         return replace(walk, maps=1, rows=1, width=maps * height * width, joined=True)
     window = getattr(layer, "window", None) or POINT
     if array.flat and not pool and row == width and _steps_down(window, height):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from accel.array import FAR, MULTIPLIER_WIDTH, MacArray
 from accel.combined import Combined
-from accel.demand import demand_of, weight_words
+from accel.demand import demand_of, tables_of, weight_words
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.fusion import bounds_of, computing, rectifies, written
@@ -32,6 +32,7 @@ from accel.program_layers import (
     MaxPoolLayer,
     ProgramLayer,
     ReluLayer,
+    TableLayer,
 )
 from accel.runs import Integers, Runs, runs_of, window_taps, word_taps
 from accel.segments import Segments, segments_of
@@ -79,7 +80,9 @@ class _Assembler:
     def __init__(self, program: Program, array: MacArray, formats: Sequence[FixedFormat]) -> None:
         self.program, self.array, self.final = program, array, final_layer(program, array).name
         self.places = places_of(program, array)
-        self.image = Image(formats=list(formats), places=self.places.images)
+        codes, self.tables = tables_of(program, array)
+        tables = [code & (1 << array.signal_bits) - 1 for code in codes]
+        self.image = Image(formats=list(formats), places=self.places.images, tables=tables)
         demand_of(program, array).check(array)
 
     def run(self) -> Image:
@@ -134,7 +137,7 @@ class _Assembler:
                 words |= self._mac(layer, words)
             case AddLayer():
                 words |= self._add(layer, words)
-            case MaxPoolLayer() | AvgPoolLayer() | ReluLayer() | ClipLayer():
+            case MaxPoolLayer() | AvgPoolLayer() | ReluLayer() | ClipLayer() | TableLayer():
                 words |= self._pool(layer, words)
             case ConcatLayer():
                 words |= self._copy(layer, words)
@@ -223,12 +226,21 @@ class _Assembler:
             "lowest": (-1 << bits - 1 if lowest is None else lowest) * self.array.floor,
             "shift": requantize.shift if requantize else 0,
             "form": self.image.formats.index(signal.format) if requantize else 0,
+            **self._table(layer),
         }
 
+    def _table(self, layer: ProgramLayer) -> dict[str, int]:
+        """Return where the drain looks codes up, if it does; addresses wrap, below the first word to the last one."""
+        if not self.array.table_words:
+            return {}
+        place, signal = self.tables.get(layer.name), self.program.signals[written(self.program, layer, self.array)]
+        wrapped = (place or 0) % (1 << address_bits(self.array.table_words))
+        return {"tabled": int(place is not None), "table": wrapped, "table_signed": int(signal.format.signed)}
+
     def _pool(
-        self, layer: MaxPoolLayer | AvgPoolLayer | ReluLayer | ClipLayer, words: dict[str, int]
+        self, layer: MaxPoolLayer | AvgPoolLayer | ReluLayer | ClipLayer | TableLayer, words: dict[str, int]
     ) -> dict[str, int]:
-        """A map at a time by weights of 1; a ReLU or a clip is a maximum over one tap that the drain rectifies."""
+        """A map at a time by weights of 1; of a ReLU, a clip or a table the drain has the maximum over one tap."""
         window, average = window_of(layer), isinstance(layer, AvgPoolLayer)
         self._constants(layer, words["outputs"], 0 if average else self.array.lowest_code)
         row = maps_of(self.program.shapes[layer.inputs[0]])[2]

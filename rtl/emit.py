@@ -191,7 +191,7 @@ def output_beats(program: Program, dut: Accelerator, output: NDArray[np.int64]) 
 def manifest(jobs: Sequence[Job], dut: Accelerator, images: Sequence[Image]) -> dict[str, object]:
     """Return what was built: the array, the port table, and each job with its Program's hash and memory use."""
     ports = {"__".join(map(str, path)): _port(member) for path, member, _ in dut.signature.flatten(dut)}
-    memories = ("weights", "entries", "taps", "constants", "layers")
+    memories = ("weights", "entries", "taps", "constants", "layers", "tables")
     return {
         "array": asdict(dut.array),
         "built_bits": {memory.name: memory.bits for memory in dut.array.memories},

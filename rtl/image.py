@@ -32,6 +32,8 @@ class Image:
         second one, the bits of a number behind them
     units : list of lists of such tuples: of each group of output lanes, where they are streamed instead
     entries, taps, constants, layers : list of dicts of field to int
+    tables : list of int
+        Codes, modulo the bits of a word; each pixel lane has all.
     formats : list of FixedFormat
     """
 
@@ -42,4 +44,5 @@ class Image:
     taps: list[dict[str, int]] = field(default_factory=list)
     constants: list[dict[str, int]] = field(default_factory=list)
     layers: list[dict[str, int]] = field(default_factory=list)
+    tables: list[int] = field(default_factory=list)
     formats: list[FixedFormat] = field(default_factory=list)

@@ -21,6 +21,7 @@ class Target(IntEnum):
     TAPS = 3
     CONSTANTS = 4
     LAYERS = 5
+    TABLES = 6
 
 
 class Layout:
@@ -33,6 +34,7 @@ class Layout:
     lanes : the weights of such a word
     unit : one word of streamed weights, and whether it is the last of its group of output lanes
     weight_row, lanes_row : as many of them as the memory of weights has banks: one for each pixel lane, or for all
+    table : a code that a table has for another one
     entry, tap, constant, layer : words of the other memories, of the parts that `MacArray` gives them
     address, list_index, constant_index, ... : shapes of what names a word
     """
@@ -40,6 +42,7 @@ class Layout:
     def __init__(self, array: MacArray) -> None:
         self.array = array
         self.signal = unsigned(array.signal_bits)
+        self.table = data.StructLayout({"code": array.signal_bits})
         self.lanes = data.ArrayLayout(signed(array.weight_bits), array.output_lanes)
         self.weights = data.StructLayout({"lanes": self.lanes, "others": array.select_bits})
         self.unit = data.StructLayout({"word": self.weights, "last": 1})
@@ -63,7 +66,7 @@ class Layout:
     @property
     def words(self) -> Mapping[str, object]:
         """The shape of a word of each memory, by the memory's name."""
-        shapes = self.signal, self.weights, self.entry, self.tap, self.constant, self.layer
+        shapes = self.signal, self.weights, self.entry, self.tap, self.constant, self.layer, self.table
         return dict(zip(DEPTHS, shapes, strict=True))
 
     def of_weights(self, word: Sequence[int]) -> dict[str, object]:

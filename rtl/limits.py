@@ -4,6 +4,7 @@ from typing import Any
 
 from accel.array import MOST_FORMATS, MOST_TAPS, MacArray
 from accel.errors import EspalierError
+from accel.fusion import written
 from accel.program import Program
 from accel.program_layers import MacLayer, ProgramLayer
 from accel.window import Window
@@ -24,7 +25,7 @@ def check_limits(program: Program, layer: ProgramLayer, array: MacArray, formats
     """
     window, signals = window_of(layer), program.signals
     scale = getattr(layer, "requantize", None)
-    raw = isinstance(layer, MacLayer) and scale is None
+    raw, gives = isinstance(layer, MacLayer) and scale is None, (layer.name, written(program, layer, array))
     if isinstance(layer, MacLayer) and layer.accumulator_overflow is not None:
         how = f"{layer.accumulator_bits} bits ({layer.accumulator_overflow.name})"
         raise EspalierError(f"{layer.name}: its accumulators overflow at {how}, those of the array hold every sum")
@@ -36,7 +37,7 @@ def check_limits(program: Program, layer: ProgramLayer, array: MacArray, formats
         ("accumulator bits", getattr(layer, "accumulator_bits", 1), array.accumulator_bits),
         ("multiplier bits", scale.multiplier_bits if scale else 1, array.multiplier_bits),
         ("bits of an input signal", max(signals[source].bits for source in layer.inputs), array.signal_bits),
-        ("bits of an output signal", 1 if raw else signals[layer.name].bits, array.signal_bits),
+        ("bits of an output signal", 1 if raw else max(signals[name].bits for name in gives), array.signal_bits),
         ("output formats", formats, MOST_FORMATS),
         ("rows or columns of a kernel", max(window.kernel), MOST_TAPS),
         ("rows or columns of padding", max(window.padding), MOST_TAPS - 1),

@@ -48,6 +48,7 @@ def load_words(image: Image, layout: Layout) -> Words:
         (Target.TAPS, layout.tap, image.taps),
         (Target.CONSTANTS, layout.constant, image.constants),
         (Target.LAYERS, layout.layer, image.layers),
+        (Target.TABLES, layout.table, [{"code": code} for code in image.tables]),
     ):
         pack = packer(shape)
         words += [(int(target), address, pack(row)) for address, row in enumerate(rows)]

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 
 from accel.array import MacArray, tile_cycles
 from accel.demand import not_on_array
-from accel.fusion import computing
+from accel.fusion import computing, looks_up
 from accel.program import Program
 from accel.program_layers import (
     AddLayer,
@@ -47,6 +47,7 @@ from accel.program_layers import (
     MaxPoolLayer,
     ProgramLayer,
     ReluLayer,
+    TableLayer,
 )
 from accel.runs import steps_of
 from accel.split import splits
@@ -57,6 +58,7 @@ START_CYCLES = 2 + FIRST_CYCLES  # 1 from start to the first layer, 1 for the la
 LAYER_CYCLES = 28  # 2 to begin the walk, 8 from the last step to the lanes, 5 through them, 13 to drain
 Tiles = NDArray[np.int64]  # (tiles, 2): steps and rows of each
 POOL_CYCLES = 2  # more where the drain pools
+TABLE_CYCLES = 2  # more where it looks codes up
 RAW_CYCLES = 19  # the same for accumulators, which leave 9 cycles before codes
 
 
@@ -104,6 +106,7 @@ def layer_cycles(program: Program, layer: ProgramLayer, array: MacArray, tiles: 
     issue = tile_cycles(steps, np.concatenate([[0], rows[:-1]]))
     raw, walk = isinstance(layer, MacLayer) and layer.requantize is None, walk_of(program, layer, array)
     pipeline = RAW_CYCLES if raw else LAYER_CYCLES + (POOL_CYCLES if walk.pool else 0)
+    pipeline += TABLE_CYCLES if looks_up(program, layer, array) else 0
     pipeline += 0 if array.prefetch else FIRST_CYCLES
     return LayerCycles(
         name=layer.name,
@@ -161,7 +164,7 @@ def tiles_of(program: Program, layer: ProgramLayer, array: MacArray) -> Tiles:
         alone = math.ceil(layer.window.taps / array.pixel_lanes)
     elif isinstance(layer, MaxPoolLayer | AvgPoolLayer):
         alone = layer.window.taps
-    elif isinstance(layer, ReluLayer | ClipLayer | ConcatLayer):
+    elif isinstance(layer, ReluLayer | ClipLayer | TableLayer | ConcatLayer):
         alone = 1
     else:
         raise not_on_array(layer)

@@ -64,7 +64,7 @@ class LayerEstimate:
     Parameters
     ----------
     kind : str
-        mac, add, avg-pool, max-pool, relu, clip or concat.
+        mac, add, avg-pool, max-pool, relu, clip, concat or table.
     cost : LayerCost
         Exact counts, and its words.
     spent : Cycles

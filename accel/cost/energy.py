@@ -47,6 +47,8 @@ class Events:
     entries : int
         Index entries that are read: the list of a group once for each of its tiles.
     dram_bits : int
+    looked_up : int
+        Codes that are looked up in a table.
     """
 
     macs: int
@@ -55,6 +57,7 @@ class Events:
     output_words: int
     entries: int
     dram_bits: int
+    looked_up: int = 0
 
 
 def access_joules(table: EnergyTable, memories: Mapping[str, PlacedMemory]) -> dict[str, float]:
@@ -86,7 +89,7 @@ def energy_of(
     """
     signals = events.steps * array.pixel_lanes + events.output_words
     sram = events.weight_words * accesses.get("weights", 0.0) + signals * accesses.get("signals", 0.0)
-    sram += events.entries * accesses.get("entries", 0.0)
+    sram += events.entries * accesses.get("entries", 0.0) + events.looked_up * accesses.get("tables", 0.0)
     return Energy(
         mac_joules=events.macs * mac_joules,
         register_joules=events.macs * table.register * 1e-12,

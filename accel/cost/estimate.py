@@ -148,6 +148,7 @@ def _energies(
             weight_words=x.weight_reads,
             output_words=x.output_words,
             entries=entries,
+            looked_up=invariants.tensor_words[x.name] if taken.looks_up else 0,
             dram_bits=bits,
         )
         mac = 0.0

@@ -178,14 +178,14 @@ class Invariants:
         costs : tuple of LayerCost
             At these word lengths.
         """
-        counts, demand = [cost.counts for cost in costs], self.demand(array)
+        demand = self.demand(array)
         used = {"entries": demand.words["entries"], "taps": sum(x.taps for x in demand.layers)}
-        used["layers"] = len(demand.layers)
+        used |= {"layers": len(demand.layers), "tables": demand.tables}  # of the copies of all tables one counts
         payloads = {
             "signals": max(self.held_bits(words, array).values()),
             "weights": sum(cost.counts.weights * cost.weight_bits for cost in costs)  # no lane has a block's filling
             + demand.words["weights"] * array.select_bits,
-            "constants": sum(x.bias_memory_bits + _multiplier_bits(x) for x in counts),
+            "constants": sum(cost.counts.bias_memory_bits + _multiplier_bits(cost) for cost in costs),
         }
         if array.stream_words:
             payloads["weights"] = 2 * demand.unit * array.weight_word_bits
@@ -200,7 +200,7 @@ class Invariants:
         """Return the bits of a layer's words of weights and constants in the array that hold nothing of the layer."""
         counts, constants = cost.counts, layer.constants * width_of(array.constant_fields)
         words = layer.weight_words * array.output_lanes * array.weight_bits + constants
-        return words - counts.weights * cost.weight_bits - counts.bias_memory_bits - _multiplier_bits(counts)
+        return words - counts.weights * cost.weight_bits - counts.bias_memory_bits - _multiplier_bits(cost)
 
     def control_bits(self, array: MacArray, timed: Sequence[tuple[LayerSchedule, LayerCost]]) -> list[int]:
         """Return, for each layer that computes, the bits of its entries, selects, taps and its word of layers.
@@ -210,7 +210,7 @@ class Invariants:
         entry, tap, word = map(width_of, (array.entry_fields, array.tap_fields, array.layer_fields))
         rows = zip(self.demand(array).layers, timed, strict=True)
         return [
-            x.entries * entry + x.weights * array.select_bits + x.taps * tap + word - _shift_bits(cost.counts)
+            x.entries * entry + x.weights * array.select_bits + x.taps * tap + word - _shift_bits(cost)
             for x, (_, cost) in rows
         ]
 
@@ -225,11 +225,11 @@ class Invariants:
         return self.tensor_words[INPUT] * self.words.signals[INPUT]
 
 
-def _shift_bits(counts: Counts) -> int:
+def _shift_bits(cost: LayerCost) -> int:
     """Return the bits of a layer's shift, which lies in its word of layers; 0 where nothing is requantised."""
-    return SHIFT_BITS if counts.requantize_memory_bits else 0
+    return SHIFT_BITS if cost.counts.requantize_memory_bits and cost.accumulator_bits else 0
 
 
-def _multiplier_bits(counts: Counts) -> int:
-    """Return the bits of a layer's multipliers, which lie in the memory of constants."""
-    return counts.requantize_memory_bits - _shift_bits(counts)
+def _multiplier_bits(cost: LayerCost) -> int:
+    """Return the bits of a layer's multipliers, which lie in the memory of constants; a table does not."""
+    return cost.counts.requantize_memory_bits - _shift_bits(cost) if cost.accumulator_bits else 0

@@ -38,6 +38,7 @@ from accel.program_layers import (
     MaxPoolLayer,
     ProgramLayer,
     ReluLayer,
+    TableLayer,
 )
 from accel.split import splits
 from accel.walk import walk_of
@@ -52,6 +53,7 @@ KINDS = {
     ReluLayer: "relu",
     ClipLayer: "clip",
     ConcatLayer: "concat",
+    TableLayer: "table",
 }
 
 

@@ -41,6 +41,7 @@ WORDS = {  # what the memory holds, in the words of an option's help
     "taps": "taps",
     "constants": "constants, a bias and a multiplier each",
     "layers": "layers",
+    "tables": "tables of functions, of which each pixel lane has a copy",
 }
 
 

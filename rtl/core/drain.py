@@ -1,13 +1,13 @@
 """The way out of the array: each row becomes codes and goes back to the activation memory, or out of the chip.
 
 One row (the pixels of one output map) a cycle, while the array works on the next tile. `rtl.core.column` has what
-happens to a pixel, cycle by cycle, and `rtl.core.pool` what to its code where the layer's pool is done here; here its
-row is counted, and its constants and its address are found.
+happens to a pixel, cycle by cycle, `rtl.core.table` what to its code where the layer has a table, and `rtl.core.pool`
+where its pool is done here; here its row is counted, and its constants and its address are found.
 """
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -16,6 +16,7 @@ from rtl.core.buffer import moving
 from rtl.core.column import CODES, RECTIFIED, Column
 from rtl.core.memory import delayed, loadable
 from rtl.core.pool import POOL_CYCLES, Pool
+from rtl.core.table import TABLE_CYCLES, Table
 from rtl.core.tiles import tile_layout
 from rtl.layout import Layout, Target
 
@@ -65,22 +66,22 @@ class RowCounter(wiring.Component):
         both, now = Signal(layout.layer["merge"].shape), Signal(layout.layer["merge"].shape)
         m.d.comb += now.eq(Mux(self.begin, self.tile.both, both))
         m.d.sync += both.eq(now)
-        m.d.comb += [self.code_begin.eq(delayed(m, self.begin, CODES)), self.code_both.eq(delayed(m, now, CODES))]
+        m.d.comb += [self.code_begin.eq(self._coded(m, self.begin)), self.code_both.eq(self._coded(m, now))]
         lanes, address, last, map_end = self._build_rows(m)
         m.d.sync += following.eq(read.addr + map_end)
-        final, raw, pool = self.layer.final, self.layer.final & self.layer.raw, self.layer.pool
+        final, raw = self.layer.final, self.layer.final & self.layer.raw
         raw_lanes, raw_last = delayed(m, lanes, RECTIFIED, resets=True), delayed(m, last, RECTIFIED, resets=True)
         # rows that have left as accumulators end there: the next image may run when their codes would come
         almost = delayed(m, Mux(raw, 0, lanes), CODES - 1, resets=True)
         code_lanes = delayed(m, almost, 1, resets=True)
         code_last = delayed(m, last & ~raw, CODES, resets=True)
         code_address = delayed(m, address, CODES)
-        if layout.array.pools:
-            pooled = delayed(m, Mux(pool, code_lanes, 0), POOL_CYCLES - 1, resets=True)
-            almost = Mux(pool, pooled, almost)
-            code_lanes = Mux(pool, delayed(m, pooled, 1, resets=True), code_lanes)
-            code_last = Mux(pool, delayed(m, code_last & pool, POOL_CYCLES, resets=True), code_last)
-            code_address = Mux(pool, delayed(m, code_address, POOL_CYCLES), code_address)
+        for chosen, cycles in self._stages():
+            later = delayed(m, Mux(chosen, code_lanes, 0), cycles - 1, resets=True)
+            almost = Mux(chosen, later, almost)
+            code_lanes = Mux(chosen, delayed(m, later, 1, resets=True), code_lanes)
+            code_last = Mux(chosen, delayed(m, code_last & chosen, cycles, resets=True), code_last)
+            code_address = Mux(chosen, delayed(m, code_address, cycles), code_address)
         m.d.comb += [
             self.write_address.eq(code_address),
             self.write_lanes.eq(code_lanes),
@@ -94,6 +95,19 @@ class RowCounter(wiring.Component):
             self.done.eq(Mux(raw, raw_last, code_last)),
         ]
         return m
+
+    def _stages(self) -> list[tuple[Value, int]]:
+        """Return what codes may pass on their way out: which layers' do, and in how many cycles."""
+        array, layer = self.layout.array, self.layer
+        tables = [(layer.tabled, TABLE_CYCLES)] if array.table_words else []
+        return [*tables, *([(layer.pool, POOL_CYCLES)] if array.pools else [])]
+
+    def _coded(self, m: Module, value: Value) -> Value:
+        """Return what belongs to a row in the shadow when its codes are there that may be pooled."""
+        coded = delayed(m, value, CODES)
+        return (
+            Mux(self.layer.tabled, delayed(m, coded, TABLE_CYCLES), coded) if self.layout.array.table_words else coded
+        )
 
     def _build_rows(self, m: Module) -> tuple[Signal, Signal, Signal, Signal]:
         """Count the rows of a tile; return lanes, address and end of the row in the shadow, and whether a map ends."""
@@ -141,6 +155,7 @@ class Drain(wiring.Component):
         self.counter = RowCounter(layout)
         lanes, others = layout.array.pixel_lanes, layout.array.pixel_lanes - 1 if layout.array.splits else 0
         self.columns = [Column(layout, formats, others if lane == 0 else 0) for lane in range(lanes)]
+        self.tables = [Table(layout) for _ in self.columns if layout.array.table_words]
         self.pool = Pool(layout) if layout.array.pools else None
         self.rows = data.ArrayLayout(layout.accumulator, layout.array.pixel_lanes)
         super().__init__(
@@ -185,9 +200,19 @@ class Drain(wiring.Component):
             ]
         return m
 
+    def _build_tables(self, m: Module) -> list[Value]:
+        """Return the codes of all lanes, or what tables have for them."""
+        codes: list[Value] = [column.code for column in self.columns]
+        for lane, table in enumerate(self.tables):
+            moving(m, f"table{lane}", table, self.out_valid, self.ready, self.hold)
+            m.d.comb += [table.code.eq(codes[lane]), table.layer.eq(self.layer)]
+            m.d.comb += [table.load.eq(self.load), table.loaded.eq(self.loaded)]
+            codes[lane] = Mux(self.layer.tabled, table.found, codes[lane])
+        return codes
+
     def _build_pool(self, m: Module) -> None:
         """Hand out codes, or what is largest of them in half as many lanes."""
-        codes = [column.code for column in self.columns]
+        codes = self._build_tables(m)
         if self.pool:
             moving(m, "pool", self.pool, self.out_valid, self.ready, self.hold)
             m.d.comb += [self.pool.begin.eq(self.counter.code_begin), self.pool.both.eq(self.counter.code_both)]

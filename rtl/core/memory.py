@@ -10,22 +10,31 @@ from amaranth.utils import exact_log2
 from rtl.layout import Target
 
 
-def loadable(m: Module, shape: data.Layout, depth: int, target: Target, load: Value, loaded: data.View) -> ReadPort:
+def loadable(
+    m: Module, shape: data.Layout, depth: int, target: Target, load: Value, loaded: data.View, style: str = "block"
+) -> ReadPort:
     """Add the memory `target` to `m`; it takes a loaded word while `load`. Return its read port (one cycle)."""
-    (port,) = loadable_banks(m, shape, depth, 1, target, load, loaded)
+    (port,) = loadable_banks(m, shape, depth, 1, target, load, loaded, style)
     return port
 
 
 def loadable_banks(
-    m: Module, shape: data.Layout, depth: int, banks: int, target: Target, load: Value, loaded: data.View
+    m: Module,
+    shape: data.Layout,
+    depth: int,
+    banks: int,
+    target: Target,
+    load: Value,
+    loaded: data.View,
+    style: str = "block",
 ) -> list[ReadPort]:
     """Add the memory `target` as `banks` (a power of two) of which word a lies in bank a mod banks; return all ports.
 
-    It lies in block RAM, even where it is so shallow that a tool would build it from logic.
+    It lies in block RAM unless `style` says otherwise, even where a tool would build it from logic.
     """
     low, ports = exact_log2(banks), []
     for index in range(banks):
-        memory = Memory(shape=shape, depth=depth // banks, init=[], attrs={"ram_style": "block"})
+        memory = Memory(shape=shape, depth=depth // banks, init=[], attrs={"ram_style": style})
         m.submodules[f"{target.name.lower()}{index}" if low else target.name.lower()] = memory
         write = memory.write_port()
         m.d.comb += [write.addr.eq(loaded.address >> low), write.data.as_value().eq(loaded.word)]
