@@ -105,9 +105,9 @@ class RowCounter(wiring.Component):
     def _coded(self, m: Module, value: Value) -> Value:
         """Return what belongs to a row in the shadow when its codes are there that may be pooled."""
         coded = delayed(m, value, CODES)
-        return (
-            Mux(self.layer.tabled, delayed(m, coded, TABLE_CYCLES), coded) if self.layout.array.table_words else coded
-        )
+        if not self.layout.array.table_words:
+            return coded
+        return Mux(self.layer.tabled, delayed(m, coded, TABLE_CYCLES), coded)
 
     def _build_rows(self, m: Module) -> tuple[Signal, Signal, Signal, Signal]:
         """Count the rows of a tile; return lanes, address and end of the row in the shadow, and whether a map ends."""

@@ -4,6 +4,7 @@ Requantisation is chosen after the accumulators are known, so that its shift cut
 on both sides and ties are frequent. All Programs share `FORMATS`, so that one build of an array runs them all.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,6 +24,7 @@ from accel.program_layers import (
     MaxPoolLayer,
     ProgramLayer,
     ReluLayer,
+    TableLayer,
 )
 from accel.signal import Signal, proven_accumulator_bits, sum_bits
 from accel.sparsity import parse_pattern
@@ -33,6 +35,7 @@ from support.programs import mac_layer, program
 from support.rtl_draws import Codes, draw_codes, draw_requantize, draw_window, legal_mask
 
 ARRAY = MacArray(output_lanes=4, pixel_lanes=4, ceiling=True, floor=True)
+TABLED = replace(ARRAY, table_words=1024)
 PACKED = replace(ARRAY, output_lanes=3, weight_bits=4, stream_words=1024)  # two lanes share a multiplier
 FORMATS = tuple(
     map(
@@ -118,6 +121,28 @@ CHAINS = (  # one is drawn; the last layer's output is what leaves the chip
     ("spread",),
     ("spread", "halve"),
     ("spread", "point"),
+)
+TABLES = (  # of which one is drawn where an array has tables
+    ("table",),
+    ("conv", "table"),
+    ("linear", "table", "linear"),
+    ("conv", "table", "halve"),
+    ("conv", "halve", "table"),
+    ("conv", "halve", "rising"),
+    ("conv", "table", "halve", "rising", "conv"),
+    ("conv", "table", "relu", "clip", "point"),
+    ("conv", "relu", "clip", "table"),
+    ("point", "clip", "table", "halve", "relu"),
+    ("clip", "table", "conv"),
+    ("point", "depthwise", "table", "point"),
+    ("residual", "table"),
+    ("avg", "table", "table", "conv"),
+    ("max", "table"),
+    ("conv", "gate", "conv"),
+    ("join", "table", "conv"),
+    ("conv", "table", "join", "point"),
+    ("spread", "table", "halve"),
+    ("table", "conv", "conv"),
 )
 LONG = (30, 31, 32, 33, 61, 62, 63, 64, 65, 66, 67, 100)  # sides of a few maps: numbers at the edge of one more bit
 MOST_COLUMNS = 250  # of a layer: 8-bit weights at 8-bit signals fit the accumulator, and simulations stay short
@@ -267,6 +292,25 @@ class Growth:
         layer = ClipLayer(f"clip{len(self.layers)}", (self.name,), highest, lowest)
         self.append(layer, golden.clip(layer, self.tensor))
 
+    def table(self, final: bool, rising: bool = False) -> None:
+        """Add a table of any codes; a `rising` one has them in order."""
+        output = Signal(FORMATS[self.rng.integers(len(FORMATS))], 1.0)
+        lowest, entries = self.signal.format.min_code, 1 << self.signal.bits
+        codes = draw_codes(self.rng, output.format.min_code, output.format.max_code, entries)
+        codes = np.sort(codes) if rising else codes
+        layer = TableLayer(f"table{len(self.layers)}", (self.name,), codes, lowest, output)
+        self.append(layer, golden.table(layer, self.tensor))
+
+    def rising(self, final: bool) -> None:
+        """Add a table of a function that never falls, such as a sigmoid."""
+        self.table(final, rising=True)
+
+    def gate(self, final: bool) -> None:
+        """Add a table, and the sum of what it reads and what it gives."""
+        before = self.name, self.signal, self.tensor
+        self.table(False)
+        self.sum_with(before)
+
     def join(self, final: bool) -> None:
         """Add a layer of weights that keeps the size of maps, and join what it reads and what it gives."""
         before = self.name, self.signal, self.tensor
@@ -315,9 +359,11 @@ class Growth:
         self.append(layer, golden.add(layer, *tensors), *signals)
 
 
-def random_job(rng: np.random.Generator, array: MacArray = ARRAY) -> Job:
+def random_job(
+    rng: np.random.Generator, array: MacArray = ARRAY, chains: Sequence[tuple[str, ...]] = CHAINS
+) -> Job:
     """Draw a Program of one to five layers that compute, one or two images, and what golden gives for them."""
-    chain = CHAINS[rng.integers(len(CHAINS))]
+    chain = chains[rng.integers(len(chains))]
     most = {"linear": (MOST_COLUMNS, 1, 1)}.get(chain[0], (6, 6, 6) if chain[-1] == "linear" else (6, 12, 12))
     shape = tuple(int(rng.integers(1, highest, endpoint=True)) for highest in most)
     if most[-1] > 6 and rng.random() < 0.1:
