@@ -152,7 +152,7 @@ class Need:
     Parameters
     ----------
     weight_bits, signal_bits, accumulator_bits, multiplier_bits : int
-    signals, weights, entries, taps, constants, layers : int
+    signals, weights, entries, taps, constants, layers, tables : int
         Words of each memory.
     made, unit : int
         As `Demand` has them.
@@ -170,6 +170,7 @@ class Need:
     taps: int
     constants: int
     layers: int
+    tables: int
     made: int
     unit: int
     ceiling: bool

@@ -281,10 +281,16 @@ class TestBlocks:
 
     @pytest.mark.parametrize(
         ("name", "words", "count", "macro"),
-        [("signals", 128, 256, "DPR16X4"), ("signals", 129, 16, "EBR"), ("taps", 128, 16, "EBR")],
+        [
+            ("signals", 128, 256, "DPR16X4"),
+            ("signals", 129, 16, "EBR"),
+            ("tables", 128, 256, "DPR16X4"),
+            ("tables", 129, 16, "EBR"),
+            ("taps", 128, 16, "EBR"),
+        ],
     )
     def test_shallow_banks(self, name: str, words: int, count: int, macro: str) -> None:
-        """Banks of signals of 128 words at most lie in look-up tables, 16 words of 4 bits each; nothing else does."""
+        """Banks of signals and tables of 128 words at most lie in look-up tables, 16 words of 4 bits each."""
         (found,) = place([memory(name, words, 8, 16, 0)], load_technology("ecp5-45f"))
         assert (found.count, found.macro) == (count, macro)
         (found,) = place([memory(name, words, 8, 16, 0)], load_technology("asic-45nm"))

@@ -41,7 +41,8 @@ def words_of(of: Program, weight_bits: int = 8, **features: bool) -> list[int]:
     """Return the words on 2 x 2 lanes: signals, weights, entries, taps, constants, layers."""
     demand = demand_of(of, bare(2, 2, weight_bits, **{"overlap": False, **features}))
     assert [*demand.words] == [*DEPTHS]
-    return [*demand.words.values()]
+    assert demand.words["tables"] == 0
+    return [*demand.words.values()][:-1]
 
 
 class TestWords:
@@ -90,11 +91,18 @@ class TestWords:
         of = chain(conv(window=Window((2, 2), (1, 1), (0, 31, 0, 31))))
         assert words_of(of)[0] == 3 * 33 > signal_words(of, bare(2, 2, 8))
 
-    def test_what_the_array_does_not_run(self) -> None:
-        """A layer of another kind is named."""
-        table = TableLayer("c", (INPUT,), np.arange(256) // 2, 0, PIXEL)
-        with pytest.raises(EspalierError, match=r"^c: the array runs no TableLayer yet$"):
-            demand_of(chain(table), bare(2, 2, 8))
+    def test_tables(self) -> None:
+        """A word for each code that is looked up, equal tables once; too few of them are refused."""
+        codes = np.arange(256) // 2
+        first, same, other = (
+            TableLayer(name, (source,), found, 0, PIXEL)
+            for name, source, found in (("a", INPUT, codes), ("c", "b", codes), ("e", "d", codes[::-1]))
+        )
+        of = chain(first, point("b", "a", PIXEL, PIXEL), same, point("d", "c", PIXEL, PIXEL), other)
+        array = array_for(of, 2, 2)
+        assert array.table_words == demand_of(of, array).words["tables"] == 256 + 256
+        with pytest.raises(EspalierError, match=r"^test: needs 512 words of tables, table_words are 0$"):
+            array_for(of, 2, 2, {"table_words": 0})
 
     @pytest.mark.parametrize(("highest", "lowest"), [(254, 0), (127, -127), (127, -128), (126, -128)])
     def test_bounds(self, highest: int, lowest: int) -> None:
@@ -173,7 +181,7 @@ class TestArray:
         assert array_for(self.OF, 2, 2, {name: 4096}) == replace(fitting, **{name: 4096})
         assert array_for(self.OF, 2, 2, {name: None}) == fitting
 
-    @pytest.mark.parametrize(("memory", "name"), [x for x in DEPTHS.items() if x[0] != "entries"])
+    @pytest.mark.parametrize(("memory", "name"), [x for x in DEPTHS.items() if x[0] not in ("entries", "tables")])
     def test_a_depth_that_is_too_small(self, memory: str, name: str) -> None:
         """One line: which memory, what is needed, what is given. With exactly as many it fits."""
         needed = demand_of(self.OF, bare(2, 2, 8)).words[memory]

@@ -9,8 +9,7 @@ import pytest
 from support.onnx_graphs import Array, Drawing, images, runtime
 from support.rtl_programs import ARRAY, check
 
-from accel.array import MacArray
-from accel.cost import cost_of, cycles_of
+from accel.cost import cost_of
 from accel.errors import EspalierError
 from accel.interchange.onnx.reading.model import import_model
 from accel.layers import Activation, Conv2d, Flatten, GlobalAvgPool
@@ -266,13 +265,6 @@ class TestOperators:
         }
         assert {layer.name: layer.counts.macs for layer in cost_of(program).layers if layer.name in kept} == kept
 
-    def test_the_array_has_no_tables(self, tmp_path: Path) -> None:
-        """A function of a signal is refused there by name."""
-        pruned = import_model(slopes().save(tmp_path / "model.onnx")).result
-        program = lower(pruned, Widths(8, 8), images((2, 7, 6), 1))
-        with pytest.raises(EspalierError, match="prelu1: the array runs no TableLayer yet"):
-            cycles_of(program, MacArray())
-
     def test_a_sigmoid_at_the_end(self, tmp_path: Path) -> None:
         """It is dropped, as a Softmax is, for it keeps the order of scores; of maps it stays."""
         g = drawing()
@@ -288,14 +280,14 @@ class TestOperators:
         assert [type(layer) for layer in alone.result.network.layers] == [Conv2d, Activation]
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("draw", [norm_alone, one_direction, rectangles, pads_anywhere, difference])
+    @pytest.mark.parametrize("draw", [norm_alone, one_direction, rectangles, pads_anywhere, difference, slopes])
     def test_the_array(self, draw: Callable[[], Drawing], tmp_path: Path) -> None:
         """The array gives golden's codes in as many cycles as the closed form says."""
         g = draw()
         pruned = import_model(g.save(tmp_path / "model.onnx")).result
         _, ours = given_for(g, 1)
         program = lower(pruned, Widths(8, 8), ours)
-        check(program, program.input_signal.encode(ours), replace(ARRAY, signal_words=2048))
+        check(program, program.input_signal.encode(ours), replace(ARRAY, signal_words=2048, table_words=1024))
 
 
 def mirrored() -> Drawing:

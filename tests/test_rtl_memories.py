@@ -10,7 +10,7 @@ from amaranth.hdl import Shape
 from amaranth.lib import data
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.programs import every_kind
+from support.programs import every_kind, program, signal
 from support.rtl_builds import write
 from support.rtl_layers import random_job
 
@@ -19,8 +19,11 @@ from accel.cost import Invariants, Limits, estimate, total_cycles, total_interva
 from accel.cost.technology import load_technology
 from accel.demand import array_for
 from accel.interchange import zoo
+from accel.network import INPUT
 from accel.program import Program
+from accel.program_layers import AddLayer, TableLayer
 from accel.quantize import Widths, lower
+from accel.signal import Requantize
 from reports.workflow import verdicts
 from rtl import simulators
 from rtl.assemble import signal_formats
@@ -68,27 +71,28 @@ def assert_built_as_sized(of: Program, lanes: tuple[int, int]) -> None:
     st.sampled_from([1, 2, 4, 8]),
     st.integers(2, 16),
     st.integers(1, 16),
-    st.lists(st.integers(1, 5000), min_size=6, max_size=6),
-    st.tuples(st.booleans(), st.booleans(), st.booleans(), st.booleans()),
+    st.lists(st.integers(1, 5000), min_size=7, max_size=7),
+    st.tuples(*(st.booleans(),) * 5),
 )
 @settings(max_examples=60, deadline=None)
 def test_widths_are_stated_once(
     outputs: int, pixels: int, weight_bits: int, signal_bits: int, depths: list[int], features: tuple[bool, ...]
 ) -> None:
     """The words that the hardware is made of have the widths that the array says its memories have."""
-    signals, weights, entries, taps, constants, layers = depths
-    lists, split, pool, combine = features
+    signals, weights, entries, taps, constants, layers, tables = depths
+    lists, split, pool, combine, looks_up = features
     array = MacArray(
         *(outputs, pixels, weight_bits, signal_bits, signal_bits + 9),
         *(2 * pixels * signals, pixels * weights, entries * lists, taps, constants, layers),
         split=split,
         pool=pool,
         combine=combine,
+        table_words=tables * looks_up,
     )
     words = Layout(array).words
     widths = {memory.name: memory.width_bits for memory in array.memories}
     assert widths == {name: Shape.cast(words[name]).width for name in widths}
-    assert words.keys() - widths == ({"entries"} if not lists else set())
+    assert words.keys() - widths == ({"entries"} if not lists else set()) | ({"tables"} if not looks_up else set())
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -189,6 +193,22 @@ def test_nothing_unknown_is_read(seed: int, tmp_path) -> None:
 def test_every_kind_of_layer_is_sized() -> None:
     """A Program with each kind of layer, an addition among them, is built as it is sized."""
     assert_built_as_sized(every_kind(np.random.default_rng(0)), (2, 2))
+
+
+@pytest.mark.slow
+def test_tables_are_sized() -> None:
+    """Each of 4 pixel lanes has the words of both tables, 256 and 64, as wide as the widest signal."""
+    rng, six = np.random.default_rng(0), signal(6)
+    of = program(
+        [
+            TableLayer("first", (INPUT,), rng.integers(-32, 32, 256), 0, six),
+            TableLayer("last", ("first",), rng.integers(-32, 32, 64), -32, six),
+            AddLayer("sum", ("first", "last"), (1, 1), 7, False, Requantize([1], 0), six),
+        ]
+    )
+    assert_built_as_sized(of, (2, 4))
+    (tables,) = (memory for memory in array_for(of, 2, 4).memories if memory.name == "tables")
+    assert (tables.words, tables.width_bits, tables.banks) == (256 + 64, 8, 4)
 
 
 def test_verilog_is_the_same_wherever_the_package_lies() -> None:

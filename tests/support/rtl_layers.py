@@ -359,9 +359,7 @@ class Growth:
         self.append(layer, golden.add(layer, *tensors), *signals)
 
 
-def random_job(
-    rng: np.random.Generator, array: MacArray = ARRAY, chains: Sequence[tuple[str, ...]] = CHAINS
-) -> Job:
+def random_job(rng: np.random.Generator, array: MacArray = ARRAY, chains: Sequence[tuple[str, ...]] = CHAINS) -> Job:
     """Draw a Program of one to five layers that compute, one or two images, and what golden gives for them."""
     chain = chains[rng.integers(len(chains))]
     most = {"linear": (MOST_COLUMNS, 1, 1)}.get(chain[0], (6, 6, 6) if chain[-1] == "linear" else (6, 12, 12))
