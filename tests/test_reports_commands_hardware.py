@@ -108,7 +108,7 @@ class TestRtl:
         }
         # weights: 2 groups x 5 taps, and from the next whole row of 4 banks 3 groups x 20; constants: 5 + 10; taps: 9
         # and one for each of a vector's 5 windows of 4; the pool is fused; layers of two images in turn
-        used = {"weights": 12 + 60, "entries": 1, "taps": 14, "constants": 15, "layers": 2 * 2}
+        used = {"weights": 12 + 60, "entries": 1, "taps": 14, "constants": 15, "layers": 2 * 2, "tables": 0}
         sha256 = hashlib.sha256(saved.read_bytes()).hexdigest()
         cycles = total_cycles(of, MacArray(4, 4))
         job = {"program": "small", "pattern": "ikss", "sha256": sha256, "images": 3, "cycles": cycles, "used": used}
