@@ -33,7 +33,7 @@ from accel.split import splits
 from accel.walk import combined_of, walk_of
 from accel.words import Words
 
-_NOT_ON_ARRAY: dict[type[ProgramLayer], str] = {  # why, where a reader may wonder
+NOT_ON_ARRAY: dict[type[ProgramLayer], str] = {  # why, where a reader may wonder
     MulLayer: ": its multipliers take a weight of the Program on one side, here both are signals",
 }
 
@@ -346,7 +346,7 @@ def weight_words(weight: int, largest: int) -> list[int]:
 
 def not_on_array(layer: ProgramLayer) -> EspalierError:
     """Return the error that a layer is of a kind that the array does not run."""
-    reason = _NOT_ON_ARRAY.get(type(layer), "")
+    reason = NOT_ON_ARRAY.get(type(layer), "")
     return EspalierError(f"{layer.name}: the array runs no {type(layer).__name__} yet{reason}")
 
 

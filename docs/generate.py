@@ -12,6 +12,11 @@ from pathlib import Path, PurePosixPath
 import mkdocs_gen_files
 
 from reports.commands.schemas import schemas
+from accel.demand import NOT_ON_ARRAY
+from accel.interchange.onnx.reading.integer_operators import INTEGER_OPERATORS
+from accel.interchange.onnx.reading.model import FLOAT_OPERATORS
+from accel.interchange.onnx.reading.operators import WITHOUT_LAYER
+from accel.interchange.onnx.reading.quantizers import NEVER_READ
 from reports.shared.columns import COLUMNS
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +27,7 @@ MOUNTED = {  # a page, and the file that it is
     "maintaining.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
 }
+FUNCTION = "A function of one signal: a table of codes."
 LINK = re.compile(r"(!?)\[([^]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -93,6 +99,23 @@ def files() -> None:
         file.write("\n".join(lines) + "\n")
 
 
+def operators() -> None:
+    """Write which ONNX operators are read in files of floats and of integers, what the others are, and why not."""
+    lines = ["# ONNX operators", "", "What `espalier import` reads, from the functions that read it. The engine runs all of"]
+    lines += ["it, and so does the array, but for:", ""]
+    lines += [f"- `{kind.__name__}`{reason}" for kind, reason in NOT_ON_ARRAY.items()]
+    lines += ["", "| operator | in float files | in quantised files | what is read |", "| --- | --- | --- | --- |"]
+    for name in sorted({*FLOAT_OPERATORS, *INTEGER_OPERATORS} - NEVER_READ):
+        found = [table.get(name) for table in (FLOAT_OPERATORS, INTEGER_OPERATORS)]
+        about = next((x.__doc__ for x in found if x is not None and x.__doc__), None) or FUNCTION
+        there = ("yes" if x is not None else "" for x in found)
+        lines.append(f"| `{name}` | {' | '.join(there)} | {about.splitlines()[0]} |")
+    lines += ["", "## Operators that are not read", "", "| operator | why, and the way around it |", "| --- | --- |"]
+    lines += [f"| `{name}` | {reason} |" for name, reason in sorted(WITHOUT_LAYER.items())]
+    with mkdocs_gen_files.open("operators.md", "w") as file:
+        file.write("\n".join(lines) + "\n")
+
+
 def reference() -> None:
     """Write a page for each package, with all of its public modules, and the list that the navigation is made from."""
     nav = mkdocs_gen_files.Nav()
@@ -118,5 +141,6 @@ FOUND = {path: page for page, path in PAGES.items()}
 for page, source in PAGES.items():
     mount(page, source, FOUND)
 columns()
+operators()
 files()
 reference()
