@@ -11,12 +11,12 @@ from pathlib import Path, PurePosixPath
 
 import mkdocs_gen_files
 
-from reports.commands.schemas import schemas
 from accel.demand import NOT_ON_ARRAY
 from accel.interchange.onnx.reading.integer_operators import INTEGER_OPERATORS
 from accel.interchange.onnx.reading.model import FLOAT_OPERATORS
-from accel.interchange.onnx.reading.operators import WITHOUT_LAYER
+from accel.interchange.onnx.reading.operators import FLOATS_ALONE, WITHOUT_LAYER
 from accel.interchange.onnx.reading.quantizers import NEVER_READ
+from reports.commands.schemas import schemas
 from reports.shared.columns import COLUMNS
 
 ROOT = Path(__file__).parents[1]
@@ -101,13 +101,13 @@ def files() -> None:
 
 def operators() -> None:
     """Write which ONNX operators are read in files of floats and of integers, what the others are, and why not."""
-    lines = ["# ONNX operators", "", "What `espalier import` reads, from the functions that read it. The engine runs all of"]
-    lines += ["it, and so does the array, but for:", ""]
+    begin = "What `espalier import` reads. The engine runs all of it, and so does the array, but for:"
+    lines = ["# ONNX operators", "", begin, ""]
     lines += [f"- `{kind.__name__}`{reason}" for kind, reason in NOT_ON_ARRAY.items()]
     lines += ["", "| operator | in float files | in quantised files | what is read |", "| --- | --- | --- | --- |"]
     for name in sorted({*FLOAT_OPERATORS, *INTEGER_OPERATORS} - NEVER_READ):
-        found = [table.get(name) for table in (FLOAT_OPERATORS, INTEGER_OPERATORS)]
-        about = next((x.__doc__ for x in found if x is not None and x.__doc__), None) or FUNCTION
+        found = [FLOAT_OPERATORS.get(name), None if name in FLOATS_ALONE else INTEGER_OPERATORS.get(name)]
+        about = next((x.__doc__ for x in found if x is not None and x.__doc__), FUNCTION)
         there = ("yes" if x is not None else "" for x in found)
         lines.append(f"| `{name}` | {' | '.join(there)} | {about.splitlines()[0]} |")
     lines += ["", "## Operators that are not read", "", "| operator | why, and the way around it |", "| --- | --- |"]

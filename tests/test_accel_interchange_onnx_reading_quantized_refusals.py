@@ -319,7 +319,7 @@ REFUSED: list[tuple[str, Callable[[], Drawing], str]] = [
         "its scale: no 16-bit multiplier and shift give the codes of the quotient 0.351351 for all sums",
     ),
     ("alpha", scaled_gemm, "Gemm 'gemm4': attribute alpha is 0.5, expected 1"),
-    ("alien", lambda: followed_by(("Sigmoid", {})), "Sigmoid 'sigmoid7': is a function that a quantised graph has no"),
+    ("alien", lambda: followed_by(("Sigmoid", {})), "Sigmoid 'sigmoid7': is one that a quantised graph has no codes"),
 ]  # fmt: skip
 
 

@@ -96,8 +96,6 @@ def product(builder: Builder, node: Node) -> None:
 
 def _put(builder: Builder, node: Node, name: str, parameters: tuple[float, ...], times_input: bool) -> None:
     value = builder.value(node)
-    if builder.quantized:
-        raise node.refused("is a function that a quantised graph has no codes for; import the float network")
     ends = [output for output in builder.graph.outputs if output in node.outputs]
     scores = len(builder.shape(value)) == 1 and name in MONOTONE and not times_input
     if ends and scores and builder.readers[ends[0]] == len(ends):

@@ -73,8 +73,6 @@ def _transposed(
 
     Of what reaches past the last pixel's cell, and past `cut`, taps of zeros take the rest away.
     """
-    if builder.quantized:
-        raise node.refused("makes maps larger; in a quantised graph there is no layer for it")
     source = value.source
     if stride != (1, 1):
         if min(stride) < 1 or max(stride) > MOST_SIDE:
@@ -174,8 +172,6 @@ def depth_to_space(builder: Builder, node: Node) -> None:
 def space_to_depth(builder: Builder, node: Node) -> None:
     """SpaceToDepth: the pixels of each cell become maps."""
     value, block, maps = _block(builder, node)
-    if builder.quantized:
-        raise node.refused("picks pixels; in a quantised graph there is no layer for it")
     builder.reserve(4 * maps**2 * block**4)
     weight = np.zeros((block, block, maps, maps, block, block), np.float32)
     for down, across, output in np.ndindex(block, block, maps):

@@ -24,7 +24,7 @@ from accel.interchange.onnx.reading.folding import fold
 from accel.interchange.onnx.reading.found_patterns import mask_of_zeros
 from accel.interchange.onnx.reading.image import start
 from accel.interchange.onnx.reading.integer_operators import INTEGER_OPERATORS
-from accel.interchange.onnx.reading.operators import OPERATORS, WITHOUT_LAYER, Function
+from accel.interchange.onnx.reading.operators import FLOATS_ALONE, OPERATORS, WITHOUT_LAYER, Function
 from accel.interchange.onnx.reading.program import Making
 from accel.interchange.onnx.reading.quantizers import NEVER_READ, dequantize_linear
 from accel.interchange.onnx.reading.seen import Seen, seen_of
@@ -196,6 +196,8 @@ def _layers_of(
                 raise node.refused(WITHOUT_LAYER[node.op])
             names = ", ".join(sorted(operators.keys() - NEVER_READ))
             raise node.refused(f"is no operator that is read here, where --outputs may cut; those are {names}")
+        if builder.quantized and node.op in FLOATS_ALONE:
+            raise node.refused("is one that a quantised graph has no codes for; import the float network")
         try:
             operators[node.op](builder, node)
         except EspalierError as error:

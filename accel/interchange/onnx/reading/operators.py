@@ -215,6 +215,11 @@ OPERATORS: dict[str, Function] = ACTIVATIONS | {
     "Upsample": resize,
 }
 
+FLOATS_ALONE = frozenset(ACTIVATIONS) - {"Clip", "Mul", "PRelu", "Relu"} | {
+    "ConvTranspose", "DepthToSpace", "Resize", "SpaceToDepth", "Upsample",
+}  # fmt: skip
+"""Operators for which a quantised graph has no codes."""
+
 _ITS_OWN_MEAN = (
     "normalises each image by numbers of its own, which a Program has not; train with batch norm, or cut the network "
     "before with --outputs"
