@@ -304,7 +304,14 @@ class TestWordLengths:
         for ours, theirs in zip(less.memories, more.memories, strict=True):
             assert theirs.bits >= ours.bits
             assert theirs.payload_bits >= ours.payload_bits
-        assert more.cycles == less.cycles
+        if arrays[0].weights_per_multiplier == arrays[1].weights_per_multiplier:
+            assert more.cycles == less.cycles
+
+    def test_lanes_that_part(self) -> None:
+        """Where wider weights no longer share a multiplier, lanes may take maps of their own: cycles change."""
+        narrow, wide = (at(INVARIANTS["chain"], x, 1, (2, 1)) for x in (5, 6))
+        assert narrow.array.weights_per_multiplier > wide.array.weights_per_multiplier
+        assert wide.cycles < narrow.cycles
 
     def test_additions_take_words(self) -> None:
         """Negative control: on an array that grows with it, a residual network's weight memory can be fewer bits."""
