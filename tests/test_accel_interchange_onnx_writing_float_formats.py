@@ -35,7 +35,7 @@ from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import AvgPoolLayer, ClipLayer, ConcatLayer, MacLayer
 from accel.quantize import narrow_accumulators
-from accel.signal import Requantize, Signal
+from accel.signal import Requantize, Signal, integer_format
 from accel.window import Window
 from sim import golden
 
@@ -222,8 +222,8 @@ REFUSED: dict[str, tuple[Make, str]] = {
         "conv1: its accumulator overflows at 9 bits, those of {target} hold every sum; quantise without --accumulator",
     ),
     "sums beyond 2**24": (
-        lambda p: with_layer(p, "conv1", bias=np.full(6, 1 << 24), bias_bits=26, accumulator_bits=27),
-        r"conv1: its sums reach \d+, float32 holds integers up to 16777216; quantise with fewer bits of weights",
+        lambda p: with_layer(p, "conv1", bias=np.full(6, 1 << 31), bias_bits=33, accumulator_bits=34),
+        r"conv1: its sums reach \d+, float32 holds integers up to 16777216; .*quantise with fewer bits of weights",
     ),
     "a multiplier": (
         lambda p: with_layer(p, "conv1", requantize=Requantize([3], 4)),
@@ -264,21 +264,17 @@ class TestRefusals:
             export_model(made, "qcdq")
         check(made, "qonnx", expected(made, 20))
 
-    def test_a_mean_of_three(self) -> None:
-        """The mean of a number of values that is no power of two is no shift."""
-        mean = AvgPoolLayer("mean", (INPUT,), Window((1, 3)), 10, False, Requantize([1], 2), signal(8))
-        with pytest.raises(EspalierError, match=r"mean: its step 0\.333333 is no power of two"):
-            export_model(shifted_or_not(mean), "qcdq")
+    def test_a_mean_that_is_cut(self) -> None:
+        """A mean of three codes that is cut to whole ones, where a target rounds to the nearest, is refused."""
+        cut = Signal(integer_format(8, True, Rounding.TRN), 0.5)
+        mean = AvgPoolLayer("mean", (INPUT,), Window((1, 3)), 10, False, Requantize([21845], 16), cut)
+        with pytest.raises(EspalierError, match=r"mean: no float32 divides sums of 3 codes so that QCDQ gives every"):
+            export_model(program([mean], (1, 3, 3), EVEN), "qcdq")
 
     def test_an_unknown_format(self) -> None:
         """There are three."""
         with pytest.raises(EspalierError, match="unknown format 'tflite': expected one of qonnx, qcdq, qlinear"):
             export_model(exportable("lenet5", 4, 5), "tflite")
-
-
-def shifted_or_not(layer: AvgPoolLayer) -> Program:
-    """Return a Program of one pool that rounds as QCDQ does, but for its divisor."""
-    return program([replace(layer, output=EVEN)], (1, 3, 3), EVEN)
 
 
 def test_quantisers_stand_at_every_boundary() -> None:

@@ -20,16 +20,20 @@ from accel.program_layers import AddLayer, AvgPoolLayer, MacLayer, ProgramLayer
 from accel.signal import Requantize, Signal
 
 FLOAT_BITS = 24  # float32 holds every integer up to 2**24
+MOST_SUMS = 1 << 22  # that are tried one by one
 EXPONENTS = 100  # steps within 2**-100 .. 2**100 keep every number a normal float32
 Accumulating = MacLayer | AvgPoolLayer | AddLayer
 POWER_HINT = "quantise with power-of-two steps (espalier quantize --power-of-two)"
 ROUNDING_HINT = "quantise with --rounding RND_CONV"
 
 
-def check_program(program: Program, target: str, rounds: Callable[[FixedFormat, bool], bool]) -> None:
+def check_program(
+    program: Program, target: str, rounds: Callable[[FixedFormat, bool], bool], integers: bool = False
+) -> None:
     """Raise EspalierError, naming the layer and what to change, unless float32 gives every code of `program`.
 
-    `rounds` says whether the target can round as a format asks, given whether values may be negative.
+    `rounds` says whether the target can round as a format asks, given whether values may be negative; with `integers`
+    its sums are words of 32 bits, which saturate before they are floats (`saturating_sum`).
     """
     _check_step("input", program.input_signal.step)
     check_format("input", program.input_signal.format, target)
@@ -37,7 +41,7 @@ def check_program(program: Program, target: str, rounds: Callable[[FixedFormat, 
         raise _rounding("input", program.input_signal.format, target)
     for layer in program.layers:
         if isinstance(layer, Accumulating):
-            _check_accumulating(program, layer, target, rounds)
+            _check_accumulating(program, layer, target, rounds, integers)
 
 
 def float_notes(program: Program) -> tuple[str, ...]:
@@ -111,9 +115,57 @@ def is_power_of_two(value: float) -> bool:
     return math.frexp(value)[0] == 0.5
 
 
+def divides(layer: Accumulating) -> bool:
+    """Return whether a layer is a mean whose divisor makes its step no power of two."""
+    return isinstance(layer, AvgPoolLayer) and not is_power_of_two(layer.window.taps)
+
+
+def mean_divisor(program: Program, layer: AvgPoolLayer) -> float | None:
+    """Return the float32 that sums of codes are divided by, so that rounding gives every code; None if there is none.
+
+    Every sum there can be is tried, as float32 divides it and ties go to even.
+    """
+    form, (low, high) = layer.output.format, code_range(layer.output.format)
+    reads = program.signals[layer.inputs[0]].format
+    least, most = min(0, layer.window.taps * reads.min_code), layer.window.taps * reads.max_code
+    if most - least > MOST_SUMS:
+        return None
+    sums = np.arange(0 if layer.relu else least, most + 1)
+    codes = layer.requantize.apply(sums.reshape(1, 1, -1), form).ravel()
+    nearest = np.float32(2.0**layer.requantize.shift / float(layer.requantize.multipliers[0]))
+    for divisor in (nearest, np.nextafter(nearest, np.float32(0)), np.nextafter(nearest, np.float32(np.inf))):
+        if (np.clip(np.rint(sums.astype(np.float32) / divisor), low, high) == codes).all():
+            return float(divisor)
+    return None
+
+
+def saturating_sum(layer: Accumulating) -> int | None:
+    """Return a bound at which sums may be cut because their codes saturate there, if float32 holds it; else None."""
+    if layer.requantize is None or layer.output.format.overflow not in SATURATING:
+        return None
+    least = layer.requantize.multipliers.min() / 2.0**layer.requantize.shift
+    bound = math.ceil((max(map(abs, code_range(layer.output.format))) + 1) / least)
+    return bound if bound <= 1 << FLOAT_BITS else None
+
+
+def _check_mean(program: Program, layer: AvgPoolLayer, target: str) -> None:
+    """Raise EspalierError unless a division in float32 gives every code of a mean."""
+    _check_step(layer.name, layer.output.step)
+    check_format(layer.name, layer.output.format, target)
+    if mean_divisor(program, layer) is None:
+        raise EspalierError(
+            f"{layer.name}: no float32 divides sums of {layer.window.taps} codes so that {target} gives every code; "
+            f"{ROUNDING_HINT}, or fewer bits of signals"
+        )
+
+
 def _check_accumulating(
-    program: Program, layer: Accumulating, target: str, rounds: Callable[[FixedFormat, bool], bool]
+    program: Program, layer: Accumulating, target: str, rounds: Callable[[FixedFormat, bool], bool], integers: bool
 ) -> None:
+    if divides(layer):
+        assert isinstance(layer, AvgPoolLayer)  # as `divides` says
+        _check_mean(program, layer, target)
+        return
     steps = accumulator_steps(program, layer)
     weight_steps = layer.weight_steps if isinstance(layer, MacLayer) else ()
     for step in (*steps, *weight_steps, layer.output.step):
@@ -123,10 +175,12 @@ def _check_accumulating(
             f"{layer.name}: its accumulator overflows at {layer.accumulator_bits} bits, those of {target} hold every "
             "sum; quantise without --accumulator-bits"
         )
-    if (most := largest_sum(program, layer)) > 1 << FLOAT_BITS:
+    most = largest_sum(program, layer)
+    if most > 1 << FLOAT_BITS and not (integers and most < 1 << 31 and saturating_sum(layer)):
+        instead = "" if integers else "export as qlinear, whose sums are integers, or "
         raise EspalierError(
             f"{layer.name}: its sums reach {most}, float32 holds integers up to {1 << FLOAT_BITS}; "
-            "quantise with fewer bits of weights or signals"
+            f"{instead}quantise with fewer bits of weights or signals"
         )
     if layer.requantize is None:
         if steps.size > 1 and (steps != steps[0]).any():

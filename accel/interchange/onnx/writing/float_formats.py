@@ -12,7 +12,9 @@ from accel.interchange.exactness import (
     accumulator_steps,
     check_program,
     code_range,
+    divides,
     half_even,
+    mean_divisor,
     never_rounds,
 )
 from accel.interchange.onnx.writing.writer import IMAGE, Writer, kernels, per_output, window_attributes
@@ -121,6 +123,11 @@ class FloatExport(ABC):
 
     def _average(self, layer: AvgPoolLayer) -> None:
         source, window, constant = layer.inputs[0], layer.window, self.writer.constant
+        if divides(layer):
+            maps = self.program.shapes[source][0]
+            ones = constant(f"{layer.name}.ones", np.ones((maps, 1, *window.kernel)))
+            self._finished(layer, "Conv", [source, ones], window_attributes(window) | {"group": maps})
+            return
         if any(np.greater_equal(window.padding, window.kernel * 2)):  # which onnxruntime has in a node of its own only
             top, left, bottom, right = window.padding
             pads = constant(f"{layer.name}.pads", [0, 0, top, left, 0, 0, bottom, right], np.int64)
@@ -138,6 +145,10 @@ class FloatExport(ABC):
         source = node(op, inputs, f"{name}.sums", name, **settings)
         if layer.relu:
             source = node("Relu", [source], f"{name}.relu")
+        if divides(layer):  # the sums are exact, and their quotient is what `mean_divisor` has tried
+            unit = self.program.signals[layer.inputs[0]].step / layer.output.step
+            divisor = self.writer.constant(f"{name}.divisor", (mean_divisor(self.program, layer) or 1) * unit)
+            source = node("Div", [source, divisor], f"{name}.mean")
         self.quantizer(source, layer.output, name, not layer.relu)
 
 

@@ -23,7 +23,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
-from accel.interchange.exactness import Accumulating, accumulator_steps, check_program, half_even
+from accel.interchange.exactness import (
+    FLOAT_BITS,
+    Accumulating,
+    accumulator_steps,
+    check_program,
+    divides,
+    half_even,
+    largest_sum,
+    mean_divisor,
+    saturating_sum,
+)
 from accel.interchange.onnx.writing.float_formats import check_byte, clipped, step_and_zero
 from accel.interchange.onnx.writing.writer import IMAGE, OFFSET, Writer, kernels, window_attributes
 from accel.network import INPUT
@@ -63,7 +73,7 @@ class QLinear:
             The target's arithmetic is not provably that of the Program; the line says what to change.
         """
         program, writer = self.program, self.writer
-        check_program(program, self.target, half_even)
+        check_program(program, self.target, half_even, integers=True)
         self._check_byte(INPUT, program.input_signal)
         quantized = writer.node("QuantizeLinear", [IMAGE, *step_and_zero(writer, program.input_signal)], "input.byte")
         self._saturated(quantized, program.input_signal, INPUT)
@@ -143,6 +153,7 @@ class QLinear:
         reads = self.dtypes[layer.inputs[0]]
         narrow = bool(np.abs(codes).max() <= LARGEST_SIGNED)
         fused = layer.requantize is not None and reads == self.dtypes[name] and (narrow or reads == np.uint8)
+        fused = fused and not divides(layer) and largest_sum(self.program, layer) <= 1 << FLOAT_BITS
         weights, zero = self._weights(name, codes, signed=narrow)
         if not fused:
             inputs = [source, weights, self._code(layer.inputs[0], 0), zero]
@@ -188,6 +199,11 @@ class QLinear:
             return
         self._check_byte(name, layer.output)
         steps = layer.output.step / accumulator_steps(self.program, layer)
+        if isinstance(layer, AvgPoolLayer) and divides(layer):
+            steps = np.array([mean_divisor(self.program, layer) or 1])
+        if largest_sum(self.program, layer) > 1 << FLOAT_BITS and (most := saturating_sum(layer)):
+            ends = [writer.constant(f"{name}.{end}_sum", x, np.int32) for end, x in (("least", -most), ("most", most))]
+            sums = writer.node("Clip", [sums, *ends], f"{name}.cut")
         scale = writer.constant(f"{name}.scale", steps if steps.size > 1 else steps[0])
         zero = step_and_zero(writer, layer.output)[1]
         real = writer.node("Cast", [sums], f"{name}.float", to=writer.onnx.TensorProto.FLOAT)
