@@ -81,6 +81,12 @@ def exploration(folder: Path) -> str:
     return f"`{estimate['pattern']}`: {estimate['cycles']:,} cycles an image, {percent(found['test_rate'])} error"
 
 
+def question(folder: Path) -> str:
+    """Return how many answers hold."""
+    rows = _record(folder / RESULTS)["seeds"].values()
+    return f"{sum(row['holds'] for row in rows)} of {len(rows)} answers hold on test images, which decided nothing"
+
+
 def report(folder: Path) -> str:
     """Return the version of fewest bits of memory whose validation error is within `RISE` of the dense float one."""
     record = _record(folder / RESULTS)

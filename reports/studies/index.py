@@ -46,6 +46,7 @@ class Entry:
 ENTRIES = (
     Entry("lenet5", headlines.report, "How do error, memory and cycles of one network follow from pattern and bits?"),
     Entry("explore", headlines.exploration, "Which design is to be built within a budget?"),
+    Entry("question", headlines.question, "Does what is recommended for networks of one's own hold on new images?"),
     Entry("pruning", headlines.pruning, "Which pattern, selector and ratio, and what does each cost in errors?"),
     Entry("bitwidth", headlines.bitwidth, "How many bits does each part of a network need, by which method?"),
     Entry("bench", headlines.bench, "How fast is the bit-accurate engine?"),
