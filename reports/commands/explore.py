@@ -16,6 +16,7 @@ from reports.commands.options import (
     csv_option,
     json_option,
     max_error_option,
+    metric_option,
     networks_argument,
     option,
     patterns_option,
@@ -46,6 +47,7 @@ PAGE = "explore.html"
 @option("--sram", help="Size of the memory blocks that there may be, such as 128KiB.")
 @max_error_option
 @confidence_option
+@metric_option
 @option("--dsp", type=click.IntRange(1), help="Multipliers that there may be; two narrow lanes may share one.")
 @option("--lanes", type=click.IntRange(1), help="Lanes that there may be: multiply-accumulates of a cycle.")
 @option("--area", type=click.FloatRange(0, min_open=True), help="Square millimeters that there may be, estimated.")

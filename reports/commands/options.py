@@ -150,6 +150,13 @@ max_error_option = option(
     show_default=True,
     help="Highest error rate: +1% more than the dense float network, or 2% in all.",
 )
+metric_option = option(
+    "--metric",
+    default="error",
+    show_default=True,
+    help="What counts as an error: error (a wrong class), agreement (another class than the float network's, for "
+    "images without labels), mse (the share of an image's variance that an autoencoder misses).",
+)
 confidence_option = option(
     "--confidence",
     type=float,

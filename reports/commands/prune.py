@@ -40,6 +40,7 @@ from reports.commands.options import (
     json_option,
     learning_rate_option,
     log_dir_option,
+    metric_option,
     network_argument,
     number_option,
     option,
@@ -92,6 +93,7 @@ class Request:
     train_threads: int
     jobs: int | None
     data_dir: str | None
+    metric: str
     json_file: Path | None
     out: Path
 
@@ -153,6 +155,7 @@ class Work:
 @option("--checkpoint", type=CHECKPOINTS, help="Folder of checkpoints to stop and resume with.")
 @number_option("--seed", 0, "Seed of the search and of retraining.", least=0)
 @train_threads_option
+@metric_option
 @jobs_option
 @option("--out", "-o", type=OUT, required=True, help="The pruned network to write.")
 @json_option
@@ -238,8 +241,8 @@ def _source(request: Request, dense: PrunedNetwork) -> Source | None:
     """Return where the images are; None where there are none and magnitude, which needs none, prunes alone."""
     where = request.network, dense, request.data, request.data_dir
     if request.select != Magnitude.name or request.training:
-        return source_of(*where)
-    source = source_if_any(*where)
+        return source_of(*where, metric=request.metric)
+    source = source_if_any(*where, metric=request.metric)
     if source is None:
         notes.say(f"{request.network}: without images (--data) no error rate is measured")
     return source

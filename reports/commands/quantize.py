@@ -34,6 +34,7 @@ from reports.commands.options import (
     json_option,
     learning_rate_option,
     log_dir_option,
+    metric_option,
     multiplier_bits_option,
     network_argument,
     number_option,
@@ -98,6 +99,7 @@ class Request:
     train_threads: int
     data: str | None
     data_dir: str | None
+    metric: str
     json_file: Path | None
 
     @property
@@ -160,6 +162,7 @@ class Request:
 @option("--out", "-o", type=OUT, required=True, help="The Program to write.")
 @json_option
 @data_options
+@metric_option
 @jobs_option
 @train_threads_option
 def command(**arguments: Any) -> None:
@@ -236,7 +239,7 @@ def _bench(request: Request) -> tuple[Workbench, Source]:
     if request.formats is not None:
         modes["formats"] = read_formats(request.formats)
     pruned = version_of(request.network, request.pattern)
-    source = source_of(request.network, pruned, request.data, request.data_dir)
+    source = source_of(request.network, pruned, request.data, request.data_dir, metric=request.metric)
     calibration = source.calibration()
     check_range(calibration, pruned, request.network)
     pruned = replace(pruned, data=source.name)

@@ -22,6 +22,7 @@ from reports.commands.options import (
     jobs_option,
     json_option,
     max_error_option,
+    metric_option,
     option,
     patterns_option,
     rtl_option,
@@ -61,6 +62,7 @@ from reports.workflow.parsing import (
 @sram_option
 @max_error_option
 @confidence_option
+@metric_option
 @technology_option
 @images_option
 @rtl_option
@@ -76,6 +78,7 @@ def command(
     data_dir: str | None,
     images: int | None,
     jobs: int | None,
+    metric: str,
     array: str,
     clock: str | None,
     dram_bandwidth: str | None,
@@ -100,7 +103,7 @@ def command(
     check_confidence(confidence)
     _ = parse_error(max_error, reference=0.0)
     hardware = _hardware(array, clock, dram_bandwidth, sram, technology)
-    planned = measure.plan(network, parse_bits(bits), labels, data_dir, images, jobs, hardware, data)
+    planned = measure.plan(network, parse_bits(bits), labels, data_dir, images, jobs, hardware, data, metric)
     output.check_place(json_file, csv_file)
     planned = replace(planned, max_error=max_error, confidence=confidence)
     output.write_folder(out, {})  # an unwritable folder is known before the work, not after it

@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from accel.program import Program
-from reports.commands.options import IN, data_options, images_option, jobs_option, json_option, option
+from reports.commands.options import IN, data_options, images_option, jobs_option, json_option, metric_option, option
 from reports.commands.places import Command
 from reports.shared import output
+from reports.workflow.evaluate import program_error_rate
 from reports.workflow.sources import check_range, source_of
 from sim.engine import compile_program
 
@@ -19,6 +20,7 @@ from sim.engine import compile_program
 @images_option
 @json_option
 @data_options
+@metric_option
 @jobs_option
 def command(
     program: Path,
@@ -27,6 +29,7 @@ def command(
     data_dir: str | None,
     images: int | None,
     jobs: int | None,
+    metric: str,
     json_file: Path | None,
 ) -> None:
     """Run a Program bit for bit: error rate and images per second.
@@ -34,14 +37,14 @@ def command(
     Example: espalier run lenet5.espalier --data mnist --data-dir data
     """
     loaded = Program.load(program)
-    images_of = source_of(str(program), loaded, data, data_dir).load(split)
+    images_of = source_of(str(program), loaded, data, data_dir, metric=metric).load(split)
     check_range(images_of, loaded, loaded.name)
     images_of = images_of.take(images) if images else images_of
     codes = images_of.codes(loaded.input_signal)
     engine = compile_program(loaded)
     engine.run(codes[:1], jobs)  # compiles the kernels, or fetches them from the cache
     start = time.perf_counter()
-    rate = engine.error_rate(codes, images_of.labels, jobs)
+    rate = program_error_rate(engine, codes, images_of, jobs)
     seconds = time.perf_counter() - start
     record = {
         "program": str(program),

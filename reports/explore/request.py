@@ -8,7 +8,7 @@ from accel.cost import Limits, Technology, load_technology
 from accel.cost.technology import DEFAULT
 from accel.errors import EspalierError
 from accel.interchange import zoo
-from accel.interchange.data.datasets import check_choice
+from accel.interchange.data.datasets import ERROR, MSE, check_choice
 from reports.explore.choosing import GOALS
 from reports.explore.run import Plan
 from reports.explore.space import ARRAYS, Question, Space
@@ -28,7 +28,7 @@ from reports.workflow.parsing import (
 from reports.workflow.sources import check_range, named, source_of
 
 ASKED = (  # what decides the answer, in the order of the command's options
-    "sram", "max_error", "confidence", "dsp", "lanes", "area", "power", "min_fps", "clock", "dram_bandwidth",
+    "sram", "max_error", "confidence", "metric", "dsp", "lanes", "area", "power", "min_fps", "clock", "dram_bandwidth",
     "technology", "goal", "patterns", "ratios", "retrain", "weight_bits", "signal_bits", "arrays", "images",
 )  # fmt: skip
 NAMED = {"patterns": "pattern"}  # options that are called otherwise than their fields
@@ -43,6 +43,7 @@ class Request:
     sram: str | None = None
     max_error: str = "+1%"
     confidence: float | None = None
+    metric: str = ERROR
     dsp: int | None = None
     lanes: int | None = None
     area: float | None = None
@@ -84,7 +85,7 @@ def plan_of(request: Request) -> Plan:
     patterns = None if request.patterns is None else parse_patterns(request.patterns)
     versions = versions_of(request.network, patterns, parse_shares(request.ratios))
     first = zoo.load(request.network)
-    source = source_of(request.network, first, request.data, request.data_dir)
+    source = source_of(request.network, first, request.data, request.data_dir, metric=request.metric)
     calibration = source.calibration()
     check_range(calibration, first, request.network)
     splits = {split: source.load(split) for split in ("validation", "test")}
@@ -122,6 +123,12 @@ def _retraining(request: Request, versions: tuple[Version, ...], network: str) -
     making = any(version.made for version in versions)
     if request.retrain is not None and not making:
         raise EspalierError(f"--retrain {request.retrain}: no version is made here; --ratios says which to make")
+    if request.metric == MSE:
+        if request.retrain:
+            raise EspalierError(
+                f"--retrain {request.retrain}: training is for classes, and with --metric mse there are none"
+            )
+        return 0, ""
     there = importlib.util.find_spec("torch") is not None
     epochs = request.retrain if request.retrain is not None else EPOCHS if there else 0
     if not making or not epochs:

@@ -23,7 +23,7 @@ from accel.quantize import Calibration, Widths, lower_calibrated
 from accel.records import json_text
 from accel.signal import Signal
 from accel.words import LayerWords, Words
-from reports.workflow.evaluate import float_error_rate
+from reports.workflow.evaluate import float_error_rate, program_error_rate
 from reports.workflow.images import Images
 from reports.workflow.sources import Source
 from sim.engine import compile_program
@@ -97,8 +97,8 @@ def _lowered(trial: Trial, network: bytes, source: Source) -> dict[str, Any]:
         program = lower_calibrated(calibration, widths)
     except EspalierError as error:
         return {"problem": str(error)}
-    codes, labels = _codes(program.input_signal, trial.judged, source), _images(trial.judged, source).labels
-    rate = compile_program(program).error_rate(codes, labels, threads=1)
+    codes, images = _codes(program.input_signal, trial.judged, source), _images(trial.judged, source)
+    rate = program_error_rate(compile_program(program), codes, images, threads=1)
     return {"rate": rate, "words": words_record(Words.of(program))}
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from accel.interchange.data.datasets import ERROR
 from reports.report import measure
 from reports.report.designing import Hardware
 from reports.report.results import Results
@@ -20,6 +21,7 @@ def report(
     max_error: str = measure.MAX_ERROR,
     confidence: float | None = None,
     hardware: Hardware | None = None,
+    metric: str = ERROR,
     jobs: int | None = None,
 ) -> Results:
     """Return what `espalier report` measures of a network, without writing anything.
@@ -28,7 +30,7 @@ def report(
     ----------
     network : str
         A zoo name or a file.
-    bits, patterns, data, data_dir, images, jobs, hardware
+    bits, patterns, data, data_dir, images, jobs, hardware, metric
         As `reports.report.measure.plan` takes them.
     max_error, confidence
         As the command has them: ``"+1%"`` or ``"2%"``; None or 0..1.
@@ -40,5 +42,5 @@ def report(
     """
     check_confidence(confidence)
     _ = parse_error(max_error, reference=0.0)
-    planned = measure.plan(network, bits, patterns, data_dir, images, jobs, hardware, data)
+    planned = measure.plan(network, bits, patterns, data_dir, images, jobs, hardware, data, metric)
     return measure.measure(replace(planned, max_error=max_error, confidence=confidence))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from accel.errors import EspalierError
 from accel.interchange import zoo
-from accel.interchange.data.datasets import Dataset
+from accel.interchange.data.datasets import ERROR, Dataset
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import Calibration, Widths
@@ -54,6 +54,7 @@ def plan(
     jobs: int | None = None,
     hardware: Hardware | None = None,
     data: str | None = None,
+    metric: str = ERROR,
 ) -> Plan:
     """Return what `espalier report` measures, everything loaded and checked.
 
@@ -74,6 +75,8 @@ def plan(
         What designs are made for.
     data : str, optional
         A data set, as `--data` names it; the one that the network was trained on by default.
+    metric : str
+        By what outputs are judged: one of `reports.workflow.evaluate.METRICS`.
 
     Raises
     ------
@@ -83,7 +86,7 @@ def plan(
     for width in bits:
         _ = Widths(width, width)
     versions, retrained, left_out = _versions(network, patterns)
-    source = source_of(network, versions[0], data, data_dir)
+    source = source_of(network, versions[0], data, data_dir, metric=metric)
     calibration, validation, test = source.calibration(), source.load("validation"), source.load("test")
     check_range(calibration, versions[0], network)
     if images:
@@ -143,6 +146,7 @@ def measure(plan: Plan) -> Results:
         32 * sum(dense.dense_weights.values()),
         plan.max_error,
         plan.retrained,
+        metric=plan.source.metric if plan.source else ERROR,
         confidence=plan.confidence,
         array=hardware.name,
         technology=hardware.technology.about,

@@ -4,7 +4,7 @@ from importlib import resources
 from typing import Any
 
 from accel.interchange import zoo
-from accel.interchange.data.datasets import NAMES
+from accel.interchange.data.datasets import ERROR, NAMES
 from reports.report.designs import Design
 from reports.report.layer_tables import point_table, summary_of, table_data, tables_of, title_of
 from reports.report.points import Point
@@ -16,6 +16,7 @@ from reports.shared.words import clock_line, kib, on_data
 from reports.workflow.answer_table import HEADS, NEXT_HEADS, answer_rows, next_rows, sure
 from reports.workflow.building import building
 from reports.workflow.delivery import next_on_page
+from reports.workflow.evaluate import METRICS
 
 
 def page(results: Results, figures: dict[str, bytes]) -> bytes:
@@ -38,6 +39,7 @@ def page(results: Results, figures: dict[str, bytes]) -> bytes:
         recommendation=recommendation(results),
         clock=clock_line(results.clock_hz, results.highest_clock_hz),
         left_out=left_out(results),
+        judged=METRICS[results.metric] if results.metric != ERROR else "",
         best=results.recommended,
         asked=[HEADS, *answer_rows(results.decision)],
         next=[NEXT_HEADS, *next_rows(results.decision, design)],

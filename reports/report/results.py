@@ -6,7 +6,7 @@ technology, clock and DRAM that they are of; patterns that were left out, in fil
 validation images, by which a point is recommended, the clock that the technology reaches, and a digest; the memories of
 the generated hardware, entries, taps and layers instead of an index, and the bits of each layer in them; 5, what
 becomes of the multiply slots of each layer; 7, what a point may err as it was asked, and how sure to be of it;
-8, layers and memories of designs by the names of their columns.
+8, layers and memories of designs by the names of their columns, and the metric.
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from accel.interchange.data.datasets import ERROR
 from accel.interchange.zoo import DENSE
 from accel.records import record_of
 from reports.report import saved
@@ -94,6 +95,7 @@ class Results:
     points: tuple[Point, ...]
     designs: tuple[Design, ...]
     break_even: tuple[BreakEven, ...]
+    metric: str = ERROR  # what counts as an error: one of `reports.workflow.evaluate.METRICS`
     confidence: float | None = None  # None: the usual one, or none where the images are too few
     left_out: tuple[str, ...] = ()  # patterns that nobody named and that the network cannot have, each with the reason
 

@@ -18,7 +18,7 @@ from accel.words import Words
 from reports.report.designing import Hardware, designs_of, fft_multiplications
 from reports.report.designs import Design
 from reports.report.points import Point, layer_rows
-from reports.workflow.evaluate import float_error_rate
+from reports.workflow.evaluate import float_error_rate, program_error_rate
 from reports.workflow.lowering import lowered
 from sim.engine import compile_program
 
@@ -137,7 +137,7 @@ class _Version:
         """Return the error rates of a Program on the validation and on the test images, 0..1."""
         engine = compile_program(program)
         validation, test = (
-            engine.error_rate(self._codes(images, program), images.labels, 1)
+            program_error_rate(engine, self._codes(images, program), images, 1)
             for images in (self.images.validation, self.images.test)
         )
         return validation, test

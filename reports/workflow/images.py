@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from accel.digest import digest_of
 from accel.errors import EspalierError
-from accel.interchange.data.datasets import Dataset
+from accel.interchange.data.datasets import ERROR, Dataset
 from reports.workflow.sources import Source
 
 
@@ -41,4 +41,5 @@ class Images:
 
 
 def _digest(images: Dataset) -> str:
-    return digest_of(images.images, images.labels, images.full_scale)
+    judged = () if images.metric == ERROR else (images.metric,)
+    return digest_of(images.images, images.labels, images.full_scale, *judged)

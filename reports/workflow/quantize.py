@@ -28,7 +28,7 @@ from accel.quantize import (
 from accel.quantize.fit_step import power_of_two_step
 from accel.signal import Signal
 from reports.shared.progress import bar
-from reports.workflow.evaluate import float_error_rate
+from reports.workflow.evaluate import float_error_rate, program_error_rate
 from reports.workflow.lowering import lowered
 from reports.workflow.retrain import training_bar
 from reports.workflow.training_log import TrainingLog, listeners
@@ -76,7 +76,8 @@ class Workbench:
     def error_rate(self, program: Program, images: Dataset | None = None) -> float:
         """Return a Program's error rate, 0..1, by the bit-accurate engine; on the judged images by default."""
         data = images or self.judged
-        return compile_program(program).error_rate(self._codes(program.input_signal, data), data.labels, self.threads)
+        codes = self._codes(program.input_signal, data)
+        return program_error_rate(compile_program(program), codes, data, self.threads)
 
     def memory_bits(self, widths: Widths) -> int:
         """Return the on-chip memory of the Program at these widths: parameters, indices and live signals."""

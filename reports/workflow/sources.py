@@ -1,5 +1,6 @@
 """Where a command takes its images from: what `--data` says, or the data set that a network or a Program names."""
 
+import math
 import os
 import sys
 from dataclasses import dataclass, replace
@@ -11,12 +12,13 @@ from numpy.typing import NDArray
 from accel.errors import EspalierError
 from accel.interchange.data import datasets
 from accel.interchange.data.arrays import is_function
-from accel.interchange.data.datasets import DATA_DIR_VARIABLE, FOLDERS, NAMES, Dataset
+from accel.interchange.data.datasets import DATA_DIR_VARIABLE, ERROR, FOLDERS, MSE, NAMES, Dataset
 from accel.interchange.data.own_data import OwnData, Taker, elsewhere, is_own, name_of, open_own
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.signal import Signal
 from reports.shared import notes
+from reports.workflow.evaluate import AGREEMENT, METRICS, check_again
 
 CALIBRATION_IMAGES = 512
 KNOWN_RANGE = 0.0, 1.0  # of the pixels of every known data set
@@ -36,11 +38,17 @@ class Source:
         A known data set's name, a path, or a function of Python.
     data_dir : str or None
         Where known data sets lie.
+    metric : str
+        By what outputs are judged: one of `reports.workflow.evaluate.METRICS`.
+    network : bytes
+        `PrunedNetwork.to_bytes`, whose classes are the images' labels where its agreement is the metric.
     """
 
     taker: Taker
     data: str
     data_dir: str | None
+    metric: str = ERROR
+    network: bytes = b""
 
     @property
     def own(self) -> bool:
@@ -53,7 +61,7 @@ class Source:
         return named(self.data)
 
     def load(self, split: str, labelled: bool = True) -> Dataset:
-        """Return a split, which fits the network; `labelled` says that labels are needed.
+        """Return a split, which fits the network, as its metric judges it; `labelled` says that labels are needed.
 
         Raises
         ------
@@ -63,6 +71,14 @@ class Source:
             Something cannot be read.
         """
         datasets.check_choice("split", split, datasets.SPLITS)
+        if self.metric == ERROR:
+            return self._loaded(split, labelled)
+        images = self._loaded(split, labelled=False)
+        if self.metric == MSE:
+            return replace(images, metric=MSE)
+        return _labelled_by(self.network, images)
+
+    def _loaded(self, split: str, labelled: bool) -> Dataset:
         if self.own:
             return self._opened.load(split, labelled)
         images, taker = datasets.load(self.data, split, self.data_dir), self.taker
@@ -90,7 +106,12 @@ class Source:
 
 
 def source_of(
-    name: str, made: PrunedNetwork | Program, data: str | None, data_dir: str | None, last: bool = False
+    name: str,
+    made: PrunedNetwork | Program,
+    data: str | None,
+    data_dir: str | None,
+    last: bool = False,
+    metric: str = ERROR,
 ) -> Source:
     """Return where the images for a network are, and say on standard error what is done with a user's own.
 
@@ -104,6 +125,8 @@ def source_of(
     data_dir : str or None
     last : bool
         Where the shape of images could be read both ways, they are channels-last.
+    metric : str
+        By what outputs are judged: one of `reports.workflow.evaluate.METRICS`.
 
     Raises
     ------
@@ -121,16 +144,36 @@ def source_of(
                 f"{name}: was made with {made.data}, no data set known by name: say where it is with --data, "
                 f"such as --data {'' if is_function(made.data) else 'path/to/'}{made.data}"
             )
-    source = Source(_taker(name, made, last), _checked(made.data if data is None else data), data_dir)
+    datasets.check_choice("metric", metric, [*METRICS])
+    network = b""
+    if metric == AGREEMENT:
+        if isinstance(made, Program):
+            raise EspalierError(f"{name}: is a Program; --metric agreement needs the network that it was made of")
+        network = made.to_bytes()
+    if metric == MSE:
+        graph = made.network if isinstance(made, PrunedNetwork) else made
+        check_again(name, math.prod(graph.shapes[graph.output]), math.prod(graph.input_shape))
+    taken = _checked(made.data if data is None else data)
+    source = Source(_taker(name, made, last), taken, data_dir, metric, network)
+    if metric != ERROR:
+        notes.later(f"--metric {metric}: errors are {METRICS[metric]}")
     if source.own:
         notes.later(source._opened.note)
     return source
 
 
-def source_if_any(name: str, made: PrunedNetwork | Program, data: str | None, data_dir: str | None) -> Source | None:
+def source_if_any(
+    name: str, made: PrunedNetwork | Program, data: str | None, data_dir: str | None, metric: str = ERROR
+) -> Source | None:
     """Return what `source_of` does, or None where nothing says where images are: for what can do without them."""
     there = made.data in NAMES and (made.data not in FOLDERS or data_dir or os.environ.get(DATA_DIR_VARIABLE))
-    return source_of(name, made, data, data_dir) if data is not None or there else None
+    return source_of(name, made, data, data_dir, metric=metric) if data is not None or there else None
+
+
+def _labelled_by(network: bytes, images: Dataset) -> Dataset:
+    """Return images whose labels are the classes that a float network gives them."""
+    scores = PrunedNetwork.from_bytes(network).network.scores(images.pixels()).reshape(len(images), -1)
+    return replace(images, labels=scores.argmax(axis=1), classes=scores.shape[1])
 
 
 def _taker(name: str, made: PrunedNetwork | Program, last: bool) -> Taker:

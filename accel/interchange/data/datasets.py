@@ -40,6 +40,9 @@ CIFAR_FILES = {
 }
 
 
+ERROR, MSE = METRICS = ("error", "mse")
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images and their labels: one split of one data set.
@@ -58,6 +61,9 @@ class Dataset:
         How many classes there are, at least 1; 0 where images have no labels.
     full_scale
         The pixel value that stands for 1.0, 1..255: 16 for digits, 255 for the others; 1 for floats.
+    metric
+        By what outputs are judged, one of `METRICS`: by how often the highest is not the label's, or, where outputs are
+        images again (an autoencoder), by how much of the images' variance they miss.
 
     Raises
     ------
@@ -71,6 +77,7 @@ class Dataset:
     labels: npt.NDArray[np.int64]
     classes: int
     full_scale: int
+    metric: str = ERROR
 
     def __post_init__(self) -> None:
         self._check_arrays()
