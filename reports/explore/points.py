@@ -7,7 +7,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from accel.cost import Estimate, Invariants, Limits, Technology, estimate_of
+from accel.cost import Counts, Estimate, Invariants, Limits, Technology, estimate_of
 from accel.cost.shortage import Resource
 from accel.interchange.data.datasets import Dataset
 from accel.map_orders import Orders
@@ -161,6 +161,33 @@ class Costing:
         with threadpool_limits(1):
             calibration = Calibration(self.pruned, images.pixels())
             return Invariants(lower_calibrated(calibration, Widths(weight_bits, signal_bits, self.input_bits)))
+
+
+def costed(
+    name: str,
+    network: bytes,
+    images: Dataset,
+    input_bits: int,
+    technology: Technology,
+    limits: Limits,
+    space: Space,
+    rates: Rates,
+) -> tuple[list[Point], Counts]:
+    """Return every point of a version, and what its masks count: the work of a process.
+
+    Parameters
+    ----------
+    name : str
+    network : bytes
+        `PrunedNetwork.to_bytes`.
+    images, input_bits, technology, limits
+        As `Costing` has them.
+    space : Space
+    rates : mapping
+        What the trials of the version gave.
+    """
+    costing = Costing(name, PrunedNetwork.from_bytes(network), images, input_bits, technology, limits)
+    return list(costing.points(space, rates)), costing.invariants.cost.total
 
 
 def _point(version: str, widths: dict[str, int], lanes: Lanes, rate: float, estimate: Estimate) -> Point:

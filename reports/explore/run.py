@@ -2,11 +2,11 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from accel.cost import Limits, Technology
+from accel.cost import Counts, Limits, Technology
 from accel.digest import digest_of
 from accel.interchange import zoo
 from accel.interchange.data.datasets import Dataset
@@ -14,12 +14,13 @@ from accel.pruned import PrunedNetwork
 from accel.quantize import Calibration, Widths
 from reports.explore.choosing import Means
 from reports.explore.kept import Kept
-from reports.explore.points import Costing, Point, Rates
+from reports.explore.points import FACT_IMAGES, Costing, Point, Rates, costed
 from reports.explore.results import Results, Verified, VersionRow
 from reports.explore.space import Lanes, Question, Space
 from reports.explore.trials import FLOAT, Trial, measured
 from reports.explore.versions import Making, Version, control_of, made, problem_of
 from reports.shared.progress import bar
+from reports.shared.workers import Run
 from reports.workflow.delivery import Delivery, delivered
 from reports.workflow.delivery import Making as Made
 from reports.workflow.images import Images
@@ -163,8 +164,14 @@ def surveyed(plan: Plan, kept: Kept) -> Survey:
     rates = _rates(plan, kept, there)
     start = time.perf_counter()
     costings = {version: _costing(plan, version, network) for version, network in there.items()}
-    points = tuple(_points(plan, costings, rates))
-    rows = tuple(_row(plan, version, network, costings, rates) for version, network in networks.items())
+    found = _costed(plan, there, rates, kept.run)
+    points = tuple(point for version in there for point in found[version][0])
+    rows = tuple(
+        _row(plan, version, costings[version].pruned, found[version][1], rates)
+        if version in there
+        else VersionRow(version.name, version.pattern, problem_of(network) or "", left_out=True)
+        for version, network in networks.items()
+    )
     seconds = time.perf_counter() - start
     question = plan.question
     results = Results(
@@ -243,21 +250,25 @@ def _costing(plan: Plan, version: Version, network: bytes) -> Costing:
     return Costing(version.name, pruned, plan.calibration, plan.space.input_bits, plan.technology, plan.limits)
 
 
-def _points(plan: Plan, costings: Mapping[Version, Costing], rates: Mapping[Version, Rates]) -> Iterator[Point]:
-    with bar(f"{plan.network}: designs", len(costings)) as shown:
-        for version, costing in costings.items():
-            yield from costing.points(plan.space, rates[version])
-            shown.advance(version.name)
+def _costed(
+    plan: Plan, networks: Mapping[Version, bytes], rates: Mapping[Version, Rates], run: Run
+) -> dict[Version, tuple[list[Point], Counts]]:
+    """Return the points of each version, and what its masks count, version by version by whoever is free."""
+    facts = plan.calibration.take(min(FACT_IMAGES, len(plan.calibration)))
+    shared = facts, plan.space.input_bits, plan.technology, plan.limits, plan.space
+    versions = [*networks]
+    calls = [(version.name, networks[version], *shared, rates[version]) for version in versions]
+    found = {}
+    with bar(f"{plan.network}: designs", len(calls)) as shown:
+        for number, points in run(costed, calls):
+            found[versions[number]] = points
+            shown.advance(versions[number].name)
+    return found
 
 
 def _row(
-    plan: Plan, version: Version, network: bytes, costings: Mapping[Version, Costing], rates: Mapping[Version, Rates]
+    plan: Plan, version: Version, pruned: PrunedNetwork, total: Counts, rates: Mapping[Version, Rates]
 ) -> VersionRow:
-    problem = problem_of(network)
-    if problem is not None:
-        return VersionRow(version.name, version.pattern, problem, left_out=True)
-    costing = costings[version]
-    total = costing.invariants.cost.total
     how = "file" if zoo.is_file(plan.network) else "zoo"
     control = ""
     if version.trainings:
@@ -265,7 +276,7 @@ def _row(
     elif version.made:
         how = "pruned" if plan.training is None else "pruned and retrained"
         control = control_of(version) if plan.training is not None else ""
-    counts = costing.pruned.sparsity, costing.pruned.kept_weights, total.macs, total.index_memory_bits
+    counts = pruned.sparsity, pruned.kept_weights, total.macs, total.index_memory_bits
     rate = rates[version][FLOAT, FLOAT]["rate"]
     ratio = version.ratio if version.made else None
     row = VersionRow(version.name, version.pattern, how, *counts, rate)
