@@ -60,7 +60,11 @@ class TestRuns:
         """What is no clone is refused before anything is timed."""
         line = complaint("bench", "report", "--beside", tmp_path)
         assert line.endswith("holds no Espalier; expected a clone of it")
-        assert complaint("bench", "lenet5", "--beside", tmp_path).endswith("is for espalier bench report")
+        assert complaint("bench", "lenet5", "--beside", tmp_path).endswith("is for espalier bench report and explore")
+
+    def test_networks_are_none(self) -> None:
+        """Commands and networks are not measured together."""
+        assert "unknown command 'lenet5'" in complaint("bench", "report", "lenet5")
 
     def test_a_command_that_fails(self) -> None:
         """A command that is refused ends the measurement with what it said."""

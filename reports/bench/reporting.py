@@ -75,7 +75,7 @@ class Timed:
         return median(run.processor for run in self.runs[checkout])
 
 
-def timed(beside: Path | None, rounds: int, jobs: Sequence[Job] = JOBS) -> Iterator[Timed]:
+def timed(beside: Path | None, rounds: int, jobs: Sequence[Job]) -> Iterator[Timed]:
     """Yield what each job takes, here and in another checkout in turn.
 
     Parameters

@@ -25,7 +25,7 @@ from sim.instructions import choose
 from sim.profile import peak
 
 PAGE = "README.md"
-COMMANDS = "report"  # in the place of a network
+COMMANDS = ("report", "explore")  # in the place of networks
 
 
 @click.command("bench", cls=Command)
@@ -60,11 +60,11 @@ def command(
     Example: espalier bench lenet5 --peers --out bench
     Example: espalier bench report --rounds 3 --beside ../espalier-before
     """
-    if tuple(networks) == (COMMANDS,):
-        _commands(beside, rounds, json_file)
+    if networks and networks[0] in COMMANDS:
+        _commands(networks, beside, rounds, json_file)
         return
     if beside is not None:
-        raise EspalierError(f"--beside: is for espalier bench {COMMANDS}")
+        raise EspalierError(f"--beside: is for espalier bench {' and '.join(COMMANDS)}")
     names = list(dict.fromkeys(networks)) or list(NETWORKS)
     if names[0] == IMPORT:
         _imports(names[1:] or [*IMPORTED], json_file)
@@ -89,10 +89,13 @@ def command(
     console().print(help_line())
 
 
-def _commands(beside: Path | None, rounds: int, json_file: Path | None) -> None:
+def _commands(commands: Sequence[str], beside: Path | None, rounds: int, json_file: Path | None) -> None:
     """Time whole commands."""
+    if unknown := [name for name in commands if name not in COMMANDS]:
+        raise EspalierError(f"unknown command {unknown[0]!r}: expected {', '.join(COMMANDS)}")
     output.check_place(json_file)
-    found = [*reporting.timed(beside, rounds)]
+    jobs = [job for job in reporting.JOBS if job.words[0] in commands]
+    found = [*reporting.timed(beside, rounds, jobs)]
     if json_file:
         output.write_json(json_file, {"machine": machine(), "commands": reporting.records(found)})
     console().print(reporting.table_of(found))
