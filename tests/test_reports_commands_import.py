@@ -105,6 +105,19 @@ class TestImport:
             told[2] == f"{100 * compile_program(program).error_rate(test.codes(program.input_signal), test.labels):.2f}"
         )
 
+    def test_preprocessing(self, tmp_path: Path) -> None:
+        """What a network was trained on is told once, and part of it then: the file errs as often as it does."""
+        given = for_digits().save(tmp_path / "m.onnx"), "--full-scale", 16, "--mean", 4, "--std", "6"
+        done = espalier("import", *given, "--data", "digits", "-o", tmp_path / "p")
+        assert "note: pixels of 0..1 are taken times 16, less 4, over 6" in done.out
+        told = re.search(r"(\S+) % in float, \S+ % as the Program, (\S+) % of the file", done.out)
+        assert told
+        assert told[1] == told[2]
+        assert espalier("import", *given, "-o", tmp_path / "net").status == 0
+        assert PrunedNetwork.load(tmp_path / "net").network.layers[0].name == "preprocessing"
+        line = complaint("import", tmp_path / "m.onnx", "--mean", "a,b", "-o", tmp_path / "x")
+        assert line.startswith("--mean a,b: expected numbers with commas")
+
     def test_a_quantised_file(self, tmp_path: Path) -> None:
         """A quantised file becomes a Program, and wants no images: it is told which ones it is for, no more."""
         g = Quantized(1, 1, 8, 8)

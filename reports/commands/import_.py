@@ -12,6 +12,7 @@ from accel.fixedpoint import Rounding
 from accel.interchange.data.datasets import NAMES, Dataset, check_choice
 from accel.interchange.onnx.reading.model import ImportedProgram, import_model
 from accel.limits import MOST_SIDE
+from accel.preprocessing import Preprocessing
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import FOUND, RULES, Calibration, Steps, Widths
@@ -33,7 +34,7 @@ from reports.workflow.agreement import UnmeasuredError, agreement_of, file_error
 from reports.workflow.evaluate import float_error_rate
 from reports.workflow.formats_file import read_formats
 from reports.workflow.lowering import lowered
-from reports.workflow.parsing import parse_mode
+from reports.workflow.parsing import parse_mode, parse_numbers
 from reports.workflow.sources import Source, check_range, source_of
 from sim.engine import compile_program
 
@@ -55,6 +56,9 @@ class Request:
     rounding: str
     formats: Path | None
     input_shape: str | None
+    full_scale: float
+    mean: str | None
+    std: str | None
     outputs: str | None
     multiplier_bits: int
     nearest: bool
@@ -75,6 +79,15 @@ class Request:
 @option("--rounding", default="RND", show_default=True, help="ap_fixed rounding of every requantisation.")
 @formats_option
 @option("--input-shape", help="Sizes of one image that the file leaves open, in its order of axes, such as 3,224,224.")
+@option(
+    "--full-scale",
+    type=float,
+    default=1.0,
+    show_default=True,
+    help="What the network takes a full pixel as: 255 where it was trained on bytes as they are.",
+)
+@option("--mean", help="What is taken off pixels then, one number or one for each map, such as 0.485,0.456,0.406.")
+@option("--std", help="What they are divided by after that, likewise.")
 @option("--outputs", help="Tensor or node that gives the scores, where the file has several outputs or is to be cut.")
 @multiplier_bits_option
 @option("--nearest", is_flag=True, help="Numbers of a quantised file that no Program has become the nearest ones.")
@@ -109,6 +122,12 @@ def command(**arguments: Any) -> None:
     compared: Dataset | None = None
     rates: list[str] = []
     made: PrunedNetwork | Program = found.result
+    before = _preprocessing(request)
+    if before is not None:
+        if isinstance(made, Program):
+            raise EspalierError("--full-scale, --mean, --std: a quantised file says itself what its codes stand for")
+        made = made.with_network(before.of(made.network))
+        print(f"note: {before}")
     if request.formats is not None and (request.data is None or isinstance(made, Program)):
         raise EspalierError("--formats: nothing is quantised here; images to calibrate with go with --data")
     if request.data is not None:
@@ -118,7 +137,7 @@ def command(**arguments: Any) -> None:
         made = replace(made, data=request.dataset or source.name)
         if isinstance(made, PrunedNetwork):
             network, made = made, _quantized(request, made, images)
-            rates = _rates(request, network, made, source, found.last)
+            rates = _rates(request, network, made, source, found.last, before)
         else:
             print("note: is quantised already; --data says which images it is for, and changes no step")
             compared = images.take(min(request.images or len(images), len(images)))
@@ -147,7 +166,22 @@ def _sizes(text: str | None) -> tuple[int, ...]:
     return tuple(map(int, words))
 
 
-def _rates(request: Request, network: PrunedNetwork, program: Program, source: Source, last: bool) -> list[str]:
+def _preprocessing(request: Request) -> Preprocessing | None:
+    """Return what is asked for, or None where pixels go in as they are."""
+    if request.full_scale == 1 and request.mean is None and request.std is None:
+        return None
+    numbers = [parse_numbers(text, option) for text, option in ((request.mean, "--mean"), (request.std, "--std"))]
+    return Preprocessing(request.full_scale, numbers[0] or (0.0,), numbers[1] or (1.0,))
+
+
+def _rates(
+    request: Request,
+    network: PrunedNetwork,
+    program: Program,
+    source: Source,
+    last: bool,
+    before: Preprocessing | None,
+) -> list[str]:
     """Return in words how often network, Program and file err on test images; nothing where they have no labels."""
     images = source.load("test", labelled=False)
     if not images.labelled:
@@ -157,7 +191,7 @@ def _rates(request: Request, network: PrunedNetwork, program: Program, source: S
     coded = engine.error_rate(images.codes(program.input_signal), images.labels)
     told = f"{words.percent(float_error_rate(network, images))} in float, {words.percent(coded)} as the Program"
     try:
-        of_file = f"{words.percent(file_error_rate(request.model, images, last))} of the file in onnxruntime"
+        of_file = f"{words.percent(file_error_rate(request.model, images, last, before))} of the file in onnxruntime"
     except UnmeasuredError as error:
         of_file = f"the file's own is not known: {error}"
     return [f"error rate on {len(images):,} test images: {told}, {of_file}"]

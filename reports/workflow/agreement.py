@@ -21,6 +21,7 @@ from accel.interchange.data.datasets import Dataset
 from accel.interchange.onnx.reading.model import ImportedProgram
 from accel.interchange.onnx.reading.seen import with_outputs
 from accel.network import INPUT
+from accel.preprocessing import Preprocessing
 from accel.program import Program
 from reports.shared.progress import bar
 from sim.engine import compile_program
@@ -101,7 +102,9 @@ def agreement_of(path: str | os.PathLike[str], found: ImportedProgram, data: Dat
     return total
 
 
-def file_error_rate(path: str | os.PathLike[str], data: Dataset, last: bool) -> float:
+def file_error_rate(
+    path: str | os.PathLike[str], data: Dataset, last: bool, before: Preprocessing | None = None
+) -> float:
     """Return how often a float file errs on labeled images in onnxruntime, 0..1.
 
     Parameters
@@ -110,6 +113,8 @@ def file_error_rate(path: str | os.PathLike[str], data: Dataset, last: bool) -> 
     data : Dataset
     last : bool
         The file takes its images channels-last.
+    before : Preprocessing, optional
+        What the file takes in place of pixels.
 
     Raises
     ------
@@ -118,7 +123,7 @@ def file_error_rate(path: str | os.PathLike[str], data: Dataset, last: bool) -> 
     """
     session = _session(with_outputs(path, []))
     (taken, *_), (given, *_) = session.get_inputs(), session.get_outputs()
-    sizes, pixels = taken.shape[1:], data.pixels()
+    sizes, pixels = taken.shape[1:], data.pixels() if before is None else before.applied(data.pixels())
     batch = taken.shape[0] if isinstance(taken.shape[0], int) and taken.shape[0] > 0 else None
     images = pixels.transpose(0, 2, 3, 1) if last else pixels
     shape = images.shape[1:] if len(sizes) == 3 else tuple(size for size in sizes if isinstance(size, int))

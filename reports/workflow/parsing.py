@@ -33,6 +33,25 @@ def parse_bits(text: str, option: str = "--bits") -> tuple[int, ...]:
     return tuple(sorted(widths))
 
 
+def parse_numbers(text: str | None, option: str) -> tuple[float, ...]:
+    """Return numbers with commas between them; none where nothing is given.
+
+    >>> parse_numbers("0.5, 2,-1e-3", "--mean")
+    (0.5, 2.0, -0.001)
+
+    Raises
+    ------
+    EspalierError
+        A part is no number.
+    """
+    try:
+        return tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError as error:
+        raise EspalierError(
+            f"{option} {text}: expected numbers with commas between them, such as 0.5,0.4,0.3"
+        ) from error
+
+
 def parse_patterns(text: str) -> list[str]:
     """Return the labels that `text` names.
 
