@@ -229,14 +229,14 @@ def beside_features() -> Network:
         (
             residual(),
             {"conv1": [1, 0, 1, 1], "conv3": [1, 1, 0, 1]},
-            "add: adds relu1 and norm3, which must keep the same",
+            "add: reads relu1 and norm3, which must keep the same",
         ),
         (beside_the_input(), {"conv": [1, 0]}, "conv: its maps are the network's input"),
         (chain(), {"fc4": [1, 0, 1]}, "fc4: its maps are the network's output"),
         # the same number goes on both sides, but not the same features
-        (beside_features(), {"conv": [1, 0], "fc1": [1, 0] * 4}, "add: adds flat and fc1, which must keep the same"),
-        (beside_features(), {"conv": [1, 0]}, "add: adds flat and fc1, which must keep the same maps"),
-        (beside_features(), {"fc1": [1, 0] * 4}, "add: adds flat and fc1, which must keep the same maps"),
+        (beside_features(), {"conv": [1, 0], "fc1": [1, 0] * 4}, "add: reads flat and fc1, which must keep the same"),
+        (beside_features(), {"conv": [1, 0]}, "add: reads flat and fc1, which must keep the same maps"),
+        (beside_features(), {"fc1": [1, 0] * 4}, "add: reads flat and fc1, which must keep the same maps"),
     ],
 )
 def test_maps_that_must_stay(network: Network, kept: dict[str, list[int]], message: str) -> None:

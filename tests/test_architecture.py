@@ -30,6 +30,7 @@ NOUNS = (
     "functions",
     "layers",
     "network",
+    "preprocessing",
     "map_orders",
     "row_order",
     "digest",

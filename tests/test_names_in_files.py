@@ -37,4 +37,4 @@ def test_shell() -> None:
     """The command that a report tells to repeat is one command, whatever the network and its patterns are called."""
     words = shlex.split(command_of(Request(network=HOSTILE, patterns="$(touch evil)")), posix=True)
     assert words[:3] == ["espalier", "explore", HOSTILE]
-    assert words[words.index("--patterns") + 1] == "$(touch evil)"
+    assert words[words.index("--pattern") + 1] == "$(touch evil)"

@@ -69,7 +69,7 @@ class TestInterrupted:
         deaf = (
             "import hashlib; from reports.commands import info\n"
             "info.command.callback = "
-            "lambda: (print('here', flush=True), hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1))"
+            "lambda **_: (print('here', flush=True), hashlib.pbkdf2_hmac('sha256', b'', b'', 2**31 - 1))"
         )
         words = [*program_text(deaf), "info"]
         with subprocess.Popen(

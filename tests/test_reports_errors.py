@@ -57,7 +57,7 @@ class TestTheHelper:
     def test_a_traceback_is_no_complaint(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Nor is an error of the software itself, which is not hidden as one of the user's."""
 
-        def broken() -> NoReturn:
+        def broken(schemas: None) -> NoReturn:
             raise ZeroDivisionError
 
         monkeypatch.setattr(info.command, "callback", broken)
@@ -67,7 +67,7 @@ class TestTheHelper:
     def test_two_lines_are_no_complaint(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Nor are two lines, one of them a stray one."""
 
-        def chatty() -> NoReturn:
+        def chatty(schemas: None) -> NoReturn:
             print("a stray line", file=sys.stderr)
             raise EspalierError("then an error")
 
