@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.shell_completion import ShellComplete
 from support.commandline import complaint, contents, espalier, espalier_process
 
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.data import fetch
+from reports.cli import app
 from reports.shared.progress import bar
 from reports.workflow.parsing import parse_bits, parse_memory, parse_patterns
 
@@ -175,3 +177,26 @@ class TestParsing:
         """A label that is missing is refused rather than taken for all, or for none."""
         with pytest.raises(EspalierError, match=r"^--patterns .*: expected names with commas between them"):
             parse_patterns(text)
+
+
+class TestCompletion:
+    @pytest.mark.parametrize(
+        ("words", "incomplete", "found"),
+        [
+            (["explore", "--goal"], "ef", ["efficient"]),
+            (["explore", "--backend"], "", ["loky", "dask"]),
+            (["report", "--metric"], "a", ["agreement"]),
+            (["verify", "--simulator"], "i", ["iverilog"]),
+            (["quantize", "--rule"], "m", ["max"]),
+            (["quantize", "--rounding"], "RND_C", ["RND_CONV"]),
+            (["export", "--format"], "q", ["qcdq", "qlinear", "qonnx"]),
+            (["run", "--split"], "t", ["train", "test"]),
+            (["report"], "lenet-300-100-", ["lenet-300-100-fashion", "lenet-300-100-"]),  # or a file of that beginning
+            (["report", "--data"], "fash", ["fashion-mnist", "fash"]),
+        ],
+    )
+    def test_words(self, words: list[str], incomplete: str, found: list[str]) -> None:
+        """The Tab key knows the words that an option or argument takes."""
+        complete = ShellComplete(app, {}, "espalier", "_ESPALIER_COMPLETE")
+        items = [x.value for x in complete.get_completions(words, incomplete)]
+        assert sorted(items) == sorted(found)

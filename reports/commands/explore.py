@@ -24,8 +24,9 @@ from reports.commands.options import (
     several_data_options,
     workers_options,
 )
-from reports.commands.places import Command
+from reports.commands.places import Command, Word
 from reports.explore import answer, figures
+from reports.explore.choosing import GOALS
 from reports.explore.library import answered
 from reports.explore.page import page
 from reports.explore.request import Request, plan_of
@@ -67,6 +68,7 @@ PAGE = "explore.html"
 )
 @option(
     "--goal",
+    type=Word(lambda: GOALS),
     help="What is best within the limits: efficient, cheap (the default with --min-fps), fast, small, accurate.",
 )
 @patterns_option

@@ -13,7 +13,7 @@ from accel.interchange.onnx import sidecar
 from accel.interchange.onnx.writing.formats import WRITERS, export_model
 from accel.program import Program
 from reports.commands.options import IN, option
-from reports.commands.places import Command, Place
+from reports.commands.places import Command, Place, Word
 from reports.shared import output
 
 ONNX, HLS = ".onnx", "hls"
@@ -22,7 +22,9 @@ FORMATS = (*WRITERS, HLS)
 
 @click.command("export", cls=Command)
 @click.argument("program", type=IN)
-@option("--format", "form", required=True, help="Format to write: qcdq, qlinear, qonnx or hls.")
+@option(
+    "--format", "form", type=Word(lambda: FORMATS), required=True, help="Format to write: qcdq, qlinear, qonnx or hls."
+)
 @option(
     "--out",
     "-o",

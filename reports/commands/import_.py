@@ -27,7 +27,7 @@ from reports.commands.options import (
     signal_bits_option,
     weight_bits_option,
 )
-from reports.commands.places import Command
+from reports.commands.places import Command, Word
 from reports.shared import output, words
 from reports.shared.console import console, plain_table
 from reports.workflow.agreement import UnmeasuredError, agreement_of, file_error_rate
@@ -73,10 +73,22 @@ class Request:
 @weight_bits_option
 @signal_bits_option
 @option("--input-bits", type=int, default=8, show_default=True, help="Bits of a pixel.")
-@option("--rule", default="l2", show_default=True, help="How steps are chosen: l2, alternating, max, percentile.")
+@option(
+    "--rule",
+    type=Word(lambda: RULES),
+    default="l2",
+    show_default=True,
+    help="How steps are chosen: l2, alternating, max, percentile.",
+)
 @option("--power-of-two", is_flag=True, help="Use steps that are powers of two: requantisation is a shift.")
 @option("--per-output", is_flag=True, help="Give the weights of each output map a step of their own.")
-@option("--rounding", default="RND", show_default=True, help="ap_fixed rounding of every requantisation.")
+@option(
+    "--rounding",
+    type=Word(lambda: [x.name for x in Rounding]),
+    default="RND",
+    show_default=True,
+    help="ap_fixed rounding of every requantisation.",
+)
 @formats_option
 @option("--input-shape", help="Sizes of one image that the file leaves open, in its order of axes, such as 3,224,224.")
 @option(

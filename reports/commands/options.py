@@ -1,20 +1,23 @@
 """What the options of several commands are, and the places that they name."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
 
 from accel.array import DEPTHS, MacArray
+from accel.interchange import zoo
+from accel.interchange.data.datasets import NAMES
 from accel.signal import MULTIPLIER_BITS, WIDEST_MULTIPLIER_BITS
-from reports.commands.places import DATA_SETS, FIGURES, Place
+from reports.commands.places import DATA_SETS, FIGURES, Place, Word
 from reports.workflow.parsing import parse_features
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 IN, OUT, STREAM = Place(), Place(writes=True), Place(writes=True, stream=True)
 MODEL = Place(sidecar=True)
 NAME_OR_FILE = Place(may_be_name=True)
+NETWORK = Place(may_be_name=True, names=zoo.names)
 DELIVERED = ("network.espalier", "program.espalier", "reproduce.sh", "rtl/*")
 REPORT = Place(writes=True, holds=("report.html", "results.json", "results.csv", *DELIVERED, *FIGURES))
 STUDY = Place(writes=True, holds=("README.md", "results.json", "points.jsonl", *FIGURES), file_okay=False)
@@ -31,7 +34,9 @@ BUILD = Place(writes=True, holds=("*.v", "*.hex", "manifest.json", "test_espalie
 CHECKPOINTS = Place(writes=True, holds=("run.json", "search-*", "*.checkpoint"), file_okay=False)
 LOGS = Place(writes=True, holds=("*/events.out.tfevents.*",), file_okay=False)
 DATA = Place(holds=DATA_SETS, may_be_name=True)
-IMAGES = Place(holds=("*/*", "*/*/*"), may_be_name=True)  # a name, an .npz, or class folders, below splits or not
+IMAGES = Place(
+    holds=("*/*", "*/*/*"), may_be_name=True, names=lambda: NAMES
+)  # a name, an .npz, or class folders, below splits or not
 COUNT = click.IntRange(1, 10_000)  # of processes or threads
 
 WORDS = {  # what the memory holds, in the words of an option's help
@@ -71,6 +76,18 @@ class Aliased(click.Option):
             self.opts = told
 
 
+def _metrics() -> Iterable[str]:
+    from reports.workflow.evaluate import METRICS
+
+    return METRICS
+
+
+def _backends() -> Iterable[str]:
+    from reports.shared.workers import BACKENDS  # with joblib, which takes a fifth of a second to import
+
+    return BACKENDS
+
+
 def option(*names: str, help: str, also: Sequence[str] = (), **settings: Any) -> Decorator:
     """Return `click.option`, which must have a help text, and may have older names."""
     return click.option(*names, help=help, cls=Aliased, also=also, **settings)
@@ -81,7 +98,7 @@ def number_option(name: str, default: int, help: str, least: int = 1) -> Decorat
     return option(name, type=click.IntRange(least), default=default, show_default=True, help=help)
 
 
-network_argument = click.argument("network", type=NAME_OR_FILE)
+network_argument = click.argument("network", type=NETWORK)
 data_dir_option = option(
     "--data-dir",
     type=DATA,
@@ -152,6 +169,7 @@ max_error_option = option(
 )
 metric_option = option(
     "--metric",
+    type=Word(_metrics),
     default="error",
     show_default=True,
     help="What counts as an error: error (a wrong class), agreement (another class than the float network's, for "
@@ -188,7 +206,7 @@ def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return data_option(data_dir_option(command))
 
 
-networks_argument = click.argument("networks", nargs=-1, required=True, type=NAME_OR_FILE, metavar="NETWORK...")
+networks_argument = click.argument("networks", nargs=-1, required=True, type=NETWORK, metavar="NETWORK...")
 programs_argument = click.argument("programs", nargs=-1, required=True, type=IN, metavar="PROGRAM...")
 
 
@@ -206,7 +224,7 @@ def workers_options(command: Callable[..., Any]) -> Callable[..., Any]:
     text = "Address of the scheduler of a Dask cluster, such as tcp://10.0.0.1:8786."
     command = option("--scheduler", help=text)(command)
     text = "What measures: loky (processes here) or dask."
-    return option("--backend", default="loky", show_default=True, help=text)(command)
+    return option("--backend", type=Word(_backends), default="loky", show_default=True, help=text)(command)
 
 
 def depth_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,12 +7,13 @@ before it begins.
 import contextlib
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from accel.errors import EspalierError
 from reports.commands.help_text import Explained
@@ -38,6 +39,8 @@ class Place(click.Path):
         Whether a sidecar lies beside an ONNX file of that name.
     stream : bool
         Whether ``-`` is standard output.
+    names : function, optional
+        That gives the names that the text may be, for the Tab key.
     settings
         Of `click.Path`.
     """
@@ -49,11 +52,12 @@ class Place(click.Path):
         may_be_name: bool = False,
         sidecar: bool = False,
         stream: bool = False,
+        names: Callable[[], Iterable[str]] = tuple,
         **settings: Any,
     ) -> None:
         super().__init__(path_type=str if may_be_name else Path, **{"dir_okay": bool(holds), **settings})
         self.writes, self.holds, self.may_be_name, self.sidecar = writes, tuple(holds), may_be_name, sidecar
-        self.stream = stream
+        self.stream, self.names = stream, names
         if may_be_name:
             self.name = "text"
 
@@ -62,6 +66,30 @@ class Place(click.Path):
         if not value:
             self.fail(f"is empty; expected the name of a {'folder' if self.holds else 'file'}", param, ctx)
         return value if self.may_be_name else super().convert(value, param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the names that begin so, then what a shell finds on the disk."""
+        found = [CompletionItem(name) for name in self.names() if name.startswith(incomplete)]
+        return [*found, CompletionItem(incomplete, type="file")]
+
+
+class Word(click.ParamType):
+    """Text that is one of some words, which the Tab key completes; it is checked where the words mean something.
+
+    Parameters
+    ----------
+    words : function
+        That gives them: nothing is imported for words that nobody asks for.
+    """
+
+    name = "text"
+
+    def __init__(self, words: Callable[[], Iterable[str]]) -> None:
+        self.words = words
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the words that begin so."""
+        return [CompletionItem(word) for word in self.words() if word.startswith(incomplete)]
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ from reports.commands.options import (
     train_threads_option,
     weight_bits_option,
 )
-from reports.commands.places import Command
+from reports.commands.places import Command, Word
 from reports.shared import console as shared_console
 from reports.shared import output, resuming, words
 from reports.workflow import evaluate, quantize
@@ -115,7 +115,13 @@ class Request:
 @signal_bits_option
 @option("--input-bits", type=int, default=8, show_default=True, help="Bits of a pixel.")
 @pattern_option
-@option("--rule", default="l2", show_default=True, help="How steps are chosen: l2, alternating, max, percentile.")
+@option(
+    "--rule",
+    type=Word(lambda: RULES),
+    default="l2",
+    show_default=True,
+    help="How steps are chosen: l2, alternating, max, percentile.",
+)
 @option(
     "--percentile",
     type=float,
@@ -148,7 +154,13 @@ class Request:
     show_default=True,
     help="What accumulators with too few bits do: wrap, saturate.",
 )
-@option("--rounding", default="RND", show_default=True, help="ap_fixed rounding of every requantisation.")
+@option(
+    "--rounding",
+    type=Word(lambda: [x.name for x in Rounding]),
+    default="RND",
+    show_default=True,
+    help="ap_fixed rounding of every requantisation.",
+)
 @option("--overflow", default="SAT", show_default=True, help="ap_fixed overflow of every requantisation.")
 @multiplier_bits_option
 @formats_option

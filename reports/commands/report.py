@@ -11,7 +11,7 @@ from accel.cost import Limits, load_technology
 from accel.cost.design import CLOCK_HZ
 from accel.cost.technology import DEFAULT
 from reports.commands.options import (
-    NAME_OR_FILE,
+    NETWORK,
     REPORT,
     array_option,
     clock_option,
@@ -49,7 +49,7 @@ from reports.workflow.parsing import (
 
 
 @click.command("report", cls=Command)
-@click.argument("network", default="digits", type=NAME_OR_FILE)
+@click.argument("network", default="digits", type=NETWORK)
 @option("--bits", default="3..8", show_default=True, help="Word lengths: 3..8, or a list such as 3,4,8.")
 @patterns_option
 @option("--out", "-o", type=REPORT, default="report", show_default=True, help="Folder to write the report to.")

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import click
 
+from accel.interchange.data.datasets import SPLITS
 from accel.program import Program
 from reports.commands.options import IN, data_options, images_option, jobs_option, json_option, metric_option, option
-from reports.commands.places import Command
+from reports.commands.places import Command, Word
 from reports.shared import output
 from reports.workflow.evaluate import program_error_rate
 from reports.workflow.sources import check_range, source_of
@@ -16,7 +17,13 @@ from sim.engine import compile_program
 
 @click.command("run", cls=Command)
 @click.argument("program", type=IN)
-@option("--split", default="test", show_default=True, help="Split to run: train, validation or test.")
+@option(
+    "--split",
+    type=Word(lambda: SPLITS),
+    default="test",
+    show_default=True,
+    help="Split to run: train, validation or test.",
+)
 @images_option
 @json_option
 @data_options

@@ -21,7 +21,7 @@ from reports.commands.options import (
     programs_argument,
     several_data_options,
 )
-from reports.commands.places import Command
+from reports.commands.places import Command, Word
 from reports.shared import output
 from reports.shared.progress import bar
 from reports.workflow.hardware import jobs_of
@@ -36,7 +36,13 @@ SIMULATORS = ("amaranth", *simulators.COMMANDS)
 @programs_argument
 @array_option
 @number_option("--images", 2, "Test images to run.")
-@option("--simulator", default="amaranth", show_default=True, help="Simulator to run: amaranth, verilator or iverilog.")
+@option(
+    "--simulator",
+    type=Word(lambda: SIMULATORS),
+    default="amaranth",
+    show_default=True,
+    help="Simulator to run: amaranth, verilator or iverilog.",
+)
 @option("--stall", type=float, default=0.0, show_default=True, help="Share of cycles that hold the output back.")
 @option("--out", "-o", type=BUILD, help="Keep the build in this folder.")
 @depth_options
