@@ -98,7 +98,9 @@ class Request:
     show_default=True,
     help="What the network takes a full pixel as: 255 where it was trained on bytes as they are.",
 )
-@option("--mean", help="Mean to take off pixels of that scale: one number, or one for each map, such as 0.485,0.456,0.406.")
+@option(
+    "--mean", help="Mean to take off pixels of that scale: one number, or one for each map, such as 0.485,0.456,0.406."
+)
 @option("--std", help="Standard deviation to divide pixels by after the mean is off: one number, or one for each map.")
 @option("--outputs", help="Tensor or node that gives the scores, where the file has several outputs or is to be cut.")
 @multiplier_bits_option
