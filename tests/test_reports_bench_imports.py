@@ -43,7 +43,7 @@ def test_what_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsy
     weights, seconds, megabytes = (float(x) for x in capsys.readouterr().out.strip("[]\n").split(","))
     assert weights == 150 + 54
     assert 0 < seconds < 60
-    assert 10 < megabytes < 4000
+    assert 10 < megabytes < 64_000  # of this process, which has run other tests
     assert (tmp_path / "small.espalier").is_file()
     found = import_model(tmp_path / "small.onnx")
     assert isinstance(found, ImportedNetwork)

@@ -137,7 +137,7 @@ def _made(program: Program, layer: ProgramLayer, arithmetic: Arithmetic, *inputs
         case ConcatLayer():
             return torch.cat(inputs, dim=1)
         case FlattenLayer():
-            return x.reshape(len(x), *(layer.shape or [-1]))
+            return x.reshape(len(x), *layer.shape) if layer.shape else x.flatten(1)
     raise EspalierError(f"{layer.name}: a {type(layer).__name__} cannot be trained")
 
 
