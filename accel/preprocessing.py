@@ -54,8 +54,8 @@ class Preprocessing:
 
     def applied(self, pixels: Array) -> Array:
         """Return images (batch, maps, height, width) of 0..1 as the network was trained on them."""
-        mean, std = (self._each(name, pixels.shape[1])[:, None, None] for name in ("mean", "std"))
-        return ((self.full_scale * pixels - mean) / std).astype(np.float32)
+        gain, offset = (x[:, None, None] for x in self._gain_and_offset(pixels.shape[1]))
+        return (pixels * gain + offset).astype(np.float32)
 
     def of(self, network: Network) -> Network:
         """Return the network that takes pixels of 0..1 and computes what `network` does of what they become.
@@ -66,8 +66,7 @@ class Preprocessing:
             Means or deviations are neither one nor as many as the image has maps, or a layer has the name `NAME`.
         """
         maps = network.input_shape[0]
-        mean, std = (self._each(name, maps) for name in ("mean", "std"))
-        gain, offset = self.full_scale / std, -mean / std
+        gain, offset = self._gain_and_offset(maps)
         readers = network.consumers(INPUT)
         if not offset.any() and all(isinstance(x, Conv2d) and x.groups == 1 for x in readers):
             weights = {x.name: x.weight * gain[:, None, None] for x in readers if isinstance(x, Conv2d)}
@@ -77,6 +76,11 @@ class Preprocessing:
         zeros, ones = np.zeros(maps, np.float32), np.ones(maps, np.float32)
         norm = BatchNorm(NAME, (INPUT,), gain.astype(np.float32), offset.astype(np.float32), zeros, ones, epsilon=0.0)
         return replace(network, layers=(norm, *map(_behind, network.layers)))
+
+    def _gain_and_offset(self, maps: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return what each map of an image is multiplied by, and what is added then."""
+        mean, std = (self._each(name, maps) for name in ("mean", "std"))
+        return self.full_scale / std, -mean / std
 
     def _each(self, name: str, maps: int) -> NDArray[np.float64]:
         numbers = np.asarray(getattr(self, name), np.float64)

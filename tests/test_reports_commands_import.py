@@ -114,7 +114,8 @@ class TestImport:
         assert told
         assert told[1] == told[2]
         assert espalier("import", *given, "-o", tmp_path / "net").status == 0
-        assert PrunedNetwork.load(tmp_path / "net").network.layers[0].name == "preprocessing"
+        made = PrunedNetwork.load(tmp_path / "net")
+        assert (made.network.layers[0].name, made.input_range) == ("preprocessing", (0.0, 1.0))
         line = complaint("import", tmp_path / "m.onnx", "--mean", "a,b", "-o", tmp_path / "x")
         assert line.startswith("--mean a,b: expected numbers with commas")
 

@@ -29,7 +29,7 @@ from accel.fusion import held_on
 from accel.memory_words import width_of
 from accel.network import INPUT
 from accel.program import Program
-from accel.program_layers import AddLayer
+from accel.program_layers import AddLayer, TableLayer
 from accel.signal import PRODUCT_BITS
 from accel.words import Words
 
@@ -95,9 +95,15 @@ class Invariants:
     def serves(self, words: Words) -> bool:
         """Return whether all but word lengths is the same for a Program of these masks that has such words.
 
-        Where signals are added it is not: the integers that they are weighted with follow from their steps.
+        Where signals are added it is not, for the integers that they are weighted with follow from their steps; nor
+        where codes are looked up, for a table has as many words as its signal has codes.
         """
-        return not self._adds and words.same_layers(self.words)
+        return not self._adds and not self.looks_up and words.same_layers(self.words)
+
+    @cached_property
+    def looks_up(self) -> bool:
+        """Whether the Program has tables, whose size is of its own word lengths."""
+        return any(isinstance(layer, TableLayer) for layer in self.program.layers)
 
     def schedule(self, array: MacArray) -> tuple[LayerSchedule, ...]:
         """Return `schedule_of` on `array`; found once for each number of lanes, and size of words where it matters."""

@@ -40,7 +40,7 @@ COMMANDS = ("report", "explore")  # in the place of networks
     help="Processors to measure with, repeatable; 1 and all of them by default.",
 )
 @number_option("--rounds", 7, "Runs of each measurement; medians count.")
-@option("--beside", type=CLONE, help="Clone of another version, whose commands are timed in turn with these (report).")
+@option("--beside", type=CLONE, help="Clone of another version, whose commands are timed in turn with these.")
 @option("--out", "-o", type=STUDY, help="Folder to write: results, figures, page.")
 @json_option
 def command(

@@ -35,7 +35,7 @@ from reports.workflow.evaluate import float_error_rate
 from reports.workflow.formats_file import read_formats
 from reports.workflow.lowering import lowered
 from reports.workflow.parsing import parse_mode, parse_numbers
-from reports.workflow.sources import Source, check_range, source_of
+from reports.workflow.sources import KNOWN_RANGE, Source, check_range, source_of
 from sim.engine import compile_program
 
 
@@ -140,7 +140,7 @@ def command(**arguments: Any) -> None:
     if before is not None:
         if isinstance(made, Program):
             raise EspalierError("--full-scale, --mean, --std: a quantised file says itself what its codes stand for")
-        made = made.with_network(before.of(made.network))
+        made = replace(made.with_network(before.of(made.network)), input_range=KNOWN_RANGE)
         print(f"note: {before}")
     if request.formats is not None and (request.data is None or isinstance(made, Program)):
         raise EspalierError("--formats: nothing is quantised here; images to calibrate with go with --data")

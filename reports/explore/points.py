@@ -108,7 +108,7 @@ class Costing:
     def words(self, record: dict[str, Any], weight_bits: int, signal_bits: int) -> tuple[Invariants, Words]:
         """Return the word lengths that a trial recorded, with the invariants that they belong to."""
         words = words_of(record, self.invariants.words)
-        if words is not None:
+        if words is not None and not self.invariants.looks_up:
             return self.invariants, words
         invariants = self._invariants(weight_bits, signal_bits)  # a Program of other layers than the usual ones
         return invariants, words_of(record, invariants.words) or invariants.words
