@@ -8,14 +8,17 @@ except ImportError as error:
     raise EspalierError("training needs PyTorch: pip install 'espalier-hw[train]'") from error
 
 from accel.train.emulate import emulate
-from accel.train.fit import Progress, error_rate, fit
+from accel.train.fit import error_rate, fit
+from accel.train.gradual import Gradual
 from accel.train.initialize import initialize
 from accel.train.learned_steps import StepRule
 from accel.train.module import NetworkModule, to_module, to_network
 from accel.train.quantized import QuantizedModule, Retrained, retrain_quantized
 from accel.train.recipe import Recipe
+from accel.train.run import Progress
 
 __all__ = [
+    "Gradual",
     "NetworkModule",
     "Progress",
     "QuantizedModule",

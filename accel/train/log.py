@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from accel.errors import EspalierError
-from accel.train.fit import Listener, Progress
 from accel.train.recipe import Recipe
+from accel.train.run import Listener, Progress
 
 LOSS, TRAINING, VALIDATION, RATE = "loss", "error_rate/training", "error_rate/validation", "learning_rate"
 

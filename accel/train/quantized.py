@@ -23,12 +23,12 @@ from accel.program_layers import ClipLayer, ConcatLayer, MacLayer
 from accel.pruned import PrunedNetwork
 from accel.signal import nearest_steps
 from accel.train.checkpoint import Checkpoint, Fingerprint, fingerprint
-from accel.train.fit import Listener, Run
 from accel.train.learned_steps import SPREAD, LayerSteps, StepRule
 from accel.train.lowered import check_lowered
 from accel.train.module import NetworkModule, to_network
 from accel.train.quantizer import Levels, quantize
 from accel.train.recipe import Recipe
+from accel.train.run import Listener, Run
 from accel.train.samples import Images, Labels, pick_device
 from accel.train.walk import Accumulating, activations, bounded, origins, scores
 

@@ -14,7 +14,7 @@ from reports.shared import output
 
 if TYPE_CHECKING:
     from accel.train import Progress, Recipe
-    from accel.train.fit import Listener
+    from accel.train.run import Listener
 
 
 @dataclass
