@@ -5,9 +5,10 @@ from accel.prune.evaluate import Evaluator
 from accel.prune.genome import Genome, magnitudes
 from accel.prune.group_order import order_for_groups
 from accel.prune.lasso_groups import lasso_groups
+from accel.prune.layer_adaptive import layer_ratios
 from accel.prune.locus import Locus
 from accel.prune.remove_maps import map_groups, remove_maps
-from accel.prune.rounds import Retrain, Sparsify, prune_in_rounds
+from accel.prune.rounds import Retrain, Sparsify, prune_in_rounds, reached
 from accel.prune.selectors.activation_sum import ActivationSum
 from accel.prune.selectors.best_of_n import BestOfN
 from accel.prune.selectors.magnitude import Magnitude, select_by_magnitude
@@ -42,10 +43,12 @@ __all__ = [
     "chooser",
     "default_spare",
     "lasso_groups",
+    "layer_ratios",
     "magnitudes",
     "map_groups",
     "order_for_groups",
     "prune_in_rounds",
+    "reached",
     "remove_maps",
     "select_by_magnitude",
     "selector",

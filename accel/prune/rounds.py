@@ -50,15 +50,17 @@ def shares(rounds: int, steps: str = "geometric") -> Callable[[float], list[floa
     if steps not in STEPS:
         raise EspalierError(f"steps must be one of {', '.join(STEPS)}, got {steps!r}")
 
-    def after(ratio: float, share: float) -> float:
-        if steps == "linear":
-            return ratio * share
-        return ratio * (1 - (1 - share) ** 3) if steps == "cubic" else 1 - (1 - ratio) ** share
-
     def ratios(ratio: float) -> list[float]:
-        return [*(after(ratio, done / rounds) for done in range(1, rounds)), ratio]
+        return [*(reached(ratio, done / rounds, steps) for done in range(1, rounds)), ratio]
 
     return ratios
+
+
+def reached(ratio: float, done: float, steps: str = "cubic") -> float:
+    """Return the ratio when the share `done` (0..1) of the way to it is behind; `shares` says what steps there are."""
+    if steps == "linear":
+        return ratio * done
+    return ratio * (1 - (1 - done) ** 3) if steps == "cubic" else 1 - (1 - ratio) ** done
 
 
 def prune_in_rounds(

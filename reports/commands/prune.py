@@ -19,7 +19,6 @@ from accel.prune import (
     Magnitude,
     Progress,
     Ratio,
-    Retrain,
     Sparsify,
     default_spare,
     select_by_magnitude,
@@ -29,7 +28,6 @@ from accel.prune import (
 from accel.prune.selectors.particle_filter import STARTS
 from accel.pruned import Groups, PrunedNetwork
 from accel.records import parse_json, sealed, unsealed
-from accel.sparsity import FeatureMap
 from reports.commands.options import (
     CHECKPOINTS,
     OUT,
@@ -48,59 +46,23 @@ from reports.commands.options import (
     train_threads_option,
 )
 from reports.commands.places import Command
+from reports.commands.prune_request import Request, check_options
 from reports.shared import console as shared_console
 from reports.shared import notes, output, resuming
 from reports.shared.progress import Bar, bar
 from reports.shared.schema import saved
 from reports.workflow import retrain as retraining
 from reports.workflow.evaluate import float_error_rate
-from reports.workflow.prune import parse_ratios, prune, stages
-from reports.workflow.selection import FROM_MAGNITUDE, PARTICLE_FILTER, Selection, kept_weights
+from reports.workflow.prune import following, parse_ratios, prune, stages
+from reports.workflow.retrain import Trainer
+from reports.workflow.selection import FROM_MAGNITUDE, Selection, kept_weights
 from reports.workflow.sources import Source, check_range, source_if_any, source_of
-from reports.workflow.training_log import check_log, opened_log
+from reports.workflow.training_log import opened_log
 
 if TYPE_CHECKING:
     from accel.train import Recipe
 
 RUN = "run.json"  # which run a folder of checkpoints is of
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the command line asks for, as words and numbers; see `espalier prune --help`."""
-
-    network: str
-    pattern: str
-    ratio: str | None
-    select: str
-    start: str
-    budget: int
-    data: str | None
-    validation_images: int
-    spare: tuple[str, ...]
-    rounds: int
-    steps: str
-    retrain: int
-    sparsify: int
-    group_lasso: float
-    learning_rate: float | None
-    batch_size: int | None
-    teacher: str | None
-    best_epoch: bool
-    log_dir: Path | None
-    checkpoint: Path | None
-    seed: int
-    train_threads: int
-    jobs: int | None
-    data_dir: str | None
-    metric: str
-    json_file: Path | None
-    out: Path
-
-    @property
-    def training(self) -> int:
-        """Epochs of training, of whatever kind."""
-        return self.retrain + self.sparsify
 
 
 @dataclass
@@ -112,7 +74,7 @@ class Work:
     images: dict[str, Dataset]
     ratios: dict[str, Ratio]
     spare: tuple[str, ...]
-    fit: Retrain | None
+    fit: Trainer | None
     sparsify: Sparsify | None
     unretrained: list[PrunedNetwork] = field(default_factory=list)  # after each round, before its retraining
 
@@ -122,7 +84,11 @@ class Work:
 @option(
     "--pattern", required=True, help="Pattern to prune to: kernel, feature-map+kernel, kernel/block-4 (CONV/FC), ..."
 )
-@option("--ratio", help="Share of each layer that goes: 0.7, or LAYER=0.5,LAYER=0.8, or PART=0.5,PART=0.7.")
+@option(
+    "--ratio",
+    help="Share of each layer that goes: 0.7, or LAYER=0.5,LAYER=0.8, or PART=0.5,PART=0.7; or all=0.9, of all "
+    "weights, the weakest of whichever layers.",
+)
 @option(
     "--select",
     default="magnitude",
@@ -145,6 +111,12 @@ class Work:
     help="How ratios grow from round to round: geometric, linear or cubic.",
 )
 @number_option("--retrain", 0, "Epochs of retraining after each round (PyTorch).", least=0)
+@option(
+    "--gradual",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Choose anew before each epoch of retraining what goes, more and more, until this share of the epochs, such "
+    "as 0.6; what went may come back until then.",
+)
 @number_option("--sparsify", 0, "Epochs of training with a group lasso before each selection (PyTorch).", least=0)
 @option("--group-lasso", type=click.FloatRange(0), default=0.1, show_default=True, help="Strength of the group lasso.")
 @learning_rate_option
@@ -186,7 +158,7 @@ def _checked(request: Request) -> Work:
     ratios = parse_ratios(request.ratio, request.pattern)
     if not stages(request.pattern) and not request.retrain:
         raise EspalierError(f"--pattern {request.pattern}: prunes nothing; with --retrain it is retrained alone")
-    _check_options(request)
+    check_options(request)
     dense = zoo.load(request.network)
     names = [layer.name for layer in dense.network.weighted]
     for ratio in ratios.values():
@@ -215,26 +187,6 @@ def _checked(request: Request) -> Work:
         shrinking = retraining.sparsifying(_recipe(work), request.sparsify, request.group_lasso)
         work.sparsify = retraining.trainer(shrinking, images["train"], request.checkpoint, log=log)
     return work
-
-
-def _check_options(request: Request) -> None:
-    """Refuse options that say nothing about what was asked for."""
-    for name, value in (("--learning-rate", request.learning_rate), ("--batch-size", request.batch_size)):
-        if value is not None and not request.training:
-            raise EspalierError(f"{name} {value:g}: nothing is retrained; --retrain says for how many epochs")
-    if request.teacher and not request.retrain:
-        raise EspalierError(f"--teacher {request.teacher}: nothing is retrained; --retrain says for how many epochs")
-    if request.best_epoch and not request.retrain:
-        raise EspalierError("--best-epoch: nothing is retrained; --retrain says for how many epochs")
-    check_log(request.log_dir, request.training > 0)
-    if request.start != "random" and request.select != PARTICLE_FILTER:
-        raise EspalierError(f"--start {request.start}: is for {PARTICLE_FILTER}, not for {request.select}")
-    patterns = {part for stage in stages(request.pattern) for part in stage.split("/")}
-    others = patterns - {str(FeatureMap()), zoo.DENSE}
-    if request.select == "activation-sum" and others:
-        raise EspalierError(
-            f"--select activation-sum: chooses feature maps only, and {request.pattern} asks for {sorted(others)[0]}"
-        )
 
 
 def _source(request: Request, dense: PrunedNetwork) -> Source | None:
@@ -267,6 +219,8 @@ def _pruned(work: Work) -> PrunedNetwork:
     if work.images:
         selection = Selection(name, work.images["search"], rng, request.budget, request.checkpoint)
 
+    if request.gradual is not None:
+        return _followed(work, request.gradual)
     with ExitStack() as shown:  # the bar of one search is gone when the next one, or a training, begins
 
         def listener() -> Any:
@@ -289,6 +243,18 @@ def _pruned(work: Work) -> PrunedNetwork:
         schedule: dict[str, Any] = {"rounds": request.rounds, "steps": request.steps, "spare": work.spare}
         schedule["sparsify"] = sparsify if work.sparsify else None
         return prune(work.dense, request.pattern, work.ratios, retrain, choose=choose, **schedule)
+
+
+def _followed(work: Work, frozen: float) -> PrunedNetwork:
+    """Return the network trained while its masks follow its weights."""
+    from accel.train import Gradual
+
+    assert work.fit is not None  # as was checked
+    request = work.request
+    start, masks = following(work.dense, request.pattern, work.ratios, work.spare)
+    work.unretrained.append(replace(start, masks=masks(start.network, 1.0), pattern=request.pattern))
+    what = f"{request.pattern}, {request.ratio}, all but {', '.join(work.spare)}"
+    return replace(work.fit(start, gradual=Gradual(masks, what, frozen)), pattern=request.pattern)
 
 
 def _open(folder: Path, request: Request, images: dict[str, Dataset]) -> None:

@@ -1,17 +1,30 @@
 """From a dense network to a pruned one: which stages a pattern's label asks for, in which order."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.zoo import DENSE
-from accel.prune import Choose, Ratio, Retrain, Space, Sparsify, prune_in_rounds, select_by_magnitude
+from accel.network import Network
+from accel.prune import (
+    Choose,
+    Ratio,
+    Retrain,
+    Space,
+    Sparsify,
+    layer_ratios,
+    order_for_groups,
+    prune_in_rounds,
+    reached,
+    select_by_magnitude,
+)
 from accel.pruned import PrunedNetwork
-from accel.sparsity import FeatureMap, NOfM, parse_pattern
+from accel.sparsity import FeatureMap, Masks, NOfM, parse_pattern
 
 FEATURE_MAP = str(FeatureMap())
+ALL = "all"  # of a ratio: the share of all weights of the network, whichever layers they go from
 DEFAULT_RATIO = 0.7  # of each layer's weights, where nobody says otherwise
 DEFAULT_MAP_RATIO = 0.5  # of the feature maps, which take the kernels on both sides along
 
@@ -68,7 +81,8 @@ def prune(
     label : str
         As `stages` takes it.
     ratios : mapping of pattern to ratio, optional
-        Share to prune of each layer that a stage gives the pattern: one, or one for each layer by name.
+        Share to prune of each layer that a stage gives the pattern: one, or one for each layer by name. Or ``all``: of
+        all weights of the network, as `accel.prune.layer_ratios` spreads it.
     retrain : function, optional
         From a pruned network to the same with better weights.
     choose : function
@@ -94,7 +108,7 @@ def prune(
     given = dict(ratios or {})
     patterns = {pattern for part in parts for pattern in part.split("/")}
     for pattern in given:
-        if pattern not in patterns:
+        if pattern not in patterns and (pattern != ALL or len(parts) != 1):
             raise EspalierError(f"a ratio is given for {pattern}, which is no part of {label}")
     pruned = dense
     if retrain is not None and not parts:
@@ -115,6 +129,37 @@ def prune(
     return replace(pruned, pattern=label)
 
 
+def following(
+    dense: PrunedNetwork, label: str, ratios: Mapping[str, Ratio] | None = None, spare: Collection[str] | None = None
+) -> tuple[PrunedNetwork, Callable[[Network, float], Masks]]:
+    """Return `dense` with its maps in the order that groups of kernels want, and which of its masks follow its weights.
+
+    Those come from a network of these layers and how far the pruning is, 0..1: ratios grow along a cubic curve to what
+    is given, and the weakest units are gone. `accel.train.Gradual` takes the function.
+
+    Parameters
+    ----------
+    dense, label, ratios, spare
+        As for `prune`.
+
+    Raises
+    ------
+    EspalierError
+        As `prune` raises it; or feature maps are to go, which leave for good, or the label has more stages than one.
+    """
+    parts, given = stages(label), dict(ratios or {})
+    if len(parts) != 1 or FEATURE_MAP in parts[0].split("/"):
+        raise EspalierError(f"masks of {label} cannot follow the weights: only those of one stage without feature maps")
+    (part,) = parts
+    order = Space.of(dense.network, part, spare)
+
+    def masks(network: Network, done: float) -> Masks:
+        space = Space.of(network, part, spare)
+        return select_by_magnitude(space, _ratios(space, given, done))
+
+    return order_for_groups(dense, order, order.ratios(_ratios(order, given))), masks
+
+
 def _maps_and_rest(label: str) -> tuple[str, str]:
     """Return what a label without ``/`` does to feature maps and what it does then; ``dense`` if nothing."""
     head, plus, rest = label.partition("+")
@@ -124,8 +169,12 @@ def _maps_and_rest(label: str) -> tuple[str, str]:
     return parts
 
 
-def _ratios(space: Space, given: Mapping[str, Ratio]) -> dict[str, float]:
-    """Return the ratio of each layer of a stage: what is given for its pattern, or the usual one."""
+def _ratios(space: Space, given: Mapping[str, Ratio], done: float = 1.0) -> dict[str, float]:
+    """Return the ratio of each layer of a stage when `done` of the way to what is given, or usual, is behind."""
+    if ALL in given:
+        share = given[ALL]
+        assert not isinstance(share, Mapping)
+        return layer_ratios(space, reached(share, done))
     found = {}
     for name, pattern in space.patterns.items():
         usual = DEFAULT_MAP_RATIO if str(pattern) == FEATURE_MAP else DEFAULT_RATIO
@@ -134,7 +183,7 @@ def _ratios(space: Space, given: Mapping[str, Ratio]) -> dict[str, float]:
             if name not in ratio:
                 raise EspalierError(f"{name}: has no ratio; those of {pattern} are for {', '.join(ratio)}")
             ratio = ratio[name]
-        found[name] = ratio
+        found[name] = reached(ratio, done)
     return found
 
 
@@ -144,7 +193,8 @@ def parse_ratios(text: str | None, label: str) -> dict[str, Ratio]:
     Parameters
     ----------
     text : str or None
-        One number; or a list of NAME=NUMBER, where a name is a layer, a part of the label, or ``PART:LAYER``.
+        One number; ``all=NUMBER``, of all weights; or a list of NAME=NUMBER, where a name is a layer, a part of the
+        label, or ``PART:LAYER``.
     label : str
 
     Raises
@@ -167,6 +217,10 @@ def parse_ratios(text: str | None, label: str) -> dict[str, Ratio]:
         raise EspalierError(f"--ratio {text}: {label} says itself how much goes; leave --ratio out")
     if "=" not in text:
         return dict.fromkeys(free, _share(text, text))
+    if text.startswith(f"{ALL}="):
+        if len(stages(label)) > 1 or FEATURE_MAP in free:
+            raise EspalierError(f"--ratio {text}: is for one stage without feature maps, which {label} is not")
+        return {ALL: _share(text.removeprefix(f"{ALL}="), text)}
     found: dict[str, Ratio] = {}
     layers: dict[str, dict[str, float]] = {}
     for item in text.split(","):

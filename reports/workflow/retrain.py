@@ -16,15 +16,17 @@ from reports.shared.progress import bar, silent
 from reports.workflow.training_log import TrainingLog, listeners
 
 if TYPE_CHECKING:
-    from accel.train import Progress, Recipe
+    from accel.train import Gradual, Progress, Recipe
 
 DISTILLATION = 0.7  # the share of a teacher in the loss, where no recipe has one
 
 
 class Trainer(Protocol):
-    """Trains a pruned network, with groups of its weights shrinking together if there are any."""
+    """Trains a pruned network; groups of its weights may shrink together, masks may follow them."""
 
-    def __call__(self, pruned: PrunedNetwork, groups: Groups | None = None) -> PrunedNetwork: ...
+    def __call__(
+        self, pruned: PrunedNetwork, groups: Groups | None = None, gradual: "Gradual | None" = None
+    ) -> PrunedNetwork: ...
 
 
 def recipe(network: str, epochs: int, *, taught: bool = False, quantized: bool = False, **changes: Any) -> "Recipe":
@@ -108,15 +110,16 @@ def trainer(
     from accel import train
 
     pixels = images.pixels()
-    held_out = {"validation": (validation.pixels(), validation.labels)} if validation else {}
+    fixed: dict[str, Any] = {"teacher": teacher}
+    fixed |= {"validation": (validation.pixels(), validation.labels)} if validation else {}
 
-    def fit(pruned: PrunedNetwork, groups: Groups | None = None) -> PrunedNetwork:
+    def fit(pruned: PrunedNetwork, groups: Groups | None = None, gradual: "Gradual | None" = None) -> PrunedNetwork:
         what = "sparsifying" if groups is not None else "retraining"
         path = checkpoints / f"{what}-{digest_of(pruned.to_bytes())[:16]}.checkpoint" if checkpoints else None
         given = pruned, pixels, images.labels, recipe
         shown = training_bar(f"{pruned.network.name}, {what}", recipe, images)
         with shown as report, listeners(log, what, recipe, report) as heard:
-            return train.fit(*given, groups=groups, teacher=teacher, checkpoint=path, **(held_out | heard))
+            return train.fit(*given, groups=groups, gradual=gradual, checkpoint=path, **(fixed | heard))
 
     return fit
 
