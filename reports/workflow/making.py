@@ -1,5 +1,6 @@
 """Making a network: trained from random weights, pruned and retrained, trained as a Program computes it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from accel.interchange.data.datasets import Dataset
 from accel.interchange.zoo.architectures import ARCHITECTURES
 from accel.network import Network
 from accel.program import Program
+from accel.prune import Ratio
 from accel.pruned import Groups, PrunedNetwork
 from accel.quantize import Calibration, Steps, Widths
 from accel.train import Recipe
-from reports.workflow.prune import prune
+from reports.workflow.prune import FEATURE_MAP, following, prune
 from reports.workflow.quantize import Workbench, retrained
 from reports.workflow.recipes import Entry, Lasso
 from reports.workflow.retrain import sparsifying, training_bar
@@ -65,9 +67,13 @@ class Maker:
         start = train.initialize(ARCHITECTURES[self.name](), np.random.default_rng(self.seed))
         return self._fit(PrunedNetwork(start, data=self.entry.data), self.entry.dense, zoo.DENSE)
 
-    def pruned(self, dense: PrunedNetwork, label: str) -> PrunedNetwork:
-        """Return `dense` pruned as `label` says and retrained after each stage."""
+    def pruned(self, dense: PrunedNetwork, label: str, ratios: Mapping[str, Ratio] | None = None) -> PrunedNetwork:
+        """Return `dense` pruned as `label` says and retrained after each stage; `ratios` are the entry's if not given.
+
+        With an entry that is gradual there is one training, unless feature maps go, which cannot come back.
+        """
         entry, stem, stage = self.entry, Path(zoo.file_name(label)).stem, iter(range(9))
+        given = entry.ratios[label] if ratios is None else ratios
         lasso = entry.lassos.get(label, Lasso(0))
         own = replace(entry.retrain, epochs=entry.epochs.get(label, entry.retrain.epochs))
         teacher = dense.network if own.distillation else None
@@ -79,7 +85,11 @@ class Maker:
             recipe = sparsifying(entry.retrain, lasso.epochs, lasso.strength)
             return self._fit(pruned, recipe, f"{stem}-{next(stage)}", groups=groups)
 
-        return prune(dense, label, entry.ratios[label], retrain, sparsify=sparsify if lasso.epochs else None)
+        if entry.gradual and FEATURE_MAP not in label:
+            start, masks = following(dense, label, given)
+            gradual = train.Gradual(masks, f"{label}, {given}", entry.gradual)
+            return replace(self._fit(start, own, stem, teacher=teacher, gradual=gradual), pattern=label)
+        return prune(dense, label, given, retrain, sparsify=sparsify if lasso.epochs else None)
 
     def quantized(self, pruned: PrunedNetwork, widths: Widths, teacher: Network, what: str) -> Program:
         """Return the Program of `pruned` at these widths, trained as it computes and taught by a float network.

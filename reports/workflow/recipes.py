@@ -41,6 +41,8 @@ class Entry:
         Of each retraining of those that have others than `retrain`.
     quantized : Recipe, optional
         Of a training as a Program computes it; `retrain` if there is none.
+    gradual : float, optional
+        The share of the epochs of `retrain` in which masks follow the weights, where they can; in one shot if none.
     """
 
     data: str
@@ -50,6 +52,7 @@ class Entry:
     lassos: Mapping[str, Lasso] = field(default_factory=dict)
     epochs: Mapping[str, int] = field(default_factory=dict)
     quantized: Recipe | None = None
+    gradual: float | None = None
 
 
 RATIOS: dict[str, dict[str, Ratio]] = {
@@ -92,8 +95,8 @@ def _residual(blocks: int, dense_epochs: int, epochs: int, half: float, last_sta
         for block in range(1, blocks + 1):
             maps[f"conv{stage}_{block}a"] = share
             maps |= {f"conv{stage}_{block}{x}": 0.0 for x in ("bs" if block == 1 else "b") if stage > 1}
-    dense = Recipe(dense_epochs, 256, 0.4, weight_decay=5e-4, schedule="onecycle", shift_pixels=4, flip=True)
-    taught = replace(dense, epochs=epochs, learning_rate=0.2, distillation=0.7)
+    dense = Recipe(dense_epochs, 128, 0.2, weight_decay=5e-4, schedule="onecycle", shift_pixels=4, flip=True)
+    taught = replace(dense, epochs=epochs, learning_rate=0.1, distillation=0.7)
     return Entry(
         "cifar-10",
         dense,

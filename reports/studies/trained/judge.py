@@ -12,9 +12,10 @@ from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower, ordered_for
 from reports.shared.progress import bar
-from reports.studies.residual.definition import Task
-from reports.studies.residual.results import Results, Version
-from reports.studies.residual.run import DATA, Place
+from reports.studies.trained.definition import Task
+from reports.studies.trained.recipes import RECIPES
+from reports.studies.trained.results import Results, Version
+from reports.studies.trained.run import Place
 from reports.workflow.quantize import check_emulation
 from reports.workflow.sources import random_images
 from sim.engine import compile_program
@@ -35,13 +36,17 @@ def judged(tasks: Sequence[Task], place: Place) -> Results:
     done = [task for task in tasks if place.done(task)]
     if not done:
         raise EspalierError(f"{place.folder}: holds no version that is finished; train some first")
-    images = {split: load(DATA, split, place.data_dir) for split in SPLITS}
+    images: dict[str, dict[str, Dataset]] = {}
     versions = []
     with bar("versions judged", len(done)) as shown:
         for task in done:
-            versions.append(_of_program(task, place, images) if task.bits else _of_floats(task, place))
+            data = RECIPES[task.network].data
+            if data not in images:
+                images[data] = {split: load(data, split, place.data_dir) for split in SPLITS}
+            versions.append(_of_program(task, place, images[data]) if task.bits else _of_floats(task, place))
             shown.advance(task.stem)
-    return Results("x".join(map(str, LANES)), {split: len(x) for split, x in images.items()}, tuple(versions))
+    counts = {data: {split: len(x) for split, x in splits.items()} for data, splits in images.items()}
+    return Results("x".join(map(str, LANES)), counts, tuple(versions))
 
 
 def _of_floats(task: Task, place: Place) -> Version:

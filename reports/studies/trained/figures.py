@@ -1,11 +1,11 @@
-"""The figure of the study of residual networks, drawn from saved results; no pyplot, no state."""
+"""The figure of the study of trained networks, drawn from saved results; no pyplot, no state."""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.shared.drawing import look, one_legend, rendered
-from reports.studies.residual.page import bits_of
-from reports.studies.residual.results import Group, Results
+from reports.studies.trained.page import bits_of, pattern_of
+from reports.studies.trained.results import Group, Results
 
 
 def cycles(results: Results) -> Figure:
@@ -19,7 +19,7 @@ def cycles(results: Results) -> Figure:
             _mark(axes, group, order.index(_name(group)))
         axes.set_title(network)
         axes.set_xlabel(f"cycles of one image on {results.array} lanes")
-    panels[0].set_ylabel(f"error rate in %, {results.images['test']:,} test images")
+    panels[0].set_ylabel("error rate in %, test images")
     one_legend(figure, panels, "outside right upper")
     return figure
 
@@ -30,7 +30,7 @@ def render(results: Results) -> dict[str, bytes]:
 
 
 def _name(group: Group) -> str:
-    return f"{group.task.pattern}, {bits_of(group.task)}"
+    return f"{pattern_of(group.task)}, {bits_of(group.task)}"
 
 
 def _mark(axes: Axes, group: Group, index: int) -> None:

@@ -1,39 +1,40 @@
-"""The page of the study of residual networks: README.md, from saved results alone."""
+"""The page of the study of trained networks: README.md, from saved results alone."""
 
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from reports.shared.words import kib, percent
 from reports.studies.files import picture
-from reports.studies.residual.definition import NETWORKS, NOTES, SEEDS, Task, tasks
-from reports.studies.residual.results import Group, Results, Verdict
+from reports.studies.trained.definition import NETWORKS, NOTES, PLANS, SEEDS, Task, tasks
+from reports.studies.trained.results import Group, Results, Verdict
 
 CAPTIONS = {
     "cycles": "Error rate against the cycles of one image: mean of the seeds, bars from the lowest to the highest. "
     "Cycles are those of the closed form, which the hardware takes.",
 }
 
-COMMANDS = """    python -m reports.studies.residual train --data-dir DIR --work FOLDER
-    python -m reports.studies.residual judge --data-dir DIR --work FOLDER"""
+COMMANDS = """    python -m reports.studies.trained train --data-dir DIR --work FOLDER
+    python -m reports.studies.trained judge --data-dir DIR --work FOLDER"""
 HOW = """train the versions and make this folder; stopped, they go on where they were. `definition.py` here
-defines the study, `reports/workflow/recipes.py` has the recipes: one cycle of the learning rate,
-shifts and flips; what is pruned or quantised learns from the dense float network too. CIFAR-10 went
-through JPEG here, and its fifth batch is the validation split and not trained on, so that published
-error rates are not comparable."""
-WORDS = """Bits are of weights and signals; the image has 8. But for *everywhere*, 8 bits have the weights of
-the first and of the last layer and what the last layer reads, as usual in the literature, and the
-sums that only an addition reads, which are floats there. Error rates of Programs are the bit-
-accurate engine's. Memory is that of parameters, indices and live signals; cycles are those of one
-image, output maps in the order in which lanes agree most."""
+defines the study, `recipes.py` says how each is trained: one cycle of the learning rate, masks that
+follow the weights and are frozen after 60 % of the epochs (feature maps go in one shot); what is
+pruned or quantised learns from the dense float network too. CIFAR-10 went through JPEG here, and a
+part of each training set is the validation split and not trained on, so that published error rates
+are not comparable."""
+WORDS = """Bits are of weights and signals; the image has 8. Of residual networks, but for *everywhere*, 8 bits
+have the weights of the first and of the last layer and what the last layer reads, as usual in the
+literature, and the sums that only an addition reads, which are floats there; other networks have
+the bits that are said everywhere. Error rates of Programs are the bit-accurate engine's. Memory is
+that of parameters, indices and live signals; cycles are those of one image, output maps in the
+order in which lanes agree most."""
 
 
 def page(results: Results, figures: Iterable[str]) -> str:
-    """Return README.md; `figures` are file names, those of `reports.studies.residual.figures.render`."""
+    """Return README.md; `figures` are file names, those of `reports.studies.trained.figures.render`."""
     parts = [
-        "# Residual networks on CIFAR-10: pruned, quantised, and both",
+        "# Trained networks: pruned, quantised, and both",
         COMMANDS,
-        f"{HOW} Everything is chosen by {results.images['validation']:,} validation images; error rates are those on "
-        f"{results.images['test']:,} test images.",
+        f"{HOW} Everything is chosen by validation images; error rates are those on test images ({_images(results)}).",
         "## Targets",
         _targets(results.verdicts()),
         "## What was cut",
@@ -45,11 +46,22 @@ def page(results: Results, figures: Iterable[str]) -> str:
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
+def _images(results: Results) -> str:
+    rows = (f"{data}: {x['validation']:,} and {x['test']:,}" for data, x in results.images.items())
+    return "; ".join(rows)
+
+
+def pattern_of(task: Task) -> str:
+    """Return what was pruned in words."""
+    return f"{task.pattern}, {task.gone} %" if task.gone else task.pattern
+
+
 def bits_of(task: Task) -> str:
     """Return the word lengths of a version in words."""
     if not task.bits:
         return "float"
-    return f"{task.bits}/{task.bits}" + (" everywhere" if task.everywhere else "")
+    everywhere = task.everywhere and any(task.bits and not task.everywhere for task in PLANS[task.network].versions)
+    return f"{task.bits}/{task.signal_bits or task.bits}" + (" everywhere" if everywhere else "")
 
 
 def _targets(verdicts: Sequence[Verdict]) -> str:
@@ -68,7 +80,7 @@ def _targets(verdicts: Sequence[Verdict]) -> str:
 
 
 def _title(group: Group) -> str:
-    return f"{group.task.pattern}, {bits_of(group.task)}"
+    return f"{pattern_of(group.task)}, {bits_of(group.task)}"
 
 
 def _cut(results: Results) -> list[str]:
@@ -93,7 +105,7 @@ def _table(results: Results, network: str) -> str:
         error = percent(group.mean()) + (f" ({low} to {high})" if len(group.versions) > 1 else "")
         memory = fmean(version.memory_bits for version in group.versions)
         cells = [
-            group.task.pattern,
+            pattern_of(group.task),
             bits_of(group.task),
             str(first.epochs),
             f"{1 - first.weights / first.dense_weights:.1%}",

@@ -1,7 +1,7 @@
 """Train the versions of the study that are missing; judge those that are there, and write the page.
 
-    python -m reports.studies.residual train --data-dir DIR --work FOLDER --device cuda --processes 12
-    python -m reports.studies.residual judge --data-dir DIR --work FOLDER
+    python -m reports.studies.trained train --data-dir DIR --work FOLDER --device cuda --processes 12
+    python -m reports.studies.trained judge --data-dir DIR --work FOLDER
 
 Training needs PyTorch (the extra ``train``). What is finished stays: a run that was stopped goes on where it was.
 """
@@ -12,12 +12,13 @@ import click
 
 from reports.shared import output
 from reports.shared.journal import RESULTS
-from reports.studies.residual.definition import NETWORKS, SEEDS, Epochs, tasks
-from reports.studies.residual.figures import render
-from reports.studies.residual.judge import judged
-from reports.studies.residual.page import page
-from reports.studies.residual.results import Results
-from reports.studies.residual.run import Place, run
+from reports.studies.trained.definition import NETWORKS, SEEDS, tasks
+from reports.studies.trained.figures import render
+from reports.studies.trained.judge import judged
+from reports.studies.trained.page import page
+from reports.studies.trained.recipes import Epochs
+from reports.studies.trained.results import Results
+from reports.studies.trained.run import Place, run
 
 HERE = Path(__file__).parent
 WORK = click.option("--work", type=click.Path(path_type=Path), required=True, help="Folder of the trained versions.")
@@ -26,7 +27,7 @@ DATA_DIR = click.option("--data-dir", envvar="ESPALIER_DATA", help="Folder of th
 
 @click.group()
 def main() -> None:
-    """Residual networks pruned, quantised and both: `train` the versions, then `judge` them."""
+    """Networks pruned, quantised and both: `train` the versions, then `judge` them."""
 
 
 @main.command()
@@ -35,7 +36,7 @@ def main() -> None:
 @click.option("--device", help="Of PyTorch; a GPU if there is one.")
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Trainings at once.")
 @click.option("--limit", type=click.FloatRange(1), help="Seconds after which to stop.")
-@click.option("--epochs", multiple=True, help="NETWORK=DENSE,PRUNED,QUANTISED; else those of the zoo's recipes.")
+@click.option("--epochs", multiple=True, help="NETWORK=DENSE,PRUNED,QUANTISED; else those of the recipes.")
 @click.option("--network", "networks", multiple=True, type=click.Choice(NETWORKS), help="Which; all if none is named.")
 @click.option("--floats", is_flag=True, help="Leave out the versions of few bits.")
 @click.option("--seeds", type=click.IntRange(1), default=SEEDS, show_default=True, help="How many.")

@@ -16,10 +16,9 @@ from accel.interchange import zoo
 from accel.interchange.data.datasets import SPLITS, Dataset, load
 from accel.pruned import PrunedNetwork
 from reports.shared import progress
-from reports.studies.residual.definition import Epochs, Task, widths
+from reports.studies.trained.definition import Task, widths
+from reports.studies.trained.recipes import Epochs
 from reports.workflow.making import Maker, Pixels
-
-DATA = "cifar-10"
 
 
 @dataclass(frozen=True)
@@ -57,19 +56,28 @@ class Place:
 
 
 class Worker:
-    """What a process keeps between versions: the images."""
+    """What a process keeps between versions: the images of the network that it trained last."""
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self.splits: dict[str, Dataset] = {split: load(DATA, split, place.data_dir) for split in SPLITS}
-        if place.train_images:
-            self.splits = {split: images.take(place.train_images) for split, images in self.splits.items()}
+        self.data = ""
+        self.splits: dict[str, Dataset] = {}
         self.pixels: dict[str, Pixels] = {}
+
+    def open(self, data: str) -> None:
+        """Have the images of a data set at hand."""
+        if data == self.data:
+            return
+        most = self.place.train_images
+        whole = {split: load(data, split, self.place.data_dir) for split in SPLITS}
+        self.splits = {split: images.take(most) if most else images for split, images in whole.items()}
+        self.data, self.pixels = data, {}
 
     def make(self, task: Task) -> None:
         """Train one version; write it, and then what was measured."""
         began, place = time.monotonic(), self.place
         entry = place.epochs[task.network].entry(task.network)
+        self.open(entry.data)
         checkpoints = place.folder / "checkpoints" / task.stem
         checkpoints.mkdir(parents=True, exist_ok=True)
         maker = Maker(task.network, entry, self.splits, task.seed, checkpoints, place.device, self.pixels)
@@ -80,7 +88,7 @@ class Worker:
                 place.path(task)
             )
         else:
-            made = maker.pruned(needed[0], task.pattern) if needed else maker.dense()
+            made = maker.pruned(needed[0], task.pattern, task.ratios) if needed else maker.dense()
             made.save(place.path(task))
             splits = ("validation", "test")
             record["error_rates"] = {x: maker.error_rate(made.network, self.splits[x]) for x in splits}

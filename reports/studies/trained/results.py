@@ -1,15 +1,14 @@
-"""What the study of residual networks found: plain numbers, versioned JSON, and what follows from them."""
+"""What the study of trained networks found: plain numbers, versioned JSON, and what follows from them."""
 
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from accel.interchange.zoo import DENSE
 from accel.records import record_of
 from reports.shared.schema import Kind
-from reports.studies.residual.definition import TARGETS, Target, Task
+from reports.studies.trained.definition import PLANS, Target, Task
 
-KIND = Kind("espalier-residual-study", 1, "the results of the study of residual networks")
+KIND = Kind("espalier-trained-study", 1, "the results of the study of trained networks")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +82,9 @@ class Verdict:
     @property
     def asked(self) -> float:
         """The highest error rate, or rise, that meets it."""
-        return self.target.rise if self.target.rise is not None else (self.target.error_rate or {})[self.network]
+        asked = self.target.error_rate if self.target.rise is None else self.target.rise
+        assert asked is not None  # one of the two is said
+        return asked
 
     @property
     def found(self) -> float | None:
@@ -101,12 +102,12 @@ class Results:
     ----------
     array : str
         Output lanes x pixel lanes.
-    images : dict of split to int
+    images : dict of data set to dict of split to int
     versions : tuple of Version
     """
 
     array: str
-    images: dict[str, int]
+    images: dict[str, dict[str, int]]
     versions: tuple[Version, ...]
 
     @property
@@ -116,12 +117,11 @@ class Results:
 
     def groups(self, network: str) -> list[Group]:
         """Return the groups of a network in their order."""
-        found: dict[tuple[str, int, bool], list[Version]] = {}
+        found: dict[Task, list[Version]] = {}
         for version in self.versions:
-            task = version.task
-            if task.network == network:
-                found.setdefault((task.pattern, task.bits, task.everywhere), []).append(version)
-        dense = tuple(found.get((DENSE, 0, False), ()))
+            if version.task.network == network:
+                found.setdefault(version.task.of_any, []).append(version)
+        dense = tuple(found.get(Task("", 0), ()))
         return [Group(tuple(versions), dense) for versions in found.values()]
 
     def verdicts(self) -> list[Verdict]:
@@ -129,8 +129,8 @@ class Results:
         verdicts = []
         for network in self.networks:
             groups = self.groups(network)
-            for target in TARGETS:
-                able = [x for x in groups if (x.task.pattern, x.task.bits) in target.versions and not x.task.everywhere]
+            for target in PLANS[network].targets:
+                able = [group for group in groups if group.task.of_any in target.versions]
                 best = min(able, key=lambda group: group.rise("validation"), default=None)
                 verdicts.append(Verdict(target, network, best))
         return verdicts

@@ -1,1 +1,0 @@
-"""The study of residual networks: pruned, quantised and both, trained with several seeds."""

@@ -1,0 +1,226 @@
+"""What the study of trained networks measures, and what is hoped for."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from accel.interchange import zoo
+from accel.interchange.zoo import DENSE
+from accel.layers import Add, GlobalAvgPool, Weighted
+from accel.network import Network
+from accel.prune import Ratio
+from accel.quantize import Widths
+from reports.workflow.prune import ALL
+
+SEEDS = 3
+OUTER_BITS = 8  # of what the literature leaves wide, too
+PATTERNS = ("kernel@8", "feature-map", "irregular", "kernel")  # of residual networks
+PRUNED_AT = 4  # bits at which pruned residual networks are quantised
+NOTES: tuple[str, ...] = ()  # what a reader should know that the numbers do not say
+
+
+@dataclass(frozen=True, order=True)
+class Task:
+    """One version of one network, trained with one seed.
+
+    Parameters
+    ----------
+    network : str
+    seed : int
+    pattern : str
+        ``dense``, or what was pruned.
+    bits : int
+        Of weights and signals; 0 where they are floats.
+    everywhere : bool
+        Whether all have these bits; else `widths` says which have 8.
+    signal_bits : int
+        Of signals, where they have others than weights.
+    gone : int
+        How many percent of all weights went, where that is not the recipe's matter.
+    """
+
+    network: str
+    seed: int
+    pattern: str = DENSE
+    bits: int = 0
+    everywhere: bool = False
+    signal_bits: int = 0
+    gone: int = 0
+
+    @property
+    def stem(self) -> str:
+        """The name of the files of this version."""
+        share = f"-{self.gone}" if self.gone else ""
+        bits = f"{self.bits}-{self.signal_bits}" if self.signal_bits else f"{self.bits}"
+        width = f"-{bits}bits{'-everywhere' * self.everywhere}" if self.bits else ""
+        return f"{self.network}-{self.seed}-{zoo.file_name(self.pattern).removesuffix(zoo.SUFFIX)}{share}{width}"
+
+    @property
+    def of_any(self) -> "Task":
+        """The same version of no network and seed in particular, as plans have it."""
+        return replace(self, network="", seed=0)
+
+    @property
+    def floats(self) -> "Task":
+        """The version that is quantised to come to this one."""
+        return replace(self, bits=0, signal_bits=0, everywhere=False)
+
+    @property
+    def needs(self) -> tuple["Task", ...]:
+        """The versions from which this one is made: what is pruned or quantised, and the teacher, the dense network."""
+        dense = Task(self.network, self.seed)
+        if not self.bits:
+            return (dense,) if self.pattern != DENSE else ()
+        return tuple({self.floats: None, dense: None})
+
+    @property
+    def ratios(self) -> Mapping[str, Ratio] | None:
+        """What goes, where that is not the recipe's matter."""
+        return {ALL: self.gone / 100} if self.gone else None
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is hoped for of a network's versions: at most so much error, or so much more than the dense float one's.
+
+    Parameters
+    ----------
+    what : str
+    versions : tuple of Task
+        Of any network and seed; one of them suffices.
+    rise : float, optional
+        Over the float network's error rate of the same seed, in the mean of the seeds.
+    error_rate : float, optional
+        That the mean of the seeds may not exceed.
+    """
+
+    what: str
+    versions: tuple[Task, ...]
+    rise: float | None = None
+    error_rate: float | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What of one network is trained, and what is hoped for.
+
+    Parameters
+    ----------
+    versions : tuple of Task
+        Of any network and seed, the more important ones first, each behind what it needs.
+    targets : tuple of Target
+    """
+
+    versions: tuple[Task, ...]
+    targets: tuple[Target, ...] = field(default=())
+
+
+def _version(
+    pattern: str = DENSE, bits: int = 0, signal_bits: int = 0, gone: int = 0, everywhere: bool = False
+) -> Task:
+    return Task("", 0, pattern, bits, everywhere, signal_bits, gone)
+
+
+def _residual(error_rate: float) -> Plan:
+    halved = ("kernel@8", "feature-map")
+    few = {pattern: _version(pattern, PRUNED_AT) for pattern in ("kernel@8", "irregular", "feature-map")}
+    return Plan(
+        (
+            _version(),
+            *(_version(bits=bits) for bits in (4, 3)),
+            *map(_version, PATTERNS),
+            *few.values(),
+            _version(bits=PRUNED_AT, everywhere=True),
+        ),
+        (
+            Target("float", (_version(),), error_rate=error_rate),
+            Target("4-bit weights and signals", (_version(bits=4),), 0.003),
+            Target("3-bit weights and signals", (_version(bits=3),), 0.008),
+            Target("half of the multiplications gone", tuple(map(_version, halved)), 0.010),
+            Target("70 % of the weights gone", (_version("irregular"),), 0.005),
+            Target("half of the multiplications gone, 4 bits", tuple(few[x] for x in halved), 0.012),
+            Target("70 % of the weights gone, 4 bits", (few["irregular"],), 0.012),
+        ),
+    )
+
+
+def _of_few_weights(bits: int, signal_bits: int) -> Plan:
+    """Return the plan of lenet5: 95 and 97 % of all weights gone, and few bits at 95 %."""
+    patterns = ("irregular", "kernel/block-4")
+    floats = {(pattern, gone): _version(pattern, gone=gone) for gone in (95, 97) for pattern in patterns}
+    few = {x: _version(x, bits, signal_bits, 95, everywhere=True) for x in patterns}
+    return Plan(
+        (_version(), *floats.values(), *few.values()),
+        (
+            *(Target(f"95 % of the weights gone, {x}", (floats[x, 95],), 0.003) for x in patterns),
+            Target("95 % gone, 3-bit weights, 4-bit signals", tuple(few.values()), 0.004),
+        ),
+    )
+
+
+def _of_kernels() -> Plan:
+    """Return the plan of cifar-quick: three quarters of the convolutions' weights by kernels, and few bits."""
+    kernels = ("kernel@8", "kernel")
+    both = "kernel/block-4"
+    few = _version(both, 4, 5, everywhere=True)
+    return Plan(
+        (_version(), *map(_version, kernels), _version(both), few),
+        (
+            Target("75 % of the convolutions' weights gone", tuple(map(_version, kernels)), 0.010),
+            Target("77 % of all weights gone, 4-bit weights, 5-bit signals", (few,), 0.010),
+        ),
+    )
+
+
+def _of_blocks() -> Plan:
+    """Return the plan of lenet-300-100-fashion: 90 % of all weights in blocks of three sizes."""
+    blocks = {size: _version(f"block-{size}", gone=90) for size in (4, 8, 16)}
+    targets = (Target(f"90 % of the weights gone, blocks of {size}", (x,), 0.005) for size, x in blocks.items())
+    return Plan((_version(), *blocks.values()), tuple(targets))
+
+
+PLANS: Mapping[str, Plan] = {
+    "resnet20": _residual(0.11),
+    "resnet8": _residual(0.16),
+    "cifar-quick": _of_kernels(),
+    "lenet5": _of_few_weights(3, 4),
+    "lenet-300-100-fashion": _of_blocks(),
+}
+NETWORKS = tuple(PLANS)
+
+
+def tasks(seeds: int = SEEDS) -> list[Task]:
+    """Return all versions, the more important first: one seed of everything, then the others."""
+    return [
+        replace(version, network=network, seed=seed)
+        for seed in range(seeds)
+        for network, plan in PLANS.items()
+        for version in plan.versions
+    ]
+
+
+def widths(network: Network, task: Task) -> Widths:
+    """Return the widths of a version that is quantised.
+
+    Where they are not the same everywhere, 8 bits have the weights of the first and of the last layer and what the
+    last layer reads, which is usual in the literature, and the sums that nothing but an addition reads, which in the
+    literature are floats.
+    """
+    bits, signal_bits = task.bits, task.signal_bits or task.bits
+    if task.everywhere:
+        return Widths(bits, signal_bits)
+    network = network.folded()
+    outer = (network.weighted[0].name, network.weighted[-1].name)
+    return Widths(
+        bits,
+        signal_bits,
+        weight_bits_of=dict.fromkeys(outer, OUTER_BITS),
+        signal_bits_of=dict.fromkeys(_added(network), OUTER_BITS),
+    )
+
+
+def _added(network: Network) -> Iterator[str]:
+    """Yield the layers whose sums nothing but an addition reads, and means."""
+    for layer in network.layers:
+        added = isinstance(layer, Weighted) and all(isinstance(x, Add) for x in network.consumers(layer.name))
+        if (added or isinstance(layer, GlobalAvgPool)) and layer.name != network.output:
+            yield layer.name

@@ -1,0 +1,82 @@
+"""How the networks of the study are trained, `RECIPES`: those of the zoo, taught and gradual where these are not.
+
+Importing it needs PyTorch (the extra ``train``), whose recipes these are.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from accel.errors import EspalierError
+from accel.interchange.zoo import DENSE
+from reports.studies.trained.definition import NETWORKS, Task
+from reports.workflow.prune import ALL
+from reports.workflow.recipes import ENTRIES, Entry
+
+FROZEN = 0.6  # of a training's epochs: after so many, masks stay
+TAUGHT = 0.5  # the share of the dense network's scores in the loss
+
+
+def _taught(zoo: str, epochs: int, learning_rate: float, quantized_epochs: int, **changes: Any) -> Entry:
+    """Return how a network of the zoo is pruned by masks that follow its weights, and taught by the dense one."""
+    entry = ENTRIES[zoo]
+    recipe = replace(entry.retrain, epochs=epochs, learning_rate=learning_rate, schedule="onecycle", **changes)
+    retrain = replace(recipe, distillation=TAUGHT)
+    quantized = replace(retrain, epochs=quantized_epochs, weight_decay=0.0, schedule="cosine", best=True)
+    return replace(entry, retrain=retrain, quantized=quantized, lassos={}, epochs={}, gradual=FROZEN)
+
+
+def _of_residual(name: str) -> Entry:
+    entry = ENTRIES[name]
+    return replace(entry, ratios={**entry.ratios, "irregular": {ALL: 0.7}}, gradual=FROZEN)
+
+
+RECIPES: Mapping[str, Entry] = {
+    "resnet20": _of_residual("resnet20"),
+    "resnet8": _of_residual("resnet8"),
+    "cifar-quick": _taught("cifar-quick", 25, 3e-3, 10),
+    "lenet5": _taught("lenet5", 40, 4e-3, 15),
+    "lenet-300-100-fashion": _taught("lenet-300-100-fashion", 40, 2e-3, 10),
+}
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """How long the trainings of a network are."""
+
+    dense: int
+    pruned: int
+    quantized: int
+
+    @classmethod
+    def usual(cls, network: str) -> "Epochs":
+        """Return those of the study's recipes."""
+        entry = RECIPES[network]
+        return cls(entry.dense.epochs, entry.retrain.epochs, (entry.quantized or entry.retrain).epochs)
+
+    @classmethod
+    def parse(cls, text: str) -> tuple[str, "Epochs"]:
+        """Return the network and the epochs of ``NETWORK=DENSE,PRUNED,QUANTISED``.
+
+        >>> Epochs.parse("resnet8=80,30,20")
+        ('resnet8', Epochs(dense=80, pruned=30, quantized=20))
+        """
+        network, _, numbers = text.partition("=")
+        found = numbers.split(",")
+        if network not in NETWORKS or len(found) != 3 or not all(x.isdecimal() and int(x) for x in found):
+            raise EspalierError(f"--epochs {text}: expected NETWORK=DENSE,PRUNED,QUANTISED, as in resnet8=80,30,20")
+        return network, cls(*map(int, found))
+
+    def of(self, task: Task) -> int:
+        """Return the epochs of the last training of a version."""
+        return self.quantized if task.bits else self.dense if task.pattern == DENSE else self.pruned
+
+    def entry(self, network: str) -> Entry:
+        """Return how the network is made in so many epochs."""
+        entry = RECIPES[network]
+        return replace(
+            entry,
+            dense=replace(entry.dense, epochs=self.dense),
+            retrain=replace(entry.retrain, epochs=self.pruned),
+            quantized=replace(entry.quantized or entry.retrain, epochs=self.quantized),
+        )
