@@ -65,7 +65,8 @@ HOMES = {
     "llvmlite": ("sim.kernels",),
     "msgspec": ("accel.records",),
     "amaranth": ("rtl",),
-    "torch": ("accel.train", "reports.maintain.question"),  # that study plays somebody who has a loop of his own
+    # the study and the bench play somebody who has a loop of his own
+    "torch": ("accel.train", "reports.maintain.question", "reports.bench.plain_training", "reports.bench.training"),
     "tensorboard": ("accel.train",),
     "pooch": ("accel.interchange",),
     "PIL": ("accel.interchange", "reports.maintain.question"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from accel.errors import EspalierError
-from reports.bench import figures, reporting, tables
+from reports.bench import figures, reporting, tables, training
 from reports.bench.estimates import estimates_line, estimates_per_second
 from reports.bench.help_time import help_line
 from reports.bench.imports import IMPORT, IMPORTED, imports_table, measured
@@ -16,6 +16,7 @@ from reports.bench.measure import GOLDEN, machine, measure
 from reports.bench.networks import CALIBRATION_IMAGES, NETWORKS, lowered, random_images, random_network
 from reports.bench.page import page
 from reports.bench.results import DENSE, Results
+from reports.bench.training import TRAINED, TRAINING
 from reports.commands.options import CLONE, COUNT, STUDY, json_option, number_option, option
 from reports.commands.places import Command
 from reports.shared import output
@@ -55,9 +56,11 @@ def command(
     """Measure the engine's speed on lenet5, cifar-quick and cnn-small, for each pattern, and where the time goes.
 
     In place of networks, report stands for what `espalier report` and `explore` take from beginning to end, and import
-    for the seconds and the memory that `espalier import` takes for alexnet and vgg11.
+    for the seconds and the memory that `espalier import` takes for alexnet and vgg11; training for an epoch of ours
+    beside one of a plain loop in PyTorch.
 
     Example: espalier bench lenet5 --peers --out bench
+    Example: espalier bench training resnet20 --rounds 3
     Example: espalier bench report --rounds 3 --beside ../espalier-before
     """
     if networks and networks[0] in COMMANDS:
@@ -68,6 +71,9 @@ def command(
     names = list(dict.fromkeys(networks)) or list(NETWORKS)
     if names[0] == IMPORT:
         _imports(names[1:] or [*IMPORTED], json_file)
+        return
+    if names[0] == TRAINING:
+        _trainings(names[1:] or TRAINED, rounds, json_file)
         return
     if unknown := [name for name in names if name not in NETWORKS]:
         raise EspalierError(f"unknown network {unknown[0]!r}: expected {', '.join(NETWORKS)}")
@@ -110,6 +116,16 @@ def _imports(names: Sequence[str], json_file: Path | None) -> None:
     if json_file:
         output.write_json(json_file, {"machine": machine(), "imports": [asdict(x) for x in found]})
     console().print(imports_table(found))
+
+
+def _trainings(names: Sequence[str], rounds: int, json_file: Path | None) -> None:
+    """Measure epochs of training beside those of a plain loop, and print the table."""
+    output.check_place(json_file)
+    found = [*training.measured(names, rounds)]
+    if json_file:
+        records = [asdict(x) | {"ratio": x.ratio} for x in found]
+        output.write_json(json_file, {"machine": machine(), "trainings": records})
+    console().print(training.epochs_table(found))
 
 
 def _print(results: Results) -> None:

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -131,7 +132,16 @@ _worker: Worker | None = None
 
 def _begin(place: Place) -> None:
     global _worker
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker = Worker(place)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that began it is gone, which nothing else would tell it in a training."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # the pool's
+    parent.join()
+    os._exit(1)
 
 
 def _make(task: Task) -> None:
