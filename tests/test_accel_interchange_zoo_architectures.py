@@ -55,6 +55,24 @@ LAYERS = {
         *[(64, 64, 9, 64)] * 4,
         (10, 64, 1, 1),
     ],
+    # 49x10 halved is 25x5; four blocks of a depthwise 3x3 and a 1x1
+    "dscnn": [(64, 1, 40, 125), *[(64, 1, 9, 125), (64, 64, 1, 125)] * 4, (12, 64, 1, 1)],
+    # 96x96 halved is 48x48; a quarter of Howard et al.'s widths, table 1
+    "mobilenet-0.25": [
+        (8, 3, 9, 48**2),
+        *((8, 1, 9, 48**2), (16, 8, 1, 48**2)),
+        *((16, 1, 9, 24**2), (32, 16, 1, 24**2), (32, 1, 9, 24**2), (32, 32, 1, 24**2)),
+        *((32, 1, 9, 12**2), (64, 32, 1, 12**2), (64, 1, 9, 12**2), (64, 64, 1, 12**2)),
+        *((64, 1, 9, 6**2), (128, 64, 1, 6**2)),
+        *[(128, 1, 9, 6**2), (128, 128, 1, 6**2)] * 5,
+        *((128, 1, 9, 3**2), (256, 128, 1, 3**2), (256, 1, 9, 3**2), (256, 256, 1, 3**2)),
+        (2, 256, 1, 1),
+    ],
+    # 640-128-128-128-128-8-128-128-128-128-640
+    "autoencoder": [
+        *((128, 640, 1, 1), *[(128, 128, 1, 1)] * 3, (8, 128, 1, 1)),
+        *((128, 8, 1, 1), *[(128, 128, 1, 1)] * 3, (640, 128, 1, 1)),
+    ],
 }
 TOTALS = {  # weights, multiply-accumulates
     "lenet5": (61_470, 416_520),
@@ -62,8 +80,19 @@ TOTALS = {  # weights, multiply-accumulates
     "cifar-quick": (145_376, 12_354_176),
     "resnet8": (77_360, 12_501_632),  # MLPerf Tiny: 12.5 M
     "resnet20": (270_896, 40_813_184),  # He et al.: 0.27 M; 40.55 M and 2 * 131,072 for the shortcuts
+    "dscnn": (22_016, 2_656_768),  # MLPerf Tiny: 2.7 M
+    "mobilenet-0.25": (208_112, 7_489_664),  # 7.5 M
+    "autoencoder": (264_192, 264_192),  # 0.26 M
 }
-IMAGES = {"digits": (1, 8, 8), **dict.fromkeys(("lenet5", "lenet-300-100", "lenet-300-100-fashion"), (1, 28, 28))}
+KERAS_PARAMETERS = {"resnet8": 78_666, "dscnn": 24_908, "mobilenet-0.25": 221_794, "autoencoder": 269_992}
+IMAGES = {
+    "digits": (1, 8, 8),
+    **dict.fromkeys(("lenet5", "lenet-300-100", "lenet-300-100-fashion"), (1, 28, 28)),
+    "dscnn": (1, 49, 10),
+    "mobilenet-0.25": (3, 96, 96),
+    "autoencoder": (1, 5, 128),
+}
+OUTPUTS = {"dscnn": 12, "mobilenet-0.25": 2, "autoencoder": 5 * 128}
 
 
 class TestShapes:
@@ -77,7 +106,7 @@ class TestShapes:
         network = ARCHITECTURES[name]()
         assert network.name == name
         assert network.input_shape == IMAGES.get(name, (3, 32, 32))
-        assert network.shapes[network.output] == (10,)
+        assert network.shapes[network.output] == (OUTPUTS.get(name, 10),)
         found = [(*x.lowered_shape, math.prod(network.shapes[x.name][1:])) for x in network.weighted]
         assert found == LAYERS[name]
         assert list(network.dense_macs().values()) == [math.prod(sizes) for sizes in LAYERS[name]]
@@ -88,6 +117,13 @@ class TestShapes:
         """The sizes that the literature gives for the network."""
         network = ARCHITECTURES[name]()
         assert (sum(x.weight.size for x in network.weighted), sum(network.dense_macs().values())) == TOTALS[name]
+
+    @pytest.mark.parametrize("name", KERAS_PARAMETERS)
+    def test_parameters_of_mlperf_tiny(self, name: str) -> None:
+        """Keras counts as many parameters of MLPerf Tiny's model: weights, biases, and four for each normalized map."""
+        layers = ARCHITECTURES[name]().layers
+        weights = sum(x.weight.size + x.bias.size for x in layers if isinstance(x, Weighted))
+        assert weights + sum(4 * len(x.scale) for x in layers if isinstance(x, BatchNorm)) == KERAS_PARAMETERS[name]
 
     @pytest.mark.parametrize("name", ARCHITECTURES)
     def test_scores_are_not_rectified_and_all_else_is(self, name: str) -> None:
@@ -193,9 +229,9 @@ class TestPrograms:
         """Every network lowers to a Program, batch norms folded; every tensor is golden's, and every layer is alive."""
         program, codes = lowered(name)
         macs = [layer for layer in program.layers if isinstance(layer, MacLayer)]
-        assert [(*layer.shape, layer.dense_weights) for layer in macs] == [
-            (*sizes[:3], math.prod(sizes[:3])) for sizes in LAYERS[name]
-        ]
+        assert [(layer.shape[0], layer.shape[2], layer.dense_weights) for layer in macs] == [
+            (sizes[0], sizes[2], math.prod(sizes[:3])) for sizes in LAYERS[name]
+        ]  # a depthwise layer reads all maps, and has weights for its own
         expected = golden.run(program, codes)
         assert differing(expected, program, codes) == []
         assert all(len(np.unique(tensor)) > 1 for tensor in expected.values())

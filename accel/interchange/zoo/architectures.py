@@ -3,10 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
-from accel.layers import Add, BatchNorm, Conv2d, Flatten, GlobalAvgPool, Layer, Linear, MaxPool, ReLU
+from accel.layers import Add, BatchNorm, Conv2d, Flatten, GlobalAvgPool, Layer, Linear, MaxPool, ReLU, Weighted
 from accel.network import INPUT, Network
 from accel.window import Window
 
@@ -113,6 +114,47 @@ def resnet8() -> Network:
     return _residual("resnet8", blocks=1, norm_shortcuts=False)
 
 
+def dscnn() -> Network:
+    """Return the depthwise separable network that tells 12 words apart: 49 frames of 10 MFCC, four blocks of 64 maps.
+
+    Source: the reference network for keyword spotting of MLPerf Tiny (Banbury et al., arXiv 2106.07597; the file
+    `keras_model.py` of its benchmark), after Zhang et al., "Hello Edge" (arXiv 1711.07128); that the last mean is of
+    all 25 rows is how its trained network has it.
+    """
+    layers = _activated("conv1", _padded_conv("conv1", 64, 1, (10, 4), 2, (4, 1, 5, 1)))
+    for block in range(2, 6):
+        layers += _separable(block, 64, 64, 1)
+    layers += [GlobalAvgPool("mean", ()), Flatten("flatten", ()), _linear("fc6", 12, 64)]
+    return _linked("dscnn", (1, 49, 10), layers)
+
+
+def mobilenet() -> Network:
+    """Return MobileNetV1 at a quarter of its width, which says whether a 3x96x96 image shows a person.
+
+    Source: Howard et al. (arXiv 1704.04861), as the reference network for visual wake words of MLPerf Tiny has it (the
+    file `vww_model.py` of its benchmark): 13 separable blocks, ReLU in place of ReLU6, and what halves the maps pads
+    the bottom and the right alone.
+    """
+    widths = (8, 16, 32, 32, 64, 64, *(128,) * 6, 256, 256)
+    layers = _activated("conv1", _padded_conv("conv1", 8, 3, (3, 3), 2, (0, 0, 1, 1)))
+    for block, (maps, outputs) in enumerate(pairwise(widths), start=2):
+        layers += _separable(block, outputs, maps, 2 if block in (3, 5, 7, 13) else 1)
+    layers += [GlobalAvgPool("mean", ()), Flatten("flatten", ()), _linear("fc15", 2, 256)]
+    return _linked("mobilenet-0.25", (3, 96, 96), layers)
+
+
+def autoencoder() -> Network:
+    """Return 640-(4x128)-8-(4x128)-640, which gives 5 frames of 128 log-mel energies again; batch norm, ReLU inside.
+
+    Source: the reference network for anomaly detection of MLPerf Tiny (the file `keras_model.py` of its benchmark),
+    which is the baseline of DCASE 2020's task 2 (Koizumi et al., arXiv 2006.05822).
+    """
+    layers: list[Layer] = [Flatten("flatten", ())]
+    for number, (inputs, outputs) in enumerate(pairwise((640, *(128,) * 4, 8, *(128,) * 4)), start=1):
+        layers += _activated(f"fc{number}", _linear(f"fc{number}", outputs, inputs))
+    return _linked("autoencoder", (1, 5, 128), [*layers, _linear("fc10", 640, 128)])
+
+
 ARCHITECTURES: dict[str, Callable[[], Network]] = {
     "digits": digits,
     "lenet5": lenet5,
@@ -122,6 +164,9 @@ ARCHITECTURES: dict[str, Callable[[], Network]] = {
     "cnn-small": cnn_small,
     "resnet8": resnet8,
     "resnet20": resnet20,
+    "dscnn": dscnn,
+    "mobilenet-0.25": mobilenet,
+    "autoencoder": autoencoder,
 }
 
 
@@ -129,6 +174,29 @@ def _conv(name: str, outputs: int, maps: int, kernel: int, padding: int = 0, str
     weight = np.zeros((outputs, maps, kernel, kernel), np.float32)
     window = Window.square(kernel, stride, padding)
     return Conv2d(name, (), weight=weight, bias=np.zeros(outputs, np.float32), window=window)
+
+
+def _padded_conv(
+    name: str, outputs: int, maps: int, kernel: tuple[int, int], stride: int, padding: tuple[int, int, int, int]
+) -> Conv2d:
+    """Return a convolution that pads each side on its own; of one map for each output it is depthwise."""
+    window = Window(kernel, (stride, stride), padding)
+    weight = np.zeros((outputs, maps, *kernel), np.float32)
+    return Conv2d(name, (), weight=weight, bias=np.zeros(outputs, np.float32), window=window)
+
+
+def _separable(block: int, outputs: int, maps: int, stride: int) -> list[Layer]:
+    """Return a depthwise convolution of 3x3 and one of 1x1, each with batch norm and ReLU."""
+    depthwise = _padded_conv("", maps, 1, (3, 3), stride, (1, 1, 1, 1) if stride == 1 else (0, 0, 1, 1))
+    return [
+        *_activated(f"depthwise{block}", replace(depthwise, groups=maps)),
+        *_activated(f"pointwise{block}", _conv("", outputs, maps, 1)),
+    ]
+
+
+def _activated(name: str, layer: Weighted) -> list[Layer]:
+    """Return a layer of that name, its batch norm and its ReLU."""
+    return [replace(layer, name=name), _norm(f"{name}norm", len(layer.bias)), ReLU(f"{name}relu", ())]
 
 
 def _linear(name: str, outputs: int, inputs: int) -> Linear:
