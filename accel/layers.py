@@ -89,6 +89,11 @@ class Conv2d(Weighted):
         """Maps that the layer reads, those of all groups."""
         return self.weight.shape[1] * self.groups
 
+    @property
+    def depthwise(self) -> bool:
+        """Whether each output map is made of an input map of its own."""
+        return self.groups > 1 and self.weight.shape[:2] == (self.groups, 1)
+
     def output_shape(self, *shapes: Shape) -> Shape:
         channels, height, width = _maps(self, shapes)
         if channels != self.input_maps:

@@ -43,6 +43,8 @@ class Graph:
     shapes : mapping of tensor name to shape
     own, flatten, concat : type
         Of layers that give maps of their own; of those that flatten, and join, the maps of what they read.
+    through : set of str
+        Layers of the first kind that hand the maps of what they read on all the same, each made of one.
     """
 
     layers: Sequence[Node]
@@ -50,13 +52,14 @@ class Graph:
     own: type
     flatten: type
     concat: type
+    through: frozenset[str] = frozenset()
 
     def groups(self) -> dict[str, set[str]]:
         """Return, for each tensor, those that have the same maps, itself included."""
         groups: dict[str, set[str]] = {INPUT: {INPUT}}
         for layer in self.layers:
             group = {layer.name}
-            if not isinstance(layer, self.own | self.flatten | self.concat):
+            if not (self._owns(layer) or isinstance(layer, self.flatten | self.concat)):
                 group = group.union(*(groups[source] for source in layer.inputs))
             for member in group:
                 groups[member] = group
@@ -68,7 +71,7 @@ class Graph:
         Tensors of `fixed`, the image and the output keep their places, and so does all that would move them.
         """
         groups = self.groups()
-        own = [layer.name for layer in self.layers if isinstance(layer, self.own)]
+        own = [layer.name for layer in self.layers if self._owns(layer)]
         joined = {x.name: x.inputs for x in self.layers if isinstance(x, self.flatten | self.concat)}
         kept, before = {INPUT, self.layers[-1].name, *fixed}, 0
         while len(kept) > before:
@@ -85,7 +88,7 @@ class Graph:
         of: dict[str, Order] = {INPUT: np.arange(self.shapes[INPUT][0])}
         for layer in self.layers:
             sources = [of[source] for source in layer.inputs]
-            if isinstance(layer, self.own):
+            if self._owns(layer):
                 of[layer.name] = own.get(layer.name, np.arange(self.shapes[layer.name][0]))
             elif isinstance(layer, self.flatten):
                 apart = prod(self.shapes[layer.inputs[0]]) // len(sources[0])
@@ -96,6 +99,9 @@ class Graph:
             else:
                 of[layer.name] = sources[0]
         return of
+
+    def _owns(self, layer: Node) -> bool:
+        return isinstance(layer, self.own) and layer.name not in self.through
 
 
 def in_runs(order: Order, size: int) -> Order:

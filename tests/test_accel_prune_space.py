@@ -3,6 +3,7 @@ from support.masks import PATTERNS
 from support.networks import Sketch, chain, residual
 
 from accel.errors import EspalierError
+from accel.interchange.zoo.architectures import ARCHITECTURES
 from accel.kernel_patterns import Kernel
 from accel.network import Network
 from accel.prune import Space, default_spare
@@ -62,6 +63,17 @@ class TestSpare:
     def test_a_kernel_of_one_tap_has_no_kernel_pattern(self) -> None:
         """conv2 of the residual network is 1 x 1: there a kernel is a scalar weight."""
         assert [*Space.of(residual(), "kernel").patterns] == ["conv3", "conv4"]
+
+    @pytest.mark.parametrize("pattern", ["kernel", "kernel@8"])
+    def test_kernels_of_separable_convolutions(self, pattern: str) -> None:
+        """They are those that mix maps, 1x1; a depthwise convolution has one for each map, which goes with the map."""
+        expected = [f"pointwise{block}" for block in range(2, 6)]
+        assert [*Space.of(ARCHITECTURES["dscnn"](), pattern).patterns] == expected
+        assert [*Space.of(ARCHITECTURES["dscnn"](), "ikss").patterns] == [f"depthwise{x}" for x in range(2, 6)]
+
+    def test_kernels_of_matrices(self) -> None:
+        """A network of matrices alone has kernels of one weight, which groups of outputs lose together."""
+        assert [*Space.of(perceptron(), "kernel@8").patterns] == ["fc1"]
 
 
 class TestKinds:

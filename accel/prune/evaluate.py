@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
-from accel.layers import Add, Array, BatchNorm, Clip, Flatten, Layer, ReLU, Weighted
+from accel.layers import Add, Array, BatchNorm, Clip, Conv2d, Flatten, Layer, ReLU, Weighted
 from accel.network import INPUT, Network
 from accel.prune import float_batch
 from accel.prune.remove_maps import kept_maps, map_flags, tensor_groups
@@ -208,7 +208,8 @@ class _Split:
             values[layer.name] = float_batch.apply(layer, inputs, rows, layer.name in self.overwritable)
             return
         weight = weights[layer.name] if layer.name in weights else layer.weight.reshape(layer.lowered_shape)
-        weight = weight[rows][:, kept.get(layer.inputs[0], _WHOLE)]
+        grouped = isinstance(layer, Conv2d) and layer.groups > 1  # whose columns are maps of one group
+        weight = weight[rows][:, _WHOLE if grouped else kept.get(layer.inputs[0], _WHOLE)]
         matrix = lowered[layer.name] if layer.name in lowered else float_batch.lower(layer, values[layer.inputs[0]])
         flat = weight.reshape(len(weight), -1)
         values[layer.name] = float_batch.multiply(

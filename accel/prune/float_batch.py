@@ -52,8 +52,8 @@ def multiply(layer: Weighted, weight: Array, bias: Array, lowered: Array, shape:
 
     `shape` is what the network says the output of `layer` has, for its height and width.
     """
-    groups = layer.groups if isinstance(layer, Conv2d) else 1
-    if groups > 1:
+    if isinstance(layer, Conv2d) and layer.groups > 1:
+        groups = len(weight) if layer.depthwise else layer.groups  # of a depthwise layer the maps that are there
         runs = weight.reshape(groups, len(weight) // groups, -1)
         product = (runs @ lowered.reshape(groups, runs.shape[2], -1)).reshape(len(weight), -1)
     else:

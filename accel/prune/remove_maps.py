@@ -1,7 +1,8 @@
 """Pruned feature maps leave the network for good, with the kernels that lead to them and read them.
 
-Maps that a residual addition adds are one map, so that layers fall into groups that keep the same maps. Source: Anwar
-et al. (a pruned map takes its incoming and outgoing kernels along; what is left is dense); the groups are ours.
+Maps that a residual addition adds are one map, and so are what a depthwise convolution reads and what it makes of it,
+so that layers fall into groups that keep the same maps. Source: Anwar et al. (a pruned map takes its incoming and
+outgoing kernels along; what is left is dense); the groups are ours.
 """
 
 import math
@@ -65,7 +66,8 @@ def map_flags(name: str, mask: LayerMask) -> Mask:
 
 def graph_of(network: Network) -> Graph:
     """Return how the maps of the network's tensors hang together."""
-    return Graph(network.layers, network.shapes, Weighted, Flatten, Concat)
+    through = frozenset(layer.name for layer in network.layers if _is_depthwise(layer))
+    return Graph(network.layers, network.shapes, Weighted, Flatten, Concat, through)
 
 
 def tensor_groups(network: Network) -> dict[str, set[str]]:
@@ -76,12 +78,14 @@ def tensor_groups(network: Network) -> dict[str, set[str]]:
 def tied_maps(network: Network) -> dict[str, Layer]:
     """Return the tensors whose maps have their places, and the layer that says so.
 
-    A grouped convolution cuts the maps that it reads and gives into runs, a concatenation counts those of two tensors.
+    A grouped convolution cuts the maps that it reads and gives into runs, unless each is a map; a concatenation counts
+    those of two tensors.
     """
     groups = tensor_groups(network)
     tied: dict[str, Layer] = {}
     for layer in network.layers:
-        if isinstance(layer, Concat) or (isinstance(layer, Conv2d) and layer.groups > 1):
+        runs = isinstance(layer, Conv2d) and layer.groups > 1 and not layer.depthwise
+        if isinstance(layer, Concat) or runs:
             tied |= {member: layer for tensor in (*layer.inputs, layer.name) for member in groups[tensor]}
     return tied
 
@@ -101,6 +105,8 @@ def kept_maps(network: Network, asked: Mapping[str, Mask]) -> dict[str, Mask]:
         if isinstance(layer, Weighted):
             named = layer.name if layer.name in asked else min(groups[layer.name] & asked.keys(), default="")
             flags = asked.get(named, np.ones(network.shapes[layer.name][0], bool))
+            if _is_depthwise(layer) and (kept[layer.inputs[0]] != flags).any():
+                raise EspalierError(f"{layer.name}: reads {layer.inputs[0]}, and both must keep the same maps")
         elif isinstance(layer, Flatten):
             flags = np.repeat(kept[layer.inputs[0]], math.prod(network.shapes[layer.inputs[0]][1:]))
         elif isinstance(layer, Concat):
@@ -113,12 +119,18 @@ def kept_maps(network: Network, asked: Mapping[str, Mask]) -> dict[str, Mask]:
     return kept
 
 
+def _is_depthwise(layer: Layer) -> bool:
+    return isinstance(layer, Conv2d) and layer.depthwise
+
+
 def reindexed(layer: Layer, orders: Mapping[str, NDArray[np.intp]]) -> Layer:
     """Return `layer` with the maps of each tensor picked, in the order of `orders` (tensor name to indices)."""
     rows = orders[layer.name]
     if isinstance(layer, Conv2d | Linear):
-        grouped = isinstance(layer, Conv2d) and layer.groups > 1  # whose maps keep their places
-        columns = np.arange(layer.weight.shape[1]) if grouped else orders[layer.inputs[0]]
+        if isinstance(layer, Conv2d) and layer.groups > 1:  # whose maps keep their places, or are its groups
+            groups = len(rows) if layer.depthwise else layer.groups
+            return replace(layer, weight=layer.weight[rows], bias=layer.bias[rows], groups=groups)
+        columns = orders[layer.inputs[0]]
         return replace(layer, weight=layer.weight[rows][:, columns], bias=layer.bias[rows])
     if isinstance(layer, BatchNorm):
         arrays = {name: getattr(layer, name)[rows] for name in ("scale", "shift", "mean", "variance")}

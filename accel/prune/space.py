@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from accel.errors import EspalierError
+from accel.kernel_patterns import Kernel
 from accel.layers import Conv2d, Linear, Weighted
 from accel.network import Network
 from accel.pattern import Pattern
@@ -40,7 +41,7 @@ class Space:
     def __post_init__(self) -> None:
         for name, pattern in self.patterns.items():
             layer = self.network[name]
-            if not isinstance(layer, Weighted) or not can_have(layer, pattern):
+            if not isinstance(layer, Weighted) or not can_have(self.network, layer, pattern):
                 raise EspalierError(f"{name}: cannot have the pattern {pattern}")
             if name in self.within and self.within[name].kept.shape != layer.lowered_shape:
                 raise EspalierError(f"{name}: a mask of shape {self.within[name].kept.shape} does not fit this layer")
@@ -82,7 +83,7 @@ class Space:
             kind = next((kinds[x] for x in kinds if isinstance(layer, x)), None)
             # a map that a residual addition ties to a spared one stays with it
             stays = tied if isinstance(kind, FeatureMap) else spared
-            if kind is not None and layer.name not in stays and can_have(layer, kind):
+            if kind is not None and layer.name not in stays and can_have(network, layer, kind):
                 patterns[layer.name] = kind
         if not patterns:
             names = ", ".join(sorted(tied if FeatureMap() in kinds.values() else spared)) or "none"
@@ -144,6 +145,20 @@ def _kinds(pattern: str | Pattern) -> dict[type[Weighted], Pattern]:
     return {kind: part for kind, part in kinds.items() if not isinstance(part, Dense)}
 
 
-def can_have(layer: Weighted, pattern: Pattern) -> bool:
-    """Return whether a pattern says anything about a layer."""
+def can_have(network: Network, layer: Weighted, pattern: Pattern) -> bool:
+    """Return whether a pattern says anything about a layer of a network.
+
+    Where convolutions are separable, kernels are those that mix maps: the 1x1 convolution's, for the depthwise one
+    before it has a single kernel for each map. Where there are no convolutions, the weights of matrices are kernels.
+    """
+    convolutions = [x for x in network.layers if isinstance(x, Conv2d)]
+    if isinstance(pattern, Kernel) and not convolutions:
+        return True
+    if isinstance(pattern, Kernel) and isinstance(layer, Conv2d) and _separable(convolutions):
+        return not layer.depthwise
     return pattern.suits(layer.lowered_shape)
+
+
+def _separable(convolutions: list[Conv2d]) -> bool:
+    """Return whether some are depthwise, and some mix what these make."""
+    return any(x.depthwise for x in convolutions) and any(x.groups == x.window.taps == 1 for x in convolutions)
