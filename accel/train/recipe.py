@@ -8,6 +8,7 @@ import numpy as np
 from accel.errors import EspalierError
 
 OPTIMIZERS = ("sgd", "adam")
+CROSS_ENTROPY, MSE = LOSSES = ("cross-entropy", "mse")
 SCHEDULES = ("constant", "cosine", "step", "onecycle")
 WARM_UP, FIRST_SHARE = 0.3, 0.04  # of one cycle: the share of steps that warm up, and of the rate that they begin at
 MOST_THREADS = 1024
@@ -35,6 +36,8 @@ class Recipe:
         Cosine falls to 0 over the run; step divides by 10 after half and after three quarters of it; one cycle rises
         along a cosine for 30 % of the run, from 1/25 of the rate, and then falls to 0 along another (Smith and Topin,
         "Super-Convergence", arXiv 1708.07120; the shares are PyTorch's).
+    loss : {"cross-entropy", "mse"}
+        Of scores and labels; or the mean squared error of a network that is to give its image again.
     label_smoothing : float
         The share of the target that is spread over all classes.
     distillation, temperature : float
@@ -67,6 +70,7 @@ class Recipe:
     weight_decay: float = 0.0
     group_lasso: float = 0.0
     schedule: str = "cosine"
+    loss: str = CROSS_ENTROPY
     label_smoothing: float = 0.0
     distillation: float = 0.0
     temperature: float = 4.0
@@ -94,9 +98,11 @@ class Recipe:
         for name in ("momentum", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise EspalierError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
-        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("loss", LOSSES)):
             if getattr(self, name) not in known:
                 raise EspalierError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
+        if self.loss == MSE and (self.distillation or self.label_smoothing):
+            raise EspalierError("a loss of mse knows no classes: distillation and label_smoothing must be 0")
 
     def rate(self, done: float) -> float:
         """Return the learning rate when the share `done` (0..1) of all steps has been taken.

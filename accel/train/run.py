@@ -18,7 +18,7 @@ from accel.sparsity import Masks
 from accel.train.checkpoint import Best, Checkpoint
 from accel.train.group_lasso import Grouped
 from accel.train.module import NetworkModule, to_module
-from accel.train.recipe import Recipe
+from accel.train.recipe import MSE, Recipe
 from accel.train.samples import Images, Labels, Samples
 
 EVALUATION_BATCH = 512
@@ -72,8 +72,8 @@ class Run:
             raise EspalierError(f"{pruned.network.name}: the best epoch is chosen by validation images; there are none")
         self.recipe = recipe
         self.best: Best | None = None
-        self.samples = Samples.checked(pruned.network, images, labels, device)
-        self.validation = Samples.checked(pruned.network, *validation, device) if validation else None
+        self.samples = Samples.checked(pruned.network, images, labels, device, recipe.loss)
+        self.validation = Samples.checked(pruned.network, *validation, device, recipe.loss) if validation else None
         self.steps = self.samples.steps(recipe.batch_size)
         if len(self.samples) // self.steps < 2 and any(isinstance(x, BatchNorm) for x in pruned.network.layers):
             raise EspalierError(f"{pruned.network.name}: batch norm needs at least 2 images in each batch")
@@ -147,9 +147,11 @@ class Run:
             for weight, gone in self.masked:
                 weight.masked_fill_(gone, 0)  # exact by construction, whatever the optimizer does
             self.module.after_step()
-        return torch.stack([loss.detach() * len(labels), (scores.argmax(1) != labels).sum()])
+        return torch.stack([loss.detach() * len(labels), self.samples.wrong(scores.detach(), images, labels).sum()])
 
     def _loss(self, scores: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+        if self.recipe.loss == MSE:
+            return F.mse_loss(scores, images.flatten(1))
         loss = F.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
         if self.teacher is None:
             return loss
@@ -219,10 +221,11 @@ def masked(module: NetworkModule, masks: Masks, device: torch.device) -> list[tu
 
 @torch.no_grad()
 def share_of_errors(module: NetworkModule, samples: Samples) -> float:
-    """Return the share (0..1) of images whose highest score is not that of their label."""
+    """Return what is wrong (0..1) in the mean with what a network gives for images (`Samples.wrong`)."""
     module.eval()
-    wrong = torch.zeros((), dtype=torch.int64, device=samples.labels.device)
+    wrong = torch.zeros((), dtype=torch.float64, device=samples.labels.device)
     for first in range(0, len(samples), EVALUATION_BATCH):
         part = slice(first, first + EVALUATION_BATCH)
-        wrong += (module(samples.images[part]).flatten(1).argmax(1) != samples.labels[part]).sum()
+        images, labels = samples.images[part], samples.labels[part]
+        wrong += samples.wrong(module(images).flatten(1), images, labels).sum()
     return wrong.item() / len(samples)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from accel.errors import EspalierError
 from accel.network import Network
-from accel.train.recipe import Recipe
+from accel.train.recipe import CROSS_ENTROPY, MSE, Recipe
 
 Images = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -35,29 +35,46 @@ def pick_device(device: str | torch.device | None) -> torch.device:
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Images (N, C, H, W) and labels (N,) on one device."""
+    """Images (N, C, H, W) and labels (N,) on one device; of those that are to come out again, their variance."""
 
     images: Tensor
     labels: Tensor
+    variance: float | None = None
 
     @classmethod
-    def checked(cls, network: Network, images: Images, labels: Labels, device: torch.device) -> "Samples":
-        """Return a copy on `device` of data that fit the network.
+    def checked(
+        cls, network: Network, images: Images, labels: Labels, device: torch.device, loss: str = CROSS_ENTROPY
+    ) -> "Samples":
+        """Return a copy on `device` of data that fit the network; labels are not needed where `loss` needs none.
 
         Raises
         ------
         EspalierError
             The images are not float, finite and of the network's input shape; the labels are not as many, or name
-            no class; there is nothing.
+            no class; there is nothing; or a network that is to give images again gives another number of pixels.
         """
         images, labels = np.ascontiguousarray(images), np.ascontiguousarray(labels)
-        problem = _problem_of_images(network, images) or _problem_of_labels(network, labels, len(images))
+        problem, again = _problem_of_images(network, images), loss == MSE
+        problem = problem or (
+            _problem_of_outputs(network) if again else _problem_of_labels(network, labels, len(images))
+        )
         if problem:
             raise EspalierError(f"{network.name}: {problem}")
+        variance = (float(images.var(axis=0, dtype=np.float64).mean()) or 1.0) if again else None
         return cls(
             torch.tensor(images, dtype=torch.float32, device=device),
-            torch.tensor(labels, dtype=torch.int64, device=device),
+            torch.tensor(np.zeros(len(images)) if again else labels, dtype=torch.int64, device=device),
+            variance,
         )
+
+    def wrong(self, scores: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+        """Return what is wrong (0..1) with each image's scores (N, classes): whether the highest is not the label's.
+
+        Where the image should come out again: how much of the variance of all its scores miss, at most all of it.
+        """
+        if self.variance is None:
+            return scores.argmax(1) != labels
+        return ((scores - images.flatten(1)).square().mean(1) / self.variance).clamp(max=1)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -111,6 +128,11 @@ def _problem_of_images(network: Network, images: NDArray[np.generic]) -> str | N
     if not np.isfinite([images.min(), images.max()]).all():  # the minimum of anything with a NaN is NaN
         return "images hold a value that is not finite"
     return None
+
+
+def _problem_of_outputs(network: Network) -> str | None:
+    outputs, pixels = math.prod(network.shapes[network.output]), math.prod(network.input_shape)
+    return None if outputs == pixels else f"gives {outputs:,} numbers for an image of {pixels:,}; mse needs as many"
 
 
 def _problem_of_labels(network: Network, labels: NDArray[np.generic], images: int) -> str | None:

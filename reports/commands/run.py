@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from accel.interchange.data.datasets import SPLITS
+from accel.interchange.data.datasets import AUC, SPLITS
 from accel.program import Program
 from reports.commands.options import IN, data_options, images_option, jobs_option, json_option, metric_option, option
 from reports.commands.places import Command, Word
 from reports.shared import output
-from reports.workflow.evaluate import program_error_rate
+from reports.workflow.evaluate import areas_of, program_error_rate, program_outputs
 from reports.workflow.sources import check_range, source_of
 from sim.engine import compile_program
 
@@ -62,6 +62,12 @@ def command(
         "images_per_second": len(images_of) / seconds,
         "macs": engine.run(codes[:1], jobs).macs,
     }
+    areas: dict[str, float] = {}
+    if images_of.metric == AUC:
+        areas = areas_of(program_outputs(engine, codes, jobs), images_of, loaded.name)
+        record["auc"] = areas
     if json_file:
         output.write_json(json_file, record)
+    if areas:
+        print(f"AUC {1 - rate:.4f}: {', '.join(f'{machine} {area:.4f}' for machine, area in areas.items())}")
     print(f"{program}: {rate:.2%} error on {len(images_of):,} images, {record['images_per_second']:,.0f} images/s")

@@ -8,7 +8,7 @@ from accel.cost import Limits, Technology, load_technology
 from accel.cost.technology import DEFAULT
 from accel.errors import EspalierError
 from accel.interchange import zoo
-from accel.interchange.data.datasets import ERROR, MSE, check_choice
+from accel.interchange.data.datasets import AUC, ERROR, MSE, check_choice
 from reports.explore.choosing import GOALS
 from reports.explore.run import Plan
 from reports.explore.space import ARRAYS, Question, Space
@@ -123,10 +123,10 @@ def _retraining(request: Request, versions: tuple[Version, ...], network: str) -
     making = any(version.made for version in versions)
     if request.retrain is not None and not making:
         raise EspalierError(f"--retrain {request.retrain}: no version is made here; --ratios says which to make")
-    if request.metric == MSE:
+    if request.metric in (MSE, AUC):
         if request.retrain:
             raise EspalierError(
-                f"--retrain {request.retrain}: training is for classes, and with --metric mse there are none"
+                f"--retrain {request.retrain}: training is for classes, with --metric {request.metric} there are none"
             )
         return 0, ""
     there = importlib.util.find_spec("torch") is not None

@@ -2,6 +2,7 @@
 
     python -m reports.maintain.zoo digits
     python -m reports.maintain.zoo lenet5 --data-dir DIR
+    python -m reports.maintain.zoo dscnn --data speech_commands_v0.02 --out FOLDER
 
 needs PyTorch (the extra ``train``). Networks are initialised from seed 0 and trained on the training split; the error
 rates of ``zoo.json`` are those of the float networks on the test split, at which no decision was made. Stopped runs
@@ -13,33 +14,43 @@ recipe: what is made today is repeatable to the bit on one machine, but not thos
 
 import json
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from accel import train
+from accel.errors import EspalierError
 from accel.files import write_whole
 from accel.interchange import zoo
-from accel.interchange.data.datasets import Dataset, check_choice, load
+from accel.interchange.data.datasets import ERROR, MSE, NAMES, SPLITS, Dataset, check_choice
+from accel.interchange.data.own_data import Taker
+from accel.interchange.zoo.architectures import ARCHITECTURES
 from accel.pruned import PrunedNetwork
+from reports.workflow.evaluate import float_error_rate
 from reports.workflow.making import Maker
-from reports.workflow.recipes import ENTRIES
+from reports.workflow.recipes import ENTRIES, Entry
+from reports.workflow.sources import Source
 
 ZOO = Path(__file__).parents[2] / "accel" / "interchange" / "zoo"
 SEED = 0
 
 
-def make(name: str, data_dir: str | None, out: Path, only: Collection[str] = ()) -> None:
+def make(name: str, data_dir: str | None, out: Path, only: Collection[str] = (), data: str | None = None) -> None:
     """Train and prune one network; files and ``zoo.json`` go to the folder `out` / `name`.
 
     The catalogue is written anew after each version, and lists those that are finished. Versions other than the dense
-    one and those of `only` are not trained, if `only` names any.
+    one and those of `only` are not trained, if `only` names any. `data` says where images are, as commands take it.
     """
     check_choice("zoo network", name, [*ENTRIES])
     for label in only:
         check_choice(f"pattern of {name}", label, [zoo.DENSE, *ENTRIES[name].ratios])
     entry, folder = ENTRIES[name], out / name
-    splits = {split: load(entry.data, split, data_dir) for split in ("train", "validation", "test")}
+    if data is None and entry.data not in NAMES:
+        raise EspalierError(f"{name}: learns {entry.data}, no data set known by name: say where it is with --data")
+    source = _source(name, entry, data, data_dir)
+    entry = replace(entry, data=source.name)
+    splits = {split: source.load(split) for split in SPLITS}
     checkpoints = folder / "checkpoints"
     checkpoints.mkdir(parents=True, exist_ok=True)
     maker = Maker(name, entry, splits, SEED, checkpoints)
@@ -61,23 +72,34 @@ def make(name: str, data_dir: str | None, out: Path, only: Collection[str] = ())
         write_whole(folder / zoo.CATALOGUE, (json.dumps(record | {"files": files}, indent=1) + "\n").encode())
 
 
+def _source(name: str, entry: Entry, data: str | None, data_dir: str | None) -> Source:
+    """Return where the images are, judged by what the network learns: classes, or the images again."""
+    network = ARCHITECTURES[name]()
+    taker = Taker(name, network.input_shape, network.shapes[network.output][0])
+    return Source(taker, data or entry.data, data_dir, MSE if entry.dense.loss == train.MSE else ERROR)
+
+
 def _row(path: Path, splits: dict[str, Dataset]) -> dict[str, object]:
     pruned = PrunedNetwork.load(path)
-    rates = {
-        f"{split}_error_rate": train.error_rate(pruned.network, splits[split].pixels(), splits[split].labels)
-        for split in ("validation", "test")
-    }
+    rates = {f"{split}_error_rate": _rate(pruned, splits[split]) for split in SPLITS[1:]}
     return {"pattern": pruned.pattern, "file": path.name, "sparsity": round(pruned.sparsity, 6), **rates}
+
+
+def _rate(pruned: PrunedNetwork, images: Dataset) -> float:
+    if images.metric == ERROR:  # a PyTorch network is far faster
+        return train.error_rate(pruned.network, images.pixels(), images.labels)
+    return float_error_rate(pruned, images)
 
 
 @click.command()
 @click.argument("network")
+@click.option("--data", help="Where the images are, if the recipe's data set is another or has no name.")
 @click.option("--data-dir", envvar="ESPALIER_DATA", help="Folder of the data sets.")
 @click.option("--pattern", "only", multiple=True, help="A version to make; may be given several times; else all.")
 @click.option("--out", type=click.Path(path_type=Path), default=ZOO, help="Where the zoo lies.")
-def main(network: str, data_dir: str | None, only: tuple[str, ...], out: Path) -> None:
+def main(network: str, data: str | None, data_dir: str | None, only: tuple[str, ...], out: Path) -> None:
     """Train, prune and save one network of the zoo."""
-    make(network, data_dir, out, only)
+    make(network, data_dir, out, only, data)
 
 
 if __name__ == "__main__":

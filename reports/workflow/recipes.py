@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from accel.prune import Ratio
-from accel.train import Recipe
+from accel.train import MSE, Recipe
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Entry:
     Parameters
     ----------
     data : str
+        A data set by name; where it is one that nobody has by name, what it is called.
     dense, retrain : Recipe
         Of the first training, and of each retraining after a stage of pruning.
     ratios : dict of pattern label to dict of stage to ratio
@@ -67,6 +68,14 @@ RATIOS: dict[str, dict[str, Ratio]] = {
     "irregular": {"irregular": 0.9},
 }
 
+HALVES: dict[str, dict[str, Ratio]] = {  # of MLPerf Tiny's networks: about half of the multiplications
+    "feature-map": {"feature-map": 0.325},
+    "kernel": {"kernel": 0.65},
+    "kernel@8": {"kernel@8": 0.65},
+    "block-4": {"block-4": 0.6},
+    "2:4": {},
+    "irregular": {"irregular": 0.6},
+}
 MATRIX_RATIOS: dict[str, dict[str, Ratio]] = {  # of fully connected networks: a feature map is a hidden unit
     "feature-map": {"feature-map": 0.5},
     "block-4": {"block-4": {"fc1": 0.92, "fc2": 0.775}},
@@ -152,5 +161,23 @@ ENTRIES = {
         RATIOS,
     ),
     "resnet8": _residual(1, dense_epochs=80, epochs=30, half=0.53, last_stage=0.625, most=0.71),
+    "dscnn": Entry(
+        "Speech Commands",
+        Recipe(36, 100, 2e-3, "adam", weight_decay=1e-2),
+        Recipe(18, 100, 1e-3, "adam", weight_decay=1e-2),
+        HALVES,
+    ),
+    "mobilenet-0.25": Entry(
+        "Visual Wake Words (vw_coco2014_96)",
+        Recipe(50, 50, 1e-3, "adam", weight_decay=1e-2, shift_pixels=4, flip=True),
+        Recipe(25, 50, 5e-4, "adam", weight_decay=1e-2, shift_pixels=4, flip=True),
+        HALVES,
+    ),
+    "autoencoder": Entry(
+        "sounds of DCASE 2020's task 2 (ToyCar)",
+        Recipe(100, 512, 1e-3, "adam", loss=MSE),
+        Recipe(40, 512, 1e-3, "adam", loss=MSE),
+        {name: ratios for name, ratios in HALVES.items() if name != "kernel"},
+    ),
     "resnet20": _residual(3, dense_epochs=60, epochs=20, half=0.52, last_stage=0.5625, most=0.705),
 }

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from accel.errors import EspalierError
 from accel.interchange.data import datasets
 from accel.interchange.data.arrays import is_function
-from accel.interchange.data.datasets import DATA_DIR_VARIABLE, ERROR, FOLDERS, MSE, NAMES, Dataset
+from accel.interchange.data.datasets import AUC, DATA_DIR_VARIABLE, ERROR, FOLDERS, MSE, NAMES, Dataset
+from accel.interchange.data.machines import Machines
 from accel.interchange.data.own_data import OwnData, Taker, elsewhere, is_own, name_of, open_own
 from accel.program import Program
 from accel.pruned import PrunedNetwork
@@ -74,8 +75,13 @@ class Source:
         if self.metric == ERROR:
             return self._loaded(split, labelled)
         images = self._loaded(split, labelled=False)
-        if self.metric == MSE:
-            return replace(images, metric=MSE)
+        if self.metric == AUC and images.clips is None:
+            raise EspalierError(
+                f"{self.name}: has no recordings of machines; --metric auc needs train/normal_id_01_*.wav, "
+                "test/normal_id_01_*.wav and test/anomaly_id_01_*.wav"
+            )
+        if self.metric in (MSE, AUC):
+            return replace(images, metric=self.metric)
         return _labelled_by(self.network, images)
 
     def _loaded(self, split: str, labelled: bool) -> Dataset:
@@ -101,7 +107,7 @@ class Source:
         return images.take(min(CALIBRATION_IMAGES, len(images))) if images.labelled else images
 
     @property
-    def _opened(self) -> OwnData:
+    def _opened(self) -> OwnData | Machines:
         return open_own(Path(self.data), self.taker)
 
 
@@ -150,7 +156,7 @@ def source_of(
         if isinstance(made, Program):
             raise EspalierError(f"{name}: is a Program; --metric agreement needs the network that it was made of")
         network = made.to_bytes()
-    if metric == MSE:
+    if metric in (MSE, AUC):
         graph = made.network if isinstance(made, PrunedNetwork) else made
         check_again(name, math.prod(graph.shapes[graph.output]), math.prod(graph.input_shape))
     taken = _checked(made.data if data is None else data)

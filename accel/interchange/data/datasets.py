@@ -15,7 +15,7 @@ import numpy.typing as npt
 from accel.errors import EspalierError
 from accel.interchange.data.cifar import read_cifar10
 from accel.interchange.data.idx import read_idx
-from accel.signal import Signal
+from accel.signal import Signal, freeze
 
 SPLITS = ("train", "validation", "test")
 FOLDERS = {"mnist": "mnist", "fashion-mnist": "fashion-mnist", "cifar-10": "cifar-10-batches-bin"}
@@ -40,7 +40,30 @@ CIFAR_FILES = {
 }
 
 
-ERROR, MSE = METRICS = ("error", "mse")
+ERROR, MSE, AUC = METRICS = ("error", "mse", "auc")
+
+
+@dataclass(frozen=True, eq=False)
+class Clips:
+    """The recordings that images are windows of.
+
+    Parameters
+    ----------
+    of : int64 array (N,)
+        The recording of each image.
+    anomalous : bool array (recordings,)
+    machines : tuple of str
+        What each is a recording of.
+    """
+
+    of: npt.NDArray[np.int64]
+    anomalous: npt.NDArray[np.bool_]
+    machines: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        freeze(self, of=self.of, anomalous=self.anomalous)
+        if len(self.anomalous) != len(self.machines) or not np.isin(self.of, np.arange(len(self.machines))).all():
+            raise EspalierError("clips: each image needs a recording, and each recording a machine and a kind")
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +86,10 @@ class Dataset:
         The pixel value that stands for 1.0, 1..255: 16 for digits, 255 for the others; 1 for floats.
     metric
         By what outputs are judged, one of `METRICS`: by how often the highest is not the label's, or, where outputs are
-        images again (an autoencoder), by how much of the images' variance they miss.
+        images again (an autoencoder), by how much of the images' variance they miss, or by how badly that tells which
+        recordings are anomalies.
+    clips
+        The recordings that images are windows of, where they are.
 
     Raises
     ------
@@ -78,6 +104,7 @@ class Dataset:
     classes: int
     full_scale: int
     metric: str = ERROR
+    clips: Clips | None = None
 
     def __post_init__(self) -> None:
         self._check_arrays()
@@ -86,6 +113,8 @@ class Dataset:
         if not 1 <= self.full_scale <= 255:
             raise EspalierError(f"{self._title}: full_scale must be 1..255, got {self.full_scale}")
         check_labels(self.labels, self.classes, self._title)
+        if self.clips is not None and len(self.clips.of) != len(self.images):
+            raise EspalierError(f"{self._title}: {len(self.images)} images but {len(self.clips.of)} of a recording")
         lowest, highest = self.images.min(), self.images.max()
         if self._whole and highest > self.full_scale:
             raise EspalierError(f"{self._title}: pixels must be 0..{self.full_scale}, got {highest}")
@@ -142,7 +171,8 @@ class Dataset:
         """
         if not 1 <= count <= len(self):
             raise EspalierError(f"{self._title}: count must be 1..{len(self)}, got {count}")
-        return replace(self, images=self.images[:count], labels=self.labels[:count])
+        clips = self.clips and replace(self.clips, of=self.clips.of[:count])
+        return replace(self, images=self.images[:count], labels=self.labels[:count], clips=clips)
 
     @property
     def _whole(self) -> bool:

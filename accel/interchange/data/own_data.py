@@ -1,7 +1,8 @@
 """A user's own images: arrays (`accel.interchange.data.arrays`), or a folder of class folders; missing splits are made.
 
 A folder holds a folder of pictures for each class, whose number is its place among the sorted names, or holds
-``train``, ``validation`` and ``test`` with such folders.
+``train``, ``validation`` and ``test`` with such folders. One of wav files is Speech Commands
+(`accel.interchange.data.speech`), or sounds of machines (`accel.interchange.data.machines`).
 
 Of a split that is missing, `SHARES` of the training images of each class are taken, drawn with a fixed seed; images
 without labels judge nothing and are not split. Images with labels come in a drawn order, so that the first ones are
@@ -21,7 +22,9 @@ from numpy.typing import NDArray
 from accel.errors import EspalierError
 from accel.interchange.data import arrays
 from accel.interchange.data.datasets import SPLITS, Dataset, check_labels
+from accel.interchange.data.machines import Machines, is_machines, open_machines
 from accel.interchange.data.pictures import class_folders, folders, listed, read_pictures
+from accel.interchange.data.speech import CLASSES, LISTS, SHAPE, Clip, clips_of, features_of, is_speech
 from accel.signal import freeze
 
 TRAIN = SPLITS[0]
@@ -59,7 +62,7 @@ class Part:
     Parameters
     ----------
     items : array (N, ...)
-        Images (N, C, H, W), or the paths of pictures.
+        Images (N, C, H, W), the paths of pictures, or clips of speech.
     labels : int64 array (N,)
         (0,) where there are none.
     kinds : int
@@ -127,7 +130,7 @@ class OwnData:
             )
         images = part.items
         if images.dtype == object:
-            images = read_pictures(list(images), self.taker.shape, self.taker.name)
+            images = _unpacked(images, self.taker)
         classes = self.taker.classes if part.labelled else 0
         scale = BYTE_SCALE if images.dtype == np.uint8 else 1
         return Dataset(self.name, split, images, part.labels, classes=classes, full_scale=scale)
@@ -143,6 +146,13 @@ class OwnData:
             shares = " and ".join(f"{SHARES[split]:.0%} {split}" for split in self.made)
             line += f"; {shares} images taken from the training images, class by class (seed {SEED})"
         return line
+
+
+def _unpacked(items: NDArray[Any], taker: Taker) -> NDArray[Any]:
+    """Return the pictures at paths, or what is heard in clips."""
+    return (
+        features_of(list(items)) if isinstance(items[0], Clip) else read_pictures(list(items), taker.shape, taker.name)
+    )
 
 
 def is_own(text: str) -> bool:
@@ -163,8 +173,8 @@ def name_of(path: Path) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in name)
 
 
-def open_own(path: Path, taker: Taker) -> OwnData:
-    """Return the images at `path`, which may be a function of Python; pictures are not unpacked yet.
+def open_own(path: Path, taker: Taker) -> OwnData | Machines:
+    """Return the images at `path`, which may be a function of Python; pictures and sounds are not unpacked yet.
 
     Raises
     ------
@@ -177,7 +187,9 @@ def open_own(path: Path, taker: Taker) -> OwnData:
         return _arrays(path, taker, ())
     files = arrays.files(path)
     if path.is_dir() and not files:
-        return _folder(path, taker)
+        if is_machines(path):
+            return open_machines(path, name_of(path), taker.name, taker.shape)
+        return _speech(path, taker) if is_speech(path) else _folder(path, taker)
     states = [file.stat() for file in files or (path,)]
     return _arrays(path, taker, tuple((state.st_mtime_ns, state.st_size) for state in states))
 
@@ -270,6 +282,29 @@ def _folder(path: Path, taker: Taker) -> OwnData:
         parts[split] = Part(items, labels, len(np.unique(labels)))
     color = "gray" if taker.shape[0] == 1 else "RGB"
     return _split(path, taker, parts, f"read as {color} and divided by {BYTE_SCALE}")
+
+
+def _speech(path: Path, taker: Taker) -> OwnData:
+    """Return Speech Commands, which has all splits."""
+    if (taker.shape, taker.classes) != (SHAPE, CLASSES):
+        raise EspalierError(
+            f"{taker.name}: takes images of shape {taker.shape} and knows {taker.classes} classes; MFCC of "
+            f"{path} have {SHAPE} and {CLASSES}"
+        )
+    stamps = tuple(
+        entry.stat().st_mtime_ns for entry in (path, *(path / name for name in LISTS.values())) if entry.exists()
+    )
+    parts = {}
+    for split, (clips, labels) in _clips(path, stamps).items():
+        items = np.empty(len(clips), object)
+        items[:] = clips
+        parts[split] = _mixed(Part(items, np.array(labels, np.int64), CLASSES), split)
+    return OwnData(path, name_of(path), taker, parts, (), "MFCC of a second each, silence and unknown words drawn")
+
+
+@lru_cache(maxsize=1)  # a hundred thousand files
+def _clips(path: Path, stamps: tuple[int, ...]) -> Mapping[str, tuple[list[Clip], list[int]]]:
+    return clips_of(path)
 
 
 def _split(path: Path, taker: Taker, parts: Mapping[str, Part], how: str) -> OwnData:

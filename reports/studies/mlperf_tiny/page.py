@@ -1,0 +1,136 @@
+"""The page of the study of MLPerf Tiny's networks: README.md, from saved results alone."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from reports.shared.schema import saved
+from reports.shared.words import kib, percent
+from reports.studies.files import picture
+from reports.studies.mlperf_tiny.definition import BITS, GONE, LANES, MOST, NETWORKS, SEED, TARGETS, TECHNOLOGY
+from reports.studies.mlperf_tiny.figures import CAPTIONS
+from reports.studies.mlperf_tiny.measure import Row
+from reports.studies.mlperf_tiny.results import Results
+from reports.studies.mlperf_tiny.verify import Run
+from reports.studies.trained.results import Results as Trained
+
+Rates = Mapping[tuple[str, str, int], float]  # of network, pattern and bits
+ARRAY = "x".join(map(str, LANES))
+ONE_BITS, OTHER_BITS = 8, 4
+HOW = f"""What MLPerf Tiny's four reference networks take on an array of {ARRAY} lanes when they are pruned
+and have 3 to 8 bits. Sizes need no training: weights are random (He's, seed {SEED}) and pruned by magnitude, each layer
+at one ratio, the least that takes {GONE:.0%} of the multiply-accumulates, or {MOST:.0%} where none does; `2:4` says
+itself how much goes, and the first convolution and the last layer stay whole. *Kernels* of separable convolutions
+are those that mix maps, 1x1; of the autoencoder's matrices they are weights. Bits are of weights and signals, the image
+has 8. Memory is that of parameters, indices and live signals; energy is that of one image by the table `{TECHNOLOGY}`
+(Horowitz's, an estimate), all weights on the chip; *useful* is the share of multiply slots, in all cycles of an image,
+in which a kept weight meets a signal. Errors are those of the study of trained networks, where it has the version:
+at other ratios there, and the outer layers in 8 bits. Where weights are narrow, additions take more cycles: they
+multiply by constants of as many bits as a weight has, in several steps."""
+
+
+def page(results: Results, figures: Iterable[str], rates: Rates) -> str:
+    """Return README.md; `figures` are file names, `rates` the error rates of versions that are trained."""
+    parts = [
+        "# MLPerf Tiny's networks, sparse and in few bits",
+        "    python -m reports.studies.mlperf_tiny measure\n    python -m reports.studies.mlperf_tiny verify",
+        HOW,
+        *(() if results.missing else (f"**{quickest(results)} {smallest(results)}**",)),
+        *(picture(name, CAPTIONS, figures) for name in CAPTIONS),
+        *(section for network in NETWORKS if results.of(network) for section in _sections(results, network, rates)),
+        *_verification(results.runs),
+    ]
+    return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def quickest(results: Results) -> str:
+    """Return which pattern takes the fewest cycles of each network, with the work that is left alike."""
+    told = []
+    for network in NETWORKS:
+        dense, *others = results.of(network)
+        best = min(others, key=lambda row: row.at(ONE_BITS).cycles)
+        told.append(f"{network} `{best.pattern}` ({best.at(ONE_BITS).cycles / dense.at(ONE_BITS).cycles:.0%})")
+    return f"With about half of the work gone, the fewest cycles, over the dense network's, are: {', '.join(told)}."
+
+
+def smallest(results: Results) -> str:
+    """Return what bits and patterns save of memory and energy together."""
+    told = []
+    for network in NETWORKS:
+        rows = results.of(network)
+        dense = rows[0].at(ONE_BITS)
+        best = min(rows, key=lambda row: row.at(OTHER_BITS).joules)
+        found = best.at(OTHER_BITS)
+        told.append(
+            f"{network} `{best.pattern}` {kib(found.memory_bits)} KiB of {kib(dense.memory_bits)}, "
+            f"{found.joules / dense.joules:.0%} of the energy"
+        )
+    return f"The least energy at {OTHER_BITS} bits, beside dense at {ONE_BITS}: {'; '.join(told)}."
+
+
+def rates_of(path: Path) -> Rates:
+    """Return the mean error rates on test images that the study of trained networks has found, if it has."""
+    if not path.exists():
+        return {}
+    trained = saved(path, Trained.from_json)
+    groups = [(network, group) for network in trained.networks for group in trained.groups(network)]
+    plain = [(x, group) for x, group in groups if not (group.task.signal_bits or group.task.gone)]
+    ordered = sorted(plain, key=lambda pair: pair[1].task.everywhere)  # all in few bits, where there is such a version
+    return {(network, group.task.pattern, group.task.bits): group.mean() for network, group in ordered}
+
+
+def _sections(results: Results, network: str, rates: Rates) -> Iterable[str]:
+    rows = results.of(network)
+    yield f"## {network}"
+    yield f"MLPerf Tiny asks for {TARGETS[network]}; {rows[0].dense_weights:,} weights, {rows[0].dense_macs:,} MACs."
+    yield _work(rows, rates)
+    yield _by_bits(rows, "KiB", lambda row, bits: kib(row.at(bits).memory_bits))
+    yield _by_bits(rows, "µJ", lambda row, bits: f"{row.at(bits).joules * 1e6:.3g}")
+    absent = [row for row in results.rows if row.network == network and row.problem]
+    yield "\n".join(f"- `{row.pattern}`: {row.problem}." for row in absent)
+
+
+def _work(rows: list[Row], rates: Rates) -> str:
+    lines = [
+        "| pattern | ratio | weights gone | MACs | cycles, 8 bits | 4 bits | useful | error, float | 8 bits | 4 bits |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        found = [rates.get((row.network, row.pattern, bits)) for bits in (0, ONE_BITS, OTHER_BITS)]
+        cells = [
+            row.pattern,
+            "-" if row.ratio is None else f"{row.ratio:.3g}",
+            f"{1 - row.weights / row.dense_weights:.1%}",
+            f"{row.macs:,}",
+            f"{row.at(ONE_BITS).cycles:,}",
+            f"{row.at(OTHER_BITS).cycles:,}",
+            f"{row.at(ONE_BITS).useful:.0%}",
+            *("-" if rate is None else percent(rate) for rate in found),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _by_bits(rows: list[Row], unit: str, cell: Callable[[Row, int], str]) -> str:
+    lines = [
+        f"| {unit} | {' | '.join(f'{bits} bits' for bits in BITS)} |",
+        f"| --- |{' ---: |' * len(BITS)}",
+    ]
+    lines += [f"| {row.pattern} | {' | '.join(cell(row, bits) for bits in BITS)} |" for row in rows]
+    return "\n".join(lines)
+
+
+def _verification(runs: tuple[Run, ...]) -> Iterable[str]:
+    if not runs:
+        return
+    yield "## In Verilator"
+    errors = sum(run.errors for run in runs)
+    yield (
+        f"One random image of each of {len(runs)} Programs; those of a word length take turns on one array, in one "
+        f"build: {errors} errors in {sum(run.rows for run in runs):,} rows of outputs, compared bit for bit with the "
+        "golden model, and in the cycles, compared with the closed form."
+    )
+    lines = ["| network | pattern | bits | rows | cycles | closed form |", "| --- | --- | ---: | ---: | ---: | ---: |"]
+    for run in runs:
+        counts = f"{run.rows:,} | {run.cycles:,} | {run.expected_cycles:,}"
+        lines.append(f"| {run.network} | {run.pattern} | {run.bits} | {counts} |")
+    yield "\n".join(lines)
