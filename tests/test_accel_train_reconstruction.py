@@ -72,7 +72,7 @@ def test_labels_say_nothing() -> None:
 
 
 def test_a_stopped_run_goes_on(tmp_path: Path) -> None:
-    """A checkpoint of another loss is refused, as of any other recipe."""
+    """Its checkpoint is of this loss: with another one it is refused."""
     short, start = replace(RECIPE, epochs=1), PrunedNetwork(bottleneck())
     fit(start, patterns(64), np.zeros(64, np.int64), short, checkpoint=tmp_path / "c")
     with pytest.raises(EspalierError, match=r"is of another training \(other loss\)"):
