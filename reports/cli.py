@@ -21,6 +21,8 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {  # in the order of the work, each 
     "Make": {
         "prune": "Prune a dense network, retrain it, and say what that did to its error rate.",
         "quantize": "Turn a network into a Program: integers, indices, requantisation.",
+        "optimize": "Prune and quantise jointly: search patterns, ratios and widths of each layer, train, deliver a "
+        "Program.",
         "run": "Run a Program bit for bit: error rate and images per second.",
     },
     "Hardware": {

@@ -89,7 +89,7 @@ FLOORS = (
     ("cli",),
     ("commands",),
     ("compare", "together"),
-    ("report", "studies", "explore", "bench", "maintain"),
+    ("report", "studies", "explore", "optimize", "bench", "maintain"),
     ("workflow",),
     ("shared",),
 )

@@ -10,6 +10,7 @@ except ImportError as error:
 from accel.train.emulate import emulate
 from accel.train.fit import error_rate, fit
 from accel.train.gradual import Gradual
+from accel.train.hessian import hessian_traces
 from accel.train.initialize import initialize
 from accel.train.learned_steps import StepRule
 from accel.train.module import NetworkModule, to_module, to_network
@@ -29,6 +30,7 @@ __all__ = [
     "emulate",
     "error_rate",
     "fit",
+    "hessian_traces",
     "initialize",
     "retrain_quantized",
     "to_module",

@@ -11,7 +11,6 @@ import numpy as np
 from rich.table import Table
 from threadpoolctl import threadpool_limits
 
-from accel.digest import digest_of
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.data.datasets import SPLITS, Dataset, check_choice
@@ -27,7 +26,6 @@ from accel.prune import (
 )
 from accel.prune.selectors.particle_filter import STARTS
 from accel.pruned import Groups, PrunedNetwork
-from accel.records import parse_json, sealed, unsealed
 from reports.commands.options import (
     CHECKPOINTS,
     OUT,
@@ -50,7 +48,6 @@ from reports.commands.prune_request import Request, check_options
 from reports.shared import console as shared_console
 from reports.shared import notes, output, resuming
 from reports.shared.progress import Bar, bar
-from reports.shared.schema import saved
 from reports.workflow import retrain as retraining
 from reports.workflow.evaluate import float_error_rate
 from reports.workflow.prune import following, parse_ratios, prune, stages
@@ -58,11 +55,10 @@ from reports.workflow.retrain import Trainer
 from reports.workflow.selection import FROM_MAGNITUDE, Selection, kept_weights
 from reports.workflow.sources import Source, check_range, source_if_any, source_of
 from reports.workflow.training_log import opened_log
+from reports.workflow.work_folder import open_work
 
 if TYPE_CHECKING:
     from accel.train import Recipe
-
-RUN = "run.json"  # which run a folder of checkpoints is of
 
 
 @dataclass
@@ -258,28 +254,10 @@ def _followed(work: Work, frozen: float) -> PrunedNetwork:
 
 
 def _open(folder: Path, request: Request, images: dict[str, Dataset]) -> None:
-    """Make the folder of checkpoints, or see to it that it is of this run: searches do not know their images.
-
-    Raises
-    ------
-    EspalierError
-        The folder is of a run with other options, or cannot be written.
-    """
+    """Make the folder of checkpoints, or see to it that it is of this run: searches do not know their images."""
     free = ("out", "json_file", "checkpoint", "jobs", "data_dir", "log_dir")
-    run = {name: str(value) for name, value in vars(request).items() if name not in free}
     splits = (images[name] for name in sorted(images) if name != "search")  # that is a part of another
-    run["data"] = digest_of(*(part for split in splits for part in (split.images, split.labels)))
-    path = folder / RUN
-    with output.writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    known = saved(path, lambda text: unsealed(parse_json(text))) if path.exists() else run
-    differing = [name for name in run if known.get(name) != run[name]]
-    if differing:
-        raise EspalierError(
-            f"checkpoint {folder} is of another run (other {', '.join(differing)}): "
-            "delete it to start anew, or name another folder"
-        )
-    output.write_json(path, sealed(run))
+    open_work(folder, {name: value for name, value in vars(request).items() if name not in free}, splits)
 
 
 def _advance(line: Bar, at: Progress) -> None:

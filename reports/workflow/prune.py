@@ -25,6 +25,7 @@ from accel.sparsity import FeatureMap, Masks, NOfM, parse_pattern
 
 FEATURE_MAP = str(FeatureMap())
 ALL = "all"  # of a ratio: the share of all weights of the network, whichever layers they go from
+Followed = tuple[PrunedNetwork, Callable[[Network, float], Masks]]
 DEFAULT_RATIO = 0.7  # of each layer's weights, where nobody says otherwise
 DEFAULT_MAP_RATIO = 0.5  # of the feature maps, which take the kernels on both sides along
 
@@ -131,7 +132,7 @@ def prune(
 
 def following(
     dense: PrunedNetwork, label: str, ratios: Mapping[str, Ratio] | None = None, spare: Collection[str] | None = None
-) -> tuple[PrunedNetwork, Callable[[Network, float], Masks]]:
+) -> Followed:
     """Return `dense` with its maps in the order that groups of kernels want, and which of its masks follow its weights.
 
     Those come from a network of these layers and how far the pruning is, 0..1: ratios grow along a cubic curve to what
@@ -150,14 +151,38 @@ def following(
     parts, given = stages(label), dict(ratios or {})
     if len(parts) != 1 or FEATURE_MAP in parts[0].split("/"):
         raise EspalierError(f"masks of {label} cannot follow the weights: only those of one stage without feature maps")
-    (part,) = parts
-    order = Space.of(dense.network, part, spare)
+    return _following(
+        dense,
+        lambda network: Space.of(network, parts[0], spare),
+        lambda space, done: _ratios(space, given, done),
+    )
 
+
+def following_layers(dense: PrunedNetwork, patterns: Mapping[str, str], ratios: Mapping[str, float]) -> Followed:
+    """Return what `following` does where each layer that is pruned has a pattern and a ratio of its own, by its name.
+
+    Raises
+    ------
+    EspalierError
+        A pattern is none, or its layer cannot have it.
+    """
+    parsed = {name: parse_pattern(pattern) for name, pattern in patterns.items()}
+    return _following(
+        dense,
+        lambda network: Space(network, parsed),
+        lambda space, done: {name: reached(ratio, done) for name, ratio in ratios.items()},
+    )
+
+
+def _following(
+    dense: PrunedNetwork, space_of: Callable[[Network], Space], ratios_of: Callable[[Space, float], dict[str, float]]
+) -> Followed:
     def masks(network: Network, done: float) -> Masks:
-        space = Space.of(network, part, spare)
-        return select_by_magnitude(space, _ratios(space, given, done))
+        space = space_of(network)
+        return select_by_magnitude(space, ratios_of(space, done))
 
-    return order_for_groups(dense, order, order.ratios(_ratios(order, given))), masks
+    space = space_of(dense.network)
+    return order_for_groups(dense, space, space.ratios(ratios_of(space, 1.0))), masks
 
 
 def _maps_and_rest(label: str) -> tuple[str, str]:

@@ -100,7 +100,8 @@ def trainer(
     recipe : Recipe
     images : Dataset
     checkpoints : Path, optional
-        A folder that is there, in which each training has a file of its own, named by what it starts from.
+        A folder that is there, in which each training has a file of its own, named by what it starts from and how it
+        goes.
     teacher : Network, optional
         As the recipe asks for one.
     log : TrainingLog, optional
@@ -115,7 +116,8 @@ def trainer(
 
     def fit(pruned: PrunedNetwork, groups: Groups | None = None, gradual: "Gradual | None" = None) -> PrunedNetwork:
         what = "sparsifying" if groups is not None else "retraining"
-        path = checkpoints / f"{what}-{digest_of(pruned.to_bytes())[:16]}.checkpoint" if checkpoints else None
+        begun = digest_of(pruned.to_bytes(), recipe, gradual.fingerprint() if gradual else None)[:16]
+        path = checkpoints / f"{what}-{begun}.checkpoint" if checkpoints else None
         given = pruned, pixels, images.labels, recipe
         shown = training_bar(f"{pruned.network.name}, {what}", recipe, images)
         with shown as report, listeners(log, what, recipe, report) as heard:

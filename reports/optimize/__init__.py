@@ -1,0 +1,1 @@
+"""Pruning and quantising jointly: patterns, ratios and widths of each layer, searched and trained within a budget."""
