@@ -185,7 +185,7 @@ class TestCompletion:
         [
             (["explore", "--goal"], "ef", ["efficient"]),
             (["explore", "--backend"], "", ["loky", "dask"]),
-            (["report", "--metric"], "a", ["agreement"]),
+            (["report", "--metric"], "a", ["agreement", "auc"]),
             (["verify", "--simulator"], "i", ["iverilog"]),
             (["quantize", "--rule"], "m", ["max"]),
             (["quantize", "--rounding"], "RND_C", ["RND_CONV"]),

@@ -13,6 +13,7 @@ from accel.cost import Counts, Cycles, Slots
 from accel.records import SEAL, row_type, schema_of
 from reports.bench import results as bench
 from reports.explore import results as exploration
+from reports.optimize import results as optimization
 from reports.report import designs, points, saved
 from reports.report import results as report
 from reports.shared.schema import Kind
@@ -31,6 +32,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         _schema(report.KIND, _fields(report.Results) | _report()),
         _schema(exploration.KIND, _fields(exploration.Results, but=["points"]) | _exploration()),
         _schema(together.KIND, _fields(together.Shared)),
+        _schema(optimization.KIND, _fields(optimization.Results)),
         _schema(bench.KIND, _fields(bench.Results)),
         _schema(bitwidth.KIND, _fields(bitwidth.Results)),
         _schema(pruning.KIND, _fields(pruning.Results)),
