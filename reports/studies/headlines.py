@@ -17,6 +17,8 @@ from reports.shared.words import percent
 from reports.studies.bitwidth.definition import L2
 from reports.studies.bitwidth.definition import Target as WidthTarget
 from reports.studies.bitwidth.results import Results as BitwidthResults
+from reports.studies.mlperf_tiny.page import quickest
+from reports.studies.mlperf_tiny.results import Results as MlperfTinyResults
 from reports.studies.pruning.definition import Target
 from reports.studies.pruning.results import Results as PruningResults
 
@@ -148,6 +150,11 @@ def verification(folder: Path) -> str:
                 images[name] += run["images"]
                 errors += run["errors"]
     return f"{len(programs)} Programs, {' + '.join(f'{n:,}' for n in images.values())} images, {errors:,} errors"
+
+
+def mlperf_tiny(folder: Path) -> str:
+    """Return the pattern that takes the fewest cycles of each network with half of its work gone."""
+    return quickest(saved(folder / RESULTS, MlperfTinyResults.from_json))
 
 
 def _record(path: Path) -> dict[str, Any]:

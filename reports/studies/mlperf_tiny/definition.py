@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 
-from accel import train
 from accel.errors import EspalierError
 from accel.interchange.zoo import DENSE
 from accel.interchange.zoo.architectures import ARCHITECTURES
@@ -26,7 +25,9 @@ VERIFIED_PATTERNS, VERIFIED_BITS = (DENSE, "kernel@8"), (8, 4)
 
 
 def drawn(network: str) -> PrunedNetwork:
-    """Return a network with random weights, always the same."""
+    """Return a network with random weights, always the same; they are those that a training (PyTorch) begins with."""
+    from accel import train
+
     return PrunedNetwork(train.initialize(ARCHITECTURES[network](), np.random.default_rng(SEED)))
 
 

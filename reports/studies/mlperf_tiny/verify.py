@@ -1,7 +1,6 @@
 """Running the dense and the grouped versions in Verilator: every bit of an output, and the cycles of an image."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,40 +12,12 @@ from reports.shared import output
 from reports.shared.progress import bar
 from reports.studies.mlperf_tiny.definition import LANES, NETWORKS, SEED, VERIFIED_BITS, VERIFIED_PATTERNS, version
 from reports.studies.mlperf_tiny.measure import programs
+from reports.studies.mlperf_tiny.results import Run
 from reports.workflow.hardware import job_of
 from rtl import simulators
 from rtl.emit import emit
 
 SIMULATOR = "verilator"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """One image of a Program in the simulator.
-
-    Parameters
-    ----------
-    network, pattern : str
-    bits : int
-    rows : int
-        Of outputs that were compared with the golden model's, bit for bit.
-    cycles, expected_cycles : int
-        That it took, and that the closed form says.
-    errors : int
-        Rows that differ, and images whose cycles do.
-    """
-
-    network: str
-    pattern: str
-    bits: int
-    rows: int
-    cycles: int
-    expected_cycles: int
-    errors: int
-
-    def record(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        return asdict(self)
 
 
 def verified(folder: Path | None = None) -> list[Run]:
