@@ -52,7 +52,8 @@ class TestCommitted:
             assert row.macs <= (1 - GONE) * row.dense_macs or row.ratio == MOST
             assert row.macs >= 0.4 * row.dense_macs
         for point in row.points:
-            assert point.useful == pytest.approx(row.macs / (math.prod(LANES) * point.cycles), abs=1e-4)
+            share = row.macs / (math.prod(LANES) * point.cycles)  # where no depthwise layer leaves padding out
+            assert 0.99 * share < point.useful < share + 1e-4
         sizes = [point.memory_bits for point in row.points]
         assert sizes == sorted(sizes)
 
@@ -77,15 +78,16 @@ class TestCommitted:
     def test_a_version_is_made_again(self) -> None:
         """Measured anew, the kernels of the keyword network in groups are the row that is there."""
         pytest.importorskip("torch", reason="random weights are those of a training (extra train)")
-        from reports.studies.mlperf_tiny.definition import drawn, macs, version
+        from reports.studies.mlperf_tiny.definition import drawn, macs
         from reports.studies.mlperf_tiny.measure import measured
         from reports.workflow.prune import prune
 
-        assert measured("dscnn", "kernel@8") == RESULTS.row("dscnn", "kernel@8")
-        ratio, pruned = version("dscnn", "kernel@8")
-        assert ratio is not None
-        dense = drawn("dscnn")
-        assert macs(pruned) <= macs(dense) / 2 < macs(prune(dense, "kernel@8", {"kernel@8": ratio - 1 / 40}))
+        row, dense = RESULTS.row("dscnn", "kernel@8"), drawn("dscnn")
+        assert measured("dscnn", "kernel@8") == row
+        assert row is not None
+        assert row.ratio is not None
+        less = prune(dense, "kernel@8", {"kernel@8": row.ratio - 1 / 40})
+        assert row.macs <= macs(dense) / 2 < macs(less)
 
 
 def planted(cycles: dict[str, int]) -> Results:
