@@ -70,7 +70,7 @@ class Calibration:
         """For every layer with signals what is read of it for the images; not asked for where all steps are given."""
         activations = self.network.forward(self.images)
         signals = [operand.layer for operand in operands_of(self.pruned) if operand.kind == "signals"]
-        return {name: activations[self._settled(name)] for name in signals}
+        return {name: activations[self.settled(name)] for name in signals}
 
     def weight_steps(self, layer: Weighted, bits: int) -> Floats:
         """Return the steps (1,) or (M,) of a layer's weights, whose codes are ``2**bits - 1`` levels around zero."""
@@ -142,7 +142,7 @@ class Calibration:
         # multipliers share a shift: rows of tiny or no weights take a step with which theirs keeps half of its bits
         return np.maximum(steps, steps.max() * 2.0 ** (-MULTIPLIER_BITS // 2) or 1.0)
 
-    def _settled(self, name: str) -> str:
+    def settled(self, name: str) -> str:
         """Return the tensor that is read after the ReLU and max pools of `name`, which move codes but make none."""
         moving = ReLU | Clip | MaxPool | Flatten
         while len(readers := self.network.consumers(name)) == 1 and isinstance(readers[0], moving):

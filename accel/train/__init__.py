@@ -10,7 +10,7 @@ except ImportError as error:
 from accel.train.emulate import emulate
 from accel.train.fit import error_rate, fit
 from accel.train.gradual import Gradual
-from accel.train.hessian import hessian_traces
+from accel.train.hessian import Curvatures, curvatures
 from accel.train.initialize import initialize
 from accel.train.learned_steps import StepRule
 from accel.train.module import NetworkModule, to_module, to_network
@@ -20,6 +20,7 @@ from accel.train.run import Progress
 
 __all__ = [
     "MSE",
+    "Curvatures",
     "Gradual",
     "NetworkModule",
     "Progress",
@@ -27,10 +28,10 @@ __all__ = [
     "Recipe",
     "Retrained",
     "StepRule",
+    "curvatures",
     "emulate",
     "error_rate",
     "fit",
-    "hessian_traces",
     "initialize",
     "retrain_quantized",
     "to_module",

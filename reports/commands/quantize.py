@@ -57,6 +57,7 @@ from reports.workflow.quantize import Workbench
 from reports.workflow.sources import Source, check_range, source_of
 from reports.workflow.training_log import check_log, opened_log
 
+SENSITIVITIES = ("measured", "hessian")
 ACCUMULATORS = {"wrap": Overflow.WRAP, "saturate": Overflow.SAT}
 
 
@@ -78,6 +79,7 @@ class Request:
     budget_error: float | None
     budget_memory: str | None
     evaluations: int
+    sensitivity: str
     retrain: int
     learning_rate: float | None
     batch_size: int | None
@@ -139,6 +141,14 @@ class Request:
 )
 @option("--budget-memory", help="Choose widths of least error in so much memory, 32KiB say, none above those given.")
 @number_option("--evaluations", 300, "Evaluations that a search for widths within a budget may take.")
+@option(
+    "--sensitivity",
+    type=Word(lambda: SENSITIVITIES),
+    default="measured",
+    show_default=True,
+    help="How a search for widths knows what bits cost: measured, one operand at a time, or hessian, by how much the "
+    "loss curves (PyTorch).",
+)
 @number_option("--retrain", 0, "Epochs of retraining, which computes as the Program does.", least=0)
 @learning_rate_option
 @batch_size_option
@@ -197,7 +207,7 @@ def command(**arguments: Any) -> None:
     budget = _checked(request)
     bench, source = _bench(request)
     teacher = retraining.teacher(request.teacher, bench.pruned.network)
-    widths, found = _widths(request, bench, budget)
+    widths, found = _widths(request, bench, budget, source)
     steps = quantize.searched(bench, widths, request.search) if request.search else bench.calibration.steps
     direct = bench.lowered(widths, steps)
     after, program, emulated = bench, direct, 0
@@ -227,6 +237,9 @@ def command(**arguments: Any) -> None:
 def _checked(request: Request) -> int | None:
     """Return the budget of memory in bits, if there is one; refuse what cannot be together."""
     datasets.check_choice("rule of steps", request.rule, RULES)
+    datasets.check_choice("sensitivity", request.sensitivity, SENSITIVITIES)
+    if request.sensitivity != "measured" and request.budget_error is None and not request.budget_memory:
+        raise EspalierError(f"--sensitivity {request.sensitivity}: no widths are searched; give a budget")
     datasets.check_choice("overflow of accumulators", request.accumulator_overflow, [*ACCUMULATORS])
     if request.budget_error is not None and request.budget_memory:
         raise EspalierError("--budget-error and --budget-memory: give one of them")
@@ -263,12 +276,15 @@ def _bench(request: Request) -> tuple[Workbench, Source]:
     return Workbench(Calibration(pruned, calibration.pixels(), steps), judged, modes, request.jobs), source
 
 
-def _widths(request: Request, bench: Workbench, memory_bits: int | None) -> tuple[Widths, Allocation | None]:
+def _widths(
+    request: Request, bench: Workbench, memory_bits: int | None, source: Source
+) -> tuple[Widths, Allocation | None]:
     most = Widths(request.weight_bits, request.signal_bits, request.input_bits)
     most = bench.modes.get("formats", FOUND).applied(most)
     if request.budget_error is None and memory_bits is None:
         return most, None
-    found = quantize.allocated(bench, most, request.budget_error, memory_bits, request.evaluations)
+    curved = source.load("train") if request.sensitivity == "hessian" else None
+    found = quantize.allocated(bench, most, request.budget_error, memory_bits, request.evaluations, curved)
     return found.widths, found
 
 

@@ -96,15 +96,12 @@ def _asked(wish: Wish) -> Asked:
 
 
 def _mixes(wish: Wish) -> list[Mix]:
-    from accel.train import hessian_traces
+    from accel.train import curvatures
 
-    folded, images = (
-        wish.dense.folded().network,
-        wish.images["train"].take(min(CURVED_IMAGES, len(wish.images["train"]))),
-    )
-    rng = np.random.default_rng(wish.seed)
-    curvatures = hessian_traces(folded, images.pixels(), images.labels, rng)
-    choices = choices_of(wish.dense, wish.patterns, curvatures, wish.lanes, wish.goal)
+    train = wish.images["train"]
+    images, rng = train.take(min(CURVED_IMAGES, len(train))), np.random.default_rng(wish.seed)
+    curved = curvatures(wish.dense.folded().network, images.pixels(), images.labels, rng).weights
+    choices = choices_of(wish.dense, wish.patterns, curved, wish.lanes, wish.goal)
     if not choices:
         raise EspalierError(f"{wish.dense.network.name}: no layer can have one of {', '.join(wish.patterns)}")
     mixes = path(choices, rest_of(wish.dense, choices, wish.lanes, wish.goal))

@@ -123,7 +123,7 @@ class Search:
         path, operands = self._path("widths", mix.name, loss), bench.operands
         if path.exists():
             return _widths_of(json.loads(path.read_text()), operands)
-        found = allocated(bench, Widths(8, 8), loss, None, EVALUATIONS).widths
+        found = allocated(bench, Widths(8, 8), loss, None, EVALUATIONS, self.wish.images["train"]).widths
         bits = [bits_of(found, operand) for operand in operands]
         write_whole(path, json.dumps(bits).encode())
         return _widths_of(bits, operands)

@@ -19,6 +19,7 @@ from accel.quantize import (
     Allocation,
     Calibration,
     Operand,
+    Sensitivity,
     Steps,
     Widths,
     allocate,
@@ -28,6 +29,7 @@ from accel.quantize import (
 from accel.quantize.fit_step import power_of_two_step
 from accel.signal import Signal
 from reports.shared.progress import bar
+from reports.workflow.curvature import sensitivities
 from reports.workflow.evaluate import float_error_rate, program_error_rate
 from reports.workflow.lowering import lowered
 from reports.workflow.retrain import training_bar
@@ -117,7 +119,12 @@ def searched(bench: Workbench, widths: Widths, budget: int) -> Steps:
 
 
 def allocated(
-    bench: Workbench, most: Widths, budget_error: float | None, budget_memory_bits: int | None, evaluations: int
+    bench: Workbench,
+    most: Widths,
+    budget_error: float | None,
+    budget_memory_bits: int | None,
+    evaluations: int,
+    curved: Dataset | None = None,
 ) -> Allocation:
     """Return the widths of every operand, none above those of `most`, that meet a budget.
 
@@ -131,6 +138,9 @@ def allocated(
         Of parameters, indices and live signals: the error rate is minimised. One of the two is given.
     evaluations : int
         The most error rates to measure.
+    curved : Dataset, optional
+        Labelled training images, by which the loss's curvature says what bits cost each operand; it is measured, one
+        operand and width after the other, by default.
 
     Raises
     ------
@@ -162,6 +172,10 @@ def allocated(
         return rates[key]
 
     limit = None if budget_error is None else min(1.0, bench.float_error_rate + budget_error)
+    known: tuple[Sensitivity, ...] = ()
+    if curved is not None:
+        bits = range(LOWEST, highest + 1)
+        known = sensitivities(bench.calibration, bench.operands, curved, error_rate, bits)
     with bar(f"{bench.pruned.network.name}, widths", evaluations) as shown:
         found = allocate(
             bench.operands,
@@ -172,6 +186,7 @@ def allocated(
             lowest=LOWEST,
             highest=highest,
             input_bits=most.input_bits,
+            sensitivities=known,
             evaluations=evaluations,
             progress=lambda at: shown.advance(f"lowest error {at.best:.2%}"),
         )
