@@ -55,7 +55,7 @@ class MacArray:
     taps : int
         Tap table entries of all layers together.
     constants : int
-        Output maps of all layers together: a bias and a multiplier each.
+        Output maps of all layers together: a bias and a multiplier each, and an offset where there are any.
     layers : int
         Of two images in turn, where `overlap` gives them places of their own: twice a Program's layers.
     split : bool
@@ -67,8 +67,7 @@ class MacArray:
     lines : bool
         Whether output lanes can be rows of a depthwise convolution's maps (`accel.lines`).
     stream_words : int
-        Words of each of the two buffers for streamed weights, the last of the weight memory; 0: none are streamed, the
-        memory holds all weights.
+        Words of each of the two buffers for streamed weights, the last of the weight memory; 0: it holds all weights.
     overlap : bool
         Whether the next image is loaded while one runs, into a place of its own (`accel.places`).
     prefetch : bool
@@ -77,11 +76,13 @@ class MacArray:
         Whether a step may read two input maps, of which each output lane takes one (`accel.combined`).
     multiplier_bits : int
         Of the constants by which accumulators are requantised.
+    offset_bits : int
+        Of those that are added to products; 0: none.
     ceiling, floor : bool
         Whether the drain has a highest, and a lowest, code for each layer, beside those of its format: what
         `accel.demand.array_for` gives to a Program that asks for it.
     table_words : int
-        Codes of all tables of functions, of which each pixel lane has a copy in the drain; 0: the array runs no table.
+        Codes of all tables of functions, of which each pixel lane has a copy in the drain; 0: it runs no table.
 
     Raises
     ------
@@ -113,12 +114,13 @@ class MacArray:
     combine: bool = True
     stream_words: int = 0
     multiplier_bits: int = MULTIPLIER_BITS
+    offset_bits: int = 0
     ceiling: bool = False
     floor: bool = False
     table_words: int = 0
 
     def __post_init__(self) -> None:
-        leasts = {"list_entries": 0, "stream_words": 0, "table_words": 0, "weight_bits": 2}
+        leasts = {"list_entries": 0, "stream_words": 0, "table_words": 0, "offset_bits": 0, "weight_bits": 2}
         leasts |= dict.fromkeys((*self.features, "ceiling", "floor"), 0)
         for field in fields(self):
             least = leasts.get(field.name, 1)
@@ -130,17 +132,16 @@ class MacArray:
             if getattr(self, name) > 16:
                 raise EspalierError(f"{name} must be at most 16, got {getattr(self, name)}")
         check_multiplier_bits(self.multiplier_bits)
+        if self.offset_bits > self.multiplier_bits:
+            raise EspalierError(f"offset_bits must be at most {self.multiplier_bits}, got {self.offset_bits}")
         if self.accumulator_bits <= self.signal_bits:
             raise EspalierError(
-                f"accumulator_bits must be above signal_bits, to hold any signal and its sign, "
+                "accumulator_bits must be above signal_bits, to hold any signal and its sign, "
                 f"got {self.accumulator_bits} and {self.signal_bits}"
             )
-        if self.signal_words % self.banks:
-            raise EspalierError(f"signal_words must be a multiple of {self.banks} banks, got {self.signal_words}")
-        if self.weight_words % self.weight_banks:
-            banks = self.weight_banks
-            raise EspalierError(f"weight_words must be a multiple of {banks} banks, got {self.weight_words}")
-
+        for name, banks in (("signal_words", self.banks), ("weight_words", self.weight_banks)):
+            if getattr(self, name) % banks:
+                raise EspalierError(f"{name} must be a multiple of {banks} banks, got {getattr(self, name)}")
         if self.stream_words % self.weight_banks or 2 * self.stream_words > self.weight_words:
             raise EspalierError(
                 f"stream_words must be a multiple of {self.weight_banks} banks and at most half of {self.weight_words} "
@@ -275,8 +276,9 @@ class MacArray:
 
     @cached_property
     def constant_fields(self) -> Mapping[str, Field]:
-        """The bias and the multiplier of one output map."""
-        return {"bias": Field(self.accumulator_bits, signed=True), "multiplier": Field(self.multiplier_bits)}
+        """The bias and the multiplier of one output map, and its offset where the array has any."""
+        fields = {"bias": Field(self.accumulator_bits, signed=True), "multiplier": Field(self.multiplier_bits)}
+        return fields | ({"offset": Field(self.offset_bits)} if self.offset_bits else {})
 
     @cached_property
     def layer_fields(self) -> Mapping[str, Field]:

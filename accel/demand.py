@@ -151,7 +151,7 @@ class Need:
 
     Parameters
     ----------
-    weight_bits, signal_bits, accumulator_bits, multiplier_bits : int
+    weight_bits, signal_bits, accumulator_bits, multiplier_bits, offset_bits : int
     signals, weights, entries, taps, constants, layers, tables : int
         Words of each memory.
     made, unit : int
@@ -164,6 +164,7 @@ class Need:
     signal_bits: int
     accumulator_bits: int
     multiplier_bits: int
+    offset_bits: int
     signals: int
     weights: int
     entries: int
@@ -184,7 +185,7 @@ class Need:
         return cls(**numbers | {x: getattr(demand, x) for x in ("made", "unit", "ceiling", "floor", "combines")})
 
 
-_BITS = ("weight_bits", "signal_bits", "accumulator_bits", "multiplier_bits")
+_BITS = ("weight_bits", "signal_bits", "accumulator_bits", "multiplier_bits", "offset_bits")
 _NEEDS = tuple(field.name for field in fields(Need))
 
 

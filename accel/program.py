@@ -3,15 +3,18 @@
 A signal is a tensor of integer codes; its real value is ``code * step`` and zero is always code 0. A layer of
 multiply-accumulates computes ::
 
-    accumulator = bias + sum(weight * signal)                       # exact, in `accumulator_bits` (or see below)
-    accumulator = max(accumulator, 0)                               # where the layer has a ReLU
-    code        = overflow(round(accumulator * multiplier / 2**shift))
+    accumulator = bias + sum(weight * signal)              # exact, in `accumulator_bits` (or see below)
+    product     = accumulator * multiplier + offset        # 0 <= offset < multiplier: mostly 0
+    product     = max(product, 0)                          # where the layer has a ReLU
+    code        = overflow(round(product / 2**shift))
 
-and the last one hands out its accumulators. `sim.golden` is this definition in numpy.
+and the last one hands out its accumulators. An offset is the part of a bias that is no whole step of the accumulator;
+as it is less than the multiplier, a product is negative where its accumulator is. `sim.golden` is this definition in
+numpy.
 
 For studies an accumulator may be too narrow for its sums (`MacLayer.accumulator_overflow`). Then the bias, and the sum
 after each product that is added in issue order (`LoopNest.row_columns`), wraps or saturates to `accumulator_bits`; what
-is pruned is not added, and ReLU and requantisation read what is left.
+is pruned is not added, and requantisation reads what is left.
 """
 
 import math

@@ -360,8 +360,8 @@ def _check_accumulator(layer: Any, needed: int, outputs: int = 1) -> None:
     if layer.requantize is None:
         if layer.output.bits != layer.accumulator_bits or not layer.output.format.signed or layer.relu:
             raise EspalierError(f"{layer.name}: without requantisation the output is the signed accumulator")
-    elif layer.requantize.multipliers.size not in (1, outputs):
-        raise EspalierError(f"{layer.name}: {outputs} outputs have 1 or {outputs} multipliers")
+    elif layer.requantize.outputs not in (1, outputs):
+        raise EspalierError(f"{layer.name}: {outputs} outputs have 1 or {outputs} multipliers and offsets")
     elif layer.accumulator_bits + int(layer.requantize.multipliers.max()).bit_length() > PRODUCT_BITS:
         raise EspalierError(f"{layer.name}: accumulator times multiplier needs more than {PRODUCT_BITS} bits")
 

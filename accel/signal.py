@@ -58,7 +58,7 @@ def nearest_steps(value: Any, step: Any) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class Requantize:
-    """From accumulators to the next signal: ``accumulator * multiplier / 2**shift``, rounded, then overflow.
+    """From accumulators to the next signal: ``(accumulator * multiplier + offset) / 2**shift``, rounded, then overflow.
 
     Parameters
     ----------
@@ -66,10 +66,14 @@ class Requantize:
         At most 32 bits each, unsigned; 1 for power-of-two steps.
     shift : int
         0..60.
+    offsets : int array (1,) or (outputs,), optional
+        Unsigned, and less than the multiplier: a fraction of an accumulator's step, whole steps being part of a bias.
+        So a product takes no bit more, and keeps its sign. None, which zeros become, adds nothing.
     """
 
     multipliers: NDArray[np.int64] = field(metadata={"packed": "multiplier_bits"})
     shift: int
+    offsets: NDArray[np.int64] | None = field(default=None, metadata={"packed": "offset_bits"})
 
     def __post_init__(self) -> None:
         multipliers = np.array(self.multipliers, np.int64)
@@ -79,6 +83,18 @@ class Requantize:
         if not 0 <= self.shift < PRODUCT_BITS:
             raise EspalierError(f"shift must be 0..{PRODUCT_BITS - 1}, got {self.shift}")
         freeze(self, multipliers=multipliers.astype(np.uint32))
+        if self.offsets is not None:
+            self._check_offsets(np.array(self.offsets, np.int64), multipliers)
+
+    def _check_offsets(self, offsets: NDArray[np.int64], multipliers: NDArray[np.int64]) -> None:
+        if offsets.ndim != 1 or len({1, offsets.size, multipliers.size}) > 2 or not offsets.size:
+            raise EspalierError(f"{multipliers.size} multipliers have 1 or as many offsets, got {offsets.shape}")
+        if offsets.min() < 0 or (offsets >= multipliers).any():
+            raise EspalierError(f"offsets must be 0 or more and less than their multipliers, got {offsets.tolist()}")
+        if offsets.any():
+            freeze(self, offsets=offsets.astype(np.uint32))
+        else:
+            object.__setattr__(self, "offsets", None)
 
     @property
     def multiplier_bits(self) -> int:
@@ -86,15 +102,44 @@ class Requantize:
         return int(self.multipliers.max()).bit_length()
 
     @property
-    def bits(self) -> int:
-        """Bits of the constants in memory: the multipliers and one shift."""
-        return self.multipliers.size * self.multiplier_bits + encoding.bits_for(PRODUCT_BITS - 1)
+    def offset_bits(self) -> int:
+        """Bits of a stored offset; 0 where there are none."""
+        return 0 if self.offsets is None else int(self.offsets.max()).bit_length()
 
-    def apply(self, accumulators: NDArray[np.int64], output: FixedFormat) -> NDArray[np.int64]:
-        """Return the codes of `accumulators` (images, outputs, ...) in the format `output`."""
-        multipliers = self.multipliers.astype(np.int64).reshape((-1,) + (1,) * (accumulators.ndim - 2))
+    @property
+    def bits(self) -> int:
+        """Bits of the constants in memory: the multipliers, the offsets, and one shift."""
+        offsets = 0 if self.offsets is None else self.offsets.size * self.offset_bits
+        return self.multipliers.size * self.multiplier_bits + offsets + encoding.bits_for(PRODUCT_BITS - 1)
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs these are for: 1 is any number."""
+        return max(self.multipliers.size, 1 if self.offsets is None else self.offsets.size)
+
+    def of_outputs(self, outputs: int) -> NDArray[np.int64]:
+        """Return the multiplier and the offset (outputs, 2) of each of so many outputs."""
+        found = np.zeros((outputs, 2), np.int64)
+        found[:, 0] = self.multipliers
+        if self.offsets is not None:
+            found[:, 1] = self.offsets
+        return found
+
+    def reordered(self, rows: NDArray[np.int64]) -> "Requantize":
+        """Return what the outputs `rows` have, in that order."""
+        multipliers, offsets = (x if x is None or x.size == 1 else x[rows] for x in (self.multipliers, self.offsets))
+        return Requantize(multipliers, self.shift, offsets)  # type: ignore[arg-type]  # multipliers are never None
+
+    def apply(self, accumulators: NDArray[np.int64], output: FixedFormat, relu: bool = False) -> NDArray[np.int64]:
+        """Return the codes of `accumulators` (images, outputs, ...) in the format `output`; `relu` is the layer's."""
+        shape = (-1,) + (1,) * (accumulators.ndim - 2)
+        multipliers, offsets = (column.reshape(shape) for column in self.of_outputs(self.outputs).T)
+        products = accumulators * multipliers + offsets
         source = FixedFormat(PRODUCT_BITS, PRODUCT_BITS - self.shift)
-        return output.convert(accumulators * multipliers, source)
+        return output.convert(np.maximum(products, 0) if relu else products, source)
+
+
+UNCHANGED = Requantize([1], 0)  # type: ignore[arg-type]  # made an array there
 
 
 def signed_bits(value: Any) -> int:

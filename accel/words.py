@@ -9,7 +9,7 @@ from accel.errors import EspalierError
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import WORD_BITS, AddLayer, AvgPoolLayer, MacLayer, MulLayer
-from accel.signal import MULTIPLIER_BITS
+from accel.signal import MULTIPLIER_BITS, Requantize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +19,9 @@ class LayerWords:
     weight_bits: int = 0
     bias_bits: int = 0
     accumulator_bits: int = 0
-    requantize_bits: int = 0  # multipliers and shift in all
+    requantize_bits: int = 0  # multipliers, offsets and shift in all
     multiplier_bits: int = 0
+    offset_bits: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,20 +56,15 @@ class Words:
         for layer in program.layers:
             match layer:
                 case MacLayer():
-                    constants = layer.requantize.bits if layer.requantize else 0
                     layers[layer.name] = LayerWords(
                         weight_bits=layer.weight_bits,
                         bias_bits=layer.bias_bits,
                         accumulator_bits=max(layer.accumulator_bits, layer.bias_bits),
-                        requantize_bits=constants,
-                        multiplier_bits=layer.requantize.multiplier_bits if layer.requantize else 0,
+                        **_constants(layer.requantize),
                     )
                 case AvgPoolLayer() | AddLayer() | MulLayer():
-                    scale = layer.requantize
                     layers[layer.name] = LayerWords(
-                        accumulator_bits=layer.accumulator_bits,
-                        requantize_bits=scale.bits,
-                        multiplier_bits=scale.multiplier_bits,
+                        accumulator_bits=layer.accumulator_bits, **_constants(layer.requantize)
                     )
         raw = {x.name for x in program.mac_layers if x.requantize is None}
         output = {name for name, root in program.roots.items() if root == program.roots[program.output]}
@@ -110,6 +106,7 @@ class Words:
                 accumulator_bits=max(2, old.accumulator_bits + wider),
                 requantize_bits=old.requantize_bits,
                 multiplier_bits=old.multiplier_bits,
+                offset_bits=old.offset_bits,
             )
             if name in self.raw:
                 signals[name] = layers[name].accumulator_bits
@@ -136,13 +133,25 @@ class Words:
         """Bits of the widest multiplier; no fewer than Programs have unless they ask for more."""
         return max([MULTIPLIER_BITS, *(layer.multiplier_bits for layer in self.layers.values())])
 
+    @property
+    def offset_bits(self) -> int:
+        """Bits of the widest offset; 0 where no layer has one."""
+        return max([0, *(layer.offset_bits for layer in self.layers.values())])
+
     def problem(self, array: MacArray) -> str | None:
         """Return which words of `array` are too narrow for which layer, or None."""
         for name, layer in self.layers.items():
-            for what in ("weight_bits", "accumulator_bits", "multiplier_bits"):
+            for what in ("weight_bits", "accumulator_bits", "multiplier_bits", "offset_bits"):
                 need, limit = getattr(layer, what), getattr(array, what)
                 if need > limit:
                     return f"{name}: needs {what} of {need}, the array has {limit}"
         if self.signal_bits > array.signal_bits:
             return f"signals need signal_bits of {self.signal_bits}, the array has {array.signal_bits}"
         return None
+
+
+def _constants(scale: Requantize | None) -> dict[str, int]:
+    """Return the lengths of what requantises a layer's sums."""
+    if scale is None:
+        return {}
+    return {"requantize_bits": scale.bits, "multiplier_bits": scale.multiplier_bits, "offset_bits": scale.offset_bits}

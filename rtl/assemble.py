@@ -36,6 +36,7 @@ from accel.program_layers import (
 )
 from accel.runs import Integers, Runs, runs_of, window_taps, word_taps
 from accel.segments import Segments, segments_of
+from accel.signal import UNCHANGED
 from accel.split import average_windows, splits
 from accel.walk import Walk, combined_of, maps_of, pieces_of, walk_of
 from rtl.image import Entry, Image
@@ -242,7 +243,7 @@ class _Assembler:
     ) -> dict[str, int]:
         """A map at a time by weights of 1; of a ReLU, a clip or a table the drain has the maximum over one tap."""
         window, average = window_of(layer), isinstance(layer, AvgPoolLayer)
-        self._constants(layer, words["outputs"], 0 if average else self.array.lowest_code)
+        self._constants(layer, [0 if average else self.array.lowest_code] * words["outputs"])
         row = maps_of(self.program.shapes[layer.inputs[0]])[2]
         if average and splits(self.program, layer, self.array):
             return self._average(window.taps, words, self._signed(layer))
@@ -252,7 +253,7 @@ class _Assembler:
 
     def _copy(self, layer: ConcatLayer, words: dict[str, int]) -> dict[str, int]:
         """One tensor that is counted, or pieces of two that are listed: maxima over one tap."""
-        self._constants(layer, words["outputs"], self.array.lowest_code)
+        self._constants(layer, [self.array.lowest_code] * words["outputs"])
         self._taps(word_taps(np.zeros(1, np.int64)), self._signed(layer))
         self._lane_0([1])
         if words["outputs"] == 1:
@@ -276,7 +277,7 @@ class _Assembler:
 
     def _add(self, layer: AddLayer, words: dict[str, int]) -> dict[str, int]:
         """Two signals by positive weights, each the sum of as many weight words as it takes, on one tap."""
-        self._constants(layer, words["outputs"])
+        self._constants(layer, [0] * words["outputs"])
         self._operands(layer)
         parts = segments_of(self.program, layer, self.array)
         for source, weight in zip(layer.inputs, layer.weights, strict=True):
@@ -298,10 +299,11 @@ class _Assembler:
         edges = {"height": 1, "width": parts.words, "top": 0, "left": 0, "gap": parts.words if parts.maps == 2 else 0}
         return lines | edges | {"row_turn": tile, "line_turn": tile, "output_map": -back % memory}
 
-    def _constants(self, layer: ProgramLayer, outputs: int, bias: int = 0) -> None:
-        requantize = getattr(layer, "requantize", None)
-        multiplier = int(requantize.multipliers[0]) if requantize else 1
-        self.image.constants += [{"bias": bias, "multiplier": multiplier}] * outputs
+    def _constants(self, layer: ProgramLayer, biases: Sequence[int]) -> None:
+        scale = getattr(layer, "requantize", None) or UNCHANGED
+        for bias, numbers in zip(biases, scale.of_outputs(len(biases)).tolist(), strict=True):
+            word = dict(zip(("bias", "multiplier", "offset"), (bias, *numbers), strict=True))
+            self.image.constants.append({name: word[name] for name in self.array.constant_fields})
 
     def _lane_0(self, weights: Sequence[int]) -> None:
         idle = (0,) * (self.array.output_lanes - 1)
@@ -311,9 +313,7 @@ class _Assembler:
         return int(self.program.signals[layer.inputs[0]].format.signed)
 
     def _mac(self, layer: MacLayer, words: dict[str, int]) -> dict[str, int]:
-        multipliers = layer.requantize.multipliers if layer.requantize else np.ones(1, np.int64)
-        for bias, multiplier in zip(layer.bias, np.broadcast_to(multipliers, layer.bias.shape), strict=True):
-            self.image.constants.append({"bias": int(bias), "multiplier": int(multiplier)})
+        self._constants(layer, layer.bias.tolist())
         if lines := lines_of(self.program, layer, self.array):
             return self._lines(layer, lines, words)
         runs = runs_of(self.program, layer, self.array)

@@ -36,6 +36,7 @@ def check_limits(program: Program, layer: ProgramLayer, array: MacArray, formats
         ("weight bits", getattr(layer, "weight_bits", 1), array.weight_bits),
         ("accumulator bits", getattr(layer, "accumulator_bits", 1), array.accumulator_bits),
         ("multiplier bits", scale.multiplier_bits if scale else 1, array.multiplier_bits),
+        ("offset bits", scale.offset_bits if scale else 0, array.offset_bits),
         ("bits of an input signal", max(signals[source].bits for source in layer.inputs), array.signal_bits),
         ("bits of an output signal", 1 if raw else max(signals[name].bits for name in gives), array.signal_bits),
         ("output formats", formats, MOST_FORMATS),

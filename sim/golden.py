@@ -88,11 +88,9 @@ def narrow_accumulators(layer: MacLayer, x: Codes, overflow: Overflow) -> Codes:
 
 def requantized(layer: MacLayer | AvgPoolLayer | AddLayer | MulLayer, accumulators: Codes) -> Codes:
     """Apply the layer's ReLU and requantisation, if it has them."""
-    if layer.relu:
-        accumulators = np.maximum(accumulators, 0)
     if layer.requantize is None:
-        return accumulators
-    return layer.requantize.apply(accumulators, layer.output.format)
+        return accumulators  # which no ReLU follows
+    return layer.requantize.apply(accumulators, layer.output.format, layer.relu)
 
 
 def max_pool(layer: MaxPoolLayer, x: Codes) -> Codes:

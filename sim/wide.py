@@ -45,7 +45,7 @@ def _mac(layer: MacLayer, output_shape: Shape, input_shape: Shape, program: Prog
     geometry = (*(output_shape[1:] or (1, 1)), window.stride[0] * width, window.stride[1])
     weights = weights.astype(dtype)
     narrow = _narrow(layer)
-    multipliers, rules = finishing(layer, layer.shape[0])
+    scales, rules = finishing(layer, layer.shape[0])
     storage = lane_type(layer.output)
 
     def run(x: Codes) -> tuple[Codes, int]:
@@ -55,7 +55,7 @@ def _mac(layer: MacLayer, output_shape: Shape, input_shape: Shape, program: Prog
         work = np.empty(lanes, dtype)
         room = out.reshape(-1, lanes)
         lists = ends, positions, weights, layer.bias
-        macs = kernels.mac(flat, *lists, geometry, narrow, multipliers, rules, work, room)
+        macs = kernels.mac(flat, *lists, geometry, narrow, scales, rules, work, room)
         return out, macs
 
     return run
@@ -90,19 +90,19 @@ def _max_pool(layer: MaxPoolLayer, output_shape: Shape, input_shape: Shape, prog
 
 
 def _avg_pool(layer: AvgPoolLayer, output_shape: Shape, input_shape: Shape, program: Program) -> Recipe:
-    window, (multipliers, rules) = layer.window, finishing(layer, 1)
+    window, (scales, rules) = layer.window, finishing(layer, 1)
     storage = lane_type(layer.output)
 
     def run(x: Codes) -> tuple[Codes, int]:
         out = np.empty((*output_shape, x.shape[-1]), storage)
-        kernels.avg_pool(_padded(x, window), window.kernel, window.stride, multipliers, rules, out)
+        kernels.avg_pool(_padded(x, window), window.kernel, window.stride, scales, rules, out)
         return out, 0
 
     return run
 
 
 def _add(layer: AddLayer, output_shape: Shape, *input_shapes: Shape, program: Program) -> Recipe:
-    multipliers, rules = finishing(layer, 1)
+    scales, rules = finishing(layer, 1)
     weights = np.array(layer.weights, np.int64)
     storage = lane_type(layer.output)
 
@@ -110,20 +110,20 @@ def _add(layer: AddLayer, output_shape: Shape, *input_shapes: Shape, program: Pr
         lanes = left.shape[-1]
         out = np.empty((*output_shape, lanes), storage)
         pair = left.reshape(-1, lanes), right.reshape(-1, lanes)
-        kernels.add(*pair, weights, multipliers, rules, out.reshape(-1, lanes))
+        kernels.add(*pair, weights, scales, rules, out.reshape(-1, lanes))
         return out, 0
 
     return run
 
 
 def _mul(layer: MulLayer, output_shape: Shape, *input_shapes: Shape, program: Program) -> Recipe:
-    multipliers, rules = finishing(layer, 1)
+    scales, rules = finishing(layer, 1)
     storage = lane_type(layer.output)
 
     def run(left: Codes, right: Codes) -> tuple[Codes, int]:
         lanes = left.shape[-1]
         out = np.empty((*output_shape, lanes), storage)
-        kernels.multiply(left.reshape(-1, lanes), right.reshape(-1, lanes), multipliers, rules, out.reshape(-1, lanes))
+        kernels.multiply(left.reshape(-1, lanes), right.reshape(-1, lanes), scales, rules, out.reshape(-1, lanes))
         return out, 0
 
     return run
@@ -153,13 +153,12 @@ def _flatten(layer: FlattenLayer, output_shape: Shape, input_shape: Shape, progr
 
 
 def finishing(layer: MacLayer | AvgPoolLayer | AddLayer | MulLayer, outputs: int) -> tuple[Codes, Codes]:
-    """Return a multiplier for each output, and the rules of `sim.kernels.requantize`: none for accumulators."""
+    """Return each output's multiplier and offset, and the rules of `sim.kernels.requantize`: none for accumulators."""
     if layer.requantize is None:
-        return np.ones(outputs, np.int64), np.zeros(0, np.int64)
+        return np.tile(np.array([1, 0]), (outputs, 1)), np.zeros(0, np.int64)
     form = layer.output.format
     rules = (layer.relu, layer.requantize.shift, form.rounding, form.width, form.signed, form.overflow)
-    multipliers = np.broadcast_to(layer.requantize.multipliers.astype(np.int64), outputs).copy()
-    return multipliers, np.array([*rules, form.saturation_bits], np.int64)
+    return layer.requantize.of_outputs(outputs), np.array([*rules, form.saturation_bits], np.int64)
 
 
 def _padded(x: Codes, window: Window, fill: int = 0) -> Codes:

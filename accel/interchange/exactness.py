@@ -186,6 +186,11 @@ def _check_accumulating(
         if steps.size > 1 and (steps != steps[0]).any():
             raise EspalierError(f"{layer.name}: its scores have a step for each output, expected one")
         return
+    if layer.requantize.offsets is not None:
+        raise EspalierError(
+            f"{layer.name}: adds a fraction of a step to its sums, which {target} does not; pass on the file that it was "
+            "imported from, or export for HLS"
+        )
     quotient = steps / layer.output.step
     if (layer.requantize.multipliers / 2.0**layer.requantize.shift != quotient).any():
         raise EspalierError(f"{layer.name}: its multipliers are not the quotient of its steps; {POWER_HINT}")

@@ -164,8 +164,8 @@ def _in_order(layer: ProgramLayer, of: Orders) -> ProgramLayer:
     """Return a layer whose input and output maps stand in the orders of their tensors."""
     rows = of[layer.name]
     requantize: Requantize | None = getattr(layer, "requantize", None)
-    if requantize is not None and requantize.multipliers.size > 1:
-        layer = replace(layer, requantize=replace(requantize, multipliers=requantize.multipliers[rows]))  # type: ignore[call-arg]
+    if requantize is not None:
+        layer = replace(layer, requantize=requantize.reordered(rows))  # type: ignore[call-arg]
     if not isinstance(layer, MacLayer):
         return layer
     pattern, kept = parse_pattern(layer.pattern), _mask(layer, of)

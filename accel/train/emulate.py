@@ -82,12 +82,12 @@ class _Exact:
         """Find the accumulators, and do with integers what the Program says."""
         steps = torch.from_numpy(accumulator_steps(self.program, layer))
         codes = (sums / _by_output(steps, sums)).round().to(torch.int64)
-        if layer.relu:
-            codes = codes.clamp(min=0)
         if layer.requantize is not None:
-            form = layer.output.format
-            multipliers = torch.from_numpy(layer.requantize.multipliers.astype(np.int64))
-            products, shift = codes * _by_output(multipliers, sums), layer.requantize.shift
+            form, shift = layer.output.format, layer.requantize.shift
+            scales = torch.from_numpy(layer.requantize.of_outputs(layer.requantize.outputs)).T
+            multipliers, offsets = (_by_output(numbers, sums) for numbers in scales)
+            products = codes * multipliers + offsets
+            products = products.clamp(min=0) if layer.relu else products
             modes = form.width, form.signed, form.overflow, form.saturation_bits
             codes = overflow_code(round_shift(products, shift, form.rounding), products >> shift, *modes)
         return codes.to(torch.float64) * layer.output.step

@@ -3,15 +3,16 @@
     cycle 1-2    the row waits for its constants; meanwhile the parts of a split sum are added up, in lane 0
     cycle 3      row + bias
     cycle 4      ReLU                 accumulators of a raw final layer are there
-    cycle 5-8    times multiplier: the lower 18 bits in a hardware multiplier, the few above them in logic
+    cycle 5-8    times multiplier: the lower 18 bits in a hardware multiplier, the few above them in logic; plus offset
     cycle 9-11   shifted by multiples of 16, of 4, of 1; what falls off is remembered in two bits
     cycle 12     rounded
     cycle 13     overflow, bounds     the word is written, or leaves for the output stream
 
 The formats of a Program's signals, with their rounding and overflow, are known when the hardware is made; a layer names
 one of them by number. A max pool's codes pass unchanged. Of an array with bounds, what is above a layer's highest code,
-or below its lowest, becomes that. What the layer says is kept in registers of the column: it changes only while no row
-is there.
+or below its lowest, becomes that. Of one with offsets, a sum that its ReLU makes zero has none; as an offset is less
+than its multiplier, no product takes a bit more for it. What the layer says is kept in registers of the column: it
+changes only while no row is there.
 """
 
 from collections.abc import Sequence
@@ -41,7 +42,7 @@ class Column(wiring.Component):
     -----
     value : in, an accumulator
     others : in, those of the other lanes, parts of the same sum if the layer is split; of lane 0 alone
-    constant : in, bias and multiplier of its row, two cycles later
+    constant : in, bias and multiplier of its row, two cycles later; its offset too, of an array that has any
     layer : in, the layer's words
     code : out, `CODES` cycles after the accumulator
     written : in, the code that is written, by this lane or by what follows it
@@ -71,7 +72,11 @@ class Column(wiring.Component):
         m.d.sync += total.eq(self._gathered(m, layer["split"]) + self.constant.bias)
         positive = ~(layer["relu"] & total[-1]).replicate(len(total))  # a mask: a reset keeps out of a multiplier
         rectified = delayed(m, (total.as_unsigned() & positive).as_signed(), 1)
-        product = self._product(m, rectified, delayed(m, self.constant.multiplier, RECTIFIED - 2))
+        offset = None
+        if self.layout.array.offset_bits:
+            there = delayed(m, self.constant.offset, 1)
+            offset = delayed(m, there & positive[0].replicate(len(there)), 1)
+        product = self._product(m, rectified, delayed(m, self.constant.multiplier, RECTIFIED - 2), offset)
         rounded, floor = self._rounded(m, product, layer["shift"])
         m.d.comb += self.code.eq(self._kept(m, rounded, floor, layer))
         m.d.comb += self.out.eq(delayed(m, Mux(layer["raw"], rectified, self.written), 1))
@@ -82,18 +87,25 @@ class Column(wiring.Component):
         parts = [(other & split.replicate(len(other))).as_signed() for other in self.others]
         return self._sum(m, [self.value, *parts], 2)[: len(self.value)].as_signed()
 
-    def _product(self, m: Module, value: Signal, factor: Value) -> Signal:
+    def _product(self, m: Module, value: Signal, factor: Value, offset: Value | None) -> Value:
         """Multiply in 1 + `SUM_CYCLES` cycles; what is above `LOW_BITS` bit by bit, the sign's bit with a minus."""
+        bits = len(value) + len(factor)
         if len(value) <= MULTIPLIER_WIDTH:
-            return delayed(m, value * factor, 1 + SUM_CYCLES)
-        low_product = delayed(m, value[:LOW_BITS] * factor, SUM_CYCLES)
+            return self._added(m, value * factor, offset, 1 + SUM_CYCLES)[:bits].as_signed()
+        low_product = self._added(m, value[:LOW_BITS] * factor, offset, SUM_CYCLES)
         terms: list[Value] = [
             Cat(Const(0, place), factor & bit.replicate(len(factor))) for place, bit in enumerate(value[LOW_BITS:-1])
         ]
         place = len(value) - LOW_BITS - 1
         terms.append(-Cat(Const(0, place), factor & value[-1].replicate(len(factor))))
         product = low_product + Cat(Const(0, LOW_BITS), self._sum(m, terms, SUM_CYCLES)).as_signed()
-        return delayed(m, product[: len(value) + len(factor)].as_signed(), 1)
+        return delayed(m, product[:bits].as_signed(), 1)
+
+    def _added(self, m: Module, product: Value, offset: Value | None, cycles: int) -> Value:
+        """Return a product `cycles` later; an offset, if there is any, is added in the last of them."""
+        if offset is None:
+            return delayed(m, product, cycles)
+        return delayed(m, delayed(m, product, cycles - 1) + delayed(m, offset, cycles - 1), 1)
 
     def _sum(self, m: Module, terms: list[Value], cycles: int) -> Value:
         """Add up in `cycles`, as few terms at a time as that takes."""
@@ -102,7 +114,7 @@ class Column(wiring.Component):
             terms = [delayed(m, reduce(add, terms[first : first + width]), 1) for first in range(0, len(terms), width)]
         return terms[0]
 
-    def _rounded(self, m: Module, product: Signal, places: Value) -> tuple[dict[Rounding, Signal], Value]:
+    def _rounded(self, m: Module, product: Value, places: Value) -> tuple[dict[Rounding, Signal], Value]:
         """Shift right by `places` and round, by each rounding that a format has; beside it the floor, if one reads it.
 
         Above what a format can ask for no bits are kept, only whether all of them are the sign: a value is outside all

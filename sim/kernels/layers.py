@@ -22,7 +22,7 @@ def mac(
     bias: Any,
     geometry: Any,
     narrow: Any,
-    multipliers: Any,
+    scales: Any,
     rules: Any,
     accumulators: Any,
     out: Any,
@@ -43,7 +43,8 @@ def mac(
     narrow : int64 array (0,) or (2,)
         Empty where an accumulator holds every sum; else what becomes of it after each addition, of accumulators in
         int64: see `sim.kernels.narrow_accumulators`.
-    multipliers : int64 array (outputs,)
+    scales : int64 array (outputs, 2)
+        Each output's multiplier and offset.
     rules : int64 array
         See `sim.kernels.requantize`; empty where accumulators are handed out.
     accumulators : int32 or int64 array (lanes,)
@@ -65,7 +66,7 @@ def mac(
                 else:
                     executed += accumulate(x, origin, kept, codes, accumulators)
                 position = (output * height + y) * width + x0
-                finish(accumulators, multipliers[output], rules, out[position])
+                finish(accumulators, scales[output, 0], scales[output, 1], rules, out[position])
         first = end
     return executed
 
@@ -107,7 +108,7 @@ def max_pool(x: Any, kernel: Any, stride: Any, out: Any) -> None:
 
 
 @compiled
-def avg_pool(x: Any, kernel: Any, stride: Any, multipliers: Any, rules: Any, out: Any) -> None:
+def avg_pool(x: Any, kernel: Any, stride: Any, scales: Any, rules: Any, out: Any) -> None:
     """Sum each window of `x` (maps, padded height, padded width, lanes) and requantise the sum."""
     accumulators = np.empty(out.shape[3], np.int64)
     for c in range(out.shape[0]):
@@ -117,21 +118,21 @@ def avg_pool(x: Any, kernel: Any, stride: Any, multipliers: Any, rules: Any, out
                 for dy in range(kernel[0]):
                     for dx in range(kernel[1]):
                         accumulators += x[c, y * stride[0] + dy, x0 * stride[1] + dx]
-                finish(accumulators, multipliers[0], rules, out[c, y, x0])
+                finish(accumulators, scales[0, 0], scales[0, 1], rules, out[c, y, x0])
 
 
 @compiled
-def add(left: Any, right: Any, weights: Any, multipliers: Any, rules: Any, out: Any) -> None:
+def add(left: Any, right: Any, weights: Any, scales: Any, rules: Any, out: Any) -> None:
     """Add two weighted signals (positions, lanes) and requantise the sum."""
     accumulators = np.empty(out.shape[1], np.int64)
     for position in range(out.shape[0]):
         for lane in range(out.shape[1]):
             accumulators[lane] = left[position, lane] * weights[0] + right[position, lane] * weights[1]
-        finish(accumulators, multipliers[0], rules, out[position])
+        finish(accumulators, scales[0, 0], scales[0, 1], rules, out[position])
 
 
 @compiled
-def multiply(left: Any, right: Any, multipliers: Any, rules: Any, out: Any) -> None:
+def multiply(left: Any, right: Any, scales: Any, rules: Any, out: Any) -> None:
     """Multiply two signals (positions, lanes) and requantise the product; one of `right` may serve a run of `left`."""
     accumulators = np.empty(out.shape[1], np.int64)
     run = len(left) // len(right)
@@ -139,4 +140,4 @@ def multiply(left: Any, right: Any, multipliers: Any, rules: Any, out: Any) -> N
         factor = position // run
         for lane in range(out.shape[1]):
             accumulators[lane] = np.int64(left[position, lane]) * right[factor, lane]
-        finish(accumulators, multipliers[0], rules, out[position])
+        finish(accumulators, scales[0, 0], scales[0, 1], rules, out[position])

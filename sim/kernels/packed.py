@@ -53,7 +53,7 @@ def mac(
         See `sum_products`; counts are the kept weights of each list.
     lowering : (copied groups of four maps, spread maps, int64 (groups of `x`, columns of `x`, first, last, step))
         See `lower`; if there are none, lists count from `x` itself.
-    finishing : (multipliers (outputs,), rules), or None where there are constants
+    finishing : (scales (outputs, 2), rules), or None where there are constants
         See `sim.kernels.requantize`.
     constants : int64 array (outputs, 4), or None
         See `sim.kernels.requantize_lines`. What is None is not compiled.
@@ -149,13 +149,14 @@ def store(
     rows: Any, accumulators: Any, group: Any, block: Any, targets: Any, finishing: Any, sizes: Any, codes: Any, out: Any
 ) -> None:
     """Turn the accumulators of four outputs into codes and write those of real pixels."""
-    multipliers, rules = finishing
+    scales, rules = finishing
     pixels = len(targets)
     if sizes[POOLED]:
         pool(rows, accumulators, pixels)
     for j in range(4):
         sums = accumulators[j, :pixels].reshape(-1)
-        finish_any(sums, multipliers[4 * group + j], rules, codes[j, :pixels].reshape(-1))
+        multiplier, offset = scales[4 * group + j, 0], scales[4 * group + j, 1]
+        finish_any(sums, multiplier, offset, rules, codes[j, :pixels].reshape(-1))
     for pixel in range(pixels):
         if targets[pixel] >= 0:
             line = targets[pixel] + block * sizes[OUT_BLOCK] + group * sizes[OUT_GROUP]

@@ -143,7 +143,7 @@ def larger(best: Any, other: Any) -> None:
 
 
 @compiled
-def avg_pool(x: Any, inside: Any, window: Any, multipliers: Any, rules: Any, zeros: Any, into: Any, out: Any) -> None:
+def avg_pool(x: Any, inside: Any, window: Any, scales: Any, rules: Any, zeros: Any, into: Any, out: Any) -> None:
     """Sum each window and requantise the sum; around the inside lies as much padding as the window reaches.
 
     `window` is that of `max_pool`, `zeros` what is added to the codes of input and output to store them.
@@ -160,7 +160,7 @@ def avg_pool(x: Any, inside: Any, window: Any, multipliers: Any, rules: Any, zer
                     for row in range(top, top + kernel_height):
                         for other in range(left, left + kernel_width):
                             sums += x[block, row, group, other]
-                    finish(sums, multipliers[0], rules, codes)
+                    finish(sums, scales[0, 0], scales[0, 1], rules, codes)
                     line = out[block, y + into[TOP], group, column + into[LEFT]]
                     for i in range(LINE):
                         line[i] = codes[i] + zeros[1]
@@ -168,7 +168,7 @@ def avg_pool(x: Any, inside: Any, window: Any, multipliers: Any, rules: Any, zer
 
 @compiled
 def add(
-    left: Any, left_inside: Any, right: Any, right_inside: Any, weights: Any, multipliers: Any, rules: Any,
+    left: Any, left_inside: Any, right: Any, right_inside: Any, weights: Any, scales: Any, rules: Any,
     zeros: Any, into: Any, out: Any,
 ) -> None:  # fmt: skip
     """Add two weighted tensors and requantise the sum; `zeros` as in `avg_pool`, of both inputs and the output."""
@@ -182,7 +182,7 @@ def add(
                     for i in range(LINE):
                         a, b = np.int64(first[i]) - zeros[0], np.int64(second[i]) - zeros[1]
                         sums[i] = a * weights[0] + b * weights[1]
-                    finish(sums, multipliers[0], rules, codes)
+                    finish(sums, scales[0, 0], scales[0, 1], rules, codes)
                     line = out[block, y + into[TOP], group, column + into[LEFT]]
                     for i in range(LINE):
                         line[i] = codes[i] + zeros[2]

@@ -17,7 +17,7 @@ _RND, _SAT = int(Rounding.RND), int(Overflow.SAT)
 
 
 @compiled
-def finish(accumulators: Any, multiplier: Any, rules: Any, out: Any) -> None:
+def finish(accumulators: Any, multiplier: Any, offset: Any, rules: Any, out: Any) -> None:
     """Write the codes of one output position, for all lanes, to `out`; without rules the accumulators themselves."""
     if len(rules) == 0:  # and not None, which would be another type: twice as much to compile
         for lane in range(len(out)):
@@ -27,12 +27,12 @@ def finish(accumulators: Any, multiplier: Any, rules: Any, out: Any) -> None:
     shift, width, signed = rules[SHIFT], rules[WIDTH], rules[SIGNED] != 0
     # the default modes as constants, which lets the compiler fold the rules and use vectors
     if rules[ROUNDING] == _RND and rules[OVERFLOW] == _SAT and signed:
-        _codes(accumulators, lowest, multiplier, shift, _RND, width, True, _SAT, 0, out)
+        _codes(accumulators, lowest, multiplier, offset, shift, _RND, width, True, _SAT, 0, out)
     elif rules[ROUNDING] == _RND and rules[OVERFLOW] == _SAT:
-        _codes(accumulators, lowest, multiplier, shift, _RND, width, False, _SAT, 0, out)
+        _codes(accumulators, lowest, multiplier, offset, shift, _RND, width, False, _SAT, 0, out)
     else:
         modes = rules[ROUNDING], rules[OVERFLOW], rules[SATURATION_BITS]
-        _codes(accumulators, lowest, multiplier, shift, modes[0], width, signed, modes[1], modes[2], out)
+        _codes(accumulators, lowest, multiplier, offset, shift, modes[0], width, signed, modes[1], modes[2], out)
 
 
 @inlined
@@ -40,6 +40,7 @@ def _codes(
     accumulators: Any,
     lowest: Any,
     multiplier: Any,
+    offset: Any,
     shift: Any,
     rounding: Any,
     width: Any,
@@ -49,6 +50,6 @@ def _codes(
     out: Any,
 ) -> None:
     for lane in range(len(out)):
-        value = max(np.int64(accumulators[lane]), lowest) * multiplier
+        value = max(np.int64(accumulators[lane]) * multiplier + offset, lowest)
         rounded = round_shift(value, shift, rounding)
         out[lane] = overflow_code(rounded, value >> shift, width, signed, overflow, saturation_bits)

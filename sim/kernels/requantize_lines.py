@@ -4,9 +4,9 @@ Where rounding adds a constant before the shift and overflow saturates, a code i
 
     (min(max(accumulator, low), high) * multiplier + addend) >> shift
 
-with `low` and `high` the ends of what does not saturate. The addend holds the rounding and what is added to a code to
-store it, so that no sum is negative. Products have 64 bits: those of even and of odd images are worked out apart.
-`sim.packed.requantize_constants` finds the constants.
+with `low` and `high` the ends of what does not saturate. The addend holds the rounding, the output's offset, and what
+is added to a code to store it, so that no sum is negative. Products have 64 bits: those of even and of odd images are
+worked out apart. `sim.packed.requantize_constants` finds the constants.
 """
 
 from collections.abc import Callable

@@ -34,7 +34,7 @@ class Listed:
     words: NDArray[np.uint32]
     bias: NDArray[np.int32]
     counts: NDArray[np.int64]
-    multipliers: NDArray[np.int64]
+    scales: NDArray[np.int64]
     rules: NDArray[np.int64]
 
 
@@ -46,13 +46,13 @@ def listed(layer: MacLayer, kernel: Kind, source: Packed, output: Packed | None,
     pairs = window.stride[1] == 1 and window.output_size(*source.size) != (1, 1)
     lists = lists_of(kept, source.order, order, window.kernel, summed_pixels(source, window, blocks), pairs)
     biases = np.append(layer.bias - source.zero * layer.matrix.sum(axis=1), 0)[order]
-    multipliers, rules = finishing(layer, layer.shape[0])
+    scales, rules = finishing(layer, layer.shape[0])
     return Listed(
         lists,
         word_codes(lists.weights(layer.matrix), kernel),
         (biases & 0xFFFFFFFF).astype(np.uint32).view(np.int32),  # sums are exact modulo 2**32, and fit
         lists.counts(kept.reshape(layer.shape[0], -1)),
-        np.append(multipliers, 1)[order],
+        np.append(scales, [[1, 0]], axis=0)[order],
         rules,
     )
 
@@ -131,7 +131,7 @@ def mac(plan: MacPlan, listed: Listed, kernel: Kind, name: str) -> MacStep:
         (tiles[0], tiles[1], tiles[2]),
         (listed.lists.ends, plan.places, listed.words, listed.bias, listed.counts),
         (plan.copied, plan.spread, plan.columns),
-        None if constants is not None else (listed.multipliers, listed.rules),
+        None if constants is not None else (listed.scales, listed.rules),
         constants,
         room,
     )

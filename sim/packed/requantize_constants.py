@@ -33,11 +33,11 @@ def constants_of(layer: MacLayer, zero: int, floor: int) -> NDArray[np.int64] | 
     lowest = max(lowest, floor, 0 if layer.relu else lowest)
     added = _added(form.rounding, shift)
     found = np.empty((layer.shape[0], CONSTANTS), np.int64)
-    multipliers = np.broadcast_to(layer.requantize.multipliers, layer.shape[0])
-    for row, multiplier in zip(found, map(int, multipliers), strict=True):
-        low = -((added - (lowest << shift)) // multiplier)  # the smallest sum whose code is not below `lowest`
-        high = (((form.max_code + 1) << shift) - added - 1) // multiplier  # the largest whose code is not above
-        row[:] = max(low, LEAST), min(high, MOST), multiplier, added + (zero << shift)
+    for row, (multiplier, offset) in zip(found, layer.requantize.of_outputs(layer.shape[0]).tolist(), strict=True):
+        addend = added + offset
+        low = -((addend - (lowest << shift)) // multiplier)  # the smallest sum whose code is not below `lowest`
+        high = (((form.max_code + 1) << shift) - addend - 1) // multiplier  # the largest whose code is not above
+        row[:] = max(low, LEAST), min(high, MOST), multiplier, addend + (zero << shift)
     return found
 
 

@@ -30,7 +30,7 @@ from accel.program_layers import (
 from accel.window import Window
 
 LINE = 110
-ENDINGS = ("_t", "_weight_t", "_bias_t", "_accumulator_t", "_multiplier_t")
+ENDINGS = ("_t", "_weight_t", "_bias_t", "_accumulator_t", "_multiplier_t", "_offset_t")
 # what C++ keeps for itself, of the words that somebody may call a layer or a network
 TAKEN = re.compile(
     r"auto|bool|break|case|catch|char|class|const|continue|default|delete|do|double|else|enum|explicit|"
@@ -127,6 +127,8 @@ def _typedefs(program: Program, types: Types, names: dict[str, str]) -> Iterator
             yield f"{name}_accumulator_t", types.accumulator(layer)
             if (multipliers := types.multipliers(layer)) is not None:
                 yield f"{name}_multiplier_t", multipliers.form
+            if (offsets := types.offsets(layer)) is not None:
+                yield f"{name}_offset_t", offsets.form
         yield f"{name}_t", types.signal(program.signals[layer.name])
 
 
@@ -192,6 +194,9 @@ def _requantized(types: Types, layer: MacLayer | AvgPoolLayer | AddLayer, name: 
     yield f"const bool relu = {'true' if layer.relu else 'false'};"
     if (multipliers := types.multipliers(layer)) is not None:
         yield from _array(f"{name}_multiplier_t", "multipliers", multipliers.words())
+    if (offsets := types.offsets(layer)) is not None:
+        yield "// output = accumulator * multiplier + offset; relu: of negative sums 0, without an offset"
+        yield from _array(f"{name}_offset_t", "offsets", offsets.words())
 
 
 def _shape(what: str, shape: Shape) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 If every step is a power of two, a type holds the real value: its binary point says the step, and an assignment from
 accumulator to output is the whole requantisation. Otherwise types hold codes, and a layer has multipliers, which are
-fixed-point numbers too: ``output = accumulator * multiplier``, with the shift in the multiplier's binary point.
+fixed-point numbers too: ``output = accumulator * multiplier``, with the shift in the multiplier's binary point, plus an
+offset where layers have any.
 """
 
 import math
@@ -38,7 +39,7 @@ class Constants:
 
 
 class Types:
-    """The formats of a Program's tensors, weights, biases, accumulators and multipliers."""
+    """The formats of a Program's tensors, weights, biases, accumulators, multipliers and offsets."""
 
     def __init__(self, program: Program) -> None:
         self.program = program
@@ -76,6 +77,14 @@ class Types:
         bits = layer.requantize.multiplier_bits
         form = FixedFormat(bits, bits - layer.requantize.shift, signed=False)
         return Constants(form, layer.requantize.multipliers.astype(np.int64))
+
+    def offsets(self, layer: Accumulating) -> Constants | None:
+        """Return what is added to the products, or None if nothing is."""
+        if layer.requantize is None or layer.requantize.offsets is None:
+            return None
+        bits = layer.requantize.offset_bits
+        form = FixedFormat(bits, bits - layer.requantize.shift, signed=False)
+        return Constants(form, layer.requantize.offsets.astype(np.int64))
 
     def addends(self, layer: AddLayer) -> tuple[int, int]:
         """Return what the two sides of an addition are multiplied by: nothing where binary points do it."""
@@ -120,6 +129,8 @@ def _assigns(program: Program, layer: Accumulating) -> bool:
         return False
     if layer.requantize is None:
         return bool(steps[0] == layer.output.step)
+    if layer.requantize.offsets is not None:
+        return False
     ratio = layer.requantize.multipliers / 2.0**layer.requantize.shift
     return bool((ratio == steps[0] / layer.output.step).all())
 

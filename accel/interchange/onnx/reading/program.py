@@ -53,6 +53,7 @@ from accel.program_layers import (
 )
 from accel.signal import (
     PRODUCT_BITS,
+    UNCHANGED,
     Requantize,
     Signal,
     integer_format,
@@ -62,8 +63,6 @@ from accel.signal import (
 )
 from accel.sparsity import Dense
 from accel.window import Window
-
-UNCHANGED = Requantize([1], 0)  # type: ignore[arg-type]  # made an array there
 
 
 @dataclass(frozen=True)
