@@ -139,9 +139,6 @@ class Requantize:
         return output.convert(np.maximum(products, 0) if relu else products, source)
 
 
-UNCHANGED = Requantize([1], 0)  # type: ignore[arg-type]  # made an array there
-
-
 def signed_bits(value: Any) -> int:
     """Return the fewest two's complement bits that hold the integer `value`.
 
@@ -202,3 +199,6 @@ def freeze(thing: Any, **arrays: NDArray[Any]) -> None:
     for name, array in arrays.items():
         array.setflags(write=False)
         object.__setattr__(thing, name, array)
+
+
+UNCHANGED = Requantize([1], 0)  # type: ignore[arg-type]  # made an array there

@@ -9,7 +9,9 @@ from accel.errors import EspalierError
 @pytest.mark.parametrize("name", [field.name for field in fields(MacArray) if field.type is not bool])
 def test_nothing_is_less_than_its_least(name: str) -> None:
     """Lanes, widths and memories are at least 1; 2 bits of a weight hold 1; without entries only dense layers run."""
-    least = {"weight_bits": 2, "list_entries": 0, "stream_words": 0, "table_words": 0}.get(name, 1)
+    least = {"weight_bits": 2, **dict.fromkeys(("list_entries", "stream_words", "table_words", "offset_bits"), 0)}.get(
+        name, 1
+    )
     for value in (least - 1, -5):
         with pytest.raises(EspalierError, match=rf"^{name} must be at least {least}, got {value}$"):
             MacArray(**{name: value})

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.hls_cpp import CPP, Codes, compiled, main, needs_gpp, tensors
+from support.offsets import with_offsets
 from support.onnx_referees import expected, exportable, shifted
 from support.programs import every_kind, mac_layer, program, signal
 
@@ -72,6 +73,16 @@ class TestReferee:
         made = shifted(made) if real else made  # its only mean is that of 2 x 2 codes
         assert Types(made).real == real
         assert judged(made, rng.integers(0, 256, (IMAGES, *made.input_shape)), tmp_path) == []
+
+    def test_offsets(self, tmp_path: Path) -> None:
+        """A fraction of a step is added to products, not to what a ReLU made zero. Negative control: one is 0."""
+        rng = np.random.default_rng(0)
+        made = with_offsets(every_kind(rng), rng)
+        codes, text = rng.integers(0, 256, (IMAGES, *made.input_shape)), header(made)
+        assert judged(made, codes, tmp_path) == []
+        wrong, count = re.subn(r"(add_offset_t offsets\[1\] = {\s*)\S+", r"\g<1>0", text)
+        assert count == 1
+        assert judged(made, codes, tmp_path, wrong)[0] == "add"
 
     @pytest.mark.parametrize("overflow", [Overflow.WRAP, Overflow.SAT])
     def test_narrow_accumulators(self, overflow: Overflow, tmp_path: Path) -> None:

@@ -91,10 +91,13 @@ def call(header: str, program: Program, layer: ProgramLayer, space: str) -> str:
     if isinstance(layer, MaxPoolLayer):
         return f"max_pool({maps[0]}, {maps[1]}, {window(space)}, {sources[0]}, {output});"
     assert isinstance(layer, MacLayer | AvgPoolLayer | AddLayer)
-    multipliers = f"(const {space}_accumulator_t *)nullptr, 0"
-    if " multipliers[" in part:
-        multipliers = f"{space}::multipliers, sizeof({space}::multipliers) / sizeof({space}::multipliers[0])"
-    finish = f"{space}::relu, {multipliers}"
+    scales = []
+    for name in ("multiplier", "offset"):
+        array = f"{space}::{name}s"
+        there = f"{array}, sizeof({array}) / sizeof({array}[0])"
+        kind = f"{space}_{name if f' {name}s[' in part else 'accumulator'}_t"
+        scales.append(f"Listed<{kind}>{{{there if f' {name}s[' in part else 'nullptr, 0'}}}")
+    finish = ", ".join([f"{space}::relu", *scales])
     if isinstance(layer, AddLayer):
         return f"add<{space}_accumulator_t>({', '.join(sources)}, {output}, {space}::addend_weights, {finish});"
     if isinstance(layer, AvgPoolLayer):

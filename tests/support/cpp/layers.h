@@ -29,16 +29,26 @@ inline int place(const Map &in, const Window &w, int map, int row, int column, i
   return (map * in.rows + y) * in.columns + x;
 }
 
-template <class Y, class A, class M>
-Y requantized(A accumulator, bool relu, const M *multipliers, int count, int output) {
-  if (relu && accumulator.code < 0) accumulator.code = 0;
-  if (!count) return Y((Exact)accumulator);
-  return Y((Exact)accumulator * (Exact)multipliers[count > 1 ? output : 0]);
+// What an array has for an output: one for all, or one for each; nothing where there is none.
+template <class T>
+struct Listed {
+  const T *words;
+  int count;
+  const T &of(int output) const { return words[count > 1 ? output : 0]; }
+};
+
+template <class Y, class A, class M, class O>
+Y requantized(A accumulator, bool relu, Listed<M> multipliers, Listed<O> offsets, int output) {
+  bool zero = relu && accumulator.code < 0;
+  if (zero) accumulator.code = 0;
+  if (!multipliers.count) return Y((Exact)accumulator);
+  Exact product = (Exact)accumulator * (Exact)multipliers.of(output);
+  return zero || !offsets.count ? Y(product) : Y(product + (Exact)offsets.of(output));
 }
 
-template <class A, class X, class Y, class W, class B, class M>
+template <class A, class X, class Y, class W, class B, class M, class O>
 void mac(Map in, Map out, Window w, Nest n, const std::vector<X> &x, std::vector<Y> &y, const W *weights,
-         const B *biases, bool relu, const M *multipliers, int count) {
+         const B *biases, bool relu, Listed<M> multipliers, Listed<O> offsets) {
   for (int row = 0; row < out.rows; ++row)
     for (int column = 0; column < out.columns; ++column) {
       int next = 0;
@@ -64,7 +74,7 @@ void mac(Map in, Map out, Window w, Nest n, const std::vector<X> &x, std::vector
           int output = group * n.group_outputs + lane;
           if (output < n.outputs)
             y[(output * out.rows + row) * out.columns + column] =
-                requantized<Y>(accumulators[lane], relu, multipliers, count, output);
+                requantized<Y>(accumulators[lane], relu, multipliers, offsets, output);
         }
       }
     }
@@ -83,9 +93,9 @@ void max_pool(Map in, Map out, Window w, const std::vector<X> &x, std::vector<X>
       }
 }
 
-template <class A, class X, class Y, class M>
-void avg_pool(Map in, Map out, Window w, const std::vector<X> &x, std::vector<Y> &y, bool relu, const M *multipliers,
-              int count) {
+template <class A, class X, class Y, class M, class O>
+void avg_pool(Map in, Map out, Window w, const std::vector<X> &x, std::vector<Y> &y, bool relu,
+              Listed<M> multipliers, Listed<O> offsets) {
   for (int map = 0, i = 0; map < out.maps; ++map)
     for (int row = 0; row < out.rows; ++row)
       for (int column = 0; column < out.columns; ++column, ++i) {
@@ -94,16 +104,16 @@ void avg_pool(Map in, Map out, Window w, const std::vector<X> &x, std::vector<Y>
           int at = place(in, w, map, row, column, tap);
           if (at >= 0) sum = A((Exact)sum + (Exact)x[at]);
         }
-        y[i] = requantized<Y>(sum, relu, multipliers, count, 0);
+        y[i] = requantized<Y>(sum, relu, multipliers, offsets, 0);
       }
 }
 
-template <class A, class L, class R, class Y, class M>
+template <class A, class L, class R, class Y, class M, class O>
 void add(const std::vector<L> &left, const std::vector<R> &right, std::vector<Y> &y, const int *weights, bool relu,
-         const M *multipliers, int count) {
+         Listed<M> multipliers, Listed<O> offsets) {
   for (size_t i = 0; i < y.size(); ++i) {
     Exact sum = (Exact)left[i] * Exact{weights[0], 0} + (Exact)right[i] * Exact{weights[1], 0};
-    y[i] = requantized<Y>(A(sum), relu, multipliers, count, 0);
+    y[i] = requantized<Y>(A(sum), relu, multipliers, offsets, 0);
   }
 }
 
