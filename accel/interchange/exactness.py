@@ -188,8 +188,8 @@ def _check_accumulating(
         return
     if layer.requantize.offsets is not None:
         raise EspalierError(
-            f"{layer.name}: adds a fraction of a step to its sums, which {target} does not; pass on the file that it was "
-            "imported from, or export for HLS"
+            f"{layer.name}: adds a fraction of a step to its sums, which {target} does not; pass on the file that "
+            "it was imported from, or export for HLS"
         )
     quotient = steps / layer.output.step
     if (layer.requantize.multipliers / 2.0**layer.requantize.shift != quotient).any():

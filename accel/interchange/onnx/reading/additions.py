@@ -47,7 +47,7 @@ def addition_of(
     whole = max(weights) <= MOST_WEIGHT
     quantized = following.quantized
     if quantized is not None and quantized.low is not None and not following.affine:
-        read, form = Fraction(quantized.read_step), word_of(quantized, [], Fraction(1))
+        read, form = Fraction(quantized.read_step), word_of(quantized)
         found = _whole(weights, steps[0] / read, forms, form, following, allowed) if whole else None
         if found is not None:
             return weights, steps[0] / weights[0], found

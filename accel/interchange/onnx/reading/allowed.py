@@ -1,13 +1,14 @@
 """What an import may do to be a Program: how wide its multipliers are, and whether the nearest number will do."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
-from accel.interchange.onnx.reading.exact_scale import Sums, exact_requantize
+from accel.interchange.onnx.reading.exact_offset import exact_with_offsets
+from accel.interchange.onnx.reading.exact_scale import Scale, Sums, exact_requantize
 from accel.network import INPUT
 from accel.scales import check_multiplier_bits, requantization
 from accel.signal import MULTIPLIER_BITS, PRODUCT_BITS, WIDEST_MULTIPLIER_BITS, Requantize
@@ -16,7 +17,6 @@ WAYS: Mapping[str, str] = {  # in which a layer may differ from the file's
     "multiplier": "by multipliers of at most {bits} bits",
     "addition": "by whole weights of an addition",
     "bias": "by biases rounded to steps of their sums",
-    "norm": "by a batch norm whose numbers were rounded",
 }
 MOST_NAMED = 3
 
@@ -42,30 +42,34 @@ class Allowed:
             ways.append(way)
         return self.nearest
 
-    def scale(self, layer: str, sums: Sequence[Sums], form: FixedFormat, accumulator_bits: int) -> Requantize:
-        """Return the multipliers and the shift that give the codes of every sum's quotient, or the nearest.
+    def scale(self, layer: str, sums: Sequence[Sums], form: FixedFormat, accumulator_bits: int) -> Scale:
+        """Return multipliers, offsets and a shift that give the codes of every sum's quotient, or the nearest.
 
         Raises
         ------
         EspalierError
             There are none of so many bits, and the nearest are not allowed.
         """
-        bits = self.bits(accumulator_bits)
-        scale = exact_requantize(sums, form, (1 << bits) - 1)
+        bits, adds = self.bits(accumulator_bits), any(part.offset for part in sums)
+        if adds:
+            scale = exact_with_offsets(sums, form, (1 << bits) - 1)
+        else:
+            plain = exact_requantize(sums, form, (1 << bits) - 1)
+            scale = None if plain is None else Scale(plain)
         if scale is not None:
             return scale
         if not self.change(layer, "multiplier"):
             wider = bits == self.multiplier_bits < WIDEST_MULTIPLIER_BITS
             wider_hint = f"--multiplier-bits {WIDEST_MULTIPLIER_BITS} may find some, " if wider else ""
+            what = "multiplier, offset and shift give" if adds else "multiplier and shift give"
+            plus = f" plus {float(sums[0].offset):g}" if adds else ""
             raise EspalierError(
-                f"its scale: no {bits}-bit multiplier and shift give the codes of the quotient "
-                f"{float(sums[0].ratio):g} for all sums {sums[0].low}..{sums[0].high}; {wider_hint}--nearest takes the "
-                "nearest; or use scales that are powers of two, or import the float network and quantise that "
+                f"its scale: no {bits}-bit {what} the codes of the quotient "
+                f"{float(sums[0].ratio):g} for all sums {sums[0].low}..{sums[0].high}{plus}; {wider_hint}--nearest "
+                "takes the nearest; or use powers of two as scales, or import the float network and quantise that "
                 "(espalier import --data, espalier quantize)"
             )
-        ratios = np.array([float(part.ratio) for part in sums])
-        least = ratios.max() * 2.0 ** (1 - bits)  # of an output beside which others are large: a multiplier of 1
-        return requantization(np.maximum(ratios, least), layer, bits)
+        return Scale(_nearest(layer, sums, bits))
 
     def notes(self, layers: Iterable[str]) -> tuple[str, ...]:
         """Return a line that says how many of a Program's layers are not the file's to the last code, and how."""
@@ -88,6 +92,15 @@ class Allowed:
         ]
         said = f"{len(changed)} of {count} layers {'are' if len(changed) > 1 else 'is'} not the file's to the last code"
         return (f"nearest: {said}: {', '.join(parts)}", *image)
+
+
+def _nearest(layer: str, sums: Sequence[Sums], bits: int) -> Requantize:
+    ratios = np.array([float(part.ratio) for part in sums])
+    least = ratios.max() * 2.0 ** (1 - bits)  # of an output beside which others are large: a multiplier of 1
+    scale = requantization(np.maximum(ratios, least), layer, bits)
+    multipliers = scale.of_outputs(len(sums))[:, 0].tolist()
+    offsets = [min(round(part.offset * of), of - 1) for part, of in zip(sums, multipliers, strict=True)]
+    return replace(scale, offsets=np.array(offsets))
 
 
 def _listed(names: Sequence[str]) -> str:

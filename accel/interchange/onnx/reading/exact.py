@@ -1,6 +1,7 @@
 """What is exact about a quantised layer: its biases, the range of its sums, the word of its codes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -11,7 +12,7 @@ from accel.fixedpoint import FixedFormat, Overflow
 from accel.interchange.exactness import code_range
 from accel.interchange.onnx.reading.allowed import Allowed
 from accel.interchange.onnx.reading.coded import Coded, Quantized
-from accel.interchange.onnx.reading.exact_scale import rounded
+from accel.interchange.onnx.reading.exact_scale import Sums, rounded
 from accel.interchange.onnx.reading.file import Node
 from accel.layers import BatchNorm
 from accel.signal import integer_format, signed_bits
@@ -19,10 +20,8 @@ from accel.signal import integer_format, signed_bits
 Integers = NDArray[np.int64]
 
 
-def bias_codes(
-    constant: Coded | NDArray[np.float64], steps: Sequence[Fraction], layer: str, allowed: Allowed
-) -> list[int]:
-    """Return a constant in the steps of a layer's accumulators, one for each output: whole ones, or the nearest."""
+def bias_steps(constant: Coded | NDArray[np.float64], steps: Sequence[Fraction]) -> list[Fraction]:
+    """Return a constant in the steps of a layer's accumulators, one number for each output."""
     outputs = len(steps)
     coded = isinstance(constant, Coded)
     codes = constant.codes if isinstance(constant, Coded) else np.ones(1, np.int64)
@@ -32,17 +31,22 @@ def bias_codes(
     for code, unit, step in zip(*numbers, steps, strict=True):
         # a scale that is the product of two others was rounded to float32 by whoever wrote the file
         same = coded and np.float32(unit) == np.float32(float(step))
-        quotient = Fraction(code) if same else code * Fraction(unit) / step
-        if quotient.denominator != 1 and not allowed.change(layer, "bias"):
-            raise EspalierError(
-                f"its bias {code * unit:g} is no whole multiple of weight step * input step, {float(step):g}; "
-                "quantise it to that, or take the nearest (--nearest)"
-            )
-        found.append(round(quotient))
+        found.append(Fraction(code) if same else code * Fraction(unit) / step)
     return found
 
 
-def ranges_of(codes: Integers, bias: list[int], form: FixedFormat) -> list[tuple[int, int]]:
+def whole_steps(bias: Sequence[Fraction], steps: Sequence[Fraction], layer: str, allowed: Allowed) -> list[Fraction]:
+    """Return biases of sums that leave the network as they are: whole steps of theirs, or the nearest."""
+    for number, step in zip(bias, spread(steps, len(bias)), strict=True):
+        if number.denominator != 1 and not allowed.change(layer, "bias"):
+            raise EspalierError(
+                f"its bias {float(number * step):g} is no whole multiple of weight step * input step, {float(step):g}, "
+                "and no quantiser follows its sums; quantise it to that, or take the nearest (--nearest)"
+            )
+    return [Fraction(round(number)) for number in bias]
+
+
+def ranges_of(codes: Integers, bias: Sequence[int], form: FixedFormat) -> list[tuple[int, int]]:
     """Return the lowest and the highest accumulator of each output."""
     low, high = code_range(form)
     positive = np.maximum(codes, 0).sum(axis=1).tolist()
@@ -50,66 +54,112 @@ def ranges_of(codes: Integers, bias: list[int], form: FixedFormat) -> list[tuple
     return [(b + p * low + n * high, b + p * high + n * low) for b, p, n in zip(bias, positive, negative, strict=True)]
 
 
-def with_affine(
-    name: str,
-    affine: Sequence[BatchNorm],
-    steps: list[Fraction],
-    bias: list[int],
-    nodes: Mapping[str, Node],
-    allowed: Allowed,
-) -> tuple[list[Fraction], list[int]]:
-    """Return steps and biases of the layer `name` after the products and sums with constants before a quantiser."""
+@dataclass(frozen=True)
+class Affine:
+    """The real values of sums: ``step * (sign * accumulator + bias)``, a positive step for all or one for each output.
+
+    A sign is 1, -1, or 0 where a product with zero leaves the bias alone.
+    """
+
+    steps: list[Fraction]
+    bias: list[Fraction]
+    signs: list[int]
+
+    def times(self, gains: list[Fraction]) -> "Affine":
+        """Return the values times a number for all, or one for each output."""
+        count = max(len(gains), len(self.steps))
+        sizes = [abs(gain) or Fraction(1) for gain in gains]
+        steps = [a * b for a, b in zip(spread(self.steps, count), spread(sizes, count), strict=True)]
+        signs = [(gain > 0) - (gain < 0) for gain in spread(gains, len(self.bias))]
+        bias = [a * b for a, b in zip(self.bias, signs, strict=True)]
+        return Affine(steps, bias, [a * b for a, b in zip(self.signs, signs, strict=True)])
+
+    def plus(self, numbers: list[Fraction]) -> "Affine":
+        """Return the values plus a number for each output."""
+        steps = spread(self.steps, len(numbers))
+        added = [number / step for number, step in zip(numbers, steps, strict=True)]
+        return replace(self, bias=[a + b for a, b in zip(self.bias, added, strict=True)])
+
+
+def with_affine(affine: Sequence[BatchNorm], values: Affine, nodes: Mapping[str, Node]) -> Affine:
+    """Return a layer's values after the products and sums with constants before a quantiser."""
     for layer in affine:
-        plain = layer.epsilon == 0 and (layer.variance == 1).all() and not layer.mean.any()
-        if not plain and not allowed.change(name, "norm"):
-            raise nodes[layer.name].refused(
-                "a batch norm of floats stands before a quantiser; fold it into the weights, or take the nearest "
-                "numbers (--nearest)"
-            )
-        scale, shift = (layer.scale, layer.shift) if plain else layer.gain_and_offset
-        if not (scale > 0).all():
-            raise nodes[layer.name].refused("multiplies by a number that is not positive")
-        gains = [Fraction(float(gain)) for gain in scale]
-        gains = gains[:1] if len(set(gains)) == 1 else gains
-        if len(gains) > 1 and len(bias) == 1:
+        gains, offsets = map(_numbers, _gain_and_offset(layer))
+        if len(gains) > 1 and len(values.bias) == 1:
             raise nodes[layer.name].refused("multiplies by a number for each map: a signal has one step")
-        count = max(len(gains), len(steps))
-        steps = [a * b for a, b in zip(spread(steps, count), spread(gains, count), strict=True)]
-        offsets = [Fraction(float(offset)) for offset in shift]
-        offsets = offsets[:1] if len(bias) == 1 and len(set(offsets)) == 1 else offsets
-        wide = spread(steps, len(offsets))
-        added = [offset / step for offset, step in zip(offsets, wide, strict=True)]
-        broken = any(x.denominator != 1 for x in added)
-        if len(added) != len(bias) or (broken and not allowed.change(name, "bias")):
-            raise nodes[layer.name].refused(
-                "adds what is no whole multiple of the step of the sums; --nearest takes the nearest one"
-            )
-        bias = [a + round(b) for a, b in zip(bias, added, strict=True)]
-    return steps, bias
+        if len(values.bias) not in (len(offsets), len(layer.shift)):
+            raise nodes[layer.name].refused("adds a number for each map: a signal has one")
+        values = values.times(gains).plus(spread(offsets, len(values.bias)))
+    return values
 
 
-def spread(numbers: list[Fraction], count: int) -> list[Fraction]:
-    """Return `count` numbers, of one for all or one for each."""
-    return numbers * count if len(numbers) == 1 else numbers
+def one_step(affine: Sequence[BatchNorm], step: Fraction, nodes: Mapping[str, Node]) -> Fraction:
+    """Return the step of sums that have no weights and no bias, after products with positive constants."""
+    values = with_affine(affine, Affine([step], [Fraction(0)], [1]), nodes)
+    if any(values.bias):
+        raise nodes[affine[-1].name].refused("adds a number to sums, expected a bias of a layer with weights")
+    if values.signs != [1]:
+        raise nodes[affine[-1].name].refused("multiplies by a number that is not positive")
+    return values.steps[0]
 
 
-def check_whole(quantized: Quantized, steps: list[Fraction]) -> None:
-    """Raise EspalierError if a Trunc would round to whole multiples of its scale before it truncates."""
-    if quantized.whole is not None and any((step / Fraction(quantized.whole)).denominator != 1 for step in steps):
+def turned(codes: Integers, signs: Sequence[int], bits: int) -> Integers:
+    """Return rows of weights (M, K) with the signs that batch norms give them.
+
+    Raises
+    ------
+    EspalierError
+        The lowest weight has no counterpart above zero in a word of `bits`.
+    """
+    found = codes * np.array(signs, np.int64)[:, None]
+    if found.size and signed_bits(found.max()) > bits:
         raise EspalierError(
-            f"reads multiples of {float(steps[0]):g}, expected whole ones of its scale "
-            f"{quantized.whole:g}: it would round twice"
+            f"a batch norm turns its weights round, and {found.max()} does not fit {bits} bits; quantise weights "
+            "symmetrically (narrow_range)"
         )
+    return found
 
 
-def word_of(quantized: Quantized, ranges: list[tuple[int, int]], ratio: Fraction) -> FixedFormat:
-    """Return the word of a quantiser's codes; of one that does not saturate, that holds what its ratio can give.
+def _gain_and_offset(layer: BatchNorm) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    scale, shift, mean, variance = (
+        x.astype(np.float64) for x in (layer.scale, layer.shift, layer.mean, layer.variance)
+    )
+    gain = scale / np.sqrt(variance + float(np.float32(layer.epsilon)))
+    return gain, shift - mean * gain
+
+
+def _numbers(array: NDArray[np.float64]) -> list[Fraction]:
+    """Return the numbers of an array, or one where all are the same."""
+    numbers = [Fraction(number) for number in array.tolist()]
+    return numbers[:1] if len(set(numbers)) == 1 else numbers
+
+
+def spread(numbers: Sequence[Fraction], count: int) -> list[Fraction]:
+    """Return `count` numbers, of one for all or one for each."""
+    return [*numbers] * count if len(numbers) == 1 else [*numbers]
+
+
+def check_whole(quantized: Quantized, sums: Sequence[Sums]) -> None:
+    """Raise EspalierError if a Trunc would round to whole multiples of its scale before it truncates."""
+    if quantized.whole is None:
+        return
+    for part in sums:
+        step = part.ratio * Fraction(quantized.read_step)
+        if any((x / Fraction(quantized.whole)).denominator != 1 for x in (step, step * part.offset)):
+            raise EspalierError(
+                f"reads multiples of {float(step):g}, expected whole ones of its scale "
+                f"{quantized.whole:g}: it would round twice"
+            )
+
+
+def word_of(quantized: Quantized, sums: Sequence[Sums] = ()) -> FixedFormat:
+    """Return the word of a quantiser's codes; of one that does not saturate, that holds what its sums can give.
 
     Where zero is not in the middle or at an end of its range, the word is wider by a bit and holds more codes.
     """
     low, high = quantized.low, quantized.high
     if low is None or high is None:
-        ends = [rounded(end * ratio, quantized.rounding) for pair in ranges for end in pair]
+        ends = [rounded(end, quantized.rounding) for part in sums for end in part.ends]
         signed = min(ends) < 0
         bits = max(quantized.bits, max(map(signed_bits, ends)) - (not signed))
         return integer_format(bits, signed, quantized.rounding)

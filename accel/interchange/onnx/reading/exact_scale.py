@@ -11,9 +11,10 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from accel.fixedpoint import FixedFormat, Overflow, Rounding
-from accel.signal import MULTIPLIER_BITS, Requantize
+from accel.signal import MULTIPLIER_BITS, UNCHANGED, Requantize
 
 MOST_SHIFT = 60
 MOST_MULTIPLIER = (1 << MULTIPLIER_BITS) - 1  # unless a Program asks for more
@@ -22,11 +23,27 @@ MOST_FACTS = 1 << 22  # of a layer
 
 @dataclass(frozen=True)
 class Sums:
-    """Accumulators of one output: their ratio to the code, and their range."""
+    """Accumulators of one output: their ratio to the code, their range, and a fraction of a step that is added."""
 
     ratio: Fraction
     low: int
     high: int
+    offset: Fraction = Fraction(0)
+
+    @property
+    def ends(self) -> tuple[Fraction, Fraction]:
+        """The lowest and the highest number that is rounded."""
+        return (self.low + self.offset) * self.ratio, (self.high + self.offset) * self.ratio
+
+
+class Scale(NamedTuple):
+    """What requantises the sums of a layer, and the whole steps that each output's bias takes besides: none if none."""
+
+    requantize: Requantize
+    steps: tuple[int, ...] = ()
+
+
+UNSCALED = Scale(UNCHANGED)
 
 
 @dataclass(frozen=True)
@@ -81,7 +98,7 @@ def exact_requantize(sums: Sequence[Sums], form: FixedFormat, largest: int = MOS
     if not all(_is_exact(part.ratio, largest) for part in sums):
         left = MOST_FACTS
         for part in sums:
-            found = ratios_of(part.ratio, _facts(part, form), form.rounding, largest, left)
+            found = ratios_of(part.ratio, facts_of(part, form), form.rounding, largest, left)
             if found is None:
                 return None
             intervals.append(found)
@@ -105,16 +122,17 @@ def multipliers_of(intervals: Sequence[Ratios], rounding: Rounding) -> Requantiz
     return None
 
 
-def threshold(code: int, ratio: Fraction, rounding: Rounding) -> int:
-    """Return the least integer x for which ``x * ratio`` is rounded to `code` or more."""
-    twice, included = _edge(code, rounding)
-    whole, rest = divmod(twice * ratio.denominator, 2 * ratio.numerator)
+def threshold(code: int, ratio: Fraction, rounding: Rounding, offset: Fraction = Fraction(0)) -> int:
+    """Return the least integer x for which ``(x + offset) * ratio`` is rounded to `code` or more."""
+    twice, included = edge_of(code, rounding)
+    edge = twice * ratio.denominator * offset.denominator - 2 * ratio.numerator * offset.numerator
+    whole, rest = divmod(edge, 2 * ratio.numerator * offset.denominator)
     return whole + (rest > 0 or not included)
 
 
 def reaches(value: Fraction, code: int, rounding: Rounding) -> bool:
     """Return whether an exact number is rounded to `code` or more."""
-    twice, included = _edge(code, rounding)
+    twice, included = edge_of(code, rounding)
     return 2 * value > twice or (included and 2 * value == twice)
 
 
@@ -128,7 +146,7 @@ def rounded(value: Fraction, rounding: Rounding) -> int:
     return above if reaches(value, above, rounding) else above - 1
 
 
-def _edge(code: int, rounding: Rounding) -> tuple[int, bool]:
+def edge_of(code: int, rounding: Rounding) -> tuple[int, bool]:
     """Return twice where numbers begin that are rounded to `code` or more, and whether the first of them is one."""
     match rounding:
         case Rounding.TRN | Rounding.TRN_ZERO:
@@ -160,7 +178,7 @@ def ratios_of(
     for looked, (x, code, yes) in enumerate(given, start=1):
         if not x and reaches(Fraction(0), code, rounding) != yes:  # no ratio moves zero
             return None
-        edge = _edge(code, rounding)[0]
+        edge = edge_of(code, rounding)[0]
         bound = (edge, 2 * x) if x > 0 else (-edge, -2 * x)
         if x and (x > 0) == yes and (beyond := bound[0] * low[1] - low[0] * bound[1]) >= 0:
             low, least = bound, [(x, code, yes)] if beyond else [*least, (x, code, yes)]
@@ -172,12 +190,10 @@ def ratios_of(
     return Ratios(wanted, Fraction(*low), end, (*least, *highest), largest, looked)
 
 
-def _facts(sums: Sums, form: FixedFormat) -> Iterator[Fact]:
+def facts_of(sums: Sums, form: FixedFormat) -> Iterator[Fact]:
     """Yield what must stay as it is: where each code begins, those far from zero first, for they bind the most."""
     lowest = form.min_code | 1 if form.signed and form.overflow == Overflow.SAT_SYM else form.min_code
-    first, last = (
-        min(max(rounded(x * sums.ratio, form.rounding), lowest), form.max_code) for x in (sums.low, sums.high)
-    )
+    first, last = (min(max(rounded(end, form.rounding), lowest), form.max_code) for end in sums.ends)
     if first > lowest:
         yield sums.low, first, True
     if last < form.max_code:
@@ -185,7 +201,7 @@ def _facts(sums: Sums, form: FixedFormat) -> Iterator[Fact]:
     up, down = last, first + 1
     while down <= up:
         code = up if abs(up) >= abs(down) else down
-        at = threshold(code, sums.ratio, form.rounding)
+        at = threshold(code, sums.ratio, form.rounding, sums.offset)
         yield at, code, True
         yield at - 1, code, False
         up, down = (up - 1, down) if code == up else (up, down + 1)

@@ -19,8 +19,19 @@ from accel.interchange.onnx.reading.additions import addition_of
 from accel.interchange.onnx.reading.allowed import Allowed
 from accel.interchange.onnx.reading.builder import Builder, whole
 from accel.interchange.onnx.reading.coded import Quantized
-from accel.interchange.onnx.reading.exact import bias_codes, check_whole, ranges_of, spread, with_affine, word_of
-from accel.interchange.onnx.reading.exact_scale import Sums, rounded
+from accel.interchange.onnx.reading.exact import (
+    Affine,
+    bias_steps,
+    check_whole,
+    one_step,
+    ranges_of,
+    spread,
+    turned,
+    whole_steps,
+    with_affine,
+    word_of,
+)
+from accel.interchange.onnx.reading.exact_scale import UNSCALED, Scale, Sums, rounded
 from accel.interchange.onnx.reading.following import Following, following_sum, quantizer_behind
 from accel.interchange.onnx.reading.hoist import hoisted
 from accel.interchange.onnx.reading.mac_layers import Make, mac_maker
@@ -54,7 +65,6 @@ from accel.program_layers import (
 from accel.signal import (
     PRODUCT_BITS,
     UNCHANGED,
-    Requantize,
     Signal,
     integer_format,
     proven_accumulator_bits,
@@ -163,23 +173,24 @@ class Making:
         if len(self.builder.shapes[layer.inputs[0]]) == 3:
             bits = sum_bits([1], [form])
 
-            def make(scale: Requantize | None, output: Signal, relu: bool) -> ProgramLayer:
-                return AvgPoolLayer(layer.name, (tensor.name,), Window((1, 1)), bits, relu, scale or UNCHANGED, output)
+            def make(scale: Scale | None, output: Signal, relu: bool) -> ProgramLayer:
+                found = (scale or UNSCALED).requantize
+                return AvgPoolLayer(layer.name, (tensor.name,), Window((1, 1)), bits, relu, found, output)
 
             self._finish(layer.name, following, [tensor.step], [code_range(form)], make, bits)
             return
         bits = sum_bits([1, 1], [form, form])
         low, high = code_range(form)
 
-        def make_twice(scale: Requantize | None, output: Signal, relu: bool) -> ProgramLayer:
-            return AddLayer(layer.name, (tensor.name,) * 2, (1, 1), bits, relu, scale or UNCHANGED, output)
+        def make_twice(scale: Scale | None, output: Signal, relu: bool) -> ProgramLayer:
+            return AddLayer(layer.name, (tensor.name,) * 2, (1, 1), bits, relu, (scale or UNSCALED).requantize, output)
 
         self._finish(layer.name, following, [tensor.step / 2], [(2 * low, 2 * high)], make_twice, bits)
 
     def _image(self, layer: Quantized) -> None:
         if layer.read_step != layer.step or layer.low is None:
             raise EspalierError("reads the image, expected a sum: Trunc rounds no image")
-        signal = Signal(word_of(layer, [], Fraction(1)), layer.step)
+        signal = Signal(word_of(layer), layer.step)
         if self.signals.setdefault(INPUT, signal) != signal:
             raise EspalierError(f"the image is quantised twice, to {signal} and to {self.signals[INPUT]}")
         name, ends = INPUT, self._ends(layer)
@@ -192,7 +203,7 @@ class Making:
         if layer.low is None or layer.high is None:
             return None
         ends = layer.low, layer.high
-        return None if ends == code_range(word_of(layer, [], Fraction(1))) else ends
+        return None if ends == code_range(word_of(layer)) else ends
 
     def _bounded(self, name: str, source: str, ends: tuple[int, int]) -> str:
         """Let codes of `source` saturate at `ends`, and return what does."""
@@ -210,28 +221,30 @@ class Making:
         if coded.axis not in (None, axis):
             raise EspalierError(f"its weights have a step for each index of axis {coded.axis}, expected {axis}")
         following = following_sum(self.source, layer.name)
-        steps = [Fraction(float(step)) * tensor.step for step in coded.steps]
         codes = np.rint(layer.weight.reshape(outputs, -1).astype(np.float64) / coded.steps[:, None]).astype(np.int64)
-        bias = self._bias(layer, steps)
-        steps, bias = with_affine(layer.name, following.affine, steps, bias, self.builder.nodes, self.allowed)
-        if max(map(signed_bits, bias)) > PRODUCT_BITS:
+        values = self._values(layer, [Fraction(float(step)) * tensor.step for step in coded.steps], following)
+        codes = turned(codes, values.signs, coded.bits)
+        whole = [math.floor(number) for number in values.bias]
+        if max(map(signed_bits, whole)) > PRODUCT_BITS:
             raise EspalierError(f"its bias takes more than {PRODUCT_BITS} bits")
-        form = self.signals[tensor.name].format
-        ranges = ranges_of(codes, bias, form)
+        form, bias = self.signals[tensor.name].format, np.array(whole, np.int64)
         pixels = math.prod(self.builder.shapes[layer.name][1:])
-        make = mac_maker(layer, (tensor.name, form), coded, codes, np.array(bias, np.int64), pixels)
-        bits = proven_accumulator_bits(codes, np.array(bias, np.int64), form)
-        self._finish(layer.name, following, steps, ranges, make, bits)
+        make = mac_maker(layer, (tensor.name, form), coded, codes, bias, pixels)
+        offsets = [number - steps for number, steps in zip(values.bias, whole, strict=True)]
+        beside = (-1, 0, 1) if any(offsets) else (0,)  # the bias may become
+        bits = max(proven_accumulator_bits(codes, bias + steps, form) for steps in beside)
+        self._finish(layer.name, following, values.steps, ranges_of(codes, whole, form), make, bits, offsets)
 
-    def _bias(self, layer: Weighted, steps: list[Fraction]) -> list[int]:
-        """Return the biases in steps of the accumulators, which they must be whole multiples of."""
+    def _values(self, layer: Weighted, steps: list[Fraction], following: Following) -> Affine:
+        """Return what the sums of a layer's codes mean, biases and batch norms before a quantiser included."""
         outputs = len(layer.weight)
-        total = [0] * outputs
+        bias = [Fraction(0)] * outputs
         for sign, name in self.builder.biases[layer.name]:
             constant = self.builder.coded.get(name, self.builder.constants[name])
-            codes = bias_codes(constant, spread(steps, outputs), layer.name, self.allowed)
-            total = [a + sign * b for a, b in zip(total, codes, strict=True)]
-        return total
+            bias = [a + sign * b for a, b in zip(bias, bias_steps(constant, spread(steps, outputs)), strict=True)]
+        if following.quantized is None:
+            bias = whole_steps(bias, steps, layer.name, self.allowed)
+        return with_affine(following.affine, Affine(steps, bias, [1] * outputs), self.builder.nodes)
 
     def _average(self, layer: Layer, window: Window) -> None:
         tensor = self._read(layer.inputs[0])
@@ -239,12 +252,13 @@ class Making:
         bits = sum_bits([window.taps], [form])
         low, high = code_range(form)
 
-        def make(scale: Requantize | None, output: Signal, relu: bool) -> ProgramLayer:
-            return AvgPoolLayer(layer.name, (tensor.name,), window, bits, relu, scale or UNCHANGED, output)
+        def make(scale: Scale | None, output: Signal, relu: bool) -> ProgramLayer:
+            return AvgPoolLayer(layer.name, (tensor.name,), window, bits, relu, (scale or UNSCALED).requantize, output)
 
         ranges = [(window.taps * low, window.taps * high)]
         following = following_sum(self.source, layer.name)
-        self._finish(layer.name, following, [tensor.step / window.taps], ranges, make, bits)
+        step = one_step(following.affine, tensor.step / window.taps, self.builder.nodes)
+        self._finish(layer.name, following, [step], ranges, make, bits)
 
     def _add(self, layer: Layer) -> None:
         left, right = (self._read(source) for source in layer.inputs)
@@ -256,10 +270,12 @@ class Making:
         ends = [code_range(form) for form in forms]
         low, high = (sum(weight * end[side] for weight, end in zip(weights, ends, strict=True)) for side in (0, 1))
 
-        def make(scale: Requantize | None, output: Signal, relu: bool) -> ProgramLayer:
-            return AddLayer(layer.name, (left.name, right.name), weights, bits, relu, scale or UNCHANGED, output)
+        def make(scale: Scale | None, output: Signal, relu: bool) -> ProgramLayer:
+            sources, requantize = (left.name, right.name), (scale or UNSCALED).requantize
+            return AddLayer(layer.name, sources, weights, bits, relu, requantize, output)
 
-        self._finish(layer.name, following, [step], [(low, high)], make, bits, found)
+        step, known = one_step(following.affine, step, self.builder.nodes), Scale(found) if found else None
+        self._finish(layer.name, following, [step], [(low, high)], make, bits, scale=known)
 
     def _concat(self, layer: Layer) -> None:
         quantized = quantizer_behind(self.source, layer.name)
@@ -308,10 +324,7 @@ class Making:
     def _scaled(self, layer: BatchNorm) -> None:
         """A product of codes with one number: the same codes, another step."""
         tensor = self._read(layer.inputs[0])
-        nodes, allowed = self.builder.nodes, self.allowed
-        (step,), (bias,) = with_affine(layer.name, (layer,), [tensor.step], [0], nodes, allowed)
-        if bias:
-            raise EspalierError("adds a number to codes, expected a bias of a layer with weights")
+        step = one_step((layer,), tensor.step, self.builder.nodes)
         form = self.signals[tensor.name].format
         wide = replace(form, overflow=Overflow.SAT)
         low, high = wide.min_code, wide.max_code
@@ -350,17 +363,13 @@ class Making:
         ranges: list[tuple[int, int]],
         make: Make,
         accumulator_bits: int,
-        scale: Requantize | None = None,
+        offsets: Sequence[Fraction] = (Fraction(0),),
+        scale: Scale | None = None,
     ) -> None:
-        """Add a layer with an accumulator and what comes after it; steps and ranges are one, or one for each output.
+        """Add a layer with an accumulator and what comes after it; `scale` is what requantises if it is known.
 
-        `scale` is what requantises if it is known.
+        Steps, ranges, and the fractions of a step that are added to sums, are one or one for each output.
         """
-        if following.affine and len(ranges) == 1:
-            nodes = self.builder.nodes
-            steps, (bias,) = with_affine(name, following.affine, steps, [0], nodes, self.allowed)
-            if bias:
-                raise EspalierError("adds a number to sums, expected a bias of a layer with weights")
         quantized = following.quantized
         if quantized is None:
             if len(set(steps)) > 1:
@@ -371,13 +380,14 @@ class Making:
             return
         if following.relu:
             ranges = [(max(low, 0), max(high, 0)) for low, high in ranges]
-        if len(set(steps)) == 1:
-            steps, ranges = steps[:1], [(min(low for low, _ in ranges), max(high for _, high in ranges))]
-        read = Fraction(quantized.read_step)
-        sums = [Sums(step / read, *ends) for step, ends in zip(steps, ranges, strict=True)]
+        if len(set(steps)) == 1 and not any(offsets):
+            steps, offsets = steps[:1], offsets[:1]
+            ranges = [(min(low for low, _ in ranges), max(high for _, high in ranges))]
+        read, steps = Fraction(quantized.read_step), spread(steps, len(offsets))
+        sums = [Sums(step / read, *ends, x) for step, ends, x in zip(steps, ranges, offsets, strict=True)]
         try:
-            check_whole(quantized, steps)
-            form = word_of(quantized, ranges, steps[0] / read)
+            check_whole(quantized, sums)
+            form = word_of(quantized, sums)
             scale = scale or self.allowed.scale(name, sums, form, accumulator_bits)
         except EspalierError as error:
             raise whole(error, self.builder.nodes[quantized.name]) from error
@@ -387,7 +397,7 @@ class Making:
             if highest < form.max_code:
                 made = self._append(ClipLayer(self._unused(f"{made}.clip"), (made,), highest))
         ends = self._ends(quantized)
-        reached = {rounded(end * x.ratio, form.rounding) for x in sums for end in (x.low, x.high)}
+        reached = {rounded(end, form.rounding) for x in sums for end in x.ends}
         if ends and not ends[0] <= min(reached) <= max(reached) <= ends[1]:
             made = self._bounded(made, made, ends)
         self.absorbed |= set(following.names)
