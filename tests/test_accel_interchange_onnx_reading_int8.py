@@ -3,7 +3,6 @@
 What is exact has onnxruntime's codes, with steps that are powers of two so that float32 rounds nothing.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -243,25 +242,30 @@ class TestNearest:
         assert found.result.to_bytes() == imported(asymmetric(), tmp_path).result.to_bytes()
         assert any(note.startswith("nearest: none of 3 layers is changed") for note in found.notes)
 
-    @pytest.mark.parametrize(
-        ("add", "way"),
-        [
-            (lambda g: g.node("Add", "", g.constant(np.float32(0.3))), "1 by biases rounded"),
-            (lambda g: g.norm(3), "1 by a batch norm whose numbers were rounded"),
-        ],
-        ids=["bias", "norm"],
-    )
-    def test_floats_before_a_quantiser(self, tmp_path: Path, add: Callable[[Quantized], str], way: str) -> None:
-        """Biases and batch norms of floats are refused; with leave they become whole numbers."""
+    def test_a_batch_norm(self, tmp_path: Path) -> None:
+        """Its offset stays a fraction of a step; what is near is the multipliers alone."""
         g = small()
         g.qconv(3, 2)
-        add(g)
+        g.norm(3)
         g.quantize(0.5)
-        with pytest.raises(EspalierError, match="--nearest"):
+        with pytest.raises(EspalierError, match=r"no 16-bit multiplier, offset and shift .* --nearest"):
             imported(g, tmp_path)
         found = imported(g, tmp_path, nearest=True)
-        assert any(way in note for note in found.notes), found.notes
+        assert any("by multipliers of at most 16 bits (conv4)" in note for note in found.notes)
+        assert found.result.mac_layers[0].requantize.offset_bits > 8  # type: ignore[union-attr]
         assert max(differences(found, tmp_path / "model.onnx", images(found.result.input_shape, 4)).values()) <= 1
+
+    def test_a_bias_of_scores(self, tmp_path: Path) -> None:
+        """Sums that leave as they are have biases of whole steps; a line says that one was rounded."""
+        g = small()
+        g.qconv(3, 2)
+        g.node("Add", "", g.constant(np.float32(0.3)))
+        with pytest.raises(
+            EspalierError, match=r"no whole multiple of weight step .* and no quantiser follows its sums"
+        ):
+            imported(g, tmp_path)
+        found = imported(g, tmp_path, nearest=True)
+        assert any("1 by biases rounded" in note for note in found.notes), found.notes
 
 
 class TestExactAddition:

@@ -98,12 +98,33 @@ def float_image() -> Quantized:
     return g
 
 
-def float_bias() -> Quantized:
-    """Return a convolution with a bias between the steps of its sums."""
+def float_bias(quantized: bool = False) -> Quantized:
+    """Return a convolution with a bias between the steps of its sums, which leave as they are or are quantised."""
     g = small()
     weight = g.coded(np.ones((3, 2, 3, 3), np.int64), 0.125)
     g.node("Conv", "", weight, g.constant(np.array([0.5, 0.25, 0.3], np.float32)))
+    if quantized:
+        g.quantize(0.5)
+    return g
+
+
+def lowest_weight(gain: float) -> Quantized:
+    """Return a convolution of the lowest 8-bit weights with a product before its quantiser."""
+    g = small()
+    g.node("Conv", "", g.coded(np.full((3, 2, 3, 3), -128), 0.125))
+    g.node("Mul", "", g.constant(np.float32(gain)))
     g.quantize(0.5)
+    return g
+
+
+def pooled(gain: float, offset: float) -> Quantized:
+    """Return an average with a product and a sum of constants before its quantiser."""
+    g = small()
+    g.node("AveragePool", kernel_shape=[2, 2], strides=[2, 2])
+    g.node("Mul", "", g.constant(np.float32(gain)))
+    g.node("Add", "", g.constant(np.float32(offset)))
+    g.quantize(0.5)
+    g.qconv(3, 2, reads=0.5)
     return g
 
 
@@ -276,7 +297,7 @@ REFUSED: list[tuple[str, Callable[[], Drawing], str]] = [
     (
         "a float bias",
         float_bias,
-        "Conv 'conv3': its bias 0.3 is no whole multiple of weight step * input step, 0.03125; quantise it to that",
+        "Conv 'conv3': its bias 0.3 is no whole multiple of weight step * input step, 0.03125, and no quantiser",
     ),
     ("steps of input maps", steps_of_inputs, "its weights have a step for each index of axis 1, expected 0"),
     ("steps of scores", steps_of_scores, "Conv 'conv4': has a step for each output and no quantiser after it"),
@@ -291,14 +312,24 @@ REFUSED: list[tuple[str, Callable[[], Drawing], str]] = [
         lambda: two_steps("Concat", 0.5, 0.25, False, axis=1),
         "joins maps of the steps 0.5 and 0.25, expected one scale for both",
     ),
-    ("a negative gain", lambda: scaled(-1), "Mul 'mul5': multiplies by a number that is not positive"),
-    ("an offset", lambda: scaled(1, 0.1), "Add 'add6': adds what is no whole multiple of the step of the sums"),
+    (
+        "a weight that cannot be turned",
+        lambda: lowest_weight(-1),
+        "Conv 'conv3': a batch norm turns its weights round, and 128 does not fit 8 bits; quantise weights",
+    ),
+    ("a negative gain of a pool", lambda: pooled(-1, 0), "Add 'add4': multiplies by a number that is not positive"),
+    ("an offset of a pool", lambda: pooled(1, 0.1), "Add 'add4': adds a number to sums, expected a bias of a layer"),
     (
         "a gain for each map of codes",
         lambda: scaled([[[1]], [[2]], [[3]]], relu=True),
         "Mul 'mul6': multiplies by a number for each map: a signal has one step",
     ),
-    ("a batch norm", normed, "BatchNormalization 'batchnormalization5': a batch norm of floats stands before"),
+    (
+        "a batch norm",
+        normed,
+        "its scale: no 16-bit multiplier, offset and shift give the codes of the quotient 0.0902252 for all sums "
+        "-8367..8463 plus 0.445772; --multiplier-bits 32 may find some, --nearest takes the nearest",
+    ),
     ("a bound between codes", clipped, "its upper bound is 6.2, no whole multiple of the step it reads"),
     (
         "codes of another scale",
@@ -350,6 +381,11 @@ class TestRefusals:
             lambda: weighted(2),
             linear,
             lambda: scaled(2, 0.125),
+            lambda: scaled(1, 0.1),
+            lambda: scaled(-1),
+            lambda: float_bias(quantized=True),
+            lambda: lowest_weight(1),
+            lambda: pooled(2, 0),
             lambda: scaled([[[1]], [[2]], [[4]]]),
             lambda: truncated(0.125, 0, 6, 0.5, 4),
             lambda: two_steps("Add", 0.1, 0.3 / 3),

@@ -59,6 +59,14 @@ def float_notes(program: Program) -> tuple[str, ...]:
     return ()
 
 
+def offset_notes(program: Program) -> tuple[str, ...]:
+    """Return a line if layers add offsets to their sums, which take memory and an adder."""
+    scales = [layer.requantize for layer in program.layers if isinstance(layer, Accumulating)]
+    count = sum(scale is not None and scale.offsets is not None for scale in scales)
+    adds = "adds a fraction of a step to its sums" if count == 1 else "add a fraction of a step to their sums"
+    return (f"{count} of {len(program.layers)} layers {adds}, as the file's biases and batch norms do",) * (count > 0)
+
+
 def accumulator_steps(program: Program, layer: Accumulating) -> NDArray[np.float64]:
     """Return the real value of code 1 of a layer's accumulators, (1,) or (M,).
 

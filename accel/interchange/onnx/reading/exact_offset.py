@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 
 from accel.fixedpoint import FixedFormat, Rounding
 from accel.interchange.onnx.reading.exact_scale import MOST_SHIFT, Fact, Scale, Sums, edge_of, facts_of
-from accel.signal import PRODUCT_BITS, Requantize
+from accel.signal import Requantize
 
-MOST_FACTS = 1 << 21  # of a layer
+MOST_FACTS = 1 << 20  # of a layer
 MOST_NEIGHBORS = 64  # of a multiplier, on each side
-UNBOUNDED = 1 << PRODUCT_BITS + 1  # twice an offset, where no fact bounds it
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,11 +53,11 @@ class Bounds:
         return None
 
     def _twice(self, multiplier: int, shift: int) -> tuple[int, int]:
-        """Return the least and the most that twice the offset may be."""
+        """Return the least and the most that twice the offset may be; a whole step more or less at most."""
         below, above = (
             (edges << shift) - 2 * multiplier * sums + more for sums, edges, more in (self.least, self.most)
         )
-        return int(below.max(initial=-UNBOUNDED)), int(above.min(initial=UNBOUNDED))
+        return int(below.max(initial=-2 * multiplier)), int(above.min(initial=2 * (2 * multiplier - 1)))
 
     def _chosen(self, multiplier: int, low: int, high: int) -> int:
         """Return an offset in a range: none, or a whole step, if it lies there; else what is nearest to the number."""
@@ -70,6 +69,8 @@ class Bounds:
 
 def exact_with_offsets(sums: Sequence[Sums], form: FixedFormat, largest: int) -> Scale | None:
     """Return what gives the codes of each output's sums and offset, by the least shift for all; None if nothing does.
+
+    A bias becomes at most one step more or less.
 
     Parameters
     ----------

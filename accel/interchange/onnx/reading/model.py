@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from accel.errors import EspalierError
-from accel.interchange.exactness import float_notes
+from accel.interchange.exactness import float_notes, offset_notes
 from accel.interchange.onnx import sidecar
 from accel.interchange.onnx.reading.allowed import Allowed
 from accel.interchange.onnx.reading.asked import as_opset, cut, sized
@@ -162,7 +162,8 @@ def _program_of(graph: Graph, data: str, allowed: Allowed) -> ImportedProgram:
     making = Making(builder, layers, allowed)
     program = making.program(graph.name, input_shape, data)
     ((name, _),) = graph.inputs
-    notes = (*builder.notes, *allowed.notes(layer.name for layer in program.layers), *float_notes(program))
+    changed = allowed.notes(layer.name for layer in program.layers)
+    notes = (*builder.notes, *changed, *offset_notes(program), *float_notes(program))
     return ImportedProgram(program, notes, builder.is_last(builder.values[name]), _boundaries(making), seen_of(making))
 
 
