@@ -11,9 +11,11 @@ from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat, Overflow
 from accel.interchange.exactness import code_range
 from accel.interchange.onnx.reading.allowed import Allowed
+from accel.interchange.onnx.reading.builder import Builder
 from accel.interchange.onnx.reading.coded import Coded, Quantized
 from accel.interchange.onnx.reading.exact_scale import Sums, rounded
 from accel.interchange.onnx.reading.file import Node
+from accel.interchange.onnx.reading.following import Following
 from accel.layers import BatchNorm
 from accel.signal import integer_format, signed_bits
 
@@ -79,6 +81,21 @@ class Affine:
         steps = spread(self.steps, len(numbers))
         added = [number / step for number, step in zip(numbers, steps, strict=True)]
         return replace(self, bias=[a + b for a, b in zip(self.bias, added, strict=True)])
+
+
+def values_of(name: str, builder: Builder, steps: list[Fraction], following: Following, allowed: Allowed) -> Affine:
+    """Return what the sums of a layer's codes mean, biases and batch norms before a quantiser included.
+
+    `steps` are those of its accumulators, one or one for each output.
+    """
+    outputs = builder.shapes[name][0]
+    bias = [Fraction(0)] * outputs
+    for sign, constant in builder.biases[name]:
+        numbers = bias_steps(builder.coded.get(constant, builder.constants[constant]), spread(steps, outputs))
+        bias = [a + sign * b for a, b in zip(bias, numbers, strict=True)]
+    if following.quantized is None:
+        bias = whole_steps(bias, steps, name, allowed)
+    return with_affine(following.affine, Affine(steps, bias, [1] * outputs), builder.nodes)
 
 
 def with_affine(affine: Sequence[BatchNorm], values: Affine, nodes: Mapping[str, Node]) -> Affine:

@@ -19,18 +19,7 @@ from accel.interchange.onnx.reading.additions import addition_of
 from accel.interchange.onnx.reading.allowed import Allowed
 from accel.interchange.onnx.reading.builder import Builder, whole
 from accel.interchange.onnx.reading.coded import Quantized
-from accel.interchange.onnx.reading.exact import (
-    Affine,
-    bias_steps,
-    check_whole,
-    one_step,
-    ranges_of,
-    spread,
-    turned,
-    whole_steps,
-    with_affine,
-    word_of,
-)
+from accel.interchange.onnx.reading.exact import check_whole, one_step, ranges_of, spread, turned, values_of, word_of
 from accel.interchange.onnx.reading.exact_scale import UNSCALED, Scale, Sums, rounded
 from accel.interchange.onnx.reading.following import Following, following_sum, quantizer_behind
 from accel.interchange.onnx.reading.hoist import hoisted
@@ -222,7 +211,8 @@ class Making:
             raise EspalierError(f"its weights have a step for each index of axis {coded.axis}, expected {axis}")
         following = following_sum(self.source, layer.name)
         codes = np.rint(layer.weight.reshape(outputs, -1).astype(np.float64) / coded.steps[:, None]).astype(np.int64)
-        values = self._values(layer, [Fraction(float(step)) * tensor.step for step in coded.steps], following)
+        steps = [Fraction(float(step)) * tensor.step for step in coded.steps]
+        values = values_of(layer.name, self.builder, steps, following, self.allowed)
         codes = turned(codes, values.signs, coded.bits)
         whole = [math.floor(number) for number in values.bias]
         if max(map(signed_bits, whole)) > PRODUCT_BITS:
@@ -230,21 +220,10 @@ class Making:
         form, bias = self.signals[tensor.name].format, np.array(whole, np.int64)
         pixels = math.prod(self.builder.shapes[layer.name][1:])
         make = mac_maker(layer, (tensor.name, form), coded, codes, bias, pixels)
-        offsets = [number - steps for number, steps in zip(values.bias, whole, strict=True)]
+        offsets = [number - below for number, below in zip(values.bias, whole, strict=True)]
         beside = (-1, 0, 1) if any(offsets) else (0,)  # the bias may become
-        bits = max(proven_accumulator_bits(codes, bias + steps, form) for steps in beside)
+        bits = max(proven_accumulator_bits(codes, bias + more, form) for more in beside)
         self._finish(layer.name, following, values.steps, ranges_of(codes, whole, form), make, bits, offsets)
-
-    def _values(self, layer: Weighted, steps: list[Fraction], following: Following) -> Affine:
-        """Return what the sums of a layer's codes mean, biases and batch norms before a quantiser included."""
-        outputs = len(layer.weight)
-        bias = [Fraction(0)] * outputs
-        for sign, name in self.builder.biases[layer.name]:
-            constant = self.builder.coded.get(name, self.builder.constants[name])
-            bias = [a + sign * b for a, b in zip(bias, bias_steps(constant, spread(steps, outputs)), strict=True)]
-        if following.quantized is None:
-            bias = whole_steps(bias, steps, layer.name, self.allowed)
-        return with_affine(following.affine, Affine(steps, bias, [1] * outputs), self.builder.nodes)
 
     def _average(self, layer: Layer, window: Window) -> None:
         tensor = self._read(layer.inputs[0])
