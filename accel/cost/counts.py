@@ -23,7 +23,7 @@ class Counts(Summed):
     weight_memory_bits: int = 0  # stored words x bits of a word, the filling of edge blocks included
     index_memory_bits: int = 0  # index words of the encoding that is stored
     bias_memory_bits: int = 0  # biases x the fewest bits that hold them all
-    requantize_memory_bits: int = 0  # multipliers and shifts; tables of functions too
+    requantize_memory_bits: int = 0  # multipliers, offsets and shifts; tables of functions too
 
     @property
     def parameter_memory_bits(self) -> int:

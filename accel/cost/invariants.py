@@ -237,5 +237,5 @@ def _shift_bits(cost: LayerCost) -> int:
 
 
 def _multiplier_bits(cost: LayerCost) -> int:
-    """Return the bits of a layer's multipliers, which lie in the memory of constants; a table does not."""
+    """Return the bits of a layer's multipliers and offsets, which lie in the memory of constants; a table does not."""
     return cost.counts.requantize_memory_bits - _shift_bits(cost) if cost.accumulator_bits else 0
