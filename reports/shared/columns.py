@@ -83,7 +83,7 @@ COLUMNS = {
     "weight_memory_bits": Column("weight", "bits", "stored weights, the filling of blocks at an edge included"),
     "index_memory_bits": Column("index", "bits", "stored beside the weights to say which were kept"),
     "bias_memory_bits": Column("bias", "bits", "stored biases, in the fewest bits that hold them all"),
-    "requantize_memory_bits": Column("requant.", "bits", "stored multipliers and shifts of requantisation"),
+    "requantize_memory_bits": Column("requant.", "bits", "stored multipliers, offsets and shifts of requantisation"),
     "signal_memory_bits": Column("signal", "bits", "the most bits of signals that are held at one time"),
     "control_bits": Column("control", "bits", "entries, taps and words of layers, the array's own form of an index"),
     "held_bits": Column("held", "bits", "signals in the memory while the layer runs"),
