@@ -1,0 +1,236 @@
+"""How near what onnxruntime quantised stays to onnxruntime once it is imported: ``reports/studies/quantizer``.
+
+    python -m reports.maintain.quantizer --data-dir DIR --work FOLDER
+
+Networks that were trained on CIFAR-10 are written as ONNX by PyTorch, quantised by onnxruntime's static quantiser in
+both of its formats, per tensor and per map, imported with multipliers of 32 bits and with those of 16 that are nearest
+to the file's, and run on test images beside onnxruntime. A network that lies in FOLDER, such as ``resnet20.espalier``
+of ``reports.studies.residual train``, is taken; one that does not is trained first. Results are written as they come.
+"""
+
+import logging
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from accel.files import write_whole
+from accel.interchange.data import datasets
+from accel.interchange.data.datasets import Dataset
+from accel.interchange.onnx.reading.model import ImportedProgram, import_model
+from accel.interchange.zoo.architectures import resnet20
+from accel.layers import BatchNorm, Conv2d, Flatten, GlobalAvgPool, Layer, Linear, ReLU
+from accel.network import INPUT, Network
+from accel.pruned import PrunedNetwork
+from accel.window import Window
+from reports.shared import output
+from reports.shared.journal import results_of, write_results
+from reports.shared.progress import bar
+from reports.shared.words import percent
+from reports.workflow.agreement import Agreement, agreement_of
+
+STUDY = Path(__file__).parents[1] / "studies" / "quantizer"
+DATA = "cifar-10"
+CALIBRATION = 256  # training images that the quantiser sees
+FORMATS, SCALES, READINGS = ("QDQ", "QOperator"), ("per tensor", "per map"), ("32 bits", "nearest")
+SETTINGS: dict[str, dict[str, Any]] = {"32 bits": {"multiplier_bits": 32}, "nearest": {"nearest": True}}
+BLOCKS = ((32, 2), (64, 1), (64, 1), (128, 2), (128, 1), (128, 1))  # maps and stride
+HEAD = """# Files of onnxruntime's quantiser
+
+    python -m reports.maintain.quantizer --data-dir DIR --work FOLDER
+
+{networks}, trained on CIFAR-10, are written by PyTorch's exporter, quantised by `quantize_static` of onnxruntime
+with {calibration} training images (codes of 8 bits with zero points; the rest is its defaults), and imported twice: `--multiplier-bits 32`,
+where every code is what the file's numbers say as reals, and `--nearest`, with multipliers of 16 bits. Both run on {images:,} test
+images beside onnxruntime, which computes scales and means in float32. Codes are those of all tensors.
+
+{summary}
+
+| network | format | scales | multipliers | layers changed | equal codes | least of a tensor | largest difference | same class | errors | of onnxruntime |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
+def mobilenet() -> Network:
+    """Return MobileNetV1 for images of 32 x 32, of six blocks.
+
+    Source: Howard et al., "MobileNets" (arXiv 1704.04861), table 1, whose blocks these are; ours are fewer and narrower, and the first convolution has stride 1.
+    """
+    layers, maps = [*_normalized("conv", INPUT, 16, 3, 3)], 16
+    for block, (outputs, stride) in enumerate(BLOCKS, start=1):
+        layers += _normalized(f"depthwise{block}", layers[-1].name, maps, maps, 3, stride, groups=maps)
+        layers += _normalized(f"pointwise{block}", layers[-1].name, outputs, maps, 1)
+        maps = outputs
+    scores = Linear("fc", ("flatten",), weight=np.zeros((10, maps), np.float32), bias=np.zeros(10, np.float32))
+    end = GlobalAvgPool("mean", (layers[-1].name,)), Flatten("flatten", ("mean",)), scores
+    return Network("mobilenet", (3, 32, 32), (*layers, *end))
+
+
+def _normalized(
+    name: str, source: str, outputs: int, maps: int, kernel: int, stride: int = 1, groups: int = 1
+) -> Iterator[Layer]:
+    """Yield a convolution that keeps the size of a map, or halves it, its batch norm and its ReLU."""
+    weight, zeros, ones = np.zeros((outputs, maps // groups, kernel, kernel)), np.zeros(outputs), np.ones(outputs)
+    window = Window.square(kernel, stride, kernel // 2)
+    yield Conv2d(
+        name, (source,), weight=weight.astype(np.float32), bias=zeros.astype(np.float32), window=window, groups=groups
+    )
+    yield BatchNorm(f"{name}-norm", (name,), *(x.astype(np.float32) for x in (ones, zeros, zeros, ones)))
+    yield ReLU(f"{name}-relu", (f"{name}-norm",))
+
+
+NETWORKS: dict[str, Callable[[], Network]] = {"resnet20": resnet20, "mobilenet": mobilenet}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network as one file has it, and how that is read."""
+
+    network: str
+    form: str
+    scales: str
+    reading: str
+
+    def __str__(self) -> str:
+        return ", ".join((self.network, self.form, self.scales, self.reading))
+
+
+def trained(name: str, data_dir: str | None, work: Path, epochs: int) -> PrunedNetwork:
+    """Return the network of a name: the one that lies in a folder, or one that is trained and put there."""
+    path = work / f"{name}.espalier"
+    if not path.exists():
+        from accel.train import Recipe, fit, initialize
+
+        start = PrunedNetwork(initialize(NETWORKS[name](), np.random.default_rng(0)), data=DATA)
+        recipe = Recipe(epochs, 128, 0.2, weight_decay=5e-4, schedule="onecycle", shift_pixels=2, flip=True)
+        images = datasets.load(DATA, "train", data_dir)
+        fit(start, images.pixels(), images.labels, recipe, checkpoint=work / f"{name}.checkpoint").save(path)
+    return PrunedNetwork.load(path)
+
+
+def onnx_file(network: Network, path: Path) -> None:
+    """Write a network of floats as PyTorch's exporter writes it."""
+    import torch
+
+    from accel.train import to_module
+    from accel.train.exported import onnx_of
+
+    path.write_bytes(onnx_of(to_module(network), torch.zeros(1, *network.input_shape)))
+
+
+def quantized(path: Path, images: Dataset, form: str, per_map: bool) -> Path:
+    """Return the file that onnxruntime's static quantiser makes of one of floats, calibrated with images."""
+    from onnxruntime import InferenceSession, quantization
+
+    name = InferenceSession(path, providers=["CPUExecutionProvider"]).get_inputs()[0].name
+    feed = iter([{name: image[None]} for image in images.pixels()])
+    reader = type("Reader", (quantization.CalibrationDataReader,), {"get_next": lambda self: next(feed, None)})
+    written = path.with_name(f"{path.stem}-{form}-{per_map}.onnx")
+    kinds, form_of = quantization.QuantType, quantization.QuantFormat[form]
+    types = {"activation_type": kinds.QUInt8, "weight_type": kinds.QInt8}
+    logging.disable(logging.WARNING)  # its advice to prepare the file, which PyTorch has done
+    try:
+        quantization.quantize_static(path, written, reader(), quant_format=form_of, per_channel=per_map, **types)
+    finally:
+        logging.disable(logging.NOTSET)
+    return written
+
+
+def measured(path: Path, reading: str, images: Dataset) -> dict[str, Any]:
+    """Return how an imported file agrees with onnxruntime on images."""
+    found = import_model(path, **SETTINGS[reading])
+    assert isinstance(found, ImportedProgram)
+    (changed,) = [note for note in found.notes if note.startswith("nearest: ")] or ["none"]
+    return {"changed": changed.removeprefix("nearest: ").split(" is ")[0].split(" are ")[0]} | _counted(
+        agreement_of(path, found, images)
+    )
+
+
+def _counted(of: Agreement) -> dict[str, Any]:
+    tensors = [{"name": x.name, "words": x.words, "equal": x.equal, "largest": x.largest} for x in of.tensors]
+    counts = {"images": of.images, "agreeing": of.agreeing, "errors": of.errors, "file_errors": of.file_errors}
+    return counts | {"tensors": tensors}
+
+
+def make(data_dir: str | None, work: Path, out: Path, count: int, epochs: int) -> None:
+    """Measure every case that has no result yet; write results and page after each."""
+    with output.writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        work.mkdir(parents=True, exist_ok=True)
+    done = results_of(out, "cases")
+    cases = [Case(*words) for words in product(NETWORKS, FORMATS, SCALES, READINGS)]
+    left = [case for case in cases if str(case) not in done]
+    test = datasets.load(DATA, "test", data_dir).take(count) if left else None
+    with bar("files", len(left)) as shown, tempfile.TemporaryDirectory() as folder:
+        for case in left:
+            assert test is not None
+            path = Path(folder) / f"{case.network}.onnx"
+            if not path.exists():
+                onnx_file(trained(case.network, data_dir, work, epochs).network, path)
+            calibration = datasets.load(DATA, "train", data_dir).take(CALIBRATION)
+            file = quantized(path, calibration, case.form, case.scales == "per map")
+            done[str(case)] = measured(file, case.reading, test)
+            write_results(out, {"cases": done})
+            shown.advance()
+    write_whole(out / "README.md", page({case: done[str(case)] for case in cases}).encode())
+
+
+def page(rows: Mapping[Case, Mapping[str, Any]]) -> str:
+    """Return the page over all cases."""
+    first = next(iter(rows.values()))
+    names = " and ".join(dict.fromkeys(case.network for case in rows))
+    head = HEAD.format(networks=names, calibration=CALIBRATION, images=first["images"], summary=summary(rows))
+    return head + "".join(map(_line, rows, rows.values()))
+
+
+def summary(rows: Mapping[Case, Mapping[str, Any]]) -> str:
+    """Return what was found, in a paragraph: the least agreement, and the largest differences."""
+    words = []
+    for reading in READINGS:
+        of = [row for case, row in rows.items() if case.reading == reading]
+        agreeing = min(row["agreeing"] / row["images"] for row in of)
+        largest = max(x["largest"] for row in of for x in row["tensors"])
+        words.append(
+            f"{reading}: at least {agreeing:.2%} of classes agree and {min(map(_equal, of)):.2%} of codes, "
+            f"of which the others differ by at most {largest}"
+        )
+    return f"**{'; '.join(words)}.**"
+
+
+def _equal(row: Mapping[str, Any]) -> float:
+    return sum(x["equal"] for x in row["tensors"]) / sum(x["words"] for x in row["tensors"])
+
+
+def _line(case: Case, row: Mapping[str, Any]) -> str:
+    tensors = row["tensors"]
+    least = min(x["equal"] / x["words"] for x in tensors)
+    shares = _equal(row), least, row["agreeing"] / row["images"]
+    equal, least_of, same = (f"{share:.2%}" for share in shares)
+    rates = (percent(row[name] / row["images"]) for name in ("errors", "file_errors"))
+    cells = [case.network, case.form, case.scales, case.reading, row["changed"], equal, least_of]
+    return f"| {' | '.join([*cells, str(max(x['largest'] for x in tensors)), same, *rates])} |\n"
+
+
+@click.command()
+@click.option("--data-dir", envvar="ESPALIER_DATA", help="Folder of the data sets.")
+@click.option("--work", type=click.Path(path_type=Path), required=True, help="Folder of the trained networks.")
+@click.option("--images", type=click.IntRange(1), default=2000, show_default=True, help="Test images to run.")
+@click.option("--epochs", type=click.IntRange(1), default=8, show_default=True, help="Of a training that is needed.")
+@click.option("--train-only", type=click.Choice([*NETWORKS]), help="Train this network, and nothing else.")
+@click.option("--out", type=click.Path(path_type=Path), default=STUDY, help="Where the study lies.")
+def main(data_dir: str | None, work: Path, images: int, epochs: int, train_only: str | None, out: Path) -> None:
+    """Compare imported int8 files with onnxruntime."""
+    if train_only:
+        work.mkdir(parents=True, exist_ok=True)
+        trained(train_only, data_dir, work, epochs)
+    else:
+        make(data_dir, work, out, images, epochs)
+
+
+if __name__ == "__main__":
+    main()
