@@ -36,4 +36,7 @@ def from_torch(module: Any, example: Any, *, name: str = "", **asked: Any) -> Im
     with TemporaryDirectory() as folder:
         file = Path(folder) / f"{name or type(module).__name__.lower()}.onnx"
         file.write_bytes(written)
-        return import_model(file, **asked)
+        try:
+            return import_model(file, **asked)
+        except EspalierError as error:  # whose file nobody has seen
+            raise EspalierError(str(error).replace(f"{file}: ", f"{file.stem}: ", 1)) from error
