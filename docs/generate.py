@@ -12,10 +12,8 @@ from pathlib import Path, PurePosixPath
 import mkdocs_gen_files
 
 from accel.demand import NOT_ON_ARRAY
-from accel.interchange.onnx.reading.integer_operators import INTEGER_OPERATORS
-from accel.interchange.onnx.reading.model import FLOAT_OPERATORS
-from accel.interchange.onnx.reading.operators import FLOATS_ALONE, WITHOUT_LAYER
-from accel.interchange.onnx.reading.quantizers import NEVER_READ
+from accel.interchange.onnx.reading import table
+from accel.interchange.onnx.reading.operators import WITHOUT_LAYER
 from reports.commands.schemas import schemas
 from reports.shared.columns import COLUMNS
 
@@ -27,7 +25,6 @@ MOUNTED = {  # a page, and the file that it is
     "maintaining.md": "CONTRIBUTING.md",
     "changelog.md": "CHANGELOG.md",
 }
-FUNCTION = "A function of one signal: a table of codes."
 LINK = re.compile(r"(!?)\[([^]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -100,16 +97,15 @@ def files() -> None:
 
 
 def operators() -> None:
-    """Write which ONNX operators are read in files of floats and of integers, what the others are, and why not."""
-    begin = "What `espalier import` reads. The engine runs all of it, and so does the array, but for:"
+    """Write which ONNX operators are read, from which files and how far they go, what the others are, and why not."""
+    begin = "What `espalier import` reads. What is read runs; the array has none of these layers:"
     lines = ["# ONNX operators", "", begin, ""]
     lines += [f"- `{kind.__name__}`{reason}" for kind, reason in NOT_ON_ARRAY.items()]
-    lines += ["", "| operator | in float files | in quantised files | what is read |", "| --- | --- | --- | --- |"]
-    for name in sorted({*FLOAT_OPERATORS, *INTEGER_OPERATORS} - NEVER_READ):
-        found = [FLOAT_OPERATORS.get(name), None if name in FLOATS_ALONE else INTEGER_OPERATORS.get(name)]
-        about = next((x.__doc__ for x in found if x is not None and x.__doc__), FUNCTION)
-        there = ("yes" if x is not None else "" for x in found)
-        lines.append(f"| `{name}` | {' | '.join(there)} | {about.splitlines()[0]} |")
+    lines += ["", "| operator | imported from files of | float | engine | array | what is read |"]
+    lines.append("| --- | --- | --- | --- | --- | --- |")
+    for row in table.operators():
+        kinds = " and ".join(kind for kind, read in (("floats", row.floats), ("integers", row.integers)) if read)
+        lines.append(f"| `{row.name}` | {kinds} | {'yes' if row.floats else ''} | yes | {row.array} | {row.about} |")
     lines += ["", "## Operators that are not read", "", "| operator | why, and the way around it |", "| --- | --- |"]
     lines += [f"| `{name}` | {reason} |" for name, reason in sorted(WITHOUT_LAYER.items())]
     with mkdocs_gen_files.open("operators.md", "w") as file:

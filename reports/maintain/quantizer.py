@@ -10,8 +10,8 @@ of ``reports.studies.residual train``, is taken; one that does not is trained fi
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -45,21 +45,25 @@ HEAD = """# Files of onnxruntime's quantiser
     python -m reports.maintain.quantizer --data-dir DIR --work FOLDER
 
 {networks}, trained on CIFAR-10, are written by PyTorch's exporter, quantised by `quantize_static` of onnxruntime
-with {calibration} training images (codes of 8 bits with zero points; the rest is its defaults), and imported twice: `--multiplier-bits 32`,
-where every code is what the file's numbers say as reals, and `--nearest`, with multipliers of 16 bits. Both run on {images:,} test
-images beside onnxruntime, which computes scales and means in float32. Codes are those of all tensors.
+with {calibration} training images (signals as QUInt8; the rest is its defaults), and imported twice: by
+`--multiplier-bits 32`, where every code is what the file's numbers say as reals, and by `--nearest`, with multipliers
+of 16 bits. Both run on {images:,} test images beside onnxruntime, which computes scales and means in float32. Codes are
+those of all tensors.
 
 {summary}
 
-| network | format | scales | multipliers | layers changed | equal codes | least of a tensor | largest difference | same class | errors | of onnxruntime |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
+COLUMNS = (
+    "network", "format", "scales", "multipliers", "layers changed", "equal codes", "least of a tensor",
+    "largest difference", "same class", "errors", "of onnxruntime",
+)  # fmt: skip
 
 
 def mobilenet() -> Network:
-    """Return MobileNetV1 for images of 32 x 32, of six blocks.
+    """Return a small MobileNetV1 for images of 32 x 32, of six blocks.
 
-    Source: Howard et al., "MobileNets" (arXiv 1704.04861), table 1, whose blocks these are; ours are fewer and narrower, and the first convolution has stride 1.
+    Source: Howard et al., "MobileNets" (arXiv 1704.04861), table 1, whose blocks these are; they are fewer and narrower
+    here, and the first convolution has stride 1.
     """
     layers, maps = [*_normalized("conv", INPUT, 16, 3, 3)], 16
     for block, (outputs, stride) in enumerate(BLOCKS, start=1):
@@ -80,7 +84,8 @@ def _normalized(
     yield Conv2d(
         name, (source,), weight=weight.astype(np.float32), bias=zeros.astype(np.float32), window=window, groups=groups
     )
-    yield BatchNorm(f"{name}-norm", (name,), *(x.astype(np.float32) for x in (ones, zeros, zeros, ones)))
+    one, zero = ones.astype(np.float32), zeros.astype(np.float32)
+    yield BatchNorm(f"{name}-norm", (name,), one, zero, zero, one)
     yield ReLU(f"{name}-relu", (f"{name}-norm",))
 
 
@@ -185,7 +190,7 @@ def page(rows: Mapping[Case, Mapping[str, Any]]) -> str:
     first = next(iter(rows.values()))
     names = " and ".join(dict.fromkeys(case.network for case in rows))
     head = HEAD.format(networks=names, calibration=CALIBRATION, images=first["images"], summary=summary(rows))
-    return head + "".join(map(_line, rows, rows.values()))
+    return head + _cells(COLUMNS) + _cells(["---"] * len(COLUMNS)) + "".join(map(_line, rows, rows.values()))
 
 
 def summary(rows: Mapping[Case, Mapping[str, Any]]) -> str:
@@ -213,7 +218,11 @@ def _line(case: Case, row: Mapping[str, Any]) -> str:
     equal, least_of, same = (f"{share:.2%}" for share in shares)
     rates = (percent(row[name] / row["images"]) for name in ("errors", "file_errors"))
     cells = [case.network, case.form, case.scales, case.reading, row["changed"], equal, least_of]
-    return f"| {' | '.join([*cells, str(max(x['largest'] for x in tensors)), same, *rates])} |\n"
+    return _cells([*cells, str(max(x["largest"] for x in tensors)), same, *rates])
+
+
+def _cells(words: Iterable[str]) -> str:
+    return f"| {' | '.join(words)} |\n"
 
 
 @click.command()

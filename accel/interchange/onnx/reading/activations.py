@@ -41,6 +41,7 @@ def function(name: str, times_input: bool = False, **defaults: float) -> Functio
         parameters = tuple(float(node.get(attribute, value)) for attribute, value in defaults.items())
         _put(builder, node, name, parameters, times_input)
 
+    read.__doc__ = "A function of one signal: a table of codes."
     return read
 
 
@@ -63,8 +64,6 @@ def prelu(builder: Builder, node: Node) -> None:
     if slopes.dtype.kind == "f" and slopes.size and (slopes == slopes.flat[0]).all() and np.isfinite(slopes).all():
         _put(builder, node, "leaky_relu", (float(slopes.flat[0]),), False)
         return
-    if builder.quantized:
-        raise node.refused("has a slope for each map; in a quantised graph expected none")
     base = node.outputs[0]
     builder.constants[f"{base}/minus"] = np.array([-1], np.float32)
     builder.note_readers([node.inputs[0]])  # it is read twice

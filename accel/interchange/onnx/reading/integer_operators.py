@@ -28,6 +28,7 @@ def weighted(op: str, function: Function) -> Function:
         _check_inputs(node, 8)
         _weighted(builder, node, op, function, 0 if op == "Conv" else 1, node.inputs[8:9], node.inputs[6:8])
 
+    read.__doc__ = f"{op} of a signal and weights, with steps and zero points, and the step of the output."
     return read
 
 
@@ -62,6 +63,7 @@ def of_one(op: str, function: Function) -> Function:
             raise node.refused("attribute channels_last is 1, expected 0")
         _between(builder, node, op, function, (node.inputs[:3],), node.inputs[3:5])
 
+    read.__doc__ = f"{op} of a signal with step and zero point, and the step of the output."
     return read
 
 

@@ -29,6 +29,7 @@ from accel.layers import (
     MaxPool,
     ReLU,
 )
+from accel.window import Window
 
 Function = Callable[[Builder, Node], None]
 
@@ -99,6 +100,14 @@ def global_average_pool(builder: Builder, node: Node) -> None:
     """GlobalAveragePool: the mean of each map."""
     value = builder.maps(node)
     builder.put(node, GlobalAvgPool(builder.new_name(node), (value.source,)), value)
+
+
+def global_max_pool(builder: Builder, node: Node) -> None:
+    """GlobalMaxPool: the highest value of each map."""
+    value = builder.maps(node, codes=True)
+    _, height, width = builder.shape(value)
+    window = Window((height, width), (height, width))
+    builder.put(node, MaxPool(builder.new_name(node), (value.source,), window), value)
 
 
 def reduce_mean(builder: Builder, node: Node) -> None:
@@ -194,6 +203,7 @@ OPERATORS: dict[str, Function] = ACTIVATIONS | {
     "Gather": gather,
     "Gemm": gemm,
     "GlobalAveragePool": global_average_pool,
+    "GlobalMaxPool": global_max_pool,
     "Identity": identity,
     "LogSoftmax": ending,
     "MatMul": matmul,
@@ -215,8 +225,8 @@ OPERATORS: dict[str, Function] = ACTIVATIONS | {
     "Upsample": resize,
 }
 
-FLOATS_ALONE = frozenset(ACTIVATIONS) - {"Clip", "Mul", "PRelu", "Relu"} | {
-    "ConvTranspose", "DepthToSpace", "Resize", "SpaceToDepth", "Upsample",
+FLOATS_ALONE = frozenset(ACTIVATIONS) - {"Clip", "Mul", "Relu"} | {
+    "ConvTranspose", "DepthToSpace", "Resize", "SpaceToDepth", "Split", "Upsample",
 }  # fmt: skip
 """Operators for which a quantised graph has no codes."""
 
