@@ -5,9 +5,10 @@
 Networks that were trained on CIFAR-10 are written as ONNX by PyTorch, quantised by onnxruntime's static quantiser in
 both of its formats, per tensor and per map, imported with multipliers of 32 bits and with those of 16 that are nearest
 to the file's, and run on test images beside onnxruntime. A network that lies in FOLDER, such as ``resnet20.espalier``
-of ``reports.studies.residual train``, is taken; one that does not is trained first. Results are written as they come.
+of ``reports.studies.trained train``, is taken; one that does not is trained first. Results are written as they come.
 """
 
+import importlib
 import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -32,7 +33,7 @@ from reports.shared import output
 from reports.shared.journal import results_of, write_results
 from reports.shared.progress import bar
 from reports.shared.words import percent
-from reports.workflow.agreement import Agreement, agreement_of
+from reports.workflow.agreement import RUNTIME, Agreement, agreement_of
 
 STUDY = Path(__file__).parents[1] / "studies" / "quantizer"
 DATA = "cifar-10"
@@ -118,29 +119,26 @@ def trained(name: str, data_dir: str | None, work: Path, epochs: int) -> PrunedN
     return PrunedNetwork.load(path)
 
 
-def onnx_file(network: Network, path: Path) -> None:
-    """Write a network of floats as PyTorch's exporter writes it."""
-    import torch
+def float_file(network: Network) -> bytes:
+    """Return a network of floats as PyTorch's exporter writes it."""
+    from accel.train.exported import onnx_of_network
 
-    from accel.train import to_module
-    from accel.train.exported import onnx_of
-
-    path.write_bytes(onnx_of(to_module(network), torch.zeros(1, *network.input_shape)))
+    return onnx_of_network(network)
 
 
 def quantized(path: Path, images: Dataset, form: str, per_map: bool) -> Path:
     """Return the file that onnxruntime's static quantiser makes of one of floats, calibrated with images."""
-    from onnxruntime import InferenceSession, quantization
-
-    name = InferenceSession(path, providers=["CPUExecutionProvider"]).get_inputs()[0].name
-    feed = iter([{name: image[None]} for image in images.pixels()])
+    quantization = importlib.import_module(f"{RUNTIME}.quantization")
+    prepare = importlib.import_module(f"{RUNTIME}.quantization.shape_inference").quant_pre_process
+    feed = iter([{"image": image[None]} for image in images.pixels()])
     reader = type("Reader", (quantization.CalibrationDataReader,), {"get_next": lambda self: next(feed, None)})
     written = path.with_name(f"{path.stem}-{form}-{per_map}.onnx")
     kinds, form_of = quantization.QuantType, quantization.QuantFormat[form]
     types = {"activation_type": kinds.QUInt8, "weight_type": kinds.QInt8}
-    logging.disable(logging.WARNING)  # its advice to prepare the file, which PyTorch has done
+    logging.disable(logging.WARNING)  # what it tells of its own ways
     try:
-        quantization.quantize_static(path, written, reader(), quant_format=form_of, per_channel=per_map, **types)
+        prepare(path, written, skip_symbolic_shape=True)
+        quantization.quantize_static(written, written, reader(), quant_format=form_of, per_channel=per_map, **types)
     finally:
         logging.disable(logging.NOTSET)
     return written
@@ -176,7 +174,7 @@ def make(data_dir: str | None, work: Path, out: Path, count: int, epochs: int) -
             assert test is not None
             path = Path(folder) / f"{case.network}.onnx"
             if not path.exists():
-                onnx_file(trained(case.network, data_dir, work, epochs).network, path)
+                path.write_bytes(float_file(trained(case.network, data_dir, work, epochs).network))
             calibration = datasets.load(DATA, "train", data_dir).take(CALIBRATION)
             file = quantized(path, calibration, case.form, case.scales == "per map")
             done[str(case)] = measured(file, case.reading, test)
