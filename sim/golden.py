@@ -47,8 +47,13 @@ def run(program: Program, codes: ArrayLike) -> dict[str, Codes]:
     """
     tensors = {INPUT: program.check_codes(codes)}
     for layer in program.layers:
-        tensors[layer.name] = _FUNCTIONS[type(layer)](layer, *(tensors[source] for source in layer.inputs))
+        tensors[layer.name] = codes_of(layer, *(tensors[source] for source in layer.inputs))
     return tensors
+
+
+def codes_of(layer: ProgramLayer, *inputs: Codes) -> Codes:
+    """Return the codes that a layer makes of those of its inputs, which are not checked."""
+    return _FUNCTIONS[type(layer)](layer, *inputs)
 
 
 def mac(layer: MacLayer, x: Codes) -> Codes:

@@ -4,18 +4,19 @@
 
 Networks that were trained on CIFAR-10 are written as ONNX by PyTorch, quantised by onnxruntime's static quantiser in
 both of its formats, per tensor and per map, imported with multipliers of 32 bits and with those of 16 that are nearest
-to the file's, and run on test images beside onnxruntime. A network that lies in FOLDER, such as ``resnet20.espalier``
-of ``reports.studies.trained train``, is taken; one that does not is trained first. Results are written as they come.
+to the file's, and run on test images beside onnxruntime. A network that lies in FOLDER is taken, such as
+``resnet20.espalier``, the dense one of ``reports.studies.trained train``; what does not is trained first. So is a file
+of others, ``resnet8-mlperf-tiny.onnx`` of MLPerf Tiny, where it lies there. Results are written as they come.
 """
 
 import importlib
 import logging
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -24,7 +25,7 @@ from accel.files import write_whole
 from accel.interchange.data import datasets
 from accel.interchange.data.datasets import Dataset
 from accel.interchange.onnx.reading.model import ImportedProgram, import_model
-from accel.interchange.zoo.architectures import resnet20
+from accel.interchange.zoo.architectures import resnet8, resnet20
 from accel.layers import BatchNorm, Conv2d, Flatten, GlobalAvgPool, Layer, Linear, ReLU
 from accel.network import INPUT, Network
 from accel.pruned import PrunedNetwork
@@ -33,11 +34,12 @@ from reports.shared import output
 from reports.shared.journal import results_of, write_results
 from reports.shared.progress import bar
 from reports.shared.words import percent
-from reports.workflow.agreement import RUNTIME, Agreement, agreement_of
+from reports.workflow.agreement import RUNTIME, agreement_of, agreement_of_layers
 
 STUDY = Path(__file__).parents[1] / "studies" / "quantizer"
 DATA = "cifar-10"
 CALIBRATION = 256  # training images that the quantiser sees
+ALONE = 32  # test images on which each layer is given the file's own codes
 FORMATS, SCALES, READINGS = ("QDQ", "QOperator"), ("per tensor", "per map"), ("32 bits", "nearest")
 SETTINGS: dict[str, dict[str, Any]] = {"32 bits": {"multiplier_bits": 32}, "nearest": {"nearest": True}}
 BLOCKS = ((32, 2), (64, 1), (64, 1), (128, 2), (128, 1), (128, 1))  # maps and stride
@@ -49,14 +51,15 @@ HEAD = """# Files of onnxruntime's quantiser
 with {calibration} training images (signals as QUInt8; the rest is its defaults), and imported twice: by
 `--multiplier-bits 32`, where every code is what the file's numbers say as reals, and by `--nearest`, with multipliers
 of 16 bits. Both run on {images:,} test images beside onnxruntime, which computes scales and means in float32. Codes are
-those of all tensors.
+those of all tensors; what one layer makes otherwise goes on through the others. Layers alone are each given the file's
+own codes, of {alone} images.
 
 {summary}
 
 """
 COLUMNS = (
     "network", "format", "scales", "multipliers", "layers changed", "equal codes", "least of a tensor",
-    "largest difference", "same class", "errors", "of onnxruntime",
+    "largest difference", "equal codes, layers alone", "largest, alone", "same class", "errors", "of onnxruntime",
 )  # fmt: skip
 
 
@@ -90,11 +93,11 @@ def _normalized(
     yield ReLU(f"{name}-relu", (f"{name}-norm",))
 
 
-NETWORKS: dict[str, Callable[[], Network]] = {"resnet20": resnet20, "mobilenet": mobilenet}
+NETWORKS: dict[str, Callable[[], Network]] = {"resnet20": resnet20, "resnet8": resnet8, "mobilenet": mobilenet}
+FILES = {"resnet8-mlperf-tiny": 255.0}  # of others, and what they take a full pixel as
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(NamedTuple):
     """A network as one file has it, and how that is read."""
 
     network: str
@@ -103,7 +106,7 @@ class Case:
     reading: str
 
     def __str__(self) -> str:
-        return ", ".join((self.network, self.form, self.scales, self.reading))
+        return ", ".join(self)
 
 
 def trained(name: str, data_dir: str | None, work: Path, epochs: int) -> PrunedNetwork:
@@ -119,18 +122,29 @@ def trained(name: str, data_dir: str | None, work: Path, epochs: int) -> PrunedN
     return PrunedNetwork.load(path)
 
 
-def float_file(network: Network) -> bytes:
-    """Return a network of floats as PyTorch's exporter writes it."""
+def float_file(name: str, data_dir: str | None, work: Path, epochs: int) -> bytes:
+    """Return a network as ONNX: the file of that name in a folder, or what PyTorch writes of a trained one."""
+    if name in FILES:
+        return (work / f"{name}.onnx").read_bytes()
     from accel.train.exported import onnx_of_network
 
-    return onnx_of_network(network)
+    return onnx_of_network(trained(name, data_dir, work, epochs).network)
+
+
+def images_for(name: str, split: str, count: int, data_dir: str | None) -> Dataset:
+    """Return the first images of a split as a network takes them."""
+    images = datasets.load(DATA, split, data_dir).take(count)
+    scaled = (images.pixels() * np.float32(FILES.get(name, 1.0))).astype(np.float32)
+    return replace(images, images=scaled, full_scale=1)
 
 
 def quantized(path: Path, images: Dataset, form: str, per_map: bool) -> Path:
     """Return the file that onnxruntime's static quantiser makes of one of floats, calibrated with images."""
     quantization = importlib.import_module(f"{RUNTIME}.quantization")
     prepare = importlib.import_module(f"{RUNTIME}.quantization.shape_inference").quant_pre_process
-    feed = iter([{"image": image[None]} for image in images.pixels()])
+    taken = importlib.import_module(RUNTIME).InferenceSession(path, providers=["CPUExecutionProvider"]).get_inputs()[0]
+    pixels = images.pixels() if taken.shape[1] == images.images.shape[1] else images.pixels().transpose(0, 2, 3, 1)
+    feed = iter([{taken.name: image[None]} for image in pixels])
     reader = type("Reader", (quantization.CalibrationDataReader,), {"get_next": lambda self: next(feed, None)})
     written = path.with_name(f"{path.stem}-{form}-{per_map}.onnx")
     kinds, form_of = quantization.QuantType, quantization.QuantFormat[form]
@@ -149,45 +163,42 @@ def measured(path: Path, reading: str, images: Dataset) -> dict[str, Any]:
     found = import_model(path, **SETTINGS[reading])
     assert isinstance(found, ImportedProgram)
     (changed,) = [note for note in found.notes if note.startswith("nearest: ")] or ["none"]
-    return {"changed": changed.removeprefix("nearest: ").split(" is ")[0].split(" are ")[0]} | _counted(
-        agreement_of(path, found, images)
+    of, alone = (
+        agreement_of(path, found, images),
+        agreement_of_layers(path, found, images.take(min(ALONE, len(images)))),
     )
-
-
-def _counted(of: Agreement) -> dict[str, Any]:
-    tensors = [{"name": x.name, "words": x.words, "equal": x.equal, "largest": x.largest} for x in of.tensors]
     counts = {"images": of.images, "agreeing": of.agreeing, "errors": of.errors, "file_errors": of.file_errors}
-    return counts | {"tensors": tensors}
+    tensors = {"tensors": [asdict(x) for x in of.tensors], "alone": [asdict(x) for x in alone]}
+    return {"changed": changed.removeprefix("nearest: ").split(" is ")[0].split(" are ")[0]} | counts | tensors
 
 
-def make(data_dir: str | None, work: Path, out: Path, count: int, epochs: int) -> None:
-    """Measure every case that has no result yet; write results and page after each."""
+def make(data_dir: str | None, work: Path, out: Path, count: int, epochs: int, names: Iterable[str]) -> None:
+    """Measure every case of some networks that has no result yet; write results after each, and then the page."""
     with output.writing(out):
         out.mkdir(parents=True, exist_ok=True)
         work.mkdir(parents=True, exist_ok=True)
     done = results_of(out, "cases")
-    cases = [Case(*words) for words in product(NETWORKS, FORMATS, SCALES, READINGS)]
-    left = [case for case in cases if str(case) not in done]
-    test = datasets.load(DATA, "test", data_dir).take(count) if left else None
+    left = [case for case in map(Case._make, product(names, FORMATS, SCALES, READINGS)) if str(case) not in done]
     with bar("files", len(left)) as shown, tempfile.TemporaryDirectory() as folder:
         for case in left:
-            assert test is not None
             path = Path(folder) / f"{case.network}.onnx"
             if not path.exists():
-                path.write_bytes(float_file(trained(case.network, data_dir, work, epochs).network))
-            calibration = datasets.load(DATA, "train", data_dir).take(CALIBRATION)
+                path.write_bytes(float_file(case.network, data_dir, work, epochs))
+            calibration = images_for(case.network, "train", CALIBRATION, data_dir)
             file = quantized(path, calibration, case.form, case.scales == "per map")
-            done[str(case)] = measured(file, case.reading, test)
+            done[str(case)] = measured(file, case.reading, images_for(case.network, "test", count, data_dir))
             write_results(out, {"cases": done})
             shown.advance()
-    write_whole(out / "README.md", page({case: done[str(case)] for case in cases}).encode())
+    write_whole(out / "README.md", page({Case(*name.split(", ")): row for name, row in done.items()}).encode())
 
 
 def page(rows: Mapping[Case, Mapping[str, Any]]) -> str:
     """Return the page over all cases."""
     first = next(iter(rows.values()))
-    names = " and ".join(dict.fromkeys(case.network for case in rows))
-    head = HEAD.format(networks=names, calibration=CALIBRATION, images=first["images"], summary=summary(rows))
+    names = ", ".join(f"`{name}`" for name in dict.fromkeys(case.network for case in rows))
+    head = HEAD.format(
+        networks=names, calibration=CALIBRATION, images=first["images"], alone=ALONE, summary=summary(rows)
+    )
     return head + _cells(COLUMNS) + _cells(["---"] * len(COLUMNS)) + "".join(map(_line, rows, rows.values()))
 
 
@@ -197,26 +208,35 @@ def summary(rows: Mapping[Case, Mapping[str, Any]]) -> str:
     for reading in READINGS:
         of = [row for case, row in rows.items() if case.reading == reading]
         agreeing = min(row["agreeing"] / row["images"] for row in of)
-        largest = max(x["largest"] for row in of for x in row["tensors"])
+        codes, alone = (min(_equal(row[kind]) for row in of) for kind in ("tensors", "alone"))
+        far, near = (max(_largest(row[kind]) for row in of) for kind in ("tensors", "alone"))
         words.append(
-            f"{reading}: at least {agreeing:.2%} of classes agree and {min(map(_equal, of)):.2%} of codes, "
-            f"of which the others differ by at most {largest}"
+            f"{reading}: at least {_share(agreeing)} of classes agree, {_share(codes)} of codes, the others by at most "
+            f"{far}; of layers alone {_share(alone)}, by at most {near}"
         )
-    return f"**{'; '.join(words)}.**"
+    return f"**{'. '.join(words)}.**"
 
 
-def _equal(row: Mapping[str, Any]) -> float:
-    return sum(x["equal"] for x in row["tensors"]) / sum(x["words"] for x in row["tensors"])
+def _equal(tensors: Iterable[Mapping[str, Any]]) -> float:
+    counts = [(x["equal"], x["words"]) for x in tensors]
+    return sum(equal for equal, _ in counts) / sum(words for _, words in counts)
+
+
+def _largest(tensors: Iterable[Mapping[str, Any]]) -> int:
+    return max(x["largest"] for x in tensors)
+
+
+def _share(share: float) -> str:
+    """Return a share as per cent, which says 100 where it is all and only there."""
+    return f"{100 * share:.2f} %" if share in (0, 1) or 0.0001 < share < 0.9999 else f"{100 * share:.4f} %"
 
 
 def _line(case: Case, row: Mapping[str, Any]) -> str:
-    tensors = row["tensors"]
+    tensors, alone = row["tensors"], row["alone"]
     least = min(x["equal"] / x["words"] for x in tensors)
-    shares = _equal(row), least, row["agreeing"] / row["images"]
-    equal, least_of, same = (f"{share:.2%}" for share in shares)
-    rates = (percent(row[name] / row["images"]) for name in ("errors", "file_errors"))
-    cells = [case.network, case.form, case.scales, case.reading, row["changed"], equal, least_of]
-    return _cells([*cells, str(max(x["largest"] for x in tensors)), same, *rates])
+    cells = [*case, row["changed"], _share(_equal(tensors)), _share(least), str(_largest(tensors))]
+    cells += [_share(_equal(alone)), str(_largest(alone)), _share(row["agreeing"] / row["images"])]
+    return _cells([*cells, *(percent(row[name] / row["images"]) for name in ("errors", "file_errors"))])
 
 
 def _cells(words: Iterable[str]) -> str:
@@ -228,15 +248,11 @@ def _cells(words: Iterable[str]) -> str:
 @click.option("--work", type=click.Path(path_type=Path), required=True, help="Folder of the trained networks.")
 @click.option("--images", type=click.IntRange(1), default=2000, show_default=True, help="Test images to run.")
 @click.option("--epochs", type=click.IntRange(1), default=8, show_default=True, help="Of a training that is needed.")
-@click.option("--train-only", type=click.Choice([*NETWORKS]), help="Train this network, and nothing else.")
+@click.option("--network", "names", multiple=True, type=click.Choice([*NETWORKS, *FILES]), help="Which; else all.")
 @click.option("--out", type=click.Path(path_type=Path), default=STUDY, help="Where the study lies.")
-def main(data_dir: str | None, work: Path, images: int, epochs: int, train_only: str | None, out: Path) -> None:
+def main(data_dir: str | None, work: Path, images: int, epochs: int, names: tuple[str, ...], out: Path) -> None:
     """Compare imported int8 files with onnxruntime."""
-    if train_only:
-        work.mkdir(parents=True, exist_ok=True)
-        trained(train_only, data_dir, work, epochs)
-    else:
-        make(data_dir, work, out, images, epochs)
+    make(data_dir, work, out, images, epochs, names or (*NETWORKS, *FILES))
 
 
 if __name__ == "__main__":

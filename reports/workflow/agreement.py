@@ -24,6 +24,7 @@ from accel.network import INPUT
 from accel.preprocessing import Preprocessing
 from accel.program import Program
 from reports.shared.progress import bar
+from sim import golden
 from sim.engine import compile_program
 
 CHUNK_BYTES = 1 << 27  # of all tensors of the images that run at a time
@@ -100,6 +101,33 @@ def agreement_of(path: str | os.PathLike[str], found: ImportedProgram, data: Dat
             _count(total, ours.predictions, scores, data.labels[part] if data.labelled else None)
             shown.advance()
     return total
+
+
+def agreement_of_layers(
+    path: str | os.PathLike[str], found: ImportedProgram, data: Dataset
+) -> tuple[TensorAgreement, ...]:
+    """Return how each layer agrees with the file where it is given the file's own codes, by the golden model.
+
+    What one layer makes otherwise is no difference of those after it.
+
+    Raises
+    ------
+    UnmeasuredError
+        onnxruntime is not there, or does not run the file.
+    """
+    file, program, pixels = _File(path, found), found.result, data.pixels()
+    rows = {name: TensorAgreement(name=name) for name in file.names}
+    for part in _parts(program, len(data), file.batch):
+        codes, feed = file.fed(program, pixels[part])
+        tensors, theirs = {INPUT: codes}, file.run(feed)[1]
+        for layer in program.layers:
+            ours = golden.codes_of(layer, *(tensors[source] for source in layer.inputs))
+            if layer.name in theirs:
+                shown = found.seen[layer.name]
+                rows[layer.name].add(shown.shown(ours).reshape(len(codes), -1), theirs[layer.name])
+                ours = shown.ours(theirs[layer.name], ours.shape[1:])
+            tensors[layer.name] = ours
+    return tuple(rows.values())
 
 
 def file_error_rate(

@@ -47,6 +47,12 @@ class Seen:
             return np.rint(flat.astype(np.float64) / step).astype(np.int64)
         return flat.astype(np.int64) - self.zero_point
 
+    def ours(self, flat: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[np.int64]:
+        """Return codes (images, words), in the order of the graph's axes, as a tensor of ours (images, *shape)."""
+        found = np.empty_like(flat)
+        found[:, self._order] = flat
+        return found.reshape(len(flat), *shape)
+
     @property
     def _order(self) -> NDArray[np.intp]:
         order = np.zeros(1, np.intp)
