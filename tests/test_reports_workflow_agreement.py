@@ -15,7 +15,7 @@ from accel.interchange.data.datasets import Dataset
 from accel.interchange.onnx.reading.model import ImportedProgram, import_model
 from accel.network import INPUT
 from accel.program import Program
-from reports.workflow.agreement import UnmeasuredError, agreement_of
+from reports.workflow.agreement import UnmeasuredError, agreement_of, agreement_of_layers
 
 pytest.importorskip("onnxruntime", reason="needs onnxruntime: pip install espalier-hw[peers]")
 
@@ -79,6 +79,21 @@ class TestAgreement:
         assert output.largest > 10
         assert other.agreeing < 12
         assert not other.labelled
+
+    def test_layers_alone(self, tmp_path: Path) -> None:
+        """Each is given the file's codes: what one makes otherwise, here the first, is no difference of the others."""
+        path = classifier().save(tmp_path / "model.onnx")
+        found = imported(path, multiplier_bits=32)
+        assert all(row.largest <= 1 for row in agreement_of_layers(path, found, data_of(12)))
+        first = found.result.mac_layers[0]
+        assert first.requantize is not None
+        halved = replace(first, requantize=replace(first.requantize, shift=first.requantize.shift + 1))
+        layers = tuple(halved if layer is first else layer for layer in found.result.layers)
+        wrong = replace(found, result=replace(found.result, layers=layers))
+        alone = {row.name: row.largest for row in agreement_of_layers(path, wrong, data_of(12))}
+        assert [name for name, largest in alone.items() if largest > 1] == [next(iter(alone))]
+        whole = [row.largest for row in agreement_of(path, wrong, data_of(12)).tensors]
+        assert sum(largest > 1 for largest in whole) > 1
 
     def test_what_cannot_be_run(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without onnxruntime, or with a file that it does not run, the line says so."""

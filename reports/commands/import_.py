@@ -222,9 +222,9 @@ def _compare(request: Request, found: ImportedProgram, images: Dataset | None) -
         print(f"note: not compared with the file: {error}")
         return
     heads = ("tensor", "codes that are the file's", "largest difference")
-    rows = [(x.name, words.percent(x.equal / x.words), str(x.largest)) for x in agreement.tensors]
+    rows = [(x.name, words.share(x.equal, x.words), str(x.largest)) for x in agreement.tensors]
     console().print(plain_table(heads, rows))
-    share = words.percent(agreement.agreeing / agreement.images)
+    share = words.share(agreement.agreeing, agreement.images)
     print(f"the class is the file's for {share} of {agreement.images:,} images")
     if agreement.labelled:
         ours, theirs = (words.percent(x / agreement.images) for x in (agreement.errors, agreement.file_errors))

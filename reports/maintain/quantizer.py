@@ -33,7 +33,7 @@ from accel.window import Window
 from reports.shared import output
 from reports.shared.journal import results_of, write_results
 from reports.shared.progress import bar
-from reports.shared.words import percent
+from reports.shared.words import percent, share
 from reports.workflow.agreement import RUNTIME, agreement_of, agreement_of_layers
 
 STUDY = Path(__file__).parents[1] / "studies" / "quantizer"
@@ -204,38 +204,41 @@ def page(rows: Mapping[Case, Mapping[str, Any]]) -> str:
 
 def summary(rows: Mapping[Case, Mapping[str, Any]]) -> str:
     """Return what was found, in a paragraph: the least agreement, and the largest differences."""
-    words = []
+    said = []
     for reading in READINGS:
         of = [row for case, row in rows.items() if case.reading == reading]
-        agreeing = min(row["agreeing"] / row["images"] for row in of)
-        codes, alone = (min(_equal(row[kind]) for row in of) for kind in ("tensors", "alone"))
+        classes = min((_counts(row) for row in of), key=_ratio)
+        codes, alone = (min((_equal(row[kind]) for row in of), key=_ratio) for kind in ("tensors", "alone"))
         far, near = (max(_largest(row[kind]) for row in of) for kind in ("tensors", "alone"))
-        words.append(
-            f"{reading}: at least {_share(agreeing)} of classes agree, {_share(codes)} of codes, the others by at most "
-            f"{far}; of layers alone {_share(alone)}, by at most {near}"
+        said.append(
+            f"{reading}: at least {share(*classes)} of classes agree and {share(*codes)} of codes, the others by at "
+            f"most {far}; of layers alone {share(*alone)}, by at most {near}"
         )
-    return f"**{'. '.join(words)}.**"
+    return f"**{'. '.join(said)}.**"
 
 
-def _equal(tensors: Iterable[Mapping[str, Any]]) -> float:
-    counts = [(x["equal"], x["words"]) for x in tensors]
-    return sum(equal for equal, _ in counts) / sum(words for _, words in counts)
+def _counts(row: Mapping[str, Any]) -> tuple[int, int]:
+    return row["agreeing"], row["images"]
+
+
+def _ratio(counts: tuple[int, int]) -> float:
+    return counts[0] / counts[1]
+
+
+def _equal(tensors: Iterable[Mapping[str, Any]]) -> tuple[int, int]:
+    found = [*tensors]
+    return sum(x["equal"] for x in found), sum(x["words"] for x in found)
 
 
 def _largest(tensors: Iterable[Mapping[str, Any]]) -> int:
     return max(x["largest"] for x in tensors)
 
 
-def _share(share: float) -> str:
-    """Return a share as per cent, which says 100 where it is all and only there."""
-    return f"{100 * share:.2f} %" if share in (0, 1) or 0.0001 < share < 0.9999 else f"{100 * share:.4f} %"
-
-
 def _line(case: Case, row: Mapping[str, Any]) -> str:
     tensors, alone = row["tensors"], row["alone"]
-    least = min(x["equal"] / x["words"] for x in tensors)
-    cells = [*case, row["changed"], _share(_equal(tensors)), _share(least), str(_largest(tensors))]
-    cells += [_share(_equal(alone)), str(_largest(alone)), _share(row["agreeing"] / row["images"])]
+    least = min(((x["equal"], x["words"]) for x in tensors), key=_ratio)
+    cells = [*case, row["changed"], share(*_equal(tensors)), share(*least), str(_largest(tensors))]
+    cells += [share(*_equal(alone)), str(_largest(alone)), share(*_counts(row))]
     return _cells([*cells, *(percent(row[name] / row["images"]) for name in ("errors", "file_errors"))])
 
 

@@ -46,6 +46,18 @@ def clock_line(clock_hz: float, most_hz: float | None) -> str:
     return f"warning: a clock of {clock}; in this technology the array is known to run at {most_hz / 1e6:g} MHz at most"
 
 
+def share(part: int, whole: int) -> str:
+    """Return what share of a whole a part is; 100 is all of it, and nothing less.
+
+    >>> share(7, 8), share(8, 8), share(9_999_999, 10_000_000)
+    ('87.50 %', '100.00 %', '99.99999 %')
+    """
+    digits = 2
+    while 0 < part < whole and round(100 * part / whole, digits) in (0, 100):
+        digits += 1
+    return f"{100 * part / whole:.{digits}f} %"
+
+
 def percent(rate: float) -> str:
     """Return a rate, 0..1, as the pages write it.
 

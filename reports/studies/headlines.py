@@ -13,7 +13,7 @@ from accel.interchange.zoo import DENSE
 from accel.records import parse_json, record_of, text_of, unsealed
 from reports.shared.journal import RESULTS
 from reports.shared.schema import saved
-from reports.shared.words import percent
+from reports.shared.words import percent, share
 from reports.studies.bitwidth.definition import L2
 from reports.studies.bitwidth.definition import Target as WidthTarget
 from reports.studies.bitwidth.results import Results as BitwidthResults
@@ -87,6 +87,15 @@ def question(folder: Path) -> str:
     """Return how many answers hold."""
     rows = _record(folder / RESULTS)["seeds"].values()
     return f"{sum(row['holds'] for row in rows)} of {len(rows)} answers hold on test images, which decided nothing"
+
+
+def quantizer(folder: Path) -> str:
+    """Return how many classes agree at least where multipliers of 32 bits make codes exact, and how far codes are."""
+    rows = [row for case, row in _record(folder / RESULTS)["cases"].items() if case.endswith(", 32 bits")]
+    least = min(rows, key=lambda row: row["agreeing"] / row["images"])
+    largest = max(part["largest"] for row in rows for part in row["alone"])
+    agreeing = share(least["agreeing"], least["images"])
+    return f"32 bits: at least {agreeing} of classes agree; a layer's codes differ by at most {largest}"
 
 
 def report(folder: Path) -> str:
