@@ -1,13 +1,17 @@
 """`espalier bench import`: networks are drawn, imported in a process of their own, and measured."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 from support.commandline import espalier
 
 from accel.interchange.onnx.reading.model import ImportedNetwork, import_model
 from reports.bench import imports
 from reports.bench.imports import IMPORTED, draw, main
+from reports.commands.schemas import schemas
 
 
 @pytest.mark.parametrize(("name", "parameters"), [("alexnet", 61_100_840), ("vgg11", 132_863_336)])
@@ -50,12 +54,17 @@ def test_what_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsy
     assert found.result.network.shapes[found.result.network.output] == (3,)
 
 
-def test_the_table_and_an_unknown_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command prints a row for each network; one that is not known ends in a line that names those that are."""
+def test_the_table_and_an_unknown_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The command prints a row for each network, and writes it as its schema says; an unknown one ends in a line."""
     row = imports.Import(network="small", weights=1234, file_megabytes=5.4, seconds=1.26, megabytes=99.6)
     monkeypatch.setattr("reports.commands.bench.measured", lambda names: iter([row]))
-    done = espalier("bench", "import")
+    done = espalier("bench", "import", "--json", tmp_path / "found.json")
     assert done.status == 0
+    record = json.loads((tmp_path / "found.json").read_text())
+    schema = Draft202012Validator(schemas()[f"{imports.KIND.name}-{imports.KIND.version}.json"])
+    assert [*schema.iter_errors(record)] == []
+    assert record["imports"] == [asdict(row)]
+    assert [*schema.iter_errors(record | {"imports": [{"network": "small"}]})]  # negative control
     for text in ("small", "1,234", "5", "1.3", "100"):
         assert text in done.out
     done = espalier("bench", "import", "resnet")

@@ -1,6 +1,7 @@
 """Networks for small devices in Verilator, whole, on 8 x 8 lanes: golden's scores in the cycles of the closed form.
 
-``ESPALIER_MODELS=DIR`` takes MLPerf Tiny's float models from there instead of networks of their shapes.
+``ESPALIER_MODELS=DIR`` takes MLPerf Tiny's float models from there instead of networks of their shapes, and verifies
+them by the commands at 8 and 4 bits, and the int8 files in both of their readings.
 """
 
 import os
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.commandline import espalier
 from support.mobile import ds_cnn, mobilenet, quantized, resnet8
 from support.rtl_builds import Build, write
+from support.rtl_programs import check
 
 from accel.array import DEPTHS
 from accel.cost import total_cycles, total_interval
@@ -22,6 +25,7 @@ from accel.interchange.onnx.reading.model import import_model
 from accel.network import Network
 from accel.program import Program
 from accel.pruned import PrunedNetwork
+from accel.quantize import Widths, lower
 from rtl import simulators
 from rtl.emit import Job
 from sim import golden
@@ -92,3 +96,37 @@ def test_whole_networks(build: Build, tmp_path: Path) -> None:
     assert (held.errors, held.cycles - held.stalls) == (0, build.expected.cycles)
     build.edit(tmp_path, "expected.hex", build.line_of_row(2, 0, 0), lambda word: word ^ 1)
     assert simulators.run(tmp_path, "verilator").errors == 1
+
+
+@pytest.mark.slow
+def test_four_bits() -> None:
+    """A DS-CNN of 4-bit weights and signals, an eighth as wide, has golden's codes and the closed form's cycles."""
+    rng = np.random.default_rng(0)
+    network = ds_cnn(rng, 8, 1)
+    images = rng.random((2, *network.input_shape), np.float32)
+    of = lower(PrunedNetwork(network), Widths(4, 4), images)
+    check(of, of.input_signal.encode(images[:1]), array_for(of, 4, 4))
+
+
+if FOLDER := os.environ.get("ESPALIER_MODELS"):
+    READ = {
+        "8 bits": ("", ()),
+        "4 bits": ("", ("--weight-bits", 4, "--signal-bits", 4)),
+        "int8, exact": ("-int8", ("--multiplier-bits", 32)),
+        "int8, nearest": ("-int8", ("--nearest",)),
+    }
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("name", MODELS)
+    @pytest.mark.parametrize("how", READ)
+    def test_by_the_commands(name: str, how: str, tmp_path: Path) -> None:
+        """`espalier import` and `espalier verify` say that every bit and every cycle is equal."""
+        kind, options = READ[how]
+        path, made = Path(FOLDER, MODELS[name].replace(".onnx", f"{kind}.onnx")), tmp_path / "made.espalier"
+        shape = (8, 1, 49, 10) if name == "ds-cnn" else (8, 3, 32, 32)
+        images = np.random.default_rng(0).random(shape, np.float32)
+        np.savez(tmp_path / "images.npz", train_images=images, test_images=images)
+        data = "--data", tmp_path / "images.npz"
+        assert espalier("import", path, *data, *options, "-o", made).status == 0
+        done = espalier("verify", made, "--array", "8x8", "--simulator", "verilator", "--images", 1, *data)
+        assert (done.status, " 0 differences; " in done.out) == (0, True)

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ from rich.table import Table
 from accel.interchange.onnx.reading.file import onnx_package
 from accel.interchange.onnx.reading.model import ImportedNetwork, import_model
 from reports.bench.start import resident
+from reports.shared.schema import Kind
 
+KIND = Kind("espalier-bench-import", 1, "the results of espalier bench import")
 Row = tuple[Any, ...]
 IMPORT = "import"  # the word after `espalier bench` that asks for this
 POOL = ("MaxPool", [3, 3], [2, 2])
@@ -53,6 +55,18 @@ class Import:
     file_megabytes: float
     seconds: float
     megabytes: float | None
+
+
+@dataclass(frozen=True)
+class Imports:
+    """What was measured: the machine in words, and a row for each network."""
+
+    machine: dict[str, str]
+    imports: list[Import]
+
+    def to_json(self) -> str:
+        """Return it as a file of `KIND`."""
+        return KIND.written({"machine": self.machine}, imports=map(asdict, self.imports))
 
 
 def measured(names: Sequence[str]) -> Iterator[Import]:

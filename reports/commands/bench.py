@@ -11,7 +11,7 @@ from accel.errors import EspalierError
 from reports.bench import figures, reporting, tables, training
 from reports.bench.estimates import estimates_line, estimates_per_second
 from reports.bench.help_time import help_line
-from reports.bench.imports import IMPORT, IMPORTED, imports_table, measured
+from reports.bench.imports import IMPORT, IMPORTED, Imports, imports_table, measured
 from reports.bench.measure import GOLDEN, machine, measure
 from reports.bench.networks import CALIBRATION_IMAGES, NETWORKS, lowered, random_images, random_network
 from reports.bench.page import page
@@ -114,7 +114,7 @@ def _imports(names: Sequence[str], json_file: Path | None) -> None:
     output.check_place(json_file)
     found = [*measured(names)]
     if json_file:
-        output.write_json(json_file, {"machine": machine(), "imports": [asdict(x) for x in found]})
+        output.write_text(json_file, Imports(machine(), found).to_json())
     console().print(imports_table(found))
 
 

@@ -11,6 +11,7 @@ from typing import Any, get_type_hints
 
 from accel.cost import Counts, Cycles, Slots
 from accel.records import SEAL, row_type, schema_of
+from reports.bench import imports
 from reports.bench import results as bench
 from reports.explore import results as exploration
 from reports.optimize import results as optimization
@@ -34,6 +35,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         _schema(together.KIND, _fields(together.Shared)),
         _schema(optimization.KIND, _fields(optimization.Results)),
         _schema(bench.KIND, _fields(bench.Results)),
+        _schema(imports.KIND, _fields(imports.Imports)),
         _schema(bitwidth.KIND, _fields(bitwidth.Results)),
         _schema(pruning.KIND, _fields(pruning.Results)),
     ]
