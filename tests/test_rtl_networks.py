@@ -100,9 +100,9 @@ def test_whole_networks(build: Build, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_four_bits() -> None:
-    """A DS-CNN of 4-bit weights and signals, an eighth as wide, has golden's codes and the closed form's cycles."""
+    """A DS-CNN of 4-bit weights and signals, a sixteenth as wide, has golden's codes and the closed form's cycles."""
     rng = np.random.default_rng(0)
-    network = ds_cnn(rng, 8, 1)
+    network = ds_cnn(rng, 4, 1)
     images = rng.random((2, *network.input_shape), np.float32)
     of = lower(PrunedNetwork(network), Widths(4, 4), images)
     check(of, of.input_signal.encode(images[:1]), array_for(of, 4, 4))
