@@ -42,6 +42,9 @@ def name_of(page: Path) -> str:
 def test_commands_print_what_the_page_says(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run in order in one folder, with the files that the page shows, each command prints what stands below it."""
     monkeypatch.chdir(tmp_path)
+    for name in ("torch", "brevitas", "onnxruntime"):
+        if f"import {name}" in page.read_text() or f"from {name}" in page.read_text():
+            pytest.importorskip(name, reason="the page begins with it")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # of PyTorch and its like, which are no faster with more here
     prepare(page)
     monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
@@ -78,6 +81,20 @@ def test_a_page_that_says_something_else_is_seen() -> None:
     assert Example("x", "first\n...\nlast").agrees("first\nsecond\nthird\nlast\n")
     assert Example("x", "first\n...").agrees("first\n")
     assert not Example("x", "first\n...\nlast").agrees("first\nsecond\n")
+
+
+def test_files_of_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python with a title is a file, what lies in the folder beside a page comes along; what is not installed waits."""
+    page = tmp_path / "page.md"
+    page.write_text('```python title="a.py"\nimport tensorflow\n```\n\n```python\nprint()\n```\n')
+    (tmp_path / "page").mkdir()
+    (tmp_path / "page" / "kept.onnx").write_bytes(b"kept")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    prepare(page)
+    assert {x.name: x.read_text() for x in Path().iterdir()} == {"a.py": "import tensorflow\n", "kept.onnx": "kept"}
+    there = importlib.util.find_spec("tensorflow") is not None
+    assert [runs_here(x) for x in ("python a.py", "python -m tensorflow", "espalier info")] == [there, there, True]
 
 
 def test_a_page_is_rewritten() -> None:
