@@ -69,6 +69,41 @@ class TestRates:
 
 class TestCommands:
     @pytest.mark.slow
+    def test_retraining(self, brought: Path, tmp_path: Path) -> None:
+        """What is pruned or rounded away from an autoencoder is learned again, by what it misses; a teacher is none."""
+        pytest.importorskip("torch", reason="training needs PyTorch (extra train)")
+        given = "--data", brought / "images.npz", "--metric", "mse"
+        trained = *given, "--retrain", 20, "--learning-rate", 0.2
+        test = replace(load("digits", "test"), metric=MSE)
+        rates = {}
+        for name, options in (("pruned", given), ("learned", trained)):
+            path = tmp_path / f"{name}.espalier"
+            done = espalier(
+                "prune", brought / "auto.espalier", "--pattern", "irregular", "--ratio", 0.6, *options, "-o", path
+            )
+            assert done.status == 0, done.err
+            rates[name] = float_error_rate(PrunedNetwork.load(path), test)
+        assert rates["learned"] < 0.8 * rates["pruned"]
+        for name, options in (("rounded", given), ("fitted", trained)):
+            path, bits = tmp_path / f"{name}.espalier", ("--weight-bits", 3, "--signal-bits", 4)
+            assert espalier("quantize", tmp_path / "learned.espalier", *bits, *options, "-o", path).status == 0
+            program = Program.load(path)
+            rates[name] = program_error_rate(compile_program(program), test.codes(program.input_signal), test, 1)
+        assert rates["fitted"] < 0.9 * rates["rounded"]
+        line = complaint(
+            "prune",
+            brought / "auto.espalier",
+            "--pattern",
+            "irregular",
+            *trained,
+            "--teacher",
+            brought / "auto.espalier",
+            "-o",
+            tmp_path / "x.espalier",
+        )
+        assert "a loss of mse knows no classes: distillation and label_smoothing must be 0" in line
+
+    @pytest.mark.slow
     def test_an_autoencoder(self, brought: Path, tmp_path: Path) -> None:
         """It is quantised, run and reported by what it misses, on images that nobody labelled."""
         net, program = brought / "auto.espalier", tmp_path / "p.espalier"

@@ -272,6 +272,7 @@ def _recipe(work: Work) -> "Recipe":
         "batch_size": request.batch_size,
         "seed": request.seed,
         "best": request.best_epoch,
+        "metric": request.metric,
     }
     changes["threads"] = request.train_threads
     epochs, taught = max(1, request.retrain), request.teacher is not None

@@ -301,6 +301,7 @@ def _retrained(
         "batch_size": request.batch_size,
         "seed": request.seed,
         "best": request.best_epoch,
+        "metric": request.metric,
     }
     changes["threads"] = request.train_threads
     recipe = retraining.recipe(name, request.retrain, taught=teacher is not None, quantized=True, **changes)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from accel.digest import digest_of
 from accel.errors import EspalierError
 from accel.interchange import zoo
-from accel.interchange.data.datasets import Dataset
+from accel.interchange.data.datasets import AUC, ERROR, MSE, Dataset
 from accel.network import Network
 from accel.pruned import Groups, PrunedNetwork
 from reports.shared.progress import bar, silent
@@ -29,7 +29,9 @@ class Trainer(Protocol):
     ) -> PrunedNetwork: ...
 
 
-def recipe(network: str, epochs: int, *, taught: bool = False, quantized: bool = False, **changes: Any) -> "Recipe":
+def recipe(
+    network: str, epochs: int, *, taught: bool = False, quantized: bool = False, metric: str = ERROR, **changes: Any
+) -> "Recipe":
     """Return the zoo's way to retrain `network`, or the usual one for networks that it does not have.
 
     Parameters
@@ -41,6 +43,8 @@ def recipe(network: str, epochs: int, *, taught: bool = False, quantized: bool =
         Whether there is a teacher.
     quantized : bool
         Whether the network is trained as a Program computes it.
+    metric : str
+        By what outputs are judged: images that are to come out again are learned by their mean squared error.
     changes
         Other fields of the recipe; None stands for what the zoo has. The last epoch is kept unless `best` says else.
 
@@ -49,6 +53,7 @@ def recipe(network: str, epochs: int, *, taught: bool = False, quantized: bool =
     EspalierError
         PyTorch is not there, or a field is out of its range.
     """
+    from accel.train import MSE as AGAIN
     from accel.train import Recipe
     from reports.workflow.recipes import ENTRIES
 
@@ -57,6 +62,8 @@ def recipe(network: str, epochs: int, *, taught: bool = False, quantized: bool =
         entry = ENTRIES[network]
         usual = (entry.quantized if quantized else None) or entry.retrain
     share = (usual.distillation or DISTILLATION) if taught else 0.0
+    if metric in (MSE, AUC):
+        usual = replace(usual, loss=AGAIN, distillation=0.0, label_smoothing=0.0)
     return replace(
         usual,
         epochs=epochs,

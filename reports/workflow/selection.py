@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.interchange.data.datasets import Dataset, check_choice
+from accel.layers import Conv2d
 from accel.network import INPUT, Network
 from accel.progress import Listener
 from accel.prune import Choose, ParticleFilter, Ratio, Selector, Space, chooser, selector, selector_names
@@ -106,6 +107,8 @@ class Trace:
         for layer in self.dense.weighted:
             found[layer.name] = np.zeros(layer.lowered_shape, bool)
             rows, columns = self._places[layer.name], self._places[layer.inputs[0]]
+            if isinstance(layer, Conv2d) and layer.groups > 1:  # whose columns are maps of one group
+                columns = np.arange(layer.lowered_shape[1])
             found[layer.name][np.ix_(rows, columns)] = pruned.layer_mask(layer.name).kept
         return found
 

@@ -88,7 +88,7 @@ def chooser(
     def choose(space: Space, ratio: Ratio) -> dict[str, LayerMask]:
         kept = checkpoints / _file_name(space, ratio, generator) if checkpoints and chosen.searches else None
         trial = Trial(
-            error_rate=Evaluator(space.network, images, labels),
+            error_rate=Evaluator(space.network, images, labels) if chosen.searches else None,
             generator=generator,
             budget=budget,
             images=images,
