@@ -33,9 +33,9 @@ class TestFiles:
         with pytest.raises(EspalierError, match=re.escape(message)):
             read_wav(path)
 
-    @pytest.mark.parametrize("kept", [0, 20, 40])
+    @pytest.mark.parametrize("kept", [0, 20, 40, 44, 1000, 3243])
     def test_what_was_cut(self, tmp_path: Path, kept: int) -> None:
-        """A file without its whole head is refused."""
+        """A file without its whole head, or all of the 1,600 samples that it promises, is refused."""
         path = wav(tmp_path / "a.wav", noise(np.random.default_rng(0), 0.1))
         path.write_bytes(path.read_bytes()[:kept])
         with pytest.raises(EspalierError, match=r"a\.wav: is no wav file of plain samples, or was cut"):

@@ -108,8 +108,8 @@ data_dir_option = option(
 data_option = option(
     "--data",
     type=IMAGES,
-    help="Images: a known data set, a folder of class folders, an .npz, IDX or CIFAR files, or a function of Python, "
-    "module:function; the network's own by default.",
+    help="Images: a known data set, a folder of class folders or of sounds, an .npz, IDX or CIFAR files, or a function "
+    "of Python, module:function; the network's own by default.",
 )
 train_threads_option = option(
     "--train-threads",
@@ -212,8 +212,10 @@ programs_argument = click.argument("programs", nargs=-1, required=True, type=IN,
 
 def several_data_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command of several networks or Programs the options that say where its images are."""
-    text = "Images, once for all or once for each in their order: a known data set, a folder of class folders, an "
-    text += ".npz, IDX or CIFAR files, or a function of Python, module:function; the network's own by default."
+    text = "Images, once for all or once for each in their order: a known data set, a folder of class folders or of "
+    text += (
+        "sounds, an .npz, IDX or CIFAR files, or a function of Python, module:function; the network's own by default."
+    )
     return option("--data", type=IMAGES, multiple=True, help=text)(data_dir_option(command))
 
 

@@ -24,7 +24,7 @@ from reports.workflow.evaluate import AGREEMENT, METRICS, check_again
 CALIBRATION_IMAGES = 512
 KNOWN_RANGE = 0.0, 1.0  # of the pixels of every known data set
 LARGER, SMALLER = 4, 8  # how many times a range exceeds another, or falls short of it, that is far from it
-HOW = "a name, an .npz, IDX or CIFAR file, a folder of class folders or of such files, or module:function"
+HOW = "a name, an .npz, IDX or CIFAR file, a folder of class folders, of such files or of sounds, or module:function"
 
 
 @dataclass(frozen=True)
