@@ -223,9 +223,7 @@ def alone(path: Path, found: ImportedProgram, pixels: np.ndarray[Any, Any]) -> l
         scaled = getattr(layer, "requantize", None)
         ties[layer.name] = from_tie(layer, sources) if scaled else ties.get(layer.inputs[0])
         if layer.name in theirs:
-            given = np.empty((len(pixels), ours[0].size), np.int64)
-            given[:, found.seen[layer.name].shown(np.arange(ours[0].size)[None]).ravel()] = theirs[layer.name]
-            have[layer.name] = given.reshape(ours.shape)
+            have[layer.name] = found.seen[layer.name].ours(theirs[layer.name], ours.shape[1:])
             where = np.nonzero(have[layer.name] != ours)
             if where[0].size:
                 wrong = (have[layer.name] - ours)[where].tolist()
