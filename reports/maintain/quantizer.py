@@ -52,7 +52,7 @@ HEAD = """# Files of onnxruntime's quantiser
 imported twice: by `--multiplier-bits 32`, where every code is what the file's numbers say as reals, and by `--nearest`,
 with multipliers of 16 bits. Both run on {images:,} test images beside onnxruntime, which computes scales and means in
 float32. Codes are those of all tensors; what one layer makes otherwise goes on through the others. Layers alone are
-each given the file's own codes, of {alone} images.
+each given the file's own codes, of {alone} images. How well a network was trained, its errors say.
 
 {summary}
 
