@@ -6,7 +6,7 @@ the image know two places and no other layer does. Images come by whole beats, a
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -109,22 +109,37 @@ def places_on(program: Program, array: MacArray, image_words: int = 0) -> dict[s
 
     The image lies at word 0; none but it may lie in the first `image_words`.
 
-    A tensor begins at the first place where it meets none that is held at the same time (`held_on`), so that those of
-    a chain of layers lie at the two ends in turn, as in a ping-pong buffer. A flatten's output lies where its input
+    A tensor begins at the first place where it meets none that is held at the same time (`held_on`). Tensors are placed
+    in the order in which they come to be, so that those of a chain of layers lie at the two ends in turn, as in a
+    ping-pong buffer; or the largest first (greedy by size; Pisarchyk and Lee, "Efficient Memory Management for Deep
+    Neural Net Inference", arXiv 2001.03288), where that takes fewer words. A flatten's output lies where its input
     does, and what is joined side by side (`Program.homes`). The network's output leaves as it comes: nothing stores it,
     and it has no place; what only the drain sees has none either.
     """
-    places, sizes = dict[str, int](), {name: words_of(program, name, array) for name in program.shapes}
-    output = program.roots[program.output]
+    sizes = {name: words_of(program, name, array) for name in program.shapes}
+    output, together = program.roots[program.output], dict[str, set[str]]()
     for held in held_on(program, array).values():
         for name in held:
-            if name not in places and name != output:
-                taken = [(places[x], places[x] + sizes[x]) for x in held if x in places]
-                least = 0 if name == INPUT else image_words
-                starts = sorted([least, *(end for _, end in taken if end > least)])
-                fits = (at for at in starts if all(at + sizes[name] <= low or at >= high for low, high in taken))
-                places[name] = next(fits)
+            if name != output:
+                together.setdefault(name, set()).update(held)
+    orders = [*together], sorted(together, key=lambda name: (name != INPUT, -sizes[name]))
+    found = [_placed(order, together, sizes, image_words) for order in orders]
+    places = min(found, key=lambda each: max(at + sizes[name] for name, at in each.items()))
     return {name: places[home] + first for name, (home, first) in program.homes.items() if home in places}
+
+
+def _placed(
+    order: Sequence[str], together: Mapping[str, set[str]], sizes: Mapping[str, int], image_words: int
+) -> dict[str, int]:
+    """Return the first word of each tensor, one after the other put where it first fits."""
+    places = dict[str, int]()
+    for name in order:
+        taken = [(places[x], places[x] + sizes[x]) for x in together[name] if x in places]
+        least = 0 if name == INPUT else image_words
+        starts = sorted([least, *(end for _, end in taken if end > least)])
+        fits = (at for at in starts if all(at + sizes[name] <= low or at >= high for low, high in taken))
+        places[name] = next(fits)
+    return places
 
 
 def signal_words(program: Program, array: MacArray) -> int:

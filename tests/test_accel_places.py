@@ -128,6 +128,26 @@ def test_a_hole() -> None:
     assert signal_words(of, ARRAY) == 8 + 16 + 12 > 16 + 12
 
 
+def test_the_largest_first_where_that_takes_less() -> None:
+    """Two inverted bottlenecks: 144 + 96 + 32 words are held at once and suffice; in the order of layers it is 288."""
+    sketch = Sketch(1, 4, 4)
+    sketch.conv("stem", 2, kernel=1)
+    sketch.conv("wide1", 6, kernel=1)
+    sketch.depthwise("deep1")
+    sketch.conv("thin1", 2, kernel=1)
+    sketch.add("sum", "stem", "thin1")
+    sketch.conv("wide2", 6, kernel=1)
+    sketch.depthwise("deep2")
+    sketch.conv("thin2", 3, kernel=1)
+    sketch.conv("last", 1, kernel=1)
+    network = sketch.network()
+    of = lower(PrunedNetwork(network, {}), Widths(8, 8), images_for(network))
+    assert [words_of(of, name, ARRAY) for name in ("wide1", "deep1", "stem")] == [144, 96, 32]
+    assert signal_words(of, ARRAY) == 272 < 288
+    assert places_on(of, ARRAY)["wide1"] == places_on(of, ARRAY)["wide2"] == 0
+    assert_apart(of, places_on(of, ARRAY))
+
+
 def test_the_check_notices() -> None:
     """Negative control: a place that is one word too low overlaps."""
     of = every_kind(np.random.default_rng(0))
