@@ -1,15 +1,16 @@
 """Pruning in the course of a training: masks that follow the weights, so that what went may come back.
 
-Until the masks are frozen every weight stays in memory and learns, also one that the network computes without: its
-gradient is that which it would have had in its place. Before each epoch it is chosen anew what goes.
+Before each epoch, until the masks are frozen, it is chosen anew what goes, more and more. What goes keeps the value
+that it had, out of the network; it is weighed against what stayed each time, and comes back with that value where what
+stayed has become weaker.
 
-Source: Guo, Yao and Chen, "Dynamic Network Surgery for Efficient DNNs" (arXiv 1608.04493), for pruned weights that
-learn on and come back; Zhu and Gupta, "To Prune, or Not to Prune" (arXiv 1710.01878), for more and more that goes.
-Ours: whole units of any pattern, and masks that are frozen for the rest of the training.
+Source: Zhu and Gupta, "To Prune, or Not to Prune" (arXiv 1710.01878), for more and more that goes in the course of a
+training; Guo, Yao and Chen, "Dynamic Network Surgery for Efficient DNNs" (arXiv 1608.04493), for what comes back. There
+pruned weights learn on; where an optimizer scales steps as Adam does, weights that have no effect then grow without a
+bound. Ours: that they keep their values, whole units of any pattern, and masks that are frozen for the rest.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from torch import Tensor
 from accel.errors import EspalierError
 from accel.network import Network
 from accel.sparsity import LayerMask, Masks
-from accel.train.checkpoint import Checkpoint, Fingerprint
+from accel.train.checkpoint import Fingerprint
 from accel.train.module import to_network
 from accel.train.run import Listener, Progress, Run, masked
 
@@ -72,72 +73,54 @@ class Gradual:
 
 
 class GradualRun(Run):
-    """A training in which masks follow the weights; `masks` are the last ones."""
+    """A training in which masks follow the weights; `masks` are the present ones."""
 
     def __init__(self, gradual: Gradual, *given: Any) -> None:
         super().__init__(*given)
-        self.gradual, self.frozen = gradual, False
-        self.last = gradual.last(self.recipe.epochs)
-        self.masks = self._chosen(0.0)
-        if both := self.masks.keys() & given[1].masks:
+        self.gradual, self.last = gradual, gradual.last(self.recipe.epochs)
+        self.patterns = {name: mask.pattern for name, mask in self._chosen(0.0).items()}
+        if both := self.patterns.keys() & given[1].masks:
             raise EspalierError(f"{', '.join(sorted(both))}: has a mask already, which another is to follow")
-        for place, (_, gone) in enumerate(self._pairs()):
-            self.module.register_buffer(f"gone{place}", gone)  # part of what a checkpoint holds
+        self.weights = [self.module.operation(name).weight for name in self.patterns]
+        for place, weight in enumerate(self.weights):  # part of what a checkpoint holds
+            self.module.register_buffer(f"gone{place}", torch.zeros_like(weight, dtype=torch.bool))
+            self.module.register_buffer(f"held{place}", weight.detach().clone())
+        self.masked += [(weight, self._kept_apart("gone", place)) for place, weight in enumerate(self.weights)]
 
-    def train(self, store: Checkpoint | None, progress: Listener | None) -> None:
-        """Train as `Run` does; of a run whose epochs were all done before, take the masks from its checkpoint."""
-        super().train(store, progress)
-        if not self.frozen:
-            self._freeze()
+    @property
+    def masks(self) -> dict[str, LayerMask]:
+        """The masks as they are now."""
+        layers = {layer.name: layer.lowered_shape for layer in self.module.network.weighted}
+        return {
+            name: LayerMask(pattern, ~self._kept_apart("gone", place).cpu().numpy().reshape(layers[name]))
+            for place, (name, pattern) in enumerate(self.patterns.items())
+        }
 
     def epoch(self, epoch: int, progress: Listener | None) -> Progress:
         """Choose the masks, unless they are frozen, and train for one epoch."""
         if epoch <= self.last:
             self._choose(epoch / self.last)
-        if epoch >= self.last and not self.frozen:
-            self._freeze()
         return super().epoch(epoch, progress)
 
-    @contextmanager
-    def as_pruned(self) -> Iterator[None]:
-        """Put zeros where weights are gone while the block runs, and then the weights back."""
-        weights = [] if self.frozen else self._parted()
-        whole = [weight.detach().clone() for weight, _ in weights]
-        with torch.no_grad():
-            for weight, gone in weights:
-                weight.masked_fill_(gone, 0)
-        yield
-        with torch.no_grad():
-            for (weight, _), values in zip(weights, whole, strict=True):
-                weight.copy_(values)
+    @torch.no_grad()
+    def _choose(self, done: float) -> None:
+        """Choose what goes, of what is there and what is gone alike."""
+        for place, weight in enumerate(self.weights):
+            gone, held = self._kept_apart("gone", place), self._kept_apart("held", place)
+            weight.copy_(torch.where(gone, held, weight))
+            held.copy_(weight)
+        pairs = masked(self.module, self._chosen(done), self.samples.images.device)
+        for place, (weight, gone) in enumerate(pairs):
+            self._kept_apart("gone", place).copy_(gone)
+            weight.masked_fill_(gone, 0)
 
     def _chosen(self, done: float) -> dict[str, LayerMask]:
         return dict(sorted(self.gradual.masks(to_network(self.module), done).items()))
 
-    def _choose(self, done: float) -> None:
-        self.masks = self._chosen(done)
-        for (_, stored), (_, gone) in zip(self._parted(), self._pairs(), strict=True):
-            stored.copy_(gone)
-
-    @torch.no_grad()
-    def _freeze(self) -> None:
-        """Have the masks hold from now on; those of a run that goes on are in its checkpoint."""
-        self.frozen, self.masked = True, [*self.masked, *self._parted()]
-        for weight, gone in self.masked:
-            weight.masked_fill_(gone, 0)
-        for (name, mask), (_, gone) in zip(self.masks.items(), self._parted(), strict=True):
-            kept = ~gone.cpu().numpy().reshape(mask.kept.shape)
-            self.masks[name] = LayerMask(mask.pattern, kept)
-
-    def _judge(self, last: Progress) -> None:
+    def _judge(self, epoch: int, last: Progress) -> None:
         """Let no epoch be the best in which not all is gone that shall."""
-        if self.frozen:
-            super()._judge(last)
+        if epoch >= self.last:
+            super()._judge(epoch, last)
 
-    def _pairs(self) -> list[tuple[Tensor, Tensor]]:
-        return masked(self.module, self.masks, self.samples.images.device)
-
-    def _parted(self) -> list[tuple[Tensor, Tensor]]:
-        """Return each weight with where it is gone, as the module knows it."""
-        weights = [self.module.operation(name).weight for name in self.masks]
-        return [(weight, self.module.get_buffer(f"gone{place}")) for place, weight in enumerate(weights)]
+    def _kept_apart(self, what: str, place: int) -> Tensor:
+        return self.module.get_buffer(f"{what}{place}")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,7 +93,7 @@ class Run:
         with threads(self.recipe.threads):
             for epoch in range(done, self.recipe.epochs):
                 last = self.epoch(epoch, progress)
-                self._judge(last)
+                self._judge(epoch, last)
                 if store:
                     store.write(epoch + 1, self.module, self.optimizer, self.best)
                 if progress:
@@ -101,8 +101,8 @@ class Run:
         if self.best:
             self.module.load_state_dict(dict(self.best.module))
 
-    def _judge(self, last: Progress) -> None:
-        """Keep the network as it is if it is the best so far, and the best is asked for."""
+    def _judge(self, epoch: int, last: Progress) -> None:
+        """Keep the network as it is after an epoch if it is the best so far, and the best is asked for."""
         rate = last.validation_error_rate
         if self.recipe.best and rate is not None and (self.best is None or rate <= self.best.rate):
             self.best = Best(rate, {name: value.clone() for name, value in self.module.state_dict().items()})
@@ -118,25 +118,17 @@ class Run:
             seen += len(labels)
             if progress and step < self.steps:
                 progress(self._report(epoch, step, totals / seen))
-        held_out = None
-        if self.validation:
-            with self.as_pruned():
-                held_out = share_of_errors(self.module, self.validation)
+        held_out = share_of_errors(self.module, self.validation) if self.validation else None
         return self._report(epoch, self.steps, totals / seen, held_out)
-
-    def as_pruned(self) -> AbstractContextManager[None]:
-        """Have the module compute without what is pruned while the block runs: here it always does."""
-        return nullcontext()
 
     def _step(self, images: Tensor, labels: Tensor, rate: float) -> Tensor:
         """Take one step; return the batch's summed loss and its number of errors."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("share", 1.0)
-        with self.as_pruned():
-            scores = self.module(images).flatten(1)
-            loss = self._loss(scores, images, labels)
-            self.optimizer.zero_grad()
-            loss.backward()
+        scores = self.module(images).flatten(1)
+        loss = self._loss(scores, images, labels)
+        self.optimizer.zero_grad()
+        loss.backward()
         for weight, gone in self.masked:
             if weight.grad is not None:  # None: the layer leads nowhere
                 weight.grad.masked_fill_(gone, 0)  # keeps the optimizer's averages zero there too

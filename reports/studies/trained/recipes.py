@@ -34,9 +34,9 @@ def _of_residual(name: str) -> Entry:
 RECIPES: Mapping[str, Entry] = {
     "resnet20": _of_residual("resnet20"),
     "resnet8": _of_residual("resnet8"),
-    "cifar-quick": _taught("cifar-quick", 25, 3e-3, 10),
-    "lenet5": _taught("lenet5", 40, 4e-3, 15),
-    "lenet-300-100-fashion": _taught("lenet-300-100-fashion", 40, 2e-3, 10),
+    "cifar-quick": _taught("cifar-quick", 25, 1.5e-3, 10),
+    "lenet5": _taught("lenet5", 40, 2e-3, 15),
+    "lenet-300-100-fashion": _taught("lenet-300-100-fashion", 40, 1e-3, 10),
 }
 
 
