@@ -56,7 +56,7 @@ class Task:
 
     @property
     def of_any(self) -> "Task":
-        """The same version of no network and seed in particular, as plans have it."""
+        """Pattern and bits alone, without network and seed: what plans name."""
         return replace(self, network="", seed=0)
 
     @property
