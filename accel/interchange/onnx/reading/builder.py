@@ -20,7 +20,10 @@ from accel.window import Window
 
 NO_PAD = (0, 0, 0, 0)
 LONGEST_NAME = 64
-FUSED = re.compile(r"(Conv2D|MatMul|depthwise|add|AddV2|Relu6?|AvgPool|MaxPool)\d*")  # operators below a layer's name
+FUSED = re.compile(  # operators below a layer's name
+    r"(Conv2D|MatMul|convolution|depthwise|add|AddV2|sub|Relu6?|AvgPool|MaxPool(2d)?|Mean|Squeeze)\d*"
+)
+TENSORFLOW = re.compile(r"^(StatefulPartitionedCall(_\d+)?/)+|_prequant$")  # what its converters put around a name
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,12 +294,15 @@ class Builder:
 def short_name(name: str) -> str:
     """Return a name without what exporters joined to it; TensorFlow's joins all that it fused into a layer.
 
+    >>> short_name("StatefulPartitionedCall/net/dense/MatMul"), short_name("net/conv2d/Squeeze1_prequant")
+    ('net/dense/MatMul', 'net/conv2d')
     >>> short_name("model/activation/Relu;model/conv2d/BiasAdd;model/conv2d/BiasAdd/ReadVariableOp/resource1")
     'model/conv2d'
     >>> short_name("features.0")
     'features.0'
     """
-    if ";" in name:
+    whole, name = name, TENSORFLOW.sub("", name) or name
+    if ";" in name or whole.endswith("_prequant"):
         *scope, last = re.sub(r"(/(BiasAdd|ReadVariableOp|resource)\d*)+$", "", name.rpartition(";")[2]).split("/")
         name = "/".join(scope if len(scope) > 1 and FUSED.fullmatch(last) else [*scope, last])
     return name if len(name) <= LONGEST_NAME else f"...{name[3 - LONGEST_NAME :]}"
