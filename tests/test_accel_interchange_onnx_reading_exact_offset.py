@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.onnx_quantized import Quantized
 
 from accel.fixedpoint import FixedFormat, Overflow, Rounding
+from accel.interchange.onnx.reading import exact_offset
 from accel.interchange.onnx.reading.exact_offset import exact_with_offsets
 from accel.interchange.onnx.reading.exact_scale import Scale, Sums, rounded, threshold
 from accel.interchange.onnx.reading.model import ImportedProgram, import_model
@@ -121,8 +122,9 @@ class TestExactWithOffsets:
         assert found is not None
         assert (found.steps, found.requantize.offsets) == ((1,), None)
 
-    def test_wide_codes_end(self) -> None:
-        """More thresholds than can be looked at are refused, not waited for."""
+    def test_wide_codes_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """More thresholds than can be looked at, here 4,096, are refused, not waited for."""
+        monkeypatch.setattr(exact_offset, "MOST_FACTS", 1 << 12)
         form = integer_format(40, True, Rounding.RND_CONV)
         assert exact_with_offsets([Sums(Fraction(1, 3), 0, 1 << 50, Fraction(1, 2))], form, 1 << 16) is None
 

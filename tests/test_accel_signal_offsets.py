@@ -98,7 +98,7 @@ class TestTheDefinition:
 
 
 class TestTheEngine:
-    @pytest.mark.parametrize("case", a_few(range(1, 17), [8]))
+    @pytest.mark.parametrize("case", a_few([1, 8, 12, 16], [8]))
     @some
     @given(data=st.data())
     def test_every_code_is_goldens(self, case: int, data: st.DataObject) -> None:
