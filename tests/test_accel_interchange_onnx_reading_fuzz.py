@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import onnx_damage
 import pytest
-from support.onnx_graphs import images, session
+from support.onnx_graphs import Drawing, depthwise_separable, images, keras_like, mobilenet_v2, session
 from support.onnx_models import MODELS
 
 from accel.interchange.onnx.reading.model import ImportedNetwork, ImportedProgram, import_model
@@ -43,7 +43,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def rows(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return what came of each file, in a process of at most 1 GiB, its libraries included."""
+    """Return what came of each file."""
+    return imported(folder)
+
+
+def imported(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return what came of each file of a folder, in a process of at most 1 GiB, its libraries included."""
     script = ROOT / "tests" / "onnx_damage.py"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -67,6 +72,48 @@ def scores(found: ImportedNetwork | ImportedProgram, batch: np.ndarray[Any, Any]
     program = found.result
     codes = golden.run(program, program.input_signal.encode(batch))[program.output]
     return program.signals[program.output].decode(codes)
+
+
+def newer() -> Drawing:
+    """Return a network of what files of today have beside convolutions: functions, parts, joints, sizes."""
+    g = Drawing("batch", 2, 8, 8)
+    for op in ("HardSwish", "Gelu", "Elu", "Tanh", "Softplus", "HardSigmoid"):
+        g.conv(4, 2 if op == "HardSwish" else 4, 1)
+        source = g.node(op)
+    g.node("PRelu", "", g.constant(np.array([0.1, 0.5, -0.3, 0.2], np.float32).reshape(4, 1, 1)))
+    g.node("Sum", source, "", source)
+    g.node("Sub", source, "")
+    g.node("Split", outputs=["left", "right"], axis=1, num_outputs=2)
+    g.node("Concat", "right", "left", axis=1)
+    g.node("Slice", "", *(g.constant(np.array([x])) for x in (1, 7, 2)))
+    g.node("SpaceToDepth", blocksize=2)
+    pooled = g.node("GlobalMaxPool")
+    g.node("Squeeze", pooled, g.constant(np.array([2, 3])))
+    g.gemm(3, 16)
+    return g
+
+
+@pytest.mark.slow
+def test_thousands(tmp_path: Path) -> None:
+    """Other damage than below, of other networks too, 2,700 files in all: no traceback, no hang, all stay in 1 GiB."""
+    more = {
+        "newer": newer,
+        "mobilenet": lambda: mobilenet_v2(32, 10, 8),
+        "keras": keras_like,
+        "dscnn": depthwise_separable,
+    }
+    models = {name: draw().model() for name, draw in (MODELS | more).items()}
+    for name, model in models.items():
+        onnx.save(model, tmp_path / f"{name}-whole.onnx")
+    for name, data in onnx_damage.damaged(models, np.random.default_rng(SEED + 1)):
+        (tmp_path / name).write_bytes(data)
+    rows = imported(tmp_path)
+    assert len(rows) == len([*tmp_path.glob("*.onnx")])
+    bad = [row for row in rows.values() if row["end"] == "traceback"]
+    assert not bad, f"{len(bad)}: {bad[0]['file']}\n{bad[0]['text']}"
+    assert all(row["seconds"] < onnx_damage.SECONDS for row in rows.values())
+    assert all(rows[f"{name}-whole.onnx"]["end"] == "import" for name in models)  # negative control
+    assert len(rows) >= 1_700
 
 
 class TestDamagedFiles:
