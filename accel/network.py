@@ -5,6 +5,7 @@ A `Network` is a list of layers that name their inputs; ``"input"`` is the image
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -29,6 +30,8 @@ class Network:
         Maps, height and width of an image.
     layers : sequence of Layer
         In an order in which every layer follows its inputs.
+    original_names : mapping of str to str, optional
+        Of layers whose names an import made shorter: those that they have in the file that it read.
 
     Raises
     ------
@@ -39,6 +42,7 @@ class Network:
     name: str
     input_shape: tuple[int, int, int]
     layers: tuple[Layer, ...]
+    original_names: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "input_shape", tuple(self.input_shape))

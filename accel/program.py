@@ -56,6 +56,8 @@ class Program:
     input_signal : Signal
     layers : tuple of ProgramLayer
         In running order; the last one's output is the class scores.
+    original_names : mapping of str to str, optional
+        As `Network` has them.
 
     Raises
     ------
@@ -69,6 +71,7 @@ class Program:
     input_shape: tuple[int, int, int]
     input_signal: Signal
     layers: tuple[ProgramLayer, ...]
+    original_names: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         if not self.layers or len(self.input_shape) != 3 or min(self.input_shape) < 1:

@@ -145,9 +145,8 @@ class _Lowering:
                 self.renamed[layer.name] = sources[0]
                 continue
             self._append(self._layer(replace(layer, inputs=sources)))
-        return Program(
-            network.name, pruned.pattern, pruned.data, network.input_shape, self.signals[INPUT], tuple(self.layers)
-        )
+        made = tuple(self.layers), network.original_names
+        return Program(network.name, pruned.pattern, pruned.data, network.input_shape, self.signals[INPUT], *made)
 
     def _append(self, layer: ProgramLayer) -> str:
         """Put `layer` after the others and return its name."""

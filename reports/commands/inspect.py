@@ -42,6 +42,8 @@ def command(model: Path, json_file: Path | None) -> None:
     output.check_place(json_file)
     thing, notes = _loaded(model)
     rows = _network_rows(thing.network) if isinstance(thing, PrunedNetwork) else _program_rows(thing)
+    originals = (thing.network if isinstance(thing, PrunedNetwork) else thing).original_names or {}
+    rows = [row | ({"original_name": originals[x]} if (x := row["layer"]) in originals else {}) for row in rows]
     name = thing.network.name if isinstance(thing, PrunedNetwork) else thing.name
     kind = "network" if isinstance(thing, PrunedNetwork) else "Program"
     if json_file:

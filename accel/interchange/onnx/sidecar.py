@@ -19,6 +19,7 @@ import json
 import math
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -205,6 +206,8 @@ def _decode(value: Any, hint: Any, what: str) -> Any:
     if origin is tuple and isinstance(value, list):
         hints = arguments[:1] * len(value) if arguments[-1] is ... else arguments
         return tuple(_decode(item, inner, what) for item, inner in zip(value, hints, strict=True))
+    if origin is Mapping and isinstance(value, dict):
+        return {name: _decode(item, arguments[1], what) for name, item in value.items()}
     if origin is FixedFormat and isinstance(value, str):
         return FixedFormat.parse(value)
     if isinstance(origin, type) and issubclass(origin, IntEnum) and isinstance(value, str):

@@ -82,6 +82,7 @@ class Builder:
     def __post_init__(self) -> None:
         self.constants, self.ranges = dict(self.graph.constants), dict(self.graph.ranges)
         self.unpacked = 0
+        self.original_names: dict[str, str] = {}  # of layers whose names are shorter than the graph's
         read = Counter(source for node in self.graph.nodes for source in node.inputs)
         self.readers = read + Counter(self.graph.outputs)
 
@@ -232,10 +233,13 @@ class Builder:
 
     def new_name(self, node: Node, suffix: str = "") -> str:
         """Return a name for a layer that `node` becomes: its own, or that of its output, made unique."""
-        base = short_name(node.name or node.outputs[0] or node.op) + suffix
+        original = node.name or node.outputs[0] or node.op
+        base = short_name(original) + suffix
         name, number = base, 2
         while name in self.shapes or name == INPUT:
             name, number = f"{base}.{number}", number + 1
+        if short_name(original) != original:
+            self.original_names[name] = original
         return name
 
     def only_reader(self, node: Node, index: int, value: Value) -> bool:

@@ -154,7 +154,7 @@ def masks_of(network: Network) -> dict[str, LayerMask]:
 
 def _network_of(graph: Graph) -> tuple[Builder, Network]:
     builder, input_shape, layers = _layers_of(graph, FLOAT_OPERATORS, ("", "ai.onnx"))
-    return builder, Network(graph.name, input_shape, layers)
+    return builder, Network(graph.name, input_shape, layers, builder.original_names or None)
 
 
 def _program_of(graph: Graph, data: str, allowed: Allowed) -> ImportedProgram:

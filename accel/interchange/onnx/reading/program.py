@@ -103,7 +103,8 @@ class Making:
             raise EspalierError("no quantiser rounds the image")
         patterns = {layer.pattern for layer in self.made if isinstance(layer, MacLayer)} - {str(Dense())}
         label = patterns.pop() if len(patterns) == 1 else "mixed" if patterns else str(Dense())
-        return Program(name, label, data, input_shape, self.signals[INPUT], tuple(self.made))
+        made = tuple(self.made), self.builder.original_names or None
+        return Program(name, label, data, input_shape, self.signals[INPUT], *made)
 
     def _layer(self, layer: Layer) -> None:
         match layer:
