@@ -55,6 +55,7 @@ SMALL = {
     "size": ["program.espalier"],
     "quantize": ["network.espalier", "--validation-images", "8", "--threads", "1", "-o", "out"],
     "prune": ["network.espalier", "--pattern", "kernel", "--ratio", "0.5", "--validation-images", "8", "-o", "out"],
+    "optimize": ["nothing", "--epochs", "4", "-o", "out"],
     "explore": ["nothing", "--images", "8", "--jobs", "1", "--retrain", "0", "-o", "out"],
     "compare": ["text", "missing"],
     "run": ["program.espalier", "--images", "4", "--threads", "1"],

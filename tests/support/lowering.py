@@ -31,7 +31,7 @@ def pruned_by(network: Network, pattern: str) -> PrunedNetwork:
     masks: dict[str, LayerMask] = {}
     for layer in network.weighted:
         for ratio in (0.5, 0.25, 0.0):  # a small layer may have one unit
-            if not can_have(layer, kind) or layer.name in masks:
+            if not can_have(network, layer, kind) or layer.name in masks:
                 break
             try:
                 masks |= select_by_magnitude(Space(network, {layer.name: kind}), ratio)
