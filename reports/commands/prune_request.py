@@ -8,6 +8,7 @@ from accel.interchange import zoo
 from accel.prune import Magnitude
 from accel.sparsity import FeatureMap
 from reports.workflow.prune import stages
+from reports.workflow.retrain import check_training
 from reports.workflow.selection import PARTICLE_FILTER
 from reports.workflow.training_log import check_log
 
@@ -53,13 +54,8 @@ class Request:
 
 def check_options(request: Request) -> None:
     """Raise EspalierError if an option says nothing about what was asked for."""
-    for name, value in (("--learning-rate", request.learning_rate), ("--batch-size", request.batch_size)):
-        if value is not None and not request.training:
-            raise EspalierError(f"{name} {value:g}: nothing is retrained; --retrain says for how many epochs")
-    if request.teacher and not request.retrain:
-        raise EspalierError(f"--teacher {request.teacher}: nothing is retrained; --retrain says for how many epochs")
-    if request.best_epoch and not request.retrain:
-        raise EspalierError("--best-epoch: nothing is retrained; --retrain says for how many epochs")
+    words = request.learning_rate, request.batch_size, request.teacher, request.best_epoch
+    check_training(request.retrain > 0, request.training > 0, *words)
     check_log(request.log_dir, request.training > 0)
     _check_gradual(request)
     if request.start != "random" and request.select != PARTICLE_FILTER:

@@ -72,6 +72,34 @@ def recipe(
     )
 
 
+def check_training(
+    retrains: bool, trains: bool, learning_rate: float | None, batch_size: int | None, teacher: str | None, best: bool
+) -> None:
+    """Refuse options of a training that there is not.
+
+    Parameters
+    ----------
+    retrains, trains : bool
+        Whether a network is retrained, and whether it is trained in any way.
+    learning_rate, batch_size, teacher, best
+        What the options say.
+
+    Raises
+    ------
+    EspalierError
+        The line names the option.
+    """
+    given = {
+        "--learning-rate": (None if learning_rate is None else f" {learning_rate:g}", trains),
+        "--batch-size": (None if batch_size is None else f" {batch_size}", trains),
+        "--teacher": (None if teacher is None else f" {teacher}", retrains),
+        "--best-epoch": ("" if best else None, retrains),
+    }
+    for name, (value, there) in given.items():
+        if value is not None and not there:
+            raise EspalierError(f"{name}{value}: nothing is retrained; --retrain says for how many epochs")
+
+
 def teacher(name: str | None, student: Network) -> Network | None:
     """Return the network that `name` means, of the zoo or a file, if it is given; it must take the same images.
 
