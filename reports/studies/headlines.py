@@ -21,6 +21,7 @@ from reports.studies.mlperf_tiny.page import quickest
 from reports.studies.mlperf_tiny.results import Results as MlperfTinyResults
 from reports.studies.pruning.definition import Target
 from reports.studies.pruning.results import Results as PruningResults
+from reports.studies.trained.results import Results as TrainedResults
 
 Headline = Callable[[Path], str]  # from the folder of a study
 RISE = 0.005  # of the error rate on the validation images, where a study has no target
@@ -164,6 +165,15 @@ def verification(folder: Path) -> str:
 def mlperf_tiny(folder: Path) -> str:
     """Return the pattern that takes the fewest cycles of each network with half of its work gone."""
     return quickest(saved(folder / RESULTS, MlperfTinyResults.from_json))
+
+
+def trained(folder: Path) -> str:
+    """Return how many targets are met of those whose versions are trained, and how many wait."""
+    verdicts = saved(folder / RESULTS, TrainedResults.from_json).verdicts()
+    judged = [verdict for verdict in verdicts if verdict.found is not None]
+    met = sum(verdict.found <= verdict.asked for verdict in judged if verdict.found is not None)
+    waiting = len(verdicts) - len(judged)
+    return f"{met} of {len(judged)} targets met" + (f", {waiting} wait for their trainings" if waiting else "")
 
 
 def _record(path: Path) -> dict[str, Any]:
