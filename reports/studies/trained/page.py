@@ -40,7 +40,7 @@ def page(results: Results, figures: Iterable[str]) -> str:
         "## What was cut",
         "\n".join(f"- {note}" for note in (*_cut(results), *NOTES)),
         *(section for network in results.networks for section in (f"## {network}", _table(results, network))),
-        f"{WORDS} For {_emulated(results)} test images each they have every score of the arithmetic that was trained.",
+        WORDS + _emulated(results),
         picture("cycles", CAPTIONS, figures),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -121,4 +121,8 @@ def _table(results: Results, network: str) -> str:
 
 
 def _emulated(results: Results) -> str:
-    return f"{min((x.emulated_images for x in results.versions if x.emulated_images), default=0):,}"
+    """Return for how many images Programs have the scores of their training, in a sentence, if there are any."""
+    counts = [x.emulated_images for x in results.versions if x.emulated_images]
+    if not counts:
+        return ""
+    return f" For {min(counts):,} test images each they have every score of the arithmetic that was trained."
