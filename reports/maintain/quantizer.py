@@ -25,7 +25,7 @@ from accel.files import write_whole
 from accel.interchange.data import datasets
 from accel.interchange.data.datasets import Dataset
 from accel.interchange.onnx.reading.model import ImportedProgram, import_model
-from accel.interchange.zoo.architectures import resnet8, resnet20
+from accel.interchange.zoo.architectures import resnet20
 from accel.layers import BatchNorm, Conv2d, Flatten, GlobalAvgPool, Layer, Linear, ReLU
 from accel.network import INPUT, Network
 from accel.pruned import PrunedNetwork
@@ -93,7 +93,7 @@ def _normalized(
     yield ReLU(f"{name}-relu", (f"{name}-norm",))
 
 
-NETWORKS: dict[str, Callable[[], Network]] = {"resnet20": resnet20, "resnet8": resnet8, "mobilenet": mobilenet}
+NETWORKS: dict[str, Callable[[], Network]] = {"resnet20": resnet20, "mobilenet": mobilenet}
 FILES = {"resnet8-mlperf-tiny": 255.0}  # of others, and what they take a full pixel as
 
 
