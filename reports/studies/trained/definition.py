@@ -145,13 +145,15 @@ def _residual(error_rate: float) -> Plan:
 
 def _of_few_weights(bits: int, signal_bits: int) -> Plan:
     """Return the plan of lenet5: 95 and 97 % of all weights gone, and few bits at 95 %."""
-    patterns = ("irregular", "kernel/block-4")
+    whole = ("kernel/block-4", "block-4")  # units that go whole
+    patterns = ("irregular", *whole)
     floats = {(pattern, gone): _version(pattern, gone=gone) for gone in (95, 97) for pattern in patterns}
     few = {x: _version(x, bits, signal_bits, 95, everywhere=True) for x in patterns}
     return Plan(
         (_version(), *floats.values(), *few.values()),
         (
-            *(Target(f"95 % of the weights gone, {x}", (floats[x, 95],), 0.003) for x in patterns),
+            Target("95 % of the weights gone, irregular", (floats["irregular", 95],), 0.003),
+            Target("95 % of the weights gone, kernels or blocks", tuple(floats[x, 95] for x in whole), 0.003),
             Target("95 % gone, 3-bit weights, 4-bit signals", tuple(few.values()), 0.004),
         ),
     )
