@@ -55,7 +55,7 @@ from reports.workflow.load import version_of
 from reports.workflow.parsing import parse_memory, parse_mode
 from reports.workflow.quantize import Workbench
 from reports.workflow.sources import Source, check_range, source_of
-from reports.workflow.training_log import opened_log
+from reports.workflow.training_log import check_log, opened_log
 
 SENSITIVITIES = ("measured", "hessian")
 ACCUMULATORS = {"wrap": Overflow.WRAP, "saturate": Overflow.SAT}
@@ -245,6 +245,7 @@ def _checked(request: Request) -> int | None:
         raise EspalierError("--budget-error and --budget-memory: give one of them")
     words = request.learning_rate, request.batch_size, request.teacher, request.best_epoch
     retraining.check_training(request.retrain > 0, request.retrain > 0, *words)
+    check_log(request.log_dir, request.retrain > 0)
     found = request.search or request.retrain or request.budget_memory or request.budget_error is not None
     if request.formats is not None and found:
         raise EspalierError("--formats says what is given; --search, --retrain and the budgets would change it")
