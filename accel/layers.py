@@ -152,11 +152,10 @@ class BatchNorm(Layer):
         if (self.variance < 0).any() or (self.variance + np.float32(self.epsilon) <= 0).any():
             raise EspalierError(f"{self.name}: variance must not be negative, and variance + epsilon must be positive")
 
-    @property
-    def gain_and_offset(self) -> tuple[Array, Array]:
-        """The normalisation as ``x * gain + offset``."""
-        gain = self.scale / np.sqrt(self.variance + np.float32(self.epsilon))
-        return gain, self.shift - self.mean * gain
+    def affine(self, precision: type[np.floating[Any]] = np.float32) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return gain and offset (M,) of the normalisation ``x * gain + offset``, worked out in a precision."""
+        gain = self.scale.astype(precision) / np.sqrt(self.variance.astype(precision) + np.float32(self.epsilon))
+        return gain, self.shift.astype(precision) - self.mean.astype(precision) * gain
 
     def output_shape(self, *shapes: Shape) -> Shape:
         if shapes[0][:1] != self.scale.shape:
@@ -165,7 +164,7 @@ class BatchNorm(Layer):
 
     def forward(self, *inputs: Array) -> Array:
         shape = (-1,) + (1,) * (inputs[0].ndim - 2)
-        gain, offset = self.gain_and_offset
+        gain, offset = self.affine()
         return inputs[0] * gain.reshape(shape) + offset.reshape(shape)
 
 

@@ -149,7 +149,7 @@ class Network:
                 else:
                     layers.append(_alone(replace(layer, inputs=sources), self.shapes[layer.name]))
                 continue
-            gain, offset = layer.gain_and_offset
+            gain, offset = layer.affine()
             weight = before.weight * gain.reshape((-1,) + (1,) * (before.weight.ndim - 1))
             layers.remove(before)  # and back where the batch norm was: the last layer gives the scores
             layers.append(replace(before, weight=weight, bias=before.bias * gain + offset))
@@ -159,13 +159,13 @@ class Network:
 
 def _after(norm: BatchNorm, layer: Linear) -> Linear:
     """Return the linear layer that computes of what `norm` reads what `layer` computes of its output."""
-    gain, offset = norm.gain_and_offset
+    gain, offset = norm.affine()
     return replace(layer, weight=layer.weight * gain, bias=layer.bias + layer.weight @ offset)
 
 
 def _alone(norm: BatchNorm, shape: Shape) -> Layer:
     """Return a batch norm of a tensor of `shape` as a layer with weights: one for each map, or on a diagonal."""
-    gain, offset = norm.gain_and_offset
+    gain, offset = norm.affine()
     if len(shape) == 1:
         return Linear(norm.name, norm.inputs, weight=np.diag(gain), bias=offset)
     weight, window = gain.reshape(-1, 1, 1, 1), Window((1, 1))

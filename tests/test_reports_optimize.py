@@ -159,3 +159,13 @@ class TestCommand:
         monkeypatch.chdir(tmp_path)
         assert words in complaint("optimize", "digits", *arguments, "-o", "out")
         assert contents(tmp_path) == {}
+
+
+def test_no_mix_pays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing takes less than the dense network, or no layer can have a pattern, a line says so; no training."""
+    pytest.importorskip("torch")
+    words = ("optimize", "digits", "--epochs", 4, "--pattern", "kernel", "-o", tmp_path / "out")
+    monkeypatch.setattr(run, "spread", lambda mixes, shares: mixes[:1])  # dense alone
+    assert complaint(*words).startswith("digits: none of kernel takes less than the dense network by so much that it")
+    monkeypatch.setattr(run, "choices_of", lambda *given: {})
+    assert complaint(*words) == "digits: no layer can have one of kernel"

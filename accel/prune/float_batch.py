@@ -77,7 +77,7 @@ def apply(layer: Layer, inputs: list[Array], kept: Mask | slice, in_place: bool)
         case Activation():
             return layer.forward(source)
         case BatchNorm():
-            gain, offset = (x[kept].reshape(-1, *(1,) * (source.ndim - 1)) for x in layer.gain_and_offset)
+            gain, offset = (x[kept].reshape(-1, *(1,) * (source.ndim - 1)) for x in layer.affine())
             scaled = np.multiply(source, gain, out=out)
             scaled += offset
             return scaled

@@ -24,6 +24,7 @@ from accel.train.checkpoint import Fingerprint
 from accel.train.module import to_network
 from accel.train.run import Listener, Progress, Run, masked
 
+FROZEN = 0.6  # of the epochs, after which masks stay where nobody says otherwise
 Follow = Callable[[Network, float], Masks]
 
 
@@ -49,7 +50,7 @@ class Gradual:
 
     masks: Follow
     what: str
-    frozen: float = 0.6
+    frozen: float = FROZEN
 
     def __post_init__(self) -> None:
         if not 0 < self.frozen < 1:

@@ -37,7 +37,6 @@ def curvatures(
     *,
     signals: Sequence[str] = (),
     probes: int = 16,
-    workers: int = 1,
 ) -> Curvatures:
     """Return the mean over a tensor's values of the loss's second derivative, estimated, of each layer's weights.
 
@@ -57,8 +56,6 @@ def curvatures(
         Layers along whose outputs, for all of the images, it is asked for too.
     probes : int
         Of random signs; the estimate's error falls with the root of their number.
-    workers : int
-        Threads of the processor.
 
     Raises
     ------
@@ -67,7 +64,7 @@ def curvatures(
     """
     samples = Samples.checked(network, images, labels, torch.device("cpu"))
     module, layers = to_module(network), [layer.name for layer in network.weighted]
-    with threads(workers):
+    with threads(1):  # another number gives other sums
         values = module.activations(samples.images)
         loss = F.cross_entropy(values[network.output].flatten(1), samples.labels)
         tensors: list[Tensor] = [module.operation(name).weight for name in layers]

@@ -64,7 +64,7 @@ class Mix:
 def choices_of(
     dense: PrunedNetwork, patterns: Sequence[str], curvatures: Mapping[str, float], lanes: tuple[int, int], goal: str
 ) -> dict[str, list[Choice]]:
-    """Return for each layer that may be pruned what may become of it, dense first.
+    """Return for each layer that can have one of the patterns what may become of it, dense first.
 
     Parameters
     ----------
@@ -77,16 +77,14 @@ def choices_of(
         Of the array, outputs and pixels.
     goal : {"fast", "small"}
         Whether cycles count or bits of memory.
-
-    Raises
-    ------
-    EspalierError
-        No layer can have any of the patterns.
     """
     found: dict[str, list[Choice]] = {}
     before = _costs(dense, lanes, goal)
     for pattern in patterns:
-        space = Space.of(dense.network, pattern)
+        try:
+            space = Space.of(dense.network, pattern)
+        except EspalierError:  # no layer can have it
+            continue
         for name in space.patterns:
             found.setdefault(name, [Choice(DENSE, 0.0, before[name], 0.0)])
         for ratio in RATIOS:

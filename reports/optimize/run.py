@@ -105,4 +105,10 @@ def _mixes(wish: Wish) -> list[Mix]:
     if not choices:
         raise EspalierError(f"{wish.dense.network.name}: no layer can have one of {', '.join(wish.patterns)}")
     mixes = path(choices, rest_of(wish.dense, choices, wish.lanes, wish.goal))
-    return [mixes[0], *(mix for mix in spread(mixes, SHARES) if mix.patterns)]
+    found = [mix for mix in spread(mixes, SHARES) if mix.patterns]
+    if not found:
+        raise EspalierError(
+            f"{wish.dense.network.name}: none of {', '.join(wish.patterns)} takes less than the dense network by so "
+            "much that it pays; try other patterns or another array"
+        )
+    return found

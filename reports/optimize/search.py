@@ -38,7 +38,6 @@ RUNGS = ((8, 3), (3, 2), (1, 2))  # (by how much shorter the trainings are, how 
 EXCUSED = 0.01  # of the error rate, beside what the dense network has too much after a short training
 LOSSES = (0.005, 0.03)  # of the error rate, that widths may cost before they are retrained
 QUANTIZED = 2  # by how much shorter the retraining of a Program is
-FROZEN = 0.6  # of the epochs, after which masks stay
 FEWEST = 2  # epochs in which masks can follow weights
 JUDGED = 2000  # images by which widths are allocated
 EVALUATIONS = 120  # of an allocation
@@ -61,7 +60,7 @@ class Search:
     def finalists(self, mixes: Sequence[Mix]) -> tuple[list[tuple[Mix, PrunedNetwork]], list[Trained]]:
         """Return the mixes that are left after all rungs, trained, the cheaper first; and what was seen on the way."""
         seen: list[Trained] = []
-        left, longest = [mix for mix in mixes if mix.patterns], max(FEWEST, self.wish.epochs)
+        left, longest = [*mixes], max(FEWEST, self.wish.epochs)
         for shorter, count in RUNGS:
             epochs = max(FEWEST, self.wish.epochs // shorter)
             rates = {mix.name: self.error_rate(self.trained(mix, epochs)) for mix in left}
@@ -103,7 +102,7 @@ class Search:
         fit = retraining.trainer(*given)
         if mix.patterns:
             start, masks = following_layers(self.wish.dense, mix.patterns, mix.ratios)
-            made = fit(start, gradual=Gradual(masks, mix.name, FROZEN))
+            made = fit(start, gradual=Gradual(masks, mix.name))
         else:
             made = fit(self.wish.dense)
         labels = sorted(set(mix.patterns.values()))

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from accel.interchange.data.datasets import Dataset
-from accel.layers import Weighted
-from accel.quantize import Calibration, Operand, Sensitivity, Widths
+from accel.layers import Array, Weighted
+from accel.quantize import Calibration, Operand, Sensitivity, Widths, quantization_error
 from accel.signal import integer_format
 
 IMAGES = 128  # from which curvatures are estimated, and to which signals are rounded
@@ -84,13 +84,12 @@ def _lost_weights(calibration: Calibration, name: str, bits: int) -> float:
     """Return the squares of what rounding changes of a layer's weights."""
     layer = calibration.network[name]
     assert isinstance(layer, Weighted)
-    steps, highest = calibration.weight_steps(layer, bits)[:, None], 2 ** (bits - 1) - 1
-    rows = layer.weight.reshape(len(steps), -1) if len(steps) > 1 else layer.weight.reshape(1, -1)
-    return float(np.square(np.clip(np.rint(rows / steps), -highest, highest) * steps - rows).sum())
+    steps, highest = calibration.weight_steps(layer, bits), 2 ** (bits - 1) - 1
+    rows = zip(layer.weight.reshape(len(steps), -1), steps, strict=True)
+    return sum(quantization_error(row, float(step), -highest, highest) for row, step in rows)
 
 
-def _lost_signals(calibration: Calibration, name: str, values: np.ndarray, bits: int) -> float:
+def _lost_signals(calibration: Calibration, name: str, values: Array, bits: int) -> float:
     """Return the squares of what rounding changes of a tensor's values."""
     form = integer_format(bits, bool(values.min() < 0))
-    step = calibration.signal_step(name, form, 0.0)
-    return float(np.square(np.clip(np.rint(values / step), form.min_code, form.max_code) * step - values).sum())
+    return quantization_error(values, calibration.signal_step(name, form, 0.0), form.min_code, form.max_code)

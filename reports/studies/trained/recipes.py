@@ -9,11 +9,11 @@ from typing import Any
 
 from accel.errors import EspalierError
 from accel.interchange.zoo import DENSE
+from accel.train.gradual import FROZEN
 from reports.studies.trained.definition import NETWORKS, Task
 from reports.workflow.prune import ALL
 from reports.workflow.recipes import ENTRIES, Entry
 
-FROZEN = 0.6  # of a training's epochs: after so many, masks stay
 TAUGHT = 0.5  # the share of the dense network's scores in the loss
 
 

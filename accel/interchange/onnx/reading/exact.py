@@ -101,7 +101,7 @@ def values_of(name: str, builder: Builder, steps: list[Fraction], following: Fol
 def with_affine(affine: Sequence[BatchNorm], values: Affine, nodes: Mapping[str, Node]) -> Affine:
     """Return a layer's values after the products and sums with constants before a quantiser."""
     for layer in affine:
-        gains, offsets = map(_numbers, _gain_and_offset(layer))
+        gains, offsets = map(_numbers, layer.affine(np.float64))
         if len(gains) > 1 and len(values.bias) == 1:
             raise nodes[layer.name].refused("multiplies by a number for each map: a signal has one step")
         if len(values.bias) not in (len(offsets), len(layer.shift)):
@@ -135,14 +135,6 @@ def turned(codes: Integers, signs: Sequence[int], bits: int) -> Integers:
             "symmetrically (narrow_range)"
         )
     return found
-
-
-def _gain_and_offset(layer: BatchNorm) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    scale, shift, mean, variance = (
-        x.astype(np.float64) for x in (layer.scale, layer.shift, layer.mean, layer.variance)
-    )
-    gain = scale / np.sqrt(variance + float(np.float32(layer.epsilon)))
-    return gain, shift - mean * gain
 
 
 def _numbers(array: NDArray[np.float64]) -> list[Fraction]:
