@@ -23,6 +23,7 @@ from accel.cost import (
     total_cycles,
 )
 from accel.cost.design import RESIDENT, STREAMED
+from accel.cost.energy import energy_of_time
 from accel.cost.macros import PlacedMemory
 from accel.cost.stalls import total_interval
 from accel.demand import array_for
@@ -39,6 +40,7 @@ from reports.workflow.verdicts import binding, filled, problems, record, verdict
 
 ASIC = load_technology("asic-45nm")
 FREE = Limits()
+KINDS = {macro.name: macro for macro in ASIC.macros}
 
 
 def programmed(network: Network, pattern: str = "dense", weight_bits: int = 5, signal_bits: int = 6) -> Program:
@@ -86,8 +88,11 @@ class TestSums:
         assert e.dram_bits == 28 * 28 * 8 + 10 * lenet.signals[lenet.output].bits  # the image and the scores
         if e.energy is not None:
             layers = sum(x.energy.total_joules for x in e.layers if x.energy)
-            borders = e.dram_bits * e.technology.energy.dram * 1e-12  # type: ignore[union-attr]
-            assert e.energy.total_joules == pytest.approx(layers + borders)
+            table, between = e.technology.energy, e.interval_cycles - e.cycles + 6
+            assert table is not None
+            rest = energy_of_time(table, e.array, e.memory_bits, between, 100e6).total_joules
+            borders = e.dram_bits * table.dram * 1e-12
+            assert e.energy.total_joules == pytest.approx(layers + rest + borders)
         assert (e.energy is None) == all(x.energy is None for x in e.layers)
         assert e.cycles != total_cycles(lenet, replace(e.array, pixel_lanes=4))  # negative control: another array
 
@@ -238,7 +243,12 @@ class TestEnergy:
         assert row.energy is not None
         assert row.energy.mac_joules == pytest.approx(24 * mac)
         assert row.energy.sram_joules == pytest.approx(reads)
-        assert (row.energy.register_joules, row.energy.dram_joules) == (0, 0)
+        bits = 3 * (8 + 8) + layer.accumulator_bits  # operands, the product twice, the accumulator; then its shadow
+        clock = row.cycles * 8 * (bits + layer.accumulator_bits) * 0.00037
+        assert row.energy.register_joules == pytest.approx((24 * bits * 0.009 + clock) * 1e-12)
+        leaking = 0.0033e-3 * e.memory_bits / 2**20
+        assert row.energy.leakage_joules == pytest.approx(row.cycles / 100e6 * leaking)
+        assert (row.energy.requantize_joules, row.energy.dram_joules) == (0, 0)  # accumulators leave as they are
         borders = 6 * 8 + 6 * layer.accumulator_bits
         assert e.energy is not None
         assert e.energy.dram_joules == pytest.approx(borders * 1950e-12 / 64, rel=1e-3)
@@ -257,14 +267,19 @@ class TestEnergy:
         assert joules == sorted(joules)
 
     def test_area(self) -> None:
-        """8-bit lanes: 282 square micrometers and an adder each; memory 1.211 a bit; None where nothing is known."""
+        """8-bit lanes: 282 square micrometers, an adder and registers; memory 1.211 a bit and 12,640 a block.
+
+        None where nothing is known.
+        """
         it = programmed(chain(), weight_bits=8, signal_bits=8)
         e = of(it)
         table = ASIC.area
         assert table is not None
-        lanes = 64 * (282 + table.add.at(e.array.accumulator_bits))
-        drain = 8 * table.multiply.at(math.sqrt(e.array.accumulator_bits * 16))
-        assert e.area_mm2 == pytest.approx((lanes + drain + e.memory_bits * 1.211) / 1e6)
+        bits = e.array.accumulator_bits
+        lanes = 64 * (282 + table.add.at(bits) + 5.98 * (48 + 2 * bits))
+        drain = 8 * table.multiply.at(math.sqrt(bits * 16))
+        memories = e.memory_bits * 1.211 + sum(x.count for x in e.memories) * 12_640
+        assert e.area_mm2 == pytest.approx((lanes + drain + memories) / 1e6)
         assert of(it, technology="zu7ev").area_mm2 is None  # type: ignore[arg-type]
 
 
@@ -287,7 +302,7 @@ class TestWordLengths:
     def test_memory_never_falls_when_bits_rise(
         self, name: str, weight_bits: int, signal_bits: int, lanes: tuple[int, int], weights: bool
     ) -> None:
-        """A bit more of weights or signals: no memory has fewer bits, of the Program, in words or in blocks.
+        """A bit more of weights or signals: no memory has fewer bits, of the Program or in words, nor blocks less room.
 
         The array's words grow with the Program's, but for additions, which take fewer words of a wider array, and where
         lanes stop sharing multipliers and may take maps of their own: there the array stays as it is.
@@ -301,7 +316,8 @@ class TestWordLengths:
             estimate_of(invariants, x, array, ASIC, FREE) for x, array in zip((words, wider), arrays, strict=True)
         )
         assert more.stored_bits > less.stored_bits
-        assert more.memory_bits >= less.memory_bits
+        taken = (sum(x.count * ASIC.block_size(KINDS[x.macro]) for x in e.memories) for e in (more, less))
+        assert next(taken) >= next(taken)
         for ours, theirs in zip(less.memories, more.memories, strict=True):
             assert theirs.bits >= ours.bits
             assert theirs.payload_bits >= ours.payload_bits

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,11 +152,14 @@ class TestOwn:
             (('source = "data sheet"', ""), "macro[0]: Object missing required field source"),
             (("dram = 20", ""), "energy: Object missing required field dram"),
             (("dram = 20", "dram = -20"), "energy: dram must be 0..1e+12, got -20"),
-            (("dram = 20", "dram = 'x'"), "technology mine: energy.dram: Expected float, got str"),
+            (
+                ("dram = 20", "dram = 'x'"),
+                "technology mine: energy.dram must be a number or one of lpddr4, ddr4, got 'x'",
+            ),
             (("dram = 20", "dram = nan"), "energy: dram must be 0..1e+12, got nan"),
             (("dram = 20", "dram = inf"), "energy: dram must be 0..1e+12, got inf"),
             (("dram = 20", f"dram = 1{'0' * 400}"), "energy.dram: Number out of range"),
-            (("dram = 20", "dram = true"), "energy.dram: Expected float, got bool"),
+            (("dram = 20", "dram = true"), "energy.dram: Expected float | str, got bool"),
             (("dram = 20", f"dram = {'[' * 5000}"), "is nested too deeply"),
             (("dram = 20", "dram = 20\nx = '\0'"), "is not TOML"),
             (
@@ -178,6 +182,8 @@ class TestOwn:
             (("[[8, 0.2], [32, 3.1]]", "[[8, 0.2], [32, 0]]"), "expected ascending [size, cost] points, all positive"),
             (("[[8, 0.2], [32, 3.1]]", "[]"), "expected ascending [size, cost] points"),
             (("sram = 1.2", "sram = -1.2"), "area: sram must be 0..1e+12, got -1.2"),
+            (("sram = 1.2", "sram = 1.2\nsram_block = -1"), "area: sram_block must be 0..1e+12, got -1"),
+            (("dram = 20", "dram = 20\nleakage = -1"), "energy: leakage must be 0..1e+12, got -1"),
             (("mhz = 250", "mhz = 0"), "clock: mhz must be a positive number, got 0"),
             (("mhz = 250", "mhz = inf"), "clock: mhz must be a positive number, got inf"),
             (("mhz = 250", "hz = 250"), "technology mine: clock: Object missing required field mhz"),
@@ -295,6 +301,17 @@ class TestBlocks:
         assert (found.count, found.macro) == (count, macro)
         (found,) = place([memory(name, words, 8, 16, 0)], load_technology("asic-45nm"))
         assert (found.count, found.macro) == (16, "SRAM 8 Kbit")
+
+    def test_small_blocks_lose(self) -> None:
+        """20 Kbit: 3 blocks of 8 Kbit are fewer bits than one of 32; with periphery, room for 10,437 bits, they lose.
+
+        3 x (8,192 + 10,437) = 55,887 and 32,768 + 10,437 = 43,205. Negative control: where no area is known.
+        """
+        asic, twenty = load_technology("asic-45nm"), [memory("m", 2560, 8, 1, 0)]
+        small, large = asic.macros[:2]
+        assert [round(asic.block_size(x)) - x.bits for x in (small, large)] == [10_438] * 2
+        assert [(x.count, x.macro) for x in place(twenty, asic)] == [(1, "SRAM 32 Kbit")]
+        assert [(x.count, x.macro) for x in place(twenty, replace(asic, area=None))] == [(3, "SRAM 8 Kbit")]
 
     def test_two_kinds(self) -> None:
         """Of two kinds the one that wastes less; where too few of it are left, the other; where of both, none fits."""

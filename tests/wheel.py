@@ -15,6 +15,7 @@ PACKAGES = ("espalier/", "accel/", "sim/", "rtl/", "reports/", "espalier_hw-")
 NEEDED = (
     "espalier/py.typed",
     "accel/cost/technologies.toml",
+    "accel/cost/drams.toml",
     "accel/interchange/*digits.npz",
     "accel/interchange/*DIGITS_NOTICE.md",
     "accel/interchange/zoo/digits/dense.espalier",

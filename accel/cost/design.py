@@ -12,7 +12,7 @@ from functools import cached_property
 from accel.array import MacArray
 from accel.cost.counts import Cycles, LayerCost
 from accel.cost.cycles import interval_cycles, start_cycles
-from accel.cost.energy import Energy, area_mm2, multipliers_of
+from accel.cost.energy import Energy, area_mm2, energy_of_time, multipliers_of
 from accel.cost.macros import PlacedMemory, shortages
 from accel.cost.shortage import Resource, Shortage
 from accel.cost.slots import Slots
@@ -254,12 +254,16 @@ class Estimate:
         if table is None:
             return None
         borders = self.dram_bits - sum(layer.dram_bits for layer in self.layers)
-        return sum((x.energy for x in self.layers if x.energy), Energy(dram_joules=borders * table.dram * 1e-12))
+        between = self.interval_cycles - sum(layer.cycles for layer in self.layers)
+        rest = energy_of_time(table, self.array, self.memory_bits, between, self.limits.clock_hz)
+        layers = (x.energy for x in self.layers if x.energy)
+        return sum(layers, rest + Energy(dram_joules=borders * table.dram * 1e-12))
 
     @property
     def area_mm2(self) -> float | None:
         """Area of lanes and memories; estimated. None where the technology says nothing of area."""
-        return area_mm2(self.technology.area, self.array, self.memory_bits) if self.technology.area else None
+        table, macros = self.technology.area, sum(memory.count for memory in self.memories)
+        return area_mm2(table, self.array, self.memory_bits, macros) if table else None
 
     @property
     def roofline(self) -> Roofline:

@@ -1,13 +1,13 @@
 """Energy and area of a design: events that are counted exactly, times what a technology's table says of each.
 
-Estimates: the tables leave out leakage, the clock tree, wires between blocks and control; the work of pools and
-additions is not counted, their memory accesses are. A lane whose weight is a zero of the filling, or whose pixel is
-past the edge of a map, is taken to spend nothing in its multiplier.
+Estimates: the tables leave out the leakage of logic, the clock's tree, wires between blocks and control; the work of
+pools and additions is not counted, their memory accesses are. A lane whose weight is a zero of the filling, or whose
+pixel is past the edge of a map, is taken to spend nothing in its multiplier, and in its registers only the clock.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from accel.array import MacArray
 from accel.cost.macros import PlacedMemory
@@ -20,14 +20,16 @@ class Energy(Summed):
     """Joules by where they go; ``+`` and ``sum()`` add layers up."""
 
     mac_joules: float = 0.0
-    register_joules: float = 0.0
+    register_joules: float = 0.0  # of lanes: what they take over, and the clock
+    requantize_joules: float = 0.0  # of accumulators that leave: a multiplication, and an offset where there are any
     sram_joules: float = 0.0
     dram_joules: float = 0.0
+    leakage_joules: float = 0.0  # of memories, while they hold
 
     @property
     def total_joules(self) -> float:
         """Joules in all."""
-        return self.mac_joules + self.register_joules + self.sram_joules + self.dram_joules
+        return sum(getattr(self, field.name) for field in fields(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,8 @@ class Events:
         Words of weights that they read: one a step, or one for each pixel lane where sums are split.
     output_words : int
         Signals that are written.
+    requantized : int
+        Those of them that were accumulators, which are multiplied first.
     entries : int
         Index entries that are read: the list of a group once for each of its tiles.
     dram_bits : int
@@ -55,6 +59,7 @@ class Events:
     steps: int
     weight_words: int
     output_words: int
+    requantized: int
     entries: int
     dram_bits: int
     looked_up: int = 0
@@ -75,7 +80,7 @@ def access_joules(table: EnergyTable, memories: Mapping[str, PlacedMemory]) -> d
 def energy_of(
     events: Events, table: EnergyTable, mac_joules: float, accesses: Mapping[str, float], array: MacArray
 ) -> Energy:
-    """Return the energy of one layer.
+    """Return the energy of what one layer does; that of its time is `energy_of_time`.
 
     Parameters
     ----------
@@ -90,12 +95,43 @@ def energy_of(
     signals = events.steps * array.pixel_lanes + events.output_words
     sram = events.weight_words * accesses.get("weights", 0.0) + signals * accesses.get("signals", 0.0)
     sram += events.entries * accesses.get("entries", 0.0) + events.looked_up * accesses.get("tables", 0.0)
+    taken_over = table.register + table.flip_flop * written_bits(array)
     return Energy(
         mac_joules=events.macs * mac_joules,
-        register_joules=events.macs * table.register * 1e-12,
+        register_joules=events.macs * taken_over * 1e-12,
+        requantize_joules=events.requantized * requantized(table, array) * 1e-12,
         sram_joules=sram,
         dram_joules=events.dram_bits * table.dram * 1e-12,
     )
+
+
+def energy_of_time(table: EnergyTable, array: MacArray, macro_bits: int, cycles: int, clock_hz: float) -> Energy:
+    """Return the energy of so many cycles in which nothing need happen: the lanes' clock, and what memories leak."""
+    bits = array.macs_per_cycle * register_bits(array)
+    watts = 1e-3 * table.leakage * macro_bits / 2**20
+    return Energy(
+        register_joules=cycles * bits * table.clock * 1e-12,
+        leakage_joules=cycles / clock_hz * watts,
+    )
+
+
+def written_bits(array: MacArray) -> int:
+    """Return the bits of a lane's registers that a multiply-accumulate changes: operands, product twice, accumulator.
+
+    `rtl.core.lanes` has these registers, one after the other.
+    """
+    return 3 * (array.weight_bits + array.signal_bits) + array.accumulator_bits
+
+
+def register_bits(array: MacArray) -> int:
+    """Return the bits of all registers of a lane: those that it computes with, and the shadow from which rows leave."""
+    return written_bits(array) + array.accumulator_bits
+
+
+def requantized(table: EnergyTable | AreaTable, array: MacArray) -> float:
+    """Return what requantising a signal costs in a table: a multiplier, and an adder where the array has offsets."""
+    multiplied = table.multiply.at(math.sqrt(array.accumulator_bits * array.multiplier_bits))
+    return multiplied + (table.add.at(array.accumulator_bits + array.multiplier_bits) if array.offset_bits else 0.0)
 
 
 def multipliers_of(array: MacArray) -> int:
@@ -106,9 +142,10 @@ def multipliers_of(array: MacArray) -> int:
     return (array.multiplier_rows + 1) * array.pixel_lanes
 
 
-def area_mm2(table: AreaTable, array: MacArray, macro_bits: int) -> float:
-    """Return the area of lanes (a multiplier and an adder each), requantisation and memories."""
+def area_mm2(table: AreaTable, array: MacArray, macro_bits: int, macros: int) -> float:
+    """Return the area of lanes (a multiplier, an adder and registers each), requantisation and memory blocks."""
     bits = math.sqrt(array.weight_bits * array.signal_bits)
-    lane = table.multiply.at(bits) + table.add.at(array.accumulator_bits)
-    drain = table.multiply.at(math.sqrt(array.accumulator_bits * array.multiplier_bits))
-    return 1e-6 * (array.macs_per_cycle * lane + array.pixel_lanes * drain + macro_bits * table.sram)
+    lane = table.multiply.at(bits) + table.add.at(array.accumulator_bits) + table.flip_flop * register_bits(array)
+    memories = macro_bits * table.sram + macros * table.sram_block
+    drain = array.pixel_lanes * requantized(table, array)
+    return 1e-6 * (array.macs_per_cycle * lane + drain + memories)

@@ -14,7 +14,7 @@ from accel.array import MacArray
 from accel.cost.counts import Cycles, LayerCost
 from accel.cost.cycles import interval_cycles, start_cycles
 from accel.cost.design import CLOCK_HZ, RESIDENT, STREAMED, Estimate, LayerEstimate, Limits
-from accel.cost.energy import Energy, Events, access_joules, energy_of
+from accel.cost.energy import Energy, Events, access_joules, energy_of, energy_of_time
 from accel.cost.invariants import Invariants
 from accel.cost.macros import PlacedMemory, place
 from accel.cost.stalls import LayerSchedule, load_cycles, unit_stalls
@@ -73,7 +73,7 @@ def estimate_of(
         cycles = sum(x.cycles for x, _ in rows)
         between = interval_cycles(start_cycles(array) + cycles, load, written, array) - cycles
         traffic, waits = _streaming([x for x, _ in rows], array, limits, between)
-    energies = _energies(invariants, words, rows, array, technology, memories, traffic)
+    energies = _energies(invariants, words, rows, array, technology, memories, traffic, waits, limits)
     held, controls = invariants.held_bits(words, array), invariants.control_bits(array, rows)
     layers = tuple(
         LayerEstimate(
@@ -133,6 +133,8 @@ def _energies(
     technology: Technology,
     memories: tuple[PlacedMemory, ...],
     traffic: list[int],
+    waits: list[int],
+    limits: Limits,
 ) -> list[Energy | None]:
     table = technology.energy
     if table is None:
@@ -140,13 +142,15 @@ def _energies(
     accesses = access_joules(table, {memory.name: memory for memory in memories})
     energies: list[Energy | None] = []
     demand = invariants.demand(array)
-    for (x, cost), taken, bits in zip(rows, demand.layers, traffic, strict=True):
+    macro_bits = sum(memory.macro_bits for memory in memories)
+    for (x, cost), taken, bits, wait in zip(rows, demand.layers, traffic, waits, strict=True):
         entries = taken.reads * (x.tiles // max(1, x.units.size))
         events = Events(
             macs=x.macs,
             steps=x.compute_cycles,
             weight_words=x.weight_reads,
             output_words=x.output_words,
+            requantized=x.output_words if cost.counts.requantize_memory_bits and cost.accumulator_bits else 0,
             entries=entries,
             looked_up=invariants.tensor_words[x.name] if taken.looks_up else 0,
             dram_bits=bits,
@@ -155,5 +159,6 @@ def _energies(
         if x.macs:
             read = max(words.signals[source] for source in words.sources[x.name])
             mac = table.mac_joules(cost.weight_bits, read, cost.accumulator_bits)
-        energies.append(energy_of(events, table, mac, accesses, array))
+        lasting = energy_of_time(table, array, macro_bits, x.cycles + wait, limits.clock_hz)
+        energies.append(energy_of(events, table, mac, accesses, array) + lasting)
     return energies

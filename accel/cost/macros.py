@@ -68,8 +68,9 @@ def _blocks(shapes: tuple[tuple[int, int], ...], words: int, width_bits: int) ->
 def place(memories: Sequence[Memory], technology: Technology) -> tuple[PlacedMemory, ...]:
     """Return the memories as blocks of `technology`, in the order given.
 
-    The largest memory chooses first: the kind of block that takes the fewest bits in all, of those of which enough are
-    left; where none is, of all of them, and the design does not fit (`shortages`).
+    The largest memory chooses first: the kind of block that takes the least room in all, their periphery included
+    where areas are known (`Technology.block_size`), of those of which enough are left; where none is, of all of them,
+    and the design does not fit (`shortages`).
     """
     left = [math.inf if macro.available is None else macro.available for macro in technology.macros]
     placed: dict[int, PlacedMemory] = {}
@@ -80,7 +81,7 @@ def place(memories: Sequence[Memory], technology: Technology) -> tuple[PlacedMem
                 continue
             count, shape = blocks(macro, memory.words, memory.width_bits)
             count *= memory.banks
-            choices.append((count > left[kind], count * macro.bits, count, kind, shape))
+            choices.append((count > left[kind], count * technology.block_size(macro), count, kind, shape))
         _, _, count, kind, shape = min(choices)
         left[kind] -= count
         macro = technology.macros[kind]

@@ -120,22 +120,25 @@ class PowerLaw:
 
 @dataclass(frozen=True)
 class EnergyTable:
-    """Picojoules of the events that are counted; an estimate."""
+    """Picojoules of the events that are counted, and the milliwatts of memories that only hold; an estimate."""
 
     source: str
     multiply: PowerLaw  # of the bits of an operand; two different ones count as their geometric mean
     add: PowerLaw  # of the bits of the sum
     sram: PowerLaw  # of the KiB of the bank, for an access of `sram_access_bits`
     sram_access_bits: int
-    register: float  # an accumulator read and written
+    register: float  # of a multiply-accumulate, however wide: an accumulator read and written
     dram: float  # a bit
+    flip_flop: float = 0.0  # a bit of a register that takes a new value
+    clock: float = 0.0  # a bit of a register in a cycle, whether it takes one or not
+    leakage: float = 0.0  # milliwatts of a Mbit (2**20) of memory blocks
 
     def __post_init__(self) -> None:
         if not 1 <= self.sram_access_bits <= MOST_COUNT:
             raise EspalierError(
                 f"energy: sram_access_bits must be 1..{MOST_COUNT}, got {shortened(self.sram_access_bits)}"
             )
-        for name in ("register", "dram"):
+        for name in ("register", "dram", "flip_flop", "clock", "leakage"):
             _check_cost(f"energy: {name}", getattr(self, name))
 
     def mac_joules(self, weight_bits: int, signal_bits: int, accumulator_bits: int) -> float:
@@ -155,9 +158,12 @@ class AreaTable:
     multiply: PowerLaw
     add: PowerLaw
     sram: float  # a bit
+    sram_block: float = 0.0  # a block of memory, however small: its decoder, its amplifiers, its pins
+    flip_flop: float = 0.0  # a bit of a register
 
     def __post_init__(self) -> None:
-        _check_cost("area: sram", self.sram)
+        for name in ("sram", "sram_block", "flip_flop"):
+            _check_cost(f"area: {name}", getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -200,6 +206,11 @@ class Technology:
         if not self.macros:
             raise EspalierError("has no [[macro]]: expected at least one size of memory")
         _check_count("multipliers", self.multipliers)
+
+    def block_size(self, macro: Macro) -> float:
+        """Return what a block takes, in bits: those that it holds, and as many as its periphery has room for."""
+        known = self.area
+        return macro.bits + (known.sram_block / known.sram if known and known.sram else 0)
 
     def reaches(self, clock_hz: float) -> bool | None:
         """Return whether the array is known to run at a clock; None where nothing is known of its clocks."""
@@ -248,9 +259,13 @@ def load_technology(name: str | os.PathLike[str] = DEFAULT) -> Technology:
     return _technology(text, own, table)
 
 
-@cache
 def _shipped() -> dict[str, Any]:
-    return parse_toml((resources.files("accel.cost") / "technologies.toml").read_text(encoding="utf-8"))
+    return _read("technologies.toml")
+
+
+@cache
+def _read(name: str) -> dict[str, Any]:
+    return parse_toml((resources.files("accel.cost") / name).read_text(encoding="utf-8"))
 
 
 # The tables of a file as they are written there, which `record_of` checks them against.
@@ -273,6 +288,8 @@ class _Area:
     multiply: _Points
     add: _Points
     sram: float
+    sram_block: float = 0.0
+    flip_flop: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -283,7 +300,17 @@ class _Energy:
     sram: _Points
     sram_access_bits: int
     register: float
-    dram: float
+    dram: float | str
+    flip_flop: float = 0.0
+    clock: float = 0.0
+    leakage: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Dram:
+    about: str
+    source: str
+    bit: float
 
 
 @dataclass(frozen=True)
@@ -316,12 +343,23 @@ def _technology(where: str, name: str, table: Any) -> Technology:
 def _energy(table: _Energy) -> EnergyTable:
     laws = _law("energy.multiply", table.multiply, 2), _law("energy.add", table.add, 1)
     sram = _law("energy.sram", table.sram, 0, WIRES)
-    return EnergyTable(table.source, *laws, sram, table.sram_access_bits, table.register, table.dram)
+    dram, source = (table.dram, table.source) if isinstance(table.dram, float) else _dram(table.dram, table.source)
+    costs = table.register, dram, table.flip_flop, table.clock, table.leakage
+    return EnergyTable(source, *laws, sram, table.sram_access_bits, *costs)
+
+
+def _dram(name: str, source: str) -> tuple[float, str]:
+    """Return picojoules of a bit of a kind of DRAM, and the source that it adds to a table's."""
+    kinds = _read("drams.toml")
+    if name not in kinds:
+        raise EspalierError(f"energy.dram must be a number or one of {', '.join(kinds)}, got {name!r}")
+    found = record_of(_Dram, kinds[name])
+    return found.bit, f"{source}; DRAM, {found.about}: {found.source}"
 
 
 def _area(table: _Area) -> AreaTable:
     laws = _law("area.multiply", table.multiply, 2), _law("area.add", table.add, 1)
-    return AreaTable(table.source, *laws, table.sram)
+    return AreaTable(table.source, *laws, table.sram, table.sram_block, table.flip_flop)
 
 
 def _law(where: str, points: _Points, exponent: float, beyond: float | None = None) -> PowerLaw:

@@ -200,8 +200,10 @@ def estimate_lines(e: Estimate, streamed: Estimate | None = None) -> list[str]:
     lines.append(losses(e))
     lines += filter(None, [filled(e)])
     if e.energy:
-        parts = ("mac", e.energy.mac_joules), ("SRAM", e.energy.sram_joules), ("DRAM", e.energy.dram_joules)
-        shares = ", ".join(f"{name} {1e9 * joules:,.1f}" for name, joules in parts)
+        lanes = e.energy.register_joules + e.energy.requantize_joules
+        parts = {"mac": e.energy.mac_joules, "registers": lanes, "SRAM": e.energy.sram_joules}
+        parts |= {"DRAM": e.energy.dram_joules, "leakage": e.energy.leakage_joules}
+        shares = ", ".join(f"{name} {1e9 * joules:,.1f}" for name, joules in parts.items())
         lines.append(f"estimated: {1e9 * e.energy.total_joules:,.1f} nJ an image ({shares})")
     if e.area_mm2 is not None:
         lines.append(f"estimated: {e.area_mm2:.3f} square millimeters of lanes and memories")

@@ -15,7 +15,7 @@ from typing import Any
 from accel.array import MacArray
 from accel.cost import Estimate, Invariants, Limits, Technology, estimate_of
 from accel.cost.energy import area_mm2, multipliers_of
-from accel.cost.macros import Memory, place
+from accel.cost.macros import Memory, PlacedMemory, place
 from accel.cost.shortage import Resource
 from accel.cost.technology import Macro
 from accel.demand import Need, bare, joined, sized
@@ -203,7 +203,7 @@ class Hall:
             array, table = sized(need, self.base), self.technology.area
             bits, short = least_memory(array, self.technology)
             multipliers, most = multipliers_of(array), self.technology.multipliers
-            area = round(1e6 * area_mm2(table, array, bits)) if table else 0
+            area = round(1e6 * area_mm2(table, array, *least_blocks(array, self.technology))) if table else 0
             self._known[need] = bits, multipliers, area, short or (most is not None and multipliers > most)
         return self._known[need]
 
@@ -255,16 +255,27 @@ def least_memory(array: MacArray, technology: Technology) -> tuple[int, bool]:
     technology has in all is too much, and so is more for the memories that are not shallow than it has of blocks for
     these.
     """
+    macros = technology.macros
+    placed = _endlessly(array, replace(technology, area=None))  # then only bits count
+    deep = sum(memory.macro_bits for memory in placed if not memory.shallow)
+    bits = sum(memory.macro_bits for memory in placed)
+    return bits, bits > _available(macros) or deep > _available([macro for macro in macros if not macro.shallow])
+
+
+def least_blocks(array: MacArray, technology: Technology) -> tuple[int, int]:
+    """Return the bits and the number of the memory blocks of an array whose area is the least."""
+    placed = _endlessly(array, technology)
+    return sum(memory.macro_bits for memory in placed), sum(memory.count for memory in placed)
+
+
+def _endlessly(array: MacArray, technology: Technology) -> tuple[PlacedMemory, ...]:
+    """Return an array's memories in the blocks that they choose where there are as many as one likes."""
     memories = [
         Memory(name=x.name, words=x.words, width_bits=x.width_bits, banks=x.banks, payload_bits=0)
         for x in array.memories
     ]
-    macros = technology.macros
-    endless = replace(technology, macros=tuple(replace(macro, available=None) for macro in macros))
-    placed = place(memories, endless)
-    deep = sum(memory.macro_bits for memory in placed if not memory.shallow)
-    bits = sum(memory.macro_bits for memory in placed)
-    return bits, bits > _available(macros) or deep > _available([macro for macro in macros if not macro.shallow])
+    endless = tuple(replace(macro, available=None) for macro in technology.macros)
+    return place(memories, replace(technology, macros=endless))
 
 
 def _available(macros: Sequence[Macro]) -> float:
