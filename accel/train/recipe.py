@@ -10,6 +10,7 @@ from accel.errors import EspalierError
 OPTIMIZERS = ("sgd", "adam")
 CROSS_ENTROPY, MSE = LOSSES = ("cross-entropy", "mse")
 SCHEDULES = ("constant", "cosine", "step", "onecycle")
+FLOAT32, BFLOAT16 = PRECISIONS = ("float32", "bfloat16")
 WARM_UP, FIRST_SHARE = 0.3, 0.04  # of one cycle: the share of steps that warm up, and of the rate that they begin at
 MOST_THREADS = 1024
 
@@ -50,6 +51,10 @@ class Recipe:
     best : bool
         Whether the network of the epoch with the lowest error rate on the validation images is kept, of two the later
         one, and not that of the last epoch.
+    precision : {"float32", "bfloat16"}
+        Of products in convolutions and matrices, and of what comes out of them; weights, batch norms, losses and the
+        optimizer have float32 in any case (Micikevicius et al., "Mixed Precision Training", arXiv 1710.03740). With
+        bfloat16 an epoch is shorter where the processor has instructions for it, and longer where it has none.
     seed : int
         Of the order of the images and of what is done to them.
     threads : int
@@ -77,6 +82,7 @@ class Recipe:
     shift_pixels: int = 0
     flip: bool = False
     best: bool = False
+    precision: str = FLOAT32
     seed: int = 0
     threads: int = 1
 
@@ -98,7 +104,8 @@ class Recipe:
         for name in ("momentum", "label_smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise EspalierError(f"{name} must be at least 0 and below 1, got {getattr(self, name)}")
-        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("loss", LOSSES)):
+        choices = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "loss": LOSSES, "precision": PRECISIONS}
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise EspalierError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}")
         if self.loss == MSE and (self.distillation or self.label_smoothing):

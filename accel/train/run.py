@@ -18,7 +18,7 @@ from accel.sparsity import Masks
 from accel.train.checkpoint import Best, Checkpoint
 from accel.train.group_lasso import Grouped
 from accel.train.module import NetworkModule, to_module
-from accel.train.recipe import MSE, Recipe
+from accel.train.recipe import BFLOAT16, MSE, Recipe
 from accel.train.samples import Images, Labels, Samples
 
 EVALUATION_BATCH = 512
@@ -125,7 +125,7 @@ class Run:
         """Take one step; return the batch's summed loss and its number of errors."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("share", 1.0)
-        scores = self.module(images).flatten(1)
+        scores = self._scores(self.module, images)
         loss = self._loss(scores, images, labels)
         self.optimizer.zero_grad()
         loss.backward()
@@ -141,6 +141,12 @@ class Run:
             self.module.after_step()
         return torch.stack([loss.detach() * len(labels), self.samples.wrong(scores.detach(), images, labels).sum()])
 
+    def _scores(self, module: NetworkModule, images: Tensor) -> Tensor:
+        """Return scores (N, classes), in float32, that were computed in the recipe's precision."""
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.recipe.precision == BFLOAT16):
+            scores = module(images)
+        return scores.float().flatten(1)
+
     def _loss(self, scores: Tensor, images: Tensor, labels: Tensor) -> Tensor:
         if self.recipe.loss == MSE:
             return F.mse_loss(scores, images.flatten(1))
@@ -149,7 +155,7 @@ class Run:
             return loss
         share, temperature = self.recipe.distillation, self.recipe.temperature
         with torch.no_grad():
-            wanted = F.log_softmax(self.teacher(images).flatten(1) / temperature, dim=1)
+            wanted = F.log_softmax(self._scores(self.teacher, images) / temperature, dim=1)
         given = F.log_softmax(scores / temperature, dim=1)
         apart = F.kl_div(given, wanted, reduction="batchmean", log_target=True)
         return (1 - share) * loss + share * temperature**2 * apart  # whose gradients fall with its square

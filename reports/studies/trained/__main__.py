@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from accel.train.recipe import FLOAT32, PRECISIONS
 from reports.shared import output
 from reports.shared.journal import RESULTS
 from reports.studies.trained.definition import NETWORKS, SEEDS, tasks
@@ -35,6 +36,7 @@ def main() -> None:
 @DATA_DIR
 @click.option("--device", help="Of PyTorch; a GPU if there is one.")
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Trainings at once.")
+@click.option("--precision", type=click.Choice(PRECISIONS), default=FLOAT32, show_default=True, help="Of products.")
 @click.option("--limit", type=click.FloatRange(1), help="Seconds after which to stop.")
 @click.option("--epochs", multiple=True, help="NETWORK=DENSE,PRUNED,QUANTISED; else those of the recipes.")
 @click.option("--network", "networks", multiple=True, type=click.Choice(NETWORKS), help="Which; all if none is named.")
@@ -46,6 +48,7 @@ def train(
     data_dir: str | None,
     device: str | None,
     processes: int,
+    precision: str,
     limit: float | None,
     epochs: tuple[str, ...],
     networks: tuple[str, ...],
@@ -56,7 +59,7 @@ def train(
     """Train every version that is not in the folder yet."""
     work.mkdir(parents=True, exist_ok=True)
     plan = {name: Epochs.usual(name) for name in NETWORKS} | dict(map(Epochs.parse, epochs))
-    place = Place(work, plan, data_dir, device, train_images)
+    place = Place(work, plan, data_dir, device, train_images, precision)
     wanted = [task for task in tasks(seeds) if task.network in (networks or NETWORKS)]
     chosen = [task for task in wanted if not (floats and task.bits)]
     print("all versions are there" if run(chosen, place, processes, limit) else "some versions are missing", flush=True)

@@ -10,6 +10,7 @@ from typing import Any
 from accel.errors import EspalierError
 from accel.interchange.zoo import DENSE
 from accel.train.gradual import FROZEN
+from accel.train.recipe import FLOAT32
 from reports.studies.trained.definition import NETWORKS, Task
 from reports.workflow.prune import ALL
 from reports.workflow.recipes import ENTRIES, Entry
@@ -71,12 +72,12 @@ class Epochs:
         """Return the epochs of the last training of a version."""
         return self.quantized if task.bits else self.dense if task.pattern == DENSE else self.pruned
 
-    def entry(self, network: str) -> Entry:
-        """Return how the network is made in so many epochs."""
+    def entry(self, network: str, precision: str = FLOAT32) -> Entry:
+        """Return how the network is made in so many epochs, and with products of which precision."""
         entry = RECIPES[network]
         return replace(
             entry,
-            dense=replace(entry.dense, epochs=self.dense),
-            retrain=replace(entry.retrain, epochs=self.pruned),
-            quantized=replace(entry.quantized or entry.retrain, epochs=self.quantized),
+            dense=replace(entry.dense, epochs=self.dense, precision=precision),
+            retrain=replace(entry.retrain, epochs=self.pruned, precision=precision),
+            quantized=replace(entry.quantized or entry.retrain, epochs=self.quantized, precision=precision),
         )

@@ -16,6 +16,7 @@ from accel.files import write_whole
 from accel.interchange import zoo
 from accel.interchange.data.datasets import SPLITS, Dataset, load
 from accel.pruned import PrunedNetwork
+from accel.train.recipe import FLOAT32
 from reports.shared import progress
 from reports.studies.trained.definition import Task, widths
 from reports.studies.trained.recipes import Epochs
@@ -35,6 +36,8 @@ class Place:
         Of PyTorch.
     train_images : int, optional
         How many images to train on, to see that all of it works; all by default.
+    precision : {"float32", "bfloat16"}
+        Of products in training.
     """
 
     folder: Path
@@ -42,6 +45,7 @@ class Place:
     data_dir: str | None = None
     device: str | None = None
     train_images: int | None = None
+    precision: str = FLOAT32
 
     def path(self, task: Task) -> Path:
         """Return the file of a version: a network where it is of floats, else a Program."""
@@ -77,13 +81,16 @@ class Worker:
     def make(self, task: Task) -> None:
         """Train one version; write it, and then what was measured."""
         began, place = time.monotonic(), self.place
-        entry = place.epochs[task.network].entry(task.network)
+        entry = place.epochs[task.network].entry(task.network, place.precision)
         self.open(entry.data)
         checkpoints = place.folder / "checkpoints" / task.stem
         checkpoints.mkdir(parents=True, exist_ok=True)
         maker = Maker(task.network, entry, self.splits, task.seed, checkpoints, place.device, self.pixels)
         needed = [PrunedNetwork.load(place.path(need)) for need in task.needs]
-        record = asdict(task) | {"epochs": place.epochs[task.network].of(task)}
+        record = asdict(task) | {
+            "epochs": place.epochs[task.network].of(task),
+            "precision": place.precision,
+        }
         if task.bits:
             maker.quantized(needed[0], widths(needed[0].network, task), needed[-1].network, "quantized").save(
                 place.path(task)
