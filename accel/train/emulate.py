@@ -74,6 +74,10 @@ class _Exact:
         weight = (layer.matrix * layer.weight_steps[:, None]).reshape(outputs, maps, *_kernel(layer))
         return torch.from_numpy(weight), torch.from_numpy(layer.bias * accumulator_steps(self.program, layer))
 
+    def summed(self, layer: MacLayer, sums: Tensor) -> Tensor:
+        """Return sums as they are."""
+        return sums
+
     def bound(self, layer: ClipLayer) -> Tensor:
         """Return the bound as a real."""
         return torch.tensor(layer.highest * self.program.signals[layer.name].step, dtype=torch.float64)

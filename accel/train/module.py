@@ -96,8 +96,8 @@ class NetworkModule(nn.Module):
         matrices, vectors = [x for x in parameters if x.ndim > 1], [x for x in parameters if x.ndim == 1]
         return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
 
-    def before_epoch(self) -> None:
-        """Do what is due before each epoch: nothing here."""
+    def before_epoch(self, done: float) -> None:
+        """Do what is due before an epoch, when the share `done` (0..1) of all is over: nothing here."""
 
     def after_step(self) -> None:
         """Do what is due after each step of the optimizer: nothing here."""

@@ -26,6 +26,7 @@ from accel.train.checkpoint import Checkpoint, Fingerprint, fingerprint
 from accel.train.learned_steps import SPREAD, LayerSteps, StepRule
 from accel.train.lowered import check_lowered
 from accel.train.module import NetworkModule, to_network
+from accel.train.norms import Norms
 from accel.train.quantizer import Levels, quantize
 from accel.train.recipe import Recipe
 from accel.train.run import Listener, Run
@@ -79,6 +80,8 @@ def retrain_quantized(
     Parameters
     ----------
     pruned : PrunedNetwork
+        With its batch norms where they are to stay alive (`recipe.norms_frozen`), which needs steps of weights that
+        are learned, one for each output map.
     program : Program
         Lowered from `pruned`: its word lengths, steps, rounding and overflow are those that are trained for. Its
         weights are not read.
@@ -100,17 +103,21 @@ def retrain_quantized(
     Source: Shin, Hwang and Sung, "Fixed-Point Performance Analysis of Recurrent Neural Networks" (arXiv 1512.01322);
     for the straight-through estimator Hwang and Sung, "Fixed-Point Feedforward Deep Neural Network Design" (2014).
     """
-    pruned = pruned.folded()
+    given, pruned = pruned, pruned.folded()
     check_lowered(pruned, program)
     _check_rule(program, rule, find_step)
-    module = QuantizedModule(pruned.network, program, rule, find_step)
+    norms = Norms(given.network, recipe.norms_frozen)
+    _check_norms(program, rule, norms)
+    module = QuantizedModule(pruned.network, program, rule, find_step, norms)
     run = Run(module, pruned, images, labels, recipe, _precise(pick_device(device)), validation, teacher=teacher)
     store = None
     if checkpoint:
-        what = fingerprint(pruned, images, labels, recipe, teacher=teacher, validation=validation)
+        start = given if recipe.norms_frozen else pruned
+        what = fingerprint(start, images, labels, recipe, teacher=teacher, validation=validation)
         what |= _fingerprint(program, rule, find_step)
         store = Checkpoint(Path(checkpoint), what)
     run.train(store, progress)
+    module.fold()
     steps, known = module.signal_steps.values(), {layer.name for layer in pruned.network.layers}
     signal_steps = {name: float(steps[name][0]) for name in steps if name in known}
     return Retrained(pruned.with_network(to_network(module)), module.weight_steps.values(), signal_steps)
@@ -128,13 +135,21 @@ class QuantizedModule(NetworkModule):
     rule : StepRule
     find_step : function, optional
         For weight steps that are refitted.
+    norms : Norms, optional
+        Of the network before it was folded; none by default.
     """
 
     def __init__(
-        self, network: Network, program: Program, rule: StepRule | None = None, find_step: FindStep | None = None
+        self,
+        network: Network,
+        program: Program,
+        rule: StepRule | None = None,
+        find_step: FindStep | None = None,
+        norms: Norms | None = None,
     ) -> None:
         super().__init__(network)
         self.program, self.rule, self.find_step = program, rule or StepRule(), find_step
+        self.norms = norms or Norms(network, 0.0)
         self.origins = origins(program)
         learned = self.rule.weights == "learn"
         self.weight_steps = LayerSteps({x.name: x.weight_steps for x in program.mac_layers}, learned)
@@ -162,14 +177,25 @@ class QuantizedModule(NetworkModule):
         return scores(self.program, self, self._input(images))
 
     def arrays(self, layer: MacLayer) -> tuple[Tensor, Tensor]:
-        """Return a layer's weights and biases, quantised in float64, as lowering does it."""
+        """Return a layer's weights and biases, quantised in float64, as lowering does it.
+
+        Where a batch norm is frozen it is part of both; where one is alive biases have no effect.
+        """
         operation, steps = self.operation(layer.name), self.weight_steps[layer.name]
         weight, levels = operation.weight, self.weight_levels[layer.name]
         by_output = steps.reshape(-1, *(1,) * (weight.ndim - 1))
         scale = self.get_buffer(self.scales[layer.name])
         quantized = quantize(weight.double(), by_output, levels, scale.reshape(by_output.shape))
-        bias = quantize(operation.bias.double(), (steps * self._step_of(layer.inputs[0])).detach(), BIAS)
+        bias = operation.bias.double()
+        if layer.name in self.norms and not self.norms.alive:
+            gain, offset = (x.double() for x in self.norms.affine(layer.name))
+            quantized, bias, steps = quantized * gain.reshape(by_output.shape), bias * gain + offset, steps * gain.abs()
+        bias = quantize(bias, (steps * self._step_of(layer.inputs[0])).detach(), BIAS)
         return quantized.to(weight.dtype), bias.to(weight.dtype)
+
+    def summed(self, layer: MacLayer, sums: Tensor) -> Tensor:
+        """Return sums in float32, normalised by their batch where a norm is alive."""
+        return self.norms(layer.name, sums.to(self.operation(layer.name).weight.dtype))
 
     def finished(self, layer: Accumulating, sums: Tensor) -> Tensor:
         """Quantise a layer's sums, the last one's excepted."""
@@ -189,11 +215,13 @@ class QuantizedModule(NetworkModule):
         """Return also the steps that are learned, which do not decay and have a rate of their own."""
         learned = [x for steps in (self.weight_steps, self.signal_steps) for x in steps.parameters() if x.requires_grad]
         groups = super().parameter_groups(weight_decay)
+        groups[-1]["params"] += self.norms.parameters()
         return [*groups, {"params": learned, "weight_decay": 0.0, "share": self.rule.rate}] if learned else groups
 
     @torch.no_grad()
-    def before_epoch(self) -> None:
-        """Refit the steps of the weights, if that is the rule."""
+    def before_epoch(self, done: float) -> None:
+        """Refit the steps of the weights, if that is the rule, and freeze batch norms when it is time."""
+        self.norms.before_epoch(done)
         if self.find_step is not None:
             for layer in self.program.mac_layers:
                 self.weight_steps[layer.name].copy_(torch.from_numpy(self._found_steps(layer, self.find_step)))
@@ -204,6 +232,18 @@ class QuantizedModule(NetworkModule):
         for steps in (self.weight_steps, self.signal_steps):
             if steps.learned:
                 steps.keep_apart_from_zero()
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Make batch norms part of weights, biases and steps, as lowering has them."""
+        for name in self.norms.places:
+            operation, steps = self.operation(name), self.weight_steps[name]
+            gain, offset = self.norms.affine(name)
+            operation.weight *= gain.reshape(-1, *(1,) * (operation.weight.ndim - 1))
+            operation.bias.copy_(operation.bias * gain + offset)
+            steps *= gain.abs()
+            self.norms.reset(name)
+        self.after_step()
 
     def _input(self, images: Tensor) -> Tensor:
         levels = Levels.of_signal(self.program.input_signal.format)
@@ -263,6 +303,14 @@ def _check_rule(program: Program, rule: StepRule, find_step: FindStep | None) ->
                 raise EspalierError(
                     f"{layer.name}: the step of a signal that overflows by {overflow.name} has no slope"
                 )
+
+
+def _check_norms(program: Program, rule: StepRule, norms: Norms) -> None:
+    if norms.places and rule.weights != "learn":
+        raise EspalierError(f"{program.name}: with batch norms that are alive steps of weights must be learned")
+    for layer in program.mac_layers:
+        if layer.name in norms and layer.weight_steps.size != layer.shape[0]:
+            raise EspalierError(f"{layer.name}: a batch norm that is alive needs a step for each output map")
 
 
 def _fingerprint(program: Program, rule: StepRule, find_step: FindStep | None) -> Fingerprint:

@@ -85,7 +85,8 @@ def rounded(values: Tensor, mode: Rounding) -> Tensor:
         return values.floor()
     if mode == Rounding.RND:  # as everywhere else, in fewer passes; what the difference rounds has no part in it
         floor = values.floor()
-        return floor + (values - floor >= 0.5)
+        above = values - floor
+        return floor.add_(torch.ge(above, 0.5, out=above))
     whole = values.trunc()
     if mode == Rounding.TRN_ZERO:
         return whole
@@ -103,7 +104,7 @@ def assigned(values: Tensor, form: FixedFormat) -> Tensor:
     """Return the codes that values in units of the lowest bit become, as `FixedFormat.encode` gives them."""
     codes = rounded(values, form.rounding)
     if form.overflow in SATURATING:
-        return codes.clamp(lowest_code(form), form.max_code)
+        return codes.clamp_(lowest_code(form), form.max_code)
     whole, floor = (part.clamp(-FARTHEST, FARTHEST).to(torch.int64) for part in (codes, values.floor()))
     return overflow_code(whole, floor, form.width, form.signed, form.overflow, form.saturation_bits).to(codes.dtype)
 
@@ -113,10 +114,13 @@ class _Quantize(torch.autograd.Function):
     def forward(ctx: Any, values: Tensor, step: Tensor, levels: Levels, scale: Any) -> Tensor:
         scaled = values / step
         codes = levels.codes(scaled)
-        inside = (levels.lowest < scaled) & (scaled < levels.highest)
-        ctx.save_for_backward(inside, codes - scaled * inside if ctx.needs_input_grad[1] else None)
+        # zeros and ones of the values' type: to multiply by what is true or false is to convert it first
+        inside = torch.gt(scaled, levels.lowest, out=torch.empty_like(scaled))
+        inside.mul_(torch.lt(scaled, levels.highest, out=torch.empty_like(scaled)))
+        slopes = torch.sub(codes, scaled.mul_(inside), out=scaled) if ctx.needs_input_grad[1] else None
+        ctx.save_for_backward(inside, slopes)
         ctx.clipped, ctx.scale, ctx.shape = levels.clipped, scale, step.shape
-        return codes * step
+        return codes.mul_(step)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:

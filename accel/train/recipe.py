@@ -55,6 +55,9 @@ class Recipe:
         Of products in convolutions and matrices, and of what comes out of them; weights, batch norms, losses and the
         optimizer have float32 in any case (Micikevicius et al., "Mixed Precision Training", arXiv 1710.03740). With
         bfloat16 an epoch is shorter where the processor has instructions for it, and longer where it has none.
+    norms_frozen : float
+        The share of the epochs (0..1) after which the statistics of batch norms stay in a training as a Program
+        computes it; 0 has them part of the weights from the start.
     seed : int
         Of the order of the images and of what is done to them.
     threads : int
@@ -83,6 +86,7 @@ class Recipe:
     flip: bool = False
     best: bool = False
     precision: str = FLOAT32
+    norms_frozen: float = 0.0
     seed: int = 0
     threads: int = 1
 
@@ -96,8 +100,9 @@ class Recipe:
         for name in ("learning_rate", "temperature"):
             if not 0 < getattr(self, name) < math.inf:
                 raise EspalierError(f"{name} must be above 0, got {getattr(self, name)}")
-        if not 0 <= self.distillation <= 1:
-            raise EspalierError(f"distillation must be at least 0 and at most 1, got {self.distillation}")
+        for name in ("distillation", "norms_frozen"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise EspalierError(f"{name} must be at least 0 and at most 1, got {getattr(self, name)}")
         for name in ("weight_decay", "group_lasso"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise EspalierError(f"{name} must be at least 0, got {getattr(self, name)}")

@@ -110,7 +110,7 @@ class Run:
     def epoch(self, epoch: int, progress: Listener | None) -> Progress:
         """Train for one epoch, counted from 0; return the report of its last step, and give `progress` the others."""
         self.module.train()
-        self.module.before_epoch()
+        self.module.before_epoch(epoch / self.recipe.epochs)
         totals, seen = torch.zeros(2, device=self.samples.images.device), 0
         for step, (images, labels) in enumerate(self.samples.batches(self.recipe, epoch), start=1):
             done = (epoch + (step - 1) / self.steps) / self.recipe.epochs

@@ -38,6 +38,9 @@ class Arithmetic(Protocol):
         Of a grouped convolution C may be the maps of one group.
         """
 
+    def summed(self, layer: MacLayer, sums: Tensor) -> Tensor:
+        """Return the sums of a layer's products as the layers after it take them."""
+
     def finished(self, layer: Accumulating, sums: Tensor) -> Tensor:
         """Return the output of a layer whose accumulators are worth `sums`, its ReLU not yet applied."""
 
@@ -121,7 +124,7 @@ def _made(program: Program, layer: ProgramLayer, arithmetic: Arithmetic, *inputs
     x = inputs[0]
     match layer:
         case MacLayer():
-            return _multiplied(layer, x, *arithmetic.arrays(layer))
+            return arithmetic.summed(layer, _multiplied(layer, x, *arithmetic.arrays(layer)))
         case AvgPoolLayer():
             return F.avg_pool2d(filled(x, layer.window, 0.0), layer.window.kernel, layer.window.stride)
         case AddLayer():
