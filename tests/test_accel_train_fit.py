@@ -264,6 +264,8 @@ def test_schedules_take_their_values() -> None:
         ({"learning_rate": float("nan")}, "learning_rate must be above 0, got nan"),
         ({"momentum": 1}, "momentum must be at least 0 and below 1, got 1"),
         ({"label_smoothing": -0.1}, "label_smoothing must be at least 0 and below 1, got -0.1"),
+        ({"precision": "float16"}, "precision must be one of float32, bfloat16, got 'float16'"),
+        ({"norms_frozen": 1.5}, "norms_frozen must be at least 0 and at most 1, got 1.5"),
         ({"weight_decay": float("inf")}, "weight_decay must be at least 0, got inf"),
         ({"optimizer": "lamb"}, "optimizer must be one of sgd, adam, got 'lamb'"),
         ({"schedule": "linear"}, "schedule must be one of constant, cosine, step, onecycle, got 'linear'"),

@@ -109,3 +109,28 @@ def test_a_teacher_must_fit(teacher: Network | None, share: float, message: str)
     """It goes with a share of the loss, and takes the same images to as many scores."""
     with pytest.raises(EspalierError, match=message):
         fit(PrunedNetwork(network()), IMAGES, LABELS, replace(RECIPE, distillation=share), teacher=teacher)
+
+
+def test_products_of_bfloat16_learn_nearly_what_those_of_float32_do() -> None:
+    """The first step ends within what seven bits of a product are, other than that of float32; the last knows bars.
+
+    Weights keep float32's precision: a step smaller than a bfloat16 could take is taken.
+    """
+    one = replace(RECIPE, epochs=1, batch_size=len(IMAGES))
+    exact, near = (
+        fit(pruned(), IMAGES, LABELS, replace(one, precision=precision)).network
+        for precision in ("float32", "bfloat16")
+    )
+    start = pruned().network
+    moves = [
+        np.concatenate([(x.weight - y.weight).ravel() for x, y in zip(z.weighted, start.weighted, strict=True)])
+        for z in (exact, near)
+    ]
+    apart = np.linalg.norm(moves[0] - moves[1]) / np.linalg.norm(moves[0])
+    assert 0 < apart < 0.05
+    weight = near.weighted[0].weight
+    assert not np.array_equal(weight, torch.tensor(weight).bfloat16().float().numpy())
+    recipe = Recipe(epochs=12, batch_size=32, learning_rate=0.05, precision="bfloat16")
+    known = fit(PrunedNetwork(network()), *bars(300), recipe).network
+    assert error_rate(known, *bars(200, seed=1)) < 0.05
+    assert parts(fit(PrunedNetwork(network()), *bars(300), recipe).network) == parts(known)

@@ -30,6 +30,7 @@ class Calibration:
     Parameters
     ----------
     pruned : PrunedNetwork
+        Its batch norms are folded here; `unfolded` is what was given.
     images : float array (images, maps, height, width)
         Signal steps are fitted to what the layers give for these.
     steps : Steps
@@ -44,11 +45,13 @@ class Calibration:
     pruned: PrunedNetwork
     images: Array
     steps: Steps = L2
+    unfolded: PrunedNetwork = field(init=False, repr=False)
     _found: dict[tuple[Operand, int, int], Floats] = field(default_factory=dict, init=False, repr=False)
     _layers: dict[Hashable, MacLayer] = field(default_factory=dict, init=False, repr=False)
     _sorted: dict[str, Sorted] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "unfolded", self.pruned)
         object.__setattr__(self, "pruned", self.pruned.folded())
         network = self.pruned.network
         if self.images.ndim != 4 or self.images.shape[1:] != network.input_shape or not len(self.images):

@@ -15,10 +15,11 @@ from accel.train.initialize import initialize
 from accel.train.learned_steps import StepRule
 from accel.train.module import NetworkModule, to_module, to_network
 from accel.train.quantized import QuantizedModule, Retrained, retrain_quantized
-from accel.train.recipe import MSE, Recipe
+from accel.train.recipe import BFLOAT16, MSE, Recipe
 from accel.train.run import Progress
 
 __all__ = [
+    "BFLOAT16",
     "MSE",
     "Curvatures",
     "Gradual",

@@ -121,6 +121,9 @@ learning_rate_option = option("--learning-rate", type=float, help="Learning rate
 best_epoch_option = option(
     "--best-epoch", is_flag=True, help="Keep the epoch of retraining with the fewest validation errors, not the last."
 )
+bfloat16_option = option(
+    "--bfloat16", is_flag=True, help="Multiply in bfloat16 in retraining: faster where the processor can."
+)
 teacher_option = option(
     "--teacher", help="Network, of the zoo or a file, whose scores retraining learns too: the dense one, say."
 )

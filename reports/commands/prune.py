@@ -31,6 +31,7 @@ from reports.commands.options import (
     OUT,
     batch_size_option,
     best_epoch_option,
+    bfloat16_option,
     data_options,
     jobs_option,
     json_option,
@@ -119,6 +120,7 @@ class Work:
 @batch_size_option
 @teacher_option
 @best_epoch_option
+@bfloat16_option
 @log_dir_option
 @option("--checkpoint", type=CHECKPOINTS, help="Folder of checkpoints to stop and resume with.")
 @number_option("--seed", 0, "Seed of the search and of retraining.", least=0)
@@ -272,6 +274,7 @@ def _recipe(work: Work) -> "Recipe":
         "batch_size": request.batch_size,
         "seed": request.seed,
         "best": request.best_epoch,
+        "bfloat16": request.bfloat16,
         "metric": request.metric,
     }
     changes["threads"] = request.train_threads

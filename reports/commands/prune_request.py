@@ -36,6 +36,7 @@ class Request:
     batch_size: int | None
     teacher: str | None
     best_epoch: bool
+    bfloat16: bool
     log_dir: Path | None
     checkpoint: Path | None
     seed: int
@@ -54,7 +55,7 @@ class Request:
 
 def check_options(request: Request) -> None:
     """Raise EspalierError if an option says nothing about what was asked for."""
-    words = request.learning_rate, request.batch_size, request.teacher, request.best_epoch
+    words = request.learning_rate, request.batch_size, request.teacher, request.best_epoch, request.bfloat16
     check_training(request.retrain > 0, request.training > 0, *words)
     check_log(request.log_dir, request.training > 0)
     _check_gradual(request)

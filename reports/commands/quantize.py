@@ -28,6 +28,7 @@ from reports.commands.options import (
     OUT,
     batch_size_option,
     best_epoch_option,
+    bfloat16_option,
     data_options,
     formats_option,
     jobs_option,
@@ -85,6 +86,8 @@ class Request:
     batch_size: int | None
     teacher: str | None
     best_epoch: bool
+    bfloat16: bool
+    norms_frozen: float
     log_dir: Path | None
     checkpoint: Path | None
     validation_images: int
@@ -154,6 +157,14 @@ class Request:
 @batch_size_option
 @teacher_option
 @best_epoch_option
+@bfloat16_option
+@option(
+    "--norms-frozen",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="Share of the epochs after which batch norms keep their statistics; by default they have no part in retraining.",
+)
 @log_dir_option
 @option("--checkpoint", type=OUT, help="File that keeps a retraining, so that it may stop and go on.")
 @number_option("--validation-images", 2000, "How many validation images searches are judged by.")
@@ -243,9 +254,12 @@ def _checked(request: Request) -> int | None:
     datasets.check_choice("overflow of accumulators", request.accumulator_overflow, [*ACCUMULATORS])
     if request.budget_error is not None and request.budget_memory:
         raise EspalierError("--budget-error and --budget-memory: give one of them")
-    words = request.learning_rate, request.batch_size, request.teacher, request.best_epoch
+    words = request.learning_rate, request.batch_size, request.teacher, request.best_epoch, request.bfloat16
     retraining.check_training(request.retrain > 0, request.retrain > 0, *words)
     check_log(request.log_dir, request.retrain > 0)
+    if request.norms_frozen and (request.power_of_two or not (request.retrain and request.per_output)):
+        told = "batch norms stay in a retraining alone, with steps that it learns: --retrain, --per-output"
+        raise EspalierError(f"--norms-frozen {request.norms_frozen:g}: {told}, and no --power-of-two")
     found = request.search or request.retrain or request.budget_memory or request.budget_error is not None
     if request.formats is not None and found:
         raise EspalierError("--formats says what is given; --search, --retrain and the budgets would change it")
@@ -296,6 +310,8 @@ def _retrained(
         "batch_size": request.batch_size,
         "seed": request.seed,
         "best": request.best_epoch,
+        "bfloat16": request.bfloat16,
+        "norms_frozen": request.norms_frozen,
         "metric": request.metric,
     }
     changes["threads"] = request.train_threads

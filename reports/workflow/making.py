@@ -111,7 +111,6 @@ class Maker:
             teacher if recipe.distillation else None,
             self.device,
             validation=self.splits["validation"],
-            unfolded=pruned,
         )
         return found.lowered(widths, steps)
 

@@ -232,11 +232,10 @@ def retrained(
     device: str | None = None,
     log: TrainingLog | None = None,
     validation: Dataset | None = None,
-    unfolded: PrunedNetwork | None = None,
 ) -> tuple[Workbench, Steps]:
     """Return the network retrained as the Program at `widths` and `steps` computes it, and the steps it ended with.
 
-    `unfolded` is the network with its batch norms, where the recipe has them alive. Steps are learned with the weights. Powers of two cannot be: those of weights are found anew before each epoch, by
+    Steps are learned with the weights. Powers of two cannot be: those of weights are found anew before each epoch, by
     the least squared error, and those of signals stay.
     """
     from accel import train
@@ -249,7 +248,7 @@ def retrained(
     shown = training_bar(f"{bench.pruned.network.name}, retraining", recipe, images)
     with shown as report, listeners(log, "retraining", recipe, report) as heard:
         found = train.retrain_quantized(
-            unfolded or bench.pruned,
+            bench.calibration.unfolded,
             program,
             images.pixels(),
             images.labels,

@@ -30,7 +30,14 @@ class Trainer(Protocol):
 
 
 def recipe(
-    network: str, epochs: int, *, taught: bool = False, quantized: bool = False, metric: str = ERROR, **changes: Any
+    network: str,
+    epochs: int,
+    *,
+    taught: bool = False,
+    quantized: bool = False,
+    bfloat16: bool = False,
+    metric: str = ERROR,
+    **changes: Any,
 ) -> "Recipe":
     """Return the zoo's way to retrain `network`, or the usual one for networks that it does not have.
 
@@ -43,6 +50,8 @@ def recipe(
         Whether there is a teacher.
     quantized : bool
         Whether the network is trained as a Program computes it.
+    bfloat16 : bool
+        Whether products have that precision, where the zoo's way has another.
     metric : str
         By what outputs are judged: images that are to come out again are learned by their mean squared error.
     changes
@@ -54,7 +63,7 @@ def recipe(
         PyTorch is not there, or a field is out of its range.
     """
     from accel.train import MSE as AGAIN
-    from accel.train import Recipe
+    from accel.train import BFLOAT16, Recipe
     from reports.workflow.recipes import ENTRIES
 
     usual = Recipe()
@@ -68,12 +77,19 @@ def recipe(
         usual,
         epochs=epochs,
         distillation=share,
+        precision=BFLOAT16 if bfloat16 else usual.precision,
         **{name: value for name, value in ({"best": False} | changes).items() if value is not None},
     )
 
 
 def check_training(
-    retrains: bool, trains: bool, learning_rate: float | None, batch_size: int | None, teacher: str | None, best: bool
+    retrains: bool,
+    trains: bool,
+    learning_rate: float | None,
+    batch_size: int | None,
+    teacher: str | None,
+    best: bool,
+    bfloat16: bool,
 ) -> None:
     """Refuse options of a training that there is not.
 
@@ -81,7 +97,7 @@ def check_training(
     ----------
     retrains, trains : bool
         Whether a network is retrained, and whether it is trained in any way.
-    learning_rate, batch_size, teacher, best
+    learning_rate, batch_size, teacher, best, bfloat16
         What the options say.
 
     Raises
@@ -94,6 +110,7 @@ def check_training(
         "--batch-size": (None if batch_size is None else f" {batch_size}", trains),
         "--teacher": (None if teacher is None else f" {teacher}", retrains),
         "--best-epoch": ("" if best else None, retrains),
+        "--bfloat16": ("" if bfloat16 else None, trains),
     }
     for name, (value, there) in given.items():
         if value is not None and not there:
