@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from accel.interchange.zoo import DENSE
 from accel.interchange.zoo.architectures import ARCHITECTURES
 from accel.program import Program
 from accel.pruned import PrunedNetwork
+from accel.train import initialize
 from reports.studies.trained.definition import NETWORKS, PATTERNS, PLANS, SEEDS, Task, tasks, widths
 from reports.studies.trained.figures import render
 from reports.studies.trained.judge import judged
+from reports.studies.trained.kept import keep, restore
 from reports.studies.trained.page import page
 from reports.studies.trained.recipes import RECIPES, Epochs
 from reports.studies.trained.results import Results, Version
@@ -89,6 +92,7 @@ def version(pattern: str, bits: int, seed: int, validation: float, test: float, 
     return Version(
         task=Task(network, seed, pattern, bits),
         epochs=5,
+        precision="float32",
         error_rates={"validation": validation, "test": test},
         weights=kept,
         dense_weights=100,
@@ -153,6 +157,38 @@ class TestResults:
         row = "| dense | 4/4 | 5 | 0.0% | 0.0% | 4.00 | 2,000 | 2 | 15.50 % (15.20 % to 15.80 %) | +0.30 % |"
         assert row in text
         assert "cycles.png" in text
+        assert "bfloat16" not in text
+        halved = replace(
+            RESULTS, versions=(*RESULTS.versions[:-1], replace(RESULTS.versions[-1], precision="bfloat16"))
+        )
+        assert "were of bfloat16 for resnet8, else of float32." in page(halved, [])
+
+
+def test_what_is_kept_is_laid_out_again_and_the_zoo_lists_its_own(tmp_path: Path) -> None:
+    """Files of the first seed's floats lie in the zoo, others beside the study; what is there already stays."""
+    work, other = Place(tmp_path / "work", {}), Place(tmp_path / "other", {})
+    kept, shipped = tmp_path / "kept", tmp_path / "zoo"
+    shipped.mkdir()
+    dense = PrunedNetwork(initialize(ARCHITECTURES["resnet8"](), np.random.default_rng(0)), data="cifar-10")
+    done = [Task("resnet8", 0), Task("resnet8", 1), Task("resnet8", 0, bits=4), Task("lenet5", 0)]
+    for folder in (work.folder, other.folder):
+        folder.mkdir()
+    for number, task in enumerate(done):
+        dense.save(work.path(task))
+        work.record(task).write_text(json.dumps({"error_rates": {"validation": number / 8, "test": number / 4}}))
+    wanted = [*done, Task("lenet5", 1)]
+    assert keep(wanted, work, kept, shipped) == [task.stem for task in done]
+    assert {path.name for path in kept.glob("*.espalier")} == {work.path(task).name for task in done[1:]}
+    rows = json.loads((shipped / "resnet8" / "zoo.json").read_text())["files"]
+    assert [(row["pattern"], row["file"], row["test_error_rate"]) for row in rows] == [(DENSE, "dense.espalier", 0.0)]
+    other.record(done[3]).write_text("of another training")
+    restore(wanted, other, kept, shipped)
+    assert other.path(done[0]).read_bytes() == work.path(done[0]).read_bytes()
+    assert {path.name for path in other.folder.iterdir()} == {
+        *(path.name for task in done[:3] for path in (other.path(task), other.record(task))),
+        other.record(done[3]).name,
+    }
+    assert other.record(done[3]).read_text() == "of another training"
 
 
 def write_cifar(folder: Path, images: int) -> None:

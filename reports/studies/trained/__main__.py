@@ -3,7 +3,10 @@
     python -m reports.studies.trained train --data-dir DIR --work FOLDER --device cuda --processes 12
     python -m reports.studies.trained judge --data-dir DIR --work FOLDER
 
-Training needs PyTorch (the extra ``train``). What is finished stays: a run that was stopped goes on where it was.
+    python -m reports.studies.trained keep --work FOLDER
+
+Training needs PyTorch (the extra ``train``). What is finished stays: a run that was stopped goes on where it was, and
+one elsewhere from what is kept in the repository.
 """
 
 from pathlib import Path
@@ -16,6 +19,7 @@ from reports.shared.journal import RESULTS
 from reports.studies.trained.definition import NETWORKS, SEEDS, tasks
 from reports.studies.trained.figures import render
 from reports.studies.trained.judge import judged
+from reports.studies.trained.kept import keep, restore
 from reports.studies.trained.page import page
 from reports.studies.trained.recipes import Epochs
 from reports.studies.trained.results import Results
@@ -28,7 +32,7 @@ DATA_DIR = click.option("--data-dir", envvar="ESPALIER_DATA", help="Folder of th
 
 @click.group()
 def main() -> None:
-    """Networks pruned, quantised and both: `train` the versions, then `judge` them."""
+    """Networks pruned, quantised and both: `train` the versions, `judge` them, and `keep` what lasts."""
 
 
 @main.command()
@@ -61,6 +65,7 @@ def train(
     plan = {name: Epochs.usual(name) for name in NETWORKS} | dict(map(Epochs.parse, epochs))
     place = Place(work, plan, data_dir, device, train_images, precision)
     wanted = [task for task in tasks(seeds) if task.network in (networks or NETWORKS)]
+    restore(wanted, place)
     chosen = [task for task in wanted if not (floats and task.bits)]
     print("all versions are there" if run(chosen, place, processes, limit) else "some versions are missing", flush=True)
 
@@ -71,11 +76,22 @@ def train(
 @click.option("--out", type=click.Path(path_type=Path), default=HERE, help="Where the page goes.")
 def judge(work: Path, data_dir: str | None, out: Path) -> None:
     """Measure what is trained; write results.json, the figure and the page."""
-    results = Results.from_json(judged(tasks(), Place(work, {}, data_dir)).to_json())
+    place = Place(work, {}, data_dir)
+    restore(tasks(), place)
+    results = Results.from_json(judged(tasks(), place).to_json())
     drawn = render(results)
     files = {**drawn, RESULTS: results.to_json().encode(), "README.md": page(results, drawn).encode()}
     output.write_folder(out, files)
     print(f"Written to {out}: {', '.join(files)}; {len(results.versions)} of {len(tasks())} versions.")
+
+
+@main.command("keep")
+@WORK
+@click.option("--network", "networks", multiple=True, type=click.Choice(NETWORKS), help="Which; all if none is named.")
+def command(work: Path, networks: tuple[str, ...]) -> None:
+    """Commit what is trained: copy it beside the study and into the zoo."""
+    wanted = [task for task in tasks() if task.network in (networks or NETWORKS)]
+    print(f"Kept: {', '.join(keep(wanted, Place(work, {})))}")
 
 
 if __name__ == "__main__":

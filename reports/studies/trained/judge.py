@@ -11,6 +11,7 @@ from accel.interchange.data.datasets import Dataset, load
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower, ordered_for
+from accel.train.recipe import FLOAT32
 from reports.shared.progress import bar
 from reports.studies.trained.definition import Task
 from reports.studies.trained.recipes import RECIPES
@@ -55,6 +56,7 @@ def _of_floats(task: Task, place: Place) -> Version:
     return Version(
         task=task,
         epochs=record["epochs"],
+        precision=record.get("precision", FLOAT32),
         error_rates=record["error_rates"],
         **_work(program),
     )
@@ -74,6 +76,7 @@ def _of_program(task: Task, place: Place, images: dict[str, Dataset]) -> Version
     return Version(
         task=task,
         epochs=record["epochs"],
+        precision=record.get("precision", FLOAT32),
         error_rates=record["error_rates"],
         memory_bits=cost_of(program).memory_bits,
         emulated_images=record["emulated_images"],

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
+from accel.train.recipe import FLOAT32
 from reports.shared.words import kib, percent
 from reports.studies.files import picture
 from reports.studies.trained.definition import NETWORKS, NOTES, PLANS, SEEDS, Task, tasks
@@ -40,7 +41,7 @@ def page(results: Results, figures: Iterable[str]) -> str:
         "## What was cut",
         "\n".join(f"- {note}" for note in (*_cut(results), *NOTES)),
         *(section for network in results.networks for section in (f"## {network}", _table(results, network))),
-        WORDS + _emulated(results),
+        WORDS + _emulated(results) + _precise(results),
         picture("cycles", CAPTIONS, figures),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -126,3 +127,9 @@ def _emulated(results: Results) -> str:
     if not counts:
         return ""
     return f" For {min(counts):,} test images each they have every score of the arithmetic that was trained."
+
+
+def _precise(results: Results) -> str:
+    """Return which networks were trained with other products than those of float32, in a sentence, if any were."""
+    names = dict.fromkeys(x.task.network for x in results.versions if x.precision != FLOAT32)
+    return f" Products in training were of bfloat16 for {', '.join(names)}, else of float32." if names else ""

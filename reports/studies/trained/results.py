@@ -8,7 +8,7 @@ from accel.records import record_of
 from reports.shared.schema import Kind
 from reports.studies.trained.definition import PLANS, Target, Task
 
-KIND = Kind("espalier-trained-study", 1, "the results of the study of trained networks")
+KIND = Kind("espalier-trained-study", 2, "the results of the study of trained networks")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,8 @@ class Version:
     task : Task
     epochs : int
         Of its last training.
+    precision : str
+        Of products in it.
     error_rates : dict of split to float
         Of a float network as PyTorch has it, of a Program by the bit-accurate engine.
     weights, dense_weights : int
@@ -34,6 +36,7 @@ class Version:
 
     task: Task
     epochs: int
+    precision: str
     error_rates: dict[str, float]
     weights: int
     dense_weights: int
