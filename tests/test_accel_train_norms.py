@@ -1,6 +1,7 @@
 """Batch norms that are alive in quantised training: what they compute, when they stay, and what becomes of them."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +44,17 @@ def start() -> PrunedNetwork:
 
 
 def lowered(steps: Steps | None = None) -> Program:
+    """Return the Program of the network."""
     return lower(start(), WIDTHS, IMAGES, steps or Steps(per_output=True))
 
 
 def retrained(recipe: Recipe = RECIPE, **options: Any) -> Retrained:
+    """Return what a training with norms that are alive gives."""
     return retrain_quantized(start(), lowered(), IMAGES, LABELS, recipe, LEARN, **options)
 
 
 def module(frozen: float = 0.5) -> QuantizedModule:
+    """Return the module that is trained."""
     network = start().network
     return QuantizedModule(network.folded(), lowered(), LEARN, None, Norms(network, frozen))
 
@@ -113,7 +117,7 @@ class TestNorms:
             retrained(progress=note)
         finally:
             handle.remove()
-        same = [all(map(torch.equal, one, other)) for one, other in zip(seen, seen[1:], strict=False)]
+        same = [all(map(torch.equal, one, other)) for one, other in pairwise(seen)]
         assert same == [False, True, True]
 
 
@@ -167,5 +171,6 @@ class TestTraining:
 
 
 def test_a_network_without_norms_has_none_to_keep_alive() -> None:
+    """Nothing is added to it, whatever share of the epochs is asked for."""
     network: Network = start().network.folded()
     assert not Norms(network, 0.5).places

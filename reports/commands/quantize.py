@@ -163,7 +163,7 @@ class Request:
     type=click.FloatRange(0, 1),
     default=0.0,
     show_default=True,
-    help="Share of the epochs after which batch norms keep their statistics; by default they have no part in retraining.",
+    help="Share of the epochs of retraining after which batch norms keep their statistics; 0 leaves norms out of it.",
 )
 @log_dir_option
 @option("--checkpoint", type=OUT, help="File that keeps a retraining, so that it may stop and go on.")

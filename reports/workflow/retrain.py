@@ -62,8 +62,8 @@ def recipe(
     EspalierError
         PyTorch is not there, or a field is out of its range.
     """
-    from accel.train import MSE as AGAIN
     from accel.train import BFLOAT16, Recipe
+    from accel.train import MSE as AGAIN
     from reports.workflow.recipes import ENTRIES
 
     usual = Recipe()
