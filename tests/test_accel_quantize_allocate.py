@@ -195,6 +195,39 @@ class TestGuarantees:
                 within = [toy.error(bits) for bits in around if toy.memory(bits) <= 24]
                 assert toy.error(here) <= min(within, default=1)
 
+    @few
+    @given(
+        seed=st.integers(0, 999),
+        most=st.integers(4, 24),
+        budget=st.sampled_from([{}, {"budget_error": 0.5}, {"budget_memory_bits": 24}]),
+    )
+    def test_a_budget_of_cycles(self, seed: int, most: int, budget: dict[str, Any]) -> None:
+        """Alone or beside another, never exceeded, whatever bits do to cycles: here fewer may take more.
+
+        Where uniform widths meet the budgets the answer is no worse than they are.
+        """
+        toy = table(seed)
+
+        def slow(bits: Bits) -> int:
+            return 4 * (8 - bits[0]) + bits[1] % 2
+
+        given = {"cycles": lambda widths: slow(toy.bits(widths)), "budget_cycles": most, **budget}
+        error, memory = budget.get("budget_error", 1.0), budget.get("budget_memory_bits", 99)
+        able = [
+            bits for bits in UNIFORM if slow(bits) <= most and toy.error(bits) <= error and toy.memory(bits) <= memory
+        ]
+        if min(map(slow, ALL)) > most:
+            with pytest.raises(EspalierError, match=f"at most {most} cycles: the fewest are 8$"):
+                toy.allocate(**given)
+        elif able:
+            found = toy.allocate(**given)
+            bits = toy.bits(found.widths)
+            assert slow(bits) <= most
+            assert found.error_rate <= error
+            assert found.memory_bits <= memory
+            value = toy.memory if "budget_error" in budget else toy.error
+            assert value(bits) <= min(map(value, able))
+
     def test_the_same_again(self) -> None:
         """Nothing is drawn: the same questions in the same order."""
         toys = [table(3), table(3)]
@@ -274,6 +307,7 @@ def test_a_network() -> None:
         ),
         ({"budget_error": 1.5}, "a budget of the error rate must be 0..1, got 1.5"),
         ({"budget_memory_bits": 0}, "a budget of memory must be at least 1 bit, got 0"),
+        ({"budget_cycles": 0}, "a budget of cycles must be at least 1, got 0"),
         ({"budget_error": 0.1, "lowest": 1}, "an allocation needs operands, and bits from 2 on, got 1..6"),
         ({"budget_error": 0.1, "highest": 1}, "an allocation needs operands, and bits from 2 on, got 2..1"),
         ({"budget_error": 0.1, "highest": 17}, "weight_bits must be 2..16, got 17"),

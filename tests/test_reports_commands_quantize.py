@@ -66,6 +66,21 @@ def test_an_error_budget(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_cycle_budget(tmp_path: Path) -> None:
+    """Cycles on the array are within the budget, and memory too; what no widths reach is told."""
+    budgets = "--budget-memory", "6KiB", "--array", "4x4"
+    program, record = made(tmp_path, *budgets, "--budget-cycles", 10_000_000, "--evaluations", 60)
+    taken = total_cycles(program, array_for(program, 4, 4))
+    assert record["memory_bits"] <= 6 * 8192
+    again, _ = made(tmp_path, *budgets, "--budget-cycles", taken, "--evaluations", 60)
+    assert total_cycles(again, array_for(again, 4, 4)) <= taken
+    refused = espalier("quantize", "digits", *budgets, "--budget-cycles", 9, "-o", tmp_path / "no.espalier")
+    assert refused.status == 2
+    assert "no widths of 2..8 bits were found that take at most 9 cycles: the fewest are " in refused.err
+    assert not (tmp_path / "no.espalier").exists()
+
+
+@pytest.mark.slow
 def test_a_memory_budget(tmp_path: Path) -> None:
     """Everything on the chip fits the budget, and words are no longer than the options say."""
     most = 6 * 8 * 1024
@@ -188,6 +203,8 @@ def test_an_order_for_an_array(tmp_path: Path) -> None:
         (["--rule", "l3"], "unknown rule of steps 'l3': "),
         (["--rule", "percentile", "--percentile", "101"], "percentile must be 0..100, got 101.0"),
         (["--budget-error", "0.1", "--budget-memory", "8KiB"], "--budget-error and --budget-memory: give one of them"),
+        (["--budget-cycles", "9"], "--budget-cycles and --array: one says how many cycles at most, the other of which"),
+        (["--array", "8x8"], "--budget-cycles and --array: one says how many cycles at most, the other of which array"),
         (["--budget-memory", "8"], "--budget-memory 8: expected a size such as 64KiB"),
         (["--budget-memory", "100B"], "no widths fit in 800 bits of memory: 2 bits everywhere take "),
         (["--budget-error", "0", "--signal-bits", "2"], "no widths of 2..8 bits were found with an error rate of at"),
@@ -198,7 +215,7 @@ def test_an_order_for_an_array(tmp_path: Path) -> None:
         (["--best-epoch"], "--best-epoch: nothing is retrained; --retrain says for how many epochs"),
         (["--bfloat16"], "--bfloat16: nothing is retrained; --retrain says for how many epochs"),
         (["--norms-frozen", "0.6", "--per-output"], "--norms-frozen 0.6: batch norms stay in a retraining alone"),
-        (["--norms-frozen", "0.6", "--retrain", "1"], "with steps that it learns: --retrain, --per-output, and no --p"),
+        (["--norms-frozen", "0.6", "--retrain", "1"], "--norms-frozen 0.6: batch norms stay in a retraining alone"),
         (["--accumulator-overflow", "clip"], "unknown overflow of accumulators 'clip': "),
         (["--accumulator-bits", "1"], "conv1: accumulator_bits must be at least 2, got 1"),
     ],

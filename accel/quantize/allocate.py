@@ -1,4 +1,4 @@
-"""Bits for every operand of a network: the least memory for an error rate, or the least error in a memory.
+"""Bits for every operand of a network: the least memory for an error rate, or the least error in a memory or in cycles.
 
 Shin, Hwang and Sung (arXiv 1512.01322) measure operands one at a time, then raise bits until all of them do jointly.
 Ours: a greedy path from the highest to the lowest bits, each move the one of the least predicted rise of the error rate
@@ -20,7 +20,7 @@ from accel.quantize.sensitivity import Sensitivity, sensitivity
 from accel.quantize.width_moves import Bits, Prediction, greedy_path, neighbors
 from accel.quantize.widths import Widths
 
-Rank = tuple[float, float, float]
+Rank = tuple[float, float, float, float]
 MOST_EVALUATIONS = 500  # of 12 operands 7 are uniform widths, 72 the sensitivity, and the rest the search
 
 
@@ -41,6 +41,8 @@ def allocate(
     *,
     budget_error: float | None = None,
     budget_memory_bits: int | None = None,
+    cycles: Callable[[Widths], int] | None = None,
+    budget_cycles: int | None = None,
     lowest: int = 2,
     highest: int = 8,
     input_bits: int = 8,
@@ -61,7 +63,11 @@ def allocate(
     budget_error : float
         The highest error rate, 0..1: memory is minimised.
     budget_memory_bits : int
-        The most memory: the error rate is minimised. Exactly one budget is given.
+        The most memory: the error rate is minimised. It and the one before do not go together.
+    cycles : function, optional
+        From word lengths to cycles, beside `budget_cycles`; called once for the same widths, but for thousands of them.
+    budget_cycles : int, optional
+        The most cycles, which stand above everything else: alone, the error rate is minimised.
     lowest, highest : int
         The range of the bits.
     input_bits : int
@@ -76,12 +82,12 @@ def allocate(
     Raises
     ------
     EspalierError
-        Neither or both budgets are given, a budget is out of range or not met (the line says what is reached), the
-        range of bits is empty, evaluations are too few, sensitivities are incomplete, or an error rate is not 0..1.
+        No budget is given or two that do not go together, a budget is out of range or not met (the line says what is
+        reached), the range of bits is empty, evaluations are too few, sensitivities are incomplete, or an error rate is not 0..1.
     """
-    task = _Task(budget_error, budget_memory_bits)
+    task = _Task(budget_error, budget_memory_bits, budget_cycles)
     search = _Search(task, tuple(operands), lowest, highest, input_bits)
-    search.begin(error_rate, memory_bits, evaluations, progress)
+    search.begin(error_rate, memory_bits, cycles or (lambda widths: 0), evaluations, progress)
     with suppress(Spent):
         predicted = Prediction(operands, sensitivities or search.sensitivities(), lowest, highest)
         search.walk(greedy_path(operands, predicted, search.memory, lowest, highest))
@@ -95,22 +101,25 @@ class _Task:
 
     error: float | None
     memory: int | None
+    cycles: int | None
 
     def __post_init__(self) -> None:
-        if (self.error is None) == (self.memory is None):
+        if (self.error is None) == (self.memory is None) and (self.error is not None or self.cycles is None):
             given = "neither" if self.error is None else "both"
             raise EspalierError(f"an allocation needs a budget of the error rate or of memory, got {given}")
         if self.error is not None and not 0 <= self.error <= 1:
             raise EspalierError(f"a budget of the error rate must be 0..1, got {self.error}")
         if self.memory is not None and self.memory < 1:
             raise EspalierError(f"a budget of memory must be at least 1 bit, got {self.memory}")
+        if self.cycles is not None and self.cycles < 1:
+            raise EspalierError(f"a budget of cycles must be at least 1, got {self.cycles}")
 
-    def rank(self, error: float, memory: int) -> Rank:
-        """Return how far a point is beyond the budget, then what is minimised, then the rest: the lowest is best."""
+    def rank(self, error: float, memory: int, cycles: int) -> Rank:
+        """Return how far a point is beyond the budgets, then what is minimised, then the rest: the lowest is best."""
+        late = 0 if self.cycles is None else max(0, cycles - self.cycles)
         if self.error is not None:
-            return max(0.0, error - self.error), memory, error
-        assert self.memory is not None
-        return max(0, memory - self.memory), error, memory
+            return late, max(0.0, error - self.error), memory, error
+        return late, 0 if self.memory is None else max(0, memory - self.memory), error, memory
 
 
 @dataclass
@@ -129,11 +138,13 @@ class _Search:
         self,
         error_rate: Callable[[Widths], float],
         memory_bits: Callable[[Widths], int],
+        cycles: Callable[[Widths], int],
         evaluations: int,
         progress: Listener | None,
     ) -> None:
         """Measure uniform widths."""
         self.memory = cache(lambda bits: memory_bits(self.widths(bits)))
+        self.cycles = cache(lambda bits: cycles(self.widths(bits)))
         self.judge: Judge[Bits] = Judge(lambda bits: error_rate(self.widths(bits)), evaluations, progress)
         uniform = [(bits,) * len(self.operands) for bits in range(self.highest, self.lowest - 1, -1)]
         if evaluations < len(uniform):
@@ -156,7 +167,7 @@ class _Search:
         return sensitivity(self.operands, error_rate, bits=bits, high_bits=self.highest)
 
     def rank(self, bits: Bits) -> tuple[Rank, Bits]:
-        return self.task.rank(self.judge(bits), self.memory(bits)), bits
+        return self.task.rank(self.judge(bits), self.memory(bits), self.cycles(bits)), bits
 
     def best(self) -> Bits:
         """Return the best point of all that were measured."""
@@ -166,15 +177,16 @@ class _Search:
         """Measure a path of falling memory: its first point within that budget, or around that of the error rate.
 
         There it bisects to a point that meets the budget before one that does not: the last good one, if fewer bits
-        are never better.
+        are never better. Cycles alone leave the path to the moves, since bits may save some or cost some.
         """
         if self.task.memory is not None:
             self.judge(next(bits for bits in path if self.memory(bits) <= self.task.memory))
+        if self.task.error is None:
             return
         good, bad = 0, len(path)
         while bad - good > 1:
             middle = (good + bad) // 2
-            beyond = self.rank(path[middle])[0][0]
+            beyond = any(self.rank(path[middle])[0][:2])
             good, bad = (good, middle) if beyond else (middle, bad)
 
     def improve(self, predicted: Prediction) -> None:
@@ -191,14 +203,22 @@ class _Search:
 
         def guess(bits: Bits) -> tuple[Rank, Bits]:
             expected = max(0.0, error + predicted(bits) - predicted(here))
-            return self.task.rank(expected, self.memory(bits)), bits
+            return self.task.rank(expected, self.memory(bits), self.cycles(bits)), bits
+
+        def at_best(bits: Bits) -> Rank:
+            return self.task.rank(0.0, self.memory(bits), self.cycles(bits))
 
         moves = set(neighbors(self.operands, here, self.lowest, self.highest))
-        return sorted((bits for bits in moves if self.task.rank(0.0, self.memory(bits)) < rank), key=guess)
+        return sorted((bits for bits in moves if at_best(bits) < rank), key=guess)
 
     def result(self) -> Allocation:
         best = self.best()
-        error = self.judge(best)
+        error, cycles = self.judge(best), self.cycles(best)
+        if self.task.cycles is not None and cycles > self.task.cycles:
+            raise EspalierError(
+                f"no widths of {self.lowest}..{self.highest} bits were found that take at most {self.task.cycles:,} "
+                f"cycles: the fewest are {cycles:,}"
+            )
         if self.task.error is not None and error > self.task.error:
             raise EspalierError(
                 f"no widths of {self.lowest}..{self.highest} bits were found with an error rate of at most "

@@ -1,16 +1,15 @@
 """What `espalier quantize` does: network in, Program out, at the widths and with the steps that were asked for."""
 
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import click
 from rich.table import Table
 
-from accel.cost import cost_of
+from accel.cost import cost_of, total_cycles
 from accel.errors import EspalierError
 from accel.fixedpoint import Overflow, Rounding
-from accel.interchange.data import datasets
 from accel.network import Network
 from accel.program import Program
 from accel.quantize import (
@@ -47,71 +46,17 @@ from reports.commands.options import (
     weight_bits_option,
 )
 from reports.commands.places import Command, Word
+from reports.commands.quantize_request import ACCUMULATORS, SENSITIVITIES, Request, checked
 from reports.shared import console as shared_console
 from reports.shared import output, resuming, words
 from reports.workflow import evaluate, quantize
 from reports.workflow import retrain as retraining
 from reports.workflow.formats_file import read_formats
 from reports.workflow.load import version_of
-from reports.workflow.parsing import parse_memory, parse_mode
+from reports.workflow.parsing import parse_array, parse_mode
 from reports.workflow.quantize import Workbench
 from reports.workflow.sources import Source, check_range, source_of
-from reports.workflow.training_log import check_log, opened_log
-
-SENSITIVITIES = ("measured", "hessian")
-ACCUMULATORS = {"wrap": Overflow.WRAP, "saturate": Overflow.SAT}
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the command line asks for, as words and numbers; see `espalier quantize --help`."""
-
-    network: str
-    out: Path
-    weight_bits: int
-    signal_bits: int
-    input_bits: int
-    pattern: str | None
-    rule: str
-    percentile: float
-    power_of_two: bool
-    per_output: bool
-    search: int
-    budget_error: float | None
-    budget_memory: str | None
-    evaluations: int
-    sensitivity: str
-    retrain: int
-    learning_rate: float | None
-    batch_size: int | None
-    teacher: str | None
-    best_epoch: bool
-    bfloat16: bool
-    norms_frozen: float
-    log_dir: Path | None
-    checkpoint: Path | None
-    validation_images: int
-    accumulator_bits: int | None
-    accumulator_overflow: str
-    rounding: str
-    overflow: str
-    multiplier_bits: int
-    formats: Path | None
-    lanes: int | None
-    cluster_lanes: int | None
-    seed: int
-    jobs: int | None
-    train_threads: int
-    data: str | None
-    data_dir: str | None
-    metric: str
-    json_file: Path | None
-
-    @property
-    def measures(self) -> bool:
-        """Whether error rates are needed on the way."""
-        asked = self.search or self.retrain or self.budget_memory or self.json_file
-        return bool(asked) or self.budget_error is not None
+from reports.workflow.training_log import opened_log
 
 
 @click.command("quantize", cls=Command)
@@ -142,6 +87,8 @@ class Request:
     type=click.FloatRange(0, 1),
     help="Choose widths of least memory for so much more error: 0.01.",
 )
+@option("--budget-cycles", type=click.IntRange(1), help="Choose widths of at most so many cycles on --array.")
+@option("--array", help="Output lanes x pixel lanes of the array whose cycles --budget-cycles limits: 8x8.")
 @option("--budget-memory", help="Choose widths of least error in so much memory, 32KiB say, none above those given.")
 @number_option("--evaluations", 300, "Evaluations that a search for widths within a budget may take.")
 @option(
@@ -215,7 +162,7 @@ def command(**arguments: Any) -> None:
     Example: espalier quantize lenet5 --budget-error 0.01 --retrain 5 -o small.espalier
     """  # noqa: D301 - the \\b is click's own
     request = Request(**arguments)
-    budget = _checked(request)
+    budget = checked(request)
     bench, source = _bench(request)
     teacher = retraining.teacher(request.teacher, bench.pruned.network)
     widths, found = _widths(request, bench, budget, source)
@@ -234,6 +181,11 @@ def command(**arguments: Any) -> None:
             f"--budget-memory {request.budget_memory}: with the steps that were found in the end these widths take "
             f"{taken} bits, {taken - budget} too many; give a little less"
         )
+    if request.budget_cycles and (taken := _cycles(request, program)) > request.budget_cycles:
+        raise EspalierError(
+            f"--budget-cycles {request.budget_cycles}: with the steps that were found in the end these widths take "
+            f"{taken:,} cycles; give a little less"
+        )
     if (lanes := request.lanes or request.cluster_lanes) is not None:  # every score stays as it is
         program = ordered_for(program, lanes, split=True)
     record = _record(request, bench, widths, {"quantized": direct, "result": program}, found, source)
@@ -243,28 +195,6 @@ def command(**arguments: Any) -> None:
     if request.json_file:
         output.write_json(request.json_file, record)
     _print(request, bench, widths, program, record)
-
-
-def _checked(request: Request) -> int | None:
-    """Return the budget of memory in bits, if there is one; refuse what cannot be together."""
-    datasets.check_choice("rule of steps", request.rule, RULES)
-    datasets.check_choice("sensitivity", request.sensitivity, SENSITIVITIES)
-    if request.sensitivity != "measured" and request.budget_error is None and not request.budget_memory:
-        raise EspalierError(f"--sensitivity {request.sensitivity}: no widths are searched; give a budget")
-    datasets.check_choice("overflow of accumulators", request.accumulator_overflow, [*ACCUMULATORS])
-    if request.budget_error is not None and request.budget_memory:
-        raise EspalierError("--budget-error and --budget-memory: give one of them")
-    words = request.learning_rate, request.batch_size, request.teacher, request.best_epoch, request.bfloat16
-    retraining.check_training(request.retrain > 0, request.retrain > 0, *words)
-    check_log(request.log_dir, request.retrain > 0)
-    if request.norms_frozen and (request.power_of_two or not (request.retrain and request.per_output)):
-        told = "batch norms stay in a retraining alone, with steps that it learns: --retrain, --per-output"
-        raise EspalierError(f"--norms-frozen {request.norms_frozen:g}: {told}, and no --power-of-two")
-    found = request.search or request.retrain or request.budget_memory or request.budget_error is not None
-    if request.formats is not None and found:
-        raise EspalierError("--formats says what is given; --search, --retrain and the budgets would change it")
-    output.check_place(request.out, request.json_file)
-    return parse_memory(request.budget_memory, "--budget-memory") if request.budget_memory else None
 
 
 def _bench(request: Request) -> tuple[Workbench, Source]:
@@ -290,11 +220,20 @@ def _widths(
 ) -> tuple[Widths, Allocation | None]:
     most = Widths(request.weight_bits, request.signal_bits, request.input_bits)
     most = bench.modes.get("formats", FOUND).applied(most)
-    if request.budget_error is None and memory_bits is None:
+    if not request.allocates:
         return most, None
     curved = source.load("train") if request.sensitivity == "hessian" else None
-    found = quantize.allocated(bench, most, request.budget_error, memory_bits, request.evaluations, curved)
+    cycles = partial(_cycles, request) if request.budget_cycles else None
+    found = quantize.allocated(
+        bench, most, request.budget_error, memory_bits, request.evaluations, curved, cycles, request.budget_cycles
+    )
     return found.widths, found
+
+
+def _cycles(request: Request, program: Program) -> int:
+    """Return what a Program takes of an array that is just large enough for it."""
+    assert request.array is not None  # as was checked
+    return total_cycles(program, parse_array(request.array, program))
 
 
 def _retrained(

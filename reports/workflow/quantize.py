@@ -1,6 +1,6 @@
 """From a network to a Program of few bits, as commands do it: search for steps, allocation of widths, retraining."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -125,6 +125,8 @@ def allocated(
     budget_memory_bits: int | None,
     evaluations: int,
     curved: Dataset | None = None,
+    cycles: Callable[[Program], int] | None = None,
+    budget_cycles: int | None = None,
 ) -> Allocation:
     """Return the widths of every operand, none above those of `most`, that meet a budget.
 
@@ -135,12 +137,16 @@ def allocated(
     budget_error : float
         By how much the error rate on the judged images may exceed the float network's: memory is minimised.
     budget_memory_bits : int
-        Of parameters, indices and live signals: the error rate is minimised. One of the two is given.
+        Of parameters, indices and live signals: the error rate is minimised. It is not given beside the other.
     evaluations : int
         The most error rates to measure.
     curved : Dataset, optional
         Labelled training images, by which the loss's curvature says what bits cost each operand; it is measured, one
         operand and width after the other, by default.
+    cycles : function of a Program, optional
+        What it takes of an array, where there is a budget.
+    budget_cycles : int, optional
+        That no widths exceed: alone, the error rate is minimised.
 
     Raises
     ------
@@ -183,6 +189,8 @@ def allocated(
             lambda widths: bench.memory_bits(capped(widths)),
             budget_error=limit,
             budget_memory_bits=budget_memory_bits,
+            cycles=(lambda widths: cycles(bench.lowered(capped(widths)))) if cycles else None,
+            budget_cycles=budget_cycles,
             lowest=LOWEST,
             highest=highest,
             input_bits=most.input_bits,
