@@ -83,7 +83,8 @@ def allocate(
     ------
     EspalierError
         No budget is given or two that do not go together, a budget is out of range or not met (the line says what is
-        reached), the range of bits is empty, evaluations are too few, sensitivities are incomplete, or an error rate is not 0..1.
+        reached), the range of bits is empty, evaluations are too few, sensitivities are incomplete, or an error rate is
+        not 0..1.
     """
     task = _Task(budget_error, budget_memory_bits, budget_cycles)
     search = _Search(task, tuple(operands), lowest, highest, input_bits)
