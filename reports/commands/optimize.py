@@ -13,6 +13,7 @@ from accel.interchange.data.datasets import SPLITS, check_choice
 from accel.sparsity import FeatureMap, NOfM, parse_pattern
 from reports.commands.options import (
     array_option,
+    bfloat16_option,
     data_options,
     jobs_option,
     json_option,
@@ -52,6 +53,7 @@ class Request:
     patterns: str | None
     epochs: int
     seed: int
+    bfloat16: bool
     out: Path
     jobs: int | None
     json_file: Path | None
@@ -79,6 +81,7 @@ class Request:
 )
 @number_option("--epochs", 16, "Epochs of the longest training of a mix; shorter ones choose the mixes.", least=1)
 @number_option("--seed", 0, "Seed of all trainings.", least=0)
+@bfloat16_option
 @option("--out", "-o", type=Place(writes=True, holds=HOLDS, file_okay=False), required=True, help="Folder to write.")
 @jobs_option
 @json_option
@@ -129,7 +132,7 @@ def _checked(request: Request) -> Wish:
     network = digest_of(*network_parts(dense.network))
     open_work(folder, options | {"network": network}, (images[split] for split in SPLITS))
     limits = request.max_error, memory_bits, request.goal
-    return Wish(dense, images, patterns, lanes, *limits, request.epochs, request.seed, folder)
+    return Wish(dense, images, patterns, lanes, *limits, request.epochs, request.seed, request.bfloat16, folder)
 
 
 def _write(request: Request, found: Found) -> None:

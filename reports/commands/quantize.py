@@ -108,9 +108,8 @@ from reports.workflow.training_log import opened_log
 @option(
     "--norms-frozen",
     type=click.FloatRange(0, 1),
-    default=0.0,
-    show_default=True,
-    help="Share of the epochs of retraining after which batch norms keep their statistics; 0 leaves norms out of it.",
+    help="Share of the epochs of retraining after which batch norms keep their statistics; 0 leaves norms out of it, "
+    "and the zoo's is the default.",
 )
 @log_dir_option
 @option("--checkpoint", type=OUT, help="File that keeps a retraining, so that it may stop and go on.")

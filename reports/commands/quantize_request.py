@@ -43,7 +43,7 @@ class Request:
     teacher: str | None
     best_epoch: bool
     bfloat16: bool
-    norms_frozen: float
+    norms_frozen: float | None
     log_dir: Path | None
     checkpoint: Path | None
     validation_images: int

@@ -23,6 +23,8 @@ class Wish:
     memory_bits : int or None
     goal : {"fast", "small"}
     epochs, seed : int
+    bfloat16 : bool
+        Whether products in trainings have that precision.
     folder : Path
         Of work in progress, which is there.
     """
@@ -36,4 +38,5 @@ class Wish:
     goal: str
     epochs: int
     seed: int
+    bfloat16: bool
     folder: Path

@@ -244,12 +244,15 @@ def retrained(
     """Return the network retrained as the Program at `widths` and `steps` computes it, and the steps it ended with.
 
     Steps are learned with the weights. Powers of two cannot be: those of weights are found anew before each epoch, by
-    the least squared error, and those of signals stay.
+    the least squared error, and those of signals stay. Batch norms are alive, where the recipe has them so, if weights
+    have a learned step for each output map.
     """
     from accel import train
 
     program = bench.lowered(widths, steps)
     powers = steps.power_of_two
+    if powers or not steps.per_output:
+        recipe = replace(recipe, norms_frozen=0.0)
     rate = STEP_RATE if recipe.optimizer == "adam" else 1.0
     held_out = {"validation": (validation.pixels(), validation.labels)} if validation else {}
     rule = train.StepRule("refit") if powers else train.StepRule("learn", "learn", rate)
