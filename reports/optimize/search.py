@@ -157,8 +157,9 @@ class Search:
         return version, program
 
     def _recipe(self, epochs: int, **changes: Any) -> "Recipe":
-        name, fixed = self.wish.dense.network.name, {"seed": self.wish.seed, "bfloat16": self.wish.bfloat16}
-        return retraining.recipe(name, epochs, taught=True, schedule="onecycle", **fixed, **changes)
+        name = self.wish.dense.network.name
+        changes |= {"seed": self.wish.seed, "schedule": "onecycle"}
+        return retraining.recipe(name, epochs, taught=True, bfloat16=self.wish.bfloat16, **changes)
 
     def _path(self, what: str, *of: object) -> Path:
         return self.wish.folder / f"{what}-{digest_of(*map(str, of))[:16]}.{'json' if what == 'widths' else 'espalier'}"
