@@ -16,17 +16,19 @@ earlier releases write and read. A field with the metadata `CLAIM` is a shape of
 counts among the bytes that a file unpacks to, which `accel.limits` bounds before any is unpacked.
 """
 
+import contextlib
 import hashlib
+import io
 import json
 import math
 import os
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from enum import IntEnum
 from functools import cache
 from types import UnionType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, BinaryIO, get_args, get_origin, get_type_hints
 
 import numpy as np
 import numpy.typing as npt
@@ -89,28 +91,45 @@ def load(path: str | os.PathLike[str], kind: str, classes: tuple[type, ...]) -> 
     OSError
         The file cannot be read.
     """
-    return _loads(_read_file(path), kind, classes, path)
+    with _checked(path) as (file, size):
+        header = _read_header(file.read, path)
+        begin = file.tell()
+
+        def read(offset: int, length: int) -> bytes:
+            file.seek(begin + offset)
+            return file.read(length)
+
+        return _loads(header, _Payload(read, size - _DIGEST - begin), size, kind, classes, path)
 
 
 def loads(data: bytes, kind: str, classes: tuple[type, ...], path: str | os.PathLike[str] = "bytes") -> Any:
     """Return the dataclass of which `dump` made `data`; as `load`, where `path` is what errors call it."""
     _check_digest(data[:_PREFIX], hashlib.sha256(memoryview(data)[:-_DIGEST]).digest(), data[-_DIGEST:], path)
-    return _loads(data, kind, classes, path)
+    stream = io.BytesIO(data)
+    header, payload = _read_header(stream.read, path), memoryview(data)[stream.tell() : -_DIGEST]
+    held = _Payload(lambda offset, length: bytes(payload[offset : offset + length]), len(payload))
+    return _loads(header, held, len(data), kind, classes, path)
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:
     """Return what the file at `path` says it holds; raises as `load` does."""
-    return str(_read_header(_read_file(path), path)["kind"])
+    with _checked(path) as (file, _):
+        return str(_read_header(file.read, path)["kind"])
 
 
-def _loads(data: bytes, kind: str, classes: tuple[type, ...], path: str | os.PathLike[str]) -> Any:
-    header = _read_header(data, path)
+def _loads(
+    header: dict[str, Any],
+    payload: "_Payload",
+    file_bytes: int,
+    kind: str,
+    classes: tuple[type, ...],
+    path: str | os.PathLike[str],
+) -> Any:
     if header["kind"] != kind:
         todo = INSTEAD.get((header["kind"], kind), "").format(path=path)
         raise EspalierError(f"{path}: holds a {header['kind']}, expected a {kind}{todo}")
-    payload = memoryview(data)[_PREFIX + _header_length(data) : -_DIGEST]
     with reading(path, "is damaged: its record is not as it was written"):
-        arrays = _Stored(header["arrays"], payload, len(data))
+        arrays = _Stored(header["arrays"], payload, file_bytes)
         thing = _decode(header["record"], arrays, {cls.__name__: cls for cls in classes})
         _check_type(thing, classes[0], "its record")
         return thing
@@ -118,12 +137,14 @@ def _loads(data: bytes, kind: str, classes: tuple[type, ...], path: str | os.Pat
 
 def pack(codes: NDArray[Any], bits: int) -> bytes:
     """Return `codes` as a stream of two's complement words of `bits` bits each, lowest bit first."""
-    words = np.asarray(codes, np.int64).ravel()
+    words = np.asarray(codes).ravel()
     return b"".join(_pack(words[i : i + _WORDS_AT_ONCE], bits) for i in range(0, words.size, _WORDS_AT_ONCE))
 
 
-def _pack(words: NDArray[np.int64], bits: int) -> bytes:
-    stream = (words[:, None] >> np.arange(bits)) & 1
+def _pack(words: NDArray[Any], bits: int) -> bytes:
+    if bits == 8:
+        return words.astype(np.uint8).tobytes()
+    stream = (words.astype(np.int64)[:, None] >> np.arange(bits)) & 1
     return np.packbits(stream.astype(np.uint8).ravel(), bitorder="little").tobytes()
 
 
@@ -131,6 +152,8 @@ def unpack(
     data: bytes | memoryview, count: int, bits: int, signed: bool, dtype: npt.DTypeLike = np.int64
 ) -> NDArray[Any]:
     """Return the `count` words that `pack` wrote, as `dtype`."""
+    if bits == 8:  # which is a byte already
+        return np.frombuffer(data, np.int8 if signed else np.uint8, count).astype(dtype)
     stream, words = np.frombuffer(data, np.uint8), np.zeros(count, dtype)
     weights = 1 << np.arange(bits, dtype=np.int64)
     if signed and bits:
@@ -142,12 +165,12 @@ def unpack(
     return words
 
 
-def _header_length(data: bytes) -> int:
-    return int.from_bytes(data[_PREFIX - 4 : _PREFIX], "little")
+@contextlib.contextmanager
+def _checked(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, int]]:
+    """Open a file of ours and give its size too; one that is not, was cut or changed is refused, read once in pieces.
 
-
-def _read_file(path: str | os.PathLike[str]) -> bytes:
-    """Return the bytes of a file of ours; one that is not is refused before it is in memory."""
+    Of what it holds, which may be hundreds of MB, nothing is in memory then.
+    """
     with opened(path, MOST_FILE_BYTES) as file:
         size = os.fstat(file.fileno()).st_size
         start = file.read(_PREFIX)
@@ -159,7 +182,7 @@ def _read_file(path: str | os.PathLike[str]) -> bytes:
             left -= len(chunk)
         _check_digest(start, digest.digest(), file.read(_DIGEST + 1), path)
         file.seek(0)
-        return file.read(size)
+        yield file, size
 
 
 def _check_magic(start: bytes, path: str | os.PathLike[str]) -> None:
@@ -174,13 +197,15 @@ def _check_digest(start: bytes, digest: bytes, stored: bytes, path: str | os.Pat
         raise EspalierError(f"{path}: was cut or changed after it was written: its SHA-256 does not match")
 
 
-def _read_header(data: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
-    version = int.from_bytes(data[len(MAGIC) : len(MAGIC) + 2], "little")
+def _read_header(read: Callable[[int], bytes], path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the header of what `read` gives from its beginning on, so many bytes at a time."""
+    start = read(_PREFIX)
+    version, length = (int.from_bytes(start[i:j], "little") for i, j in ((len(MAGIC), -4), (-4, _PREFIX)))
     if version != VERSION:
         raise EspalierError(f"{path}: has format version {version}, this release reads version {VERSION}")
-    check_limit(f"{path}: is damaged", "bytes of its header", _header_length(data), MOST_HEADER_BYTES)
+    check_limit(f"{path}: is damaged", "bytes of its header", length, MOST_HEADER_BYTES)
     with reading(path, "is damaged: its header is not JSON"):
-        header = json.loads(data[_PREFIX : _PREFIX + _header_length(data)])
+        header = json.loads(read(length))
     if not isinstance(header, dict) or not {"kind", "record", "arrays"} <= header.keys():
         raise EspalierError(f"{path}: is damaged: its header names no kind, record and arrays")
     return header
@@ -290,10 +315,23 @@ def _fits(value: Any, hint: Any) -> bool:
     return isinstance(value, origin)
 
 
+@dataclass(frozen=True)
+class _Payload:
+    """What stands between header and digest: a piece, from an offset on and so long, is `read` when it is wanted."""
+
+    read: Callable[[int, int], bytes]
+    size: int
+
+    def piece(self, offset: int, length: int) -> bytes:
+        """Return a piece, or what there is of it."""
+        first = min(max(offset, 0), self.size)
+        return self.read(first, min(max(offset + length, first), self.size) - first)
+
+
 class _Stored:
     """The arrays of a file, each of which is unpacked once, and how much the file has unpacked to so far."""
 
-    def __init__(self, entries: Sequence[dict[str, Any]], payload: memoryview, file_bytes: int) -> None:
+    def __init__(self, entries: Sequence[dict[str, Any]], payload: _Payload, file_bytes: int) -> None:
         self.entries, self.payload, self.file_bytes = entries, payload, file_bytes
         self.unpacked = 0
         self.taken: set[int] = set()
@@ -320,16 +358,17 @@ class _Stored:
         return array.reshape(shape)
 
     def _read(self, entry: dict[str, Any], count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-        data: Any = self.payload[entry["offset"] : entry["offset"] + entry["bytes"]]
+        data = self.payload.piece(entry["offset"], entry["bytes"])
         bits = entry.get("bits")
         if bits is None:
             if entry.get("zlib"):  # no more than expected, so that a small file cannot fill the memory
                 data = zlib.decompressobj().decompress(data, count * dtype.itemsize + 1)
-            raw = np.dtype("|u1") if dtype.kind == "b" else dtype  # a stored byte of a boolean may be neither 0 nor 1
             if len(data) != count * dtype.itemsize:
                 raise EspalierError(f"is damaged: {len(data)} bytes do not hold {count} elements of {dtype}")
-            return np.frombuffer(data, raw).astype(dtype)
+            if dtype.kind == "b":  # a stored byte of a boolean may be neither 0 nor 1
+                return np.frombuffer(data, np.uint8).astype(dtype)
+            return np.frombuffer(data, dtype)  # no copy
         # words of no bits take no room in the file, but they stand beside stored ones that do
-        if bits not in _WORD_BITS or len(data) != (count * bits + 7) // 8 or count > 8 * len(self.payload):
+        if bits not in _WORD_BITS or len(data) != (count * bits + 7) // 8 or count > 8 * self.payload.size:
             raise EspalierError(f"is damaged: {len(data)} bytes do not hold {count} words of {bits} bits")
         return unpack(data, count, bits, dtype.kind == "i", dtype)

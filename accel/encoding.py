@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from accel.errors import EspalierError
 from accel.kernel_patterns import Kernel, KernelStrided, Strided
-from accel.pattern import Encoding, Index, IndexWords, Mask, Pattern, Shape, bits_for, check_shape
+from accel.pattern import Encoding, Index, IndexWords, Mask, Pattern, Shape, bits_for, check_shape, everything
 from accel.sparsity import Block, Dense, FeatureMap, Irregular, NOfM
 
 
@@ -25,7 +25,7 @@ class Nothing(Encoding):
         return ()
 
     def decode(self, index: Index, shape: Shape) -> Mask:
-        return np.ones(shape, bool)
+        return everything(shape)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Grouped convolutions in a Program: an ordinary layer whose kernels between groups are not kept."""
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,10 +9,11 @@ from numpy.typing import NDArray
 from accel.errors import EspalierError
 from accel.kernel_patterns import Grouped, Kernel, KernelStrided, Strided
 from accel.limits import MOST_WEIGHTS
+from accel.pattern import keeps_everything
 from accel.sparsity import Dense, FeatureMap, Irregular, LayerMask, Mask, Pattern, parse_pattern
 
 
-def across_groups(mask: LayerMask, codes: NDArray[np.int64], groups: int) -> tuple[LayerMask, NDArray[np.int64]]:
+def across_groups(mask: LayerMask, codes: NDArray[Any], groups: int) -> tuple[LayerMask, NDArray[Any]]:
     """Return mask and weights of the layer that reads all maps and keeps those of each output's own group.
 
     Parameters
@@ -38,7 +40,7 @@ def across_groups(mask: LayerMask, codes: NDArray[np.int64], groups: int) -> tup
         raise EspalierError(
             f"a convolution of {groups} groups and the shape {shape} has too many kernels for a Program"
         )
-    kept = spread_weights(mask.kept.astype(np.int64), shape).reshape(shape) > 0
+    kept = spread_weights(mask.kept, shape).reshape(shape)
     spread = spread_weights(codes.reshape(mask.kept.shape), shape)
     return LayerMask(str(_pattern_across(mask, groups)), kept), spread
 
@@ -64,20 +66,20 @@ def group_weights(matrix: NDArray[np.int64], shape: tuple[int, int, int], groups
     return matrix.reshape(shape)[rows, columns]
 
 
-def spread_weights(kernels: NDArray[np.int64], shape: tuple[int, int, int]) -> NDArray[np.int64]:
+def spread_weights(kernels: NDArray[Any], shape: tuple[int, int, int]) -> NDArray[Any]:
     """Return the weights (M, C * T) of kernels (M, C / groups, T): what `group_weights` reads."""
     outputs, maps, _ = shape
     groups = maps // kernels.shape[1]
     if not groups or (kernels.shape[0], groups * kernels.shape[1], kernels.shape[2]) != shape or outputs % groups:
         raise EspalierError(f"kernels {kernels.shape} are no groups of a layer of shape {shape}")
     rows = np.arange(outputs)[:, None]
-    spread = np.zeros(shape, np.int64)
+    spread = np.zeros(shape, kernels.dtype)
     spread[rows, rows // (outputs // groups) * kernels.shape[1] + np.arange(kernels.shape[1])] = kernels
     return spread.reshape(outputs, -1)
 
 
 def _pattern_across(mask: LayerMask, groups: int) -> Pattern:
-    if groups > 1 and mask.kept.all():
+    if groups > 1 and keeps_everything(mask.kept):
         return Grouped(groups)
     match pattern := parse_pattern(mask.pattern):
         case Dense() | FeatureMap() | Kernel():

@@ -96,14 +96,19 @@ class Grouped(Pattern):
     def problem(self, kept: Mask) -> str | None:
         if kept.shape[0] % self.groups or kept.shape[1] % self.groups:
             return f"{kept.shape[0]} output maps and {kept.shape[1]} input maps do not fall into {self.groups} groups"
-        wrong = np.argwhere(np.any(kept != self.mask(kept.shape), axis=2))
-        return f"kernel (output {wrong[0][0]}, input {wrong[0][1]}) is not as its group says" if len(wrong) else None
+        wrong = kept != self.mask(kept.shape)
+        if not wrong.any():
+            return None
+        output, index, _ = np.argwhere(wrong)[0]
+        return f"kernel (output {output}, input {index}) is not as its group says"
 
     def suits(self, shape: Shape) -> bool:  # it is a layer's own, none to prune by
         return False
 
     def nest(self, kept: Mask) -> LoopNest:
-        return kernel_nest(kept, 1, [np.arange(kept.shape[2])] * kept.shape[1])
+        outputs, maps, taps = kept.shape
+        read = np.arange(maps).reshape(self.groups, -1).repeat(outputs // self.groups, axis=0)
+        return loop_nest(kept, 1, taps, [*read], [np.arange(taps)] * maps)
 
     def encodings(self) -> tuple[Encoding, ...]:
         return (ByGroups(self),)
@@ -120,7 +125,7 @@ class ByGroups(Encoding):
         return ()
 
     def decode(self, index: Index, shape: Shape) -> Mask:
-        return self.pattern.mask(shape).copy()
+        return self.pattern.mask(shape)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.sparsity import Mask
+from accel.pattern import Mask, keeps_everything
 
 
 def columns_of(kept: Mask, lanes: int) -> tuple[NDArray[np.int64], ...]:
@@ -18,6 +18,8 @@ def columns_of(kept: Mask, lanes: int) -> tuple[NDArray[np.int64], ...]:
     (array([0, 2]), array([0]))
     """
     outputs, width = len(kept), math.prod(kept.shape[1:])
+    if keeps_everything(kept):
+        return (np.arange(width),) * math.ceil(outputs / lanes)
     filled = np.zeros((math.ceil(outputs / lanes) * lanes, width), bool)
     filled[:outputs] = kept.reshape(outputs, width)
     unions = np.any(filled.reshape(-1, lanes, width), axis=1)

@@ -12,9 +12,10 @@ and a new pattern is a new (outer, inner) pair. `accel.sparsity` has ours; other
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,10 @@ class LoopNest:
         starts = np.cumsum(sizes) - sizes
         columns = np.concatenate([np.zeros(0, np.int64), *self.inner])
         columns += np.repeat(np.arange(sizes.size) * self.unit_columns, sizes)
-        return tuple(columns[_runs(starts[units], sizes[units])] for units in self.outer)
+        units = np.concatenate([np.zeros(0, np.int64), *self.outer])
+        read = columns[_runs(starts[units], sizes[units])]
+        ends = np.cumsum(np.append(0, sizes[units]))[np.cumsum([0, *(group.size for group in self.outer)])].tolist()
+        return tuple(read[start:end] for start, end in pairwise(ends))
 
     @cached_property
     def row_columns(self) -> tuple[Integers, ...]:
@@ -69,7 +73,7 @@ class LoopNest:
         groups = (kept[kept < self.shape[1]] for kept in self.group_columns)
         return tuple(columns for columns in groups for _ in range(self.group_rows))[: self.shape[0]]
 
-    @cached_property
+    @property
     def positions(self) -> tuple[Integers, Integers]:
         """Row and column of every stored weight in issue order: column by column, all rows of the group for each."""
         rows, columns = [], []
@@ -87,22 +91,55 @@ class LoopNest:
     @cached_property
     def macs_per_pixel(self) -> int:
         """Multiply-accumulates for one output pixel: stored weights that lie inside the matrix."""
-        rows, columns = self.positions
-        return int(np.count_nonzero((rows < self.shape[0]) & (columns < self.shape[1])))
+        return sum(rows * columns.size for rows, columns, _ in self._inside())
+
+    @property
+    def fills(self) -> bool:
+        """Whether blocks may reach past an edge, where what is stored is no weight."""
+        height, width = len(self.outer) * self.group_rows, len(self.inner) * self.unit_columns
+        return (height, width) != self.shape
 
     def gather(self, matrix: NDArray[Any]) -> NDArray[Any]:
         """Return the kept entries of an (M, K) matrix in issue order, zeros where a block reaches past an edge."""
-        height, width = len(self.outer) * self.group_rows, len(self.inner) * self.unit_columns
-        padded = np.zeros((height, width), matrix.dtype)
-        padded[: self.shape[0], : self.shape[1]] = matrix
-        return padded[self.positions]
+        words = np.zeros(self.stored_words, matrix.dtype)
+        for group, (block, (rows, columns, inside)) in enumerate(zip(self._blocks(words), self._inside(), strict=True)):
+            entries = matrix[group * self.group_rows :][:rows]
+            if columns.size < entries.shape[1]:
+                entries = entries[:, columns]
+            block[inside, :rows] = entries.T
+        return words
 
     def scatter(self, words: NDArray[Any]) -> NDArray[Any]:
         """Return the (M, K) matrix whose kept entries are `words` in issue order, zero elsewhere."""
-        height, width = len(self.outer) * self.group_rows, len(self.inner) * self.unit_columns
-        padded = np.zeros((height, width), words.dtype)
-        padded[self.positions] = words
-        return padded[: self.shape[0], : self.shape[1]]
+        matrix = np.zeros(self.shape, words.dtype)
+        for group, (block, (rows, columns, inside)) in enumerate(zip(self._blocks(words), self._inside(), strict=True)):
+            matrix[group * self.group_rows :][:rows, columns] = block[inside, :rows].T
+        return matrix
+
+    def row_sums(self, words: NDArray[Any]) -> Integers:
+        """Return for each row (M,) the sum of its entries among `words` in issue order."""
+        if self.group_rows > 1:
+            sums = [block.sum(axis=0, dtype=np.int64) for block in self._blocks(words)]
+            return np.concatenate(sums)[: self.shape[0]]
+        sizes = np.array([columns.size for columns in self.group_columns])
+        there, found = sizes > 0, np.zeros(sizes.size, np.int64)
+        if words.size:
+            found[there] = np.add.reduceat(words, (np.cumsum(sizes) - sizes)[there], dtype=np.int64)
+        return found
+
+    def _blocks(self, words: NDArray[Any]) -> Iterator[NDArray[Any]]:
+        """Yield of each group its part of `words` in issue order, (columns, rows of a group): a view."""
+        end = 0
+        for columns in self.group_columns:
+            start, end = end, end + columns.size * self.group_rows
+            yield words[start:end].reshape(columns.size, self.group_rows)
+
+    def _inside(self) -> Iterator[tuple[int, Integers, slice | Mask]]:
+        """Yield of each group how many of its rows the matrix has, the columns that it has, and which those are."""
+        for group, columns in enumerate(self.group_columns):
+            rows = min(self.group_rows, self.shape[0] - group * self.group_rows)
+            inside: slice | Mask = columns < self.shape[1] if self.fills else slice(None)
+            yield rows, columns[inside], inside
 
 
 def loop_nest(
@@ -115,6 +152,21 @@ def loop_nest(
     shape = (kept.shape[0], kept.shape[1] * kept.shape[2])
     as_integers = [np.asarray(x, np.int64) for x in outer], [np.asarray(x, np.int64) for x in inner]
     return LoopNest(shape, group_rows, unit_columns, tuple(as_integers[0]), tuple(as_integers[1]))
+
+
+def everything(shape: tuple[int, ...]) -> Mask:
+    """Return the mask (M, C, T) that keeps all, which takes no memory: every weight of it is the same flag."""
+    return np.broadcast_to(np.True_, shape)
+
+
+def keeps_everything(kept: Mask) -> bool:
+    """Return whether a mask keeps all; of one that `everything` made nothing has to be read for it."""
+    return bool(kept.flat[0]) if kept.size and not any(kept.strides) else bool(kept.all())
+
+
+def kept_weights(kept: Mask) -> int:
+    """Return how many weights a mask keeps."""
+    return kept.size if keeps_everything(kept) else int(np.count_nonzero(kept))
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ class MacLayer(ProgramLayer):
     encoding: str
     index: tuple[IndexWords, ...]
     weight_bits: int
-    weights: NDArray[np.int32] = field(metadata={"packed": "weight_bits"})
+    weights: NDArray[np.int8] | NDArray[np.int16] = field(metadata={"packed": "weight_bits"})
     weight_steps: NDArray[np.float64]
     bias_bits: int
     bias: NDArray[np.int64] = field(metadata={"packed": "bias_bits"})
@@ -94,7 +94,7 @@ class MacLayer(ProgramLayer):
     accumulator_overflow: Overflow | None = None
 
     def __post_init__(self) -> None:
-        weights, bias = np.array(self.weights, np.int64), np.array(self.bias, np.int64)
+        weights, bias = np.asarray(self.weights), np.array(self.bias, np.int64)
         steps = np.array(self.weight_steps, np.float64)
         if len(self.shape) != 3 or min(self.shape) < 1:
             raise EspalierError(f"{self.name}: shape must be (outputs, maps, taps), got {self.shape}")
@@ -112,14 +112,13 @@ class MacLayer(ProgramLayer):
                 f"{self.name}: expected {self.shape[0]} biases and {self.nest.stored_words} weights, "
                 f"got {bias.shape} and {weights.shape}"
             )
-        rows, columns = self.nest.positions
-        if weights[(rows >= self.shape[0]) | (columns >= self.shape[1] * self.shape[2])].any():
+        if self.nest.fills and _filling(self.nest, weights).any():
             raise EspalierError(f"{self.name}: the filling of a block that reaches past the edge must be zeros")
         if steps.shape not in ((1,), self.shape[:1]) or not (np.isfinite(steps) & (steps > 0)).all():
             raise EspalierError(f"{self.name}: weight_steps must be one or {self.shape[0]} positive numbers")
         if self.accumulator_overflow is not None:
             check_narrow_overflow(self.accumulator_overflow, f"{self.name}: accumulator_overflow")
-        freeze(self, weights=weights.astype(np.int32), bias=bias, weight_steps=steps)
+        freeze(self, weights=weights.astype(code_type(self.weight_bits)), bias=bias, weight_steps=steps)
 
     @cached_property
     def kept(self) -> Mask:
@@ -139,12 +138,10 @@ class MacLayer(ProgramLayer):
         """The weights as the lowered matrix (M, C*T), zeros where pruned."""
         return self.nest.scatter(self.weights.astype(np.int64))
 
-    @property
+    @cached_property
     def _sums(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """For each output the sum of its weights above zero, and of those below; 2**53 is far away."""
-        rows, words = self.nest.positions[0], self.weights
-        sums = (np.bincount(rows, side(words, 0), minlength=self.shape[0]) for side in (np.maximum, np.minimum))
-        positive, negative = (side[: self.shape[0]].astype(np.int64) for side in sums)
+        """For each output the sum of its weights above zero, and of those below."""
+        positive, negative = (self.nest.row_sums(side(self.weights, 0)) for side in (np.maximum, np.minimum))
         return positive, negative
 
     @cached_property
@@ -339,6 +336,17 @@ class FlattenLayer(ProgramLayer):
         if self.shape and (len(self.shape) != 3 or min(self.shape) < 1 or math.prod(self.shape) != words):
             raise EspalierError(f"{self.name}: {words} words of {shapes[0]} are no maps of {self.shape}")
         return self.shape or (words,)
+
+
+def code_type(weight_bits: int) -> type[np.signedinteger[Any]]:
+    """Return the narrowest type of arrays that holds codes of weights: networks have a hundred million of them."""
+    return np.int8 if weight_bits <= 8 else np.int16
+
+
+def _filling(nest: LoopNest, words: NDArray[Any]) -> NDArray[Any]:
+    """Return the words of blocks, in issue order, that lie past an edge of the matrix."""
+    rows, columns = nest.positions
+    return words[(rows >= nest.shape[0]) | (columns >= nest.shape[1])]
 
 
 def check_narrow_overflow(overflow: Any, what: str) -> None:

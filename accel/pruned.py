@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from accel import archive, layers, sparsity
 from accel.errors import EspalierError
 from accel.network import Network
+from accel.pattern import everything
 from accel.sparsity import LayerMask, Masks
 from accel.window import Window
 
@@ -121,7 +122,7 @@ class PrunedNetwork:
         layer = self.network[name]
         if not isinstance(layer, layers.Weighted):
             raise EspalierError(f"{name}: has no weights to mask")
-        return LayerMask(str(sparsity.Dense()), np.ones(layer.lowered_shape, bool))
+        return LayerMask(str(sparsity.Dense()), everything(layer.lowered_shape))
 
     def with_network(self, network: Network) -> "PrunedNetwork":
         """Return the same pruning of a network with other weights."""

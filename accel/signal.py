@@ -53,7 +53,8 @@ class Signal:
 
 def nearest_steps(value: Any, step: Any) -> Any:
     """Return how many whole steps are nearest to a real `value`, ties upwards: of numbers, arrays or tensors."""
-    return (value / step + 0.5) // 1
+    steps = value / step + 0.5
+    return np.floor(steps) if isinstance(steps, np.ndarray) else steps // 1  # floor takes a third of the time
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +150,7 @@ def signed_bits(value: Any) -> int:
     return (value if value >= 0 else ~value).bit_length() + 1
 
 
-def proven_accumulator_bits(matrix: NDArray[np.int64], bias: NDArray[np.int64], signal: FixedFormat) -> int:
+def proven_accumulator_bits(matrix: NDArray[Any], bias: NDArray[np.int64], signal: FixedFormat) -> int:
     """Return the fewest signed bits that hold every accumulator, and every partial sum that starts from the bias.
 
     Parameters
@@ -160,7 +161,7 @@ def proven_accumulator_bits(matrix: NDArray[np.int64], bias: NDArray[np.int64], 
         The input's codes; each product ranges over all of them, zero included, so that no partial sum leaves the
         range of the whole sum.
     """
-    positive, negative = (side(matrix, 0).sum(axis=1) for side in (np.maximum, np.minimum))
+    positive, negative = (side(matrix, 0).sum(axis=1, dtype=np.int64) for side in (np.maximum, np.minimum))
     return range_bits(positive, negative, bias, signal)
 
 

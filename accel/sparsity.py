@@ -13,7 +13,7 @@ from accel import plugins
 from accel.errors import EspalierError
 from accel.kernel_patterns import Grouped, Kernel, KernelStrided, Strided
 from accel.limits import WIDEST
-from accel.pattern import LoopNest, Mask, Pattern, Units, loop_nest
+from accel.pattern import LoopNest, Mask, Pattern, Units, everything, keeps_everything, loop_nest
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Dense(Pattern):
         return "dense"
 
     def problem(self, kept: Mask) -> str | None:
-        return None if kept.all() else f"{np.count_nonzero(~kept)} weights are pruned"
+        return None if keeps_everything(kept) else f"{np.count_nonzero(~kept)} weights are pruned"
 
     def nest(self, kept: Mask) -> LoopNest:
         outputs, maps, taps = kept.shape
@@ -227,10 +227,11 @@ class LayerMask:
     kept: Mask
 
     def __post_init__(self) -> None:
-        kept = np.array(self.kept, bool)
+        pattern, given = parse_pattern(self.pattern), np.asarray(self.kept, bool)
+        pattern.check(given, "layer mask")
+        kept = everything(given.shape) if isinstance(pattern, Dense) else np.array(given)
         kept.setflags(write=False)
         object.__setattr__(self, "kept", kept)
-        parse_pattern(self.pattern).check(kept, "layer mask")
 
 
 Masks = Mapping[str, LayerMask]

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -226,6 +228,11 @@ class TestNest:
         assert np.count_nonzero(words) == kept.sum()
         assert np.array_equal(nest.scatter(words), np.where(lowered, matrix, 0))
         assert np.array_equal(nest.gather(nest.scatter(words)), words)
+        sums = nest.row_sums(words)
+        assert sums.tolist() == np.where(lowered, matrix, 0).sum(axis=1).tolist()
+        assert not words.any() or sums.tolist() != nest.row_sums(words + 1).tolist()
+        height, width = len(nest.outer) * nest.group_rows, len(nest.inner) * nest.unit_columns
+        assert nest.fills == (math.prod(nest.shape) < height * width)
         if np.unique(words[words > 0]).size > 1:
             assert not np.array_equal(nest.scatter(np.roll(words, 1)), np.where(lowered, matrix, 0))
 

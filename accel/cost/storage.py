@@ -30,12 +30,13 @@ import numpy as np
 from accel.encoding import bits_for, encodings
 from accel.errors import EspalierError
 from accel.kernel_patterns import Kernel, KernelStrided, Strided
-from accel.pattern import Encoding
+from accel.pattern import Encoding, keeps_everything, kept_weights
 from accel.program_layers import MacLayer
 from accel.sparsity import Block, Dense, FeatureMap, Irregular, Mask, NOfM, Pattern, parse_pattern
 
 Shape = tuple[int, int, int]
 RUN_BITS = 4  # of EIE's runs
+_FLAGS_AT_ONCE = 1 << 20  # of a mask, whose places take 16 times as much memory
 DENSE = "dense"
 SCALAR = ("bitmap", "csr", "csc")  # of single weights: they store any mask
 
@@ -136,7 +137,7 @@ def _own_forms(pattern: Pattern, shape: Shape) -> Iterator[Form]:
 
 def storages(pattern: Pattern, kept: Mask, run_bits: int = RUN_BITS) -> tuple[Storage, ...]:
     """Return every sensible way to store a legal mask (M, C, T): dense, the pattern's own, those of single weights."""
-    weights, held = int(np.count_nonzero(kept)), {encoding.name for encoding in encodings(pattern)}
+    weights, held = kept_weights(kept), {encoding.name for encoding in encodings(pattern)}
     found = [Storage(name=DENSE, words=kept.size, index_bits=0, stored=isinstance(pattern, Dense))]
     for form in forms(pattern, kept.shape):
         words, units = _units(form, pattern, kept, weights)
@@ -154,7 +155,7 @@ def stored_index_bits(pattern: Pattern, kept: Mask) -> dict[str, int]:
     if isinstance(pattern, Dense):
         return {"none": 0}
     held = {encoding.name for encoding in encodings(pattern)}
-    weights = int(np.count_nonzero(kept))
+    weights = kept_weights(kept)
     found = {}
     for form in forms(pattern, kept.shape):
         if form.name in held:
@@ -185,17 +186,24 @@ def run_length(kept: Mask, run_bits: int = RUN_BITS) -> Storage:
     """Return what EIE's run-length encoding of a mask (M, C, T) takes, padding zeros included."""
     if run_bits < 1:
         raise EspalierError(f"run_bits must be at least 1, got {run_bits}")
-    matrix = kept.reshape(len(kept), -1)
+    matrix, few = kept.reshape(len(kept), -1), max(1, _FLAGS_AT_ONCE // len(kept))
+    words = kept.size
+    if not keeps_everything(kept):
+        words = sum(_run_words(matrix[:, first : first + few], run_bits) for first in range(0, matrix.shape[1], few))
+    name = "run-length" if run_bits == RUN_BITS else f"run-length {run_bits}"
+    index_bits = matrix.shape[1] * bits_for(matrix.size) + words * run_bits
+    return Storage(name=name, words=words, index_bits=index_bits, stored=False)
+
+
+def _run_words(matrix: Mask, run_bits: int) -> int:
+    """Return the words of run-length encoding for columns (M, K) of a lowered matrix."""
     columns, rows = np.nonzero(matrix.T)
     first = np.ones(rows.size, bool)
     first[1:] = columns[1:] != columns[:-1]
     before = np.empty_like(rows)
     before[:1], before[1:] = -1, rows[:-1]
     zeros = rows - np.where(first, -1, before) - 1
-    words = rows.size + int((zeros >> run_bits).sum())
-    name = "run-length" if run_bits == RUN_BITS else f"run-length {run_bits}"
-    index_bits = matrix.shape[1] * bits_for(matrix.size) + words * run_bits
-    return Storage(name=name, words=words, index_bits=index_bits, stored=False)
+    return rows.size + int((zeros >> run_bits).sum())
 
 
 def layer_storages(layer: MacLayer) -> tuple[Storage, ...]:

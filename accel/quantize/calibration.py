@@ -11,6 +11,7 @@ from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.layers import Array, Clip, Conv2d, Flatten, MaxPool, ReLU, Weighted
 from accel.network import INPUT, Network
+from accel.pattern import keeps_everything
 from accel.program_layers import MacLayer
 from accel.pruned import PrunedNetwork
 from accel.quantize.fit_step import Sorted
@@ -140,7 +141,7 @@ class Calibration:
         if (self.steps.per_output or alone) and layer.name != self.network.output:
             parts = [row[keep] for row, keep in zip(matrix, kept, strict=True)]
         else:
-            parts = [matrix[kept]]
+            parts = [matrix if keeps_everything(kept) else matrix[kept]]
         steps = np.array([self.steps.of(part, -highest, highest) if part.any() else 0.0 for part in parts])
         # multipliers share a shift: rows of tiny or no weights take a step with which theirs keeps half of its bits
         return np.maximum(steps, steps.max() * 2.0 ** (-MULTIPLIER_BITS // 2) or 1.0)

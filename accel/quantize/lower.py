@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,7 @@ from accel.program_layers import (
 )
 from accel.pruned import PrunedNetwork
 from accel.quantize.calibration import Calibration
+from accel.quantize.codes import bias_codes, weight_codes
 from accel.quantize.enlarging import enlarging
 from accel.quantize.formats import FOUND, Formats, step_of
 from accel.quantize.steps import L2, Steps
@@ -51,7 +53,6 @@ from accel.quantize.widths import Widths
 from accel.scales import check_multiplier_bits, matched_weights, requantization
 from accel.signal import (
     MULTIPLIER_BITS,
-    PRODUCT_BITS,
     Requantize,
     Signal,
     integer_format,
@@ -61,7 +62,7 @@ from accel.signal import (
     signed_bits,
     sum_bits,
 )
-from accel.sparsity import parse_pattern
+from accel.sparsity import Mask, parse_pattern
 from accel.window import Window
 
 
@@ -246,7 +247,7 @@ class _Lowering:
             pattern = parse_pattern(mask.pattern)
         source = self.signals[layer.inputs[0]]
         accumulator_steps = weight_steps * source.step
-        bias = _bias_codes(layer, accumulator_steps)
+        bias = bias_codes(layer, accumulator_steps)
         accumulator_bits = proven_accumulator_bits(codes, bias, source.format)
         name, index = encoding.cheapest(pattern, mask.kept)
         if last:
@@ -274,20 +275,13 @@ class _Lowering:
             dense_macs=self.pruned.dense_macs[layer.name],
         )
 
-    def _weight_codes(
-        self, layer: Weighted, kept: NDArray[np.bool_], bits: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Return the steps and the codes (M, K) of the weights that are kept, ``2**bits - 1`` levels around zero.
-
-        Source: Q(w) = sgn(w) * step * min(floor(|w| / step + 0.5), (levels - 1) / 2) of arXiv 1511.06488.
-        """
-        highest = 2 ** (bits - 1) - 1
+    def _weight_codes(self, layer: Weighted, kept: Mask, bits: int) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        """Return the steps and the codes (M, K) of the weights that are kept."""
         matrix, kept = layer.weight.reshape(len(layer.weight), -1), kept.reshape(len(kept), -1)
         if (form := self.formats.weights.get(layer.name)) is not None:
             return np.array([step_of(form)]), form.encode(matrix) * kept
         steps = self.calibration.weight_steps(layer, bits)
-        magnitude = np.minimum(nearest_steps(np.abs(matrix), steps[:, None]), highest)
-        return steps, (np.sign(matrix) * magnitude * kept).astype(np.int64)
+        return steps, weight_codes(matrix, kept, steps, bits)
 
     def _avg_pool(self, layer: Layer, window: Window) -> AvgPoolLayer:
         source = self.signals[layer.inputs[0]]
@@ -365,13 +359,6 @@ class _Lowering:
     def _requantize(self, steps: NDArray[np.float64], output: Signal, name: str) -> Requantize:
         """Return what brings accumulators of these `steps` to codes of `output`."""
         return requantization(steps / output.step, name, self.multiplier_bits)
-
-
-def _bias_codes(layer: Weighted, accumulator_steps: NDArray[np.float64]) -> NDArray[np.int64]:
-    codes = np.floor(layer.bias / accumulator_steps + 0.5)
-    if np.abs(codes).max() >= 1 << PRODUCT_BITS:
-        raise EspalierError(f"{layer.name}: no accumulator holds its biases, its weights are too small beside them")
-    return codes.astype(np.int64)
 
 
 def absorbed_relus(network: Network) -> dict[str, str]:
