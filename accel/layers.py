@@ -368,7 +368,7 @@ def _float_arrays(layer: Any) -> None:
                 array = np.asarray(value, np.float32)
             if not _is_frozen(array):
                 array = array.copy() if array is value or array.base is not None else array
-            if not np.isfinite(array).all():
+            if not np.isfinite(array if any(array.strides) else array[(slice(1),) * array.ndim]).all():
                 raise EspalierError(f"{layer.name}: {item.name} holds a value that is not finite")
             array.setflags(write=False)
             object.__setattr__(layer, item.name, array)

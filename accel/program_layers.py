@@ -118,7 +118,8 @@ class MacLayer(ProgramLayer):
             raise EspalierError(f"{self.name}: weight_steps must be one or {self.shape[0]} positive numbers")
         if self.accumulator_overflow is not None:
             check_narrow_overflow(self.accumulator_overflow, f"{self.name}: accumulator_overflow")
-        freeze(self, weights=weights.astype(code_type(self.weight_bits)), bias=bias, weight_steps=steps)
+        weights = weights.astype(code_type(self.weight_bits), copy=weights.flags.writeable)  # nobody's own to change
+        freeze(self, weights=weights, bias=bias, weight_steps=steps)
 
     @cached_property
     def kept(self) -> Mask:

@@ -60,6 +60,8 @@ class PrunedNetwork:
     input_range : tuple of float, optional
         The lowest and the highest pixel of the images that it was last trained or judged with, where they were a
         user's own.
+    shapes_alone : bool
+        Nothing but the shapes of weights is known, zeros stand for them: it can be sized, not run nor quantised.
 
     Raises
     ------
@@ -74,6 +76,7 @@ class PrunedNetwork:
     dense_weights: Mapping[str, int] = field(default_factory=dict)
     dense_macs: Mapping[str, int] = field(default_factory=dict)
     input_range: tuple[float, float] | None = None
+    shapes_alone: bool = field(default=False, metadata=archive.LATER)
 
     def __repr__(self) -> str:
         """Return the network in a line, without weights and masks."""
@@ -124,6 +127,11 @@ class PrunedNetwork:
             raise EspalierError(f"{name}: has no weights to mask")
         return LayerMask(str(sparsity.Dense()), everything(layer.lowered_shape))
 
+    def check_values(self, what: str) -> None:
+        """Raise EspalierError, saying `what` needs them, unless weights have values."""
+        if self.shapes_alone:
+            raise EspalierError(f"{self.network.name}: has the shapes of its weights and no values, which {what} needs")
+
     def with_network(self, network: Network) -> "PrunedNetwork":
         """Return the same pruning of a network with other weights."""
         return replace(self, network=network)
@@ -142,6 +150,7 @@ class PrunedNetwork:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to one file, whole or not at all."""
+        self.check_values("a file")
         archive.save(path, KIND, self)
 
     @classmethod
@@ -151,6 +160,7 @@ class PrunedNetwork:
 
     def to_bytes(self) -> bytes:
         """Return what `save` writes: the form for another process, because read-only mappings do not pickle."""
+        self.check_values("a file")
         return archive.dump(KIND, self)
 
     @classmethod

@@ -7,6 +7,7 @@ from accel.quantize.fit_step import alternating_step, clip_step, l2_step, power_
 from accel.quantize.formats import FOUND, Formats
 from accel.quantize.lane_order import in_order, lane_orders, ordered_for
 from accel.quantize.lower import lower, lower_calibrated
+from accel.quantize.lower_shapes import lower_shapes
 from accel.quantize.narrow_accumulators import narrow_accumulators
 from accel.quantize.operands import Operand, bits_of, operands_of, widths_with
 from accel.quantize.search_steps import FACTORS, POWERS, search_steps, steps_of
@@ -38,6 +39,7 @@ __all__ = [
     "lane_orders",
     "lower",
     "lower_calibrated",
+    "lower_shapes",
     "narrow_accumulators",
     "operands_of",
     "ordered_for",

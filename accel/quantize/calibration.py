@@ -53,6 +53,7 @@ class Calibration:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "unfolded", self.pruned)
+        self.pruned.check_values("quantization")
         object.__setattr__(self, "pruned", self.pruned.folded())
         network = self.pruned.network
         if self.images.ndim != 4 or self.images.shape[1:] != network.input_shape or not len(self.images):

@@ -19,6 +19,7 @@ from accel.errors import EspalierError
 from accel.fixedpoint import Overflow
 from accel.kernel_patterns import Kernel, KernelStrided
 from accel.map_orders import Graph, Order, Orders, in_runs, moves
+from accel.pattern import keeps_everything
 from accel.program import Program
 from accel.program_layers import ConcatLayer, FlattenLayer, MacLayer, ProgramLayer
 from accel.row_order import Floats, lane_order
@@ -97,7 +98,7 @@ def _common_order(program: Program, layers: list[MacLayer], array: MacArray, of:
     `of` has the orders of what they read.
     """
     size, outputs = math.lcm(*map(_together, layers)), layers[0].shape[0]
-    if array.output_lanes % size or outputs % size:
+    if array.output_lanes % size or outputs % size or all(keeps_everything(layer.kept) for layer in layers):
         return None
     found, costs = zip(*(_reads(program, layer, array, of) for layer in layers), strict=True)
     kept = np.hstack(found)

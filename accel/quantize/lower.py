@@ -121,11 +121,13 @@ def lower_calibrated(
     """
     formats.check(calibration.pruned)
     check_multiplier_bits(multiplier_bits)
-    return _Lowering(calibration, formats.applied(widths), rounding, overflow, formats, multiplier_bits).run()
+    return Lowering(calibration, formats.applied(widths), rounding, overflow, formats, multiplier_bits).run()
 
 
 @dataclass
-class _Lowering:
+class Lowering:
+    """One lowering: what it is of, and what of it there is so far."""
+
     calibration: Calibration
     widths: Widths
     rounding: Rounding

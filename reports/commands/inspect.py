@@ -13,10 +13,9 @@ from accel.cost import cost_of
 from accel.errors import EspalierError
 from accel.files import opened
 from accel.interchange.data.datasets import NAMES
-from accel.interchange.onnx.reading.found_patterns import Found, found_patterns
+from accel.interchange.onnx.reading.found_patterns import Found, found_dense, found_patterns
 from accel.interchange.onnx.reading.model import import_model
 from accel.layers import Shape, Weighted
-from accel.network import Network
 from accel.program import KIND, Program
 from accel.program_layers import MacLayer
 from accel.pruned import PrunedNetwork
@@ -35,13 +34,13 @@ MOST_SHOWN = 3  # patterns of a layer, the one with the fewest bits first
 def command(model: Path, json_file: Path | None) -> None:
     """Say what an ONNX file, a network or a Program holds, and which patterns the zeros of each layer already are.
 
-    What of a file of Espalier's can be done with it is said too.
+    What of a file of Espalier's can be done with it is said too. Of an ONNX file shapes of weights are enough.
 
     Example: espalier inspect model.onnx
     """
     output.check_place(json_file)
     thing, notes = _loaded(model)
-    rows = _network_rows(thing.network) if isinstance(thing, PrunedNetwork) else _program_rows(thing)
+    rows = _network_rows(thing) if isinstance(thing, PrunedNetwork) else _program_rows(thing)
     originals = (thing.network if isinstance(thing, PrunedNetwork) else thing).original_names or {}
     rows = [row | ({"original_name": originals[x]} if (x := row["layer"]) in originals else {}) for row in rows]
     name = thing.network.name if isinstance(thing, PrunedNetwork) else thing.name
@@ -61,7 +60,7 @@ def _loaded(path: Path) -> tuple[PrunedNetwork | Program, Sequence[str]]:
     with opened(path) as file:
         ours = file.read(len(archive.MAGIC)) == archive.MAGIC
     if not ours:
-        found = import_model(path)
+        found = import_model(path, valued=False)
         return found.result, found.notes
     kind = archive.kind_of(path)
     if kind == KIND:
@@ -79,6 +78,8 @@ def _about(path: Path, thing: PrunedNetwork | Program) -> list[str]:
         shape = " x ".join(map(str, thing.network.input_shape))
         weights = f"{thing.kept_weights:,} of {sum(thing.dense_weights.values()):,} weights"
         what = f"{path}: a network of real numbers, {thing.pattern}, {weights}, images of {shape}{data}"
+        if thing.shapes_alone:
+            return [f"{what}, whose values are not in the file", f"Next: espalier size {path}"]
         file = path if path.suffix != ".onnx" else "FILE"
         return [what, f"Next: espalier report {file}{option}, or espalier quantize {file}{option} -o program.espalier"]
     shape, cost = " x ".join(map(str, thing.input_shape)), cost_of(thing)
@@ -90,12 +91,15 @@ def _about(path: Path, thing: PrunedNetwork | Program) -> list[str]:
     return [what, f"Next: espalier run {path}{option}, or espalier verify {path} --array 8x8{option}"]
 
 
-def _network_rows(network: Network) -> list[dict[str, Any]]:
-    return [
-        _row(layer.name, type(layer).__name__, network.shapes[layer.name])
-        | (_weights(layer.lowered_shape, found_patterns(layer.weight)) if isinstance(layer, Weighted) else {})
-        for layer in network.layers
-    ]
+def _network_rows(pruned: PrunedNetwork) -> list[dict[str, Any]]:
+    network, rows = pruned.network, []
+    for layer in network.layers:
+        row = _row(layer.name, type(layer).__name__, network.shapes[layer.name])
+        if isinstance(layer, Weighted):
+            shape = layer.lowered_shape
+            row |= _weights(shape, (found_dense(shape),) if pruned.shapes_alone else found_patterns(layer.weight))
+        rows.append(row)
+    return rows
 
 
 def _program_rows(program: Program) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from accel import archive
 from accel.array import MacArray
 from accel.cost import (
     Estimate,
@@ -25,9 +24,8 @@ from accel.cost.design import CLOCK_HZ
 from accel.cost.fft import layer_fft
 from accel.cost.technology import DEFAULT
 from accel.errors import EspalierError
-from accel.interchange import zoo
-from accel.program import KIND, Program
-from accel.quantize import Widths, lower, ordered_for
+from accel.program import Program
+from accel.quantize import Widths, lower, lower_shapes, ordered_for
 from reports.commands.options import (
     clock_option,
     csv_option,
@@ -47,7 +45,7 @@ from reports.report.sentences import plan_note
 from reports.shared import console as shared_console
 from reports.shared import notes, output
 from reports.shared.spreadsheet import csv_text
-from reports.workflow.load import version_of
+from reports.workflow.load import is_program, sizeable
 from reports.workflow.parsing import parse_array, parse_bandwidth, parse_frequency, parse_lanes, parse_memory
 from reports.workflow.sources import check_range, random_images, source_if_any
 from reports.workflow.verdicts import record
@@ -106,7 +104,8 @@ def command(
     """Count bits and MACs layer by layer; on an array also cycles, memory blocks, energy, and what binds.
 
     NETWORK may also be a Program, whose pattern, word lengths and order of output maps are its own; those of a network
-    are ordered for the array, as `espalier quantize --lanes` does it. Exit status 1 if it does not fit.
+    are ordered for the array, as `espalier quantize --lanes` does it. Or it is an ONNX file, whose weights may have
+    shapes alone. Exit status 1 if it does not fit.
 
     Example: espalier size lenet5 --pattern kernel --weight-bits 4 --signal-bits 6 --sram 64KiB
     Example: espalier size lenet5 --pattern kernel --array 8x8 --technology ecp5-45f --clock 80MHz
@@ -122,7 +121,7 @@ def command(
     program = program_of(network, weight_bits, signal_bits, pattern, data, data_dir)
     sized = Sized()
     if depths or any(option is not None for option in (array, accumulator_bits, clock, dram_bandwidth, technology)):
-        if not _is_program(network):  # whose order is its own
+        if not is_program(network):  # whose order is its own
             outputs, pixels = parse_lanes(array or ARRAY)
             program = ordered_for(program, outputs, split=pixels > 1 and bool((depths or {}).get("split", True)))
         made, invariants = _array(array or ARRAY, accumulator_bits, program, depths), Invariants(program)
@@ -149,36 +148,38 @@ def program_of(
 ) -> Program:
     """Return the Program in a file, or a network lowered at the word lengths, 8 bits where none is given.
 
-    Where nothing says where images are, a random one gives it steps, which say nothing of its accuracy.
+    Where nothing says where images are, a random one gives it steps, which say nothing of its accuracy. Of an ONNX file
+    the shapes of weights are enough.
 
     Raises
     ------
     EspalierError
         The network is unknown, or is not of that pattern; or something is asked of a Program that is its own.
     """
-    if _is_program(network):
+    made = sizeable(network, pattern)
+    if isinstance(made, Program):
         asked = {"--weight-bits": weight_bits, "--signal-bits": signal_bits, "--pattern": pattern}
         given = [f"{option} {value}" for option, value in asked.items() if value is not None]
         if given:
             raise EspalierError(
                 f"{network}: is a Program, whose pattern and word lengths are its own; {', '.join(given)} cannot apply"
             )
-        return Program.load(network)
+        return made
     widths = Widths(BITS if weight_bits is None else weight_bits, BITS if signal_bits is None else signal_bits)
-    pruned = version_of(network, pattern)
-    source = source_if_any(network, pruned, data, data_dir)
+    if made.shapes_alone:
+        if data is not None:
+            made.check_values(f"calibration (--data {data})")
+        notes.say(f"{network}: weights have no values; sums, biases and multipliers are as wide as any may need")
+        return lower_shapes(made, widths)
+    source = source_if_any(network, made, data, data_dir)
     if source is None:
         notes.say(
             f"{network}: without images (--data, --data-dir) steps are from a random one, biases may have other bits"
         )
-        return lower(pruned, widths, random_images(pruned.network.input_shape, 1))
+        return lower(made, widths, random_images(made.network.input_shape, 1))
     images = source.calibration()
-    check_range(images, pruned, network)
-    return lower(pruned, widths, images.pixels())
-
-
-def _is_program(network: str) -> bool:
-    return zoo.is_file(network) and archive.kind_of(network) == KIND
+    check_range(images, made, network)
+    return lower(made, widths, images.pixels())
 
 
 def _array(text: str, accumulator_bits: int | None, program: Program, depths: Mapping[str, int] | None) -> MacArray:

@@ -216,7 +216,8 @@ class Builder:
 
     def spend(self, array: Constant) -> None:
         """Count an array that is made of the file's; many of a few are no network, but fill the memory."""
-        self.reserve(array.nbytes)
+        if any(array.strides):  # of a shape alone nothing is made
+            self.reserve(array.nbytes)
 
     def reserve(self, number_of_bytes: int) -> None:
         """Count the bytes of an array that will be made."""

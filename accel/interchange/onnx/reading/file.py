@@ -6,7 +6,7 @@ the file must lie in the model's folder, and what a graph says of its own shapes
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,12 @@ RUNTIME = "com.microsoft"  # the domain of onnxruntime's own
 RUNTIME_OPERATORS = (
     "QGemm", "QLinearAdd", "QLinearAveragePool", "QLinearConcat", "QLinearGlobalAveragePool", "QLinearSoftmax",
 )  # fmt: skip
+PARAMETERS = {  # the inputs of operators that are weights, biases and statistics
+    *((op, index) for op in ("Conv", "ConvTranspose", "Gemm") for index in (1, 2)),
+    *(("BatchNormalization", index) for index in (1, 2, 3, 4)),
+    ("MatMul", 1), ("PRelu", 1),
+}  # fmt: skip
+WITHOUT_VALUES = "only espalier size, inspect and explore --hardware-only do without"
 DOMAINS = ("", "ai.onnx", *QONNX_DOMAINS)
 
 Constant = NDArray[Any]
@@ -67,7 +73,8 @@ class Graph:
 
     A size of a shape is None where the file leaves it open. `ranges` are those of constants whose words are narrower
     than the type of their array. `file_bytes` are those of the file and of the data beside it. Of inputs that are
-    integers `integers` has the lowest and the highest.
+    integers `integers` has the lowest and the highest. Constants whose names are among `shapes_alone` have no values:
+    zeros stand for them.
     """
 
     name: str
@@ -79,6 +86,7 @@ class Graph:
     ranges: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     file_bytes: int = 0
     integers: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    shapes_alone: frozenset[str] = frozenset()
 
 
 class Constants:
@@ -90,13 +98,16 @@ class Constants:
         That of the model, in which data outside of it must lie.
     file_bytes : int
         Of the model.
+    valued : bool
+        Whether every tensor must have data; else the shape of one of floats is enough.
     """
 
-    def __init__(self, folder: Path, file_bytes: int) -> None:
-        self.folder, self.file_bytes = folder, file_bytes
+    def __init__(self, folder: Path, file_bytes: int, valued: bool = True) -> None:
+        self.folder, self.file_bytes, self.valued = folder, file_bytes, valued
         self.unpacked = 0
         self.beside: dict[Path, int] = {}  # files with data, and the bytes of them that are read
         self.ranges: dict[tuple[Path, int, int], bytes] = {}
+        self.shapes_alone: set[str] = set()
 
     def array(self, tensor: Any) -> Constant:
         """Return a protobuf tensor as an array, read-only.
@@ -112,6 +123,9 @@ class Constants:
             few = f"{MOST_WEIGHTS} elements in {MOST_DIMENSIONS} dimensions"
             raise EspalierError(f"{where}: has the shape {shape[:9]}, expected at most {few}")
         dtype, nibbles, fields = _storage(tensor.data_type, where)
+        if dtype.kind == "f" and count and self._lacks_data(tensor, fields, where):
+            self.shapes_alone.add(tensor.name)
+            return without_values(shape, dtype)
         self.unpacked += count * dtype.itemsize
         needed = (count + 1) // 2 if nibbles else count * dtype.itemsize
         if tensor.data_location == tensor.EXTERNAL:
@@ -127,13 +141,27 @@ class Constants:
             return _unpacked(np.frombuffer(data, np.uint8), count, signed=nibbles < 0).reshape(shape)
         return np.frombuffer(data, dtype).reshape(shape)
 
-    def _external(self, tensor: Any, needed: int, where: str) -> bytes:
-        entries = {entry.key: entry.value for entry in tensor.external_data}
-        location = text_of(entries.get("location", ""))
+    def _lacks_data(self, tensor: Any, fields: str, where: str) -> bool:
+        """Return whether a tensor's data are neither in the file nor beside it."""
+        if tensor.data_location == tensor.EXTERNAL:
+            return not self.valued and not self._beside(tensor, where).exists()
+        lacks = not tensor.raw_data and not (fields and len(getattr(tensor, fields)))
+        if lacks and self.valued:
+            raise EspalierError(f"{where}: has a shape and no values; {WITHOUT_VALUES}")
+        return lacks
+
+    def _beside(self, tensor: Any, where: str) -> Path:
+        """Return the path of a tensor's data, in the model's folder, where there may be no file."""
+        location = _external_data(tensor).get("location", "")
         root = Path(os.path.realpath(self.folder))
         path = None if not location or "\0" in location else Path(os.path.realpath(root / location))
         if path is None or os.path.isabs(location) or not path.is_relative_to(root):
             raise EspalierError(f"{where}: its data lie in {location!r}, expected a file in the model's folder")
+        return path
+
+    def _external(self, tensor: Any, needed: int, where: str) -> bytes:
+        entries, path = _external_data(tensor), self._beside(tensor, where)
+        location = entries["location"]
         if not path.is_file():
             raise EspalierError(f"{where}: its data lie in {location!r}, which is no file")
         try:
@@ -164,8 +192,19 @@ class Constants:
         return self.ranges[path, offset, length]
 
 
-def read_graph(path: str | os.PathLike[str]) -> Graph:
-    """Return the graph of the ONNX file at `path`.
+def _external_data(tensor: Any) -> dict[str, str]:
+    return {entry.key: text_of(entry.value) for entry in tensor.external_data}
+
+
+def without_values(shape: Sequence[int], dtype: Any = np.float32) -> Constant:
+    """Return what stands for an array of which only the shape is known: zeros, which take no memory."""
+    zero = np.zeros((), dtype)
+    zero.setflags(write=False)
+    return np.broadcast_to(zero, tuple(shape))
+
+
+def read_graph(path: str | os.PathLike[str], valued: bool = True) -> Graph:
+    """Return the graph of the ONNX file at `path`; unless it must be `valued`, the shapes of weights are enough.
 
     Raises
     ------
@@ -185,7 +224,7 @@ def read_graph(path: str | os.PathLike[str]) -> Graph:
     if not model.HasField("graph") or not model.graph.node:
         raise EspalierError(f"{path}: is not an ONNX model: it has no graph with nodes")
     try:
-        return _graph(model, path, len(data))
+        return _graph(model, path, len(data), valued)
     except EspalierError as error:
         raise EspalierError(f"{path}: {error}") from error
 
@@ -201,7 +240,7 @@ def onnx_package() -> Any:
     return onnx
 
 
-def _graph(model: Any, path: Path, file_bytes: int) -> Graph:
+def _graph(model: Any, path: Path, file_bytes: int, valued: bool) -> Graph:
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
     if len(model.functions):
         raise EspalierError(f"defines functions of its own ({model.functions[0].name!r}); inline them first")
@@ -210,10 +249,17 @@ def _graph(model: Any, path: Path, file_bytes: int) -> Graph:
         raise EspalierError("has sparse initializers; store them as ordinary tensors")
     check_limit("the graph", "nodes", len(graph.node), MOST_NODES)
     check_limit("the graph", "constants", len(graph.initializer), MOST_NODES)
-    tensors = Constants(path.parent, file_bytes)
+    tensors = Constants(path.parent, file_bytes, valued)
     constants = {text_of(tensor.name): tensors.array(tensor) for tensor in graph.initializer}
     nodes = tuple(_node(node, tensors) for node in graph.node)
     inputs = tuple((text_of(value.name), _shape(value)) for value in graph.input if value.name not in constants)
+    given = {name: shape for name, shape in inputs if _is_parameter(name, shape, nodes)}
+    if given and len(given) + 1 == len(inputs):
+        if valued:
+            raise EspalierError(f"input {min(given)!r} is weights, whose values are not in the file; {WITHOUT_VALUES}")
+        constants |= {name: without_values([size or 0 for size in shape]) for name, shape in given.items()}
+        inputs = tuple(x for x in inputs if x[0] not in given)
+        tensors.shapes_alone |= given.keys()
     return Graph(
         path.stem if text_of(graph.name) in NO_NAMES else graph.name,
         opset,
@@ -224,7 +270,15 @@ def _graph(model: Any, path: Path, file_bytes: int) -> Graph:
         {tensor.name: NIBBLES[tensor.data_type] for tensor in graph.initializer if tensor.data_type in NIBBLES},
         tensors.file_bytes,
         {text_of(value.name): found for value in graph.input if (found := _limits(value)) is not None},
+        frozenset(tensors.shapes_alone),
     )
+
+
+def _is_parameter(name: str, shape: Sequence[int | None], nodes: Sequence[Node]) -> bool:
+    """Return whether an input of a graph is read as weights alone: files made small have these as inputs."""
+    places = [(node.op, index) for node in nodes for index, read in enumerate(node.inputs) if read == name]
+    fixed = all(size is not None and 0 < size <= MOST_WEIGHTS for size in shape) and len(shape) <= MOST_DIMENSIONS
+    return fixed and math.prod(x or 0 for x in shape) <= MOST_WEIGHTS and bool(places) and set(places) <= PARAMETERS
 
 
 def text_of(name: str | bytes) -> str:

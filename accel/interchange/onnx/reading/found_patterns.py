@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import gcd
+from math import gcd, prod
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -49,6 +49,11 @@ def found_patterns(weight: ArrayLike, weight_bits: int = 8) -> tuple[Found, ...]
             bits = pattern.nest(mask).stored_words * weight_bits + sum(words.bits for words in index)
             found.append(Found(str(pattern), name, float(mask.mean()), bits))
     return tuple(sorted(found, key=lambda candidate: candidate.bits))
+
+
+def found_dense(shape: tuple[int, int, int], weight_bits: int = 8) -> Found:
+    """Return what there is to find of weights (M, C, T) without values."""
+    return Found(str(Dense()), encoding.Nothing.name, 1.0, prod(shape) * weight_bits)
 
 
 def mask_of_zeros(weight: ArrayLike, weight_bits: int = 8) -> LayerMask:

@@ -92,6 +92,7 @@ def import_model(
     outputs: Sequence[str] = (),
     multiplier_bits: int = MULTIPLIER_BITS,
     nearest: bool = False,
+    valued: bool = True,
 ) -> ImportedNetwork | ImportedProgram:
     """Return the network of an ONNX file, or its Program if it is quantised.
 
@@ -108,6 +109,9 @@ def import_model(
         That a multiplier of a Program has at most.
     nearest : bool
         Whether a number of a quantised file that no Program has becomes the nearest one; a note says where.
+    valued : bool
+        Whether weights must have values. If not, those of a float network may have shapes alone: constants without
+        data, data in a file that is not there, or inputs of the graph (`PrunedNetwork.shapes_alone`).
 
     Zeros of the weights become the mask of the pattern that stores them in the fewest bits. Beside a file that
     `espalier export` wrote its sidecar is read too, and what comes back is the very Program.
@@ -121,20 +125,28 @@ def import_model(
     """
     if (program := sidecar.read(path)) is not None:
         return ImportedProgram(replace(program, data=data or program.data), (f"read with {sidecar.place(path)}",))
-    graph = read_graph(path)
+    graph = read_graph(path, valued)
     try:
         graph = cut(sized(as_opset(graph), tuple(input_shape)), outputs)
         if is_quantized(graph):
+            _check_values(graph)
             return _program_of(graph, data, Allowed(multiplier_bits, nearest))
         builder, network = _network_of(graph)
-        masks = masks_of(network)
+        masks = {} if graph.shapes_alone else masks_of(network)
         patterns = {mask.pattern for mask in masks.values()}
         label = patterns.pop() if len(patterns) == 1 else "mixed" if patterns else str(Dense())
-        pruned = PrunedNetwork(network, masks, label, data)
+        pruned = PrunedNetwork(network, masks, label, data, shapes_alone=bool(graph.shapes_alone))
     except EspalierError as error:
         raise EspalierError(f"{path}: {error}") from error
     ((name, _),) = graph.inputs
     return ImportedNetwork(pruned, tuple(builder.notes), builder.is_last(builder.values[name]))
+
+
+def _check_values(graph: Graph) -> None:
+    """Raise EspalierError if a quantised graph lacks values, which say how many bits there are."""
+    if graph.shapes_alone:
+        name = min(graph.shapes_alone)
+        raise EspalierError(f"has the shape of {name!r} and no values, which a quantised graph must have")
 
 
 def is_quantized(graph: Graph) -> bool:
