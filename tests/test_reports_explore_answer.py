@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from support.explorations import DEVICE, budget, point, results
+from support.explorations import DEVICE, MEANS, budget, point, results
 
 from reports.explore import answer
+from reports.explore.page import contents
 from reports.explore.results import Results, Verified
+from reports.workflow.answer_table import FLIP_HEADS
 
 VERIFIED = Verified(0.0123, 0.006, {"binding": "multipliers bind: 90% of the cycles"})
 
@@ -73,6 +75,27 @@ class TestRecommended:
             "take 25% less area x cycles, with 2.00 % errors instead of 1.00 % errors). In time, multipliers bind: 90%"
         ) in text
         assert "What binds: no limit" in told(results(budget=budget(error_rate=0.02)))
+
+    def test_figures(self) -> None:
+        """The figure nearest to where it changes the answer: 0.8 instead of 1.2 um2 a bit; none within ten times.
+
+        10,000 bits at 1.2 and 3,000 of lanes are 15,000 um2, 5,000 and 8,600 are 14,600: at 0.8 instead of 1.2 they
+        would be 11,000 and 12,600; where they are equal is 5,600 / 5,000 = 1.12. Without areas nothing is said.
+        """
+        known = replace(MEANS, figures={"sram": 1.2})
+        large, small = (
+            point(version=version, memory_bits=bits, area_um2=area, error_rate=error)
+            for version, bits, area, error in (("dense", 10_000, 15_000, 0.01), ("kernel", 5_000, 14_600, 0.02))
+        )
+        made = results(points=(large, small), budget=budget(), goal="cheap", means=known)
+        assert made.recommended == small
+        assert "What figures decide: below 1.12 instead of 1.2 um2 a bit of SRAM (0.933 times), dense" in told(made)
+        assert made.answer()["sensitivity"][0]["at"] == pytest.approx(1.12)
+        page = contents(made)["flips"]
+        assert page == [FLIP_HEADS, ("um2 a bit of SRAM", "1.2", "1.12", "0.933", "dense 4/5 4x4")]
+        certain = replace(made, points=(large, replace(small, area_um2=8_000)))
+        assert "What figures decide: none; with any of them 10 times as large or as small" in told(certain)
+        assert "figures" not in told(replace(made, means=MEANS))
 
     def test_index(self) -> None:
         """What the index takes beside the weights, which version's takes most, and what dense words would take."""

@@ -113,7 +113,7 @@ class TestJson:
     def test_for_other_programs(self) -> None:
         """The answer stands in the file as plain numbers: nobody has to know the rules to read it."""
         record = json.loads(results().to_json())
-        assert (record["format"], record["version"]) == ("espalier-exploration", 4)
+        assert (record["format"], record["version"]) == ("espalier-exploration", 5)
         answer = record["answer"]
         assert answer["recommended"]["version"] == "kernel"
         assert answer["recommended"] in answer["front"]
@@ -129,7 +129,7 @@ class TestJson:
             "{}",
             '{"format": "espalier-report", "version": 1}',
             '{"format": "espalier-exploration", "version": 1}',
-            '{"format": "espalier-exploration", "version": 4}',
+            '{"format": "espalier-exploration", "version": 5}',
         ],
     )
     def test_something_else(self, text: str) -> None:

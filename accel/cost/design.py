@@ -12,7 +12,7 @@ from functools import cached_property
 from accel.array import MacArray
 from accel.cost.counts import Cycles, LayerCost
 from accel.cost.cycles import interval_cycles, start_cycles
-from accel.cost.energy import Energy, area_mm2, energy_of_time, multipliers_of
+from accel.cost.energy import Energy, area_parts, energy_of_time, multipliers_of
 from accel.cost.macros import PlacedMemory, shortages
 from accel.cost.shortage import Resource, Shortage
 from accel.cost.slots import Slots
@@ -262,8 +262,18 @@ class Estimate:
     @property
     def area_mm2(self) -> float | None:
         """Area of lanes and memories; estimated. None where the technology says nothing of area."""
-        table, macros = self.technology.area, sum(memory.count for memory in self.memories)
-        return area_mm2(table, self.array, self.memory_bits, macros) if table else None
+        return 1e-6 * sum(self.area_parts.values()) if self.technology.area else None
+
+    @property
+    def blocks(self) -> int:
+        """Memory blocks of all kinds."""
+        return sum(memory.count for memory in self.memories)
+
+    @property
+    def area_parts(self) -> dict[str, float]:
+        """Square micrometers that follow from each figure of the technology's table of areas; empty without one."""
+        table = self.technology.area
+        return area_parts(table, self.array, self.memory_bits, self.blocks) if table else {}
 
     @property
     def roofline(self) -> Roofline:

@@ -128,8 +128,8 @@ def register_bits(array: MacArray) -> int:
     return written_bits(array) + array.accumulator_bits
 
 
-def requantized(table: EnergyTable | AreaTable, array: MacArray) -> float:
-    """Return what requantising a signal costs in a table: a multiplier, and an adder where the array has offsets."""
+def requantized(table: EnergyTable, array: MacArray) -> float:
+    """Return the picojoules in which a signal is requantised: multiplied, and added to where the array has offsets."""
     multiplied = table.multiply.at(math.sqrt(array.accumulator_bits * array.multiplier_bits))
     return multiplied + (table.add.at(array.accumulator_bits + array.multiplier_bits) if array.offset_bits else 0.0)
 
@@ -142,10 +142,24 @@ def multipliers_of(array: MacArray) -> int:
     return (array.multiplier_rows + 1) * array.pixel_lanes
 
 
+def area_parts(table: AreaTable, array: MacArray, macro_bits: int, macros: int) -> dict[str, float]:
+    """Return the square micrometers that follow from each figure of a table, by its name.
+
+    They are of lanes (a multiplier, an adder and registers each), of requantisation, and of memory blocks.
+    """
+    bits, wide = math.sqrt(array.weight_bits * array.signal_bits), array.accumulator_bits + array.multiplier_bits
+    drain = table.multiply.at(math.sqrt(array.accumulator_bits * array.multiplier_bits))
+    offset = table.add.at(wide) if array.offset_bits else 0.0
+    lanes, rows = array.macs_per_cycle, array.pixel_lanes
+    return {
+        "multiply": lanes * table.multiply.at(bits) + rows * drain,
+        "add": lanes * table.add.at(array.accumulator_bits) + rows * offset,
+        "flip_flop": lanes * register_bits(array) * table.flip_flop,
+        "sram": macro_bits * table.sram,
+        "sram_block": macros * table.sram_block,
+    }
+
+
 def area_mm2(table: AreaTable, array: MacArray, macro_bits: int, macros: int) -> float:
-    """Return the area of lanes (a multiplier, an adder and registers each), requantisation and memory blocks."""
-    bits = math.sqrt(array.weight_bits * array.signal_bits)
-    lane = table.multiply.at(bits) + table.add.at(array.accumulator_bits) + table.flip_flop * register_bits(array)
-    memories = macro_bits * table.sram + macros * table.sram_block
-    drain = array.pixel_lanes * requantized(table, array)
-    return 1e-6 * (array.macs_per_cycle * lane + drain + memories)
+    """Return the area of all that `area_parts` has."""
+    return 1e-6 * sum(area_parts(table, array, macro_bits, macros).values())

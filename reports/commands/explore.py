@@ -35,7 +35,7 @@ from reports.shared import console as shared_console
 from reports.shared import output, resuming
 from reports.shared.journal import RESULTS
 from reports.shared.schema import saved
-from reports.workflow.answer_table import HEADS, NEXT_HEADS, answer_rows, next_rows
+from reports.workflow.answer_table import FLIP_HEADS, HEADS, NEXT_HEADS, answer_rows, flip_rows, next_rows
 from reports.workflow.delivery import FILES, Delivery, next_command, write
 from reports.workflow.parsing import one_each
 
@@ -148,6 +148,8 @@ def command(
     console.print(shared_console.plain_table(HEADS, answer_rows(results.decision)))
     if aside := next_rows(results.decision, answer.short):
         console.print(shared_console.plain_table(NEXT_HEADS, aside, words=2))
+    if figures_that_flip := flip_rows(results.flips, answer.short):
+        console.print(shared_console.plain_table(FLIP_HEADS, figures_that_flip))
     for line in filter(None, [*more, effort]):
         console.print(line)
     also = f", {', '.join(FILES)}" if delivery else ""

@@ -17,6 +17,7 @@ from reports.workflow.limits import (
     power_mw,
 )
 from reports.workflow.recommend import Instead
+from reports.workflow.sensitivity import FAR
 
 MOST = 3  # limits that are told
 
@@ -29,7 +30,13 @@ def answer(results: Results) -> list[str]:
     certain = [*filter(None, [sure(results.decision)])]
     if chosen is None:
         return [*refused(results), *clocks, *certain, _asked(results)]
-    more = _binds(results, chosen), *_control(results, chosen), *_index(results, chosen), _asked(results)
+    more = (
+        _binds(results, chosen),
+        *_sensitive(results),
+        *_control(results, chosen),
+        *_index(results, chosen),
+        _asked(results),
+    )
     return [*_built(results, chosen), *certain, *clocks, *more]
 
 
@@ -228,6 +235,20 @@ def refused(results: Results) -> list[str]:
 def overhead(row: VersionRow, weight_bits: int) -> float:
     """Return what a version's index takes on top of its weights, 0.1 being a tenth of their bits."""
     return row.index_bits / (row.weights * weight_bits)
+
+
+def _sensitive(results: Results) -> list[str]:
+    """Return which estimated figure would change the answer with the least change of its own; none without areas."""
+    if not results.means.figures:
+        return []
+    if not results.flips:
+        return [f"What figures decide: none; with any of them {FAR:g} times as large or as small the answer stays."]
+    near = results.flips[0]
+    return [
+        f"What figures decide: {'above' if near.above else 'below'} {near.at:,.4g} instead of "
+        f"{near.value:,.4g} {near.about} ({near.factor:,.3g} times), {design(near.point)} would be recommended; no "
+        "figure changes the answer sooner."
+    ]
 
 
 def _control(results: Results, chosen: Point) -> list[str]:

@@ -1,9 +1,14 @@
 """What is wanted of a design beyond its limits, and what one costs; `reports.workflow.recommend` chooses."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 
+from accel.cost.technology import AreaTable
 from reports.explore.points import Point
+from reports.workflow.limits import AREA, POWER
 from reports.workflow.recommend import SMALL, Goal
+from reports.workflow.sensitivity import Figure
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,8 @@ class Means:
         Whether areas are known.
     clock_hz : float or None
         The highest at which the array is known to run; None: nobody has measured it.
+    figures : mapping of name to float
+        Square micrometers of what areas are made of, as `FIGURES` says; empty where nothing is known of areas.
     """
 
     name: str
@@ -27,6 +34,7 @@ class Means:
     multipliers: int | None
     area: bool
     clock_hz: float | None = None
+    figures: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def cost_name(self) -> str:
@@ -42,6 +50,47 @@ class Means:
         if self.memory_bits and self.multipliers:
             return (point.memory_bits / self.memory_bits + point.multipliers / self.multipliers) / 2
         return float(point.memory_bits)
+
+
+FIGURES = {
+    "sram": "um2 a bit of SRAM",
+    "sram_block": "um2 a memory block, beside its bits",
+    "multiply": "um2 a multiplier of 8 bits",
+    "add": "um2 an adder of 8 bits",
+    "flip_flop": "um2 a bit of a register",
+}
+
+
+def figures_known(table: AreaTable | None) -> dict[str, float]:
+    """Return the figures of a technology's table of areas, as `FIGURES` names them."""
+    if table is None:
+        return {}
+    return {
+        "sram": table.sram,
+        "sram_block": table.sram_block,
+        "multiply": table.multiply.at(8),
+        "add": table.add.at(8),
+        "flip_flop": table.flip_flop,
+    }
+
+
+def figures_of(means: Means) -> list[Figure[Point]]:
+    """Return the figures that areas follow, and the energies all together, as what one costs depends on them."""
+    found = [
+        Figure(name, FIGURES[name], value, AREA, partial(_at_area, name, value))
+        for name, value in means.figures.items()
+    ]
+    return [*found, Figure("energy", "times all energies", 1.0, POWER, _at_energy)]
+
+
+def _at_area(name: str, value: float, point: Point, factor: float) -> Point:
+    counts = {"sram": point.memory_bits * value, "sram_block": point.blocks * value}
+    part = counts[name] if name in counts else getattr(point, f"{name}_um2")
+    return replace(point, area_um2=point.area_um2 + (factor - 1) * part)  # type: ignore[arg-type]
+
+
+def _at_energy(point: Point, factor: float) -> Point:
+    return replace(point, energy_pj=factor * point.energy_pj)  # type: ignore[arg-type]  # no design that is kept
 
 
 GOALS = ("efficient", "cheap", "fast", "small", "accurate")

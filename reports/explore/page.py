@@ -14,7 +14,7 @@ from reports.shared.columns import COLUMNS, SPENT
 from reports.shared.template import filled
 from reports.shared.words import kib, memory_size, on_data
 from reports.workflow import limits
-from reports.workflow.answer_table import HEADS, NEXT_HEADS, answer_rows, next_rows
+from reports.workflow.answer_table import FLIP_HEADS, HEADS, NEXT_HEADS, answer_rows, flip_rows, next_rows
 from reports.workflow.building import building
 from reports.workflow.delivery import next_on_page
 
@@ -62,6 +62,7 @@ def contents(results: Results) -> dict[str, Any]:
         "answer": answer.answer(results),
         "asked": [HEADS, *answer_rows(results.decision)],
         "next": [NEXT_HEADS, *next_rows(results.decision, answer.short)],
+        "flips": [FLIP_HEADS, *flip_rows(results.flips, answer.short)],
         "limits": [text for name, text in answer.limits_in_words(results).items()],
         "best": chosen,
         "proof": next_on_page(chosen.lanes, results.data) if chosen else "",

@@ -43,6 +43,8 @@ class Point:
         Of lanes and memories, an estimate; 0 where the technology says nothing of it.
     energy_pj : int
         Of one image, an estimate; 0 where the technology says nothing of it.
+    blocks, multiply_um2, add_um2, flip_flop_um2 : int
+        Memory blocks; of the area what multipliers, adders and registers take. 0 where nothing is known of areas.
     short : bool
         Whether the technology has too few blocks or multipliers.
     """
@@ -60,6 +62,10 @@ class Point:
     load_wait_cycles: int = 0
     area_um2: int = 0
     energy_pj: int = 0
+    blocks: int = 0
+    multiply_um2: int = 0
+    add_um2: int = 0
+    flip_flop_um2: int = 0
     short: bool = False
 
     @property
@@ -191,7 +197,7 @@ def costed(
 
 
 def _point(version: str, widths: dict[str, int], lanes: Lanes, rate: float, estimate: Estimate) -> Point:
-    energy = estimate.energy
+    energy, parts = estimate.energy, estimate.area_parts
     missing = {shortage.resource for shortage in estimate.shortages} - {Resource.MEMORY}  # a limit of `choosing`
     return Point(
         version=version,
@@ -206,5 +212,7 @@ def _point(version: str, widths: dict[str, int], lanes: Lanes, rate: float, esti
         load_wait_cycles=estimate.interval_cycles - estimate.cycles,
         area_um2=round(1e6 * (estimate.area_mm2 or 0)),
         energy_pj=round(1e12 * energy.total_joules) if energy else 0,
+        blocks=estimate.blocks if parts else 0,
+        **{f"{name}_um2": round(parts.get(name, 0)) for name in ("multiply", "add", "flip_flop")},
         short=bool(missing),
     )

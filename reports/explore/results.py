@@ -2,7 +2,8 @@
 
 Format history: 1, the first; 2, energies, cycles of an image's load, the clock that the technology reaches; a digest;
 3, how sure to be of the errors, limits on lanes, area and power, dense versions that were retrained as others were;
-4, cycles in which an array waits for the load, of each design.
+4, cycles in which an array waits for the load, of each design; 5, what the area of each is made of, and which figure
+would change the answer.
 """
 
 import math
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from accel.errors import EspalierError
 from accel.records import record_of
-from reports.explore.choosing import Means, goal_of
+from reports.explore.choosing import Means, figures_of, goal_of
 from reports.explore.points import Point
 from reports.explore.space import Lanes, Space
 from reports.shared.frames import frame, html
@@ -25,11 +26,12 @@ from reports.workflow import recommend
 from reports.workflow.answer_table import HEADS, answer_rows, sure
 from reports.workflow.limits import MEMORY, MULTIPLIERS, ROOM, Budget, Limit
 from reports.workflow.recommend import Decision, Goal, Instead
+from reports.workflow.sensitivity import Flip, flips
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-KIND = Kind("espalier-exploration", 4, "the results of an exploration")
+KIND = Kind("espalier-exploration", 5, "the results of an exploration")
 LISTED = (
     "memory_bits",
     "multipliers",
@@ -37,7 +39,8 @@ LISTED = (
     "area_um2",
     "energy_pj",
 )  # one number for each array, in the arrays' order
-RARE = ("stall_cycles", "load_wait_cycles", "short")  # as well, where any is not 0
+PARTS = ("blocks", "multiply_um2", "add_um2", "flip_flop_um2")
+RARE = ("stall_cycles", "load_wait_cycles", "short", *PARTS)  # as well, where any is not 0
 
 
 @dataclass(frozen=True)
@@ -196,6 +199,11 @@ class Results:
         """Which limits keep the recommended point from being better; none if there is no such point."""
         return self.decision.binding
 
+    @cached_property
+    def flips(self) -> list[Flip[Point]]:
+        """Which figures of the technology would change what is recommended, the nearest first."""
+        return flips(self.decision, figures_of(self.means))
+
     @property
     def relaxed(self) -> list[Instead[Point]]:
         """What one limit would have to be, if nothing fits."""
@@ -306,6 +314,7 @@ class Results:
             "binding": [_plain(x) for x in self.binding],
             "relaxed": [_plain(x) for x in self.relaxed],
             "next_best": [asdict(x) for x in self.decision.asides],
+            "sensitivity": [asdict(x) for x in self.flips],
             "confidence": self.decision.guard.confidence,
             "fitting": len(self.fitting),
             "designs": len(self.points),
@@ -362,6 +371,10 @@ class Setting:
     stall_cycles: tuple[int, ...] = ()
     load_wait_cycles: tuple[int, ...] = ()
     short: tuple[int, ...] = ()
+    blocks: tuple[int, ...] = ()
+    multiply_um2: tuple[int, ...] = ()
+    add_um2: tuple[int, ...] = ()
+    flip_flop_um2: tuple[int, ...] = ()
 
     def points(self, arrays: Sequence[Lanes], where: str) -> Iterator[Point]:
         """Yield the designs; `where` is the place of the setting in the file."""

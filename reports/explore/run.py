@@ -12,7 +12,7 @@ from accel.interchange import zoo
 from accel.interchange.data.datasets import Dataset
 from accel.pruned import PrunedNetwork
 from accel.quantize import Calibration, Widths
-from reports.explore.choosing import Means
+from reports.explore.choosing import Means, figures_known
 from reports.explore.kept import Kept
 from reports.explore.points import FACT_IMAGES, Costing, Point, Rates, costed
 from reports.explore.results import Results, Verified, VersionRow
@@ -84,6 +84,7 @@ class Plan:
             self.technology.multipliers,
             area,
             known.hz if known else None,
+            figures_known(self.technology.area),
         )
 
     @cached_property

@@ -1,7 +1,7 @@
 """The answer as tables, for terminal and pages alike: asked, got, slack, what binds; the next best; how sure it is."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +23,11 @@ from reports.workflow.limits import (
     sureness,
 )
 from reports.workflow.recommend import Aside, Decision
+from reports.workflow.sensitivity import Flip
 
 HEADS = ("", "asked", "got", "slack", "binds")
 NEXT_HEADS = ("next best", "design", "errors", "KiB", "cycles", "breaks")
+FLIP_HEADS = ("would change with", "now", "beyond", "times", "to")
 NO_LIMIT = "-"
 
 
@@ -160,6 +162,11 @@ def next_rows(decision: Decision[Any], design: Callable[[Any], str]) -> list[tup
         breaks = ", ".join(map(called, aside.breaks))
         rows.append((aside.direction + _told(aside), design(other), *changes, breaks))
     return rows
+
+
+def flip_rows(flips: Sequence[Flip[Any]], design: Callable[[Any], str]) -> list[tuple[str, ...]]:
+    """Return a row, as `FLIP_HEADS` are, for each figure of the technology that would change what is recommended."""
+    return [(x.about, f"{x.value:,.4g}", f"{x.at:,.4g}", f"{x.factor:,.3g}", design(x.point)) for x in flips]
 
 
 def _told(aside: Aside[Any]) -> str:

@@ -72,9 +72,10 @@ class Goal:
 
         Ties go to less error, memory, multipliers, time.
         """
-        return min(front(points), key=self._order, default=None)
+        return min(front(points), key=self.order, default=None)
 
-    def _order(self, p: Candidate) -> tuple[float, ...]:
+    def order(self, p: Candidate) -> tuple[float, ...]:
+        """Return what points that no other dominates are sorted by, the best first."""
         return self.value(p), p.error_rate, p.memory_bits, p.multipliers, p.cycles
 
 
@@ -153,6 +154,16 @@ def front(points: Iterable[Choice]) -> list[Choice]:
             end += 1
         memories[at:end], cycles[at:end] = [point.memory_bits], [point.cycles]
     return found
+
+
+def dominates(one: Candidate, other: Candidate, first: bool = False) -> bool:
+    """Return whether a point keeps another from the `front`: as good in errors, memory and cycles, and better in one.
+
+    Of points that are equal in these, energy and multipliers decide as there, and then which is `first` in the list.
+    """
+    as_good = one.error_rate <= other.error_rate and one.memory_bits <= other.memory_bits
+    mine, its = _beating(one), _beating(other)
+    return as_good and one.cycles <= other.cycles and (mine < its or (first and mine == its))
 
 
 def _beating(p: Candidate) -> tuple[float, ...]:
