@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from support.explorations import budget, point
 
@@ -58,6 +58,7 @@ points = st.lists(
 
 class TestFlips:
     @settings(max_examples=60, deadline=None)
+    @example(found=[made(1, 1, 1, 1, 1, 51), made(1, 3, 1, 1, 1, 50)], goal="cheap", limits={"power_mw": 0.3})
     @given(
         points,
         st.sampled_from(["cheap", "efficient", "small"]),

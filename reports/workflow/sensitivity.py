@@ -118,13 +118,14 @@ def _priced(
     free, value, reach = figure.priced(point, 0.0), decision.goal.value, math.inf
     for limit in limits:
         left, more = limit.most - limit.use(free), limit.use(point) - limit.use(free)
-        reach = min(reach, left / more if more else math.copysign(math.inf, left))
+        most = left / more if more else math.copysign(math.inf, left)
+        reach = min(reach, max(most, 1.0) if limit.meets(point) else most)  # where it just meets it, too
     return _Priced(place, point, value(free), value(point) - value(free), reach, decision.goal.order(point)[1:])
 
 
 def _above(mine: _Priced[Choice], others: Sequence[_Priced[Choice]]) -> float:
     """Return the least factor above 1 beyond which another design is the answer; infinite if there is none."""
-    best = max(mine.reach, 1.0)  # just at its limit, it is not beyond it
+    best = mine.reach
     for x in others:
         worse, slope = x.at(1.0)[0] - mine.at(1.0)[0], x.slope - mine.slope
         first, last = 1.0, math.inf
