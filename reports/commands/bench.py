@@ -16,6 +16,8 @@ from reports.bench.measure import GOLDEN, machine, measure
 from reports.bench.networks import CALIBRATION_IMAGES, NETWORKS, lowered, random_images, random_network
 from reports.bench.page import page
 from reports.bench.results import DENSE, Results
+from reports.bench.sizes import SIZE, SIZED, Sizes, sizes_table
+from reports.bench.sizes import measured as sized
 from reports.bench.training import TRAINED, TRAINING
 from reports.commands.options import CLONE, COUNT, STUDY, json_option, number_option, option
 from reports.commands.places import Command
@@ -56,8 +58,8 @@ def command(
     """Measure the engine's speed on lenet5, cifar-quick and cnn-small, for each pattern, and where the time goes.
 
     In place of networks, report stands for what `espalier report` and `explore` take from beginning to end, and import
-    for the seconds and the memory that `espalier import` takes for alexnet and vgg11; training for an epoch of ours
-    beside one of a plain loop in PyTorch.
+    for the seconds and the memory that `espalier import` takes for alexnet and vgg11, size for those of `espalier size`
+    for vgg16, resnet50 and mobilenetv2; training for an epoch of ours beside one of a plain loop in PyTorch.
 
     Example: espalier bench lenet5 --peers --out bench
     Example: espalier bench training resnet20 --rounds 3
@@ -71,6 +73,9 @@ def command(
     names = list(dict.fromkeys(networks)) or list(NETWORKS)
     if names[0] == IMPORT:
         _imports(names[1:] or [*IMPORTED], json_file)
+        return
+    if names[0] == SIZE:
+        _sizes(names[1:] or [*SIZED], json_file)
         return
     if names[0] == TRAINING:
         _trainings(names[1:] or TRAINED, rounds, json_file)
@@ -116,6 +121,17 @@ def _imports(names: Sequence[str], json_file: Path | None) -> None:
     if json_file:
         output.write_text(json_file, Imports(machine(), found).to_json())
     console().print(imports_table(found))
+
+
+def _sizes(names: Sequence[str], json_file: Path | None) -> None:
+    """Measure the sizing of networks, each in a process of its own, and print the table."""
+    if unknown := [name for name in names if name not in SIZED]:
+        raise EspalierError(f"unknown network {unknown[0]!r}: size is measured on {', '.join(SIZED)}")
+    output.check_place(json_file)
+    found = [*sized(names)]
+    if json_file:
+        output.write_text(json_file, Sizes(machine(), found).to_json())
+    console().print(sizes_table(found))
 
 
 def _trainings(names: Sequence[str], rounds: int, json_file: Path | None) -> None:

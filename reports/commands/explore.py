@@ -25,11 +25,11 @@ from reports.commands.options import (
     workers_options,
 )
 from reports.commands.places import Command, Word
-from reports.explore import answer, figures
+from reports.explore import answer, figures, hardware
 from reports.explore.choosing import GOALS
 from reports.explore.library import answered
 from reports.explore.page import page
-from reports.explore.request import Request, plan_of
+from reports.explore.request import Request, hardware_plan, plan_of
 from reports.explore.results import Results
 from reports.shared import console as shared_console
 from reports.shared import output, resuming
@@ -90,6 +90,11 @@ PAGE = "explore.html"
 @cache_option
 @option("--out", "-o", type=EXPLORATION, help="Folder to write; explore/NETWORK by default.")
 @rtl_option
+@option(
+    "--hardware-only",
+    is_flag=True,
+    help="Measure nothing and read no weight: arrays, memories and word lengths (8 bits unless asked otherwise) alone.",
+)
 @option("--draw", is_flag=True, help="Measure nothing: write the figures and the page of results.json.")
 @json_option
 @csv_option
@@ -101,6 +106,7 @@ def command(
     out: Path | None,
     rtl: bool,
     draw: bool,
+    hardware_only: bool,
     cache: Path | None,
     json_file: Path | None,
     csv_file: Path | None,
@@ -115,10 +121,21 @@ def command(
     same finds it there. Writes explore.html, results.json and figures; of what is recommended also the
     network, the Program and a script that makes both again. Exit status 1 if nothing fits.
 
+    With --hardware-only no data are needed: of each version at each pair of word lengths the best array is told, with
+    --dram-bandwidth also with weights that come from there. NETWORK may be an ONNX file, its weights shapes alone.
+
     Example: espalier explore lenet5 --sram 32KiB --max-error +1% --dsp 64 --data-dir data
     Example: espalier explore lenet5 --min-fps 10000 --technology ecp5-45f --ratios 0.5,0.8 --data-dir data
+    Example: espalier explore resnet18.onnx --hardware-only --sram 16MiB --min-fps 30 --weight-bits 4,8
     Example: espalier explore lenet5 digits --shares 3,1 --sram 64KiB --data-dir data
     """
+    if hardware_only:
+        unfit = {"--out": out, "--rtl": rtl, "--draw": draw, "--shares": shares, "--data": data}
+        if given := [option for option, value in unfit.items() if value]:
+            raise EspalierError(f"{given[0]}: says nothing with --hardware-only, which measures and makes nothing")
+        if len(networks) > 1:
+            raise EspalierError(f"--hardware-only: takes one network, {len(networks)} are named")
+        return _hardware(Request(network=networks[0], **asked), json_file, csv_file)
     if len(networks) > 1:
         places = {"out": out, "cache": cache, "json_file": json_file, "csv_file": csv_file}
         return together.explore(networks, shares, rtl=rtl, draw=draw, data=data, **places, **asked)
@@ -157,6 +174,24 @@ def command(
     if delivery and delivery.lanes:
         console.print(f"Next: {next_command(f'{folder}/', delivery.lanes, request.data)}")
     return 0 if results.recommended else 1
+
+
+def _hardware(request: Request, json_file: Path | None, csv_file: Path | None) -> int:
+    """Tell what there is to build of a network of which nothing is measured."""
+    output.check_place(json_file, csv_file)
+    plan = hardware_plan(request)
+    found = hardware.found_of(plan.versions, plan.space, plan.question, plan.technology, plan.limits)
+    if json_file:
+        output.write_text(json_file, found.to_json())
+    if csv_file:
+        output.write_text(csv_file, found.to_csv())
+    console = shared_console.console()
+    console.print(hardware.title(found, plan.question.clock_hz))
+    for table in shared_console.fitting(
+        shared_console.plain_table(hardware.HEADS, found.lines(plan.question.clock_hz), 3), console.width
+    ):
+        console.print(table)
+    return 0 if found.best else 1
 
 
 def _explored(request: Request, folder: Path, cache: Path | None) -> tuple[Results, str, Delivery | None]:

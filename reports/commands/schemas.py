@@ -11,8 +11,9 @@ from typing import Any, get_type_hints
 
 from accel.cost import Counts, Cycles, Slots
 from accel.records import SEAL, row_type, schema_of
-from reports.bench import imports
+from reports.bench import imports, sizes
 from reports.bench import results as bench
+from reports.explore import hardware
 from reports.explore import results as exploration
 from reports.optimize import results as optimization
 from reports.report import designs, points, saved
@@ -32,10 +33,12 @@ def schemas() -> dict[str, dict[str, Any]]:
     found = [
         _schema(report.KIND, _fields(report.Results) | _report()),
         _schema(exploration.KIND, _fields(exploration.Results, but=["points"]) | _exploration()),
+        _schema(hardware.KIND, _fields(hardware.Hardware)),
         _schema(together.KIND, _fields(together.Shared)),
         _schema(optimization.KIND, _fields(optimization.Results)),
         _schema(bench.KIND, _fields(bench.Results)),
         _schema(imports.KIND, _fields(imports.Imports)),
+        _schema(sizes.KIND, _fields(sizes.Sizes)),
         _schema(bitwidth.KIND, _fields(bitwidth.Results)),
         _schema(pruning.KIND, _fields(pruning.Results)),
     ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from accel.cost.technology import AreaTable
+from accel.cost.technology import AreaTable, Technology
 from reports.explore.points import Point
 from reports.workflow.limits import AREA, POWER
 from reports.workflow.recommend import SMALL, Goal
@@ -50,6 +50,16 @@ class Means:
         if self.memory_bits and self.multipliers:
             return (point.memory_bits / self.memory_bits + point.multipliers / self.multipliers) / 2
         return float(point.memory_bits)
+
+
+def means_of(technology: Technology) -> Means:
+    """Return what a technology has of everything."""
+    macros, known = technology.macros, technology.clock
+    limited = [macro.bits * macro.available for macro in macros if macro.available is not None]
+    memory_bits = sum(limited) if len(limited) == len(macros) else None
+    clock_hz, figures = known.hz if known else None, figures_known(technology.area)
+    has = memory_bits, technology.multipliers, technology.area is not None
+    return Means(technology.name, technology.about, *has, clock_hz, figures)
 
 
 FIGURES = {

@@ -9,6 +9,8 @@ from accel.cost.technology import DEFAULT
 from accel.errors import EspalierError
 from accel.interchange import zoo
 from accel.interchange.data.datasets import AUC, ERROR, MSE, check_choice
+from accel.program import Program
+from accel.pruned import PrunedNetwork
 from reports.explore.choosing import GOALS
 from reports.explore.run import Plan
 from reports.explore.space import ARRAYS, Question, Space
@@ -16,6 +18,7 @@ from reports.explore.versions import Version, versions_of, with_controls
 from reports.shared.workers import check_backend
 from reports.workflow import retrain as retraining
 from reports.workflow.limits import check_confidence
+from reports.workflow.load import sizeable
 from reports.workflow.parsing import (
     parse_arrays,
     parse_bandwidth,
@@ -32,6 +35,8 @@ ASKED = (  # what decides the answer, in the order of the command's options
     "technology", "goal", "patterns", "ratios", "retrain", "weight_bits", "signal_bits", "arrays", "images",
 )  # fmt: skip
 NAMED = {"patterns": "pattern"}  # options that are called otherwise than their fields
+MEASURED = ("max_error", "confidence", "metric", "ratios", "retrain", "images", "data")  # options of what is measured
+HARDWARE_ONLY = "--hardware-only"
 EPOCHS = 3  # of retraining the versions that are made, where PyTorch is there
 
 
@@ -99,7 +104,47 @@ def plan_of(request: Request) -> Plan:
     return Plan(request.network, versions, space, question, *images_of, *made, source.anywhere(), request.data)
 
 
-def _asked(request: Request) -> tuple[Question, Limits, Technology]:
+@dataclass(frozen=True, eq=False)
+class HardwarePlan:
+    """What `--hardware-only` means: the versions of a network by their names, and what they are costed for."""
+
+    versions: dict[str, PrunedNetwork]
+    space: Space
+    question: Question
+    technology: Technology
+    limits: Limits
+
+
+def hardware_plan(request: Request) -> HardwarePlan:
+    """Return the plan of an exploration that measures nothing, of a network that may have no values.
+
+    Word lengths are 8 bits where none are asked for: nobody knows how often others err.
+
+    Raises
+    ------
+    EspalierError
+        Anything is wrong with the request, or it asks for something to be measured.
+    """
+    usual = {field.name: field.default for field in fields(Request)}
+    for name in MEASURED:
+        if getattr(request, name) != usual[name]:
+            option = f"--{name.replace('_', '-')}"
+            raise EspalierError(f"{option}: with --hardware-only nothing is measured, no errors are known")
+    if request.goal == "accurate":
+        raise EspalierError("--goal accurate: with --hardware-only nothing is measured, no errors are known")
+    bits = {x: "8" if getattr(request, x) == usual[x] else getattr(request, x) for x in ("weight_bits", "signal_bits")}
+    question, limits, technology = _asked(request, HARDWARE_ONLY)
+    weight_bits, signal_bits = (parse_bits(text, f"--{name.replace('_', '-')}") for name, text in bits.items())
+    space = Space(weight_bits, signal_bits, ARRAYS if request.arrays is None else parse_arrays(request.arrays))
+    patterns = [None] if request.patterns is None else parse_patterns(request.patterns)
+    versions = [sizeable(request.network, pattern) for pattern in patterns]
+    if (made := next((x for x in versions if isinstance(x, Program)), None)) is not None:
+        raise EspalierError(f"{request.network}: is a Program ({made.pattern}), whose word lengths are its own")
+    named = {x.pattern: x for x in versions if isinstance(x, PrunedNetwork)}
+    return HardwarePlan(named, space, question, technology, limits)
+
+
+def _asked(request: Request, *more: str) -> tuple[Question, Limits, Technology]:
     memory_bits = parse_memory(request.sram) if request.sram is not None else None
     bandwidth = parse_bandwidth(request.dram_bandwidth) if request.dram_bandwidth is not None else None
     clock_hz = parse_frequency(request.clock)
@@ -108,8 +153,8 @@ def _asked(request: Request) -> tuple[Question, Limits, Technology]:
     check_confidence(request.confidence)
     measures = memory_bits, request.dsp, request.min_fps, clock_hz, goal
     area_um2 = None if request.area is None else 1e6 * request.area
-    more = request.lanes, area_um2, request.power, request.confidence
-    question = Question(command_of(request), request.max_error, *measures, *more)
+    others = request.lanes, area_um2, request.power, request.confidence
+    question = Question(command_of(request, *more), request.max_error, *measures, *others)
     _ = question.budget(reference=0.0)  # what is wrong with it is known before the work, not after it
     technology = load_technology(request.technology)
     for name, given, known in (("--area", area_um2, technology.area), ("--power", request.power, technology.energy)):
@@ -136,15 +181,18 @@ def _retraining(request: Request, versions: tuple[Version, ...], network: str) -
     return epochs, str(retraining.recipe(network, epochs))
 
 
-def command_of(request: Request) -> str:
-    """Return the command that asks the same, wherever its data and results lie, whoever measures."""
+def command_of(request: Request, *more: str) -> str:
+    """Return the command that asks the same, wherever its data and results lie, whoever measures.
+
+    `more` are options without values; where nothing is measured none says how many errors there may be.
+    """
     usual = {field.name: field.default for field in fields(Request)}
     parts = [request.network]
     for name in ASKED:
         value = getattr(request, name)
-        if value != usual[name] or name == "max_error":
+        if value != usual[name] or (name == "max_error" and HARDWARE_ONLY not in more):
             text = f"{value:g}" if isinstance(value, float) else str(value)
             parts += [f"--{NAMED.get(name, name).replace('_', '-')}", text]
     if request.data is not None:
         parts += ["--data", named(request.data)]
-    return shlex.join(["espalier", "explore", *parts])
+    return shlex.join(["espalier", "explore", *parts, *more])

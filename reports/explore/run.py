@@ -12,7 +12,7 @@ from accel.interchange import zoo
 from accel.interchange.data.datasets import Dataset
 from accel.pruned import PrunedNetwork
 from accel.quantize import Calibration, Widths
-from reports.explore.choosing import Means, figures_known
+from reports.explore.choosing import Means, means_of
 from reports.explore.kept import Kept
 from reports.explore.points import FACT_IMAGES, Costing, Point, Rates, costed
 from reports.explore.results import Results, Verified, VersionRow
@@ -73,19 +73,7 @@ class Plan:
     @cached_property
     def means(self) -> Means:
         """What the technology has of everything."""
-        macros, area = self.technology.macros, self.technology.area is not None
-        limited = [macro.bits * macro.available for macro in macros if macro.available is not None]
-        memory_bits = sum(limited) if len(limited) == len(macros) else None
-        known = self.technology.clock
-        return Means(
-            self.technology.name,
-            self.technology.about,
-            memory_bits,
-            self.technology.multipliers,
-            area,
-            known.hz if known else None,
-            figures_known(self.technology.area),
-        )
+        return means_of(self.technology)
 
     @cached_property
     def named(self) -> dict[str, Images]:
