@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.array import MacArray
-from accel.pattern import Mask
+from accel.pattern import Mask, keeps_everything
 from accel.program_layers import MacLayer
 
 Integers = NDArray[np.int64]
@@ -81,7 +81,7 @@ def combined(layer: MacLayer, lanes: int, together: int) -> Combined:
 
 def pays(layer: MacLayer, array: MacArray) -> bool:
     """Return whether a layer may take fewer steps with two maps in each: lanes that share none keep different maps."""
-    return array.combines and layer.window is not None and layer.shape[1] > 1 and not layer.kept.all()
+    return array.combines and layer.window is not None and layer.shape[1] > 1 and not keeps_everything(layer.kept)
 
 
 def _group(kept: Mask) -> tuple[Integers, Integers]:

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from accel.array import MOST_TAPS, STRIDES, MacArray, tile_cycles
 from accel.fusion import computing, fused_pools, written
+from accel.pattern import keeps_everything
 from accel.program import Program
 from accel.program_layers import AvgPoolLayer, MacLayer, MaxPoolLayer, ProgramLayer
 from accel.split import splits
@@ -171,7 +172,7 @@ def layout_of(program: Program, array: MacArray) -> Layout:
 
 def _is_depthwise(layer: MacLayer) -> bool:
     outputs, maps, _ = layer.shape
-    if layer.window is None or outputs != maps:
+    if layer.window is None or outputs != maps or (maps > 1 and keeps_everything(layer.kept)):
         return False
     return not bool(np.any(layer.kept, axis=2)[~np.eye(maps, dtype=bool)].any())
 

@@ -105,7 +105,8 @@ class MacLayer(ProgramLayer):
         for what, words, bits, most in stored:
             if not 1 <= bits <= most:
                 raise EspalierError(f"{self.name}: {what}_bits must be 1..{most}, got {bits}")
-            if words.size and max(map(signed_bits, (words.min(), words.max()))) > bits:
+            each = words if any(words.strides) else words[:1]
+            if words.size and max(map(signed_bits, (each.min(), each.max()))) > bits:
                 raise EspalierError(f"{self.name}: a {what} does not fit {bits} bits")
         if bias.shape != self.shape[:1] or weights.shape != (self.nest.stored_words,):
             raise EspalierError(
@@ -142,7 +143,10 @@ class MacLayer(ProgramLayer):
     @cached_property
     def _sums(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """For each output the sum of its weights above zero, and of those below."""
-        positive, negative = (self.nest.row_sums(side(self.weights, 0)) for side in (np.maximum, np.minimum))
+        words = self.weights
+        if words.size and not any(words.strides) and not words[0]:  # no values, zeros that nobody has to add up
+            return np.zeros(self.shape[0], np.int64), np.zeros(self.shape[0], np.int64)
+        positive, negative = (self.nest.row_sums(side(words, 0)) for side in (np.maximum, np.minimum))
         return positive, negative
 
     @cached_property

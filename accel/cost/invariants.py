@@ -17,7 +17,7 @@ The first estimate on an array of other lanes walks the layers; those that follo
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from accel.array import MacArray
 from accel.cost.counts import Counts, LayerCost, ProgramCost, cost_of
@@ -30,7 +30,7 @@ from accel.memory_words import width_of
 from accel.network import INPUT
 from accel.program import Program
 from accel.program_layers import AddLayer, TableLayer
-from accel.signal import PRODUCT_BITS
+from accel.signal import PRODUCT_BITS, signed_bits
 from accel.words import Words
 
 SHIFT_BITS = bits_for(PRODUCT_BITS - 1)
@@ -77,8 +77,19 @@ class Invariants:
         images = 2 * self.input_bits if array.overlap else 0
         return {
             layer: images + sum(self.tensor_words[name] * words.signals[name] for name in held if name not in spared)
-            for layer, held in held_on(self.program, array).items()
+            for layer, held in self._held_on(array).items()
         }
+
+    def _held_on(self, array: MacArray) -> dict[str, tuple[str, ...]]:
+        """Return `accel.fusion.held_on`; found once, like the schedule."""
+        key = self._key(array)
+        if key not in self._helds:
+            self._helds[key] = held_on(self.program, key)
+        return self._helds[key]
+
+    @cached_property
+    def _helds(self) -> dict[MacArray, dict[str, tuple[str, ...]]]:
+        return {}
 
     @cached_property
     def _demands(self) -> dict[MacArray, Demand]:
@@ -91,6 +102,12 @@ class Invariants:
     @cached_property
     def _adds(self) -> bool:
         return any(isinstance(layer, AddLayer) for layer in self.program.layers)
+
+    @cached_property
+    def _weight_bits(self) -> int:
+        """Bits of a weight from which on a step holds each weight of an addition: more of them change no schedule."""
+        adds = (layer.weights for layer in self.program.layers if isinstance(layer, AddLayer))
+        return signed_bits(max([1, *(weight for weights in adds for weight in weights)]))
 
     def serves(self, words: Words) -> bool:
         """Return whether all but word lengths is the same for a Program of these masks that has such words.
@@ -133,8 +150,8 @@ class Invariants:
 
     def _key(self, array: MacArray) -> MacArray:
         share = array.weights_per_multiplier == 2  # 8 bits and 1 do, 2 bits and 16 do not: any others are like these
-        bits = array.weight_bits if self._adds else 2
-        return bare(array.output_lanes, array.pixel_lanes, bits, 1 if share else 16, **array.features)
+        bits = min(array.weight_bits, self._weight_bits)
+        return _plain(array.output_lanes, array.pixel_lanes, bits, 1 if share else 16, tuple(array.features.items()))
 
     def costs(self, words: Words) -> tuple[LayerCost, ...]:
         """Return what `cost_of` says of each layer, at other word lengths."""
@@ -168,7 +185,7 @@ class Invariants:
 
     def signal_bits(self, words: Words, array: MacArray) -> int:
         """Return the peak of live signals as `cost_of` counts it: the Program's own bits, its output included."""
-        held = held_on(self.program, array).values()
+        held = self._held_on(array).values()
         return max(sum(self.tensor_words[name] * words.signals[name] for name in names) for names in held)
 
     def memories(self, array: MacArray, words: Words, costs: tuple[LayerCost, ...]) -> list[Memory]:
@@ -229,6 +246,13 @@ class Invariants:
     def input_bits(self) -> int:
         """Words of the image times their bits."""
         return self.tensor_words[INPUT] * self.words.signals[INPUT]
+
+
+@lru_cache(maxsize=64)  # asked for several times of every design
+def _plain(
+    output_lanes: int, pixel_lanes: int, weight_bits: int, signal_bits: int, features: tuple[tuple[str, bool], ...]
+) -> MacArray:
+    return bare(output_lanes, pixel_lanes, weight_bits, signal_bits, **dict(features))
 
 
 def _shift_bits(cost: LayerCost) -> int:

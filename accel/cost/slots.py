@@ -21,9 +21,11 @@ from accel.array import MacArray
 from accel.cost.cycles import Tiles
 from accel.cost.summed import Summed
 from accel.lines import Lines, lines_of
+from accel.pattern import keeps_everything
 from accel.program import Program
 from accel.program_layers import MacLayer, ProgramLayer
 from accel.runs import steps_of
+from accel.split import splits
 from accel.walk import combined_of, walk_of
 
 
@@ -56,8 +58,11 @@ def slots_of(program: Program, layer: ProgramLayer, array: MacArray, tiles: Tile
     lines = lines_of(program, layer, array)
     if lines:  # every pixel has a lane for all steps of its tile
         met, useful = pixels * layer.shape[0] * lines.steps, _of_lines(layer, lines, pixels)
+    dense = not lines and keeps_everything(layer.kept) and not splits(program, layer, array)
+    if dense:  # every group reads every column, each once
+        met = useful = pixels * layer.kept.size
     pairs = combined_of(program, layer, array) is not None  # a map is read in one step or in several
-    for group, columns in enumerate(() if lines else steps_of(program, layer, array)):
+    for group, columns in enumerate(() if lines or dense else steps_of(program, layer, array)):
         run = columns[columns >= 0]  # a window of a split sum may have lanes without a column
         weights = kept[group * lanes : (group + 1) * lanes]
         met += pixels * len(weights) * (len(columns) if pairs else run.size)

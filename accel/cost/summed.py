@@ -1,6 +1,7 @@
 """Records of numbers that add up, field by field."""
 
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Any, Self
 
 
@@ -9,7 +10,12 @@ class Summed:
     """A record whose fields are numbers, 0 by default; ``+`` and ``sum()`` add records of one kind up."""
 
     def __add__(self, other: Self) -> Self:
-        return type(self)(**{x.name: getattr(self, x.name) + getattr(other, x.name) for x in fields(self)})
+        return type(self)(**{name: getattr(self, name) + getattr(other, name) for name in _names(type(self))})
 
     def __radd__(self, other: Any) -> Self:
         return self if other == 0 else NotImplemented
+
+
+@cache
+def _names(kind: type[Summed]) -> tuple[str, ...]:
+    return tuple(x.name for x in fields(kind))
