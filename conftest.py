@@ -7,6 +7,7 @@ import pytest
 
 NEED_TORCH = ["accel/train", "reports/maintain/zoo.py", "reports/workflow/recipes.py"]
 collect_ignore = [] if importlib.util.find_spec("torch") else NEED_TORCH
+collect_ignore += [] if importlib.util.find_spec("scalesim") else ["reports/studies/referees"]
 collect_ignore += ["accel/interchange/data/make_digits.py"]  # needs scikit-learn, once, to repack the embedded images
 collect_ignore_glob = ["docs/*.py"]  # they need MkDocs, and building the pages runs them
 collect_ignore_glob += ["tests/support/*.py"]  # tests import these; one is of a package that is installed by its test

@@ -50,15 +50,15 @@ def test_by_hand() -> None:
 
 class TestKept:
     def test_k_shrinks(self) -> None:
-        """2 of 4 of 64 are 32: cycles, weights and sums are those of a product of 32; two bits beside each weight.
+        """2 of 4 of 64 are 32: all is that of a product of 32, and two bits beside each weight.
 
-        All inputs are read. Negative control: dense, it takes twice the cycles and one more.
+        Negative control: dense, it takes twice the cycles and one more.
         """
         array, gemm, half = SystolicArray(8, 6), Gemm(40, 30, 64), Kept(2, 4)
         assert array.cycles(gemm, half) == array.cycles(Gemm(40, 30, 32)) == 1199
         assert array.cycles(gemm) == 2 * 1199 + 1
         assert array.accesses(gemm, half) == Accesses(
-            input_reads=40 * 64 * 5, weight_reads=32 * 30, output_writes=40 * 30 * 4, index_bits=2 * 32 * 30
+            input_reads=40 * 32 * 5, weight_reads=32 * 30, output_writes=40 * 30 * 4, index_bits=2 * 32 * 30
         )
 
     @pytest.mark.parametrize(("n", "m", "bits"), [(1, 1, 0), (1, 2, 1), (2, 4, 2), (3, 5, 3), (4, 8, 3)])

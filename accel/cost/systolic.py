@@ -19,8 +19,8 @@ written::
     input stationary    M K                K N ceil(M / C)    M N ceil(K / R)
 
 The array is dense: what is pruned is streamed as zeros, but for n:m sparsity. There n of each m weights of a column
-are kept, K becomes K n / m in cycles, weights and outputs, and beside each weight stand the ceil(log2 m) bits that say
-which of m inputs it meets; all inputs are read, for each column takes its own of them. Memories are taken to keep up.
+are kept, K becomes K n / m, and beside each weight stand the ceil(log2 m) bits that say which of m inputs it meets.
+(Inputs are those that one column takes; where each takes others of the m, all M K of them pass.) Memories keep up.
 
 Source: Samajdar et al., "A Systematic Methodology for Characterizing Scalability of DNN Accelerators using SCALE-Sim"
 (ISPASS 2020), section III (equations 1 to 4); the last cycle is not counted, as in the tool's reports. n:m: Raj et al.,
@@ -120,7 +120,7 @@ class SystolicArray:
     def accesses(self, gemm: Gemm, kept: Kept = DENSE) -> Accesses:
         """Return the words that one product reads and writes."""
         k = kept.of(gemm.k)
-        inputs, weights, outputs = gemm.m * gemm.k, k * gemm.n, gemm.m * gemm.n
+        inputs, weights, outputs = gemm.m * k, k * gemm.n, gemm.m * gemm.n
         if self.stationary != "input":
             inputs *= -(-gemm.n // self.columns)
         if self.stationary != "weight":

@@ -1,0 +1,84 @@
+"""Hold our closed forms against SCALE-Sim and ZigZag, and write the page: needs the extra ``referees``.
+
+python -m reports.studies.referees
+"""
+
+import importlib.metadata
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import click
+
+from accel.files import write_whole
+from reports.shared import output
+from reports.studies.referees.compared import LANES, NETWORKS, RESNET18, SIDE, Product, ideals, products, program_of
+
+HERE = Path(__file__).parent
+HEAD = """# Against other people's simulators
+
+    python -m reports.studies.referees
+
+runs SCALE-Sim {scalesim} and ZigZag {zigzag} (`pip install -e ".[referees]"`) on the layers of {networks}
+and of ResNet-18 as ZigZag ships it, and writes this page. The tests hold a handful of layers against both.
+
+## SCALE-Sim: cycles, reads and writes of a dense systolic array of {side} x {side}
+
+Each layer is a product of matrices (M x K) times (K x N); layers of one shape are one product. Equal are those of which
+all four numbers are: cycles, words of inputs and weights that are read, words of outputs that are written, counted in
+what SCALE-Sim's ports ask for, cycle by cycle. `accel/cost/systolic.py` has the closed forms. n:m keeps n of each m
+weights, which SCALE-Sim has for weight stationary arrays alone; the bits of its index are ours.
+"""
+IDEAL = """
+## ZigZag: ideal cycles of {outputs} output maps x {pixels} pixels of a row
+
+The steps of our array (without the features that let a tile pass the end of a row or lanes share a sum) beside the
+cycles of ZigZag's temporal mapping, whose memories never stall.
+"""
+
+
+def page(found: Sequence[Product], ideal: Iterable[tuple[str, Sequence[tuple[str, int, int]]]]) -> str:
+    """Return README.md."""
+    versions = {name: importlib.metadata.version(name) for name in ("scalesim", "zigzag-dse")}
+    networks = ", ".join(name for name in NETWORKS if name != RESNET18)
+    words = {"networks": networks, "side": SIDE, "scalesim": versions["scalesim"], "zigzag": versions["zigzag-dse"]}
+    lines = [HEAD.format(**words), f"**{sum(x.equal for x in found)} of {len(found)} products are equal.**", ""]
+    groups: dict[tuple[str, str, str], list[Product]] = defaultdict(list)
+    for x in found:
+        groups[x.network, x.stationary, "dense" if x.kept.m == 1 else f"{x.kept.n}:{x.kept.m}"].append(x)
+    lines += _table(["network", "stationary", "weights", "products", "equal", "cycles here", "there"])
+    for key, rows in groups.items():
+        cycles = (sum(x.ours[0] for x in rows), sum(x.theirs[0] for x in rows))
+        lines.append(_line(*key, len(rows), sum(x.equal for x in rows), *cycles))
+    lines += [IDEAL.format(outputs=LANES[0], pixels=LANES[1])]
+    lines += _table(["network", "layers", "equal", "cycles here", "there"])
+    for network, layers in ideal:
+        equal, here, there = (sum(x) for x in zip(*((a == b, a, b) for _, a, b in layers), strict=True))
+        lines.append(_line(network, len(layers), equal, here, there))
+    return "\n".join(lines) + "\n"
+
+
+def _table(heads: Sequence[str]) -> list[str]:
+    return [_line(*heads), _line(*("---" if x in ("network", "stationary", "weights") else "---:" for x in heads))]
+
+
+def _line(*cells: str | int) -> str:
+    return "| " + " | ".join(f"{x:,}" if isinstance(x, int) else x for x in cells) + " |"
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), default=HERE, help="Where the page goes.")
+def main(out: Path) -> None:
+    """Run both, and write the page."""
+    found: list[Product] = []
+    for network in NETWORKS:
+        found += products(network)
+        click.echo(f"{network}: {len(found)} products so far, {sum(x.equal for x in found)} equal", err=True)
+    ideal = [(network, list(ideals(program_of(network)))) for network in ("lenet5", RESNET18)]
+    with output.writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        write_whole(out / "README.md", page(found, ideal).encode())
+
+
+if __name__ == "__main__":
+    main()
