@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 
 from accel.array import MacArray
@@ -112,28 +113,28 @@ class Words:
                 signals[name] = layers[name].accumulator_bits
         return replace(self, layers=MappingProxyType(layers), signals=MappingProxyType(signals), exact=False)
 
-    @property
+    @cached_property
     def weight_bits(self) -> int:
         """Bits of the widest weight; 2 at least, because pools and additions have weights of 1."""
         return max([2, *(layer.weight_bits for layer in self.layers.values())])
 
-    @property
+    @cached_property
     def signal_bits(self) -> int:
         """Bits of the widest signal; accumulators that leave as they are do not count."""
         leaving = self.output if self.raw & self.output else frozenset()
         return max(bits for name, bits in self.signals.items() if name not in leaving)
 
-    @property
+    @cached_property
     def accumulator_bits(self) -> int:
         """Bits of the widest accumulator; above those of a signal, as an array must have them."""
         return max([self.signal_bits + 1, *(layer.accumulator_bits for layer in self.layers.values())])
 
-    @property
+    @cached_property
     def multiplier_bits(self) -> int:
         """Bits of the widest multiplier; no fewer than Programs have unless they ask for more."""
         return max([MULTIPLIER_BITS, *(layer.multiplier_bits for layer in self.layers.values())])
 
-    @property
+    @cached_property
     def offset_bits(self) -> int:
         """Bits of the widest offset; 0 where no layer has one."""
         return max([0, *(layer.offset_bits for layer in self.layers.values())])

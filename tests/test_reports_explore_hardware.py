@@ -15,6 +15,7 @@ from accel.cost import estimate, load_technology
 from accel.demand import array_for
 from accel.quantize import Widths, lower_shapes, ordered_for
 from reports.commands.schemas import schemas
+from reports.explore import hardware
 from reports.explore.hardware import KIND, Design
 from reports.workflow.load import sizeable
 
@@ -91,6 +92,19 @@ def test_the_best_of_each_setting(tmp_path: Path) -> None:
     rows = [*csv.DictReader((tmp_path / "found.csv").read_text().splitlines())]
     assert [row["cycles"] for row in rows] == [str(x["cycles"]) for x in record["designs"]]
     assert sum(row["best"] == "True" for row in rows) == 4
+
+
+def test_workers_find_the_same(monkeypatch: pytest.MonkeyPatch, bare: Path, tmp_path: Path) -> None:
+    """Many designs are made some arrays at a time, by whoever is free; they are the same in the same order."""
+    _, alone, _ = explored(bare, tmp_path)
+    calls: list[int] = []
+    again = hardware._found_again
+    monkeypatch.setattr(hardware, "FEW", 1)
+    monkeypatch.setattr(hardware, "AT_ONCE", 2)
+    monkeypatch.setattr(hardware, "_found_again", lambda *call: calls.append(1) or again(*call))
+    _, shared, _ = explored(bare, tmp_path, "--jobs", 1)
+    assert len(calls) == 2  # of three arrays
+    assert shared == alone
 
 
 def test_weights_may_come_from_dram(tmp_path: Path) -> None:

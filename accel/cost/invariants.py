@@ -33,6 +33,7 @@ from accel.program_layers import AddLayer, TableLayer
 from accel.signal import PRODUCT_BITS, signed_bits
 from accel.words import Words
 
+REMEMBERED = 256  # word lengths whose costs are kept for other arrays
 SHIFT_BITS = bits_for(PRODUCT_BITS - 1)
 
 
@@ -157,7 +158,15 @@ class Invariants:
         """Return what `cost_of` says of each layer, at other word lengths."""
         if words is self.words:
             return self.cost.layers
-        return tuple(self._cost(layer, words) for layer in self.cost.layers)
+        if words not in self._costs:
+            if len(self._costs) >= REMEMBERED:
+                self._costs.clear()
+            self._costs[words] = tuple(self._cost(layer, words) for layer in self.cost.layers)
+        return self._costs[words]
+
+    @cached_property
+    def _costs(self) -> dict[Words, tuple[LayerCost, ...]]:
+        return {}
 
     def _cost(self, old: LayerCost, words: Words) -> LayerCost:
         mine = words.layers.get(old.name)

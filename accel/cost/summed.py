@@ -10,7 +10,7 @@ class Summed:
     """A record whose fields are numbers, 0 by default; ``+`` and ``sum()`` add records of one kind up."""
 
     def __add__(self, other: Self) -> Self:
-        return type(self)(**{name: getattr(self, name) + getattr(other, name) for name in _names(type(self))})
+        return type(self)(**{name: getattr(self, name) + getattr(other, name) for name in _names(type(self))})  # type: ignore[arg-type]  # a class is hashable
 
     def __radd__(self, other: Any) -> Self:
         return self if other == 0 else NotImplemented

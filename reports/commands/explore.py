@@ -35,6 +35,7 @@ from reports.shared import console as shared_console
 from reports.shared import output, resuming
 from reports.shared.journal import RESULTS
 from reports.shared.schema import saved
+from reports.shared.workers import workers
 from reports.workflow.answer_table import FLIP_HEADS, HEADS, NEXT_HEADS, answer_rows, flip_rows, next_rows
 from reports.workflow.delivery import FILES, Delivery, next_command, write
 from reports.workflow.parsing import one_each
@@ -180,7 +181,11 @@ def _hardware(request: Request, json_file: Path | None, csv_file: Path | None) -
     """Tell what there is to build of a network of which nothing is measured."""
     output.check_place(json_file, csv_file)
     plan = hardware_plan(request)
-    found = hardware.found_of(plan.versions, plan.space, plan.question, plan.technology, plan.limits)
+    with workers(request.backend, request.jobs, request.scheduler) as run:
+        asked = plan.space, plan.technology, plan.limits
+        designs = hardware.every_design(plan.versions, plan.again, *asked, run)
+    name = next(iter(plan.versions.values())).network.name
+    found = hardware.found_of(name, designs, plan.question, plan.technology)
     if json_file:
         output.write_text(json_file, found.to_json())
     if csv_file:

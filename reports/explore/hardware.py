@@ -5,7 +5,9 @@ Nothing is measured and no weight is read: masks and shapes say everything, word
 lengths has a best design of its own.
 """
 
-from collections.abc import Iterator, Mapping
+import contextlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import product
 from typing import ClassVar
@@ -22,14 +24,18 @@ from reports.explore.space import Question, Space
 from reports.shared.schema import Kind
 from reports.shared.spreadsheet import csv_text
 from reports.shared.words import kib
+from reports.shared.workers import Run
 from reports.workflow.limits import ERROR, Budget, Limit, limits_of
+from reports.workflow.load import sizeable
 from reports.workflow.recommend import within
 
 KIND = Kind("espalier-hardware", 1, "the results of espalier explore --hardware-only")
+FEW, AT_ONCE = 5_000, 8  # designs that this process makes alone; arrays of a call of a worker
+Again = tuple[str, str | None]  # network and pattern
 HEADS = ("version", "bits", "lanes", "KiB", "multipliers", "cycles", "images/s", "mm²", "nJ an image", "")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Design:
     """One version of a network at one pair of word lengths on one array.
 
@@ -114,20 +120,53 @@ class Hardware:
             yield (*words, *(_told(found, clock_hz) if found else ("nothing fits", *[""] * (len(HEADS) - 3))))
 
 
-def found_of(
-    pruned: Mapping[str, PrunedNetwork], space: Space, question: Question, technology: Technology, limits: Limits
-) -> Hardware:
-    """Return every design of the versions of a network, and the best of each at each pair of word lengths."""
-    designs = tuple(x for name, made in pruned.items() for x in designs_of(name, made, space, technology, limits))
+def found_of(name: str, designs: Sequence[Design], question: Question, technology: Technology) -> Hardware:
+    """Return the designs of a network and the best of each version at each pair of word lengths."""
     means = means_of(technology)
     asked = hardware_limits(question.budget(reference=0.0), means)
     goal, groups = goal_of(question.goal, means), dict[tuple[str, int, int], list[Design]]()
     for design in within(designs, asked):
         groups.setdefault(design.setting, []).append(design)
     best = tuple(filter(None, map(goal.best, groups.values())))
-    name = next(iter(pruned.values())).network.name
     most = {x.name: float(x.most) for x in asked}
-    return Hardware(name, question.command, technology.name, goal.about, most, designs, best)
+    return Hardware(name, question.command, technology.name, goal.about, most, tuple(designs), best)
+
+
+def every_design(
+    versions: Mapping[str, PrunedNetwork],
+    again: Mapping[str, Again],
+    space: Space,
+    technology: Technology,
+    limits: Limits,
+    run: Run,
+) -> list[Design]:
+    """Return the designs of all versions: of few this process makes them, of many workers, some arrays at a time.
+
+    Parameters
+    ----------
+    versions : mapping
+        By their names.
+    again : mapping
+        For each, the network and the pattern by which `sizeable` finds it again.
+    space, technology, limits
+        As `designs_of` has them.
+    run : Run
+        That has calls done by workers.
+    """
+    if len(space.arrays) * len([*space.widths()]) * len(versions) < FEW:
+        return [x for name, made in versions.items() for x in designs_of(name, made, space, technology, limits)]
+    parts = [replace(space, arrays=space.arrays[i : i + AT_ONCE]) for i in range(0, len(space.arrays), AT_ONCE)]
+    calls = [(name, again[name], part, technology, limits) for name in versions for part in parts]
+    found = dict(run(_found_again, calls))
+    return [design for number in range(len(calls)) for design in found[number]]
+
+
+def _found_again(name: str, again: Again, space: Space, technology: Technology, limits: Limits) -> list[Design]:
+    """Return the designs of a version that is loaded again: the work of a process, which says nothing of it twice."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        made = sizeable(*again)
+    assert isinstance(made, PrunedNetwork)  # as it was the first time
+    return [*designs_of(name, made, space, technology, limits)]
 
 
 def hardware_limits(budget: Budget, means: Means) -> list[Limit]:

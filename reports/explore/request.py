@@ -106,9 +106,13 @@ def plan_of(request: Request) -> Plan:
 
 @dataclass(frozen=True, eq=False)
 class HardwarePlan:
-    """What `--hardware-only` means: the versions of a network by their names, and what they are costed for."""
+    """What `--hardware-only` means: the versions of a network by their names, and what they are costed for.
+
+    `again` are network and pattern by which each version is found again.
+    """
 
     versions: dict[str, PrunedNetwork]
+    again: dict[str, tuple[str, str | None]]
     space: Space
     question: Question
     technology: Technology
@@ -126,6 +130,7 @@ def hardware_plan(request: Request) -> HardwarePlan:
         Anything is wrong with the request, or it asks for something to be measured.
     """
     usual = {field.name: field.default for field in fields(Request)}
+    check_backend(request.backend, request.scheduler)
     for name in MEASURED:
         if getattr(request, name) != usual[name]:
             option = f"--{name.replace('_', '-')}"
@@ -137,11 +142,13 @@ def hardware_plan(request: Request) -> HardwarePlan:
     weight_bits, signal_bits = (parse_bits(text, f"--{name.replace('_', '-')}") for name, text in bits.items())
     space = Space(weight_bits, signal_bits, ARRAYS if request.arrays is None else parse_arrays(request.arrays))
     patterns = [None] if request.patterns is None else parse_patterns(request.patterns)
-    versions = [sizeable(request.network, pattern) for pattern in patterns]
-    if (made := next((x for x in versions if isinstance(x, Program)), None)) is not None:
-        raise EspalierError(f"{request.network}: is a Program ({made.pattern}), whose word lengths are its own")
-    named = {x.pattern: x for x in versions if isinstance(x, PrunedNetwork)}
-    return HardwarePlan(named, space, question, technology, limits)
+    versions, again = dict[str, PrunedNetwork](), dict[str, tuple[str, str | None]]()
+    for pattern in patterns:
+        made = sizeable(request.network, pattern)
+        if isinstance(made, Program):
+            raise EspalierError(f"{request.network}: is a Program ({made.pattern}), whose word lengths are its own")
+        versions[made.pattern], again[made.pattern] = made, (request.network, pattern)
+    return HardwarePlan(versions, again, space, question, technology, limits)
 
 
 def _asked(request: Request, *more: str) -> tuple[Question, Limits, Technology]:
