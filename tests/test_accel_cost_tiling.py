@@ -70,10 +70,9 @@ def run(loops: Loops, tile: Tile, row_bits: int, streamed: bool) -> Counted:
                 for row in range(y * loops.stride - loops.padding, y * loops.stride - loops.padding + loops.kernel_rows)
                 if 0 <= row < loops.input_rows
             }
-            span = range(min(read), max(read) + 1) if read else range(0)
             if there.get("inputs") != (r, m):
                 lying = set()
-            wanted = {(c, row) for c in maps for row in span if group[o : o + tile.outputs, c].any()}
+            wanted = {(c, row) for c in maps for row in read if group[o : o + tile.outputs, c].any()}
             inputs += row_bits * len(wanted - lying)
             lying |= wanted
             block = Fraction(loops.stored_bits * int(group[o : o + tile.outputs, m : m + tile.maps].sum()), total)
@@ -86,7 +85,7 @@ def run(loops: Loops, tile: Tile, row_bits: int, streamed: bool) -> Counted:
             at.add((r, o))
             there = {"inputs": (r, m), "weights": (o, m), "sums": (r, o)}
             block_bits = math.ceil(block) + math.ceil(constants)
-            held = row_bits * len(maps) * len(span), block_bits if streamed else 0, sum_bits
+            held = row_bits * len(maps) * len(read), block_bits if streamed else 0, sum_bits
             largest = [max(pair) for pair in zip(largest, held, strict=True)]
     return 2 * largest[0] + 2 * largest[1] + largest[2], inputs, int(weights), sums
 
@@ -141,7 +140,7 @@ class TestAgainstTheLoops:
         """With room for everything each weight comes once, and each row of a map that is read; no partial sum goes."""
         found = tilings(loops, row_bits, True)
         maps = int((loops.words.sum(axis=1) > 0).sum())
-        whole = row_bits * maps * int(loops.spans(loops.rows)[0])
+        whole = row_bits * maps * int(loops.read_rows(loops.rows)[0])
         assert (found.inputs[-1], found.weights[-1], found.sums[-1]) == (whole, loops.weight_bits, 0)
         assert (found.traffic[:-1] > found.traffic[-1]).all()
 

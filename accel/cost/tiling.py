@@ -111,20 +111,22 @@ class Loops:
         """Bits of all partial sums."""
         return self.sum_row_bits * self.rows * self.groups * self.outputs
 
-    def spans(self, rows: int) -> Integers:
-        """Return how many input rows each tile of `rows` rows reads, none of them padding."""
-        first = np.arange(0, self.rows, rows)
-        last = np.minimum(first + rows, self.rows) - 1
-        above = last * self.stride - self.padding + self.kernel_rows
-        return np.maximum(np.minimum(above, self.input_rows) - np.maximum(first * self.stride - self.padding, 0), 0)
+    def read_rows(self, rows: int) -> Integers:
+        """Return how many input rows each tile of `rows` rows reads: none of padding, none between its windows."""
+        first = np.arange(self.rows) * self.stride - self.padding
+        above = np.minimum(first + self.kernel_rows, self.input_rows)
+        new = np.maximum(first, np.append(0, np.maximum(above[:-1], 0)))  # of each window, those of no window before
+        starts = np.arange(0, self.rows, rows)
+        new[starts] = np.maximum(first[starts], 0)
+        return np.add.reduceat(np.maximum(above - new, 0), starts)
 
     @cached_property
     def row_sizes(self) -> list[int]:
         """Rows of tiles that matter: than which no smaller tiles are as few, and read and hold as few rows."""
         found: dict[int, tuple[int, int, int]] = {}
         for rows in range(min(self.row_step, self.rows), self.rows + self.row_step, self.row_step):
-            spans = self.spans(rows)
-            counts = spans.size, int(spans.sum()), int(spans.max())
+            read = self.read_rows(rows)
+            counts = read.size, int(read.sum()), int(read.max())
             if not any(all(map(le, other, counts)) for other in found.values()):
                 found[min(rows, self.rows)] = counts
         return [*found]
@@ -199,7 +201,7 @@ def tilings(loops: Loops, input_row_bits: int, streamed: bool) -> Tilings:
         Whether weights come from DRAM; else they are on the chip.
     """
     parts, sizes = loops.parts, np.array(loops.row_sizes, np.int64)
-    read = [loops.spans(size) for size in loops.row_sizes]
+    read = [loops.read_rows(size) for size in loops.row_sizes]
     held, rows = (np.array([of(x) for x in read], np.int64)[:, None, None] for of in (np.max, np.sum))
     room = 2 * input_row_bits * held * parts.maps + 2 * int(streamed) * parts.bits
     room = room + loops.sum_row_bits * sizes[:, None, None] * parts.outputs[:, None]
