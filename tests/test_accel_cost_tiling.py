@@ -22,7 +22,8 @@ def layers(draw: st.DrawFn) -> Loops:
     """Return a small layer: padded, strided, in groups, with kernels of which some keep nothing."""
     rows, kernel, stride, padding = (draw(st.integers(low, high)) for low, high in ((1, 4), (1, 3), (1, 2), (0, 2)))
     groups, outputs, maps = (draw(st.integers(1, most)) for most in (2, 4, 3))
-    kept = draw(st.lists(st.integers(0, 5), min_size=groups * outputs * maps, max_size=groups * outputs * maps))
+    count = groups * outputs * maps
+    kept = draw(st.lists(st.integers(0, 5), min_size=count, max_size=count) | st.just([kernel * kernel] * count))
     words = np.array(kept, np.int64).reshape(groups, outputs, maps)
     return Loops(
         rows=rows,
@@ -41,9 +42,12 @@ def layers(draw: st.DrawFn) -> Loops:
 
 
 def every_tile(loops: Loops) -> Iterator[Tile]:
-    """Yield all tiles, of which none is better than another for sure."""
+    """Yield all tiles; where kernels differ those alone whose outputs and maps are the smallest of their number."""
     rows = {min(loops.rows, n) for n in range(loops.row_step, loops.rows + loops.row_step, loops.row_step)}
-    for r, o, m in product(rows, range(1, loops.outputs + 1), range(1, loops.maps + 1)):
+    alike = len(set(loops.words.ravel().tolist())) == 1
+    outputs, maps = range(1, loops.outputs + 1), range(1, loops.maps + 1)
+    sizes = (outputs, maps) if alike else (loops.parts.outputs.tolist(), loops.parts.maps.tolist())
+    for r, o, m in product(rows, *sizes):
         yield from (Tile(rows=r, outputs=o, maps=m, order=order) for order in ORDERS)
 
 

@@ -73,7 +73,7 @@ def estimate_of(
         cycles = sum(x.cycles for x, _ in rows)
         between = interval_cycles(start_cycles(array) + cycles, load, written, array) - cycles
         traffic, waits = _streaming([x for x, _ in rows], array, limits, between)
-    energies = _energies(invariants, words, rows, array, technology, memories, traffic, waits, limits)
+    energies = layer_energies(invariants, words, rows, array, technology, memories, traffic, waits, limits)
     held, controls = invariants.held_bits(words, array), invariants.control_bits(array, rows)
     layers = tuple(
         LayerEstimate(
@@ -125,7 +125,7 @@ def image_load_cycles(invariants: Invariants, array: MacArray, limits: Limits) -
     return max(beats, int(load_cycles(np.array(invariants.input_bits), limits.dram_bytes_per_s, limits.clock_hz)))
 
 
-def _energies(
+def layer_energies(
     invariants: Invariants,
     words: Words,
     rows: list[tuple[LayerSchedule, LayerCost]],
@@ -136,6 +136,7 @@ def _energies(
     waits: list[int],
     limits: Limits,
 ) -> list[Energy | None]:
+    """Return the energy of each layer that takes time: accesses to `memories`, and `traffic` from and to DRAM."""
     table = technology.energy
     if table is None:
         return [None] * len(rows)

@@ -47,6 +47,8 @@ class LayerPlan:
         Whether its weights are on the chip for all images; true where it has none.
     there : frozenset of str
         Tensors that are on the chip while it runs.
+    weight_room_bits, signal_room_bits : int
+        Buffers for weights; tensors that are there, buffers for inputs, and accumulators.
     input_bits, weight_bits, sum_bits, output_bits : int
         From and to DRAM for one image.
     """
@@ -55,6 +57,8 @@ class LayerPlan:
     tile: Tile | None
     weights_stay: bool
     there: Tensors
+    weight_room_bits: int = 0
+    signal_room_bits: int = 0
     input_bits: int = 0
     weight_bits: int = 0
     sum_bits: int = 0
@@ -90,6 +94,16 @@ class Plan:
     def dram_bits(self) -> int:
         """From and to DRAM for one image."""
         return self.image_bits + sum(layer.dram_bits for layer in self.layers)
+
+    @property
+    def weight_room_bits(self) -> int:
+        """Bits of memory for weights: those that stay, and the largest buffers."""
+        return self.resident_bits + max((layer.weight_room_bits for layer in self.layers), default=0)
+
+    @property
+    def signal_room_bits(self) -> int:
+        """The most bits of memory for signals and accumulators."""
+        return max((layer.signal_room_bits for layer in self.layers), default=0)
 
     @property
     def first_dram_bits(self) -> int:
@@ -147,6 +161,7 @@ class Residents:
                 tile=None,
                 weights_stay=True,
                 there=stage.held,
+                signal_room_bits=self.taken(stage.held),
                 output_bits=0 if stage.target else stage.output_bits,
             )
             for stage in self.stages
@@ -169,9 +184,7 @@ class Residents:
             The memory is smaller than `least_bits`.
         """
         if room_bits < self.least_bits:
-            raise EspalierError(
-                f"{self.name}: needs {self.least_bits / 8192:.2f} KiB in the smallest tiles, not {room_bits / 8192:.2f}"
-            )
+            raise EspalierError(f"{self.name}: needs {self.least_bits:,} bits in the smallest tiles, not {room_bits:,}")
         room = room_bits - self.fixed_bits
         if not between:
             return self._traced(room, 0, _Choice(self, NOTHING))
@@ -208,6 +221,8 @@ class Residents:
                     tile=tilings.tiles[at],
                     weights_stay=not streamed,
                     there=there,
+                    weight_room_bits=int(tilings.weight_room[at]),
+                    signal_room_bits=self.taken(there) + int(tilings.room[at] - tilings.weight_room[at]),
                     input_bits=int(tilings.inputs[at]),
                     weight_bits=int(tilings.weights[at]),
                     sum_bits=int(tilings.sums[at]),

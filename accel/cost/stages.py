@@ -118,13 +118,13 @@ def _loops(
     program: Program, layer: ProgramLayer, cost: LayerCost, step: int
 ) -> Iterator[tuple[Loops, tuple[str, ...]]]:
     """Yield the loops of a layer, with the tensors that they read together."""
-    reads = tuple(dict.fromkeys(program.reads(layer)))
+    reads = program.reads(layer)
     if isinstance(layer, MacLayer):
         words, units = _words(layer)
         shapes = program.shapes[reads[0]], program.shapes[layer.name]
         yield _of(shapes, layer, cost, words, units, step), reads
         return
-    apart = [(source,) for source in reads] if isinstance(layer, ConcatLayer) else [reads]
+    apart = [(source,) for source in reads] if isinstance(layer, ConcatLayer) else [tuple(dict.fromkeys(reads))]
     for sources in apart:
         source = max((program.shapes[name] for name in sources), key=math.prod)
         made = source if isinstance(layer, ConcatLayer) else program.shapes[layer.name]

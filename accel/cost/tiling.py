@@ -10,9 +10,9 @@ tile comes while the one before it runs; the accumulators of a tile stay until i
 
 h is the halo: rows that two tiles need come twice. A loop of one turn changes nothing, so that the best of two orders
 is min(In h + W ceil(H / Th), W + In h ceil(O / To)) where input maps are not split, and a factor is 1 where the other
-operand needs one tile. All six orders of the three loops are compared, and all sizes of tiles that matter: of those
-with as many turns the smallest. (Zhang et al., "Optimizing FPGA-based Accelerator Design for Deep Convolutional Neural
-Networks", FPGA 2015, has these loops, buffers and counts for dense layers.)
+operand needs one tile. All six orders of the three loops are compared, and of tiles of output maps, and of input maps,
+the smallest of each number: no other one is better in a dense layer. (Zhang et al., "Optimizing FPGA-based Accelerator
+Design for Deep Convolutional Neural Networks", FPGA 2015, has these loops, buffers and counts for dense layers.)
 
 Weights that travel are the stored words with their share of the index, and the constants of their output maps. Inputs
 that come again for other outputs are the maps alone of which one of these keeps a weight. Of layers of more than
@@ -168,12 +168,15 @@ class Tilings:
     ----------
     room : int array (tilings,)
         Bits that each takes, ascending.
+    weight_room : int array (tilings,)
+        Of these the two buffers for weights.
     inputs, weights, sums : int array (tilings,)
         Bits from DRAM, and of partial sums to and from there; all three together descend.
     tiles : tuple of Tile
     """
 
     room: Integers
+    weight_room: Integers
     inputs: Integers
     weights: Integers
     sums: Integers
@@ -203,7 +206,8 @@ def tilings(loops: Loops, input_row_bits: int, streamed: bool) -> Tilings:
     parts, sizes = loops.parts, np.array(loops.row_sizes, np.int64)
     read = [loops.read_rows(size) for size in loops.row_sizes]
     held, rows = (np.array([of(x) for x in read], np.int64)[:, None, None] for of in (np.max, np.sum))
-    room = 2 * input_row_bits * held * parts.maps + 2 * int(streamed) * parts.bits
+    buffers = 2 * int(streamed) * parts.bits
+    room = 2 * input_row_bits * held * parts.maps + buffers
     room = room + loops.sum_row_bits * sizes[:, None, None] * parts.outputs[:, None]
     turns = {
         ROWS: -(-loops.rows // sizes)[:, None, None],
@@ -217,7 +221,7 @@ def tilings(loops: Loops, input_row_bits: int, streamed: bool) -> Tilings:
         words = np.where(again[ROWS], turns[ROWS], 1) * (int(streamed) * loops.weight_bits)
         sums = np.where(again[MAPS], 2 * (turns[MAPS] - 1), 0) * loops.sum_bits
         found.append(np.stack([np.broadcast_to(x, room.shape) for x in (inputs, words, sums)]))
-    return _worthwhile(sizes, parts, room, np.stack(found))
+    return _worthwhile(sizes, parts, room, np.broadcast_to(buffers, room.shape), np.stack(found))
 
 
 def _comes_again(order: Order, loop: str, turns: dict[str, Integers]) -> NDArray[np.bool_]:
@@ -226,10 +230,10 @@ def _comes_again(order: Order, loop: str, turns: dict[str, Integers]) -> NDArray
     return reduce(np.logical_or, inside, np.zeros((1, 1, 1), bool))
 
 
-def _worthwhile(sizes: Integers, parts: Parts, room: Integers, traffic: Integers) -> Tilings:
+def _worthwhile(sizes: Integers, parts: Parts, room: Integers, buffers: Integers, traffic: Integers) -> Tilings:
     """Return the tilings than which none has less traffic in less room.
 
-    `room` is (sizes of rows, of outputs, of maps), `traffic` (orders, kinds, and the same).
+    `room` and `buffers` are (sizes of rows, of outputs, of maps), `traffic` (orders, kinds, and the same).
     """
     orders = traffic.sum(axis=1).argmin(axis=0)
     kinds = np.take_along_axis(traffic, orders[None, None], axis=0)[0].reshape(len(traffic[0]), -1)
@@ -243,7 +247,8 @@ def _worthwhile(sizes: Integers, parts: Parts, room: Integers, traffic: Integers
         for r, o, m, order in places
     )
     inputs, weights, sums = kinds[:, kept]
-    return Tilings(room=room.ravel()[kept], inputs=inputs, weights=weights, sums=sums, tiles=tiles)
+    taken = {"room": room.ravel()[kept], "weight_room": buffers.ravel()[kept]}
+    return Tilings(**taken, inputs=inputs, weights=weights, sums=sums, tiles=tiles)
 
 
 def _parts(loops: Loops) -> Parts:

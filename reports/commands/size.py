@@ -35,18 +35,19 @@ from reports.commands.options import (
     network_argument,
     option,
     pattern_option,
-    sram_option,
     technology_option,
 )
 from reports.commands.places import Command
-from reports.report import saved, terminal_tables
+from reports.report import memory_tables, saved, terminal_tables
 from reports.report.points import layer_rows
 from reports.report.sentences import plan_note
 from reports.shared import console as shared_console
 from reports.shared import notes, output
 from reports.shared.spreadsheet import csv_text
+from reports.workflow import memory_curve
 from reports.workflow.load import is_program, sizeable
-from reports.workflow.parsing import parse_array, parse_bandwidth, parse_frequency, parse_lanes, parse_memory
+from reports.workflow.memory_curve import TILED, MemoryCurve, capacity, curve_of, memory_short
+from reports.workflow.parsing import parse_array, parse_bandwidth, parse_frequency, parse_lanes, parse_memories
 from reports.workflow.sources import check_range, random_images, source_if_any
 from reports.workflow.verdicts import record
 
@@ -60,6 +61,18 @@ class Sized:
 
     on_array: Estimate | None = None
     streamed: Estimate | None = None
+    resident: Estimate | None = None  # of the same array with room for all weights
+    invariants: Invariants | None = None
+
+    def fits(self, cost: ProgramCost, curve: MemoryCurve, sram_bits: int | None) -> bool | None:
+        """Return whether it fits, whole or in tiles; None where nothing is said that it should fit into."""
+        if self.on_array is not None:
+            return self.on_array.fits or self.tiled(curve)
+        return None if sram_bits is None else cost.memory_bits <= sram_bits or bool(curve.points)
+
+    def tiled(self, curve: MemoryCurve) -> bool:
+        """Return whether an array has too little memory for whole layers, and enough for tiles."""
+        return self.on_array is not None and memory_short(self.on_array) and bool(curve.points)
 
 
 @click.command("size", cls=Command)
@@ -67,7 +80,7 @@ class Sized:
 @option("--weight-bits", type=int, help="Bits of a weight; 8 by default.")
 @option("--signal-bits", type=int, help="Bits of a signal; 8 by default.")
 @pattern_option
-@sram_option
+@option("--sram", help="On-chip memory to fit into, such as 64KiB, or a range to compare, such as 64KiB..4MiB.")
 @option("--array", help="Array, as output lanes x pixel lanes; 8x8 where another option asks for one.")
 @option(
     "--accumulator-bits",
@@ -105,12 +118,15 @@ def command(
 
     NETWORK may also be a Program, whose pattern, word lengths and order of output maps are its own; those of a network
     are ordered for the array, as `espalier quantize --lanes` does it. Or it is an ONNX file, whose weights may have
-    shapes alone. Exit status 1 if it does not fit.
+    shapes alone. Where the memory is too small for whole layers, it is said how they run in tiles, which our hardware
+    does not. Exit status 1 if it does not fit.
 
     Example: espalier size lenet5 --pattern kernel --weight-bits 4 --signal-bits 6 --sram 64KiB
+    Example: espalier size lenet5 --pattern kernel --array 8x8 --sram 4KiB..64KiB --dram-bandwidth 400MB/s
     Example: espalier size lenet5 --pattern kernel --array 8x8 --technology ecp5-45f --clock 80MHz
     """
-    sram_bits = parse_memory(sram) if sram else None
+    rooms = parse_memories(sram) if sram else ()
+    sram_bits = max(rooms, default=None)
     dram_bytes_per_s = parse_bandwidth(dram_bandwidth) if dram_bandwidth else None
     limits = Limits(
         clock_hz=parse_frequency(clock) if clock else CLOCK_HZ,
@@ -128,14 +144,20 @@ def command(
         on_array, streamed = estimate_of(invariants, invariants.words, made, chip, limits), None
         if not on_array.fits and dram_bytes_per_s is not None:
             streamed = estimate_of(invariants, invariants.words, made, chip, replace(limits, stream=True))
-        sized = Sized(on_array, streamed)
+        resident = on_array
+        if made.stream_words:
+            room = {name: words for name, words in (depths or {}).items() if name not in ("stream", "weight_words")}
+            all_there = _array(array or ARRAY, accumulator_bits, program, room)
+            resident = estimate_of(invariants, invariants.words, all_there, chip, limits)
+        sized = Sized(on_array, streamed, resident, invariants)
     cost = cost_of(program)
+    curve = _curve(program, cost, rooms, sized)
     if csv_file:
         output.write_text(csv_file, _csv(cost))
     if json_file:
-        output.write_json(json_file, _record(program, cost, sram_bits, sized))
-    _show(program, cost, sram_bits, sized)
-    return 1 if _fits(cost, sram_bits, sized.on_array) is False else 0
+        output.write_json(json_file, _record(program, cost, sram_bits, sized, curve))
+    _show(program, cost, sram_bits, sized, curve)
+    return 1 if sized.fits(cost, curve, sram_bits) is False else 0
 
 
 def program_of(
@@ -187,28 +209,40 @@ def _array(text: str, accumulator_bits: int | None, program: Program, depths: Ma
     return array if accumulator_bits is None else replace(array, accumulator_bits=accumulator_bits)
 
 
-def _show(program: Program, cost: ProgramCost, sram_bits: int | None, sized: Sized) -> None:
+def _curve(program: Program, cost: ProgramCost, rooms: tuple[int, ...], sized: Sized) -> MemoryCurve:
+    """Return what it takes in the memories that were asked for, or, where blocks are short, in all that there are."""
+    whole = sized.resident
+    if sized.on_array and sized.on_array.fits and sized.on_array is not whole and len(rooms) == 1:
+        rooms = ()  # streamed weights are what was asked for, and they fit
+    most = capacity(whole.technology) if whole else None
+    if most is not None:
+        short = sized.on_array is not None and memory_short(sized.on_array)
+        rooms = tuple(dict.fromkeys(min(room, most) for room in rooms)) or ((most,) if short else ())
+    return curve_of(program, cost, rooms, whole, sized.invariants)
+
+
+def _show(program: Program, cost: ProgramCost, sram_bits: int | None, sized: Sized, curve: MemoryCurve) -> None:
     console, on_array = shared_console.console(), sized.on_array
     console.print(terminal_tables.size_table(program, cost))
     if on_array is not None:
         console.print(terminal_tables.cycles_table(on_array))
         console.print(terminal_tables.blocks_table(on_array))
-    for line in terminal_tables.memory_lines(program, cost, None if on_array else sram_bits):
+    if len(curve.points) > 1:
+        console.print(memory_tables.curve_table(curve))
+    for point in curve.points if len(curve.points) == 1 else ():
+        if point.needs == TILED:
+            console.print(memory_tables.tiles_table(curve, point))
+    lines = [*terminal_tables.memory_lines(program, cost), memory_tables.least_line(curve)]
+    if on_array is None:
+        lines += [terminal_tables.sram_line(cost, sram_bits)] if sram_bits is not None else []
+    else:
+        lines += terminal_tables.estimate_lines(on_array, sized.streamed, sized.tiled(curve))
+    for line in (*lines, *memory_tables.verdict_lines(curve)):
         console.print(line)
-    if on_array is not None:
-        for line in terminal_tables.estimate_lines(on_array, sized.streamed):
-            console.print(line)
 
 
 def _plan(plan: SignalPlan) -> dict[str, Any]:
     return {"name": plan.name, "bits": plan.bits, "parts": plan.parts, "note": plan_note(plan)}
-
-
-def _fits(cost: ProgramCost, sram_bits: int | None, on_array: Estimate | None) -> bool | None:
-    """Return whether it fits; None where nothing is said that it should fit into."""
-    if on_array is not None:
-        return on_array.fits
-    return None if sram_bits is None else cost.memory_bits <= sram_bits
 
 
 def _csv(cost: ProgramCost) -> str:
@@ -216,7 +250,9 @@ def _csv(cost: ProgramCost) -> str:
     return csv_text(saved.LAYER, (saved.layer(row).values() for row in layer_rows(cost)))
 
 
-def _record(program: Program, cost: ProgramCost, sram_bits: int | None, sized: Sized) -> dict[str, Any]:
+def _record(
+    program: Program, cost: ProgramCost, sram_bits: int | None, sized: Sized, curve: MemoryCurve
+) -> dict[str, Any]:
     total, on_array, streamed = cost.total, sized.on_array, sized.streamed
     storages = {x.name: {way.name: way.bits(x.weight_bits) for way in layer_storages(x)} for x in program.mac_layers}
     return {
@@ -227,11 +263,12 @@ def _record(program: Program, cost: ProgramCost, sram_bits: int | None, sized: S
         "signal_memory_bits": cost.signal_memory_bits,
         "memory_bits": cost.memory_bits,
         "sram_bits": sram_bits,
-        "fits": _fits(cost, sram_bits, on_array),
+        "fits": sized.fits(cost, curve, sram_bits),
         "layers": [saved.layer(row) for row in layer_rows(cost)],
         "storage_bits": storages,
         "signal_plans": [_plan(plan) for plan in signal_plans(program)],
         "fft": {x.name: asdict(layer_fft(program, x)) for x in program.mac_layers if x.shape[2] > 1},
         "estimate": record(on_array) if on_array else None,
         "streamed": record(streamed) if streamed else None,
+        "tiling": memory_curve.record(curve),
     }

@@ -15,7 +15,7 @@ from reports.report.sentences import plan_note, storage_line
 from reports.shared.columns import COLUMNS, SPENT, STORED, TEXT, columns
 from reports.shared.words import clock_line, kib, memory_size
 from reports.workflow.limits import CLOCK, ERROR, MEMORY, ROOM
-from reports.workflow.verdicts import filled, losses, verdict
+from reports.workflow.verdicts import binding, filled, losses, verdict
 
 
 def summary_table(results: Results) -> Table:
@@ -166,8 +166,8 @@ def blocks_table(e: Estimate) -> Table:
     return table
 
 
-def memory_lines(program: Program, cost: ProgramCost, sram_bits: int | None) -> list[str]:
-    """Return what every encoding would take, where the memory goes, and whether it fits."""
+def memory_lines(program: Program, cost: ProgramCost) -> list[str]:
+    """Return what every encoding would take, and where the memory goes."""
     lines = [
         f"{x.name} is stored as {storage_line(layer_storages(x), x.weight_bits, x.encoding)}"
         for x in program.mac_layers
@@ -181,15 +181,21 @@ def memory_lines(program: Program, cost: ProgramCost, sram_bits: int | None) -> 
         f"(peak of live maps, while {cost.peak_layer} runs), in all {kib(cost.memory_bits)} KiB; "
         f"sparsity {t.sparsity:.1%}",
     ]
-    if sram_bits is not None:
-        spare = sram_bits - cost.memory_bits
-        verdict = f"fits, {kib(spare)} KiB to spare" if spare >= 0 else f"does not fit: {kib(-spare)} KiB too much"
-        lines.append(f"SRAM of {kib(sram_bits)} KiB: {verdict}")
     return lines
 
 
-def estimate_lines(e: Estimate, streamed: Estimate | None = None) -> list[str]:
-    """Return multipliers, roofs, what is only estimated, what streaming would take, and last the verdict."""
+def sram_line(cost: ProgramCost, sram_bits: int) -> str:
+    """Return whether whole layers fit."""
+    spare = sram_bits - cost.memory_bits
+    verdict = f"fits, {kib(spare)} KiB to spare" if spare >= 0 else f"{kib(-spare)} KiB too little for whole layers"
+    return f"SRAM of {kib(sram_bits)} KiB: {verdict}"
+
+
+def estimate_lines(e: Estimate, streamed: Estimate | None = None, tiled: bool = False) -> list[str]:
+    """Return multipliers, roofs, what is only estimated, what streaming would take, and last the verdict.
+
+    Where layers fit `tiled`, that is the verdict, which others give; here stands what whole layers lack.
+    """
     most, roof = e.technology.multipliers, e.roofline
     bandwidth = "" if roof.bandwidth_macs_per_s is None else f", {roof.bandwidth_macs_per_s / 1e9:,.2f} by bandwidth"
     lines = [
@@ -211,10 +217,10 @@ def estimate_lines(e: Estimate, streamed: Estimate | None = None) -> list[str]:
     lines.append(clock_line(e.limits.clock_hz, highest.hz if highest else None))
     if streamed:
         lines.append(
-            f"with --stream it {'fits' if streamed.fits else 'does not fit either'}: weights streamed through two "
+            f"with --stream it {'fits' if streamed.fits else 'takes too much, too'}: weights streamed through two "
             f"buffers take {kib(streamed.memory_bits)} KiB of memory blocks and {streamed.cycles:,} cycles"
         )
-    return [*filter(None, lines), verdict(e)]
+    return [*filter(None, lines), f"whole layers: {binding(e)}" if tiled else verdict(e)]
 
 
 def _columns(table: Table, names: Sequence[str], told: str = "") -> None:

@@ -76,6 +76,30 @@ def parse_memory(text: str, option: str = "--sram") -> int:
     return int(float(match[1]) * _UNITS[match[2]])
 
 
+def parse_memories(text: str, option: str = "--sram") -> tuple[int, ...]:
+    """Return the bits that `text` names: one size, or those of a range, a power of two and half more in turn.
+
+    >>> [bits // 8192 for bits in parse_memories("64KiB..256KiB")], parse_memories("512b")
+    ([64, 96, 128, 192, 256], (512,))
+
+    Raises
+    ------
+    EspalierError
+        An end is no size, or the range does not ascend.
+    """
+    low, range_, high = text.partition("..")
+    if not range_:
+        return (parse_memory(text, option),)
+    try:
+        first, last = parse_memory(low, option), parse_memory(high, option)
+    except EspalierError as error:
+        raise EspalierError(f"{option} {text}: expected a range of sizes such as 64KiB..4MiB") from error
+    if not 0 < first < last:
+        raise EspalierError(f"{option} {text}: must ascend, such as 64KiB..4MiB")
+    sizes = {size for power in range(last.bit_length()) for size in (first << power, first * 3 << power >> 1)}
+    return (*sorted(size for size in sizes if size < last), last)
+
+
 def parse_frequency(text: str) -> float:
     """Return the hertz that `text` names.
 
