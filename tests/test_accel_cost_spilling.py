@@ -5,7 +5,8 @@ import pytest
 from support.mobile import quantized, resnet8
 
 from accel.cost import Estimate, Invariants, Limits, estimate_of, load_technology
-from accel.cost.residency import Plan, Residents
+from accel.cost.plans import Plan
+from accel.cost.residency import Residents
 from accel.cost.spilling import Spilled, spilled
 from accel.demand import array_for
 

@@ -71,10 +71,10 @@ class TestCurve:
         done, record = sized(path, tmp_path, "--sram", "64KiB..256KiB")
         marks = [(x["needs"], x["on_our_hardware"]) for x in record["tiling"]["points"]]
         assert marks == [(WHOLE, True) if k * KIB >= whole else (TILED, False) for k in (64, 96, 128, 192, 256)]
-        assert "an estimate: our hardware runs whole layers, and no tiles" in done.out
+        assert "an estimate: our hardware runs whole layers, and neither tiles nor groups" in done.out
         single = sized(path, tmp_path, "--sram", "64KiB")[0].out.splitlines()[-1]
         assert single.startswith("fits in tiles: 64.00 KiB, ")
-        assert single.endswith("; an estimate: our hardware runs whole layers, and no tiles")
+        assert single.endswith("; an estimate: our hardware runs whole layers, and neither tiles nor groups")
         assert "fits in tiles" not in sized(path, tmp_path, "--sram", "256KiB")[0].out  # negative control
 
     def test_each_layer_has_a_row(self, path: Path, tmp_path: Path) -> None:

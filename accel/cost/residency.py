@@ -1,17 +1,19 @@
-"""Which weights and tensors stay on the chip, so that the least goes to DRAM and comes from there.
+"""Which weights and tensors stay on the chip, and which layers run at once, so that the least goes to DRAM and comes.
 
 Weights that stay take their room all the time, and come once for all images. A tensor that stays takes its room from
 the layer that first writes it to the last one that reads it, the image too; any other is written to DRAM and read from
-there. In what is left each layer runs in tiles (`accel.cost.tiling`). When all stays, the image comes, the scores go,
-and nothing else.
+there. In what is left each layer runs in tiles (`accel.cost.tiling`), or with layers after it, row by row
+(`accel.cost.fused_groups`). When all stays, the image comes, the scores go, and nothing else.
 
 The choice is exact, by dynamic programming over the layers (Bellman, "Dynamic Programming", 1957): the state is which
 tensors stay, and how much of the room that is set apart for weights those so far take, as in a knapsack (Martello and
-Toth, "Knapsack Problems", 1990, chapter 2). It is exact for weights in `PARTS` parts of them all, rounded up, and for
-`SHARES` sizes of the room that is set apart; all weights together are a choice of their own. Where more than `TOGETHER`
-tensors are held at once, the largest of them do not stay.
+Toth, "Knapsack Problems", 1990, chapter 2); a step is a layer, or a group of at most `MOST_FUSED` of them between two
+cuts, whose weights stay all or none. It is exact for weights in `PARTS` parts of them all, rounded up, and for `SHARES`
+sizes of the room that is set apart; all weights together are a choice of their own. Where more than `TOGETHER` tensors
+are held at once, the largest of them do not stay.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,98 +24,16 @@ from numpy.typing import NDArray
 
 from accel.array import MacArray
 from accel.cost.counts import LayerCost
+from accel.cost.fused_groups import Group, fused
+from accel.cost.plans import NOTHING, LayerPlan, Plan, Tensors
 from accel.cost.stages import Stage, stages_of, tensor_bits
-from accel.cost.tiling import Integers, Tile
+from accel.cost.tiling import Integers
 from accel.errors import EspalierError
 from accel.network import INPUT
 from accel.program import Program
 
-PARTS, SHARES, TOGETHER = 2048, 64, 6
-Tensors = frozenset[str]
+PARTS, SHARES, TOGETHER, MOST_FUSED = 2048, 64, 6, 12
 Table = NDArray[np.float64]  # bits of traffic, of (sizes set apart, parts that weights take)
-NOTHING: Tensors = frozenset()
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerPlan:
-    """How one stage runs.
-
-    Parameters
-    ----------
-    name : str
-    tile : Tile or None
-        None: whole, all that it needs being on the chip.
-    weights_stay : bool
-        Whether its weights are on the chip for all images; true where it has none.
-    there : frozenset of str
-        Tensors that are on the chip while it runs.
-    weight_room_bits, signal_room_bits : int
-        Buffers for weights; tensors that are there, buffers for inputs, and accumulators.
-    input_bits, weight_bits, sum_bits, output_bits : int
-        From and to DRAM for one image.
-    """
-
-    name: str
-    tile: Tile | None
-    weights_stay: bool
-    there: Tensors
-    weight_room_bits: int = 0
-    signal_room_bits: int = 0
-    input_bits: int = 0
-    weight_bits: int = 0
-    sum_bits: int = 0
-    output_bits: int = 0
-
-    @property
-    def dram_bits(self) -> int:
-        """From and to DRAM for one image, in all."""
-        return self.input_bits + self.weight_bits + self.sum_bits + self.output_bits
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What stays on a chip, and how each layer runs there.
-
-    Parameters
-    ----------
-    room_bits : int
-        Of the memory.
-    layers : tuple of LayerPlan
-    image_bits : int
-        Of the image, where it comes at once and stays; else it is among the inputs of layers.
-    resident_bits : int
-        Of weights that stay, which come once for all images.
-    """
-
-    room_bits: int
-    layers: tuple[LayerPlan, ...]
-    image_bits: int
-    resident_bits: int
-
-    @property
-    def dram_bits(self) -> int:
-        """From and to DRAM for one image."""
-        return self.image_bits + sum(layer.dram_bits for layer in self.layers)
-
-    @property
-    def weight_room_bits(self) -> int:
-        """Bits of memory for weights: those that stay, and the largest buffers."""
-        return self.resident_bits + max((layer.weight_room_bits for layer in self.layers), default=0)
-
-    @property
-    def signal_room_bits(self) -> int:
-        """The most bits of memory for signals and accumulators."""
-        return max((layer.signal_room_bits for layer in self.layers), default=0)
-
-    @property
-    def first_dram_bits(self) -> int:
-        """From and to DRAM for the first image, with weights that stay."""
-        return self.dram_bits + self.resident_bits
-
-    @property
-    def whole(self) -> bool:
-        """Whether no layer needs tiles."""
-        return all(layer.tile is None for layer in self.layers)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -169,7 +89,7 @@ class Residents:
         image, weights = self.tensors[INPUT], self.weight_bits
         return Plan(room_bits=room_bits, layers=layers, image_bits=image, resident_bits=weights)
 
-    def plan(self, room_bits: int, between: bool = True) -> Plan:
+    def plan(self, room_bits: int, between: bool = True, most_fused: int = MOST_FUSED) -> Plan:
         """Return the plan with the least traffic in a memory of `room_bits`.
 
         Parameters
@@ -177,6 +97,8 @@ class Residents:
         room_bits : int
         between : bool
             Whether anything stays from one layer to the next, and weights from one image to the next.
+        most_fused : int
+            Layers that may run at once, where something may stay.
 
         Raises
         ------
@@ -187,15 +109,52 @@ class Residents:
             raise EspalierError(f"{self.name}: needs {self.least_bits:,} bits in the smallest tiles, not {room_bits:,}")
         room = room_bits - self.fixed_bits
         if not between:
-            return self._traced(room, 0, _Choice(self, NOTHING))
+            return self._traced(room, 0, _Choice(self, NOTHING, most_fused=1))
         shares = [self.weight_bits * share**2 // SHARES**2 for share in range(SHARES)]
         apart = np.array([bits for bits in shares if bits < room])
-        some, every = _Choice(self, self._may_stay), _Choice(self, self._may_stay, every=True)
-        found = some.least(room, apart)
-        plan = self._traced(room, int(apart[found.argmin()]), some)
-        if self.weight_bits < room and every.least(room, np.array([self.weight_bits]))[0] < found.min():
+        some, every = (_Choice(self, self._may_stay, most_fused, whole) for whole in (False, True))
+        least = every.least(room, np.array([self.weight_bits]))[0] if self.weight_bits < room else np.inf
+        if least <= self.borders:  # nothing moves less
             return self._traced(room, self.weight_bits, every)
-        return plan
+        found = some.least(room, apart)
+        if least < found.min():
+            return self._traced(room, self.weight_bits, every)
+        return self._traced(room, int(apart[found.argmin()]), some)
+
+    @property
+    def borders(self) -> int:
+        """Bits of what leaves the network and, where a layer reads all of it at least once, of the image."""
+        first = self.stages[:1]
+        image = min((int(x.tilings(NOTHING, False).inputs[-1]) for x in first if INPUT in x.sources), default=0)
+        leaving = sum(stage.output_bits for stage in self.stages if stage.target is None)
+        return min(image, self.tensors[INPUT]) + leaving
+
+    @cached_property
+    def _groups(self) -> dict[tuple[int, int, Tensors], Group]:
+        return {}
+
+    def group(self, first: int, end: int, there: Tensors) -> Group:
+        """Return what the stages from `first` to before `end` take that run at once; each is found once."""
+        key = first, end, there
+        if key not in self._groups:
+            self._groups[key] = fused(self.stages[first:end], there, self.held(end))
+        return self._groups[key]
+
+    def held(self, index: int) -> Tensors:
+        """Return the tensors that are held while a stage runs; none before the first and after the last."""
+        return self.stages[index].held if 0 <= index < len(self.stages) else NOTHING
+
+    @cached_property
+    def joined(self) -> Tensors:
+        """Tensors that several stages write, each a part of them."""
+        writers = Counter(stage.target for stage in self.stages)
+        return frozenset(name for name, count in writers.items() if name and count > 1)
+
+    def tangled(self, first: int, end: int, there: Tensors) -> bool:
+        """Return whether stages cannot run at once: they write a part of a tensor, or read parts of one from DRAM."""
+        stages = self.stages[first:end]
+        readers = Counter(name for stage in stages for name in stage.sources if name in self.joined - there)
+        return any(stage.target in self.joined for stage in stages) or any(count > 1 for count in readers.values())
 
     @cached_property
     def _may_stay(self) -> Tensors:
@@ -207,30 +166,52 @@ class Residents:
         return frozenset(may)
 
     def _traced(self, room: int, apart: int, choice: "_Choice") -> Plan:
-        layers, image, resident = [], 0, 0
-        before = NOTHING
-        for stage, (there, streamed) in zip(self.stages, choice.trace(room, apart), strict=True):
-            tilings = stage.tilings(there, streamed)
-            at = int(tilings.best(room - apart - self.taken(there)))
-            image += self.tensors[INPUT] if INPUT in there - before else 0
-            resident += 0 if streamed else stage.loops.weight_bits
-            before = there
-            layers.append(
-                LayerPlan(
-                    name=stage.name,
-                    tile=tilings.tiles[at],
-                    weights_stay=not streamed,
-                    there=there,
-                    weight_room_bits=int(tilings.weight_room[at]),
-                    signal_room_bits=self.taken(there) + int(tilings.room[at] - tilings.weight_room[at]),
-                    input_bits=int(tilings.inputs[at]),
-                    weight_bits=int(tilings.weights[at]),
-                    sum_bits=int(tilings.sums[at]),
-                    output_bits=0 if stage.target in there else stage.output_bits,
-                )
-            )
+        layers, image, resident, groups = list[LayerPlan](), 0, 0, 0
+        for way in choice.trace(room, apart):
+            stages = self.stages[way.first : way.end]
+            image += self.tensors[INPUT] if INPUT in way.there - way.before else 0
+            resident += 0 if way.streamed else sum(stage.loops.weight_bits for stage in stages)
+            groups += len(stages) > 1
+            rows = self._fused(way, groups) if stages[1:] else [self._tiled(way, room - apart)]
+            layers += rows
         bits = room + self.fixed_bits
         return Plan(room_bits=bits, layers=tuple(layers), image_bits=image, resident_bits=resident)
+
+    def _tiled(self, way: "_Option", room: int) -> LayerPlan:
+        stage, taken = self.stages[way.first], self.taken(way.there)
+        tilings = stage.tilings(way.there, way.streamed)
+        at = int(tilings.best(room - taken))
+        return LayerPlan(
+            name=stage.name,
+            tile=tilings.tiles[at],
+            weights_stay=not way.streamed,
+            there=way.there,
+            weight_room_bits=int(tilings.weight_room[at]),
+            signal_room_bits=taken + int(tilings.room[at] - tilings.weight_room[at]),
+            input_bits=int(tilings.inputs[at]),
+            weight_bits=int(tilings.weights[at]),
+            sum_bits=int(tilings.sums[at]),
+            output_bits=0 if stage.target in way.there else stage.output_bits,
+        )
+
+    def _fused(self, way: "_Option", number: int) -> list[LayerPlan]:
+        stages, group = self.stages[way.first : way.end], self.group(way.first, way.end, way.there)
+        moved = [way.streamed * stage.loops.weight_bits for stage in stages]
+        return [
+            LayerPlan(
+                name=stage.name,
+                tile=None,
+                weights_stay=not weights,
+                there=way.there,
+                weight_room_bits=sum(moved),
+                signal_room_bits=self.taken(way.there) + group.line_bits,
+                group=number,
+                input_bits=inputs,
+                weight_bits=weights,
+                output_bits=outputs,
+            )
+            for stage, weights, inputs, outputs in zip(stages, moved, group.input_bits, group.output_bits, strict=True)
+        ]
 
     def taken(self, there: Tensors) -> int:
         """Return the bits of tensors."""
@@ -239,22 +220,35 @@ class Residents:
 
 @dataclass(frozen=True)
 class _Option:
-    """A way to run a stage, from one state to the next."""
+    """A way to run a stage, or several at once, from one state to another."""
 
+    first: int
+    end: int
     before: Tensors
     there: Tensors
     after: Tensors
     streamed: bool
-    parts: int  # that its weights take
-    cost: Integers | Table  # of each size that is set apart
+    parts: int  # that weights take which stay
+    cost: Table  # of each size that is set apart
 
 
 @dataclass(frozen=True)
 class _Choice:
-    """The dynamic program: tensors that may stay, and whether all weights stay."""
+    """The dynamic program.
+
+    Parameters
+    ----------
+    residents : Residents
+    may_stay : frozenset of str
+        Tensors; where it is empty no weights stay either.
+    most_fused : int
+    every : bool
+        Whether all weights stay.
+    """
 
     residents: Residents
     may_stay: Tensors
+    most_fused: int
     every: bool = False
 
     @property
@@ -264,37 +258,44 @@ class _Choice:
 
     def least(self, room: int, apart: Integers) -> Table:
         """Return the least traffic for each of the sizes that are set apart for weights."""
-        table = self._start(apart)
+        tables = self._start(apart)
         for index in range(len(self.residents.stages)):
-            table = self._step(table, self._options(index, table, room, apart))
-        return self._within(table[NOTHING], apart).min(axis=1) if table else np.full(apart.size, np.inf)
+            for way in self._options(index, tables[index], room, apart):
+                self._step(tables, way)
+            tables[index] = {}  # nothing goes on from there
+        last = tables[-1].get(NOTHING)
+        return np.full(apart.size, np.inf) if last is None else self._within(last, apart).min(axis=1)
 
-    def trace(self, room: int, apart: int) -> list[tuple[Tensors, bool]]:
-        """Return the tensors on the chip, and whether weights come from DRAM, of each stage of the best plan."""
+    def trace(self, room: int, apart: int) -> list[_Option]:
+        """Return the steps of the best plan."""
         sizes = np.array([apart])
-        tables, options = [self._start(sizes)], []
+        tables, ways = self._start(sizes), list[_Option]()
         for index in range(len(self.residents.stages)):
-            options.append(list(self._options(index, tables[-1], room, sizes)))
-            tables.append(self._step(tables[-1], options[-1]))
-        after, used = NOTHING, int(self._within(tables[-1][NOTHING], sizes).argmin())
+            new = list(self._options(index, tables[index], room, sizes))
+            for way in new:
+                self._step(tables, way)
+            ways += new
+        end, after, used = len(tables) - 1, NOTHING, int(self._within(tables[-1][NOTHING], sizes).argmin())
         found = []
-        for table, ways, result in zip(reversed(tables[:-1]), reversed(options), reversed(tables[1:]), strict=True):
+        while end:
+            result = tables[end][after][0, used]
             way = next(
                 x
                 for x in ways
-                if x.after == after
+                if (x.end, x.after) == (end, after)
                 and x.parts <= used
-                and table[x.before][0, used - x.parts] + x.cost[0] == result[after][0, used]
+                and tables[x.first][x.before][0, used - x.parts] + x.cost[0] == result
             )
-            found.append((way.there, way.streamed))
-            after, used = way.before, used - way.parts
+            found.append(way)
+            end, after, used = way.first, way.before, used - way.parts
         return found[::-1]
 
-    def _start(self, apart: Integers) -> dict[Tensors, Table]:
+    def _start(self, apart: Integers) -> list[dict[Tensors, Table]]:
+        """Return the tables before each stage and after the last: states that nothing leads to are not among them."""
         parts = 0 if self.every else int(apart.max()) // self.part_bits
         table = np.full((apart.size, parts + 1), np.inf)
         table[:, 0] = 0
-        return {NOTHING: table}
+        return [{NOTHING: table}, *({} for _ in self.residents.stages)]
 
     def _within(self, table: Table, apart: Integers) -> Table:
         """Return a table without what takes more than is set apart."""
@@ -302,37 +303,58 @@ class _Choice:
         return np.where(np.arange(table.shape[1]) <= most, table, np.inf)
 
     def _options(self, index: int, tables: dict[Tensors, Table], room: int, apart: Integers) -> Iterator[_Option]:
-        stages = self.residents.stages
-        stage, later = stages[index], stages[index + 1].held if index + 1 < len(stages) else NOTHING
-        new = stage.held & self.may_stay - (stages[index - 1].held if index else NOTHING)
-        weights = stage.loops.weight_bits
-        ways = [False] if self.every or not weights else [True, False] if tables and self.may_stay else [True]
-        for before in tables:
-            for more in _subsets(sorted(new)):
-                there = before | more
-                left = room - apart - self.residents.taken(there)
-                loaded = self.residents.tensors[INPUT] if INPUT in more else 0
-                stored = 0 if stage.target in there else stage.output_bits
-                for streamed in ways:
-                    tilings = stage.tilings(there, streamed)
-                    at = tilings.best(left)
-                    if at.max() < 0:
-                        continue
-                    cost = np.where(at < 0, np.inf, tilings.traffic[at] + loaded + stored)
-                    parts = 0 if streamed or self.every else -(-weights // self.part_bits)
-                    yield _Option(before, there, there & later, streamed, parts, cost)
+        """Yield the ways to run a stage, and with it those after it, from each state."""
+        of, left = self.residents, room - apart
+        for end in range(index + 1, 1 + min(len(of.stages), index + self.most_fused)):
+            weights = [stage.loops.weight_bits for stage in of.stages[index:end]]
+            new = of.stages[index].held if end == index + 1 else self._lasting(index, end)
+            more = [*_subsets(sorted((new & self.may_stay) - of.held(index - 1)))]
+            for streamed in self._ways(sum(weights)):
+                parts = 0 if streamed or self.every else sum(-(-bits // self.part_bits) for bits in weights)
+                for before in tables:
+                    for added in more:
+                        there = before | added
+                        cost = self._cost(index, end, there, streamed, left - of.taken(there))
+                        if cost is not None:
+                            loaded = of.tensors[INPUT] if INPUT in added else 0
+                            after = there & of.held(end)
+                            yield _Option(index, end, before, there, after, streamed, parts, cost + loaded)
 
-    def _step(
-        self, tables: dict[Tensors, Table], options: Iterator[_Option] | Sequence[_Option]
-    ) -> dict[Tensors, Table]:
-        found: dict[Tensors, Table] = {}
-        for way in options:
-            table = tables[way.before]
-            if way.parts >= table.shape[1]:
-                continue
-            moved = found.setdefault(way.after, np.full(table.shape, np.inf))[:, way.parts :]
+    def _lasting(self, index: int, end: int) -> Tensors:
+        """Return the tensors that a group may leave on the chip: those that are read after it, and the image before."""
+        held = NOTHING.union(*(stage.held for stage in self.residents.stages[index:end]))
+        return held & (self.residents.held(end) | {INPUT})
+
+    def _ways(self, weights: int) -> tuple[bool, ...]:
+        """Return whether weights may come from DRAM, and stay."""
+        if self.every or not weights:
+            return (False,)
+        return (True, False) if self.may_stay else (True,)
+
+    def _cost(self, index: int, end: int, there: Tensors, streamed: bool, left: Integers) -> Table | None:
+        """Return the traffic in what is left of the memory; None where it is always too little."""
+        stage = self.residents.stages[index]
+        if end == index + 1:
+            tilings = stage.tilings(there, streamed)
+            at = tilings.best(left)
+            traffic: Integers | int = tilings.traffic[at] + (0 if stage.target in there else stage.output_bits)
+            fits = at >= 0
+        else:
+            weights = streamed * sum(x.loops.weight_bits for x in self.residents.stages[index:end])
+            if weights > left.max():
+                return None
+            if self.residents.tangled(index, end, there):
+                return None
+            group = self.residents.group(index, end, there)
+            traffic, fits = group.traffic + weights, left >= group.line_bits + weights
+        return np.where(fits, traffic, np.inf) if fits.any() else None
+
+    @staticmethod
+    def _step(tables: list[dict[Tensors, Table]], way: _Option) -> None:
+        table = tables[way.first][way.before]
+        if way.parts < table.shape[1]:
+            moved = tables[way.end].setdefault(way.after, np.full(table.shape, np.inf))[:, way.parts :]
             np.minimum(moved, table[:, : table.shape[1] - way.parts] + way.cost[:, None], out=moved)
-        return found
 
 
 def _subsets(names: Sequence[str]) -> Iterator[Tensors]:

@@ -17,7 +17,7 @@ from accel.cost.energy import Energy, energy_of_time
 from accel.cost.estimate import layer_energies
 from accel.cost.invariants import Invariants
 from accel.cost.macros import Memory, PlacedMemory, place
-from accel.cost.residency import Plan
+from accel.cost.plans import Plan
 from accel.cost.stalls import load_cycles
 from accel.words import Words
 
@@ -71,14 +71,24 @@ def spilled(plan: Plan, invariants: Invariants, words: Words, whole: Estimate) -
 
 
 def _stalls(plan: Plan, whole: Estimate, traffic: Mapping[str, int]) -> dict[str, int] | None:
-    """Return the stalls of each layer; none where everything is there, and the next image comes while one runs."""
+    """Return the stalls of each layer; none where everything is there, and the next image comes while one runs.
+
+    Of layers that run at once the first has those of all of them.
+    """
     rate = whole.limits.dram_bytes_per_s
     if rate is None:
         return None
     if plan.whole:
         return {x.name: 0 for x in whole.layers}
-    loads = load_cycles(np.array([traffic[x.name] for x in whole.layers]), rate, whole.limits.clock_hz).tolist()
-    return {x.name: max(0, load - x.cycles) for x, load in zip(whole.layers, loads, strict=True)}
+    firsts: dict[int, str] = {}
+    heads = {x.name: firsts.setdefault(x.group, x.name) if x.group else x.name for x in plan.layers}
+    bits, cycles = Counter[str](), Counter[str]()
+    for layer in whole.layers:
+        bits[heads[layer.name]] += traffic[layer.name]
+        cycles[heads[layer.name]] += layer.cycles
+    loads = load_cycles(np.array([*bits.values()]), rate, whole.limits.clock_hz).tolist()
+    waits = {head: max(0, load - cycles[head]) for head, load in zip(bits, loads, strict=True)}
+    return {layer.name: waits.get(layer.name, 0) for layer in whole.layers}
 
 
 def _energy(whole: Estimate, memories: tuple[PlacedMemory, ...], layers: Sequence[Energy | None]) -> Energy | None:

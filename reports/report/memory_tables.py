@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from rich.table import Table
 
-from accel.cost.residency import LayerPlan
+from accel.cost.plans import LayerPlan
 from reports.shared.words import kib
 from reports.workflow.memory_curve import TILED, MemoryCurve, MemoryPoint
 
 STAYS, NONE = "stays", "-"
-NOT_OURS = "an estimate: our hardware runs whole layers, and no tiles"
+NOT_OURS = "an estimate: our hardware runs whole layers, and neither tiles nor groups"
 
 
 def tiles_table(curve: MemoryCurve, point: MemoryPoint) -> Table:
@@ -78,7 +78,7 @@ def _verdict(curve: MemoryCurve, point: MemoryPoint) -> str:
 
 def _tile(layer: LayerPlan) -> tuple[str, str]:
     if layer.tile is None:
-        return "whole", ""
+        return f"group {layer.group}" if layer.group else "whole", ""
     tile = layer.tile
     return f"{tile.rows} x {tile.outputs} x {tile.maps}", ", ".join(tile.order)
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from accel.array import MacArray
 from accel.cost import Estimate, Invariants, ProgramCost, Resource, Technology
-from accel.cost.residency import LayerPlan, Plan, Residents
+from accel.cost.plans import LayerPlan, Plan
+from accel.cost.residency import Residents
 from accel.cost.spilling import Spilled, spilled
 from accel.errors import EspalierError
 from accel.program import Program
