@@ -94,7 +94,7 @@ def check_room(of: Residents, plan: Plan) -> None:
 
 
 class TestAgainstASearch:
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=20, deadline=None)
     @given(of=programs(every_kind=True), more=st.floats(0, 1.2))
     def test_equal(self, of: Program, more: float) -> None:
         """No groups, and no set of weights and tensors that stay, move less than what is planned."""

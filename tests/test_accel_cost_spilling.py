@@ -30,14 +30,22 @@ def planned(kib: int, rate: float | None) -> tuple[Plan, Spilled]:
 
 class TestStalls:
     def test_by_hand(self) -> None:
-        """A layer waits for what of its traffic does not come while it runs, 10 bytes in 100 cycles."""
+        """Layers wait for what does not come while they run, 10 bytes in 100 cycles; of groups the first."""
         plan, found = planned(16, 1e7)
         assert found.stall_cycles is not None
         cycles = {layer.name: layer.cycles for layer in on_array(None)[1].layers}
-        for layer in plan.layers[1:]:
+        alone = [layer for layer in plan.layers[1:] if not layer.group]
+        for layer in alone:
             load = -(-layer.dram_bits * 100 // 80)
             assert found.stall_cycles[layer.name] == max(0, load - cycles[layer.name])
-        assert sum(layer.dram_bits > 0 for layer in plan.layers) > 3  # negative control: several have some
+        numbers = {layer.group for layer in plan.layers} - {0}
+        for number in numbers:
+            group = [layer for layer in plan.layers if layer.group == number]
+            moved = sum(layer.dram_bits for layer in group) + (plan.image_bits if plan.layers[0] in group else 0)
+            wait = max(0, -(-moved * 100 // 80) - sum(cycles[layer.name] for layer in group))
+            assert [found.stall_cycles[layer.name] for layer in group] == [wait, *([0] * (len(group) - 1))]
+        assert numbers
+        assert any(layer.dram_bits for layer in alone)  # negative control: there are both
         assert found.stalls == sum(found.stall_cycles.values()) > 0
 
     def test_the_bandwidth(self) -> None:

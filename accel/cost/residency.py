@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain, combinations
+from itertools import accumulate, chain, combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -349,12 +349,22 @@ class _Choice:
             traffic, fits = group.traffic + weights, left >= group.line_bits + weights
         return np.where(fits, traffic, np.inf) if fits.any() else None
 
-    @staticmethod
-    def _step(tables: list[dict[Tensors, Table]], way: _Option) -> None:
+    def _step(self, tables: list[dict[Tensors, Table]], way: _Option) -> None:
+        """Take a way from where it begins: of each size for which there is room, and of the parts that are taken."""
         table = tables[way.first][way.before]
+        rows, most = np.count_nonzero(way.cost < np.inf), self._taken[way.first]  # the least is set apart first
         if way.parts < table.shape[1]:
-            moved = tables[way.end].setdefault(way.after, np.full(table.shape, np.inf))[:, way.parts :]
-            np.minimum(moved, table[:, : table.shape[1] - way.parts] + way.cost[:, None], out=moved)
+            known = table[:rows, : min(most + 1, table.shape[1] - way.parts)]
+            moved = tables[way.end].get(way.after)
+            if moved is None:
+                moved = tables[way.end][way.after] = np.full(table.shape, np.inf)
+            into = moved[:rows, way.parts : way.parts + known.shape[1]]
+            np.minimum(into, known + way.cost[:rows, None], out=into)
+
+    @cached_property
+    def _taken(self) -> list[int]:
+        """Parts that the weights of all stages before each of them take."""
+        return [0, *accumulate(-(-stage.loops.weight_bits // self.part_bits) for stage in self.residents.stages)]
 
 
 def _subsets(names: Sequence[str]) -> Iterator[Tensors]:

@@ -1,4 +1,4 @@
-"""Stalls and energy of an array whose layers run in tiles, with what DRAM and memories of other sizes make of them.
+"""Stalls, energy and area of an array whose layers run in tiles, with DRAM and memories of other sizes.
 
 Estimates, and the hardware runs none of it yet: a layer takes the cycles that it takes whole, its traffic comes while
 it runs, and the array waits for what is left of it. Cycles that tiles add (the pipeline fills anew, partial sums come
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from accel.cost.design import Estimate
-from accel.cost.energy import Energy, energy_of_time
+from accel.cost.energy import Energy, area_mm2, energy_of_time
 from accel.cost.estimate import layer_energies
 from accel.cost.invariants import Invariants
 from accel.cost.macros import Memory, PlacedMemory, place
@@ -33,11 +33,14 @@ class Spilled:
         By layer; None where no bandwidth is given.
     energy : Energy or None
         Of one image; None where the technology says nothing.
+    area_mm2 : float or None
+        Of lanes and memories; None where the technology says nothing.
     """
 
     plan: Plan
     stall_cycles: Mapping[str, int] | None
     energy: Energy | None
+    area_mm2: float | None
 
     @property
     def stalls(self) -> int | None:
@@ -67,7 +70,14 @@ def spilled(plan: Plan, invariants: Invariants, words: Words, whole: Estimate) -
     energies = layer_energies(
         invariants, words, rows, whole.array, whole.technology, memories, moved, waits, whole.limits
     )
-    return Spilled(plan=plan, stall_cycles=stalls, energy=_energy(whole, memories, energies))
+    table, macros = whole.technology.area, sum(memory.count for memory in memories)
+    bits = sum(memory.macro_bits for memory in memories)
+    return Spilled(
+        plan=plan,
+        stall_cycles=stalls,
+        energy=_energy(whole, bits, energies),
+        area_mm2=area_mm2(table, whole.array, bits, macros) if table else None,
+    )
 
 
 def _stalls(plan: Plan, whole: Estimate, traffic: Mapping[str, int]) -> dict[str, int] | None:
@@ -91,9 +101,9 @@ def _stalls(plan: Plan, whole: Estimate, traffic: Mapping[str, int]) -> dict[str
     return {layer.name: waits.get(layer.name, 0) for layer in whole.layers}
 
 
-def _energy(whole: Estimate, memories: tuple[PlacedMemory, ...], layers: Sequence[Energy | None]) -> Energy | None:
-    """Return the energy of all layers, and of the cycles between them."""
-    table, bits = whole.technology.energy, sum(memory.macro_bits for memory in memories)
+def _energy(whole: Estimate, bits: int, layers: Sequence[Energy | None]) -> Energy | None:
+    """Return the energy of all layers, and of the cycles between them, with memories of so many bits."""
+    table = whole.technology.energy
     if table is None:
         return None
     between = whole.interval_cycles - sum(layer.cycles for layer in whole.layers)

@@ -35,7 +35,7 @@ def curve_table(curve: MemoryCurve) -> Table:
     timed = any(curve.images_per_s(point) is not None for point in curve.points)
     known = curve.best is not None
     heads = ["KiB", "needs", "DRAM KiB", "with weights that stay", "weights that stay KiB"]
-    heads += ["stall cycles", "images/s"] * timed + ["µJ (est.)"] * known
+    heads += ["stall cycles", "images/s"] * timed + ["µJ (est.)", "mm² (est.)"] * known
     for head in heads:
         table.add_column(head, justify="left" if head == "needs" else "right")
     for point in curve.points:
@@ -44,8 +44,8 @@ def curve_table(curve: MemoryCurve) -> Table:
         cells += [kib(bits) for bits in (plan.dram_bits, plan.first_dram_bits, plan.resident_bits)]
         if timed and point.on_array:
             cells += [f"{point.on_array.stalls:,}", f"{speed:,.1f}"]
-        if known:
-            cells += [f"{1e6 * (point.joules or 0):,.1f}"]
+        if known and point.on_array:
+            cells += [f"{1e6 * (point.joules or 0):,.1f}", f"{point.on_array.area_mm2:.2f}"]
         table.add_row(*cells)
     return table
 
@@ -59,9 +59,9 @@ def least_line(curve: MemoryCurve) -> str:
 
 
 def verdict_lines(curve: MemoryCurve) -> Iterator[str]:
-    """Yield what fits in tiles where whole layers do not; of several memories, which takes the least energy."""
+    """Yield what fits in tiles where whole layers do not; of several memories, which is best."""
     if len(curve.points) > 1 and curve.best:
-        yield f"the least energy (estimated) is that of {kib(curve.best.room_bits)} KiB, in {curve.best.needs}"
+        yield f"the least energy times area (estimated): {kib(curve.best.room_bits)} KiB, in {curve.best.needs}"
     for point in curve.points if len(curve.points) == 1 else ():
         if point.needs == TILED:
             yield _verdict(curve, point)

@@ -17,6 +17,8 @@ from reports.shared.words import percent, share
 from reports.studies.bitwidth.definition import L2
 from reports.studies.bitwidth.definition import Target as WidthTarget
 from reports.studies.bitwidth.results import Results as BitwidthResults
+from reports.studies.memory.page import recommended
+from reports.studies.memory.results import Results as MemoryResults
 from reports.studies.mlperf_tiny.page import quickest
 from reports.studies.mlperf_tiny.results import Results as MlperfTinyResults
 from reports.studies.pruning.definition import Target
@@ -173,6 +175,11 @@ def verification(folder: Path) -> str:
 def mlperf_tiny(folder: Path) -> str:
     """Return the pattern that takes the fewest cycles of each network with half of its work gone."""
     return quickest(saved(folder / RESULTS, MlperfTinyResults.from_json))
+
+
+def memory(folder: Path) -> str:
+    """Return the memories that are recommended for the dense networks at 8 bits."""
+    return recommended(saved(folder / RESULTS, MemoryResults.from_json))
 
 
 def trained(folder: Path) -> str:

@@ -57,6 +57,7 @@ ENTRIES = (
     Entry("mutation", headlines.mutation, "Would the tests of the hardware notice an error?", "mutation.json"),
     Entry("synthesis", headlines.synthesis, "What does an array take on an FPGA, and how fast is it?"),
     Entry("features", headlines.features, "What does each feature of the array save, and what does it cost?"),
+    Entry("memory", headlines.memory, "What do real networks move from and to DRAM, in how much memory?"),
     Entry("published", headlines.published, "Do our counts agree with what others published?", PAGE),
     Entry("referees", headlines.referees, "Do other people's simulators say the same of dense arrays?", PAGE),
 )

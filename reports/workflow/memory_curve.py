@@ -41,6 +41,12 @@ class MemoryPoint:
         """Energy of one image, estimated; None where nothing is known of it."""
         return self.on_array.energy.total_joules if self.on_array and self.on_array.energy else None
 
+    @property
+    def merit(self) -> float | None:
+        """Energy times area of lanes and memories, of which less is better: more memory saves the one for the other."""
+        area = self.on_array.area_mm2 if self.on_array else None
+        return None if area is None or self.joules is None else area * self.joules
+
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryCurve:
@@ -69,9 +75,9 @@ class MemoryCurve:
 
     @property
     def best(self) -> MemoryPoint | None:
-        """The memory that takes the least energy, the smallest of those that tie; None where none is known."""
-        known = [point for point in self.points if point.joules is not None]
-        return min(known, key=lambda point: point.joules or 0.0) if known else None
+        """The memory of the least energy times area, the smallest of those that tie; None where neither is known."""
+        known = [point for point in self.points if point.merit is not None]
+        return min(known, key=lambda point: point.merit or 0.0) if known else None
 
     def images_per_s(self, point: MemoryPoint) -> float | None:
         """Return the images a second, stalls included; None where nothing is known of them."""
@@ -147,7 +153,7 @@ def record(curve: MemoryCurve) -> dict[str, Any]:
     return {
         "least_bits": curve.least_bits,
         "whole_bits": curve.whole_bits,
-        "least_energy_bits": best.room_bits if best else None,
+        "recommended_bits": best.room_bits if best else None,
         "points": [_point(curve, point) for point in curve.points],
     }
 
@@ -168,6 +174,7 @@ def _point(curve: MemoryCurve, point: MemoryPoint) -> dict[str, Any]:
         "stall_cycles": found.stalls if found else None,
         "images_per_s": curve.images_per_s(point),
         "energy_joules": point.joules,
+        "area_mm2": found.area_mm2 if found else None,
         "layers": [_layer(layer) | {"stall_cycles": stalls[layer.name] if stalls else None} for layer in plan.layers],
     }
 

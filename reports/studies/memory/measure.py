@@ -1,0 +1,79 @@
+"""Measuring a version in every memory of the study."""
+
+from accel.cost import Invariants, Limits, ProgramCost, cost_of, estimate_of, load_technology
+from accel.cost.residency import Residents
+from accel.demand import array_for
+from accel.program import Program
+from accel.quantize import Widths, lower, ordered_for
+from reports.studies.memory.definition import (
+    CLOCK_HZ,
+    COMPARED,
+    DRAM_BYTES_PER_S,
+    LANES,
+    REFEREE,
+    ROOMS,
+    TECHNOLOGY,
+    version,
+)
+from reports.studies.memory.results import Compared, Point, Row
+from reports.workflow.memory_curve import MemoryPoint, curve_of
+from reports.workflow.sources import random_images
+
+
+def measured(network: str, pattern: str, bits: int) -> tuple[Row, tuple[Compared, ...]]:
+    """Return what a version takes in each memory, up to the first in which whole layers fit; and what is compared."""
+    pruned = version(network, pattern)
+    program = lower(pruned, Widths(bits, bits), random_images(pruned.network.input_shape, 1))
+    program = ordered_for(program, LANES[0], split=True)
+    cost, invariants = cost_of(program), Invariants(program)
+    limits = Limits(clock_hz=CLOCK_HZ, dram_bytes_per_s=DRAM_BYTES_PER_S)
+    array = array_for(program, *LANES)
+    whole = estimate_of(invariants, invariants.words, array, load_technology(TECHNOLOGY), limits)
+    rooms = [room for room in ROOMS if room < whole.memory_bits]
+    rooms += [room for room in ROOMS if room >= whole.memory_bits][:1]
+    residents = Residents.of(program, array, cost.layers)
+    curve = curve_of(program, cost, rooms, whole, invariants)
+    row = Row(
+        network=network,
+        pattern=pattern,
+        bits=bits,
+        weights=cost.total.weights,
+        dense_weights=cost.total.dense_weights,
+        least_bits=curve.least_bits,
+        whole_bits=curve.whole_bits,
+        cycles=whole.cycles,
+        borders_bits=whole.dram_bits,
+        points=tuple(_point(residents, point) for point in curve.points),
+    )
+    return row, _compared(program, cost, residents) if row.key == COMPARED else ()
+
+
+def _point(residents: Residents, point: MemoryPoint) -> Point:
+    plan, found = point.plan, point.on_array
+    assert found is not None  # the study has an array, and its technology energies
+    assert found.energy is not None
+    assert found.area_mm2 is not None
+    ungrouped = plan if plan.whole else residents.plan(point.room_bits, most_fused=1)
+    return Point(
+        room_bits=point.room_bits,
+        needs=point.needs,
+        dram_bits=plan.dram_bits,
+        ungrouped_dram_bits=ungrouped.dram_bits,
+        apart_dram_bits=residents.plan(point.room_bits, between=False).dram_bits,
+        resident_bits=plan.resident_bits,
+        stall_cycles=found.stalls or 0,
+        joules=float(f"{found.energy.total_joules:.4g}"),
+        dram_joules=float(f"{found.energy.dram_joules:.4g}"),
+        area_mm2=float(f"{found.area_mm2:.4g}"),
+    )
+
+
+def _compared(program: Program, cost: ProgramCost, residents: Residents) -> tuple[Compared, ...]:
+    """Return what layers with weights move by themselves, without pools and additions, beside the referee's numbers."""
+    names = {layer.name for layer in program.mac_layers}
+    found = []
+    for kib, theirs in REFEREE.items():
+        layers = residents.plan(kib << 13, between=False).layers
+        moved = sum(layer.dram_bits for layer in layers if layer.name in names)
+        found.append(Compared(room_bits=kib << 13, dram_bits=moved, referee_bytes=theirs))
+    return tuple(found)
