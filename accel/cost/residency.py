@@ -281,7 +281,7 @@ class _Choice:
             result = tables[end][after][0, used]
             way = next(
                 x
-                for x in ways
+                for x in reversed(ways)  # of those that tie the one that begins last: layers alone before groups
                 if (x.end, x.after) == (end, after)
                 and x.parts <= used
                 and tables[x.first][x.before][0, used - x.parts] + x.cost[0] == result
