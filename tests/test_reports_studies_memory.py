@@ -1,0 +1,114 @@
+"""The study of memories: what is committed holds together, is made by what it says, and is near ZigZag's numbers."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from accel.interchange.zoo import DENSE
+from accel.layers import Clip, Conv2d, Linear
+from reports.shared.schema import saved
+from reports.studies.memory import __main__ as command
+from reports.studies.memory import measure
+from reports.studies.memory.definition import BITS, PRUNED, RATIO, REFEREE, ROOMS, VERSIONS, version
+from reports.studies.memory.networks import NETWORKS
+from reports.studies.memory.page import page, recommended
+from reports.studies.memory.results import Results, Row
+from reports.workflow.memory_curve import TILED, WHOLE
+
+FOLDER = Path(command.__file__).parent
+RESULTS = saved(FOLDER / "results.json", Results.from_json)
+TORCHVISION = {"resnet18": (11_689_512, 1_814_073_344), "mobilenet-v2": (3_504_872, 300_774_272)}  # parameters, MACs
+
+
+class TestNetworks:
+    @pytest.mark.parametrize("name", NETWORKS)
+    def test_they_are_those_networks(self, name: str) -> None:
+        """Weights, biases and MACs are torchvision's: of its parameters a batch norm's two stand for bias and scale."""
+        network = NETWORKS[name](np.random.default_rng(0))
+        weights = sum(layer.weight.size for layer in network.weighted)
+        convolutions = [layer for layer in network.weighted if isinstance(layer, Conv2d)]
+        norms = sum(len(layer.weight) for layer in convolutions)
+        biases = sum(layer.bias.size for layer in network.weighted if isinstance(layer, Linear))
+        parameters, macs = TORCHVISION[name]
+        assert weights + 2 * norms + biases == parameters
+        assert sum(network.dense_macs().values()) == macs
+        assert any(isinstance(layer, Clip) for layer in network.layers) == (name == "mobilenet-v2")
+
+    def test_what_is_pruned(self) -> None:
+        """Four fifths of each layer that can have the pattern; the first convolution and the last layer stay whole."""
+        pruned = version("resnet18", PRUNED)
+        shares = {name: pruned.layer_mask(name).kept.mean() for name in ("conv1", "conv3_1a", "conv5_2b", "scores")}
+        assert (shares["conv1"], shares["scores"]) == (1, 1)
+        assert shares["conv3_1a"] == shares["conv5_2b"] == pytest.approx(1 - RATIO, abs=0.01)
+
+
+class TestCommitted:
+    def test_every_version_is_there(self) -> None:
+        """Two networks, dense and pruned, at two word lengths; each in memories up to the first for whole layers."""
+        assert RESULTS.missing == []
+        assert tuple(row.key for row in RESULTS.rows) == VERSIONS
+        for row in RESULTS.rows:
+            assert [point.room_bits for point in row.points] == [*ROOMS[: len(row.points)]]
+            assert [point.needs for point in row.points] == [TILED] * (len(row.points) - 1) + [WHOLE]
+            assert row.points[-2].room_bits < row.whole_bits <= row.points[-1].room_bits
+
+    @pytest.mark.parametrize("row", RESULTS.rows, ids=lambda row: " ".join(map(str, row.key)))
+    def test_numbers_fit_each_other(self, row: Row) -> None:
+        """Less memory moves no less; groups and what stays save; whole layers move the image and the scores alone."""
+        for bits in ("dram_bits", "ungrouped_dram_bits", "apart_dram_bits"):
+            moved = [getattr(point, bits) for point in row.points]
+            assert moved == sorted(moved, reverse=True)
+        for point in row.points:
+            assert row.borders_bits <= point.dram_bits <= point.ungrouped_dram_bits <= point.apart_dram_bits
+            assert point.dram_joules < point.joules
+            assert point.resident_bits <= point.room_bits
+        assert row.points[-1].dram_bits == row.borders_bits
+        assert row.points[-1].stall_cycles == 0
+        assert row.points[0].dram_bits > 10 * row.borders_bits  # negative control
+        assert row.least_bits < row.points[0].room_bits
+
+    def test_pruning_and_fewer_bits_save(self) -> None:
+        """In every memory a pruned network moves less than the dense one, and one of 4 bits less than one of 8."""
+        for network in NETWORKS:
+            for room in ROOMS[:8]:
+                moved = {
+                    (pattern, bits): RESULTS.row(network, pattern, bits).at(room).dram_bits
+                    for pattern in (DENSE, PRUNED)
+                    for bits in BITS
+                }
+                assert moved[PRUNED, 8] < moved[DENSE, 8]
+                assert moved[DENSE, 4] < moved[DENSE, 8]
+
+    def test_zigzag(self) -> None:
+        """Within a tenth of what ZigZag says, in each of three memories."""
+        assert [(x.room_bits >> 13, x.referee_bytes) for x in RESULTS.compared] == [*REFEREE.items()]
+        assert all(0.9 < x.ratio < 1.1 for x in RESULTS.compared)
+        assert not 0.9 < replace(RESULTS.compared[0], referee_bytes=1e6).ratio < 1.1  # negative control
+
+    def test_the_page_is_made_of_the_results(self, tmp_path: Path) -> None:
+        """`python -m reports.studies.memory --page` would write the page that is there; other numbers another one."""
+        (tmp_path / "results.json").write_bytes((FOLDER / "results.json").read_bytes())
+        assert CliRunner().invoke(command.main, ["--page", "--out", str(tmp_path)]).exit_code == 0
+        assert (tmp_path / "README.md").read_text() == (FOLDER / "README.md").read_text()
+        first = RESULTS.rows[0]
+        changed = replace(RESULTS, rows=(replace(first, least_bits=2 * first.least_bits), *RESULTS.rows[1:]))
+        assert page(changed, ()) != page(RESULTS, ())
+
+    def test_what_is_recommended(self) -> None:
+        """The headline has the memory of the least energy times area."""
+        row = RESULTS.row("resnet18", DENSE, 8)
+        least = min(point.joules * point.area_mm2 for point in row.points)
+        assert row.best.joules * row.best.area_mm2 == least
+        assert f"resnet18 {row.best.room_bits / 8192:.2f} KiB" in recommended(RESULTS)
+
+
+def test_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version measured again is the row that is committed, in a memory of few of them."""
+    known = RESULTS.row("mobilenet-v2", PRUNED, 4)
+    monkeypatch.setattr(measure, "ROOMS", (ROOMS[0], known.points[-1].room_bits))
+    row, compared = measure.measured(*known.key)
+    assert row == replace(known, points=(known.points[0], known.points[-1]))
+    assert compared == ()
