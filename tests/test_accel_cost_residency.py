@@ -94,12 +94,12 @@ def check_room(of: Residents, plan: Plan) -> None:
 
 
 class TestAgainstASearch:
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=15, deadline=None)
     @given(of=programs(every_kind=True), more=st.floats(0, 1.2))
     def test_equal(self, of: Program, more: float) -> None:
         """No groups, and no set of weights and tensors that stay, move less than what is planned."""
         residents = residents_of(of)
-        assume(len(residents.stages) <= 4)
+        assume(len(residents.stages) <= 3)  # what is searched doubles with each
         whole = cost_of(of).memory_bits
         room = residents.least_bits + int(more * max(0, whole - residents.least_bits))
         with patch.multiple(residency, PARTS=FEW_PARTS, SHARES=FEW_SHARES):
@@ -118,7 +118,7 @@ class TestAgainstASearch:
 
 
 class TestBounds:
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=15, deadline=None)
     @given(of=programs(every_kind=True), steps=st.lists(st.floats(0, 1.5), min_size=2, max_size=4))
     def test_less_memory_never_moves_less(self, of: Program, steps: list[float]) -> None:
         """Traffic never falls when memory shrinks, whether anything stays or not; no room is exceeded."""
@@ -133,7 +133,7 @@ class TestBounds:
         for plan in plans:
             check_room(residents, plan)
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=15, deadline=None)
     @given(of=programs(every_kind=True))
     def test_everything_fits(self, of: Program) -> None:
         """Then the image comes, the scores go, and weights come once for all images: nothing moves less."""

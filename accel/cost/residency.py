@@ -152,6 +152,8 @@ class Residents:
 
     def tangled(self, first: int, end: int, there: Tensors) -> bool:
         """Return whether stages cannot run at once: they write a part of a tensor, or read parts of one from DRAM."""
+        if not self.joined:
+            return False
         stages = self.stages[first:end]
         readers = Counter(name for stage in stages for name in stage.sources if name in self.joined - there)
         return any(stage.target in self.joined for stage in stages) or any(count > 1 for count in readers.values())
@@ -306,30 +308,31 @@ class _Choice:
         """Yield the ways to run a stage, and with it those after it, from each state."""
         of, left = self.residents, room - apart
         for end in range(index + 1, 1 + min(len(of.stages), index + self.most_fused)):
-            weights = [stage.loops.weight_bits for stage in of.stages[index:end]]
             new = of.stages[index].held if end == index + 1 else self._lasting(index, end)
-            more = [*_subsets(sorted((new & self.may_stay) - of.held(index - 1)))]
-            for streamed in self._ways(sum(weights)):
-                parts = 0 if streamed or self.every else sum(-(-bits // self.part_bits) for bits in weights)
-                for before in tables:
-                    for added in more:
-                        there = before | added
-                        cost = self._cost(index, end, there, streamed, left - of.taken(there))
-                        if cost is not None:
-                            loaded = of.tensors[INPUT] if INPUT in added else 0
-                            after = there & of.held(end)
-                            yield _Option(index, end, before, there, after, streamed, parts, cost + loaded)
+            added = _subsets(sorted((new & self.may_stay) - of.held(index - 1)))
+            ways = [(before, before | more, INPUT in more) for more in added for before in tables]
+            rooms = {there: left - of.taken(there) for _, there, _ in ways}
+            for streamed, parts in self._ways(index, end, int(left.max()), int(apart.max())):
+                for before, there, loads in ways:
+                    cost = self._cost(index, end, there, streamed, rooms[there])
+                    if cost is not None:
+                        cost = cost + of.tensors[INPUT] if loads else cost
+                        yield _Option(index, end, before, there, there & of.held(end), streamed, parts, cost)
 
     def _lasting(self, index: int, end: int) -> Tensors:
         """Return the tensors that a group may leave on the chip: those that are read after it, and the image before."""
         held = NOTHING.union(*(stage.held for stage in self.residents.stages[index:end]))
         return held & (self.residents.held(end) | {INPUT})
 
-    def _ways(self, weights: int) -> tuple[bool, ...]:
-        """Return whether weights may come from DRAM, and stay."""
-        if self.every or not weights:
-            return (False,)
-        return (True, False) if self.may_stay else (True,)
+    def _ways(self, index: int, end: int, left: int, apart: int) -> Iterator[tuple[bool, int]]:
+        """Yield whether weights may come from DRAM, in `left` bits, or stay, in those set apart; and their parts."""
+        weights = [stage.loops.weight_bits for stage in self.residents.stages[index:end]]
+        if any(weights) and not self.every and (end == index + 1 or sum(weights) <= left):
+            yield True, 0
+        if self.every or not any(weights):
+            yield False, 0
+        elif self.may_stay and (parts := sum(-(-bits // self.part_bits) for bits in weights)) * self.part_bits <= apart:
+            yield False, parts
 
     def _cost(self, index: int, end: int, there: Tensors, streamed: bool, left: Integers) -> Table | None:
         """Return the traffic in what is left of the memory; None where it is always too little."""
@@ -341,13 +344,11 @@ class _Choice:
             fits = at >= 0
         else:
             weights = streamed * sum(x.loops.weight_bits for x in self.residents.stages[index:end])
-            if weights > left.max():
-                return None
             if self.residents.tangled(index, end, there):
                 return None
             group = self.residents.group(index, end, there)
             traffic, fits = group.traffic + weights, left >= group.line_bits + weights
-        return np.where(fits, traffic, np.inf) if fits.any() else None
+        return np.where(fits, traffic, np.inf) if fits[0] else None  # the least is set apart first
 
     def _step(self, tables: list[dict[Tensors, Table]], way: _Option) -> None:
         """Take a way from where it begins: of each size for which there is room, and of the parts that are taken."""
