@@ -13,7 +13,7 @@ from accel.cost.stages import Stage, stages_of, tensor_bits
 from accel.encoding import encodings
 from accel.network import INPUT
 from accel.program import Program
-from accel.program_layers import AddLayer, AvgPoolLayer, ConcatLayer, FlattenLayer, MacLayer, MaxPoolLayer
+from accel.program_layers import AddLayer, AvgPoolLayer, ConcatLayer, FlattenLayer, MacLayer, MaxPoolLayer, MulLayer
 from accel.signal import Requantize
 from accel.sparsity import parse_pattern
 from accel.window import Window
@@ -81,6 +81,14 @@ class TestKinds:
         assert (int(both.inputs[0]), int(one.inputs[0])) == (2 * 4 * 6 * 64, 4 * 6 * 64)
         assert found["same"].held == {"conv", "same"}
         assert found["mean"].held == {"add"}  # what leaves is not held
+
+    def test_factors(self) -> None:
+        """Maps times a code each: the code comes again for every row, which is told to be no less than it takes."""
+        mean = AvgPoolLayer("mean", ("conv",), Window((6, 8)), 20, False, Requantize([1], 6), signal(8))
+        product = MulLayer("product", ("conv", "mean"), 16, False, Requantize([1], 8), signal(8))
+        found = stages(program([conv(), mean, product], (2, 6, 8)))["product"]
+        assert found.sources == {"conv": 8 * 8, "mean": 8}
+        assert (found.loops.groups, found.loops.rows) == (4, 6)
 
     def test_what_a_concatenation_moves(self) -> None:
         """A stage for each tensor that is copied; nothing where both lie there from the start."""

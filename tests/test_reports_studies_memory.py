@@ -6,9 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from support.mobile import mobilenet
 
+from accel.cost import cost_of
 from accel.interchange.zoo import DENSE
 from accel.layers import Clip, Conv2d, Linear
+from accel.pruned import PrunedNetwork
+from accel.quantize import Widths, lower
 from reports.shared.schema import saved
 from reports.studies.memory import __main__ as command
 from reports.studies.memory import measure
@@ -17,6 +21,8 @@ from reports.studies.memory.networks import NETWORKS
 from reports.studies.memory.page import page, recommended
 from reports.studies.memory.results import Results, Row
 from reports.workflow.memory_curve import TILED, WHOLE
+from reports.workflow.parsing import parse_memories
+from reports.workflow.sources import random_images
 
 FOLDER = Path(command.__file__).parent
 RESULTS = saved(FOLDER / "results.json", Results.from_json)
@@ -106,9 +112,14 @@ class TestCommitted:
 
 
 def test_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A version measured again is the row that is committed, in a memory of few of them."""
-    known = RESULTS.row("mobilenet-v2", PRUNED, 4)
-    monkeypatch.setattr(measure, "ROOMS", (ROOMS[0], known.points[-1].room_bits))
-    row, compared = measure.measured(*known.key)
-    assert row == replace(known, points=(known.points[0], known.points[-1]))
-    assert compared == ()
+    """A version's row is what `espalier size` says of its Program, here of a small network."""
+    small = PrunedNetwork(mobilenet(np.random.default_rng(0), side=32, blocks=2))
+    monkeypatch.setattr(measure, "version", lambda *_: small)
+    monkeypatch.setattr(measure, "ROOMS", parse_memories("2KiB..1MiB"))
+    row, compared = measure.measured("resnet18", DENSE, 8)
+    program = lower(small, Widths(8, 8), random_images(small.network.input_shape, 1))
+    assert (row.key, row.weights) == (("resnet18", DENSE, 8), cost_of(program).total.weights)
+    assert row.borders_bits == 8 * 3 * 32 * 32 + sum(x.output.bits * 2 for x in program.mac_layers[-1:])
+    assert [point.needs for point in row.points] == [TILED] * (len(row.points) - 1) + [WHOLE]
+    assert [x.room_bits >> 13 for x in compared] == [*REFEREE]
+    assert measure.measured("resnet18", DENSE, 4)[1] == ()  # negative control: that is not what is compared
