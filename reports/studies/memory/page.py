@@ -25,11 +25,11 @@ first in which whole layers fit; `espalier size NETWORK --sram {MEMORIES}` does 
 layers do not fit they run in tiles, or several at once, row by row; which do, which weights stay for all images and
 which tensors stay between layers is chosen so that the least moves, exactly, by dynamic programming
 (`accel.cost.residency`). Weights are random (seed {SEED}); `{PRUNED}` takes {RATIO:.0%} of the kernels of each layer,
-those of sixteen output maps together, but of the first and the last one, and of depthwise layers. Bits are of weights
-and signals, the image has 8. Weights travel as they are stored, with their index, biases and constants. Energy, area
-and stalls are estimates, for an array of {ARRAY} lanes at {CLOCK_HZ / 1e6:g} MHz, a DRAM of {DRAM_BYTES_PER_S / 1e9:g}
-GB/s and the table `{TECHNOLOGY}`, with memories as large as a plan uses them; the memory that is recommended has the
-least energy times area of lanes and memories. **Our hardware runs whole layers alone: all but the last point of each
+those of sixteen output maps together, but of the first and the last one, of ResNet's 1x1 layers and of MobileNetV2's
+depthwise ones. Bits are of weights and signals, the image has 8. Weights travel as they are stored, with their index,
+biases and constants. Energy, area and stalls are estimates, for an array of {ARRAY} lanes at {CLOCK_HZ / 1e6:g} MHz, a
+DRAM of {DRAM_BYTES_PER_S / 1e9:g} GB/s and the table `{TECHNOLOGY}`, with memories as large as a plan uses them; the
+memory that is recommended has the least energy times area of lanes and memories. **Our hardware runs whole layers alone: all but the last point of each
 curve is an estimate for hardware that nobody has built.**"""
 
 
