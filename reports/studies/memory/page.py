@@ -29,8 +29,8 @@ those of sixteen output maps together, but of the first and the last one, of Res
 depthwise ones. Bits are of weights and signals, the image has 8. Weights travel as they are stored, with their index,
 biases and constants. Energy, area and stalls are estimates, for an array of {ARRAY} lanes at {CLOCK_HZ / 1e6:g} MHz, a
 DRAM of {DRAM_BYTES_PER_S / 1e9:g} GB/s and the table `{TECHNOLOGY}`, with memories as large as a plan uses them; the
-memory that is recommended has the least energy times area of lanes and memories. **Our hardware runs whole layers alone: all but the last point of each
-curve is an estimate for hardware that nobody has built.**"""
+memory that is recommended has the least energy times area of lanes and memories. **Our hardware runs whole layers
+alone: all but the last point of each curve is an estimate for hardware that nobody has built.**"""
 
 
 def page(results: Results, figures: Iterable[str]) -> str:
