@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from amaranth.hdl import Shape
+from amaranth.hdl import Elaboratable, Fragment, Shape
 from support.programs import PIXEL, mac_layer, program
 from test_accel_cost_technology import OWN
 
@@ -16,6 +16,7 @@ from accel.cost.technology import AreaTable, EnergyTable, Technology
 from accel.demand import array_for
 from accel.signal import Requantize
 from accel.window import Window
+from rtl.core.lanes import Lanes
 from rtl.layout import Layout
 
 ASIC = load_technology("asic-45nm")
@@ -29,11 +30,32 @@ def tables(technology: Technology = ASIC) -> tuple[EnergyTable, AreaTable]:
     return technology.energy, technology.area
 
 
+def registers(hardware: Elaboratable | Fragment) -> int:
+    """Return the bits of all registers of a piece of hardware."""
+    fragment = Fragment.get(hardware, None)
+    driven: dict[int, int] = {}
+    for domain, statements in fragment.statements.items():
+        if domain != "comb":
+            driven |= {id(x): len(x) for statement in statements for x in statement._lhs_signals()}
+    return sum(driven.values()) + sum(registers(inside) for inside, *_ in fragment.subfragments)
+
+
 class TestLane:
     def test_registers(self) -> None:
         """8-bit operands and their product twice are 48 bits, an accumulator 24; its shadow 24 more."""
         assert (written_bits(ARRAY), register_bits(ARRAY)) == (72, 96)
         assert Shape.cast(Layout(ARRAY).accumulator).width == 24
+
+    @pytest.mark.parametrize("array", [ARRAY, MacArray(16, 4, 8, 8, 20), MacArray(8, 8, 4, 5, 16)])
+    def test_registers_of_the_hardware(self, array: MacArray) -> None:
+        """The lanes that are built have a tenth more, for each, and where two share a multiplier a third more.
+
+        Negative control: twice the lanes have twice the registers.
+        """
+        built = registers(Lanes(Layout(array))) / array.macs_per_cycle
+        assert 1.1 <= built / register_bits(array) <= (1.2 if array.weights_per_multiplier == 1 else 1.4)
+        wide = replace(array, output_lanes=2 * array.output_lanes)
+        assert registers(Lanes(Layout(wide))) / array.macs_per_cycle == pytest.approx(2 * built, rel=0.05)
 
     def test_against_sparseloop(self) -> None:
         """A multiplier, an adder, operands in registers and a sum of 20 bits: 0.56 pJ there, within a tenth here.

@@ -118,7 +118,8 @@ def energy_of_time(table: EnergyTable, array: MacArray, macro_bits: int, cycles:
 def written_bits(array: MacArray) -> int:
     """Return the bits of a lane's registers that a multiply-accumulate changes: operands, product twice, accumulator.
 
-    `rtl.core.lanes` has these registers, one after the other.
+    `rtl.core.lanes` has these registers, one after the other, and a few more: those in front, of which rows and columns
+    of lanes have one, a sign beside each signal, and room for two products where lanes share a multiplier.
     """
     return 3 * (array.weight_bits + array.signal_bits) + array.accumulator_bits
 
