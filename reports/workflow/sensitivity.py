@@ -14,7 +14,7 @@ from reports.workflow.limits import Limit
 from reports.workflow.recommend import Choice, Decision, dominates, front, within
 
 FAR = 10.0  # times a figure, or one in so many: no estimate is that far off
-JUST = 1e-6  # beyond where the answer changes, relative
+JUST = 1e-6  # beyond where the answer changes, relative; what is so short is none
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def _above(mine: _Priced[Choice], others: Sequence[_Priced[Choice]]) -> float:
             last = 1 - worse / slope
         if first < min(last, x.reach, best):
             first = max(first, _blocked(x, [*others, mine]))
-            best = first if first < min(last, x.reach, best) else best
+            best = first if first * (1 + JUST) < min(last, x.reach) and first < best else best
     return best
 
 
@@ -150,7 +150,7 @@ def _below(mine: _Priced[Choice], others: Sequence[_Priced[Choice]]) -> float:
         if x.at(1.0) >= mine.at(1.0):
             last = min(last, 1 - worse / slope if slope > 0 else 0.0)
         better = x.at(last * (1 - JUST)) < mine.at(last * (1 - JUST))
-        if last > best and better and last > _blocked(x, [*others, mine]):
+        if last > best and better and last * (1 - JUST) > _blocked(x, [*others, mine]):
             best = last
     return best
 
