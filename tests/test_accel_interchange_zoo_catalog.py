@@ -105,7 +105,7 @@ class TestNames:
             ("digit", None, "unknown network 'digit': did you mean 'digits'?"),
             ("Digits", None, "unknown network 'Digits': did you mean 'digits'?"),
             ("lenet", None, r"unknown network 'lenet': (did you mean 'lenet5'\? )?\(known: "),
-            ("resnet20", None, "resnet20: its weights are not part of this installation; install from a clone"),
+            ("cnn-small", None, "cnn-small: its weights are not part of this installation; install from a clone"),
             ("..", None, r"unknown network '\.\.': \(known: "),
             ("", None, r"unknown network '': \(known: "),
             ("digits", "kernels", "unknown pattern of digits in the zoo 'kernels': did you mean 'kernel'?"),
