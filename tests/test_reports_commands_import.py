@@ -139,10 +139,11 @@ class TestImport:
         assert complaint("import", tmp_path / "none.onnx", "-o", tmp_path / "x").endswith("No such file or directory")
 
     def test_what_is_imported_where(self, tmp_path: Path) -> None:
-        """A file of ours is not imported again, an ONNX file nowhere else read: the lines say what to do."""
+        """A file of ours is not imported again, an ONNX file is sized at most: lines say what to do."""
         net = brought(for_digits(), tmp_path)
         assert complaint("import", net, "-o", tmp_path / "x").endswith("is an Espalier file already, no ONNX file")
-        for command in ("size", "quantize", "run"):
+        assert espalier("size", tmp_path / "model.onnx").status == 0
+        for command in ("quantize", "run"):
             out = ("-o", tmp_path / "x") if command == "quantize" else ()
             line = complaint(command, tmp_path / "model.onnx", *out)
             assert line.endswith("expected b'ESPALIER'; espalier import reads ONNX files")

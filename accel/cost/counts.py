@@ -74,6 +74,11 @@ class LayerCost:
     signal_bits: int = 0  # bits of an output word
     accumulator_bits: int = 0
 
+    @property
+    def requantizes(self) -> bool:
+        """Whether accumulators become codes here; a table of a function alone has none."""
+        return bool(self.counts.requantize_memory_bits and self.accumulator_bits)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProgramCost:

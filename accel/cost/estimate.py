@@ -151,7 +151,7 @@ def layer_energies(
             steps=x.compute_cycles,
             weight_words=x.weight_reads,
             output_words=x.output_words,
-            requantized=x.output_words if cost.counts.requantize_memory_bits and cost.accumulator_bits else 0,
+            requantized=x.output_words if cost.requantizes else 0,
             entries=entries,
             looked_up=invariants.tensor_words[x.name] if taken.looks_up else 0,
             dram_bits=bits,

@@ -266,7 +266,7 @@ def _plain(
 
 def _shift_bits(cost: LayerCost) -> int:
     """Return the bits of a layer's shift, which lies in its word of layers; 0 where nothing is requantised."""
-    return SHIFT_BITS if cost.counts.requantize_memory_bits and cost.accumulator_bits else 0
+    return SHIFT_BITS if cost.requantizes else 0
 
 
 def _multiplier_bits(cost: LayerCost) -> int:
