@@ -126,8 +126,10 @@ def _loads(
     path: str | os.PathLike[str],
 ) -> Any:
     if header["kind"] != kind:
-        todo = INSTEAD.get((header["kind"], kind), "").format(path=path)
-        raise EspalierError(f"{path}: holds a {header['kind']}, expected a {kind}{todo}")
+        found = str(header["kind"])  # of a damaged file it may be anything
+        raise EspalierError(
+            f"{path}: holds a {found}, expected a {kind}{INSTEAD.get((found, kind), '').format(path=path)}"
+        )
     with reading(path, "is damaged: its record is not as it was written"):
         arrays = _Stored(header["arrays"], payload, file_bytes)
         thing = _decode(header["record"], arrays, {cls.__name__: cls for cls in classes})
