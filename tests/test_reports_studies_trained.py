@@ -34,11 +34,12 @@ class TestDefinition:
         assert [task.seed for task in order] == sorted(task.seed for task in order)
 
     def test_a_pruned_version_of_few_bits_needs_its_floats_and_the_teacher(self) -> None:
-        """What is quantised comes first, the dense float network last; that one needs nothing."""
+        """What is quantised comes first, the dense float network last; that one may have a teacher."""
         dense, pruned = Task("resnet8", 2), Task("resnet8", 2, "kernel@8")
         assert replace(pruned, bits=4).needs == (pruned, dense)
         assert pruned.needs == replace(dense, bits=3).needs == replace(dense, bits=4, everywhere=True).needs == (dense,)
-        assert dense.needs == ()
+        assert dense.needs == (Task("resnet20", 0),)  # its teacher in a second cycle
+        assert Task("resnet20", 1).needs == Task("lenet5", 0).needs == ()
 
     def test_outer_layers_and_sums_that_are_added_have_8_bits(self) -> None:
         """Of resnet8: conv1 and fc, what additions alone read, and the mean; nothing where it is everywhere."""
@@ -59,7 +60,8 @@ class TestDefinition:
         entry = epochs.entry(network)
         assert entry.quantized is not None
         assert (entry.dense.epochs, entry.retrain.epochs, entry.quantized.epochs) == (8, 3, 2)
-        assert [epochs.of(Task(network, 0, *x)) for x in ((DENSE, 0), ("kernel", 0), ("kernel", 4))] == [8, 3, 2]
+        assert [epochs.of(Task(network, 0, *x)) for x in ((DENSE, 0), ("kernel", 0), ("kernel", 4))] == [11, 3, 2]
+        assert Epochs(8, 3, 2).of(Task("lenet5", 0)) == 8
 
     @pytest.mark.parametrize("name", NETWORKS)
     def test_targets_are_of_versions_that_are_trained(self, name: str) -> None:
@@ -203,12 +205,15 @@ def write_cifar(folder: Path, images: int) -> None:
 
 @pytest.mark.slow
 def test_versions_are_trained_once_and_judged(tmp_path: Path) -> None:
-    """Each is made of what it needs; a second run, or one without time, trains nothing; the engine judges Programs."""
+    """Each is made of what it needs; a second run, or one without time, trains nothing; the engine judges Programs.
+
+    The dense network is its own teacher in a second cycle.
+    """
     write_cifar(tmp_path / "cifar-10-batches-bin", 12)
-    dense = Task("resnet8", 0)
+    dense = Task("resnet20", 0)
     pruned = replace(dense, pattern="kernel@8")
     wanted = [dense, pruned, replace(pruned, bits=4)]
-    place = Place(tmp_path / "work", {"resnet8": Epochs(1, 2, 1)}, str(tmp_path), "cpu")
+    place = Place(tmp_path / "work", {"resnet20": Epochs(1, 2, 1)}, str(tmp_path), "cpu")
     place.folder.mkdir()
     assert not run(wanted, place, limit_seconds=1e-9)
     assert list(place.folder.iterdir()) == []

@@ -67,6 +67,10 @@ class Maker:
         start = train.initialize(ARCHITECTURES[self.name](), np.random.default_rng(self.seed))
         return self._fit(PrunedNetwork(start, data=self.entry.data), self.entry.dense, zoo.DENSE)
 
+    def taught(self, made: PrunedNetwork, teacher: PrunedNetwork) -> PrunedNetwork:
+        """Return a network trained once more, as what is pruned is, by another one's scores or by its own."""
+        return self._fit(made, self.entry.retrain, "taught", teacher=teacher.network)
+
     def pruned(self, dense: PrunedNetwork, label: str, ratios: Mapping[str, Ratio] | None = None) -> PrunedNetwork:
         """Return `dense` pruned as `label` says and retrained after each stage; `ratios` are the entry's if not given.
 

@@ -14,6 +14,7 @@ from reports.workflow.prune import ALL
 SEEDS = 3
 OUTER_BITS = 8  # of what the literature leaves wide, too
 PATTERNS = ("kernel@8", "feature-map", "irregular", "kernel")  # of residual networks
+TEACHERS = {"resnet20": "resnet20", "resnet8": "resnet20"}  # of whose first seed dense networks learn in a second cycle
 PRUNED_AT = 4  # bits at which pruned residual networks are quantised
 NOTES: tuple[str, ...] = ()  # what a reader should know that the numbers do not say
 
@@ -66,10 +67,15 @@ class Task:
 
     @property
     def needs(self) -> tuple["Task", ...]:
-        """The versions from which this one is made: what is pruned or quantised, and the teacher, the dense network."""
-        dense = Task(self.network, self.seed)
+        """The versions from which this one is made: what is pruned or quantised, and the teacher, the dense network.
+
+        A dense network that learns of another needs that one.
+        """
+        dense, teacher = Task(self.network, self.seed), TEACHERS.get(self.network, self.network)
+        if self == dense:
+            return (Task(teacher, 0),) if teacher != self.network else ()
         if not self.bits:
-            return (dense,) if self.pattern != DENSE else ()
+            return (dense,)
         return tuple({self.floats: None, dense: None})
 
     @property

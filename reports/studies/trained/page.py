@@ -19,7 +19,8 @@ COMMANDS = """    python -m reports.studies.trained train --data-dir DIR --work 
 HOW = """train the versions and make this folder; stopped, they go on where they were. `definition.py` here
 defines the study, `recipes.py` says how each is trained: one cycle of the learning rate, masks that
 follow the weights and are frozen after 60 % of the epochs (feature maps go in one shot); what is
-pruned or quantised learns from the dense float network too. CIFAR-10 went through JPEG here, and a
+pruned or quantised learns from the dense float network too. Dense residual networks have a second
+cycle, as long as that of a pruned one, in which resnet20 is the teacher of both. CIFAR-10 went through JPEG here, and a
 part of each training set is the validation split and not trained on, so that published error rates
 are not comparable."""
 WORDS = """Bits are of weights and signals; the image has 8. Of residual networks, but for *everywhere*, 8 bits

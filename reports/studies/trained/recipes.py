@@ -11,7 +11,7 @@ from accel.errors import EspalierError
 from accel.interchange.zoo import DENSE
 from accel.train.gradual import FROZEN
 from accel.train.recipe import FLOAT32
-from reports.studies.trained.definition import NETWORKS, Task
+from reports.studies.trained.definition import NETWORKS, TEACHERS, Task
 from reports.workflow.prune import ALL
 from reports.workflow.recipes import ENTRIES, Entry
 
@@ -43,7 +43,7 @@ RECIPES: Mapping[str, Entry] = {
 
 @dataclass(frozen=True)
 class Epochs:
-    """How long the trainings of a network are."""
+    """How long the trainings of a network are; a second one of a dense network is as long as that of a pruned one."""
 
     dense: int
     pruned: int
@@ -69,8 +69,12 @@ class Epochs:
         return network, cls(*map(int, found))
 
     def of(self, task: Task) -> int:
-        """Return the epochs of the last training of a version."""
-        return self.quantized if task.bits else self.dense if task.pattern == DENSE else self.pruned
+        """Return the epochs of the last training of a version; of a dense network's trainings together."""
+        if task.bits:
+            return self.quantized
+        if task.pattern != DENSE:
+            return self.pruned
+        return self.dense + (self.pruned if task.network in TEACHERS else 0)
 
     def entry(self, network: str, precision: str = FLOAT32) -> Entry:
         """Return how the network is made in so many epochs, and with products of which precision."""

@@ -15,10 +15,11 @@ from pathlib import Path
 from accel.files import write_whole
 from accel.interchange import zoo
 from accel.interchange.data.datasets import SPLITS, Dataset, load
+from accel.interchange.zoo import DENSE
 from accel.pruned import PrunedNetwork
 from accel.train.recipe import FLOAT32
 from reports.shared import progress
-from reports.studies.trained.definition import Task, widths
+from reports.studies.trained.definition import TEACHERS, Task, widths
 from reports.studies.trained.recipes import Epochs
 from reports.workflow.making import Maker, Pixels
 
@@ -96,13 +97,22 @@ class Worker:
                 place.path(task)
             )
         else:
-            made = maker.pruned(needed[0], task.pattern, task.ratios) if needed else maker.dense()
+            dense = task.pattern == DENSE
+            made = _dense(maker, task, needed) if dense else maker.pruned(needed[0], task.pattern, task.ratios)
             made.save(place.path(task))
             splits = ("validation", "test")
             record["error_rates"] = {x: maker.error_rate(made.network, self.splits[x]) for x in splits}
         record["seconds"] = round(time.monotonic() - began, 1)
         write_whole(place.record(task), (json.dumps(record) + "\n").encode())
         shutil.rmtree(checkpoints)
+
+
+def _dense(maker: Maker, task: Task, needed: Sequence[PrunedNetwork]) -> PrunedNetwork:
+    """Return a dense network, trained, and where it has a teacher trained again, taught by that one or by itself."""
+    made = maker.dense()
+    if task.network not in TEACHERS:
+        return made
+    return maker.taught(made, needed[0] if needed else made)
 
 
 def run(tasks: Sequence[Task], place: Place, processes: int = 1, limit_seconds: float | None = None) -> bool:
