@@ -33,9 +33,7 @@ Integers = NDArray[np.int64]
 UNITS = 512  # of output maps, or of input maps, between which a tile may end
 ROWS, OUTPUTS, MAPS = "rows", "outputs", "maps"
 Order = tuple[str, str, str]  # the outermost loop first
-ORDERS: tuple[Order, ...] = tuple(
-    (a, b, c) for a, b, c in permutations((ROWS, OUTPUTS, MAPS))
-)  # the outermost loop first
+ORDERS: tuple[Order, ...] = tuple((a, b, c) for a, b, c in permutations((ROWS, OUTPUTS, MAPS)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,7 +62,7 @@ from accel.signal import (
     signed_bits,
     sum_bits,
 )
-from accel.sparsity import Mask, parse_pattern
+from accel.sparsity import LayerMask, Mask, parse_pattern
 from accel.window import Window
 
 
@@ -251,11 +251,26 @@ class Lowering:
         accumulator_steps = weight_steps * source.step
         bias = bias_codes(layer, accumulator_steps)
         accumulator_bits = proven_accumulator_bits(codes, bias, source.format)
-        name, index = encoding.cheapest(pattern, mask.kept)
         if last:
             output = Signal(FixedFormat(accumulator_bits, accumulator_bits), float(accumulator_steps[0]))
         else:
             output = self._output_signal(layer.name, accumulator_steps.min())
+        return self._with_mask(
+            layer,
+            mask,
+            weight_bits=bits,
+            weights=pattern.nest(mask.kept).gather(codes),
+            weight_steps=weight_steps,
+            bias_bits=max(signed_bits(bias.min()), signed_bits(bias.max())),
+            bias=bias,
+            accumulator_bits=accumulator_bits,
+            requantize=None if last else self._requantize(accumulator_steps, output, layer.name),
+            output=output,
+        )
+
+    def _with_mask(self, layer: Weighted, mask: LayerMask, **numbers: Any) -> MacLayer:
+        """Return a layer of these numbers, which has everything else from the network and its mask."""
+        name, index = encoding.cheapest(parse_pattern(mask.pattern), mask.kept)
         return MacLayer(
             layer.name,
             layer.inputs,
@@ -264,17 +279,10 @@ class Lowering:
             pattern=mask.pattern,
             encoding=name,
             index=index,
-            weight_bits=bits,
-            weights=pattern.nest(mask.kept).gather(codes),
-            weight_steps=weight_steps,
-            bias_bits=max(signed_bits(bias.min()), signed_bits(bias.max())),
-            bias=bias,
-            accumulator_bits=accumulator_bits,
             relu=layer.name in self.absorbed.values(),
-            requantize=None if last else self._requantize(accumulator_steps, output, layer.name),
-            output=output,
             dense_weights=self.pruned.dense_weights[layer.name],
             dense_macs=self.pruned.dense_macs[layer.name],
+            **numbers,
         )
 
     def _weight_codes(self, layer: Weighted, kept: Mask, bits: int) -> tuple[NDArray[np.float64], NDArray[Any]]:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from accel import encoding
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat, Overflow, Rounding
 from accel.grouped_convolution import across_groups
@@ -64,8 +63,7 @@ class _ShapeLowering(Lowering):
         if isinstance(layer, Conv2d) and layer.groups > 1:
             codes = _zeros(len(layer.weight) * layer.weight[0].size, bits).reshape(len(layer.weight), -1)
             mask, _ = across_groups(mask, codes, layer.groups)
-        pattern, last = parse_pattern(mask.pattern), layer.name == self.network.output
-        nest, (name, index) = pattern.nest(mask.kept), encoding.cheapest(pattern, mask.kept)
+        nest, last = parse_pattern(mask.pattern).nest(mask.kept), layer.name == self.network.output
         reads = self.signals[layer.inputs[0]].format
         columns = max(columns.size for columns in nest.group_columns)
         products = columns * (2 ** (bits - 1) - 1) * max(reads.max_code, -reads.min_code)
@@ -77,25 +75,17 @@ class _ShapeLowering(Lowering):
                 f"{PRODUCT_BITS - self.multiplier_bits} that can be requantised: words must be narrower"
             )
         signal = Signal(FixedFormat(accumulator_bits, accumulator_bits), 1.0)
-        return MacLayer(
-            layer.name,
-            layer.inputs,
-            shape=mask.kept.shape,
-            window=layer.window if isinstance(layer, Conv2d) else None,
-            pattern=mask.pattern,
-            encoding=name,
-            index=index,
+        return self._with_mask(
+            layer,
+            mask,
             weight_bits=bits,
             weights=_zeros(nest.stored_words, bits),
             weight_steps=np.ones(1),
             bias_bits=bias_bits,
             bias=np.zeros(len(layer.bias), np.int64),
             accumulator_bits=accumulator_bits,
-            relu=layer.name in self.absorbed.values(),
             requantize=None if last else self._requantize(np.ones(1), signal, layer.name),
             output=signal if last else self._output_signal(layer.name, 1.0),
-            dense_weights=self.pruned.dense_weights[layer.name],
-            dense_macs=self.pruned.dense_macs[layer.name],
         )
 
     def _requantize(self, steps: NDArray[np.float64], output: Signal, name: str) -> Requantize:

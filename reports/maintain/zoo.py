@@ -21,19 +21,19 @@ import click
 
 from accel import train
 from accel.errors import EspalierError
-from accel.files import write_whole
 from accel.interchange import zoo
 from accel.interchange.data.datasets import ERROR, MSE, NAMES, SPLITS, Dataset, check_choice
 from accel.interchange.data.own_data import Taker
 from accel.interchange.zoo.architectures import ARCHITECTURES
 from accel.pruned import PrunedNetwork
+from reports.workflow import catalogue
+from reports.workflow.catalogue import SEED
 from reports.workflow.evaluate import float_error_rate
 from reports.workflow.making import Maker
 from reports.workflow.recipes import ENTRIES, Entry
 from reports.workflow.sources import Source
 
 ZOO = Path(__file__).parents[2] / "accel" / "interchange" / "zoo"
-SEED = 0
 
 
 def make(name: str, data_dir: str | None, out: Path, only: Collection[str] = (), data: str | None = None) -> None:
@@ -68,8 +68,7 @@ def make(name: str, data_dir: str | None, out: Path, only: Collection[str] = (),
             rows[label] = _row(path, splits)
         print(json.dumps(rows[label]), flush=True)
         files = [rows[known] for known in paths if known in rows]
-        record = {"network": name, "data": entry.data, "seed": SEED, "script": "python -m reports.maintain.zoo"}
-        write_whole(folder / zoo.CATALOGUE, (json.dumps(record | {"files": files}, indent=1) + "\n").encode())
+        catalogue.write(folder, name, entry.data, "python -m reports.maintain.zoo", files)
 
 
 def _source(name: str, entry: Entry, data: str | None, data_dir: str | None) -> Source:
@@ -81,8 +80,7 @@ def _source(name: str, entry: Entry, data: str | None, data_dir: str | None) -> 
 
 def _row(path: Path, splits: dict[str, Dataset]) -> dict[str, object]:
     pruned = PrunedNetwork.load(path)
-    rates = {f"{split}_error_rate": _rate(pruned, splits[split]) for split in SPLITS[1:]}
-    return {"pattern": pruned.pattern, "file": path.name, "sparsity": round(pruned.sparsity, 6), **rates}
+    return catalogue.row(pruned, path.name, {split: _rate(pruned, splits[split]) for split in SPLITS[1:]})
 
 
 def _rate(pruned: PrunedNetwork, images: Dataset) -> float:

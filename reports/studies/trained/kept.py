@@ -14,6 +14,7 @@ from accel.interchange import zoo
 from accel.pruned import PrunedNetwork
 from reports.studies.trained.definition import Task
 from reports.studies.trained.run import Place
+from reports.workflow.catalogue import row, write
 
 KEPT = Path(__file__).parent / "networks"
 ZOO = Path(zoo.__file__).parent
@@ -59,8 +60,6 @@ def _list(network: str, tasks: Iterable[Task], store: Place, shipped: Path) -> N
     for task in tasks:
         path, rates = _file(task, store, shipped), json.loads(store.record(task).read_text())["error_rates"]
         pruned = PrunedNetwork.load(path)
-        measured = {f"{split}_error_rate": rates[split] for split in ("validation", "test")}
-        files.append({"pattern": task.pattern, "file": path.name, "sparsity": round(pruned.sparsity, 6), **measured})
+        files.append(row(pruned, path.name, rates))
         data = pruned.data
-    record = {"network": network, "data": data, "seed": 0, "script": SCRIPT, "files": files}
-    write_whole(shipped / network / zoo.CATALOGUE, (json.dumps(record, indent=1) + "\n").encode())
+    write(shipped / network, network, data, SCRIPT, files)
