@@ -127,6 +127,13 @@ class LoopNest:
             found[there] = np.add.reduceat(words, (np.cumsum(sizes) - sizes)[there], dtype=np.int64)
         return found
 
+    def column_sums(self, words: NDArray[Any]) -> Integers:
+        """Return for each column (K,) the sum of its entries among `words` in issue order."""
+        sums = np.zeros(self.shape[1], np.int64)
+        for block, (rows, columns, inside) in zip(self._blocks(words), self._inside(), strict=True):
+            sums[columns] += block[inside, :rows].sum(axis=1, dtype=np.int64)
+        return sums
+
     def _blocks(self, words: NDArray[Any]) -> Iterator[NDArray[Any]]:
         """Yield of each group its part of `words` in issue order, (columns, rows of a group): a view."""
         end = 0

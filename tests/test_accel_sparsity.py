@@ -231,6 +231,9 @@ class TestNest:
         sums = nest.row_sums(words)
         assert sums.tolist() == np.where(lowered, matrix, 0).sum(axis=1).tolist()
         assert not words.any() or sums.tolist() != nest.row_sums(words + 1).tolist()
+        columns = nest.column_sums(words)
+        assert columns.tolist() == np.where(lowered, matrix, 0).sum(axis=0).tolist()
+        assert not words.any() or columns.tolist() != nest.column_sums(words + 1).tolist()
         height, width = len(nest.outer) * nest.group_rows, len(nest.inner) * nest.unit_columns
         assert nest.fills == (math.prod(nest.shape) < height * width)
         if np.unique(words[words > 0]).size > 1:

@@ -13,6 +13,7 @@ from accel.cost.slots import Slots
 from accel.cost.stalls import total_interval
 from accel.cost.storage import Storage, break_even, break_even_table, layer_storages, storages
 from accel.cost.technology import Technology, load_technology, technology_names
+from accel.cost.zeros import LayerZeros, zero_gated, zeros_of
 
 __all__ = [
     "START_CYCLES",
@@ -24,6 +25,7 @@ __all__ = [
     "LayerCost",
     "LayerCycles",
     "LayerEstimate",
+    "LayerZeros",
     "Limits",
     "Memory",
     "PlacedMemory",
@@ -52,4 +54,6 @@ __all__ = [
     "technology_names",
     "total_cycles",
     "total_interval",
+    "zero_gated",
+    "zeros_of",
 ]

@@ -7,7 +7,7 @@ pixel is past the edge of a map, is taken to spend nothing in its multiplier, an
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from accel.array import MacArray
 from accel.cost.macros import PlacedMemory
@@ -102,6 +102,33 @@ def energy_of(
         requantize_joules=events.requantized * requantized(table, array) * 1e-12,
         sram_joules=sram,
         dram_joules=events.dram_bits * table.dram * 1e-12,
+    )
+
+
+def gated(energy: Energy, table: EnergyTable, array: MacArray, macs: int, density: float) -> Energy:
+    """Return the energy of a layer whose lanes hold still in a multiply-accumulate with a zero operand.
+
+    What is spared is what stands behind the operands: the multiplication, the addition of a product that is zero, and
+    new values in the registers of both. Operands still arrive, for a gate must see them, as words and lists that were
+    read for all lanes together; the clock goes on. Sparseloop's model of Eyeriss (the artifact of Wu et al., MICRO
+    2022, table 7) gives a gated MAC 3 % of the energy of another, for its multiplier and adder are idle: here none.
+
+    Parameters
+    ----------
+    energy : Energy
+        From `energy_of`: that of all `macs`.
+    table : EnergyTable
+    array : MacArray
+    macs : int
+        Multiply-accumulates that it is of.
+    density : float
+        The share of them without a zero operand, 0..1.
+    """
+    still, behind = macs * (1 - density), written_bits(array) - array.weight_bits - array.signal_bits
+    return replace(
+        energy,
+        mac_joules=energy.mac_joules * density,
+        register_joules=energy.register_joules - still * (table.register + table.flip_flop * behind) * 1e-12,
     )
 
 
