@@ -59,7 +59,7 @@ ENTRIES = (
     Entry("features", headlines.features, "What does each feature of the array save, and what does it cost?"),
     Entry("memory", headlines.memory, "What do real networks move from and to DRAM, in how much memory?"),
     Entry("published", headlines.published, "Do our counts agree with what others published?", PAGE),
-    Entry("referees", headlines.referees, "Do other people's simulators say the same of dense arrays?", PAGE),
+    Entry("referees", headlines.referees, "Do other people's simulators say the same as our closed forms?", PAGE),
 )
 
 
