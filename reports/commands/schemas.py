@@ -22,6 +22,7 @@ from reports.shared.schema import Kind
 from reports.studies.bitwidth import results as bitwidth
 from reports.studies.pruning import results as pruning
 from reports.together import results as together
+from reports.workflow import zeros
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 Fields = dict[str, Any]
@@ -36,6 +37,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         _schema(hardware.KIND, _fields(hardware.Hardware)),
         _schema(together.KIND, _fields(together.Shared)),
         _schema(optimization.KIND, _fields(optimization.Results)),
+        _schema(zeros.KIND, _fields(zeros.Zeros)),
         _schema(bench.KIND, _fields(bench.Results)),
         _schema(imports.KIND, _fields(imports.Imports)),
         _schema(sizes.KIND, _fields(sizes.Sizes)),

@@ -27,6 +27,7 @@ from accel.errors import EspalierError
 from accel.program import Program
 from accel.quantize import Widths, lower, lower_shapes, ordered_for
 from reports.commands.options import (
+    ZEROS,
     clock_option,
     csv_option,
     data_options,
@@ -38,18 +39,19 @@ from reports.commands.options import (
     technology_option,
 )
 from reports.commands.places import Command
-from reports.report import memory_tables, saved, terminal_tables
+from reports.report import memory_tables, saved, terminal_tables, zero_tables
 from reports.report.points import layer_rows
 from reports.report.sentences import plan_note
 from reports.shared import console as shared_console
 from reports.shared import notes, output
 from reports.shared.spreadsheet import csv_text
-from reports.workflow import memory_curve
+from reports.workflow import memory_curve, zeros
 from reports.workflow.load import is_program, sizeable
 from reports.workflow.memory_curve import TILED, MemoryCurve, capacity, curve_of, memory_short
 from reports.workflow.parsing import parse_array, parse_bandwidth, parse_frequency, parse_lanes, parse_memories
 from reports.workflow.sources import check_range, random_images, source_if_any
 from reports.workflow.verdicts import record
+from reports.workflow.zeros import Zeros
 
 ARRAY = "8x8"
 BITS = 8
@@ -94,6 +96,12 @@ class Sized:
 )
 @technology_option
 @depth_options
+@option(
+    "--images",
+    type=click.IntRange(1),
+    help="Count zeros of signals over so many images of those that give steps: effective MACs, energy with gates.",
+)
+@option("--zeros", "folder", type=ZEROS, help="Folder to write these zeros to, of all such images unless --images.")
 @json_option
 @csv_option
 @data_options
@@ -108,6 +116,8 @@ def command(
     clock: str | None,
     dram_bandwidth: str | None,
     technology: str | None,
+    images: int | None,
+    folder: Path | None,
     json_file: Path | None,
     csv_file: Path | None,
     data: str | None,
@@ -124,6 +134,7 @@ def command(
     Example: espalier size lenet5 --pattern kernel --weight-bits 4 --signal-bits 6 --sram 64KiB
     Example: espalier size lenet5 --pattern kernel --array 8x8 --sram 4KiB..64KiB --dram-bandwidth 400MB/s
     Example: espalier size lenet5 --pattern kernel --array 8x8 --technology ecp5-45f --clock 80MHz
+    Example: espalier size digits --pattern kernel --array 8x8 --images 256 --zeros build/zeros
     """
     rooms = parse_memories(sram) if sram else ()
     sram_bits = max(rooms, default=None)
@@ -135,6 +146,11 @@ def command(
     )
     chip = load_technology(technology or DEFAULT)
     program = program_of(network, weight_bits, signal_bits, pattern, data, data_dir)
+    counting = None
+    if images is not None or folder is not None:
+        if folder:
+            output.write_folder(folder, {})  # an unwritable folder is known before the work, not after it
+        counting = zeros.counted(network, program, data, data_dir, images)
     sized = Sized()
     if depths or any(option is not None for option in (array, accumulator_bits, clock, dram_bandwidth, technology)):
         if not is_program(network):  # whose order is its own
@@ -152,11 +168,14 @@ def command(
         sized = Sized(on_array, streamed, resident, invariants)
     cost = cost_of(program)
     curve = _curve(program, cost, rooms, sized)
+    found = counting.on_array(sized.on_array, sized.invariants) if counting else None
+    if folder and found:
+        output.write_folder(folder, _drawn(found))
     if csv_file:
         output.write_text(csv_file, _csv(cost))
     if json_file:
-        output.write_json(json_file, _record(program, cost, sram_bits, sized, curve))
-    _show(program, cost, sram_bits, sized, curve)
+        output.write_json(json_file, _record(program, cost, sram_bits, sized, curve, found))
+    _show(program, cost, sram_bits, sized, curve, found)
     return 1 if sized.fits(cost, curve, sram_bits) is False else 0
 
 
@@ -221,18 +240,30 @@ def _curve(program: Program, cost: ProgramCost, rooms: tuple[int, ...], sized: S
     return curve_of(program, cost, rooms, whole, sized.invariants)
 
 
-def _show(program: Program, cost: ProgramCost, sram_bits: int | None, sized: Sized, curve: MemoryCurve) -> None:
+def _drawn(found: Zeros) -> dict[str, bytes]:
+    """Return the files of a folder of zeros."""
+    from reports.report import zero_figures  # with matplotlib, which whoever asks for sizes alone need not wait for
+
+    return {**zero_figures.render(found), "zeros.json": found.to_json().encode()}
+
+
+def _show(
+    program: Program, cost: ProgramCost, sram_bits: int | None, sized: Sized, curve: MemoryCurve, found: Zeros | None
+) -> None:
     console, on_array = shared_console.console(), sized.on_array
     console.print(terminal_tables.size_table(program, cost))
     if on_array is not None:
         console.print(terminal_tables.cycles_table(on_array))
         console.print(terminal_tables.blocks_table(on_array))
+    if found:
+        console.print(zero_tables.zeros_table(found))
     if len(curve.points) > 1:
         console.print(memory_tables.curve_table(curve))
     for point in curve.points if len(curve.points) == 1 else ():
         if point.needs == TILED:
             console.print(memory_tables.tiles_table(curve, point))
     lines = [*terminal_tables.memory_lines(program, cost), memory_tables.least_line(curve)]
+    lines += [zero_tables.zeros_line(found)] if found else []
     if on_array is None:
         lines += [terminal_tables.sram_line(cost, sram_bits)] if sram_bits is not None else []
     else:
@@ -251,7 +282,7 @@ def _csv(cost: ProgramCost) -> str:
 
 
 def _record(
-    program: Program, cost: ProgramCost, sram_bits: int | None, sized: Sized, curve: MemoryCurve
+    program: Program, cost: ProgramCost, sram_bits: int | None, sized: Sized, curve: MemoryCurve, found: Zeros | None
 ) -> dict[str, Any]:
     total, on_array, streamed = cost.total, sized.on_array, sized.streamed
     storages = {x.name: {way.name: way.bits(x.weight_bits) for way in layer_storages(x)} for x in program.mac_layers}
@@ -271,4 +302,5 @@ def _record(
         "estimate": record(on_array) if on_array else None,
         "streamed": record(streamed) if streamed else None,
         "tiling": memory_curve.record(curve),
+        "zeros": asdict(found) if found else None,
     }

@@ -52,7 +52,7 @@ PLACES += (
 PLACES += ("folder/x", "text/x", "\udcff", "no\x1b[2Jfile", "/proc/self/mem", "/", ".", "~", "a" * 300)
 SMALL = {
     "report": ["program.espalier", "--images", "1", "--bits", "3", "--patterns", "dense", "-o", "out"],
-    "size": ["program.espalier"],
+    "size": ["program.espalier", "--images", "1"],
     "quantize": ["network.espalier", "--validation-images", "8", "--threads", "1", "-o", "out"],
     "prune": ["network.espalier", "--pattern", "kernel", "--ratio", "0.5", "--validation-images", "8", "-o", "out"],
     "optimize": ["nothing", "--epochs", "4", "-o", "out"],

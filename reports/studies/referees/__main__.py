@@ -20,7 +20,8 @@ HEAD = """# Against other people's simulators
     python -m reports.studies.referees
 
 runs SCALE-Sim {scalesim} and ZigZag {zigzag} (`pip install -e ".[referees]"`) on the layers of {networks}
-and of ResNet-18 as ZigZag ships it, and writes this page. The tests hold a handful of layers against both.
+and of ResNet-18 as ZigZag ships it, and writes this page. The tests hold a handful of layers against both. Another page
+has [Eyeriss v2's PE](eyeriss_v2/README.md), which skips zeros.
 
 ## SCALE-Sim: cycles, reads and writes of a dense systolic array of {side} x {side}
 
