@@ -79,7 +79,7 @@ class TestWhatItFinds:
         validation = datasets.load("digits", "validation")
         calibration = source_of("digits", zoo.load("digits"), None, None).calibration().pixels()
         for point in results.points[::3]:
-            program = lower(zoo.load("digits", point.version), Widths(*point.setting[1:]), calibration)
+            program = lower(zoo.load("digits", point.version), Widths(*point.setting[1:3]), calibration)
             program = ordered_for(program, point.output_lanes, split=point.pixel_lanes > 1)
             codes = program.input_signal.encode(validation.pixels())
             assert point.error_rate == compile_program(program).error_rate(codes, validation.labels)
@@ -94,7 +94,7 @@ class TestWhatItFinds:
         assert chosen is not None
         assert results.verified is not None
         calibration = source_of("digits", zoo.load("digits"), None, None).calibration().pixels()
-        program = lower(zoo.load("digits", chosen.version), Widths(*chosen.setting[1:]), calibration)
+        program = lower(zoo.load("digits", chosen.version), Widths(*chosen.setting[1:3]), calibration)
         program = ordered_for(program, chosen.output_lanes, split=chosen.pixel_lanes > 1)
         codes = program.input_signal.encode(test.pixels())
         assert results.verified.test_rate == compile_program(program).error_rate(codes, test.labels)

@@ -199,7 +199,7 @@ def test_an_order_for_an_array(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--lanes", "0"], "Invalid value for '--lanes': 0 is not in the range x>=1."),
+        (["--lanes", "0"], "--lanes 0: expected output lanes, such as 8, or output lanes x pixel lanes, such as 8x4"),
         (["--rule", "l3"], "unknown rule of steps 'l3': "),
         (["--rule", "percentile", "--percentile", "101"], "percentile must be 0..100, got 101.0"),
         (["--budget-error", "0.1", "--budget-memory", "8KiB"], "--budget-error and --budget-memory: give one of them"),

@@ -116,7 +116,7 @@ class TestAnswers:
         here = replace(ALL, folders=("a b", "", ""))
         (_, first), (_, second), (_, third) = here.next_steps()
         assert first == "espalier verify 'a b/program.espalier' --array 4x4"
-        assert second.startswith("espalier quantize made --pattern kernel --weight-bits 4 --signal-bits 5 --lanes 4 ")
+        assert second.startswith("espalier quantize made --pattern kernel --weight-bits 4 --signal-bits 5 --lanes 4x4 ")
         assert third.startswith("Nothing fits. It would take 0.50 % errors where at most 0.40 %")
 
 
@@ -184,7 +184,7 @@ class TestPage:
             "What was asked differs in",
             "&lt;b&gt;a&lt;/b&gt;",
             "nothing fits",
-            "--lanes 4 -o design.espalier",
+            "--lanes 4x4 -o design.espalier",
         ):
             assert words in text
 

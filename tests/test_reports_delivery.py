@@ -12,13 +12,16 @@ from support.own_images import drawn, network
 
 from accel.cost import total_cycles
 from accel.demand import array_for
+from accel.interchange import zoo
 from accel.program import Program
 from accel.pruned import PrunedNetwork
+from accel.quantize import Widths, lower_shapes, ordered_for
 from reports.commands import explore as explore_command
 from reports.commands import report as report_command
 from reports.explore.results import Results
 from reports.report.results import Results as ReportResults
-from reports.workflow.delivery import FILES, NETWORK, PROGRAM, SCRIPT
+from reports.workflow.delivery import FILES, NETWORK, PROGRAM, SCRIPT, Making, delivered
+from reports.workflow.sources import source_of
 
 IMAGES, LABELS = drawn(40)
 
@@ -122,3 +125,21 @@ def test_a_version_of_the_zoo(tmp_path: Path) -> None:
     before = (tmp_path / PROGRAM).read_bytes()
     assert espalier(*quantize[1:]).status == 0
     assert (tmp_path / PROGRAM).read_bytes() == before
+
+
+def test_the_order_is_that_of_the_array() -> None:
+    """What is delivered takes the cycles that were costed: maps in the order for its lanes, of which sums may be split.
+
+    Negative control: the order for one pixel lane takes more on eight of them, and the other way round.
+    """
+    pruned = zoo.load("lenet-300-100", "irregular")
+    program, source = lower_shapes(pruned, Widths(4, 5)), source_of("digits", zoo.load("digits"), None, None)
+    making = Making("lenet-300-100", "irregular")
+    for lanes, other in (((8, 8), (8, 1)), ((4, 1), (4, 4))):
+        taken = []
+        for asked in (lanes, other):
+            made = delivered(making, pruned, program, (4, 5, ""), asked, source, None, "a command")
+            taken.append(total_cycles(made.program, array_for(made.program, *lanes)))
+            assert f"--lanes {asked[0]}x{asked[1]} " in made.files()[SCRIPT].decode()
+        ordered = ordered_for(program, lanes[0], split=lanes[1] > 1)
+        assert taken[0] == total_cycles(ordered, array_for(ordered, *lanes)) < taken[1]

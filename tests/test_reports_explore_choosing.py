@@ -19,9 +19,16 @@ class TestMeans:
 class TestGoals:
     @pytest.mark.parametrize(
         ("name", "value"),
-        [("efficient", 50_000_000), ("cheap", 50_000), ("fast", 1000), ("small", 8192), ("accurate", 0.02)],
+        [
+            ("efficient", 50_000_000),
+            ("cheap", 50_000),
+            ("fast", 1000),
+            ("small", 8192),
+            ("accurate", 0.02),
+            ("frugal", 7),
+        ],
     )
     def test_values(self, name: str, value: float) -> None:
         """What each goal wants least of."""
-        assert goal_of(name, MEANS).value(point()) == value
-        assert len(GOALS) == 5
+        assert goal_of(name, MEANS).value(point(energy_pj=7)) == value
+        assert len(GOALS) == 6

@@ -103,5 +103,5 @@ def test_a_point_knows_its_trial() -> None:
     """A point's error rate depends on version and word lengths, not on the array."""
     setting = {"version": "kernel", "weight_bits": 4, "signal_bits": 5, "output_lanes": 8, "pixel_lanes": 2}
     point = Point(**setting, error_rate=0.1, memory_bits=1, multipliers=1, cycles=1)  # type: ignore[arg-type]
-    assert point.setting == ("kernel", 4, 5)
+    assert point.setting == ("kernel", 4, 5, "")
     assert point.lanes == (8, 2)

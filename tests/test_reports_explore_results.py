@@ -89,7 +89,7 @@ class TestWhatFollows:
             (3, 5): (8, 2),
             (4, 5): (8, 2),
         }
-        assert [p.lanes for p in made.by_array(("dense", 3, 5))] == [(4, 4), (8, 2)]
+        assert [p.lanes for p in made.by_array(("dense", 3, 5, ""))] == [(4, 4), (8, 2)]
 
 
 class TestJson:
@@ -113,7 +113,7 @@ class TestJson:
     def test_for_other_programs(self) -> None:
         """The answer stands in the file as plain numbers: nobody has to know the rules to read it."""
         record = json.loads(results().to_json())
-        assert (record["format"], record["version"]) == ("espalier-exploration", 5)
+        assert (record["format"], record["version"]) == ("espalier-exploration", 6)
         answer = record["answer"]
         assert answer["recommended"]["version"] == "kernel"
         assert answer["recommended"] in answer["front"]

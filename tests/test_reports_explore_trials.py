@@ -135,6 +135,7 @@ class TestKey:
             "signal_bits": 5,
             "input_bits": 7,
             "method": 0,
+            "layers": "conv1=3",
         }
         assert changed.keys() == {field.name for field in fields(Trial)}
         keys = {trial.key, *(replace(trial, **{name: value}).key for name, value in changed.items())}

@@ -18,9 +18,11 @@ def test_of_the_zoo() -> None:
     """A version that is shipped is quantised for its array and verified on it."""
     quantize, verify = building("digits", "kernel", None).format(**OWN).splitlines()
     assert quantize == (
-        "espalier quantize digits --pattern kernel --weight-bits 4 --signal-bits 5 --lanes 8 -o design.espalier"
+        "espalier quantize digits --pattern kernel --weight-bits 4 --signal-bits 5 --lanes 8x4 -o design.espalier"
     )
     assert verify == "espalier verify design.espalier --array 8x4"
+    mixed, _ = building("digits", "kernel", None, layers="conv1=3/4,fc=4").format(**OWN).splitlines()
+    assert mixed == quantize.replace(" --lanes", " --layer-bits conv1=3/4,fc=4 --lanes")
 
 
 def test_of_a_version_that_is_made() -> None:

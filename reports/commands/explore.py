@@ -1,6 +1,7 @@
 """The command `espalier explore`: words checked, an exploration run, its answer told and written."""
 
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from reports.commands.options import (
     max_error_option,
     metric_option,
     networks_argument,
+    number_option,
     option,
     patterns_option,
     rtl_option,
@@ -36,7 +38,17 @@ from reports.shared import output, resuming
 from reports.shared.journal import RESULTS
 from reports.shared.schema import saved
 from reports.shared.workers import workers
-from reports.workflow.answer_table import FLIP_HEADS, HEADS, NEXT_HEADS, answer_rows, flip_rows, next_rows
+from reports.workflow.answer_table import (
+    BAND_HEADS,
+    BAND_SHOWN,
+    FLIP_HEADS,
+    HEADS,
+    NEXT_HEADS,
+    answer_rows,
+    band_rows,
+    flip_rows,
+    next_rows,
+)
 from reports.workflow.delivery import FILES, Delivery, next_command, write
 from reports.workflow.parsing import one_each
 
@@ -54,6 +66,7 @@ PAGE = "explore.html"
 @option("--lanes", type=click.IntRange(1), help="Lanes that there may be: multiply-accumulates of a cycle.")
 @option("--area", type=click.FloatRange(0, min_open=True), help="Square millimeters that there may be, estimated.")
 @option("--power", type=click.FloatRange(0, min_open=True), help="Milliwatts that there may be, estimated.")
+@option("--max-energy", help="Energy of one image that there may be, estimated, such as 500nJ or 2uJ.")
 @option("--min-fps", type=click.FloatRange(0, min_open=True), help="Images a second that a design must reach.")
 @option("--clock", default=Request.clock, show_default=True, help="Clock of the array.")
 @option(
@@ -70,8 +83,10 @@ PAGE = "explore.html"
 @option(
     "--goal",
     type=Word(lambda: GOALS),
-    help="What is best within the limits: efficient, cheap (the default with --min-fps), fast, small, accurate.",
+    help="What is best within the limits: efficient, cheap (the default with --min-fps), fast, small, accurate, "
+    "frugal (least energy).",
 )
+@option("--band", help="Tell all designs that are so close to the best by the goal, such as 5%.")
 @patterns_option
 @option("--ratios", help="Shares of weights that go in further versions, pruned here, such as 0.5,0.8.")
 @option(
@@ -82,6 +97,9 @@ PAGE = "explore.html"
 )
 @option(
     "--signal-bits", default=Request.signal_bits, show_default=True, help="Bits of a signal to try: a range or a list."
+)
+@number_option(
+    "--mixed", Request.mixed, "Error rates, of each version, that a search for bits of single layers may take.", least=0
 )
 @option(
     "--arrays", help="Arrays to try, as output lanes x pixel lanes, such as 4x4,8x8; 30 from 1x1 to 32x16 by default."
@@ -166,6 +184,8 @@ def command(
     console.print(shared_console.plain_table(HEADS, answer_rows(results.decision)))
     if aside := next_rows(results.decision, answer.short):
         console.print(shared_console.plain_table(NEXT_HEADS, aside, words=2))
+    if band := band_rows(results.decision, results.within_band, answer.short, BAND_SHOWN):
+        console.print(shared_console.plain_table(BAND_HEADS, band))
     if figures_that_flip := flip_rows(results.flips, answer.short):
         console.print(shared_console.plain_table(FLIP_HEADS, figures_that_flip))
     for line in filter(None, [*more, effort]):
@@ -192,10 +212,12 @@ def _hardware(request: Request, json_file: Path | None, csv_file: Path | None) -
         output.write_text(csv_file, found.to_csv())
     console = shared_console.console()
     console.print(hardware.title(found, plan.question.clock_hz))
-    for table in shared_console.fitting(
-        shared_console.plain_table(hardware.HEADS, found.lines(plan.question.clock_hz), 3), console.width
-    ):
-        console.print(table)
+    lines = [found.lines(plan.question.clock_hz)]
+    if plan.question.band is not None:
+        lines.append(islice(found.near(plan.question.clock_hz), BAND_SHOWN))
+    for rows in lines:
+        for table in shared_console.fitting(shared_console.plain_table(hardware.HEADS, rows, 3), console.width):
+            console.print(table)
     return 0 if found.best else 1
 
 

@@ -52,8 +52,9 @@ from reports.shared import output, resuming, words
 from reports.workflow import evaluate, quantize
 from reports.workflow import retrain as retraining
 from reports.workflow.formats_file import read_formats
+from reports.workflow.layer_bits import with_layer_bits
 from reports.workflow.load import version_of
-from reports.workflow.parsing import parse_array, parse_mode
+from reports.workflow.parsing import parse_array, parse_mode, parse_order
 from reports.workflow.quantize import Workbench
 from reports.workflow.sources import Source, check_range, source_of
 from reports.workflow.training_log import opened_log
@@ -63,6 +64,7 @@ from reports.workflow.training_log import opened_log
 @network_argument
 @weight_bits_option
 @signal_bits_option
+@option("--layer-bits", help="Bits of weights/signals of layers that have their own: conv1=4/5,fc1=3/6,fc2=4.")
 @option("--input-bits", type=int, default=8, show_default=True, help="Bits of a pixel.")
 @pattern_option
 @option(
@@ -133,10 +135,9 @@ from reports.workflow.training_log import opened_log
 @formats_option
 @option(
     "--lanes",
-    type=click.IntRange(1),
-    help="Output lanes of the array: output maps are ordered so that its lanes agree on what they read.",
+    help="Lanes of the array, 8 or 8x4: output maps are ordered so that its output lanes agree on what they read.",
 )
-@option("--cluster-lanes", type=click.IntRange(1), hidden=True, help="What --lanes was called before.")
+@option("--cluster-lanes", hidden=True, help="What --lanes was called before.")
 @number_option("--seed", 0, "Seed of retraining.", least=0)
 @option("--out", "-o", type=OUT, required=True, help="The Program to write.")
 @json_option
@@ -185,8 +186,9 @@ def command(**arguments: Any) -> None:
             f"--budget-cycles {request.budget_cycles}: with the steps that were found in the end these widths take "
             f"{taken:,} cycles; give a little less"
         )
-    if (lanes := request.lanes or request.cluster_lanes) is not None:  # every score stays as it is
-        program = ordered_for(program, lanes, split=True)
+    if request.order is not None:  # every score stays as it is
+        lanes, split = parse_order(request.order)
+        program = ordered_for(program, lanes, split)
     record = _record(request, bench, widths, {"quantized": direct, "result": program}, found, source)
     record["emulated_images"] = emulated
     with output.writing(request.out):
@@ -219,6 +221,8 @@ def _widths(
 ) -> tuple[Widths, Allocation | None]:
     most = Widths(request.weight_bits, request.signal_bits, request.input_bits)
     most = bench.modes.get("formats", FOUND).applied(most)
+    if request.layer_bits is not None:
+        most = with_layer_bits(most, request.layer_bits, bench.operands)
     if not request.allocates:
         return most, None
     curved = source.load("train") if request.sensitivity == "hessian" else None

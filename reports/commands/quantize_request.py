@@ -8,7 +8,7 @@ from accel.fixedpoint import Overflow
 from accel.interchange.data.datasets import check_choice
 from accel.quantize import RULES
 from reports.shared import output
-from reports.workflow.parsing import parse_memory
+from reports.workflow.parsing import parse_memory, parse_order
 from reports.workflow.retrain import check_training
 from reports.workflow.training_log import check_log
 
@@ -24,6 +24,7 @@ class Request:
     out: Path
     weight_bits: int
     signal_bits: int
+    layer_bits: str | None
     input_bits: int
     pattern: str | None
     rule: str
@@ -53,8 +54,8 @@ class Request:
     overflow: str
     multiplier_bits: int
     formats: Path | None
-    lanes: int | None
-    cluster_lanes: int | None
+    lanes: str | None
+    cluster_lanes: str | None
     seed: int
     jobs: int | None
     train_threads: int
@@ -67,6 +68,11 @@ class Request:
     def measures(self) -> bool:
         """Whether error rates are needed on the way."""
         return bool(self.search or self.retrain or self.json_file) or self.allocates
+
+    @property
+    def order(self) -> str | None:
+        """The lanes that output maps are ordered for, if for any."""
+        return self.lanes or self.cluster_lanes
 
     @property
     def allocates(self) -> bool:
@@ -93,5 +99,9 @@ def checked(request: Request) -> int | None:
         raise EspalierError(f"--norms-frozen {request.norms_frozen:g}: {told}, and no --power-of-two")
     if request.formats is not None and (request.search or request.retrain or request.allocates):
         raise EspalierError("--formats says what is given; --search, --retrain and the budgets would change it")
+    if request.layer_bits is not None and (request.formats is not None or request.allocates):
+        raise EspalierError("--layer-bits says what is given; --formats and the budgets would say otherwise")
+    if request.order is not None:
+        parse_order(request.order)
     output.check_place(request.out, request.json_file)
     return parse_memory(request.budget_memory, "--budget-memory") if request.budget_memory else None

@@ -105,7 +105,7 @@ class Comparison:
         folder = self.folders[place] if self.folders else ""
         if folder:
             return next_command(f"{folder}/", chosen.lanes, None if results.data in NAMES else results.data)
-        return building_of(results, results.version(chosen)).format_map(asdict(chosen))
+        return building_of(results, results.version(chosen), chosen.layers).format_map(asdict(chosen))
 
     def front(self, place: int) -> list[Point]:
         """Return the designs of one that no other of its own beats, and what it recommends."""

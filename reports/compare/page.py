@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from itertools import accumulate
 
 from reports.compare.comparison import Comparison
-from reports.explore.page import COLUMNS_OF_DESIGNS, building_of, row_of
+from reports.explore.page import COLUMNS_OF_DESIGNS, commands_of, row_of
 from reports.shared.browsing import Browsing, Heading
 from reports.shared.template import filled
 
-OPTIONAL = ("energy", "area")  # columns that are there where a technology says something of them
+OPTIONAL = ("energy", "area", "layers")  # columns that are there where a technology says something of them
 EXPLORATION = Heading("exploration", "exploration", None, "which of those that are compared")
 
 
@@ -40,6 +40,7 @@ def browsing(comparison: Comparison) -> Browsing:
     rows = [[name, *row_of(one, p)] for (name, one), front in zip(named, fronts, strict=True) for p in front]
     columns = [EXPLORATION, *COLUMNS_OF_DESIGNS]
     there = [c.name not in OPTIONAL or any(row[place] for row in rows) for place, c in enumerate(columns)]
+    mixed = there[-1]
     marked = [
         start + front.index(results.recommended)
         for start, front, (_, results) in zip(starts, fronts, named, strict=False)
@@ -54,14 +55,13 @@ def browsing(comparison: Comparison) -> Browsing:
         up="error",
         color="exploration",
         commands={
-            f"{name}\n{row.name}": building_of(results, row)
+            "\n".join((name, *of)): words
             for name, results in named
-            for row in results.versions
-            if not row.left_out
+            for of, words in commands_of(results, mixed).items()
         },
         file="compare.csv",
         fixed={},
-        by=("exploration", "version"),
+        by=("exploration", "version", "layers") if mixed else ("exploration", "version"),
         marked=marked,
         title="Every front, point by point",
         thinned="what is recommended, and of the rest every so manyth; all are in compare.json",

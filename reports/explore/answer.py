@@ -7,6 +7,7 @@ from reports.workflow.answer_table import sure
 from reports.workflow.limits import (
     AREA,
     CLOCK,
+    ENERGY,
     ERROR,
     LANES,
     MEMORY,
@@ -32,6 +33,7 @@ def answer(results: Results) -> list[str]:
         return [*refused(results), *clocks, *certain, _asked(results)]
     more = (
         _binds(results, chosen),
+        *_band(results),
         *_sensitive(results),
         *_control(results, chosen),
         *_index(results, chosen),
@@ -48,7 +50,14 @@ def design(point: Point) -> str:
     'kernel, 4-bit weights, 5-bit signals, 8x8 lanes'
     """
     lanes = f"{point.output_lanes}x{point.pixel_lanes}"
-    return f"{point.version}, {point.weight_bits}-bit weights, {point.signal_bits}-bit signals, {lanes} lanes"
+    return (
+        f"{point.version}, {point.weight_bits}-bit weights, {point.signal_bits}-bit signals{_own(point)}, {lanes} lanes"
+    )
+
+
+def _own(point: Point) -> str:
+    """Return which bits layers have that have their own, of which those of the point are the most."""
+    return f" at most ({point.layers})" if point.layers else ""
 
 
 def short(point: Point) -> str:
@@ -58,7 +67,8 @@ def short(point: Point) -> str:
     >>> short(Point(**setting, error_rate=0.01, memory_bits=80_000, multipliers=40, cycles=9_000))
     'kernel 4/5 8x8'
     """
-    return f"{point.version} {point.weight_bits}/{point.signal_bits} {point.output_lanes}x{point.pixel_lanes}"
+    mixed = " mixed" if point.layers else ""
+    return f"{point.version} {point.weight_bits}/{point.signal_bits}{mixed} {point.output_lanes}x{point.pixel_lanes}"
 
 
 def limits_in_words(results: Results) -> dict[str, str]:
@@ -77,6 +87,8 @@ def limits_in_words(results: Results) -> dict[str, str]:
         told[AREA] = f"at most {b.area_um2 / 1e6:g} square millimeters (estimated)"
     if b.power_mw is not None:
         told[POWER] = f"at most {b.power_mw:g} mW (estimated)"
+    if b.energy_pj is not None:
+        told[ENERGY] = f"at most {b.energy_pj / 1e3:,g} nJ an image (estimated)"
     if means.clock_hz is not None and b.clock_hz > means.clock_hz:
         told[CLOCK] = f"a clock of {b.clock_hz / 1e6:g} MHz of at most {means.clock_hz / 1e6:g} MHz"
     room = "as many blocks as one likes"
@@ -99,7 +111,7 @@ def _asked(results: Results) -> str:
         f"What was asked: {on_data(results.network, results.data)}, in {room}: {limits}. {len(results.fitting):,} of "
         f"{len(results.points):,} designs meet that ({len(there)} versions, weights of "
         f"{span(results.space.weight_bits)} and signals of {span(results.space.signal_bits)} bits, "
-        f"{len(results.space.arrays)} arrays); of those that no other beats in errors, memory and cycles at once "
+        f"{len(results.space.arrays)} arrays); of those that no other beats in {results.wanted.compared} at once "
         f"the one with the {results.wanted.about} is recommended."
     )
 
@@ -115,7 +127,8 @@ def _built(results: Results, chosen: Point) -> list[str]:
     pattern = f"pruned by {row.name} ({row.made}), {row.sparsity:.0%} of its weights gone"
     lines = [
         f"What to build: {results.network} {pattern if row.sparsity else row.name}, {chosen.weight_bits}-bit weights "
-        f"and {chosen.signal_bits}-bit signals, on an array of {chosen.output_lanes}x{chosen.pixel_lanes} lanes "
+        f"and {chosen.signal_bits}-bit signals{_own(chosen)}, "
+        f"on an array of {chosen.output_lanes}x{chosen.pixel_lanes} lanes "
         f"(output maps x pixels): {kib(chosen.memory_bits)} KiB of memory blocks, {chosen.multipliers:,} multipliers "
         f"for {lanes:,} lanes, {chosen.cycles:,} cycles an image, {_load(chosen)}, "
         f"which is {results.images_per_s(chosen):,.0f} images/s at {results.budget.clock_hz / 1e6:g} MHz."
@@ -166,6 +179,7 @@ def _bind(results: Results, chosen: Point, instead: Instead[Point]) -> str:
         SPEED: "the images per second",
         AREA: "the area",
         POWER: "the power",
+        ENERGY: "the energy",
         CLOCK: "the clock",
         ROOM: "what the technology has",
     }
@@ -192,6 +206,7 @@ def _has(results: Results, limit: str, point: Point) -> str:
         AREA: f"{point.area_um2 / 1e6:.3f} square millimeters",
         POWER: f"{power_mw(point, results.budget.clock_hz):,.2f} mW",
         CLOCK: f"{results.budget.clock_hz / 1e6:g} MHz",
+        ENERGY: f"{point.energy_pj / 1e3:,.1f} nJ an image",
         ROOM: f"{kib(point.memory_bits)} KiB of blocks and {point.multipliers:,} multipliers",
     }[limit]
 
@@ -235,6 +250,16 @@ def refused(results: Results) -> list[str]:
 def overhead(row: VersionRow, weight_bits: int) -> float:
     """Return what a version's index takes on top of its weights, 0.1 being a tenth of their bits."""
     return row.index_bits / (row.weights * weight_bits)
+
+
+def _band(results: Results) -> list[str]:
+    """Return how many designs are as good as the recommended one within the band that was asked for."""
+    if results.band is None:
+        return []
+    return [
+        f"Within {100 * results.band:g} % of the {results.wanted.about}: {len(results.within_band):,} designs that no "
+        "other equals or beats in everything, this one among them."
+    ]
 
 
 def _sensitive(results: Results) -> list[str]:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from accel.cost.technology import AreaTable, Technology
 from reports.explore.points import Point
-from reports.workflow.limits import AREA, POWER
-from reports.workflow.recommend import SMALL, Goal
+from reports.workflow.limits import AREA, ENERGY, POWER
+from reports.workflow.recommend import COUNTED, SMALL, Goal
 from reports.workflow.sensitivity import Figure
 
 
@@ -87,10 +88,10 @@ def figures_known(table: AreaTable | None) -> dict[str, float]:
 def figures_of(means: Means) -> list[Figure[Point]]:
     """Return the figures that areas follow, and the energies all together, as what one costs depends on them."""
     found = [
-        Figure(name, FIGURES[name], value, AREA, partial(_at_area, name, value))
+        Figure(name, FIGURES[name], value, (AREA,), partial(_at_area, name, value))
         for name, value in means.figures.items()
     ]
-    return [*found, Figure("energy", "times all energies", 1.0, POWER, _at_energy)]
+    return [*found, Figure("energy", "times all energies", 1.0, (POWER, ENERGY), _at_energy)]
 
 
 def _at_area(name: str, value: float, point: Point, factor: float) -> Point:
@@ -103,7 +104,8 @@ def _at_energy(point: Point, factor: float) -> Point:
     return replace(point, energy_pj=factor * point.energy_pj)  # type: ignore[arg-type]  # no design that is kept
 
 
-GOALS = ("efficient", "cheap", "fast", "small", "accurate")
+FRUGAL = "frugal"
+GOALS = ("efficient", "cheap", "fast", "small", "accurate", FRUGAL)
 
 
 def goal_of(name: str, means: Means) -> Goal:
@@ -115,5 +117,10 @@ def goal_of(name: str, means: Means) -> Goal:
         "fast": Goal(name, "fewest cycles", lambda p: p.cycles),
         "small": SMALL,
         "accurate": Goal(name, "fewest errors", lambda p: p.error_rate),
+        FRUGAL: Goal(name, "least energy", _energy, (*COUNTED, _energy)),
     }
     return goals[name]
+
+
+def _energy(point: Any) -> float:
+    return float(point.energy_pj)

@@ -27,9 +27,9 @@ from reports.shared.words import kib
 from reports.shared.workers import Run
 from reports.workflow.limits import ERROR, Budget, Limit, limits_of
 from reports.workflow.load import sizeable
-from reports.workflow.recommend import within
+from reports.workflow.recommend import band, within
 
-KIND = Kind("espalier-hardware", 1, "the results of espalier explore --hardware-only")
+KIND = Kind("espalier-hardware", 2, "the results of espalier explore --hardware-only")
 FEW, AT_ONCE = 5_000, 8  # designs that this process makes alone; arrays of a call of a worker
 Again = tuple[str, str | None]  # network and pattern
 HEADS = ("version", "bits", "lanes", "KiB", "multipliers", "cycles", "images/s", "mm²", "nJ an image", "")
@@ -82,27 +82,32 @@ class Hardware:
     network : str
     command : str
         That asks for it.
-    technology, goal : str
+    technology, goal, compared : str
+        What it is made of, what is best, and in what no other design may beat that at once.
     limits : mapping of str to float
         By what `reports.workflow.limits` call them, the most of each.
     designs : tuple of Design
     best : tuple of Design
         Of each version at each pair of word lengths the best by the goal, of those that meet all limits and that no
         other beats in memory and cycles at once; none where nothing fits.
+    band : tuple of Design
+        Those as good as the best of their words, within what was asked (`reports.workflow.recommend.band`).
     """
 
     network: str
     command: str
     technology: str
     goal: str
+    compared: str
     limits: Mapping[str, float]
     designs: tuple[Design, ...]
     best: tuple[Design, ...]
+    band: tuple[Design, ...] = ()
 
     def to_json(self) -> str:
         """Return it as a file of `KIND`."""
-        head = {name: getattr(self, name) for name in ("network", "command", "technology", "goal")}
-        rows = {name: map(asdict, getattr(self, name)) for name in ("best", "designs")}
+        head = {name: getattr(self, name) for name in ("network", "command", "technology", "goal", "compared")}
+        rows = {name: map(asdict, getattr(self, name)) for name in ("best", "band", "designs")}
         return KIND.written(head | {"limits": dict(self.limits)}, **rows)
 
     def to_csv(self) -> str:
@@ -116,8 +121,11 @@ class Hardware:
         best = {x.setting: x for x in self.best}
         for setting in dict.fromkeys(x.setting for x in self.designs):
             found = best.get(setting)
-            words = setting[0], f"{setting[1]}/{setting[2]}"
-            yield (*words, *(_told(found, clock_hz) if found else ("nothing fits", *[""] * (len(HEADS) - 3))))
+            yield _line(found, clock_hz) if found else (*_words(setting), "nothing fits", *[""] * (len(HEADS) - 3))
+
+    def near(self, clock_hz: float) -> Iterator[tuple[str, ...]]:
+        """Yield the designs of the band as texts, in the order of `HEADS`."""
+        yield from (_line(x, clock_hz) for x in self.band)
 
 
 def found_of(name: str, designs: Sequence[Design], question: Question, technology: Technology) -> Hardware:
@@ -129,7 +137,11 @@ def found_of(name: str, designs: Sequence[Design], question: Question, technolog
         groups.setdefault(design.setting, []).append(design)
     best = tuple(filter(None, map(goal.best, groups.values())))
     most = {x.name: float(x.most) for x in asked}
-    return Hardware(name, question.command, technology.name, goal.about, most, tuple(designs), best)
+    near: list[Design] = []
+    if question.band is not None:
+        near = [x for chosen in best for x in band(groups[chosen.setting], goal, chosen, question.band)]
+    about = goal.about, goal.compared.removeprefix("errors, ")
+    return Hardware(name, question.command, technology.name, *about, most, tuple(designs), best, tuple(near))
 
 
 def every_design(
@@ -227,12 +239,17 @@ def title(found: Hardware, clock_hz: float) -> str:
     return (
         f"{found.network} in {found.technology} at {clock_hz / 1e6:g} MHz: {len(found.designs):,} designs, nothing "
         f"measured. Of each of {settings} settings (bits of weights/signals) the one with the {found.goal}, of those "
-        "that meet the limits and that no other beats in memory and cycles at once:"
+        f"that meet the limits and that no other beats in {found.compared} at once:"
     )
 
 
-def _told(x: Design, clock_hz: float) -> tuple[str, ...]:
+def _words(setting: tuple[str, int, int]) -> tuple[str, str]:
+    return setting[0], f"{setting[1]}/{setting[2]}"
+
+
+def _line(x: Design, clock_hz: float) -> tuple[str, ...]:
     return (
+        *_words(x.setting),
         f"{x.output_lanes}x{x.pixel_lanes}",
         kib(x.memory_bits),
         f"{x.multipliers:,}",

@@ -14,7 +14,16 @@ from reports.shared.columns import COLUMNS, SPENT
 from reports.shared.template import filled
 from reports.shared.words import kib, memory_size, on_data
 from reports.workflow import limits
-from reports.workflow.answer_table import FLIP_HEADS, HEADS, NEXT_HEADS, answer_rows, flip_rows, next_rows
+from reports.workflow.answer_table import (
+    BAND_HEADS,
+    FLIP_HEADS,
+    HEADS,
+    NEXT_HEADS,
+    answer_rows,
+    band_rows,
+    flip_rows,
+    next_rows,
+)
 from reports.workflow.building import building
 from reports.workflow.delivery import next_on_page
 
@@ -36,6 +45,7 @@ COLUMNS_OF_DESIGNS = (
     Heading("multipliers", "multipliers"),
     Heading("energy", "nJ (est.)", 1, "of one image"),
     Heading("area", "mm² (est.)", 3, "of lanes and memories"),
+    Heading("layers", "bits of layers", None, "of weights/signals, where layers have their own"),
 )
 
 
@@ -62,6 +72,8 @@ def contents(results: Results) -> dict[str, Any]:
         "answer": answer.answer(results),
         "asked": [HEADS, *answer_rows(results.decision)],
         "next": [NEXT_HEADS, *next_rows(results.decision, answer.short)],
+        "band": [BAND_HEADS, *band_rows(results.decision, results.within_band, answer.short)],
+        "compared": results.wanted.compared,
         "flips": [FLIP_HEADS, *flip_rows(results.flips, answer.short)],
         "limits": [text for name, text in answer.limits_in_words(results).items()],
         "best": chosen,
@@ -90,7 +102,8 @@ def contents(results: Results) -> dict[str, Any]:
 
 def browsing(results: Results) -> Browsing:
     """Return every design, with its numbers and the commands that build it."""
-    there = [True] * 10 + [any(p.energy_pj for p in results.points), results.means.area]
+    told = results.points
+    there = [True] * 10 + [any(p.energy_pj for p in told), results.means.area, any(p.layers for p in told)]
     places = {id(point): place for place, point in enumerate(results.points)}
     return Browsing(
         [column for column, kept in zip(COLUMNS_OF_DESIGNS, there, strict=True) if kept],
@@ -100,9 +113,10 @@ def browsing(results: Results) -> Browsing:
         across="memory",
         up="error",
         color="version",
-        commands={row.name: building_of(results, row) for row in results.versions if not row.left_out},
+        commands={"\n".join(of): words for of, words in commands_of(results, there[-1]).items()},
         file=f"{results.network}.csv",
         fixed={},
+        by=("version", "layers") if there[-1] else (),
     )
 
 
@@ -110,18 +124,26 @@ def row_of(results: Results, p: Point) -> list[Any]:
     """Return a design's numbers, as `COLUMNS_OF_DESIGNS` are."""
     numbers = round(100 * p.error_rate, 4), round(p.memory_bits / 8192, 4), p.cycles, round(results.images_per_s(p), 1)
     estimates = round(p.energy_pj / 1e3, 3), round(p.area_um2 / 1e6, 5)
-    return [p.version, p.weight_bits, p.signal_bits, *p.lanes, *numbers, p.multipliers, *estimates]
+    return [p.version, p.weight_bits, p.signal_bits, *p.lanes, *numbers, p.multipliers, *estimates, p.layers]
 
 
-def building_of(results: Results, row: VersionRow) -> str:
+def commands_of(results: Results, mixed: bool) -> dict[tuple[str, ...], str]:
+    """Return the commands that build each design by its version and, where some are `mixed`, its bits of layers."""
+    rows = {row.name: row for row in results.versions}
+    there = dict.fromkeys((p.version, p.layers) for p in results.points)
+    return {of if mixed else of[:1]: building_of(results, rows[of[0]], of[1]) for of in there}
+
+
+def building_of(results: Results, row: VersionRow, layers: str = "") -> str:
     """Return the commands that build a version, as the words of the exploration's own command have it."""
     words = shlex.split(results.command)
     given = dict(pairwise(words))
     network, data = words[2], given.get("--data")
     if row.made in SHIPPED:
-        return building(network, row.pattern, data)
+        return building(network, row.pattern, data, layers=layers)
     epochs = given.get("--retrain", EPOCHS) if row.made != "pruned" else None
-    return building(network, row.pattern, data, made=True, ratio=row.ratio, rounds=row.rounds or None, retrain=epochs)
+    how = {"ratio": row.ratio, "rounds": row.rounds or None, "retrain": epochs}
+    return building(network, row.pattern, data, layers=layers, made=True, **how)
 
 
 def thinned(points: Sequence[Point], most: int) -> list[Point]:

@@ -1,6 +1,6 @@
 """The cheap half of an exploration: every trial on every array, costed by closed forms from the Program's own words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,11 +12,14 @@ from accel.cost.shortage import Resource
 from accel.interchange.data.datasets import Dataset
 from accel.map_orders import Orders
 from accel.pruned import PrunedNetwork
-from accel.quantize import Calibration, Widths, in_order, lane_orders, lower_calibrated
+from accel.quantize import Calibration, Widths, in_order, lane_orders, lower_calibrated, operands_of
 from accel.words import Words
+from reports.explore.mixed import Mix
 from reports.explore.space import Lanes, Space
 from reports.explore.trials import words_of
+from reports.workflow.layer_bits import with_layer_bits
 
+Setting = tuple[str, int, int, str]
 Rates = Mapping[tuple[int, int], dict[str, Any]]  # what the trials of a version gave, by word lengths
 FACT_IMAGES = 64  # for Programs whose masks alone are looked at
 FACT_BITS = 8
@@ -30,6 +33,7 @@ class Point:
     ----------
     version : str
     weight_bits, signal_bits, output_lanes, pixel_lanes : int
+        Bits of the widest weight and signal where layers have bits of their own.
     error_rate : float
         On validation images, 0..1.
     memory_bits : int
@@ -47,6 +51,8 @@ class Point:
         Memory blocks; of the area what multipliers, adders and registers take. 0 where nothing is known of areas.
     short : bool
         Whether the technology has too few blocks or multipliers.
+    layers : str
+        Bits of each layer, as `reports.workflow.layer_bits` writes them; empty where all have the same.
     """
 
     version: str
@@ -67,6 +73,7 @@ class Point:
     add_um2: int = 0
     flip_flop_um2: int = 0
     short: bool = False
+    layers: str = ""
 
     @property
     def interval_cycles(self) -> int:
@@ -79,9 +86,9 @@ class Point:
         return self.output_lanes, self.pixel_lanes
 
     @property
-    def setting(self) -> tuple[str, int, int]:
+    def setting(self) -> "Setting":
         """What a point's error rate depends on."""
-        return self.version, self.weight_bits, self.signal_bits
+        return self.version, self.weight_bits, self.signal_bits, self.layers
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,14 +116,17 @@ class Costing:
     @cached_property
     def invariants(self) -> Invariants:
         """What the masks say, whatever the word lengths."""
-        return self._invariants(FACT_BITS, FACT_BITS)
+        return self._invariants(self.widths(FACT_BITS, FACT_BITS))
 
-    def words(self, record: dict[str, Any], weight_bits: int, signal_bits: int) -> tuple[Invariants, Words]:
+    def words(
+        self, record: dict[str, Any], weight_bits: int, signal_bits: int, layers: str = ""
+    ) -> tuple[Invariants, Words]:
         """Return the word lengths that a trial recorded, with the invariants that they belong to."""
         words = words_of(record, self.invariants.words)
         if words is not None and not self.invariants.looks_up:
             return self.invariants, words
-        invariants = self._invariants(weight_bits, signal_bits)  # a Program of other layers than the usual ones
+        widths = self.widths(weight_bits, signal_bits, layers)
+        invariants = self._invariants(widths)  # a Program of other layers than the usual ones
         return invariants, words_of(record, invariants.words) or invariants.words
 
     def estimate(self, invariants: Invariants, words: Words, lanes: Lanes) -> Estimate:
@@ -127,22 +137,25 @@ class Costing:
         invariants = self.ordered(invariants, lanes)
         return estimate_of(invariants, words, invariants.array(words, *lanes), self.technology, self.limits)
 
-    def estimate_at(self, point: Point, rates: Rates) -> Estimate:
-        """Return what a point of this version costs, in full."""
-        found = rates[point.weight_bits, point.signal_bits]
-        return self.estimate(*self.words(found["words"], point.weight_bits, point.signal_bits), point.lanes)
+    def widths(self, weight_bits: int, signal_bits: int, layers: str = "") -> Widths:
+        """Return word lengths, those of single layers too."""
+        widths = Widths(weight_bits, signal_bits, self.input_bits)
+        return with_layer_bits(widths, layers, operands_of(self.pruned)) if layers else widths
 
-    def points(self, space: Space, rates: Rates) -> Iterator[Point]:
+    def estimate_at(self, point: Point, rates: Rates, mixes: Sequence[Mix] = ()) -> Estimate:
+        """Return what a point of this version costs, in full."""
+        mixed = {mix.layers: mix.words for mix in mixes}
+        record = mixed[point.layers] if point.layers else rates[point.weight_bits, point.signal_bits]["words"]
+        return self.estimate(*self.words(record, *point.setting[1:]), point.lanes)
+
+    def points(self, space: Space, rates: Rates, mixes: Sequence[Mix] = ()) -> Iterator[Point]:
         """Yield the points of this version; word lengths that no Program has are left out."""
-        for weight_bits, signal_bits in space.widths():
-            found = rates[weight_bits, signal_bits]
-            if "problem" in found:
-                continue
-            invariants, words = self.words(found["words"], weight_bits, signal_bits)
+        for weight_bits, signal_bits, layers, rate, record in _trials(space, rates, mixes):
+            invariants, words = self.words(record, weight_bits, signal_bits, layers)
             for lanes in space.arrays:
                 estimate = self.estimate(invariants, words, lanes)
-                widths = {"weight_bits": weight_bits, "signal_bits": signal_bits}
-                yield _point(self.name, widths, lanes, found["rate"], estimate)
+                widths: dict[str, Any] = {"weight_bits": weight_bits, "signal_bits": signal_bits, "layers": layers}
+                yield _point(self.name, widths, lanes, rate, estimate)
 
     def ordered(self, invariants: Invariants, lanes: Lanes) -> Invariants:
         """Return the invariants of the same Program with its output maps in the order that suits an array."""
@@ -162,11 +175,20 @@ class Costing:
     def _ordered_invariants(self) -> dict[tuple[int, bool], Invariants]:
         return {}
 
-    def _invariants(self, weight_bits: int, signal_bits: int) -> Invariants:
+    def _invariants(self, widths: Widths) -> Invariants:
         images = self.images.take(min(FACT_IMAGES, len(self.images)))
         with threadpool_limits(1):
             calibration = Calibration(self.pruned, images.pixels())
-            return Invariants(lower_calibrated(calibration, Widths(weight_bits, signal_bits, self.input_bits)))
+            return Invariants(lower_calibrated(calibration, widths))
+
+
+def _trials(space: Space, rates: Rates, mixes: Sequence[Mix]) -> Iterator[tuple[int, int, str, float, dict[str, Any]]]:
+    """Yield bits of weights and signals, bits of layers, error rate and words of every Program that was tried."""
+    for bits in space.widths():
+        if "problem" not in rates[bits]:
+            yield *bits, "", rates[bits]["rate"], rates[bits]["words"]
+    for mix in mixes:
+        yield mix.weight_bits, mix.signal_bits, mix.layers, mix.rate, mix.words
 
 
 def costed(
@@ -178,6 +200,7 @@ def costed(
     limits: Limits,
     space: Space,
     rates: Rates,
+    mixes: Sequence[Mix],
 ) -> tuple[list[Point], Counts]:
     """Return every point of a version, and what its masks count: the work of a process.
 
@@ -191,12 +214,14 @@ def costed(
     space : Space
     rates : mapping
         What the trials of the version gave.
+    mixes : sequence of Mix
+        Its word lengths of single layers.
     """
     costing = Costing(name, PrunedNetwork.from_bytes(network), images, input_bits, technology, limits)
-    return list(costing.points(space, rates)), costing.invariants.cost.total
+    return list(costing.points(space, rates, mixes)), costing.invariants.cost.total
 
 
-def _point(version: str, widths: dict[str, int], lanes: Lanes, rate: float, estimate: Estimate) -> Point:
+def _point(version: str, widths: dict[str, Any], lanes: Lanes, rate: float, estimate: Estimate) -> Point:
     energy, parts = estimate.energy, estimate.area_parts
     missing = {shortage.resource for shortage in estimate.shortages} - {Resource.MEMORY}  # a limit of `choosing`
     return Point(
@@ -213,6 +238,8 @@ def _point(version: str, widths: dict[str, int], lanes: Lanes, rate: float, esti
         area_um2=round(1e6 * (estimate.area_mm2 or 0)),
         energy_pj=round(1e12 * energy.total_joules) if energy else 0,
         blocks=estimate.blocks if parts else 0,
-        **{f"{name}_um2": round(parts.get(name, 0)) for name in ("multiply", "add", "flip_flop")},
+        multiply_um2=round(parts.get("multiply", 0)),
+        add_um2=round(parts.get("add", 0)),
+        flip_flop_um2=round(parts.get("flip_flop", 0)),
         short=bool(missing),
     )

@@ -2,7 +2,7 @@
 
 import importlib.util
 import shlex
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from accel.cost import Limits, Technology, load_technology
 from accel.cost.technology import DEFAULT
@@ -11,7 +11,7 @@ from accel.interchange import zoo
 from accel.interchange.data.datasets import AUC, ERROR, MSE, check_choice
 from accel.program import Program
 from accel.pruned import PrunedNetwork
-from reports.explore.choosing import GOALS
+from reports.explore.choosing import FRUGAL, GOALS
 from reports.explore.run import Plan
 from reports.explore.space import ARRAYS, Question, Space
 from reports.explore.versions import Version, versions_of, with_controls
@@ -21,8 +21,10 @@ from reports.workflow.limits import check_confidence
 from reports.workflow.load import sizeable
 from reports.workflow.parsing import (
     parse_arrays,
+    parse_band,
     parse_bandwidth,
     parse_bits,
+    parse_energy,
     parse_frequency,
     parse_memory,
     parse_patterns,
@@ -31,11 +33,21 @@ from reports.workflow.parsing import (
 from reports.workflow.sources import check_range, named, source_of
 
 ASKED = (  # what decides the answer, in the order of the command's options
-    "sram", "max_error", "confidence", "metric", "dsp", "lanes", "area", "power", "min_fps", "clock", "dram_bandwidth",
-    "technology", "goal", "patterns", "ratios", "retrain", "weight_bits", "signal_bits", "arrays", "images",
+    "sram", "max_error", "confidence", "metric", "dsp", "lanes", "area", "power", "max_energy", "min_fps", "clock",
+    "dram_bandwidth", "technology", "goal", "band", "patterns", "ratios", "retrain", "weight_bits", "signal_bits",
+    "mixed", "arrays", "images",
 )  # fmt: skip
 NAMED = {"patterns": "pattern"}  # options that are called otherwise than their fields
-MEASURED = ("max_error", "confidence", "metric", "ratios", "retrain", "images", "data")  # options of what is measured
+MEASURED = (
+    "max_error",
+    "confidence",
+    "metric",
+    "ratios",
+    "retrain",
+    "mixed",
+    "images",
+    "data",
+)  # options of what is measured
 HARDWARE_ONLY = "--hardware-only"
 EPOCHS = 3  # of retraining the versions that are made, where PyTorch is there
 
@@ -53,16 +65,19 @@ class Request:
     lanes: int | None = None
     area: float | None = None
     power: float | None = None
+    max_energy: str | None = None
     min_fps: float | None = None
     clock: str = "100MHz"
     dram_bandwidth: str | None = None
     technology: str = DEFAULT
     goal: str | None = None
+    band: str | None = None
     patterns: str | None = None
     ratios: str | None = None
     retrain: int | None = None
     weight_bits: str = "3..8"
     signal_bits: str = "3..8"
+    mixed: int = 0
     arrays: str | None = None
     images: int | None = None
     backend: str = "loky"
@@ -101,7 +116,9 @@ def plan_of(request: Request) -> Plan:
     images_of = calibration, splits["validation"], splits["test"], training
     made = epochs, recipe, technology, limits
     versions = with_controls(versions) if epochs else versions
-    return Plan(request.network, versions, space, question, *images_of, *made, source.anywhere(), request.data)
+    return Plan(
+        request.network, versions, space, question, *images_of, *made, source.anywhere(), request.data, request.mixed
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,11 +177,20 @@ def _asked(request: Request, *more: str) -> tuple[Question, Limits, Technology]:
     check_confidence(request.confidence)
     measures = memory_bits, request.dsp, request.min_fps, clock_hz, goal
     area_um2 = None if request.area is None else 1e6 * request.area
+    energy_pj = None if request.max_energy is None else parse_energy(request.max_energy)
+    band = None if request.band is None else parse_band(request.band)
     others = request.lanes, area_um2, request.power, request.confidence
     question = Question(command_of(request, *more), request.max_error, *measures, *others)
+    question = replace(question, energy_pj=energy_pj, band=band)
     _ = question.budget(reference=0.0)  # what is wrong with it is known before the work, not after it
     technology = load_technology(request.technology)
-    for name, given, known in (("--area", area_um2, technology.area), ("--power", request.power, technology.energy)):
+    estimated = (
+        ("--area", area_um2, technology.area),
+        ("--power", request.power, technology.energy),
+        ("--max-energy", energy_pj, technology.energy),
+        (f"--goal {FRUGAL}", goal == FRUGAL or None, technology.energy),
+    )
+    for name, given, known in estimated:
         if given is not None and known is None:
             raise EspalierError(f"{name}: nothing is known of it in the technology {technology.name}")
     return question, Limits(clock_hz=clock_hz, dram_bytes_per_s=bandwidth, sram_bits=memory_bits), technology

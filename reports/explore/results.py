@@ -3,12 +3,12 @@
 Format history: 1, the first; 2, energies, cycles of an image's load, the clock that the technology reaches; a digest;
 3, how sure to be of the errors, limits on lanes, area and power, dense versions that were retrained as others were;
 4, cycles in which an array waits for the load, of each design; 5, what the area of each is made of, and which figure
-would change the answer.
+would change the answer; 6, a limit of energy, a band around the goal, bits of single layers.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from accel.errors import EspalierError
 from accel.records import record_of
 from reports.explore.choosing import Means, figures_of, goal_of
 from reports.explore.points import Point
+from reports.explore.settings import LISTED, RARE, Setting
 from reports.explore.space import Lanes, Space
 from reports.shared.frames import frame, html
 from reports.shared.schema import Kind
@@ -31,16 +32,7 @@ from reports.workflow.sensitivity import Flip, flips
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-KIND = Kind("espalier-exploration", 5, "the results of an exploration")
-LISTED = (
-    "memory_bits",
-    "multipliers",
-    "cycles",
-    "area_um2",
-    "energy_pj",
-)  # one number for each array, in the arrays' order
-PARTS = ("blocks", "multiply_um2", "add_um2", "flip_flop_um2")
-RARE = ("stall_cycles", "load_wait_cycles", "short", *PARTS)  # as well, where any is not 0
+KIND = Kind("espalier-exploration", 6, "the results of an exploration")
 
 
 @dataclass(frozen=True)
@@ -127,6 +119,8 @@ class Results:
         How sure to be of the errors, as `Decision` has it.
     verified : Verified or None
         None if nothing fits.
+    band : float or None
+        Share of the goal within which designs are told beside the recommended one; None: none are.
 
     Raises
     ------
@@ -148,6 +142,7 @@ class Results:
     points: tuple[Point, ...]
     confidence: float | None = None
     verified: Verified | None = None
+    band: float | None = None
 
     def __post_init__(self) -> None:
         if not self.points or not self.versions or self.images.get("validation", 0) < 1:
@@ -203,6 +198,11 @@ class Results:
     def flips(self) -> list[Flip[Point]]:
         """Which figures of the technology would change what is recommended, the nearest first."""
         return flips(self.decision, figures_of(self.means))
+
+    @cached_property
+    def within_band(self) -> list[Point]:
+        """The designs as good as the recommended one within the band, the best first; none where none was asked for."""
+        return [] if self.band is None else self.decision.band(self.band)
 
     @property
     def relaxed(self) -> list[Instead[Point]]:
@@ -264,11 +264,11 @@ class Results:
         return steps
 
     def by_widths(self, version: str, lanes: Lanes) -> dict[tuple[int, int], Point]:
-        """Return the points of one version on one array by their word lengths."""
-        found = (p for p in self.points if p.version == version and p.lanes == lanes)
+        """Return the points of one version on one array by their word lengths, those of all layers."""
+        found = (p for p in self.points if p.version == version and p.lanes == lanes and not p.layers)
         return {(p.weight_bits, p.signal_bits): p for p in found}
 
-    def by_array(self, setting: tuple[str, int, int]) -> list[Point]:
+    def by_array(self, setting: tuple[str, int, int, str]) -> list[Point]:
         """Return the points of one version at its word lengths on every array."""
         return [p for p in self.points if p.setting == setting]
 
@@ -315,6 +315,7 @@ class Results:
             "relaxed": [_plain(x) for x in self.relaxed],
             "next_best": [asdict(x) for x in self.decision.asides],
             "sensitivity": [asdict(x) for x in self.flips],
+            "band": [asdict(x) for x in self.within_band],
             "confidence": self.decision.guard.confidence,
             "fitting": len(self.fitting),
             "designs": len(self.points),
@@ -322,15 +323,16 @@ class Results:
         }
 
     def _settings(self) -> Iterator[dict[str, Any]]:
-        groups: dict[tuple[str, int, int], list[Point]] = defaultdict(list)
+        groups: dict[tuple[str, int, int, str], list[Point]] = defaultdict(list)
         for point in self.points:
             groups[point.setting].append(point)
-        for (version, weight_bits, signal_bits), points in groups.items():
+        for (version, weight_bits, signal_bits, layers), points in groups.items():
             lists = {name: [int(getattr(p, name)) for p in points] for name in LISTED + RARE}
             yield {
                 "version": version,
                 "weight_bits": weight_bits,
                 "signal_bits": signal_bits,
+                **({"layers": layers} if layers else {}),
                 "error_rate": points[0].error_rate,
                 **{name: numbers for name, numbers in lists.items() if name in LISTED or any(numbers)},
             }
@@ -353,44 +355,3 @@ def _results(record: dict[str, Any]) -> Results:
     for index, setting in enumerate(record_of(tuple[Setting, ...], record.pop("settings"), "settings")):
         points += setting.points(space.arrays, f"settings[{index}]")
     return record_of(Results, record | {"space": space, "points": points})
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A version at a pair of word lengths, as the file has it: `LISTED` and, where any is not 0, `RARE` by array."""
-
-    version: str
-    weight_bits: int
-    signal_bits: int
-    error_rate: float
-    memory_bits: tuple[int, ...]
-    multipliers: tuple[int, ...]
-    cycles: tuple[int, ...]
-    area_um2: tuple[int, ...]
-    energy_pj: tuple[int, ...]
-    stall_cycles: tuple[int, ...] = ()
-    load_wait_cycles: tuple[int, ...] = ()
-    short: tuple[int, ...] = ()
-    blocks: tuple[int, ...] = ()
-    multiply_um2: tuple[int, ...] = ()
-    add_um2: tuple[int, ...] = ()
-    flip_flop_um2: tuple[int, ...] = ()
-
-    def points(self, arrays: Sequence[Lanes], where: str) -> Iterator[Point]:
-        """Yield the designs; `where` is the place of the setting in the file."""
-        lists = {name: getattr(self, name) for name in LISTED + RARE if name in LISTED or getattr(self, name)}
-        for name, numbers in lists.items():
-            if len(numbers) != len(arrays):
-                raise EspalierError(f"{where}.{name}: expected {len(arrays)} numbers, got {len(numbers)}")
-        for index, lanes in enumerate(arrays):
-            values = {name: numbers[index] for name, numbers in lists.items()}
-            values["short"] = bool(values.get("short", False))
-            yield Point(
-                version=self.version,
-                weight_bits=self.weight_bits,
-                signal_bits=self.signal_bits,
-                output_lanes=lanes[0],
-                pixel_lanes=lanes[1],
-                error_rate=self.error_rate,
-                **values,
-            )

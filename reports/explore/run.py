@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,9 +11,10 @@ from accel.digest import digest_of
 from accel.interchange import zoo
 from accel.interchange.data.datasets import Dataset
 from accel.pruned import PrunedNetwork
-from accel.quantize import Calibration, Widths
+from accel.quantize import Calibration
 from reports.explore.choosing import Means, means_of
 from reports.explore.kept import Kept
+from reports.explore.mixed import Allocating, Mix, allocated, mixes_of
 from reports.explore.points import FACT_IMAGES, Costing, Point, Rates, costed
 from reports.explore.results import Results, Verified, VersionRow
 from reports.explore.space import Lanes, Question, Space
@@ -24,9 +25,12 @@ from reports.shared.workers import Run
 from reports.workflow.delivery import Delivery, delivered
 from reports.workflow.delivery import Making as Made
 from reports.workflow.images import Images
+from reports.workflow.limits import CONFIDENCE, Guard
 from reports.workflow.lowering import lowered
 from reports.workflow.sources import Source
 from reports.workflow.verdicts import record
+
+Bits = tuple[int, int, str]  # of a weight, of a signal, of single layers
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +57,8 @@ class Plan:
         Where workers find the images.
     data : str or None
         As the command was given it.
+    evaluations : int
+        Of each version's search for bits of single layers; 0 for none.
     """
 
     network: str
@@ -69,6 +75,7 @@ class Plan:
     limits: Limits
     source: Source
     data: str | None = None
+    evaluations: int = 0
 
     @cached_property
     def means(self) -> Means:
@@ -88,10 +95,24 @@ class Plan:
         images = Images.of(self.training)
         return Making(*what, self.epochs, self.recipe, images, version.trainings)
 
-    def trial(self, network: bytes, split: str, weight_bits: int = FLOAT, signal_bits: int = FLOAT) -> Trial:
+    def trial(
+        self, network: bytes, split: str, weight_bits: int = FLOAT, signal_bits: int = FLOAT, layers: str = ""
+    ) -> Trial:
         """Return the trial of a network at word lengths, in float by default."""
         images = self.named[self.calibration.split], self.named[split]
-        return Trial(digest_of(network), *images, weight_bits, signal_bits, self.space.input_bits)
+        return Trial(digest_of(network), *images, weight_bits, signal_bits, self.space.input_bits, layers=layers)
+
+    def allocating(self, network: bytes, reference: float) -> Allocating:
+        """Return the search for bits of single layers that err no more than may be, if the reference errs so often."""
+        images = self.named[self.calibration.split], self.named[self.validation.split]
+        most = self.question.budget(reference).error_rate
+        asked = self.question.confidence
+        guard = Guard(len(self.validation), CONFIDENCE if asked is None else asked)
+        if asked is None and guard.upper(reference) > most:
+            guard = replace(guard, confidence=0.0)  # as `Decision` has it where images are too few
+        weights, signals = ((min(x), max(x)) for x in (self.space.weight_bits, self.space.signal_bits))
+        budget = self.space.input_bits, self.evaluations
+        return Allocating(digest_of(network), *images, guard.lower(most), weights, signals, *budget)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +144,8 @@ class Survey:
         Of those that there are, `PrunedNetwork.to_bytes`.
     costings : mapping of Version to Costing
     rates : mapping of Version to Rates
+    mixes : mapping of Version to sequence of Mix
+        Bits of single layers; none where nobody asked for them.
     results : Results
         Without the test images.
     seconds : float
@@ -133,6 +156,7 @@ class Survey:
     networks: Mapping[Version, bytes]
     costings: Mapping[Version, Costing]
     rates: Mapping[Version, Rates]
+    mixes: Mapping[Version, Sequence[Mix]]
     results: Results
     seconds: float
 
@@ -151,9 +175,10 @@ def surveyed(plan: Plan, kept: Kept) -> Survey:
     networks = _networks(plan, kept)
     there = {version: network for version, network in networks.items() if problem_of(network) is None}
     rates = _rates(plan, kept, there)
+    mixes = _mixes(plan, kept, there, rates)
     start = time.perf_counter()
     costings = {version: _costing(plan, version, network) for version, network in there.items()}
-    found = _costed(plan, there, rates, kept.run)
+    found = _costed(plan, there, rates, mixes, kept.run)
     points = tuple(point for version in there for point in found[version][0])
     rows = tuple(
         _row(plan, version, costings[version].pruned, found[version][1], rates)
@@ -177,8 +202,9 @@ def surveyed(plan: Plan, kept: Kept) -> Survey:
         versions=rows,
         points=points,
         confidence=question.confidence,
+        band=question.band,
     )
-    return Survey(plan, there, costings, rates, results, seconds)
+    return Survey(plan, there, costings, rates, mixes, results, seconds)
 
 
 def concluded(survey: Survey, kept: Kept) -> Explored:
@@ -188,21 +214,22 @@ def concluded(survey: Survey, kept: Kept) -> Explored:
     if chosen is None:
         return Explored(results, survey.seconds)
     version = survey.version(chosen.version)
-    widths = chosen.weight_bits, chosen.signal_bits
-    test_rate, reference_rate = tested(survey, kept, version, widths)
-    estimate = record(survey.costings[version].estimate_at(chosen, survey.rates[version]))
+    bits = chosen.weight_bits, chosen.signal_bits, chosen.layers
+    test_rate, reference_rate = tested(survey, kept, version, bits)
+    estimate = record(survey.costings[version].estimate_at(chosen, survey.rates[version], survey.mixes[version]))
     results = replace(results, verified=Verified(test_rate, reference_rate, estimate))
-    return Explored(results, survey.seconds, design_files(survey, version, widths, chosen.lanes, plan.question.command))
+    return Explored(results, survey.seconds, design_files(survey, version, bits, chosen.lanes, plan.question.command))
 
 
-def design_files(survey: Survey, version: Version, widths: tuple[int, int], lanes: Lanes, command: str) -> Delivery:
+def design_files(survey: Survey, version: Version, bits: Bits, lanes: Lanes, command: str) -> Delivery:
     """Return a version at word lengths as files, in the order for its lanes; `command` chose it."""
     plan = survey.plan
     epochs = plan.epochs if version.made and plan.training is not None else 0
     how = Made(plan.network, version.pattern, version.ratio, version.made, epochs, version.trainings)
     pruned = PrunedNetwork.from_bytes(survey.networks[version])
-    program = lowered(Calibration(pruned, plan.calibration.pixels()), Widths(*widths, plan.space.input_bits))
-    return delivered(how, pruned, program, widths, lanes, plan.source, plan.data, command)
+    widths = survey.costings[version].widths(*bits)
+    program = lowered(Calibration(pruned, plan.calibration.pixels()), widths)
+    return delivered(how, pruned, program, bits, lanes, plan.source, plan.data, command)
 
 
 def _networks(plan: Plan, kept: Kept) -> dict[Version, bytes]:
@@ -234,19 +261,36 @@ def _rates(plan: Plan, kept: Kept, networks: Mapping[Version, bytes]) -> dict[Ve
     return {version: {pair: json.loads(values[trials[version, pair].key]) for pair in pairs} for version in networks}
 
 
+def _mixes(
+    plan: Plan, kept: Kept, networks: Mapping[Version, bytes], rates: Mapping[Version, Rates]
+) -> dict[Version, Sequence[Mix]]:
+    """Return bits of single layers of each version, as far as any were asked for."""
+    if not plan.evaluations:
+        return dict.fromkeys(networks, ())
+    reference = rates[plan.versions[0]][FLOAT, FLOAT]["rate"]
+    asked = {version: plan.allocating(network, reference) for version, network in networks.items()}
+    calls = {asked[version].key: (asked[version], network, plan.source) for version, network in networks.items()}
+    found = kept.results(f"{plan.network}: bits of layers", allocated, calls)
+    return {version: mixes_of(found[one.key]) for version, one in asked.items()}
+
+
 def _costing(plan: Plan, version: Version, network: bytes) -> Costing:
     pruned = PrunedNetwork.from_bytes(network)
     return Costing(version.name, pruned, plan.calibration, plan.space.input_bits, plan.technology, plan.limits)
 
 
 def _costed(
-    plan: Plan, networks: Mapping[Version, bytes], rates: Mapping[Version, Rates], run: Run
+    plan: Plan,
+    networks: Mapping[Version, bytes],
+    rates: Mapping[Version, Rates],
+    mixes: Mapping[Version, Sequence[Mix]],
+    run: Run,
 ) -> dict[Version, tuple[list[Point], Counts]]:
     """Return the points of each version, and what its masks count, version by version by whoever is free."""
     facts = plan.calibration.take(min(FACT_IMAGES, len(plan.calibration)))
     shared = facts, plan.space.input_bits, plan.technology, plan.limits, plan.space
     versions = [*networks]
-    calls = [(version.name, networks[version], *shared, rates[version]) for version in versions]
+    calls = [(version.name, networks[version], *shared, rates[version], mixes[version]) for version in versions]
     found = {}
     with bar(f"{plan.network}: designs", len(calls)) as shown:
         for number, points in run(costed, calls):
@@ -272,11 +316,11 @@ def _row(
     return replace(row, control=control, ratio=ratio, rounds=version.trainings)
 
 
-def tested(survey: Survey, kept: Kept, version: Version, widths: tuple[int, int]) -> tuple[float, float]:
+def tested(survey: Survey, kept: Kept, version: Version, bits: Bits) -> tuple[float, float]:
     """Return the error rates of a version at word lengths and of the reference, on the test images."""
     plan, networks = survey.plan, survey.networks
     split = plan.test.split
-    asked = [(networks[version], widths), (networks[plan.versions[0]], (FLOAT, FLOAT))]
+    asked = [(networks[version], bits), (networks[plan.versions[0]], (FLOAT, FLOAT, ""))]
     trials = [(network, plan.trial(network, split, *pair)) for network, pair in asked]
     calls = {trial.key: (trial, network, plan.source) for network, trial in trials}
     values = kept.results(f"{plan.network}: test images", measured, calls)

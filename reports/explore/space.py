@@ -15,7 +15,7 @@ ARRAYS: tuple[Lanes, ...] = tuple(product(OUTPUT_LANES, PIXEL_LANES))
 
 @dataclass(frozen=True)
 class Space:
-    """Every choice but the version.
+    """Every choice but the version, and but the bits of single layers.
 
     Parameters
     ----------
@@ -57,12 +57,14 @@ class Question:
         That asks it.
     max_error : str
         As `parse_error` takes it.
-    memory_bits, multipliers, images_per_s, clock_hz, lanes, area_um2, power_mw
+    memory_bits, multipliers, images_per_s, clock_hz, lanes, area_um2, power_mw, energy_pj
         As `Budget` has them.
     goal : str
         What decides between the designs that meet the limits.
     confidence : float or None
         As `Decision` has it.
+    band : float or None
+        Share of the goal within which designs are told beside the best; None: none are.
     """
 
     command: str
@@ -76,9 +78,11 @@ class Question:
     area_um2: float | None = None
     power_mw: float | None = None
     confidence: float | None = None
+    energy_pj: float | None = None
+    band: float | None = None
 
     def budget(self, reference: float) -> Budget:
         """Return the limits, if the dense float network errs so often."""
         rate = parse_error(self.max_error, reference)
         measures = self.memory_bits, self.multipliers, self.images_per_s, self.clock_hz
-        return Budget(rate, *measures, self.lanes, self.area_um2, self.power_mw)
+        return Budget(rate, *measures, self.lanes, self.area_um2, self.power_mw, self.energy_pj)

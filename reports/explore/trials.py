@@ -18,13 +18,15 @@ from threadpoolctl import threadpool_limits
 
 from accel.errors import EspalierError
 from accel.interchange.data.datasets import Dataset
+from accel.program import Program
 from accel.pruned import PrunedNetwork
-from accel.quantize import Calibration, Widths, lower_calibrated
+from accel.quantize import Calibration, Widths, lower_calibrated, operands_of
 from accel.records import json_text
 from accel.signal import Signal
 from accel.words import LayerWords, Words
 from reports.workflow.evaluate import float_error_rate, program_error_rate
 from reports.workflow.images import Images
+from reports.workflow.layer_bits import with_layer_bits
 from reports.workflow.sources import Source
 from sim.engine import compile_program
 
@@ -48,6 +50,8 @@ class Trial:
     input_bits : int
     method : int
         `METHOD`.
+    layers : str
+        Bits of single layers, as `reports.workflow.layer_bits` writes them.
     """
 
     network: str
@@ -57,11 +61,15 @@ class Trial:
     signal_bits: int
     input_bits: int
     method: int = METHOD
+    layers: str = ""
 
     @property
     def key(self) -> str:
-        """The trial as one line of text."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """The trial as one line of text, which is what it was before there were bits of single layers."""
+        record = asdict(self)
+        if not self.layers:
+            del record["layers"]
+        return json.dumps(record, sort_keys=True)
 
 
 def measured(trial: Trial, network: bytes, source: Source) -> bytes:
@@ -92,14 +100,20 @@ def _floating(trial: Trial, network: bytes, source: Source) -> dict[str, Any]:
 
 def _lowered(trial: Trial, network: bytes, source: Source) -> dict[str, Any]:
     widths = Widths(trial.weight_bits, trial.signal_bits, trial.input_bits)
-    calibration = _calibration(network, trial.calibration, source)
+    calibration = calibration_of(network, trial.calibration, source)
+    if trial.layers:
+        widths = with_layer_bits(widths, trial.layers, operands_of(calibration.pruned))
     try:
         program = lower_calibrated(calibration, widths)
     except EspalierError as error:
         return {"problem": str(error)}
-    codes, images = _codes(program.input_signal, trial.judged, source), _images(trial.judged, source)
-    rate = program_error_rate(compile_program(program), codes, images, threads=1)
-    return {"rate": rate, "words": words_record(Words.of(program))}
+    return {"rate": engine_error_rate(program, trial.judged, source), "words": words_record(Words.of(program))}
+
+
+def engine_error_rate(program: Program, judged: Images, source: Source) -> float:
+    """Return how often a Program errs, 0..1, by the bit-accurate engine; codes of images are remembered."""
+    codes, images = _codes(program.input_signal, judged, source), _images(judged, source)
+    return program_error_rate(compile_program(program), codes, images, threads=1)
 
 
 def words_record(words: Words) -> dict[str, Any]:
@@ -136,7 +150,8 @@ def _images(images: Images, source: Source) -> Dataset:
 
 
 @lru_cache(maxsize=2)
-def _calibration(network: bytes, images: Images, source: Source) -> Calibration:
+def calibration_of(network: bytes, images: Images, source: Source) -> Calibration:
+    """Return a network with the images by which it is quantised; the last ones are remembered."""
     return Calibration(PrunedNetwork.from_bytes(network), _images(images, source).pixels())
 
 

@@ -115,11 +115,11 @@ def delivery_of(plan: Plan, results: Results, command: str) -> Delivery | None:
         return None
     version = next(version for version in plan.versions if version.pattern == best.pattern)
     made = zoo.is_file(plan.network) and version is not plan.versions[0]
-    widths = best.weight_bits, best.signal_bits
-    program = lowered(Calibration(version, plan.calibration.pixels()), Widths(*widths))
+    bits = best.weight_bits, best.signal_bits
+    program = lowered(Calibration(version, plan.calibration.pixels()), Widths(*bits))
     lanes = (plan.hardware.output_lanes, plan.hardware.pixel_lanes) if results.designs else None
     making = Making(plan.network, best.pattern, made=made)
-    return delivered(making, version, program, widths, lanes, plan.source, plan.data, command)
+    return delivered(making, version, program, (*bits, ""), lanes, plan.source, plan.data, command)
 
 
 def measure(plan: Plan) -> Results:

@@ -55,6 +55,11 @@ class Choice:
         """Cycles of one image: a report asks for no rate of images."""
         return self.cycles
 
+    @property
+    def area_um2(self) -> int:
+        """Nothing: a report's designs share one array, and it says no areas."""
+        return 0
+
     @classmethod
     def of(cls, point: Point, design: Design | None, sram_bits: int | None) -> "Choice":
         """Return the choice of a point with its design, or None; too little of the memory given is no shortage."""

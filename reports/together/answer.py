@@ -5,7 +5,7 @@ from reports.shared.words import clock_line, kib, percent
 from reports.together.designs import FORMATS, Design, Member, error_of
 from reports.together.results import Miss, Shared
 from reports.workflow.answer_table import HEADS, MEASURES, NO_LIMIT, Measure, called, share, signed
-from reports.workflow.limits import AREA, CLOCK, LANES, MEMORY, MULTIPLIERS, POWER, ROOM, SPEED, sureness
+from reports.workflow.limits import AREA, CLOCK, ENERGY, LANES, MEMORY, MULTIPLIERS, POWER, ROOM, SPEED, sureness
 
 Table = list[tuple[str, ...]]
 NETWORK_HEADS = ("network", "version", "bits", "errors", "cycles", "share", "images/s")
@@ -19,6 +19,7 @@ UNITS = {
     SPEED: "images/s of the slowest network",
     AREA: "square millimeters",
     POWER: "mW",
+    ENERGY: "nJ of an image, the mean by the shares",
     CLOCK: "MHz",
 }
 
@@ -62,6 +63,7 @@ def got(shared: Shared, name: str, design: Design) -> float:
         SPEED: clock_hz / design.interval_cycles,
         AREA: design.area_um2,
         POWER: design.power_mw(clock_hz),
+        ENERGY: design.energy_pj,
         CLOCK: clock_hz,
     }[name]
 

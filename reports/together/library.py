@@ -8,6 +8,7 @@ from typing import Any, overload
 
 from accel.errors import EspalierError
 from accel.interchange.data.datasets import check_choice
+from reports.explore.choosing import FRUGAL
 from reports.explore.kept import Kept
 from reports.explore.library import explore as explore_one
 from reports.explore.request import Request, command_of, plan_of
@@ -104,6 +105,14 @@ class Asking:
         self.places = one_each(data, len(networks), what="networks")
         pairs = zip(networks, self.places, strict=True)
         self.requests = [Request(network=network, data=place, **asked) for network, place in pairs]
+        first = self.requests[0]
+        for option, given in (
+            ("--goal frugal", first.goal == FRUGAL),
+            ("--band", first.band),
+            ("--mixed", first.mixed),
+        ):
+            if given:
+                raise EspalierError(f"{option}: is for one network, {len(networks)} are named")
         self.command = _command(self.requests, data, shares)
         self.data = data
 

@@ -1,6 +1,6 @@
 """What an exploration of several networks found: plain numbers, versioned JSON, tables.
 
-Format history: 1, the first.
+Format history: 1, the first; 2, a limit of energy.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from reports.workflow.recommend import Goal
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-KIND = Kind("espalier-shared-array", 1, "the results of an exploration of several networks")
+KIND = Kind("espalier-shared-array", 2, "the results of an exploration of several networks")
 
 
 @dataclass(frozen=True, kw_only=True)

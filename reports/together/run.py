@@ -98,10 +98,10 @@ def explore_together(plans: Sequence[Plan], shares: Sequence[float], command: st
         return Together(shared, explored)
     rows, deliveries = [], []
     for row, survey, member in zip(shared.networks, surveys, design.members, strict=True):
-        version, widths = survey.version(member.version), (member.weight_bits, member.signal_bits)
-        test_rate, reference_rate = tested(survey, kept, version, widths)
+        version, bits = survey.version(member.version), (member.weight_bits, member.signal_bits, "")
+        test_rate, reference_rate = tested(survey, kept, version, bits)
         rows.append(replace(row, test_rate=test_rate, reference_rate=reference_rate))
-        deliveries.append(design_files(survey, version, widths, design.lanes, command))
+        deliveries.append(design_files(survey, version, bits, design.lanes, command))
     return Together(replace(shared, networks=tuple(rows)), explored, tuple(deliveries))
 
 

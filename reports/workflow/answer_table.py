@@ -10,6 +10,7 @@ from reports.workflow.limits import (
     AREA,
     CLOCK,
     CONFIDENCE,
+    ENERGY,
     ERROR,
     LANES,
     MEMORY,
@@ -28,6 +29,8 @@ from reports.workflow.sensitivity import Flip
 HEADS = ("", "asked", "got", "slack", "binds")
 NEXT_HEADS = ("next best", "design", "errors", "KiB", "cycles", "breaks")
 FLIP_HEADS = ("would change with", "now", "beyond", "times", "to")
+BAND_HEADS = ("within the band", "goal", "errors", "KiB", "cycles", "multipliers", "nJ", "mm²")
+BAND_SHOWN = 12  # rows of a table; all are in the saved results
 NO_LIMIT = "-"
 
 
@@ -72,6 +75,7 @@ MEASURES = {
     SPEED: Measure("images/s", _images_per_s, _count, at_least=True),
     AREA: Measure("area mm² (est.)", lambda d, p: p.area_um2, lambda area: f"{area / 1e6:.3f}"),
     POWER: Measure("power mW (est.)", _power_mw, lambda power: f"{power:,.2f}"),
+    ENERGY: Measure("energy nJ (est.)", lambda d, p: p.energy_pj, lambda energy: f"{energy / 1e3:,.1f}"),
     CLOCK: Measure("clock MHz", lambda d, p: d.budget.clock_hz, lambda hz: f"{hz / 1e6:g}"),
 }
 
@@ -162,6 +166,28 @@ def next_rows(decision: Decision[Any], design: Callable[[Any], str]) -> list[tup
         breaks = ", ".join(map(called, aside.breaks))
         rows.append((aside.direction + _told(aside), design(other), *changes, breaks))
     return rows
+
+
+def band_rows(
+    decision: Decision[Any], band: Sequence[Any], design: Callable[[Any], str], most: int | None = None
+) -> list[tuple[str, ...]]:
+    """Return a row, as `BAND_HEADS` are, for each design of a band, at `most` so many."""
+    if decision.chosen is None:
+        return []
+    best = decision.goal.value(decision.chosen)
+    return [
+        (
+            design(x),
+            "chosen" if x is decision.chosen else f"{100 * (decision.goal.value(x) / best - 1):+.1f} %" if best else "",
+            percent(x.error_rate),
+            kib(x.memory_bits),
+            f"{x.cycles:,}",
+            f"{x.multipliers:,}",
+            f"{x.energy_pj / 1e3:,.1f}" if x.energy_pj else "",
+            f"{x.area_um2 / 1e6:.3f}" if x.area_um2 else "",
+        )
+        for x in band[:most]
+    ]
 
 
 def flip_rows(flips: Sequence[Flip[Any]], design: Callable[[Any], str]) -> list[tuple[str, ...]]:

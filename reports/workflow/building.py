@@ -2,10 +2,14 @@
 
 import shlex
 
+from reports.workflow.layer_bits import OPTION
+
 PROGRAM, PRUNED = "design.espalier", "pruned.espalier"
 
 
-def building(network: str, pattern: str, data: str | None, *, made: bool = False, **more: object) -> str:
+def building(
+    network: str, pattern: str, data: str | None, *, layers: str = "", made: bool = False, **more: object
+) -> str:
     r"""Return the commands, a line each, in which names in braces stand for bits and lanes.
 
     Parameters
@@ -16,6 +20,8 @@ def building(network: str, pattern: str, data: str | None, *, made: bool = False
         Of the zoo's version, or to prune a dense network to.
     data : str or None
         As `--data` has it.
+    layers : str
+        Bits of single layers, as `reports.workflow.layer_bits` writes them.
     made : bool
         Whether the network is pruned first, with the options `more`, of which those that are None are left out.
 
@@ -25,7 +31,7 @@ def building(network: str, pattern: str, data: str | None, *, made: bool = False
       --pattern kernel
       --weight-bits {weight_bits}
       --signal-bits {signal_bits}
-      --lanes {output_lanes} -o design.espalier
+      --lanes {output_lanes}x{pixel_lanes} -o design.espalier
     verify design.espalier
       --array {output_lanes}x{pixel_lanes}
     """
@@ -35,7 +41,8 @@ def building(network: str, pattern: str, data: str | None, *, made: bool = False
         options = [word for name, value in more.items() if value is not None for word in (f"--{name}", str(value))]
         lines.append(shlex.join(["espalier", "prune", network, *chosen, *options, *images, "-o", PRUNED]))
         network, chosen = PRUNED, []
-    bits = "--weight-bits {weight_bits} --signal-bits {signal_bits} --lanes {output_lanes}"
+    own = f" {OPTION} {shlex.quote(layers)}" if layers else ""
+    bits = f"--weight-bits {{weight_bits}} --signal-bits {{signal_bits}}{own} --lanes {{output_lanes}}x{{pixel_lanes}}"
     lines.append(
         f"{shlex.join(['espalier', 'quantize', network, *chosen])} {bits} {shlex.join([*images, '-o', PROGRAM])}"
     )

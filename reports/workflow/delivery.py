@@ -15,6 +15,7 @@ from accel.pruned import PrunedNetwork
 from accel.quantize import ordered_for
 from reports.shared import notes, output
 from reports.workflow import retrain as retraining
+from reports.workflow.layer_bits import OPTION
 from reports.workflow.sources import Source
 
 NETWORK, PROGRAM, SCRIPT, RTL = "network.espalier", "program.espalier", "reproduce.sh", "rtl"
@@ -58,8 +59,8 @@ class Delivery:
     network : PrunedNetwork
     program : Program
         As it is lowered; in the order for its lanes.
-    widths : (int, int)
-        Bits of a weight, of a signal.
+    bits : (int, int, str)
+        Of a weight, of a signal, of single layers (`reports.workflow.layer_bits`).
     lanes : (int, int) or None
         Of the array; None where no array runs it.
     source : Source
@@ -73,7 +74,7 @@ class Delivery:
     making: Making
     network: PrunedNetwork
     program: Program
-    widths: tuple[int, int]
+    bits: tuple[int, int, str]
     lanes: tuple[int, int] | None
     source: Source
     data: str | None
@@ -114,8 +115,8 @@ class Delivery:
 
     def _commands(self) -> list[str]:
         images = ["--data", '"$DATA"'] if self.data is not None else []
-        wide, narrow = self.widths
-        lanes = ["--lanes", str(self.lanes[0])] if self.lanes else []
+        wide, narrow, layers = self.bits
+        lanes = ["--lanes", f"{self.lanes[0]}x{self.lanes[1]}"] if self.lanes else []
         quantize = [
             "espalier",
             "quantize",
@@ -124,6 +125,7 @@ class Delivery:
             str(wide),
             "--signal-bits",
             str(narrow),
+            *([OPTION, shlex.quote(layers)] if layers else []),
         ]
         commands = [self._network(images), [*quantize, *lanes, *images, "-o", f'{MADE}{PROGRAM}"']]
         if self.lanes:
@@ -154,7 +156,7 @@ def delivered(
     making: Making,
     network: PrunedNetwork,
     program: Program,
-    widths: tuple[int, int],
+    bits: tuple[int, int, str],
     lanes: tuple[int, int] | None,
     source: Source,
     data: str | None,
@@ -165,8 +167,8 @@ def delivered(
         validation = source.load("validation")
         network = replace(network, data=source.name, input_range=validation.range if source.own else None)
     program = replace(program, data=source.name)
-    ordered = program if lanes is None else ordered_for(program, lanes[0])
-    return Delivery(making, network, ordered, widths, lanes, source, data, command)
+    ordered = program if lanes is None else ordered_for(program, lanes[0], split=lanes[1] > 1)
+    return Delivery(making, network, ordered, bits, lanes, source, data, command)
 
 
 def rtl_of(deliveries: Sequence[Delivery], lanes: tuple[int, int]) -> dict[str, bytes]:

@@ -10,7 +10,7 @@ from typing import Any
 from accel.errors import EspalierError
 
 ERROR, MEMORY, MULTIPLIERS, LANES, SPEED = "error", "memory", "multipliers", "lanes", "speed"
-AREA, POWER, CLOCK, ROOM = "area", "power", "clock", "room"
+AREA, POWER, ENERGY, CLOCK, ROOM = "area", "power", "energy", "clock", "room"
 CONFIDENCE = 0.95  # where nobody says how sure to be
 Use = Callable[[Any], float]
 OPTIONS = {  # by which a limit is given
@@ -21,6 +21,7 @@ OPTIONS = {  # by which a limit is given
     "lanes": "--lanes",
     "area_um2": "--area",
     "power_mw": "--power",
+    "energy_pj": "--max-energy",
 }
 
 
@@ -40,8 +41,8 @@ class Budget:
     clock_hz : float
     lanes : int or None
         The most multiply-accumulates of a cycle; two narrow ones may share a multiplier.
-    area_um2, power_mw : float or None
-        The most, where the technology says what a design has: estimates.
+    area_um2, power_mw, energy_pj : float or None
+        The most, where the technology says what a design has: estimates. Energy is that of one image.
 
     Raises
     ------
@@ -57,6 +58,7 @@ class Budget:
     lanes: int | None = None
     area_um2: float | None = None
     power_mw: float | None = None
+    energy_pj: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.error_rate <= 1:
@@ -122,6 +124,18 @@ class Guard:
         middle, spread = rate + z * z / (2 * n), z * math.sqrt(rate * (1 - rate) / n + (z / (2 * n)) ** 2)
         return min(1.0, (middle + spread) / (1 + z * z / n))
 
+    def lower(self, most: float) -> float:
+        """Return the highest rate that, measured, is not above `most` at this confidence: `upper` turned round.
+
+        >>> guard = Guard(1000, 0.95)
+        >>> round(guard.upper(guard.lower(0.02)), 9)
+        0.02
+        """
+        if not self.confidence:
+            return most
+        z = NormalDist().inv_cdf(self.confidence)
+        return max(0.0, most - z * math.sqrt(most * (1 - most) / self.images))
+
 
 def sureness(rate: float, most: float, images: int) -> float:
     """Return how sure it is that a design errs at most so often, 0..1: the confidence of which `most` is the bound.
@@ -165,6 +179,8 @@ def limits_of(budget: Budget, guard: Guard | None = None, reaches_hz: float | No
         found.append(Limit(AREA, budget.area_um2, lambda p: p.area_um2))
     if budget.power_mw is not None:
         found.append(Limit(POWER, budget.power_mw, lambda p: power_mw(p, budget.clock_hz)))
+    if budget.energy_pj is not None:
+        found.append(Limit(ENERGY, budget.energy_pj, lambda p: p.energy_pj))
     if reaches_hz is not None:
         found.append(Limit(CLOCK, reaches_hz, lambda p: budget.clock_hz))
     return (*found, Limit(ROOM, 1, lambda p: 2.0 if p.short else 1.0))

@@ -124,6 +124,31 @@ def parse_bandwidth(text: str) -> float:
     return float(match[1]) * _TENS[match[2] or ""]
 
 
+def parse_energy(text: str, option: str = "--max-energy") -> float:
+    """Return the picojoules that `text` names, which the `option` was given.
+
+    >>> parse_energy("500nJ"), parse_energy("1.5 uJ"), parse_energy("2mJ")
+    (500000.0, 1500000.0, 2000000000.0)
+    """
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(pJ|nJ|uJ|mJ)", text)
+    if not match or not float(match[1]):
+        raise EspalierError(f"{option} {text}: expected an energy of one image above 0, such as 500nJ, 1.5uJ or 2mJ")
+    return float(match[1]) * {"p": 1.0, "n": 1e3, "u": 1e6, "m": 1e9}[match[2][0]]
+
+
+def parse_band(text: str, option: str = "--band") -> float:
+    """Return the share that `text` names, 0.05 for 5%.
+
+    >>> parse_band("5%"), parse_band("0.05")
+    (0.05, 0.05)
+    """
+    match = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,9})?)\s*(%?)", text)
+    share = float(match[1]) / (100 if match[2] else 1) if match else 0.0
+    if not 0 < share <= 1 or (share == 1 and match and not match[2]):
+        raise EspalierError(f"{option} {text}: expected how far from the best by the goal, such as 5%, 100% at most")
+    return share
+
+
 def parse_mode(modes: type[IntEnum], name: str) -> Any:
     """Return the rounding or overflow of that name.
 
@@ -145,6 +170,20 @@ def parse_lanes(text: str, option: str = "--array") -> tuple[int, int]:
     if not match:
         raise EspalierError(f"{option} {text}: expected output lanes x pixel lanes, such as 8x8")
     return int(match[1]), int(match[2])
+
+
+def parse_order(text: str, option: str = "--lanes") -> tuple[int, bool]:
+    """Return the output lanes that output maps are ordered for, and whether pixel lanes, several of them, share sums.
+
+    >>> parse_order("8"), parse_order("8x4"), parse_order("8x1")
+    ((8, True), (8, True), (8, False))
+    """
+    if not re.fullmatch(r"[1-9]\d{0,3}(x[1-9]\d{0,3})?", text):
+        raise EspalierError(
+            f"{option} {text}: expected output lanes, such as 8, or output lanes x pixel lanes, such as 8x4"
+        )
+    outputs, _, pixels = text.partition("x")
+    return int(outputs), pixels != "1"
 
 
 def parse_features(text: str | None) -> dict[str, bool]:

@@ -1,16 +1,20 @@
 """Which design to build: the one engine behind what `espalier report` and `espalier explore` recommend.
 
-Of the designs that meet all limits those stay that no other beats in errors, memory and cycles at once (`front`); of
-these a goal chooses one. So a recommended design is never dominated: whichever is as good in all three has as much
-energy or more. Errors are those on validation images; test images decide nothing. Because images are few, what has to
-be within the limit is the rate that is not exceeded with a confidence (`reports.workflow.limits.Guard`).
+Of the designs that meet all limits those stay that no other beats in errors, memory and cycles at once (`front`), which
+are counted; of these a goal chooses one. A goal of energy, an estimate, compares that there too, or designs that save
+energy alone would be gone before it chooses. So a recommended design is never dominated: whichever is as good in all
+three is better in nothing else that is told of it, or worse in what the goal counts. Errors are those on validation
+images; test images decide nothing. Because images are few, what has to be within the limit is the rate that is not
+exceeded with a confidence (`reports.workflow.limits.Guard`).
 """
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from reports.workflow.limits import CONFIDENCE, Budget, Guard, Limit, Use, limits_of
 
@@ -41,6 +45,10 @@ class Candidate(Protocol):
         """Energy of one image, an estimate; 0 where the technology says nothing of it."""
 
     @property
+    def area_um2(self) -> int:
+        """Area of lanes and memories, an estimate; 0 where nothing is known of it."""
+
+    @property
     def multipliers(self) -> int:
         """Hardware multipliers."""
 
@@ -50,6 +58,13 @@ class Candidate(Protocol):
 
 
 Choice = TypeVar("Choice", bound=Candidate)
+COUNTED: tuple[Use, ...] = (lambda p: p.error_rate, lambda p: p.memory_bits, lambda p: p.cycles)
+TIES: tuple[Use, ...] = (  # what decides between designs that are equal in these: no figure that is told is left out
+    lambda p: p.energy_pj,
+    lambda p: p.multipliers,
+    lambda p: p.area_um2,
+    lambda p: p.interval_cycles,
+)
 
 
 @dataclass(frozen=True)
@@ -61,18 +76,30 @@ class Goal:
     name, about : str
     value : function
         The least is best.
+    figures : tuple of function
+        In which at once no other design may beat the one that is chosen; the least is best.
     """
 
     name: str
     about: str
     value: Use
+    figures: tuple[Use, ...] = COUNTED
+
+    @property
+    def compared(self) -> str:
+        """In what no other design beats the one that is chosen.
+
+        >>> SMALL.compared
+        'errors, memory and cycles'
+        """
+        return "errors, memory and cycles" if self.figures == COUNTED else "errors, memory, cycles and energy"
 
     def best(self, points: Iterable[Choice]) -> Choice | None:
         """Return the best of the points that no other dominates, None if there are none.
 
         Ties go to less error, memory, multipliers, time.
         """
-        return min(front(points), key=self.order, default=None)
+        return min(front(points, self.figures), key=self.order, default=None)
 
     def order(self, p: Candidate) -> tuple[float, ...]:
         """Return what points that no other dominates are sorted by, the best first."""
@@ -135,39 +162,55 @@ def nearest(points: Sequence[Choice], limits: Sequence[Limit]) -> Choice:
     return min(points, key=lambda p: (max(x.share(p) for x in limits), sum(x.share(p) for x in limits)))
 
 
-def front(points: Iterable[Choice]) -> list[Choice]:
-    """Return the points that no other one beats or equals in error, memory and cycles at once, least error first.
+def front(points: Iterable[Choice], figures: tuple[Use, ...] = COUNTED) -> list[Choice]:
+    """Return the points that no other one beats or equals in all figures at once, least error first.
 
-    Of points that are equal in all three the one with the least energy stays, then that with the fewest multipliers.
+    Of points that are equal in all of them the one that is the least by `TIES` stays.
     """
-    memories: list[int] = []  # a stair of what is there already: memory rises, cycles fall
-    cycles: list[int] = []
-    found = []
-    for point in sorted(points, key=_beating):
-        at = bisect_right(memories, point.memory_bits)
-        if at and cycles[at - 1] <= point.cycles:
-            continue
-        found.append(point)
-        at = bisect_left(memories, point.memory_bits)
-        end = at
-        while end < len(cycles) and cycles[end] >= point.cycles:
-            end += 1
-        memories[at:end], cycles[at:end] = [point.memory_bits], [point.cycles]
-    return found
+    found = list(points)
+    uses = *figures, *TIES
+    numbers = np.array([[use(p) for use in uses] for p in found], float).reshape(len(found), len(uses))
+    return [found[place] for place in undominated(numbers, len(figures))]
 
 
-def dominates(one: Candidate, other: Candidate, first: bool = False) -> bool:
-    """Return whether a point keeps another from the `front`: as good in errors, memory and cycles, and better in one.
+def undominated(numbers: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """Return the rows that no other beats or equals in the first `count` columns, in the order of all columns.
 
-    Of points that are equal in these, energy and multipliers decide as there, and then which is `first` in the list.
+    Parameters
+    ----------
+    numbers : float array (rows, columns)
+        The less the better. Of rows that are equal in the first columns the least by the others stays.
+    count : int
     """
-    as_good = one.error_rate <= other.error_rate and one.memory_bits <= other.memory_bits
-    mine, its = _beating(one), _beating(other)
-    return as_good and one.cycles <= other.cycles and (mine < its or (first and mine == its))
+    order = np.lexsort(numbers.T[::-1])
+    left, found = numbers[order, :count], []
+    while order.size:  # the least of all that are left is beaten by none of them, nor by those before
+        found.append(order[0])
+        stay = np.any(left < left[0], axis=1)
+        order, left = order[stay], left[stay]
+    return np.array(found, np.intp)
 
 
-def _beating(p: Candidate) -> tuple[float, ...]:
-    return p.error_rate, p.memory_bits, p.cycles, p.energy_pj, p.multipliers
+def dominates(one: Candidate, other: Candidate, figures: tuple[Use, ...] = COUNTED, first: bool = False) -> bool:
+    """Return whether a point keeps another from the `front`: as good in all figures, and better in one.
+
+    Of points that are equal in these `TIES` decide, and then which is `first` in the list.
+    """
+    mine, its = ([use(p) for use in (*figures, *TIES)] for p in (one, other))
+    as_good = all(x <= y for x, y in zip(mine[: len(figures)], its, strict=False))
+    return as_good and (mine < its or (first and mine == its))
+
+
+def band(points: Iterable[Choice], goal: Goal, chosen: Choice, share: float) -> list[Choice]:
+    """Return every point that is as good as the chosen one within a share of the goal, the best first.
+
+    Of those that no other one equals or beats in everything that is told of a design: energy, multipliers, area and
+    images a second beside errors, memory and cycles. So a point may be a little better by the goal than the chosen one,
+    where that one is better in what is counted.
+    """
+    most = (1 + share) * goal.value(chosen)
+    near = [point for point in points if goal.value(point) <= most * (1 + 1e-12)]
+    return sorted(front(near, (*COUNTED, *TIES)), key=goal.order)
 
 
 DIRECTIONS: dict[str, Use] = {  # in which another design may be better
@@ -281,6 +324,10 @@ class Decision(Generic[Choice]):
         found = (self._aside(direction, self.chosen) for direction in DIRECTIONS)
         return [aside for aside in found if aside is not None]
 
+    def band(self, share: float) -> list[Choice]:
+        """Return the designs within a share of the goal, as `band` has them; none where nothing fits."""
+        return [] if self.chosen is None else band(self.fitting, self.goal, self.chosen, share)
+
     def _aside(self, direction: str, chosen: Choice) -> Aside[Choice] | None:
         use = DIRECTIONS[direction]
         best = self.goal.best(point for point in self.fitting if use(point) < use(chosen))
@@ -289,5 +336,7 @@ class Decision(Generic[Choice]):
         better = [point for point in self.points if use(point) < use(chosen)]
         if not better:
             return None
-        near = min(front(better), key=lambda p: (max(x.share(p) for x in self.limits), self.goal.value(p)))
+        near = min(
+            front(better, self.goal.figures), key=lambda p: (max(x.share(p) for x in self.limits), self.goal.value(p))
+        )
         return Aside(direction, near, tuple(x.name for x in self.limits if not x.meets(near)))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
-from reports.workflow.limits import Limit
+from reports.workflow.limits import Limit, Use
 from reports.workflow.recommend import Choice, Decision, dominates, front, within
 
 FAR = 10.0  # times a figure, or one in so many: no estimate is that far off
@@ -26,8 +26,8 @@ class Figure(Generic[Choice]):
     name, about : str
         Its key in the technology's table; what it is, with its unit.
     value : float
-    limit : str
-        The limit whose use follows it, beside the goal.
+    limits : tuple of str
+        The limits whose use follows it, beside the goal.
     priced : function
         From a design and a factor to the design as it would cost with so many times the figure; its costs are linear.
     """
@@ -35,7 +35,7 @@ class Figure(Generic[Choice]):
     name: str
     about: str
     value: float
-    limit: str
+    limits: tuple[str, ...]
     priced: Callable[[Choice, float], Choice]
 
 
@@ -77,12 +77,13 @@ class _Priced(Generic[Choice]):
     slope: float
     reach: float
     tie: tuple[float, ...]  # what decides where the goal does not
+    figures: tuple[Use, ...]  # in which another may beat it
 
     def at(self, factor: float) -> tuple[float, tuple[float, ...]]:
         return self.start + self.slope * factor, self.tie
 
     def beats(self, other: "_Priced[Choice]") -> bool:
-        return dominates(self.point, other.point, first=self.place < other.place)
+        return dominates(self.point, other.point, self.figures, first=self.place < other.place)
 
 
 def flips(decision: Decision[Choice], figures: Iterable[Figure[Choice]], most: float = FAR) -> list[Flip[Choice]]:
@@ -98,9 +99,10 @@ def _of(decision: Decision[Choice], figure: Figure[Choice]) -> Iterator[Flip[Cho
     chosen = decision.chosen
     if chosen is None or not figure.value:
         return
-    moving = [limit for limit in decision.limits if limit.name == figure.limit]
-    still = [limit for limit in decision.limits if limit.name != figure.limit]
-    pool = within(decision.points, still) if moving else front(decision.fitting)
+    moving = [limit for limit in decision.limits if limit.name in figure.limits]
+    still = [limit for limit in decision.limits if limit.name not in figure.limits]
+    figures = decision.goal.figures
+    pool = within(decision.points, still) if moving else front(decision.fitting, figures)
     priced = [_priced(decision, figure, point, place, moving) for place, point in enumerate(pool)]
     (mine,) = (x for x in priced if x.point is chosen)
     others = [x for x in priced if x.point is not chosen and x.reach > 0]
@@ -108,19 +110,20 @@ def _of(decision: Decision[Choice], figure: Figure[Choice]) -> Iterator[Flip[Cho
         beyond = factor * (1 + (JUST if above else -JUST))
         there = [x.point for x in priced if x.reach >= beyond]
         if 0 < factor < math.inf and there:
-            point = min(front(there), key=lambda p: decision.goal.order(figure.priced(p, beyond)))
+            point = min(front(there, figures), key=lambda p: decision.goal.order(figure.priced(p, beyond)))
             yield Flip(figure.name, figure.about, figure.value, factor * figure.value, above, point)
 
 
 def _priced(
     decision: Decision[Choice], figure: Figure[Choice], point: Choice, place: int, limits: Sequence[Limit]
 ) -> _Priced[Choice]:
-    free, value, reach = figure.priced(point, 0.0), decision.goal.value, math.inf
+    free, goal, reach = figure.priced(point, 0.0), decision.goal, math.inf
     for limit in limits:
         left, more = limit.most - limit.use(free), limit.use(point) - limit.use(free)
         most = left / more if more else math.copysign(math.inf, left)
         reach = min(reach, max(most, 1.0) if limit.meets(point) else most)  # where it just meets it, too
-    return _Priced(place, point, value(free), value(point) - value(free), reach, decision.goal.order(point)[1:])
+    start = goal.value(free)
+    return _Priced(place, point, start, goal.value(point) - start, reach, goal.order(point)[1:], goal.figures)
 
 
 def _above(mine: _Priced[Choice], others: Sequence[_Priced[Choice]]) -> float:
@@ -156,5 +159,5 @@ def _below(mine: _Priced[Choice], others: Sequence[_Priced[Choice]]) -> float:
 
 
 def _blocked(x: _Priced[Choice], others: Sequence[_Priced[Choice]]) -> float:
-    """Return the factor up to which a design that meets all limits beats this one in errors, memory and cycles."""
+    """Return the factor up to which a design that meets all limits beats this one in what the goal compares."""
     return max((y.reach for y in others if y is not x and y.beats(x)), default=-math.inf)
