@@ -35,12 +35,14 @@ class Bench:
         """Return the lanes of one read."""
         ctx.set(self.dut.read_address, address)
         ctx.set(self.dut.read_double, int(stride == 2))
-        self.split(ctx, address, self.array.pixel_lanes, apart)
+        self.split(ctx, address, self.array.pixel_lanes, apart, stride)
         await ctx.tick().repeat(READ_CYCLES)
         return [ctx.get(self.dut.read[lane]) for lane in range(self.array.pixel_lanes)]
 
-    def split(self, ctx, address: int, before: int, gap: int) -> None:
-        """Let all lanes but the first `before` read `gap` words further."""
+    def split(self, ctx, address: int, before: int, gap: int, stride: int = 1) -> None:
+        """Read; let all lanes but the first `before` read `gap` words further."""
+        ctx.set(self.dut.reads, 1)
+        ctx.set(self.dut.read_all, stride == 2 or gap != 0 or before < self.array.pixel_lanes)
         ctx.set(self.dut.read_before, before)
         ctx.set(self.dut.read_edge, (address + before) % self.array.banks)
         ctx.set(self.dut.other_address, (address + gap) % self.array.signal_words)
@@ -106,7 +108,7 @@ def test_a_read_every_cycle(array: MacArray, stride: int) -> None:
         for _ in range(40):
             address = int(rng.integers(0, max(half - span, 0) + 1))
             ctx.set(bench.dut.read_address, address)
-            bench.split(ctx, address, array.pixel_lanes, 0)
+            bench.split(ctx, address, array.pixel_lanes, 0, stride)
             due.append(bench.words[address::stride][: array.pixel_lanes])
             await bench.write(ctx, int(rng.integers(half, array.signal_words)), [int(rng.integers(256))])
             if len(due) == READ_CYCLES:
@@ -154,6 +156,30 @@ def test_two_pieces(array: MacArray) -> None:
             await ctx.tick()
             if turn >= READ_CYCLES - 1:
                 assert [ctx.get(bench.dut.read[lane]) for lane in range(lanes)] == due[turn + 1 - READ_CYCLES]
+
+    bench.run(scenario)
+
+
+@by_lanes
+def test_banks_rest(array: MacArray) -> None:
+    """Where no row is read the words stay what they were; of one row the other half of the banks keep theirs."""
+    bench, lanes = Bench(array), array.pixel_lanes
+
+    async def scenario(ctx) -> None:
+        for address in range(0, 2 * lanes, lanes):
+            await bench.write(ctx, address, [address + lane + 1 for lane in range(lanes)])
+        await ctx.tick().repeat(WRITE_CYCLES)
+        assert await bench.read(ctx, 0, 1, lanes) == bench.words[:lanes]  # both halves
+        other = [ctx.get(bench.dut.other[lane]) for lane in range(lanes)]
+        assert other == bench.words[lanes : 2 * lanes]
+        ctx.set(bench.dut.reads, 0)
+        for address in range(0, 2 * lanes, lanes):
+            await bench.write(ctx, address, [99] * lanes)
+        await ctx.tick().repeat(WRITE_CYCLES)
+        await ctx.tick().repeat(READ_CYCLES)
+        assert [ctx.get(bench.dut.read[lane]) for lane in range(lanes)] == list(range(1, lanes + 1))
+        assert await bench.read(ctx, 0, 1) == [99] * lanes
+        assert [ctx.get(bench.dut.other[lane]) for lane in range(lanes)] == other
 
     bench.run(scenario)
 

@@ -54,6 +54,7 @@ class Core(wiring.Component):
     Ports
     -----
     load, loaded : in, a word for a memory
+    moves : out
     goes : out, words of signals are taken: the core moves, and the drain does not write
     start : in
     busy : out
@@ -71,6 +72,7 @@ class Core(wiring.Component):
             {
                 "load": In(1),
                 "loaded": In(layout.load),
+                "moves": Out(1),
                 "goes": Out(1),
                 "start": In(1),
                 "busy": Out(1),
@@ -90,7 +92,7 @@ class Core(wiring.Component):
         for name in ("sequencer", "fetch", "path"):
             moving(m, name, getattr(self, name), valid, ready, hold)
         moves = moving(m, "activations", self.activations, valid, ready, hold)
-        m.d.comb += self.goes.eq(moves & ~self.drain.writes)
+        m.d.comb += [self.moves.eq(moves), self.goes.eq(moves & ~self.drain.writes)]
         m.submodules.lanes, m.submodules.drain = self.lanes, self.drain
         m.d.comb += [self.lanes.valid.eq(valid), self.lanes.ready.eq(ready), self.drain.ready.eq(ready)]
         m.d.comb += [self.lanes.hold.eq(hold), self.drain.hold.eq(hold)]
@@ -123,15 +125,12 @@ class Core(wiring.Component):
             m.d.comb += getattr(fetch, name).eq(getattr(self.sequencer, name))
         for name in ("last", "maximum", "weights", "takes", "signals", "others", "counts"):
             m.d.comb += getattr(lanes, name).eq(getattr(fetch, name))
+        for name in ("reads", "read_address", "read_before", "read_edge", "read_double", "read_all", "other_address"):
+            m.d.comb += getattr(self.activations, name).eq(getattr(fetch, name))
         m.d.comb += [
             lanes.fresh.eq(self.sequencer.fresh),
             lanes.step.eq(fetch.operands),
             fetch.both.eq(self.sequencer.tile.both),
-            self.activations.read_address.eq(fetch.read_address),
-            self.activations.read_before.eq(fetch.read_before),
-            self.activations.read_edge.eq(fetch.read_edge),
-            self.activations.read_double.eq(fetch.read_double),
-            self.activations.other_address.eq(fetch.other_address),
             fetch.read.eq(self.activations.read),
             self.weights.row.eq(fetch.weight_row),
             self.weights.wanted.eq(fetch.weights_wanted),

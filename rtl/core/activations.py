@@ -3,6 +3,7 @@
 Word a of the linear address space lies in bank a mod B at place a div B, with B = 2 x pixel lanes, so that pixel lanes
 at stride 1 or 2 never meet in a bank. At stride 1 they leave half of the banks alone, so that words behind a gap are
 read with them: those of the last lanes, or as many of another row, whose first one lies `pixel lanes` banks further.
+Where nothing lies there, that half rests.
 The write side rotates the other way. Reads and writes never concern the same tensor at the same time (the assembler
 gives every layer's input and output places of their own), so that each bank needs one port for each.
 
@@ -33,10 +34,12 @@ class Activations(wiring.Component):
 
     Ports
     -----
+    reads : in, a row is read; the banks rest otherwise
     read_address : in, the word for lane 0
     read_double : in, 1 for stride 2; does not change while reads are under way
     other_address : in, the word for lane 0 if it were behind a gap: its bank is not before the first one behind it
     read_before, read_edge : in, the lanes before the gap, and the first bank behind those of their words
+    read_all : in, of every bank; else of those alone that have words of lanes before the gap
     read, other : out, one word a lane, `READ_CYCLES` later; and as many behind, if these are read at stride 1
     write_address, write, write_lanes : in, words for lanes 0 .. write_lanes - 1, side by side from the address
     """
@@ -45,8 +48,10 @@ class Activations(wiring.Component):
         self.layout, self.banks = layout, layout.array.banks
         super().__init__(
             {
+                "reads": In(1),
                 "read_address": In(layout.address),
                 "read_double": In(1),
+                "read_all": In(1),
                 "other_address": In(layout.address),
                 "read_before": In(layout.lane_count),
                 "read_edge": In(layout.bank),
@@ -66,7 +71,7 @@ class Activations(wiring.Component):
         reads, writes = [], []
         for index in range(self.banks):
             attrs = {"ram_style": "distributed" if depth <= SHALLOW else "block"}
-            m.submodules[f"bank{index}"] = bank = Memory(shape=word, depth=depth, init=[], attrs=attrs)
+            m.submodules[f"signals{index}"] = bank = Memory(shape=word, depth=depth, init=[], attrs=attrs)
             reads.append(bank.read_port())
             writes.append(bank.write_port())
         self._build_read(m, reads, low)
@@ -83,8 +88,10 @@ class Activations(wiring.Component):
             # banks below the start hold the words after the wrap, one place further on
             rows = [Mux(turn > index, onward, row) for (row, onward), turn in zip(places, turns, strict=True)]
             before = (turns[0] <= index) ^ (self.read_edge <= index) ^ wraps  # from the start, round to the edge
+            wanted = Signal(name=f"wanted{index}", reset_less=True)
             m.d.sync += place.eq(Mux(before, *rows) if array.gaps else rows[0])
-            m.d.comb += port.addr.eq(place)
+            m.d.sync += wanted.eq(self.reads & (self.read_all | before))
+            m.d.comb += [port.addr.eq(place), port.en.eq(wanted)]
         raw = Signal(self.banks * array.signal_bits, reset_less=True)
         m.d.sync += raw.eq(Cat(port.data for port in reads))
         words, before = self._turned(m, raw, turns[0], "words"), delayed(m, self.read_before, READ_CYCLES - 1)

@@ -30,6 +30,7 @@ class RowCounter(wiring.Component):
     constant : out, two cycles after the row
     code_begin : out, the codes of a tile's first row are there
     code_both : out, the codes that are there lie on both rows of a pair
+    looks_up : out, codes are there that are looked up, of an array that has tables
     write_address, writes, write_lanes, out_lanes, out_valid, out_last, done : out, as `Drain` has them
     """
 
@@ -44,6 +45,7 @@ class RowCounter(wiring.Component):
                 "loaded": In(layout.load),
                 "constant": Out(layout.constant),
                 "code_begin": Out(1),
+                "looks_up": Out(1 if layout.array.table_words else 0),
                 "code_both": Out(1),
                 "write_address": Out(layout.address),
                 "writes": Out(1),
@@ -59,14 +61,17 @@ class RowCounter(wiring.Component):
         """Count, and delay what is found until the row's codes are there."""
         m = Module()
         layout = self.layout
+        self.there = Signal()  # a row is in the shadow
         read = loadable(m, layout.constant, layout.array.constants, Target.CONSTANTS, self.load, self.loaded)
         following = Signal(layout.constant_index, reset_less=True)
-        m.d.comb += read.addr.eq(Mux(self.begin, self.tile.constant, following))
+        m.d.comb += [read.addr.eq(Mux(self.begin, self.tile.constant, following)), read.en.eq(self.there)]
         m.d.comb += self.constant.eq(delayed(m, read.data, 1))
         both, now = Signal(layout.layer["merge"].shape), Signal(layout.layer["merge"].shape)
         m.d.comb += now.eq(Mux(self.begin, self.tile.both, both))
         m.d.sync += both.eq(now)
         m.d.comb += [self.code_begin.eq(self._coded(m, self.begin)), self.code_both.eq(self._coded(m, now))]
+        if layout.array.table_words:
+            m.d.comb += self.looks_up.eq(delayed(m, self.there, CODES, resets=True) & self.layer.tabled)
         lanes, address, last, map_end = self._build_rows(m)
         m.d.sync += following.eq(read.addr + map_end)
         final, raw = self.layer.final, self.layer.final & self.layer.raw
@@ -116,6 +121,7 @@ class RowCounter(wiring.Component):
         following, end = Signal(layout.address, reset_less=True), Signal(reset_less=True)
         lanes, address, last = Signal(layout.lane_count), Signal(layout.address), Signal()
         m.d.comb += [
+            self.there.eq(self.begin | (left != 0)),
             lanes.eq(Mux(self.begin, self.tile.words, Mux(left != 0, pixels, 0))),
             address.eq(Mux(self.begin, self.tile.address, following)),
             last.eq(Mux(self.begin, self.tile.end & (self.tile.rows == 1), end & (left == 1))),
@@ -205,7 +211,7 @@ class Drain(wiring.Component):
         codes: list[Value] = [column.code for column in self.columns]
         for lane, table in enumerate(self.tables):
             moving(m, f"table{lane}", table, self.out_valid, self.ready, self.hold)
-            m.d.comb += [table.code.eq(codes[lane]), table.layer.eq(self.layer)]
+            m.d.comb += [table.code.eq(codes[lane]), table.layer.eq(self.layer), table.reads.eq(self.counter.looks_up)]
             m.d.comb += [table.load.eq(self.load), table.loaded.eq(self.loaded)]
             codes[lane] = Mux(self.layer.tabled, table.found, codes[lane])
         return codes

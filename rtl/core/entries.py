@@ -10,8 +10,9 @@ entry that the sequencer takes:
 
 Where a list ends is known from the `left` of the entry in stage 2 while stage 0 is two places further on: just in time
 for lists of three entries or more. Of a shorter list it comes too late, and what was read beyond its end is dropped.
-Hence a pass over a list takes max(entries, 3) cycles; a tile takes `accel.array.TILE_CYCLES` or more, so that an entry
-is always there when the sequencer needs it.
+Hence a pass over a list takes max(entries, 3) cycles, and as many reads; a tile takes `accel.array.TILE_CYCLES` or
+more, so that an entry is always there when the sequencer needs it. Groups are counted too: behind the last pass of the
+last one nothing is read.
 """
 
 from amaranth.hdl import Module, Mux, Signal, Value
@@ -58,10 +59,11 @@ class Entries(wiring.Component):
         """Build the stages from the last to the first."""
         m = Module()
         self.moves, self.turns = Signal(), Signal()  # the stages move on; the next address begins a new pass
+        self.lists = Signal()  # entries of the layer are still to be read
         self.word, self.here, self.heads = Signal(self.layout.entry), Signal(), Signal()
         self.listed = Signal(self.layout.entry, reset_less=True)
         self.place = Signal(self.layout.list_index, reset_less=True)
-        names = ("counter", "shared", "tiles", "taps", "input_map", "maps_behind")
+        names = ("counter", "shared", "tiles", "outputs", "group", "taps", "input_map", "maps_behind")
         self.kept = Signal(data.StructLayout({name: self.layout.layer[name].shape for name in names}), reset_less=True)
         with m.If(self.prime):
             m.d.sync += [self.kept[name].eq(self.layer[name]) for name in names]
@@ -108,8 +110,20 @@ class Entries(wiring.Component):
         if not layout.array.list_entries:
             return data.View(layout.entry, Signal(layout.entry.size))
         port = loadable(m, layout.entry, layout.array.list_entries, Target.ENTRIES, self.load, self.loaded)
-        m.d.comb += [port.addr.eq(self.place), port.en.eq(self.moves)]
+        wanted = self.moves & self.lists & ~self.prime
+        m.d.comb += [port.addr.eq(self.place), port.en.eq(wanted)]
         return port.data
+
+    def _build_groups(self, m: Module, turned: Value, group_ends: Value) -> None:
+        """Count groups; nothing is read where entries are counted, and behind the last group's last pass."""
+        layer, kept, maps, last = self.layer, self.kept, Signal.like(self.layer.outputs), Signal()
+        m.d.sync += last.eq(maps <= kept.group)  # known when the group's first pass turns, three cycles after it began
+        with m.If(turned & group_ends):
+            m.d.sync += maps.eq(maps - kept.group)
+        with m.If(self.prime):
+            m.d.sync += [maps.eq(layer.outputs), self.lists.eq(~layer.counter)]
+        with m.Elif(self.moves & self.turns & group_ends & last):
+            m.d.sync += self.lists.eq(0)
 
     def _build_place(self, m: Module) -> tuple[Signal, Signal, Signal]:
         """Walk the places of a list, or count; return stage 1: whether it is a list's head, its base and its `left`."""
@@ -125,6 +139,7 @@ class Entries(wiring.Component):
         m.d.comb += onward.eq(Mux(short, Mux(left[0], self.place, self.place - 1), self.place + 1))
         turned = Signal()  # a cycle ago; what counts passes is not needed before the next turn, three cycles later
         m.d.sync += turned.eq(self.moves & self.turns & ~self.prime)
+        self._build_groups(m, turned, passes == 1)
         with m.If(turned):
             m.d.sync += passes.eq(Mux(passes == 1, kept.tiles, passes - 1))
         with m.If(turned & last_pass):

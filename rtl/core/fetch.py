@@ -32,8 +32,9 @@ class Fetch(wiring.Component):
     -----
     issue, step, origin, row, column, layer : in, from the sequencer
     before, both : in, from the sequencer two cycles later: lanes before the end of a row; both rows of a pair in a tile
-    read_address, read_double : out, to the activation memory; read : in, what it has `READ_CYCLES` later
+    reads, read_address, read_double : out, to the activation memory; read : in, what it has `READ_CYCLES` later
     other_address, read_before, read_edge : out, to it too: the first word behind a gap, and where that begins
+    read_all : out, to it too: words lie two apart, or behind a gap, or in a second map
     other, read_pair : in, words of the second of two maps; out, whether there is one
     operands, last, maximum, weights, signals, others, counts : out, to the lanes
     takes : out, beside the weights, the rows of multipliers that take the second of two maps
@@ -54,10 +55,12 @@ class Fetch(wiring.Component):
                 "before": In(layout.lane_count),
                 "both": In(1),
                 "layer": In(layout.layer),
+                "reads": Out(1),
                 "read_address": Out(layout.address),
                 "read_before": Out(layout.lane_count),
                 "read_edge": Out(layout.bank),
                 "read_double": Out(1),
+                "read_all": Out(1),
                 "read": In(layout.pixels),
                 "other_address": Out(layout.address),
                 "read_pair": Out(layout.layer["pair"].shape),
@@ -82,12 +85,15 @@ class Fetch(wiring.Component):
         """Build the stages."""
         m = Module()
         layout, layer, step = self.layout, self.layer, self.step
+        self.there = [self.issue]  # whether a step is there, of each stage: memories are read in steps alone
+        for _ in range(FETCH_CYCLES):
+            self.there.append(delayed(m, self.there[-1], 1, resets=True))
         taps = loadable(m, layout.tap, layout.array.taps, Target.TAPS, self.load, self.loaded)
         window, place = Signal(layout.signed_address, reset_less=True), Signal(layout.address, reset_less=True)
         at_row, at_column = (Signal(layout.position, name=f"at_{name}", reset_less=True) for name in ("row", "column"))
         tap_place = Signal(taps.addr.shape(), reset_less=True)
         m.d.sync += [tap_place.eq(layer.tap + step.tap), window.eq(step.base + self.origin)]
-        m.d.comb += taps.addr.eq(tap_place)
+        m.d.comb += [taps.addr.eq(tap_place), taps.en.eq(self.there[1])]
         tap = delayed(m, taps.data, 1)
         m.d.sync += [
             place.eq(delayed(m, window, 2) + tap.words),
@@ -97,9 +103,10 @@ class Fetch(wiring.Component):
         before = self._build_gap(m, delayed(m, window, 1), tap.words)
         m.d.comb += self.read_pair.eq(layer.pair)
         m.d.comb += [
+            self.reads.eq(self.there[FETCH_CYCLES - READ_CYCLES]),
             self.read_address.eq(place),
             self.read_double.eq(layer.double),
-            self.operands.eq(delayed(m, self.issue, FETCH_CYCLES, resets=True)),
+            self.operands.eq(self.there[-1]),
             self.last.eq(delayed(m, step.last, FETCH_CYCLES)),
             self.maximum.eq(layer.maximum),
         ]
@@ -135,6 +142,7 @@ class Fetch(wiring.Component):
             self.other_address.eq(other + words),
             self.read_edge.eq(edge + words[: len(edge)]),
             self.read_before.eq(reads),
+            self.read_all.eq(layer.double | layer.combine | layer.pair | (ahead != array.pixel_lanes)),
         ]
         return delayed(m, ahead, 1) if array.combines else self.read_before
 
@@ -182,23 +190,24 @@ class Fetch(wiring.Component):
         """Read the weights so that they meet their signals; one register before the memory, one behind it.
 
         Weights of split sums are named by the row of the banks, others by the word: its own bank is read, and one more
-        register later all lanes get what came from there. While nothing is read all banks are, so that none has what it
-        had when the power came.
+        register later all lanes get what came from there. Where no step is there the weights are 0, so that nobody
+        sees what a bank had when the power came.
         """
         banks = self.layout.array.weight_banks
         behind = 1 if banks > 1 else 0
         word, low = delayed(m, self.step.weight, FETCH_CYCLES - 3 - behind), exact_log2(banks)
         row = delayed(m, Mux(self.layer.split, word, word >> low)[: len(self.weight_row)], 1)
-        own = delayed(m, Cat(word[:low] == index for index in range(banks)), 1)
-        rests = ~delayed(m, self.issue, FETCH_CYCLES - 2 - behind)
-        m.d.comb += self.weight_row.eq(row)
-        m.d.comb += self.weights_wanted.eq(Cat(self.layer.split | mine | rests for mine in own))
-        read, named = [delayed(m, bank.as_value(), 1) for bank in self.weights_read], delayed(m, own, 2)
-        chosen = reduce(or_, (bits & mine.replicate(len(bits)) for bits, mine in zip(read, named, strict=True)))
+        named = self.there[FETCH_CYCLES - 3 - behind]
+        own = delayed(m, Cat(named & (word[:low] == index) for index in range(banks)), 1)
+        every = delayed(m, self.layer.split & named, 1)
+        apart = delayed(m, self.layer.split & self.there[FETCH_CYCLES - 1], 1)
+        m.d.comb += [self.weight_row.eq(row), self.weights_wanted.eq(Cat(every | mine for mine in own))]
+        read, mine = [delayed(m, bank.as_value(), 1) for bank in self.weights_read], delayed(m, own, 2)
+        chosen = reduce(or_, (bits & here.replicate(len(bits)) for bits, here in zip(read, mine, strict=True)))
         shared = delayed(m, chosen, behind)
         bits_of_lanes = Shape.cast(self.layout.lanes).width
         m.d.comb += self.takes.eq(shared[bits_of_lanes:])  # no word of a split sum has any
         for place, bits in enumerate(read):
             own_bits = delayed(m, bits[:bits_of_lanes], behind)
-            chosen_bits = Mux(self.layer.split, own_bits, shared[:bits_of_lanes])
+            chosen_bits = Mux(apart, own_bits, shared[:bits_of_lanes])
             m.d.comb += self.weights[place].as_value().eq(chosen_bits)

@@ -120,13 +120,15 @@ class Sequencer(wiring.Component):
         ahead = delayed(m, layers.data, 1)  # the number is known early: the memory's own register has them
         following, ends = Signal(), Signal()  # the words change in the next cycle; the layer's last step has gone
         m.d.comb += [layers.addr.eq(number), self.layer.eq(words), self.busy.eq(1), self.entries.layer.eq(ahead)]
-        m.d.sync += ends.eq(self.tiles.turn & self.tiles.tile.end & prefetch)
+        m.d.comb += layers.en.eq(self.prime & ~self.layer.end)  # each layer's words are read once
+        m.d.sync += ends.eq(self.tiles.turn & self.tiles.tile.end & prefetch & ~self.layer.end)
         m.d.comb += self.entries.prime.eq(ends)
         with m.If(following):
             m.d.sync += [words.eq(ahead), number.eq(number + 1)]
         with m.FSM():
             with m.State("idle"):
                 m.d.comb += self.busy.eq(0)
+                m.d.comb += layers.en.eq(self.start)
                 with m.If(self.start):
                     m.next = "fetch"
             with m.State("fetch"):

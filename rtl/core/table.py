@@ -23,7 +23,7 @@ class Table(wiring.Component):
 
     Ports
     -----
-    code : in
+    reads, code : in, whether a code is there that is looked up, and the code
     layer : in, the layer's words
     load, loaded : in, a word for the tables
     found : out, what the layer's table has for the code, `TABLE_CYCLES` later
@@ -33,6 +33,7 @@ class Table(wiring.Component):
         self.layout = layout
         super().__init__(
             {
+                "reads": In(1),
                 "code": In(layout.operand),
                 "layer": In(layout.layer),
                 "load": In(1),
@@ -50,6 +51,7 @@ class Table(wiring.Component):
         word, signed = delayed(m, read.data.code, 1), delayed(m, self.layer.table_signed, 1)
         m.d.comb += [
             read.addr.eq(self.code + self.layer.table),
+            read.en.eq(self.reads),
             self.found.eq(Cat(word, word[-1] & signed).as_signed()),
         ]
         return m
