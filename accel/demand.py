@@ -27,7 +27,7 @@ from accel.program_layers import (
     ReluLayer,
     TableLayer,
 )
-from accel.runs import runs_of
+from accel.runs import LEAST_READS, runs_of
 from accel.segments import segments_of
 from accel.split import splits
 from accel.walk import combined_of, walk_of
@@ -53,7 +53,7 @@ class LayerDemand:
     longest : int
         Taps that one entry names at most; the tap table must have as many words, for the entry's fields to hold it.
     reads : int
-        Entries that are read from memory for one tile of every group; counted ones are not.
+        Words of entries that one tile of every group reads, as `Runs.reads`; counted ones are not read.
     looks_up : bool
         Whether its codes are looked up in a table.
     """
@@ -364,11 +364,11 @@ def _layer(program: Program, layer: ProgramLayer, outputs: int, array: MacArray,
         case AddLayer() if parts := segments_of(program, layer, array):
             reads = sum(parts.weights)  # an entry for each word of a weight, over the segments of a tile
             taken = {"entries": reads * places.lists(layer), "taps": 2 * parts.lanes, "longest": parts.lanes}
-            taken |= {"weights": parts.steps, "reads": reads}
+            taken |= {"weights": parts.steps, "reads": max(reads, LEAST_READS)}
         case AddLayer():  # an operand is an entry that stays on one tap, for as many steps as its weight takes words
             steps = [math.ceil(weight / array.largest_weight) for weight in layer.weights]
             taken = {"entries": 2 * places.lists(layer), "taps": 2, "longest": max(steps), "weights": sum(steps)}
-            taken["reads"] = 2 * outputs
+            taken["reads"] = LEAST_READS * outputs
         case AvgPoolLayer() if splits(program, layer, array):
             taps = math.ceil(layer.window.taps / array.pixel_lanes)
             taken = {"entries": 0, "taps": taps, "longest": taps, "weights": taps * array.pixel_lanes, "reads": 0}
@@ -377,7 +377,8 @@ def _layer(program: Program, layer: ProgramLayer, outputs: int, array: MacArray,
             taken = {"entries": 0, "taps": taps, "longest": taps, "weights": taps, "reads": 0}
         case ReluLayer() | ClipLayer() | TableLayer() | ConcatLayer():
             listed = outputs if outputs > 1 and isinstance(layer, ConcatLayer) else 0  # an entry for each piece
-            taken = {"entries": listed * places.lists(layer), "taps": 1, "longest": 1, "weights": 1, "reads": listed}
+            taken = {"entries": listed * places.lists(layer), "taps": 1, "longest": 1, "weights": 1}
+            taken["reads"] = LEAST_READS * listed
         case _:
             raise not_on_array(layer)
     taken["weights"] = array.whole_rows(taken["weights"])

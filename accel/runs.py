@@ -19,6 +19,7 @@ from accel.split import Windows, splits, windows_of
 from accel.walk import combined_of
 from accel.window import Window
 
+LEAST_READS = FAR  # of a list: where it ends is known two places further on, and what lies there is dropped
 Integers = NDArray[np.int64]
 
 
@@ -47,7 +48,7 @@ class Runs:
     others : int array (entries,)
         Whole turns of the banks, of those that lie between the map and the second one; 0 where there is none.
     reads : int
-        Stored entries that one tile of every group reads in all.
+        Words that one tile of every group reads in all: its list, and what lies behind one of less than `LEAST_READS`.
     """
 
     split: bool
@@ -149,7 +150,8 @@ def _stored(owners: Integers, found: Integers, *, split: bool, taps: Integers, s
     shared = bool((lengths == lengths[0]).all()) and _same(entries.reshape(6, groups, -1))
     names = ("bases", "offsets", "strides", "counts", "others", "left")
     stored = dict(zip(names, entries[:, : lengths[0]] if shared else entries, strict=True))
-    return Runs(split=split, taps=taps, steps=steps, shared=shared, reads=owners.size, **stored)
+    reads = int(np.maximum(lengths, LEAST_READS).sum())
+    return Runs(split=split, taps=taps, steps=steps, shared=shared, reads=reads, **stored)
 
 
 def _cut(segments: Integers, kept: Integers) -> tuple[Integers, Integers]:

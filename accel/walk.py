@@ -141,6 +141,15 @@ class Walk:
             del line[-2]
         return tuple(line) * (self.rows * self.width // self.line)
 
+    @cached_property
+    def passing(self) -> tuple[bool, ...]:
+        """Whether each tile of a map has fewer pixels in its row than a whole one, so that others may lie elsewhere."""
+        starts = np.arange(0, self.line, self.lanes) % self.width
+        line = [self.flat and self.width - start < self.lanes for start in starts.tolist() for _ in range(self.heights)]
+        if self.merged:
+            line[-2:] = [True]
+        return tuple(line) * (self.rows * self.width // self.line)
+
     @property
     def legal(self) -> bool:
         """Whether no tile has more than one gap, and none two words in one bank."""

@@ -25,6 +25,7 @@ from accel.places import beats_of
 from accel.program import KIND, Program
 from rtl.assemble import assemble, signal_formats
 from rtl.core.accelerator import Accelerator
+from rtl.counters import COUNTS, LOADED, Counted
 from rtl.image import Image
 from rtl.layout import Layout, packer
 from rtl.simulate import Words, load_words, output_rows, signal_words
@@ -62,7 +63,9 @@ class Job:
     interval: int
 
 
-def emit(jobs: Sequence[Job], array: MacArray, room: Mapping[str, int] | None = None) -> dict[str, bytes]:
+def emit(
+    jobs: Sequence[Job], array: MacArray, room: Mapping[str, int] | None = None, counted: bool = False
+) -> dict[str, bytes]:
     """Return the files of a build, by name: hardware that runs every job, and the testbench that checks them all.
 
     Parameters
@@ -72,6 +75,9 @@ def emit(jobs: Sequence[Job], array: MacArray, room: Mapping[str, int] | None = 
     room : mapping, optional
         ``loads``, ``signals``, ``beats``: words that the testbench has room for, if more than these jobs need. What was
         compiled with it runs the ``.hex`` files of as many other jobs too, if their hardware is the same.
+    counted : bool
+        The hardware counts accesses to its memories (`rtl.counters`), and the testbench tells them; each image is then
+        loaded when the one before has ended.
 
     Returns
     -------
@@ -81,7 +87,7 @@ def emit(jobs: Sequence[Job], array: MacArray, room: Mapping[str, int] | None = 
     """
     formats = formats_of(job.program for job in jobs)
     images = [assemble(job.program, array, formats) for job in jobs]
-    dut, source = hardware(array, tuple(formats))
+    dut, source = hardware(array, tuple(formats), counted)
     loads = [load_words(image, dut.layout) for image in images]
     signals = [word for job, image in zip(jobs, images, strict=True) for word in _signals(job, image, array)]
     units = [_units(image, dut.layout) for image in images]
@@ -95,9 +101,10 @@ def emit(jobs: Sequence[Job], array: MacArray, room: Mapping[str, int] | None = 
     load_bits, out_bits = Shape.cast(dut.layout.load).width, Shape.cast(dut.result).width
     sizes = {"jobs": len(jobs), "loads": len(every_load), "signals": len(signals), "beats": len(every_beat)}
     sizes = {name: max(size, (room or {}).get(name, 0)) for name, size in sizes.items()}
-    sizes |= {"load_bits": load_bits, "out_bits": out_bits, "places": len(images[0].places)}
+    sizes |= {"load_bits": load_bits, "out_bits": out_bits, "places": 1 if counted else len(images[0].places)}
+    sizes |= {"counted": int(counted), "count_bits": COUNTS.size, "loaded": LOADED}
     ours = resources.files("rtl")
-    bench = Template((ours / "testbench.v").read_text()).substitute(sizes, **_unit_ports(dut, len(every_unit)))
+    bench = Template((ours / "testbench.v").read_text()).substitute(sizes, **_ports(dut, len(every_unit), counted))
     return {
         f"{TOP}.v": source,
         "testbench.v": bench.encode(),
@@ -126,11 +133,13 @@ def _units(image: Image, layout: Layout) -> list[int]:
     ]
 
 
-def _unit_ports(dut: Accelerator, words: int) -> dict[str, int | str]:
-    """Return what the testbench knows of the stream of weights, which an array may lack."""
+def _ports(dut: Accelerator | Counted, words: int, counted: bool) -> dict[str, int | str]:
+    """Return what the testbench knows of the stream of weights, which an array may lack, and of counters."""
     names = ("valid", "ready", "payload") if dut.array.stream_words else ()
-    ports = "".join(f"\n      .units__{name}(units_{name})," for name in names)
-    return {"units": words, "unit_bits": Shape.cast(dut.layout.unit).width, "unit_ports": ports}
+    ports = [f"units__{name}(units_{name})" for name in names]
+    ports += [f"{name}({name})" for name in ("counts", "turn", "unit") if counted]
+    more = "".join(f"\n      .{port}," for port in ports)
+    return {"units": words, "unit_bits": Shape.cast(dut.layout.unit).width, "more_ports": more}
 
 
 def _signals(job: Job, image: Image, array: MacArray) -> Words:
@@ -140,9 +149,11 @@ def _signals(job: Job, image: Image, array: MacArray) -> Words:
 
 
 @lru_cache(maxsize=2)  # takes seconds, and many Programs share it
-def hardware(array: MacArray, formats: tuple[FixedFormat, ...]) -> tuple[Accelerator, bytes]:
-    """Return the accelerator and its Verilog."""
-    dut = Accelerator(array, formats)
+def hardware(
+    array: MacArray, formats: tuple[FixedFormat, ...], counted: bool = False
+) -> tuple[Accelerator | Counted, bytes]:
+    """Return the accelerator, with counters beside it if it is `counted`, and its Verilog."""
+    dut = (Counted if counted else Accelerator)(array, formats)
     try:
         source = verilog.convert(dut, name=TOP, strip_internal_attrs=True, emit_src=False)
         return dut, _initialised(_started(source)).encode()
@@ -172,7 +183,7 @@ def _initialised(source: str) -> str:
     return _ZEROS.sub(loop, source)
 
 
-def output_beats(program: Program, dut: Accelerator, output: NDArray[np.int64]) -> list[int]:
+def output_beats(program: Program, dut: Accelerator | Counted, output: NDArray[np.int64]) -> list[int]:
     """Return what the output stream carries for one image: for each row its payload, above it the bits that count.
 
     Lanes beyond a row's pixels carry whatever the array computed there; their bits do not count.
@@ -188,7 +199,7 @@ def output_beats(program: Program, dut: Accelerator, output: NDArray[np.int64]) 
     return beats
 
 
-def manifest(jobs: Sequence[Job], dut: Accelerator, images: Sequence[Image]) -> dict[str, object]:
+def manifest(jobs: Sequence[Job], dut: Accelerator | Counted, images: Sequence[Image]) -> dict[str, object]:
     """Return what was built: the array, the port table, and each job with its Program's hash and memory use."""
     ports = {"__".join(map(str, path)): _port(member) for path, member, _ in dut.signature.flatten(dut)}
     memories = ("weights", "entries", "taps", "constants", "layers", "tables")
@@ -218,7 +229,7 @@ def _port(member: wiring.Member) -> dict[str, object]:
     return {"direction": direction, "bits": Shape.cast(member.shape).width}
 
 
-def _payload(dut: Accelerator, target: int, address: int, word: int) -> int:
+def _payload(dut: Accelerator | Counted, target: int, address: int, word: int) -> int:
     layout = dut.layout.load
     return target | address << layout["address"].offset | word << layout["word"].offset
 

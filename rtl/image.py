@@ -46,3 +46,15 @@ class Image:
     layers: list[dict[str, int]] = field(default_factory=list)
     tables: list[int] = field(default_factory=list)
     formats: list[FixedFormat] = field(default_factory=list)
+
+    @property
+    def computed(self) -> int:
+        """Layers of one image."""
+        return len(self.layers) // len(self.places)
+
+    @property
+    def owners(self) -> list[int]:
+        """The layer of each unit of streamed weights: one a group of what has weights of its own."""
+        layers = enumerate(self.layers[: self.computed] if self.units else [])
+        weighed = ((index, words) for index, words in layers if not words["single"])
+        return [index for index, words in weighed for _ in range(-(-words["outputs"] // words["group"]))]

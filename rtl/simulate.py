@@ -9,13 +9,14 @@ import numpy as np
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
-from accel.array import MacArray
+from accel.array import DEPTHS, MacArray
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.program import Program
 from accel.walk import walk_of
 from rtl.assemble import assemble, final_layer
 from rtl.core.accelerator import Accelerator
+from rtl.counters import KINDS, LOADED, Counted, Moment, Sample, counts_of
 from rtl.image import Image
 from rtl.layout import Layout, Target, packer
 
@@ -31,12 +32,15 @@ class Run:
     codes : int64 array, the shape of the Program's output
     cycles, stalls : from start to the last output row taken, and how many of them the receiver was not ready
     started : the cycle of the simulation in which it started
+    counts : int64 array (1 + layers, memories, 2), words that each memory (of `DEPTHS`) reads and writes for the image:
+        while it is loaded, and in each layer; None where they are not counted
     """
 
     codes: NDArray[np.int64]
     cycles: int
     stalls: int
     started: int
+    counts: NDArray[np.int64] | None = None
 
 
 def load_words(image: Image, layout: Layout) -> Words:
@@ -88,6 +92,7 @@ def simulate(
     rng: np.random.Generator | None = None,
     rate: Fraction = Fraction(1),
     formats: Sequence[FixedFormat] | None = None,
+    counted: bool = False,
 ) -> list[Run]:
     """Run `images` (images, maps, height, width) of input codes, one after the other.
 
@@ -104,6 +109,9 @@ def simulate(
         Of streamed weights, the words in each cycle in which the array takes them.
     formats : sequence of FixedFormat, optional
         Those that the hardware is made for, if other Programs run on it too; the Program's own by default.
+    counted : bool
+        Whether accesses to memories are counted; each image is then loaded when the one before has ended, so that what
+        is written while one runs is its own.
 
     Raises
     ------
@@ -113,21 +121,25 @@ def simulate(
     if not (ready == 1 or (0 < ready < 1 and rng is not None)):
         raise EspalierError(f"ready must be above 0 and at most 1, with an rng where it is less, got {ready}, {rng}")
     image = assemble(program, array, formats)
-    dut = Accelerator(array, image.formats)
+    dut = (Counted if counted else Accelerator)(array, image.formats)
     turns = cycle(image.places)
     loads = [signal_words(codes, array, next(turns)) for codes in program.check_codes(images)]
     source = _Source(image, dut.layout, rate)
-    bench = _Bench(dut, load_words(image, dut.layout), loads, len(image.places), ready, rng, source)
+    places = 1 if counted else len(image.places)
+    bench = _Bench(dut, load_words(image, dut.layout), loads, places, ready, rng, source)
     simulator = Simulator(dut)
     simulator.add_clock(1e-8)
     simulator.add_testbench(bench.run)
     simulator.run()
     shape, order = program.shapes[program.output], np.concatenate(output_rows(program, array))
+    counts: Sequence[NDArray[np.int64] | None] = [None] * len(bench.runs)
+    if counted:
+        counts = counts_of(bench.samples, len(images), image.computed, image.owners)
     runs = []
-    for run in bench.runs:
+    for run, words in zip(bench.runs, counts, strict=True):
         codes = np.empty(shape, np.int64)
         codes.reshape(-1)[order] = run.codes
-        runs.append(replace(run, codes=codes))
+        runs.append(replace(run, codes=codes, counts=words))
     return runs
 
 
@@ -172,7 +184,7 @@ class _Bench:
 
     def __init__(
         self,
-        dut: Accelerator,
+        dut: Accelerator | Counted,
         words: Words,
         loads: list[Words],
         places: int,
@@ -184,11 +196,14 @@ class _Bench:
         self.ready, self.rng, self.source = ready, rng, source
         self.runs: list[Run] = []
         self.rows: list[int] = []
+        self.samples: list[Sample] = []
         self.now, self.started, self.running = 0, 0, False
 
     async def run(self, ctx) -> None:  # type: ignore[no-untyped-def]  # Amaranth's context
         """Run every image."""
         await _load(ctx, self.dut, self.words)
+        await ctx.tick().repeat(LOADED)
+        self._sample(ctx, Moment.END)
         waiting = [(index, word) for index, words in enumerate(self.loads) for word in words]
         waiting.reverse()
         while len(self.runs) < len(self.loads):
@@ -200,6 +215,10 @@ class _Bench:
                 ctx.set(self.dut.load.payload, _payload(*waiting[-1][1]))
             self._take(ctx)
             self.source.offer(ctx, self.dut)
+            if isinstance(self.dut, Counted):
+                for moment, now in ((Moment.TURN, self.dut.turn), (Moment.UNIT, self.dut.unit)):
+                    if ctx.get(now):
+                        self._sample(ctx, moment)
             if beats and ctx.get(self.dut.load.ready):
                 waiting.pop()
             await ctx.tick()
@@ -212,10 +231,17 @@ class _Bench:
             counts = ctx.get(self.dut.cycles), ctx.get(self.dut.stalls)
             self.runs.append(Run(np.array(self.rows), *counts, self.started))
             self.running = False
+            self._sample(ctx, Moment.END)
         starts = idle and len(self.runs) < loaded
         ctx.set(self.dut.start, starts)
         if starts:
             self.running, self.started, self.rows = True, self.now, []
+
+    def _sample(self, ctx, moment: Moment) -> None:  # type: ignore[no-untyped-def]
+        """Note what is counted up to now, if anything is."""
+        if isinstance(self.dut, Counted):
+            counts = ctx.get(self.dut.counts)
+            self.samples.append(Sample(moment, [counts[name][kind] for name in DEPTHS for kind in KINDS]))
 
     def _take(self, ctx) -> None:  # type: ignore[no-untyped-def]
         """Take a row, or hold it back."""

@@ -8,8 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from accel.errors import EspalierError
 from rtl import children
+from rtl.counters import Moment, Sample
 
 COMMANDS = {
     "verilator": (
@@ -20,6 +24,7 @@ COMMANDS = {
 }
 RUN = {"verilator": ("./obj_dir/simulation",), "iverilog": ("vvp", "simulation")}
 _COUNTS = r"images (\d+) rows (\d+) errors (\d+) cycles (\d+) stalls (\d+)"
+_COUNT = re.compile(rf"^COUNT (\d+) +({'|'.join(moment.value for moment in Moment)})((?: \d+)+)$", re.M)
 _DONE, _JOB = re.compile(f"DONE {_COUNTS}"), re.compile(rf"JOB \d+ {_COUNTS}")
 
 
@@ -39,6 +44,10 @@ class Outcome:
         A line for each of the first errors: where, what came, what was expected.
     jobs : tuple of Outcome
         The same of each job that ended, without complaints.
+    samples : tuple of Sample
+        Of each job of a build that counts accesses.
+    counts : tuple of int arrays
+        What `rtl.counters.counts_of` makes of them, or `rtl.simulate.Run.counts`: of each image.
     """
 
     images: int
@@ -48,6 +57,8 @@ class Outcome:
     stalls: int
     complaints: tuple[str, ...]
     jobs: "tuple[Outcome, ...]" = field(default=(), compare=False)
+    samples: tuple[Sample, ...] = field(default=(), compare=False)
+    counts: tuple[NDArray[np.int64], ...] = field(default=(), compare=False)
 
 
 def build(folder: Path, simulator: str) -> None:
@@ -95,7 +106,9 @@ def run(folder: Path, simulator: str, stall: int = 0) -> Outcome:
     command = [*RUN[simulator], f"+stall={stall}"]
     done = children.run(command, folder)
     complaints = tuple(line for line in done.stdout.splitlines() if line.startswith("FAIL"))
-    jobs = tuple(_outcome(found, ()) for found in _JOB.findall(done.stdout))
+    samples = _samples(done.stdout)
+    ended = enumerate(_JOB.findall(done.stdout))
+    jobs = tuple(replace(_outcome(found, ()), samples=tuple(samples.get(job, ()))) for job, found in ended)
     verdict = _DONE.search(done.stdout)
     if verdict:
         outcome = _outcome(verdict.groups(), complaints)
@@ -106,6 +119,14 @@ def run(folder: Path, simulator: str, stall: int = 0) -> Outcome:
     if complaints:
         return Outcome(0, 0, len(complaints), 0, 0, complaints, jobs)
     raise EspalierError(f"the simulation in {folder} ended without a verdict: {_last_line(done.stderr + done.stdout)}")
+
+
+def _samples(said: str) -> dict[int, list[Sample]]:
+    """Return what counters said, by job."""
+    found: dict[int, list[Sample]] = {}
+    for job, moment, words in _COUNT.findall(said):
+        found.setdefault(int(job), []).append(Sample(Moment(moment), [int(word) for word in words.split()]))
+    return found
 
 
 def _outcome(counts: Sequence[str], complaints: tuple[str, ...]) -> Outcome:

@@ -9,16 +9,19 @@ module testbench;
   localparam UNITS = $units, UNIT_BITS = $unit_bits;  // words of streamed weights, if there are any
   localparam PLACES = $places;  // for images: so many may be loaded or run at the same time
   localparam LOAD_BITS = $load_bits, OUT_BITS = $out_bits;
+  localparam COUNTED = $counted, COUNT_BITS = $count_bits;  // accesses to memories are counted, 32 bits each
 
   reg clk = 0, rst = 1, start = 0, load_valid = 0, out_ready = 0;
   reg [LOAD_BITS-1:0] load_payload = 0;
   wire load_ready, busy, out_valid;
   wire [OUT_BITS-1:0] out_payload;
   wire [31:0] cycles, stalls;
+  wire [COUNT_BITS-1:0] counts;
+  wire turn, unit;
 
   espalier dut (
       .clk(clk), .rst(rst), .start(start), .busy(busy), .cycles(cycles), .stalls(stalls),
-$unit_ports
+$more_ports
       .load__valid(load_valid), .load__ready(load_ready), .load__payload(load_payload),
       .out__valid(out_valid), .out__ready(out_ready), .out__payload(out_payload)
   );
@@ -30,7 +33,7 @@ $unit_ports
   reg units_valid = 0, unit_taken = 0;
   reg [UNIT_BITS-1:0] units_payload = 0;
   wire units_ready;
-  integer unit = 0, first_unit = 0, units = 0;  // the next word of those of the job
+  integer next_unit = 0, first_unit = 0, units = 0;  // the next word of those of the job
   reg [LOAD_BITS-1:0] load_words[0:LOADS-1];
   reg [LOAD_BITS-1:0] signal_words[0:SIGNALS-1];
   reg [2*OUT_BITS-1:0] expected[0:BEATS-1];  // below the payload, above it the bits that count
@@ -43,6 +46,21 @@ $unit_ports
   reg [31:0] random = 32'h1;
 
   always #5 clk = ~clk;
+
+  integer count;
+  task tell(input [31:0] moment);  // what has been read and written of each memory up to now
+    begin
+      $$write("COUNT %0d %0s", job, moment);
+      for (count = 0; count < COUNT_BITS; count = count + 32) $$write(" %0d", counts[count+:32]);
+      $$write("\n");
+    end
+  endtask
+
+  always @(negedge clk)
+    if (COUNTED) begin
+      if (turn) tell("turn");
+      if (unit) tell("unit");
+    end
 
   // everything changes at the falling edge, so that no simulator has to decide what comes first at the rising one
   task load(input [LOAD_BITS-1:0] payload);
@@ -83,7 +101,7 @@ $unit_ports
       load_valid = loaded < room;
       if (load_valid) load_payload = signal_words[next_signal];
       units_valid = units != 0;
-      if (units_valid) units_payload = unit_words[first_unit+unit];
+      if (units_valid) units_payload = unit_words[first_unit+next_unit];
       #1;
     end
   endtask
@@ -94,7 +112,7 @@ $unit_ports
       taken = load_valid && load_ready === 1;
       unit_taken = units_valid && units_ready === 1;
       @(negedge clk);
-      if (unit_taken) unit = unit + 1 == units ? 0 : unit + 1;
+      if (unit_taken) next_unit = next_unit + 1 == units ? 0 : next_unit + 1;
       since = since + 1;
       if (taken) begin
         next_signal = next_signal + 1;
@@ -119,7 +137,7 @@ $unit_ports
         offer;
         tick;
       end
-      if (stall == 0 && image > (units != 0) && since !== wanted_interval) begin
+      if (!COUNTED && stall == 0 && image > (units != 0) && since !== wanted_interval) begin
         complain;
         if (errors <= 5) $$display("started after %0d cycles, expected %0d", since, wanted_interval);
       end
@@ -147,6 +165,7 @@ $unit_ports
         complain;
         if (errors <= 5) $$display("took %0d cycles - %0d stalls, expected %0d", cycles, stalls, wanted_cycles);
       end
+      if (COUNTED) tell("end");
       all_cycles = all_cycles + cycles;
       all_stalls = all_stalls + stalls;
     end
@@ -176,7 +195,12 @@ $unit_ports
       loaded = 0;
       first_unit = first_unit + units;
       units = jobs[7*job+6];
-      unit = 0;
+      next_unit = 0;
+      if (COUNTED) begin
+        load_valid = 0;
+        repeat ($loaded) @(negedge clk);  // all that was loaded has been written
+        tell("end");
+      end
       for (image = 0; image < jobs[7*job+1]; image = image + 1) begin
         run_image(jobs[7*job+1], jobs[7*job+2], jobs[7*job+3], jobs[7*job+4], jobs[7*job+5]);
         images = images + 1;

@@ -23,7 +23,7 @@ from accel.cost import (
     total_cycles,
 )
 from accel.cost.design import RESIDENT, STREAMED
-from accel.cost.energy import energy_of_time
+from accel.cost.energy import access_joules, energy_of_time, memory_joules
 from accel.cost.macros import PlacedMemory
 from accel.cost.stalls import total_interval
 from accel.demand import array_for
@@ -92,7 +92,8 @@ class TestSums:
             assert table is not None
             rest = energy_of_time(table, e.array, e.memory_bits, between, 100e6).total_joules
             borders = e.dram_bits * table.dram * 1e-12
-            assert e.energy.total_joules == pytest.approx(layers + rest + borders)
+            load = memory_joules(e.load_accesses, access_joules(table, e.memories))
+            assert e.energy.total_joules == pytest.approx(layers + rest + borders + load)
         assert (e.energy is None) == all(x.energy is None for x in e.layers)
         assert e.cycles != total_cycles(lenet, replace(e.array, pixel_lanes=4))  # negative control: another array
 
@@ -239,7 +240,9 @@ class TestEnergy:
         mac = 0.2e-12 + table.add.at(layer.accumulator_bits) * 1e-12  # 8 x 8 bits
         weights, signals = memory(e, "weights"), memory(e, "signals")
         reads = 4 * table.sram_joules(weights.macro_bits // 4, 16)  # a word a step, of one of 4 banks
-        reads += (4 * 4 + 6) * table.sram_joules(signals.macro_bits // 8, 8)  # 4 signals a step, 6 outputs; 8 banks
+        reads += 4 * 4 * table.sram_joules(signals.macro_bits // 8, 8)  # 4 signals a step; 8 banks; sums leave the chip
+        for name, words in (("taps", 4), ("constants", 2), ("layers", 1)):  # a step, a row, a layer
+            reads += words * table.sram_joules(memory(e, name).macro_bits, memory(e, name).width_bits)
         assert row.energy is not None
         assert row.energy.mac_joules == pytest.approx(24 * mac)
         assert row.energy.sram_joules == pytest.approx(reads)
@@ -252,6 +255,8 @@ class TestEnergy:
         borders = 6 * 8 + 6 * layer.accumulator_bits
         assert e.energy is not None
         assert e.energy.dram_joules == pytest.approx(borders * 1950e-12 / 64, rel=1e-3)
+        load = 8 * table.sram_joules(signals.macro_bits // 8, 8)  # two beats of 4 words for 6
+        assert e.energy.sram_joules == pytest.approx(reads + load)
 
     def test_fewer_weights_take_less(self) -> None:
         """Pruned layers multiply less and read less; narrower words multiply for less."""

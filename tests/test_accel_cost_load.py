@@ -53,7 +53,7 @@ class TestBanks:
         assert ASIC.energy is not None
         large = placed("weights", 1 << 17, 64, 1, (128, 64), 1024)
         small = placed("signals", 1 << 10, 8, 8, (1024, 8), 8)
-        found = access_joules(ASIC.energy, {"weights": large, "signals": small})
+        found = access_joules(ASIC.energy, [large, small])
         one_kib = 10e-12 / math.sqrt(8)  # for 64 bits
         assert found == {"weights": pytest.approx(100e-12), "signals": pytest.approx(one_kib / 8)}
         assert found["weights"] / 64 > 28 * found["signals"] / 8

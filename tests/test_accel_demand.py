@@ -74,7 +74,7 @@ class TestWords:
         kept[:, :, 1] = 1
         of = chain(layer(kept, "irregular", Window.square(2)))
         assert words_of(of) == [40, 4, 2, 4, 4, 1]
-        assert runs_of(of, of.mac_layers[0], bare(2, 2, 8)).reads == 4  # each group reads both
+        assert runs_of(of, of.mac_layers[0], bare(2, 2, 8)).reads == 6  # each of two groups both, and what follows
 
     def test_a_pool(self) -> None:
         """A pool has a weight word and a tap for each place of its window, and a constant for each map."""

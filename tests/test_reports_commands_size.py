@@ -11,6 +11,7 @@ from support.commandline import Outcome, complaint, contents, espalier
 
 from accel.array import DEPTHS
 from accel.cost import estimate, layer_storages, total_cycles
+from accel.cost.accesses import accesses_of
 from accel.cost.fft import layer_fft
 from accel.demand import array_for
 from accel.program import Program
@@ -159,6 +160,18 @@ class TestOnAnArray:
         assert {m["name"]: m["built_bits"] for m in e["memories"]} == {m.name: m.bits for m in array.memories}
         assert e["built_bits"] == array.built_bits
         assert all(m["payload_bits"] <= m["built_bits"] <= m["macro_bits"] for m in e["memories"])
+
+    def test_accesses(self, path: Path, program: Program, tmp_path: Path) -> None:
+        """Each layer says what it reads and writes of each memory, in words and in bits."""
+        e = sized(path, tmp_path, "--array", "8x4")[1]["estimate"]
+        array = array_for(program, 8, 4)
+        image, *layers = accesses_of(program, array).values()
+        for layer, expected in zip(e["layers"], layers, strict=True):
+            for memory in array.memories:
+                access = expected[memory.name]
+                words = {"reads": access.reads, "writes": access.writes}
+                assert layer["accesses"][memory.name] == {**words, "bits": access.words * memory.width_bits}
+        assert e["load_accesses"]["signals"]["writes"] == image["signals"].writes > 0
 
     def test_depths_that_are_insisted_on(self, path: Path, program: Program, tmp_path: Path) -> None:
         """They are those of the array, and are charged; one that is too small is refused in a line."""

@@ -1,5 +1,6 @@
 """What a Program costs: exact counts and cycles from closed forms; energy, area and stalls as stated models."""
 
+from accel.cost.accesses import Access, accesses_of
 from accel.cost.counts import Counts, Cycles, LayerCost, ProgramCost, cost_of
 from accel.cost.cycles import START_CYCLES, LayerCycles, cycles_of, interval_cycles, total_cycles
 from accel.cost.design import Estimate, LayerEstimate, Limits, Roofline
@@ -17,6 +18,7 @@ from accel.cost.zeros import LayerZeros, zero_gated, zeros_of
 
 __all__ = [
     "START_CYCLES",
+    "Access",
     "Counts",
     "Cycles",
     "Energy",
@@ -37,6 +39,7 @@ __all__ = [
     "Slots",
     "Storage",
     "Technology",
+    "accesses_of",
     "break_even",
     "break_even_table",
     "cost_of",

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from accel.array import MacArray
+from accel.cost.accesses import Accesses
 from accel.cost.counts import Cycles, LayerCost
 from accel.cost.cycles import interval_cycles, start_cycles
-from accel.cost.energy import Energy, area_parts, energy_of_time, multipliers_of
+from accel.cost.energy import Energy, access_joules, area_parts, energy_of_time, memory_joules, multipliers_of
 from accel.cost.macros import PlacedMemory, shortages
 from accel.cost.shortage import Resource, Shortage
 from accel.cost.slots import Slots
@@ -79,6 +80,8 @@ class LayerEstimate:
         Of its entries, its taps and its word of layers, but for the shift, which counts as requantisation.
     filling_bits : int
         Of its words of weights and constants: lanes that keep nothing, and what extends a narrower number.
+    accesses : mapping of memory name to Access
+        Words that it reads and writes.
     dram_bits : int
         For one image.
     energy : Energy or None
@@ -93,6 +96,7 @@ class LayerEstimate:
     held_bits: int
     control_bits: int
     filling_bits: int
+    accesses: Accesses
     dram_bits: int
     energy: Energy | None
 
@@ -156,6 +160,8 @@ class Estimate:
         Whether the word lengths are a Program's own (`Words.exact`).
     dram_bits : int
         For one image: weights that are streamed, the image, the scores.
+    load_accesses : mapping of memory name to Access
+        Words that are written as an image is loaded.
     load_cycles : int
         In which an image comes: a beat of pixel lanes words a cycle, or as fast as the DRAM gives it.
     written_rows : int
@@ -173,6 +179,7 @@ class Estimate:
     stored_bits: int
     exact: bool
     dram_bits: int
+    load_accesses: Accesses
     load_cycles: int
     written_rows: int
 
@@ -256,8 +263,9 @@ class Estimate:
         borders = self.dram_bits - sum(layer.dram_bits for layer in self.layers)
         between = self.interval_cycles - sum(layer.cycles for layer in self.layers)
         rest = energy_of_time(table, self.array, self.memory_bits, between, self.limits.clock_hz)
-        layers = (x.energy for x in self.layers if x.energy)
-        return sum(layers, rest + Energy(dram_joules=borders * table.dram * 1e-12))
+        joules = access_joules(table, self.memories)
+        load = Energy(sram_joules=memory_joules(self.load_accesses, joules), dram_joules=borders * table.dram * 1e-12)
+        return sum((x.energy for x in self.layers if x.energy), rest + load)
 
     @property
     def area_mm2(self) -> float | None:

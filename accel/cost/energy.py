@@ -6,10 +6,11 @@ pixel is past the edge of a map, is taken to spend nothing in its multiplier, an
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 from accel.array import MacArray
+from accel.cost.accesses import Accesses
 from accel.cost.macros import PlacedMemory
 from accel.cost.summed import Summed
 from accel.cost.technology import AreaTable, EnergyTable
@@ -40,45 +41,35 @@ class Events:
     ----------
     macs : int
         Useful multiply-accumulates.
-    steps : int
-        Each reads a signal for every pixel lane.
-    weight_words : int
-        Words of weights that they read: one a step, or one for each pixel lane where sums are split.
-    output_words : int
-        Signals that are written.
     requantized : int
-        Those of them that were accumulators, which are multiplied first.
-    entries : int
-        Index entries that are read: the list of a group once for each of its tiles.
+        Signals that it gives which were accumulators, and are multiplied first.
+    accesses : mapping of memory name to Access
+        Words that are read and written.
     dram_bits : int
-    looked_up : int
-        Codes that are looked up in a table.
     """
 
     macs: int
-    steps: int
-    weight_words: int
-    output_words: int
     requantized: int
-    entries: int
+    accesses: Accesses
     dram_bits: int
-    looked_up: int = 0
 
 
-def access_joules(table: EnergyTable, memories: Mapping[str, PlacedMemory]) -> dict[str, float]:
+def access_joules(table: EnergyTable, memories: Sequence[PlacedMemory]) -> dict[str, float]:
     """Return the energy to read or write one word of each memory: its own width, from all blocks of one bank.
 
     A bank of many blocks costs what one memory of their capacity does: the address goes to all of them and the word
     comes back from the farthest.
     """
-    return {
-        name: table.sram_joules(memory.macro_bits // memory.banks, memory.width_bits)
-        for name, memory in memories.items()
-    }
+    return {memory.name: table.sram_joules(memory.macro_bits // memory.banks, memory.width_bits) for memory in memories}
+
+
+def memory_joules(accesses: Accesses, joules: Mapping[str, float]) -> float:
+    """Return the energy of accesses, each of which takes the `joules` of its memory; what is not built takes none."""
+    return sum(accesses[name].words * joules[name] for name in joules if name in accesses)
 
 
 def energy_of(
-    events: Events, table: EnergyTable, mac_joules: float, accesses: Mapping[str, float], array: MacArray
+    events: Events, table: EnergyTable, mac_joules: float, joules: Mapping[str, float], array: MacArray
 ) -> Energy:
     """Return the energy of what one layer does; that of its time is `energy_of_time`.
 
@@ -88,19 +79,16 @@ def energy_of(
     table : EnergyTable
     mac_joules : float
         Of one multiply-accumulate at the layer's word lengths.
-    accesses : mapping of memory name to joules
-        From `access_joules`; a memory that is missing costs nothing.
+    joules : mapping of memory name to joules
+        From `access_joules`.
     array : MacArray
     """
-    signals = events.steps * array.pixel_lanes + events.output_words
-    sram = events.weight_words * accesses.get("weights", 0.0) + signals * accesses.get("signals", 0.0)
-    sram += events.entries * accesses.get("entries", 0.0) + events.looked_up * accesses.get("tables", 0.0)
     taken_over = table.register + table.flip_flop * written_bits(array)
     return Energy(
         mac_joules=events.macs * mac_joules,
         register_joules=events.macs * taken_over * 1e-12,
         requantize_joules=events.requantized * requantized(table, array) * 1e-12,
-        sram_joules=sram,
+        sram_joules=memory_joules(events.accesses, joules),
         dram_joules=events.dram_bits * table.dram * 1e-12,
     )
 

@@ -6,11 +6,13 @@ through two buffers, a word a cycle at most.
 """
 
 import os
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
 
 from accel.array import MacArray
+from accel.cost.accesses import Accesses, load_accesses
 from accel.cost.counts import Cycles, LayerCost
 from accel.cost.cycles import interval_cycles, start_cycles
 from accel.cost.design import CLOCK_HZ, RESIDENT, STREAMED, Estimate, LayerEstimate, Limits
@@ -73,7 +75,8 @@ def estimate_of(
         cycles = sum(x.cycles for x, _ in rows)
         between = interval_cycles(start_cycles(array) + cycles, load, written, array) - cycles
         traffic, waits = _streaming([x for x, _ in rows], array, limits, between)
-    energies = layer_energies(invariants, words, rows, array, technology, memories, traffic, waits, limits)
+    accesses = invariants.accesses(array)
+    energies = layer_energies(words, rows, array, technology, memories, accesses, traffic, waits, limits)
     held, controls = invariants.held_bits(words, array), invariants.control_bits(array, rows)
     layers = tuple(
         LayerEstimate(
@@ -85,10 +88,13 @@ def estimate_of(
             held_bits=held[x.name],
             control_bits=control,
             filling_bits=invariants.filling_bits(x, cost, array),
+            accesses=read,
             dram_bits=bits,
             energy=energy,
         )
-        for (x, cost), wait, control, bits, energy in zip(rows, waits, controls, traffic, energies, strict=True)
+        for (x, cost), wait, control, read, bits, energy in zip(
+            rows, waits, controls, accesses, traffic, energies, strict=True
+        )
     )
     program = invariants.program
     borders = invariants.input_bits + invariants.tensor_words[program.output] * words.signals[program.output]
@@ -104,6 +110,7 @@ def estimate_of(
         stored_bits=sum(cost.counts.parameter_memory_bits for cost in costs) + invariants.signal_bits(words, array),
         exact=words.exact,
         dram_bits=borders + sum(traffic),
+        load_accesses=load_accesses(program, array),
         load_cycles=load,
         written_rows=written,
     )
@@ -126,12 +133,12 @@ def image_load_cycles(invariants: Invariants, array: MacArray, limits: Limits) -
 
 
 def layer_energies(
-    invariants: Invariants,
     words: Words,
     rows: list[tuple[LayerSchedule, LayerCost]],
     array: MacArray,
     technology: Technology,
     memories: tuple[PlacedMemory, ...],
+    accesses: Sequence[Accesses],
     traffic: list[int],
     waits: list[int],
     limits: Limits,
@@ -140,26 +147,16 @@ def layer_energies(
     table = technology.energy
     if table is None:
         return [None] * len(rows)
-    accesses = access_joules(table, {memory.name: memory for memory in memories})
+    joules = access_joules(table, memories)
     energies: list[Energy | None] = []
-    demand = invariants.demand(array)
     macro_bits = sum(memory.macro_bits for memory in memories)
-    for (x, cost), taken, bits, wait in zip(rows, demand.layers, traffic, waits, strict=True):
-        entries = taken.reads * (x.tiles // max(1, x.units.size))
-        events = Events(
-            macs=x.macs,
-            steps=x.compute_cycles,
-            weight_words=x.weight_reads,
-            output_words=x.output_words,
-            requantized=x.output_words if cost.requantizes else 0,
-            entries=entries,
-            looked_up=invariants.tensor_words[x.name] if taken.looks_up else 0,
-            dram_bits=bits,
-        )
+    for (x, cost), words_of, bits, wait in zip(rows, accesses, traffic, waits, strict=True):
+        requantized = x.output_words if cost.requantizes else 0
+        events = Events(macs=x.macs, requantized=requantized, accesses=words_of, dram_bits=bits)
         mac = 0.0
         if x.macs:
             read = max(words.signals[source] for source in words.sources[x.name])
             mac = table.mac_joules(cost.weight_bits, read, cost.accumulator_bits)
         lasting = energy_of_time(table, array, macro_bits, x.cycles + wait, limits.clock_hz)
-        energies.append(energy_of(events, table, mac, accesses, array) + lasting)
+        energies.append(energy_of(events, table, mac, joules, array) + lasting)
     return energies

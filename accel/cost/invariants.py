@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from accel.array import MacArray
+from accel.cost.accesses import Accesses, layer_accesses
 from accel.cost.counts import Counts, LayerCost, ProgramCost, cost_of
 from accel.cost.macros import Memory
 from accel.cost.stalls import LayerSchedule, schedule_of
@@ -101,6 +102,10 @@ class Invariants:
         return {}
 
     @cached_property
+    def _accesses(self) -> dict[tuple[MacArray, bool], tuple[Accesses, ...]]:
+        return {}
+
+    @cached_property
     def _adds(self) -> bool:
         return any(isinstance(layer, AddLayer) for layer in self.program.layers)
 
@@ -129,6 +134,14 @@ class Invariants:
         if key not in self._schedules:
             self._schedules[key] = schedule_of(self.program, key)
         return self._schedules[key]
+
+    def accesses(self, array: MacArray) -> tuple[Accesses, ...]:
+        """Return what each layer that takes time reads and writes; found once, like the schedule."""
+        key = self._key(array), bool(array.stream_words)
+        if key not in self._accesses:
+            rows = zip(self.schedule(array), self.demand(array).layers, strict=True)
+            self._accesses[key] = tuple(layer_accesses(layer, taken, array) for layer, taken in rows)
+        return self._accesses[key]
 
     def demand(self, array: MacArray) -> Demand:
         """Return `demand_of`; found once, like the schedule."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from accel.cost.design import Estimate
-from accel.cost.energy import Energy, area_mm2, energy_of_time
+from accel.cost.energy import Energy, access_joules, area_mm2, energy_of_time, memory_joules
 from accel.cost.estimate import layer_energies
 from accel.cost.invariants import Invariants
 from accel.cost.macros import Memory, PlacedMemory, place
@@ -67,15 +67,16 @@ def spilled(plan: Plan, invariants: Invariants, words: Words, whole: Estimate) -
     moved = [traffic[x.name] for x in whole.layers]
     waits = [stalls[x.name] if stalls else 0 for x in whole.layers]
     memories = _memories(plan, whole)
+    accesses = [x.accesses for x in whole.layers]
     energies = layer_energies(
-        invariants, words, rows, whole.array, whole.technology, memories, moved, waits, whole.limits
+        words, rows, whole.array, whole.technology, memories, accesses, moved, waits, whole.limits
     )
     table, macros = whole.technology.area, sum(memory.count for memory in memories)
     bits = sum(memory.macro_bits for memory in memories)
     return Spilled(
         plan=plan,
         stall_cycles=stalls,
-        energy=_energy(whole, bits, energies),
+        energy=_energy(whole, memories, energies),
         area_mm2=area_mm2(table, whole.array, bits, macros) if table else None,
     )
 
@@ -101,14 +102,15 @@ def _stalls(plan: Plan, whole: Estimate, traffic: Mapping[str, int]) -> dict[str
     return {layer.name: waits.get(layer.name, 0) for layer in whole.layers}
 
 
-def _energy(whole: Estimate, bits: int, layers: Sequence[Energy | None]) -> Energy | None:
-    """Return the energy of all layers, and of the cycles between them, with memories of so many bits."""
+def _energy(whole: Estimate, memories: tuple[PlacedMemory, ...], layers: Sequence[Energy | None]) -> Energy | None:
+    """Return the energy of all layers, of the cycles between them, and of loading the image into these memories."""
     table = whole.technology.energy
     if table is None:
         return None
     between = whole.interval_cycles - sum(layer.cycles for layer in whole.layers)
+    bits, joules = sum(memory.macro_bits for memory in memories), access_joules(table, memories)
     rest = energy_of_time(table, whole.array, bits, between, whole.limits.clock_hz)
-    return sum(filter(None, layers), rest)
+    return sum(filter(None, layers), rest + Energy(sram_joules=memory_joules(whole.load_accesses, joules)))
 
 
 def _memories(plan: Plan, whole: Estimate) -> tuple[PlacedMemory, ...]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from accel.array import MacArray, tile_cycles
 from accel.cost.counts import Cycles
-from accel.cost.cycles import START_CYCLES, interval_cycles, layer_cycles, start_cycles, tiles_of, total_cycles
+from accel.cost.cycles import START_CYCLES, Tiles, interval_cycles, layer_cycles, start_cycles, tiles_of, total_cycles
 from accel.cost.slots import Slots, slots_of
 from accel.fusion import computing
 from accel.places import beats_of
@@ -41,7 +41,7 @@ from accel.program_layers import (
     TableLayer,
 )
 from accel.split import splits
-from accel.walk import walk_of
+from accel.walk import Walk, combined_of, walk_of
 
 Integers = NDArray[np.int64]
 STREAM_CYCLES = 3  # by which a unit must be there earlier than it would be missed: a buffer is free late, and read late
@@ -82,7 +82,15 @@ class LayerSchedule:
     constants : int
         Words of constants: one for each map over which the tiles go.
     output_words : int
-        Words of signals that it writes.
+        Words of signals that it gives.
+    signal_reads : int
+        Words of signals that are read, a bank's each (`accel.cost.accesses`).
+    signal_writes : int
+        Words of signals that go to memory, of each row as many as its tile has; 0 where they leave the chip.
+    drained : int
+        Rows that the drain takes: a word of constants each.
+    passes : int
+        Tiles of a group, which all read its list.
     weight_words : int
         Words of the array's weight memory, one weight for each output lane.
     weight_reads : int
@@ -105,6 +113,10 @@ class LayerSchedule:
     rows: int
     constants: int
     output_words: int
+    signal_reads: int
+    signal_writes: int
+    drained: int
+    passes: int
     weight_words: int
     weight_reads: int
     units: Integers
@@ -123,10 +135,11 @@ class LayerSchedule:
 
 def schedule_of(program: Program, array: MacArray) -> tuple[LayerSchedule, ...]:
     """Return the schedule of every layer that takes time, in running order."""
-    return tuple(_layer(program, layer, array) for layer in computing(program, array))
+    layers = computing(program, array)
+    return tuple(_layer(program, layer, array, final=layer is layers[-1]) for layer in layers)
 
 
-def _layer(program: Program, layer: ProgramLayer, array: MacArray) -> LayerSchedule:
+def _layer(program: Program, layer: ProgramLayer, array: MacArray, *, final: bool) -> LayerSchedule:
     tiles, walk = tiles_of(program, layer, array), walk_of(program, layer, array)
     row = layer_cycles(program, layer, array, tiles)
     steps, outputs = tiles[:, 0], tiles[:, 1]
@@ -147,11 +160,23 @@ def _layer(program: Program, layer: ProgramLayer, array: MacArray) -> LayerSched
         rows=row.rows,
         constants=walk.maps,
         output_words=walk.maps * walk.written,
+        signal_reads=_signal_reads(program, layer, array, tiles, walk),
+        signal_writes=0 if final else int((outputs.reshape(-1, walk.tiles) @ np.array(walk.words)).sum()),
+        drained=int(outputs.sum()),
+        passes=walk.tiles,
         weight_words=array.whole_rows(lanes * int(units.sum() if units.size else steps[0])),
         weight_reads=lanes * row.steps,
         units=lanes * units,
         unit_cycles=unit_cycles,
     )
+
+
+def _signal_reads(program: Program, layer: ProgramLayer, array: MacArray, tiles: Tiles, walk: Walk) -> int:
+    """Return the words of signals that are read: of all banks where words of a tile may lie apart, else of half."""
+    steps = tiles[:, 0]
+    apart = walk.across == 2 or (walk.lines and walk.lines.maps == 2) or combined_of(program, layer, array) is not None
+    wide = steps if apart else steps.reshape(-1, walk.tiles)[:, np.array(walk.passing)]
+    return array.pixel_lanes * int(steps.sum() + wide.sum())
 
 
 def load_cycles(bits: Integers, dram_bytes_per_s: float, clock_hz: float) -> Integers:

@@ -16,16 +16,21 @@ from reports.commands.options import (
     BUILD,
     array_option,
     depth_options,
+    json_option,
     number_option,
     option,
     programs_argument,
     several_data_options,
 )
 from reports.commands.places import Command, Word
+from reports.shared import console as shared_console
 from reports.shared import output
 from reports.shared.progress import bar
+from reports.workflow.access_counts import AccessCounts, Row, rows_of, table_of
 from reports.workflow.hardware import jobs_of
 from rtl import simulators
+from rtl.assemble import assemble
+from rtl.counters import counts_of
 from rtl.emit import Job, emit, formats_of
 from rtl.simulate import output_rows, simulate
 
@@ -44,7 +49,9 @@ SIMULATORS = ("amaranth", *simulators.COMMANDS)
     help="Simulator to run: amaranth, verilator or iverilog.",
 )
 @option("--stall", type=float, default=0.0, show_default=True, help="Share of cycles that hold the output back.")
+@option("--counters", is_flag=True, help="Also count what every memory reads and writes, beside the closed form.")
 @option("--out", "-o", type=BUILD, help="Keep the build in this folder.")
+@json_option
 @depth_options
 @several_data_options
 def command(
@@ -53,34 +60,61 @@ def command(
     images: int,
     simulator: str,
     stall: float,
+    counters: bool,
     out: Path | None,
+    json_file: Path | None,
     data: tuple[str, ...],
     data_dir: str | None,
     depths: Mapping[str, int] | None = None,
 ) -> int:
     """Simulate the hardware; compare every output bit with the golden model and the cycles with the closed form.
 
-    Several Programs share one array, just large enough for each, and run on it one after another. Exit status 0 if
+    Several Programs share one array, just large enough for each, and run on it one after another. With --counters the
+    hardware has counters beside its memories, and each image is loaded when the one before has ended. Exit status 0 if
     all are equal, 1 if not.
 
     Example: espalier verify lenet5.espalier --array 8x8 --images 100 --simulator verilator --stall 0.5
+    Example: espalier verify lenet5.espalier --array 8x8 --images 2 --counters --json accesses.json
     """
     datasets.check_choice("simulator", simulator, SIMULATORS)
     if not 0 <= stall < 1:
         raise EspalierError(f"--stall {stall}: expected a share of cycles, at least 0 and below 1")
+    if json_file and not counters:
+        raise EspalierError("--json: holds what is counted, which --counters asks for")
+    output.check_place(json_file)
     jobs, mac_array = jobs_of(programs, array, depths, images, data, data_dir)
     start = time.perf_counter()
     if simulator == "amaranth":
-        outcomes = [_in_amaranth(job, jobs, mac_array, stall) for job in jobs]
+        outcomes = [_in_amaranth(job, jobs, mac_array, stall, counters) for job in jobs]
     else:
-        outcomes = _in_verilog(jobs, mac_array, simulator, stall, out)
-    return _verdict(jobs, outcomes, time.perf_counter() - start)
+        outcomes = _in_verilog(jobs, mac_array, simulator, stall, counters, out)
+    status = _verdict(jobs, outcomes, time.perf_counter() - start)
+    if not counters:
+        return status
+    ended = [(job.program, outcome.counts) for job, outcome in zip(jobs, outcomes, strict=True) if outcome.counts]
+    rows = [rows_of(program, mac_array, counts) for program, counts in ended]
+    if json_file:
+        found = AccessCounts(array=array, simulator=simulator, images=images, accesses=[x for one in rows for x in one])
+        output.write_text(json_file, found.to_json())
+    return max([status, *map(_show, rows)])
 
 
-def _in_amaranth(job: Job, jobs: Sequence[Job], array: MacArray, stall: float) -> simulators.Outcome:
+def _show(rows: Sequence[Row]) -> int:
+    """Print what a Program reads and writes; return 1 if that is not what the closed form says."""
+    console, differing = shared_console.console(), [row for row in rows if not row.equal]
+    for row in differing[:5]:
+        console.print(row.complaint)
+    console.print(table_of(rows))
+    console.print(f"{rows[0].program}: {2 * len(rows):,} counts of reads and writes, {len(differing):,} differ")
+    return 1 if differing else 0
+
+
+def _in_amaranth(job: Job, jobs: Sequence[Job], array: MacArray, stall: float, counted: bool) -> simulators.Outcome:
     """Return what a job gives on the hardware of all of them."""
     formats = formats_of(job.program for job in jobs)
-    runs = simulate(job.program, array, job.codes, 1 - stall, np.random.default_rng(0), formats=formats)
+    runs = simulate(
+        job.program, array, job.codes, 1 - stall, np.random.default_rng(0), formats=formats, counted=counted
+    )
     complaints = []
     for index, (run, wanted) in enumerate(zip(runs, job.outputs, strict=True)):
         complaints += _differences(index, run.codes, wanted)
@@ -88,28 +122,35 @@ def _in_amaranth(job: Job, jobs: Sequence[Job], array: MacArray, stall: float) -
             complaints.append(f"FAIL image {index} took {run.cycles} cycles - {run.stalls} stalls, not {job.cycles}")
     cycles, stalls = sum(run.cycles for run in runs), sum(run.stalls for run in runs)
     rows = len(runs) * len(output_rows(job.program, array))
-    return simulators.Outcome(len(runs), rows, len(complaints), cycles, stalls, tuple(complaints))
+    counts = tuple(run.counts for run in runs if run.counts is not None)
+    return simulators.Outcome(len(runs), rows, len(complaints), cycles, stalls, tuple(complaints), counts=counts)
 
 
 def _in_verilog(
-    jobs: Sequence[Job], array: MacArray, simulator: str, stall: float, out: Path | None
+    jobs: Sequence[Job], array: MacArray, simulator: str, stall: float, counted: bool, out: Path | None
 ) -> list[simulators.Outcome]:
     """Return what each job gives, one after another in one simulation; a job that never ended is an error."""
-    files, names = emit(jobs, array), ", ".join(job.program.name for job in jobs)
+    files, names = emit(jobs, array, counted=counted), ", ".join(job.program.name for job in jobs)
     with output.working_folder(out) as folder, bar(f"{simulator} {names}", 2) as shown:
         output.write_folder(folder, files)
         shown.advance("compiles")
         simulators.build(folder, simulator)
         shown.advance("runs")
         outcome = simulators.run(folder, simulator, int(stall * 256))
-    said = [
-        replace(one, complaints=tuple(x for x in outcome.complaints if x.startswith(f"FAIL job {number} ")))
-        for number, one in enumerate(outcome.jobs)
-    ]
+    said = []
+    for number, (job, one) in enumerate(zip(jobs, outcome.jobs, strict=False)):
+        lines = tuple(x for x in outcome.complaints if x.startswith(f"FAIL job {number} "))
+        said.append(replace(one, complaints=lines, counts=_counts(job, one, array) if counted else ()))
     for number in range(len(said), len(jobs)):
         lines = tuple(x for x in outcome.complaints if x.startswith(f"FAIL job {number} "))
         said.append(simulators.Outcome(0, 0, max(1, len(lines)), 0, 0, lines))
     return said
+
+
+def _counts(job: Job, outcome: simulators.Outcome, array: MacArray) -> tuple[NDArray[np.int64], ...]:
+    """Return what was counted for each image of a job that has ended."""
+    image = assemble(job.program, array)
+    return tuple(counts_of(outcome.samples, len(job.codes), image.computed, image.owners))
 
 
 def _differences(image: int, codes: NDArray[np.int64], wanted: NDArray[np.int64]) -> list[str]:

@@ -1,8 +1,10 @@
 """What an estimate says in words: why a design does not fit, what binds, a verdict; and its record for JSON."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from accel.cost.accesses import Accesses
 from accel.cost.design import Estimate, LayerEstimate
 from accel.cost.macros import PlacedMemory
 from accel.cost.shortage import Resource, Shortage
@@ -127,7 +129,7 @@ WORDS = ("pattern", "encoding", "weight_bits", "signal_bits", "accumulator_bits"
 
 def record(e: Estimate) -> dict[str, Any]:
     """Return an estimate as plain numbers and words, as JSON takes them."""
-    energy = e.energy
+    energy, widths = e.energy, {memory.name: memory.width_bits for memory in e.memories}
     return {
         **columns(PLAIN, e),
         "problems": problems(e),
@@ -141,7 +143,8 @@ def record(e: Estimate) -> dict[str, Any]:
         "limits": asdict(e.limits),
         "array": asdict(e.array),
         "memories": [_memory_record(memory) for memory in e.memories],
-        "layers": [_layer_record(layer) for layer in e.layers],
+        "load_accesses": _accesses(e.load_accesses, widths),
+        "layers": [_layer_record(layer) | {"accesses": _accesses(layer.accesses, widths)} for layer in e.layers],
     }
 
 
@@ -157,6 +160,12 @@ def _memory_record(memory: PlacedMemory) -> dict[str, Any]:
 def _layer_record(layer: LayerEstimate) -> dict[str, Any]:
     row = columns(LAYER + TRAFFIC + WORDS + COUNTED, layer, layer.spent, layer.slots, layer.cost, layer.cost.counts)
     return row | {"energy_joules": layer.energy.total_joules if layer.energy else None}
+
+
+def _accesses(accesses: Accesses, widths: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Return words that are read and written, and the bits of all of them, by memory."""
+    built = {name: accesses[name] for name in widths if name in accesses}
+    return {name: {**asdict(access), "bits": access.words * widths[name]} for name, access in built.items()}
 
 
 def _kib(bits: int) -> str:
