@@ -1,4 +1,5 @@
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from accel.errors import EspalierError
 from accel.interchange.zoo import DENSE
 from accel.interchange.zoo.architectures import ARCHITECTURES
 from accel.program import Program
+from accel.prune import Ratio
 from accel.pruned import PrunedNetwork
 from accel.train import initialize
-from reports.studies.trained.definition import NETWORKS, PATTERNS, PLANS, SEEDS, Task, tasks, widths
+from reports.studies.trained.definition import COMPARED, NETWORKS, PATTERNS, PLANS, SEEDS, Task, tasks, widths
+from reports.studies.trained.equal_cycles import STEPS, cycles_of, of_floats, ratios_within
 from reports.studies.trained.figures import render
 from reports.studies.trained.judge import judged
 from reports.studies.trained.kept import keep, restore
@@ -21,13 +24,14 @@ from reports.studies.trained.page import page
 from reports.studies.trained.recipes import RECIPES, Epochs
 from reports.studies.trained.results import Results, Version
 from reports.studies.trained.run import Place, run
+from reports.workflow.prune import prune
 
 
 class TestDefinition:
     def test_what_a_version_needs_comes_before_it_and_one_seed_before_the_others(self) -> None:
-        """11 versions of a residual network: float, 4 and 3 bits, 4 patterns, 3 of them in 4 bits, 4 everywhere."""
+        """Of resnet8 7 patterns in 4 bits and calibrated in 4 word lengths; 5 patterns at equal cycles of others."""
         order = tasks()
-        counts = {"resnet20": 11, "resnet8": 11, "cifar-quick": 5, "lenet5": 10, "lenet-300-100-fashion": 4}
+        counts = {"resnet20": 13, "resnet8": 50, "cifar-quick": 10, "lenet5": 15, "lenet-300-100-fashion": 4}
         assert {name: len(plan.versions) for name, plan in PLANS.items()} == counts
         assert len(order) == len({task.stem for task in order}) == sum(counts.values()) * SEEDS
         assert all(order.index(need) < order.index(task) for task in order for need in task.needs)
@@ -62,6 +66,7 @@ class TestDefinition:
         assert (entry.dense.epochs, entry.retrain.epochs, entry.quantized.epochs) == (8, 3, 2)
         assert [epochs.of(Task(network, 0, *x)) for x in ((DENSE, 0), ("kernel", 0), ("kernel", 4))] == [11, 3, 2]
         assert Epochs(8, 3, 2).of(Task("lenet5", 0)) == 8
+        assert Epochs(8, 3, 2).of(Task("lenet5", 0, bits=5)) == 0  # which is calibrated
 
     @pytest.mark.parametrize("name", NETWORKS)
     def test_targets_are_of_versions_that_are_trained(self, name: str) -> None:
@@ -83,7 +88,7 @@ class TestDefinition:
         entry, plan = RECIPES[name], PLANS[name]
         known = {task.pattern for task in plan.versions if task.pattern != DENSE and not task.gone}
         assert known <= set(entry.ratios)
-        assert set(PATTERNS) == known or not name.startswith("resnet")
+        assert {"resnet8": set(PATTERNS), "resnet20": {*COMPARED}}.get(name, known) == known
         assert entry.quantized is not None
         assert entry.retrain.distillation == entry.quantized.distillation > entry.dense.distillation == 0
 
@@ -153,7 +158,7 @@ class TestResults:
             in text
         )
         assert "| 3-bit weights and signals | at most +0.80 % | not trained |" in text
-        assert "Of 123 versions 6 are trained." in text
+        assert "Of 276 versions 6 are trained." in text
         assert "resnet20: no seeds of 3." in text
         assert "resnet8: 2 seeds of 3." in text
         row = "| dense | 4/4 | 5 | 0.0% | 0.0% | 4.00 | 2,000 | 2 | 15.50 % (15.20 % to 15.80 %) | +0.30 % |"
@@ -164,6 +169,57 @@ class TestResults:
             RESULTS, versions=(*RESULTS.versions[:-1], replace(RESULTS.versions[-1], precision="bfloat16"))
         )
         assert "were of bfloat16 for resnet8, else of float32." in page(halved, [])
+
+
+class TestEqualCycles:
+    @pytest.mark.parametrize("pattern", ["kernel@8", "feature-map"])
+    def test_the_least_ratio_that_suffices(self, pattern: str) -> None:
+        """Cycles are at most the share, and above it with one step less; layers keep their proportions."""
+        dense = PrunedNetwork(initialize(ARCHITECTURES["digits"](), np.random.default_rng(0)))
+        share = 0.7
+        usual = {pattern: {"conv2": 0.25, "conv3": 0.5}} if pattern == "feature-map" else {pattern: 1.0}
+        found = ratios_within(dense, pattern, usual, share)[pattern]
+        highest = found["conv3"] if isinstance(found, dict) else found
+        assert isinstance(highest, float)
+        if isinstance(found, dict):
+            assert found["conv2"] == pytest.approx(highest / 2)
+        less = ratios_within(dense, pattern, usual, 1.0)[pattern]
+        assert less != found
+        assert cycles_at(dense, pattern, found, 0) <= share * cycles_of(of_floats(dense))
+        assert cycles_at(dense, pattern, found, 1 / STEPS) > share * cycles_of(of_floats(dense))
+
+    def test_a_share_that_no_ratio_reaches(self) -> None:
+        """The first and the last layer stay whole, so that a network cannot take a hundredth."""
+        dense = PrunedNetwork(initialize(ARCHITECTURES["digits"](), np.random.default_rng(0)))
+        with pytest.raises(EspalierError, match="kernel@8 cannot take 99% of the cycles away"):
+            ratios_within(dense, "kernel@8", {"kernel@8": 1.0}, 0.01)
+
+    def test_the_page_says_which_pattern_to_take(self) -> None:
+        """Validation images choose; calibrated versions have a table of their own and are not in the others."""
+        versions = [version(DENSE, 0, 0, 0.1, 0.1, "lenet5"), version(DENSE, 8, 0, 0.1, 0.123, "lenet5")]
+        for pattern, validation, test in (("kernel", 0.11, 0.14), ("ikss", 0.12, 0.13)):
+            made = version(pattern, 0, 0, validation, test, "lenet5")
+            versions.append(replace(made, task=replace(made.task, cycles=65)))
+        results = replace(RESULTS, versions=tuple(versions))
+        text = page(results, render(results))
+        assert "the one to take is `kernel`: chosen by validation images, 14.00 % on test images; ikss 13.00 %." in text
+        assert "| error, calibrated alone | 8 bits |" in text
+        assert "| dense | 12.30 % |" in text
+        assert "| kernel, 65 % of the cycles | float |" in text
+        assert "dense | 8/8" not in text
+        assert "equal_cycles.png" in text
+        assert "the one to take" not in page(replace(results, versions=tuple(versions[:3])), [])
+
+
+def cycles_at(dense: PrunedNetwork, pattern: str, ratio: Ratio, less: float) -> int:
+    """Return the cycles where the highest ratio of a version is so much lower."""
+    numbers = dict(ratio) if isinstance(ratio, Mapping) else ratio
+    if isinstance(numbers, dict):
+        factor = 1 - less / max(numbers.values())
+        numbers = {name: x * factor for name, x in numbers.items()}
+    else:
+        numbers -= less
+    return cycles_of(of_floats(prune(dense, pattern, {pattern: numbers})))
 
 
 def test_what_is_kept_is_laid_out_again_and_the_zoo_lists_its_own(tmp_path: Path) -> None:
@@ -212,7 +268,8 @@ def test_versions_are_trained_once_and_judged(tmp_path: Path) -> None:
     write_cifar(tmp_path / "cifar-10-batches-bin", 12)
     dense = Task("resnet20", 0)
     pruned = replace(dense, pattern="kernel@8")
-    wanted = [dense, pruned, replace(pruned, bits=4)]
+    wanted = [dense, replace(dense, pattern="kernel@8", cycles=90), replace(dense, bits=6)]
+    wanted += [pruned, replace(pruned, bits=4)]
     place = Place(tmp_path / "work", {"resnet20": Epochs(1, 2, 1)}, str(tmp_path), "cpu")
     place.folder.mkdir()
     assert not run(wanted, place, limit_seconds=1e-9)

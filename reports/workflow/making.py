@@ -23,7 +23,7 @@ from reports.workflow.quantize import Workbench, retrained
 from reports.workflow.recipes import Entry, Lasso
 from reports.workflow.retrain import sparsifying, training_bar
 
-FIRST_STEPS_IMAGES = 128  # from which steps are found that are learned then
+FIRST_STEPS_IMAGES = 128  # from which steps are found, before they are learned
 Pixels = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
@@ -101,16 +101,13 @@ class Maker:
         Steps are one for each output map, and learned; `what` names the checkpoint.
         """
         recipe = replace(self.entry.quantized or self.entry.retrain, seed=self.seed)
-        training = self.splits["train"]
-        calibration = training.take(min(FIRST_STEPS_IMAGES, len(training)))
-        steps = Steps(per_output=True)
-        bench = Workbench(Calibration(pruned, calibration.pixels(), steps), calibration)
+        bench = self._bench(pruned)
         found, steps = retrained(
             bench,
             widths,
-            steps,
+            bench.calibration.steps,
             recipe,
-            training,
+            self.splits["train"],
             self._checkpoint(what),
             teacher if recipe.distillation else None,
             self.device,
@@ -118,9 +115,18 @@ class Maker:
         )
         return found.lowered(widths, steps)
 
+    def calibrated(self, pruned: PrunedNetwork, widths: Widths) -> Program:
+        """Return the Program of `pruned` at these widths with steps found of images, one for each output map."""
+        return self._bench(pruned).lowered(widths)
+
     def error_rate(self, network: Network, images: Dataset) -> float:
         """Return the share of images that a float network gets wrong."""
         return train.error_rate(network, images.pixels(), images.labels, self.device)
+
+    def _bench(self, pruned: PrunedNetwork) -> Workbench:
+        """Return a network with the training images by which it is quantised."""
+        images = self.splits["train"].take(min(FIRST_STEPS_IMAGES, len(self.splits["train"])))
+        return Workbench(Calibration(pruned, images.pixels(), Steps(per_output=True)), images)
 
     def _checkpoint(self, what: str) -> Path | None:
         return self.checkpoints / f"{what}.checkpoint" if self.checkpoints else None

@@ -1,6 +1,6 @@
 """The page of the study of MLPerf Tiny's networks: README.md, from saved results alone."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from reports.shared.schema import saved
@@ -9,6 +9,7 @@ from reports.studies.files import picture
 from reports.studies.mlperf_tiny.definition import BITS, GONE, LANES, MOST, NETWORKS, SEED, TARGETS, TECHNOLOGY
 from reports.studies.mlperf_tiny.figures import CAPTIONS
 from reports.studies.mlperf_tiny.results import Results, Row, Run
+from reports.studies.trained.definition import CALIBRATED
 from reports.studies.trained.results import Results as Trained
 
 Rates = Mapping[tuple[str, str, int], float]  # of network, pattern and bits
@@ -21,9 +22,10 @@ itself how much goes, and the first convolution and the last layer stay whole. *
 are those that mix maps, 1x1; of the autoencoder's matrices they are weights. Bits are of weights and signals, the image
 has 8. Memory is that of parameters, indices and live signals; energy is that of one image by the table `{TECHNOLOGY}`
 (Horowitz's, an estimate), all weights on the chip; *useful* is the share of multiply slots, in all cycles of an image,
-in which a kept weight meets a signal. Errors are those of the study of trained networks, where it has the version:
-at other ratios there, and the outer layers in 8 bits. Where weights are narrow, additions take more cycles: they
-multiply by constants of as many bits as a weight has, in several steps."""
+in which a kept weight meets a signal. Errors are those of the study of trained networks on its test images, where it
+has the version: at other ratios there, and the outer layers in 8 bits; below {min(CALIBRATED)} bits trained, else
+calibrated alone. Where weights are narrow, additions take more cycles: they multiply by constants of as many bits as a
+weight has, in several steps."""
 
 
 def page(results: Results, figures: Iterable[str], rates: Rates) -> str:
@@ -71,7 +73,7 @@ def rates_of(path: Path) -> Rates:
         return {}
     trained = saved(path, Trained.from_json)
     groups = [(network, group) for network in trained.networks for group in trained.groups(network)]
-    plain = [(x, group) for x, group in groups if not (group.task.signal_bits or group.task.gone)]
+    plain = [(x, group) for x, group in groups if not (group.task.signal_bits or group.task.gone or group.task.cycles)]
     ordered = sorted(plain, key=lambda pair: pair[1].task.everywhere)  # all in few bits, where there is such a version
     return {(network, group.task.pattern, group.task.bits): group.mean() for network, group in ordered}
 
@@ -80,7 +82,8 @@ def _sections(results: Results, network: str, rates: Rates) -> Iterable[str]:
     rows = results.of(network)
     yield f"## {network}"
     yield f"MLPerf Tiny asks for {TARGETS[network]}; {rows[0].dense_weights:,} weights, {rows[0].dense_macs:,} MACs."
-    yield _work(rows, rates)
+    yield _work(rows)
+    yield _errors(rows, rates)
     yield _by_bits(rows, "cycles (useful)", lambda row, bits: f"{row.at(bits).cycles:,} ({row.at(bits).useful:.0%})")
     yield _by_bits(rows, "KiB", lambda row, bits: kib(row.at(bits).memory_bits))
     yield _by_bits(rows, "µJ", lambda row, bits: f"{row.at(bits).joules * 1e6:.3g}")
@@ -88,31 +91,41 @@ def _sections(results: Results, network: str, rates: Rates) -> Iterable[str]:
     yield "\n".join(f"- `{row.pattern}`: {row.problem}." for row in absent)
 
 
-def _work(rows: list[Row], rates: Rates) -> str:
+def _work(rows: list[Row]) -> str:
     lines = [
-        "| pattern | ratio | weights gone | MACs | MACs gone | error, float | 8 bits | 4 bits |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| pattern | ratio | weights gone | MACs | MACs gone |",
+        "| --- | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
-        found = [rates.get((row.network, row.pattern, bits)) for bits in (0, ONE_BITS, OTHER_BITS)]
         cells = [
             row.pattern,
             "-" if row.ratio is None else f"{row.ratio:.3g}",
             f"{1 - row.weights / row.dense_weights:.1%}",
             f"{row.macs:,}",
             f"{1 - row.macs / row.dense_macs:.1%}",
-            *("-" if rate is None else percent(rate) for rate in found),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _by_bits(rows: list[Row], unit: str, cell: Callable[[Row, int], str]) -> str:
+def _errors(rows: list[Row], rates: Rates) -> str:
+    """Return the error rates of what is trained of these versions, a dash where one is not; nothing if none is."""
+    if not any((row.network, row.pattern, bits) in rates for row in rows for bits in (0, *BITS)):
+        return ""
+
+    def cell(row: Row, bits: int) -> str:
+        rate = rates.get((row.network, row.pattern, bits))
+        return "-" if rate is None else percent(rate)
+
+    return _by_bits(rows, "error", cell, (0, *BITS))
+
+
+def _by_bits(rows: list[Row], unit: str, cell: Callable[[Row, int], str], columns: Sequence[int] = BITS) -> str:
     lines = [
-        f"| {unit} | {' | '.join(f'{bits} bits' for bits in BITS)} |",
-        f"| --- |{' ---: |' * len(BITS)}",
+        f"| {unit} | {' | '.join(f'{bits} bits' if bits else 'float' for bits in columns)} |",
+        f"| --- |{' ---: |' * len(columns)}",
     ]
-    lines += [f"| {row.pattern} | {' | '.join(cell(row, bits) for bits in BITS)} |" for row in rows]
+    lines += [f"| {row.pattern} | {' | '.join(cell(row, bits) for bits in columns)} |" for row in rows]
     return "\n".join(lines)
 
 

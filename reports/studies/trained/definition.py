@@ -1,6 +1,6 @@
 """What the study of trained networks measures, and what is hoped for."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from accel.interchange import zoo
@@ -13,9 +13,12 @@ from reports.workflow.prune import ALL
 
 SEEDS = 3
 OUTER_BITS = 8  # of what the literature leaves wide, too
-PATTERNS = ("kernel@8", "feature-map", "irregular", "kernel")  # of residual networks
+PATTERNS = ("kernel@8", "feature-map", "irregular", "kernel", "ikss", "block-4", "2:4")  # of resnet8
+COMPARED = ("kernel@8", "feature-map", "kernel", "ikss", "irregular")  # at equal cycles
+SHARES = {"resnet20": 50, "cifar-quick": 50, "lenet5": 65}  # percent of the dense network's cycles; see `Task.cycles`
 TEACHERS = {"resnet20": "resnet20", "resnet8": "resnet20"}  # of whose first seed dense networks learn in a second cycle
 PRUNED_AT = 4  # bits at which pruned residual networks are quantised
+CALIBRATED = (5, 6, 7, 8)  # bits at which steps are found of images, and nothing is trained
 NOTES: tuple[str, ...] = ()  # what a reader should know that the numbers do not say
 
 
@@ -37,6 +40,8 @@ class Task:
         Of signals, where they have others than weights.
     gone : int
         How many percent of all weights went, where that is not the recipe's matter.
+    cycles : int
+        How many percent of the dense network's cycles an image may take, where that says how much goes.
     """
 
     network: str
@@ -46,11 +51,12 @@ class Task:
     everywhere: bool = False
     signal_bits: int = 0
     gone: int = 0
+    cycles: int = 0
 
     @property
     def stem(self) -> str:
         """The name of the files of this version."""
-        share = f"-{self.gone}" if self.gone else ""
+        share = f"-{self.gone}" if self.gone else f"-{self.cycles}cycles" if self.cycles else ""
         bits = f"{self.bits}-{self.signal_bits}" if self.signal_bits else f"{self.bits}"
         width = f"-{bits}bits{'-everywhere' * self.everywhere}" if self.bits else ""
         return f"{self.network}-{self.seed}-{zoo.file_name(self.pattern).removesuffix(zoo.SUFFIX)}{share}{width}"
@@ -64,6 +70,11 @@ class Task:
     def floats(self) -> "Task":
         """The version that is quantised to come to this one."""
         return replace(self, bits=0, signal_bits=0, everywhere=False)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether it is quantised without a training."""
+        return self.bits in CALIBRATED
 
     @property
     def needs(self) -> tuple["Task", ...]:
@@ -121,32 +132,53 @@ class Plan:
 
 
 def _version(
-    pattern: str = DENSE, bits: int = 0, signal_bits: int = 0, gone: int = 0, everywhere: bool = False
+    pattern: str = DENSE, bits: int = 0, signal_bits: int = 0, gone: int = 0, everywhere: bool = False, cycles: int = 0
 ) -> Task:
-    return Task("", 0, pattern, bits, everywhere, signal_bits, gone)
+    return Task("", 0, pattern, bits, everywhere, signal_bits, gone, cycles)
 
 
-def _residual(error_rate: float) -> Plan:
+def _compared(network: str) -> dict[str, Task]:
+    """Return the versions of a network that take equally many cycles."""
+    return {pattern: _version(pattern, cycles=SHARES[network]) for pattern in COMPARED}
+
+
+def _residual(error_rate: float, pruned: Sequence[Task], more: Sequence[Task]) -> Plan:
+    """Return the plan of a residual network: what is pruned is quantised too, `more` is not."""
+    few = [replace(task, bits=PRUNED_AT) for task in pruned]
     halved = ("kernel@8", "feature-map")
-    few = {pattern: _version(pattern, PRUNED_AT) for pattern in ("kernel@8", "irregular", "feature-map")}
     return Plan(
         (
             _version(),
-            *(_version(bits=bits) for bits in (4, 3)),
-            *map(_version, PATTERNS),
-            *few.values(),
+            _version(bits=4),
+            *pruned,
+            *more,
+            *few,
+            _version(bits=3),
             _version(bits=PRUNED_AT, everywhere=True),
         ),
         (
             Target("float", (_version(),), error_rate=error_rate),
             Target("4-bit weights and signals", (_version(bits=4),), 0.003),
             Target("3-bit weights and signals", (_version(bits=3),), 0.008),
-            Target("half of the multiplications gone", tuple(map(_version, halved)), 0.010),
+            Target("half of the multiplications gone", tuple(x for x in pruned if x.pattern in halved), 0.010),
             Target("70 % of the weights gone", (_version("irregular"),), 0.005),
-            Target("half of the multiplications gone, 4 bits", tuple(few[x] for x in halved), 0.012),
-            Target("70 % of the weights gone, 4 bits", (few["irregular"],), 0.012),
+            Target("half of the multiplications gone, 4 bits", tuple(x for x in few if x.pattern in halved), 0.012),
+            Target("70 % of the weights gone, 4 bits", (_version("irregular", PRUNED_AT),), 0.012),
         ),
     )
+
+
+def _of_resnet20() -> Plan:
+    """Return the plan of resnet20, of which half of the cycles are at least half of the multiplications."""
+    equal = _compared("resnet20")
+    pruned = (equal.pop("kernel@8"), _version("irregular"), equal.pop("feature-map"))
+    return _residual(0.11, pruned, tuple(equal.values()))
+
+
+def _of_resnet8() -> Plan:
+    """Return the plan of resnet8, for MLPerf Tiny's table: every pattern in every word length but three bits."""
+    pruned = tuple(map(_version, PATTERNS))
+    return _residual(0.16, pruned, [replace(x, bits=bits) for x in (_version(), *pruned) for bits in CALIBRATED])
 
 
 def _of_few_weights(bits: int, signal_bits: int) -> Plan:
@@ -156,7 +188,7 @@ def _of_few_weights(bits: int, signal_bits: int) -> Plan:
     floats = {(pattern, gone): _version(pattern, gone=gone) for gone in (95, 97) for pattern in patterns}
     few = {x: _version(x, bits, signal_bits, 95, everywhere=True) for x in patterns}
     return Plan(
-        (_version(), *floats.values(), *few.values()),
+        (_version(), *floats.values(), *few.values(), *_compared("lenet5").values()),
         (
             Target("95 % of the weights gone, irregular", (floats["irregular", 95],), 0.003),
             Target("95 % of the weights gone, kernels or blocks", tuple(floats[x, 95] for x in whole), 0.003),
@@ -171,7 +203,7 @@ def _of_kernels() -> Plan:
     both = "kernel/block-4"
     few = _version(both, 4, 5, everywhere=True)
     return Plan(
-        (_version(), *map(_version, kernels), _version(both), few),
+        (_version(), *map(_version, kernels), _version(both), few, *_compared("cifar-quick").values()),
         (
             Target("75 % of the convolutions' weights gone", tuple(map(_version, kernels)), 0.010),
             Target("77 % of all weights gone, 4-bit weights, 5-bit signals", (few,), 0.010),
@@ -187,8 +219,8 @@ def _of_blocks() -> Plan:
 
 
 PLANS: Mapping[str, Plan] = {
-    "resnet20": _residual(0.11),
-    "resnet8": _residual(0.16),
+    "resnet20": _of_resnet20(),
+    "resnet8": _of_resnet8(),
     "cifar-quick": _of_kernels(),
     "lenet5": _of_few_weights(3, 4),
     "lenet-300-100-fashion": _of_blocks(),

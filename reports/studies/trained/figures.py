@@ -1,4 +1,4 @@
-"""The figure of the study of trained networks, drawn from saved results; no pyplot, no state."""
+"""The figures of the study of trained networks, drawn from saved results; no pyplot, no state."""
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,10 +12,10 @@ def cycles(results: Results) -> Figure:
     """Return the error rate against the cycles of one image: a panel for each network, a mark for each version."""
     figure = Figure(figsize=(1 + 3.6 * len(results.networks), 3.8), layout="constrained")
     panels = list(figure.subplots(1, len(results.networks), squeeze=False).flat)
-    names = [name for network in results.networks for name in map(_name, results.groups(network))]
+    names = [name for network in results.networks for name in map(_name, _trained(results, network))]
     order = list(dict.fromkeys(names))
     for axes, network in zip(panels, results.networks, strict=True):
-        for group in results.groups(network):
+        for group in _trained(results, network):
             _mark(axes, group, order.index(_name(group)))
         axes.set_title(network)
         axes.set_xlabel(f"cycles of one image on {results.array} lanes")
@@ -24,9 +24,31 @@ def cycles(results: Results) -> Figure:
     return figure
 
 
+def equal_cycles(results: Results) -> Figure:
+    """Return what patterns cost at equal cycles: a panel for each network that has such versions, a bar for each."""
+    compared = {network: results.compared(network) for network in results.networks}
+    networks = [network for network, groups in compared.items() if groups]
+    figure = Figure(figsize=(1 + 3.6 * max(len(networks), 1), 3.8), layout="constrained")
+    panels = list(figure.subplots(1, max(len(networks), 1), squeeze=False).flat)
+    for axes, network in zip(panels, networks, strict=False):
+        groups = compared[network]
+        bars = axes.bar([group.task.pattern for group in groups], [100 * group.rise() for group in groups])
+        axes.bar_label(bars, [f"{group.gone:.0%}" for group in groups], fontsize="small", padding=2)
+        axes.axhline(0, color="black", linewidth=0.8)
+        axes.margins(y=0.15)
+        axes.tick_params(axis="x", rotation=30)
+        axes.set_title(f"{network}, {groups[0].task.cycles} % of the cycles")
+    panels[0].set_ylabel("error rate over the dense network's in %")
+    return figure
+
+
 def render(results: Results) -> dict[str, bytes]:
-    """Return the figure as ``NAME.png``."""
-    return rendered({"cycles": cycles}, results)
+    """Return the figures as ``NAME.png``."""
+    return rendered({"cycles": cycles, "equal_cycles": equal_cycles}, results)
+
+
+def _trained(results: Results, network: str) -> list[Group]:
+    return [group for group in results.groups(network) if not group.task.calibrated]
 
 
 def _name(group: Group) -> str:

@@ -3,25 +3,22 @@
 import json
 from collections.abc import Sequence
 
-from accel.cost import cost_of, total_cycles
-from accel.demand import array_for
+from accel.cost import cost_of
 from accel.errors import EspalierError
 from accel.files import write_whole
 from accel.interchange.data.datasets import Dataset, load
 from accel.program import Program
 from accel.pruned import PrunedNetwork
-from accel.quantize import Widths, lower, ordered_for
 from accel.train.recipe import FLOAT32
 from reports.shared.progress import bar
 from reports.studies.trained.definition import Task
+from reports.studies.trained.equal_cycles import LANES, cycles_of, of_floats
 from reports.studies.trained.recipes import RECIPES
 from reports.studies.trained.results import Results, Version
 from reports.studies.trained.run import Place
 from reports.workflow.quantize import check_emulation
-from reports.workflow.sources import random_images
 from sim.engine import compile_program
 
-LANES = (8, 8)
 EMULATED_IMAGES = 500
 SPLITS = ("validation", "test")
 
@@ -52,7 +49,7 @@ def judged(tasks: Sequence[Task], place: Place) -> Results:
 
 def _of_floats(task: Task, place: Place) -> Version:
     pruned, record = PrunedNetwork.load(place.path(task)), json.loads(place.record(task).read_text())
-    program = lower(pruned, Widths(8, 8), random_images(pruned.network.input_shape, 1))  # for its cycles alone
+    program = of_floats(pruned)  # for its cycles alone
     return Version(
         task=task,
         epochs=record["epochs"],
@@ -85,7 +82,6 @@ def _of_program(task: Task, place: Place, images: dict[str, Dataset]) -> Version
 
 
 def _work(program: Program) -> dict[str, int]:
-    ordered = ordered_for(program, LANES[0], split=True)
     counts = cost_of(program).total
     work = {name: getattr(counts, name) for name in ("weights", "dense_weights", "macs", "dense_macs")}
-    return work | {"cycles": total_cycles(ordered, array_for(ordered, *LANES))}
+    return work | {"cycles": cycles_of(program)}

@@ -6,12 +6,15 @@ from statistics import fmean
 from accel.train.recipe import FLOAT32
 from reports.shared.words import kib, percent
 from reports.studies.files import picture
-from reports.studies.trained.definition import NETWORKS, NOTES, PLANS, SEEDS, Task, tasks
+from reports.studies.trained.definition import NETWORKS, NOTES, PLANS, SEEDS, SHARES, Task, tasks
 from reports.studies.trained.results import Group, Results, Verdict
 
 CAPTIONS = {
     "cycles": "Error rate against the cycles of one image: mean of the seeds, bars from the lowest to the highest. "
     "Cycles are those of the closed form, which the hardware takes.",
+    "equal_cycles": "What each pattern costs where an image takes equally many cycles, or fewer by one step of the "
+    "ratio: the rise of the error rate over the dense network's, and above each bar the share of the weights that is "
+    "gone; mean of the seeds.",
 }
 
 COMMANDS = """    python -m reports.studies.trained train --data-dir DIR --work FOLDER
@@ -19,10 +22,12 @@ COMMANDS = """    python -m reports.studies.trained train --data-dir DIR --work 
 HOW = """train the versions and make this folder; stopped, they go on where they were. `definition.py` here
 defines the study, `recipes.py` says how each is trained: one cycle of the learning rate, masks that
 follow the weights and are frozen after 60 % of the epochs (feature maps go in one shot); what is
-pruned or quantised learns from the dense float network too. Dense residual networks have a second
-cycle, as long as that of a pruned one, in which resnet20 is the teacher of both. CIFAR-10 went through JPEG here, and a
-part of each training set is the validation split and not trained on, so that published error rates
-are not comparable."""
+pruned or quantised learns from the dense float network too, but in 5 bits and more, where steps are
+calibrated alone. What is to take a share of the cycles on 8x8 lanes is pruned at the least ratio
+that suffices, which all layers share; feature maps of residual networks go inside blocks. Dense
+residual networks have a second cycle, as long as that of a pruned one, in which resnet20 is the
+teacher of both. CIFAR-10 went through JPEG here, and a part of each training set is the
+validation split and not trained on, so that published error rates are not comparable."""
 WORDS = """Bits are of weights and signals; the image has 8. Of residual networks, but for *everywhere*, 8 bits
 have the weights of the first and of the last layer and what the last layer reads, as usual in the
 literature, and the sums that only an addition reads, which are floats there; other networks have
@@ -41,9 +46,9 @@ def page(results: Results, figures: Iterable[str]) -> str:
         _targets(results.verdicts()),
         "## What was cut",
         "\n".join(f"- {note}" for note in (*_cut(results), *NOTES)),
-        *(section for network in results.networks for section in (f"## {network}", _table(results, network))),
+        *(section for network in results.networks for section in _sections(results, network)),
         WORDS + _emulated(results) + _precise(results),
-        picture("cycles", CAPTIONS, figures),
+        *(picture(name, CAPTIONS, figures) for name in CAPTIONS),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -55,6 +60,8 @@ def _images(results: Results) -> str:
 
 def pattern_of(task: Task) -> str:
     """Return what was pruned in words."""
+    if task.cycles:
+        return f"{task.pattern}, {task.cycles} % of the cycles"
     return f"{task.pattern}, {task.gone} %" if task.gone else task.pattern
 
 
@@ -96,12 +103,47 @@ def _cut(results: Results) -> list[str]:
     return found
 
 
-def _table(results: Results, network: str) -> str:
+def _sections(results: Results, network: str) -> Iterable[str]:
+    yield f"## {network}"
+    groups = results.groups(network)
+    yield _table([group for group in groups if not group.task.calibrated])
+    yield _compared(network, results.compared(network))
+    yield _calibrated([group for group in groups if group.task.calibrated])
+
+
+def _compared(network: str, groups: Sequence[Group]) -> str:
+    """Return which pattern errs least at equal cycles on the validation images, if there are several to compare."""
+    if len(groups) < 2:
+        return ""
+    best = min(groups, key=lambda group: group.mean("validation"))
+    others = ", ".join(f"{x.task.pattern} {percent(x.mean())}" for x in groups if x is not best)
+    return (
+        f"Of patterns that take at most {SHARES[network]} % of the dense network's cycles, the one to take is "
+        f"`{best.task.pattern}`: chosen by validation images, {percent(best.mean())} on test images; {others}."
+    )
+
+
+def _calibrated(groups: Sequence[Group]) -> str:
+    """Return the error rates of versions that are calibrated and not trained, a row for each pattern."""
+    if not groups:
+        return ""
+    rates = {(group.task.pattern, group.task.bits): percent(group.mean()) for group in groups}
+    columns = sorted({group.task.bits for group in groups})
+    lines = [
+        f"| error, calibrated alone | {' | '.join(f'{bits} bits' for bits in columns)} |",
+        f"| --- |{' ---: |' * len(columns)}",
+    ]
+    for pattern in dict.fromkeys(group.task.pattern for group in groups):
+        lines.append(f"| {pattern} | {' | '.join(rates.get((pattern, bits), '-') for bits in columns)} |")
+    return "\n".join(lines)
+
+
+def _table(groups: Sequence[Group]) -> str:
     rows = [
         "| version | bits | epochs | weights gone | MACs gone | memory, KiB | cycles | seeds | error | over float |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for group in results.groups(network):
+    for group in groups:
         first = group.versions[0]
         low, high = map(percent, group.span())
         error = percent(group.mean()) + (f" ({low} to {high})" if len(group.versions) > 1 else "")

@@ -9,6 +9,7 @@ from typing import Any
 
 from accel.errors import EspalierError
 from accel.interchange.zoo import DENSE
+from accel.prune import Ratio
 from accel.train.gradual import FROZEN
 from accel.train.recipe import FLOAT32
 from reports.studies.trained.definition import NETWORKS, TEACHERS, Task
@@ -29,7 +30,9 @@ def _taught(zoo: str, epochs: int, learning_rate: float, quantized_epochs: int, 
 
 def _of_residual(name: str) -> Entry:
     entry = ENTRIES[name]
-    return replace(entry, ratios={**entry.ratios, "irregular": {ALL: 0.7}}, gradual=FROZEN)
+    half = next(iter(entry.ratios["kernel@8"].values()))  # of the multiplications, with other units of about a kernel
+    more: dict[str, dict[str, Ratio]] = {"ikss": {"ikss": half}, "block-4": {"block-4": half}, "2:4": {}}
+    return replace(entry, ratios={**entry.ratios, **more, "irregular": {ALL: 0.7}}, gradual=FROZEN)
 
 
 RECIPES: Mapping[str, Entry] = {
@@ -71,7 +74,7 @@ class Epochs:
     def of(self, task: Task) -> int:
         """Return the epochs of the last training of a version; of a dense network's trainings together."""
         if task.bits:
-            return self.quantized
+            return 0 if task.calibrated else self.quantized
         if task.pattern != DENSE:
             return self.pruned
         return self.dense + (self.pruned if task.network in TEACHERS else 0)

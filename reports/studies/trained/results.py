@@ -8,7 +8,7 @@ from accel.records import record_of
 from reports.shared.schema import Kind
 from reports.studies.trained.definition import PLANS, Target, Task
 
-KIND = Kind("espalier-trained-study", 2, "the results of the study of trained networks")
+KIND = Kind("espalier-trained-study", 3, "the results of the study of trained networks")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,11 @@ class Group:
     def task(self) -> Task:
         """What they are, with the first of the seeds."""
         return self.versions[0].task
+
+    @property
+    def gone(self) -> float:
+        """The share of all weights that is gone, in the mean."""
+        return fmean(1 - version.weights / version.dense_weights for version in self.versions)
 
     def mean(self, split: str = "test") -> float:
         """Return the mean error rate."""
@@ -126,6 +131,10 @@ class Results:
                 found.setdefault(version.task.of_any, []).append(version)
         dense = tuple(found.get(Task("", 0), ()))
         return [Group(tuple(versions), dense) for versions in found.values()]
+
+    def compared(self, network: str) -> list[Group]:
+        """Return the float groups of a network that take equally many cycles, each by another pattern."""
+        return [group for group in self.groups(network) if group.task.cycles and not group.task.bits]
 
     def verdicts(self) -> list[Verdict]:
         """Return what came of every target for every network."""

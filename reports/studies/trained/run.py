@@ -16,12 +16,15 @@ from accel.files import write_whole
 from accel.interchange import zoo
 from accel.interchange.data.datasets import SPLITS, Dataset, load
 from accel.interchange.zoo import DENSE
+from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.train.recipe import FLOAT32
 from reports.shared import progress
 from reports.studies.trained.definition import TEACHERS, Task, widths
+from reports.studies.trained.equal_cycles import ratios_within
 from reports.studies.trained.recipes import Epochs
 from reports.workflow.making import Maker, Pixels
+from reports.workflow.prune import FEATURE_MAP
 
 
 @dataclass(frozen=True)
@@ -93,12 +96,9 @@ class Worker:
             "precision": place.precision,
         }
         if task.bits:
-            maker.quantized(needed[0], widths(needed[0].network, task), needed[-1].network, "quantized").save(
-                place.path(task)
-            )
+            _program(maker, task, needed).save(place.path(task))
         else:
-            dense = task.pattern == DENSE
-            made = _dense(maker, task, needed) if dense else maker.pruned(needed[0], task.pattern, task.ratios)
+            made = _dense(maker, task, needed) if task.pattern == DENSE else _pruned(maker, task, needed[0])
             made.save(place.path(task))
             splits = ("validation", "test")
             record["error_rates"] = {x: maker.error_rate(made.network, self.splits[x]) for x in splits}
@@ -113,6 +113,26 @@ def _dense(maker: Maker, task: Task, needed: Sequence[PrunedNetwork]) -> PrunedN
     if task.network not in TEACHERS:
         return made
     return maker.taught(made, needed[0] if needed else made)
+
+
+def _pruned(maker: Maker, task: Task, dense: PrunedNetwork) -> PrunedNetwork:
+    """Return `dense` pruned as far as the version says, or the recipe, and retrained."""
+    ratios = task.ratios
+    if task.cycles:  # one ratio for all layers; the recipe says in which of them feature maps go
+        usual = maker.entry.ratios[task.pattern] if task.pattern == FEATURE_MAP else {task.pattern: 1.0}
+        ratios = ratios_within(dense, task.pattern, usual, task.cycles / 100)
+    return maker.pruned(dense, task.pattern, ratios)
+
+
+def _program(maker: Maker, task: Task, needed: Sequence[PrunedNetwork]) -> Program:
+    """Return the Program of a version: calibrated, or trained with the dense network as its teacher."""
+    floats, dense = needed[0], needed[-1]
+    words = widths(floats.network, task)
+    return (
+        maker.calibrated(floats, words)
+        if task.calibrated
+        else maker.quantized(floats, words, dense.network, "quantized")
+    )
 
 
 def run(tasks: Sequence[Task], place: Place, processes: int = 1, limit_seconds: float | None = None) -> bool:
