@@ -109,36 +109,52 @@ def places_on(program: Program, array: MacArray, image_words: int = 0) -> dict[s
 
     The image lies at word 0; none but it may lie in the first `image_words`.
 
-    A tensor begins at the first place where it meets none that is held at the same time (`held_on`). Tensors are placed
-    in the order in which they come to be, so that those of a chain of layers lie at the two ends in turn, as in a
+    No tensor meets another that is held at the same time (`held_on`). Each is put where it first fits, from below: in
+    the order in which tensors come to be, so that those of a chain of layers lie at the two ends in turn, as in a
     ping-pong buffer; or the largest first (greedy by size; Pisarchyk and Lee, "Efficient Memory Management for Deep
-    Neural Net Inference", arXiv 2001.03288), where that takes fewer words. A flatten's output lies where its input
-    does, and what is joined side by side (`Program.homes`). The network's output leaves as it comes: nothing stores it,
-    and it has no place; what only the drain sees has none either.
+    Neural Net Inference", arXiv 2001.03288), where that takes fewer words; or the largest first from above, where all
+    fit below what is held at most, because the image, which does not move, may lie where a larger one should begin. A
+    flatten's output lies where its input does, and what is joined side by side (`Program.homes`). The network's output
+    leaves as it comes: nothing stores it, and it has no place; what only the drain sees has none either.
     """
     sizes = {name: words_of(program, name, array) for name in program.shapes}
-    output, together = program.roots[program.output], dict[str, set[str]]()
+    output, together, most = program.roots[program.output], dict[str, set[str]](), 0
     for held in held_on(program, array).values():
-        for name in held:
-            if name != output:
-                together.setdefault(name, set()).update(held)
-    orders = [*together], sorted(together, key=lambda name: (name != INPUT, -sizes[name]))
-    found = [_placed(order, together, sizes, image_words) for order in orders]
-    places = min(found, key=lambda each: max(at + sizes[name] for name, at in each.items()))
+        stored = [name for name in held if name != output]
+        most = max(most, sum(sizes[name] for name in stored))
+        for name in stored:
+            together.setdefault(name, set()).update(stored)
+    by_size = sorted(together, key=lambda name: (name != INPUT, -sizes[name]))
+    found = [_placed(order, together, sizes, image_words) for order in ([*together], by_size)]
+    if below := _placed(by_size, together, sizes, image_words, most):
+        found.append(below)
+    places = min(filter(None, found), key=lambda each: max(at + sizes[name] for name, at in each.items()))
     return {name: places[home] + first for name, (home, first) in program.homes.items() if home in places}
 
 
 def _placed(
-    order: Sequence[str], together: Mapping[str, set[str]], sizes: Mapping[str, int], image_words: int
-) -> dict[str, int]:
-    """Return the first word of each tensor, one after the other put where it first fits."""
+    order: Sequence[str],
+    together: Mapping[str, set[str]],
+    sizes: Mapping[str, int],
+    image_words: int,
+    top: int | None = None,
+) -> dict[str, int] | None:
+    """Return the first word of each tensor, one after the other put where it first fits from below.
+
+    If `top` is given they are put from there down, and None is returned where one does not fit.
+    """
     places = dict[str, int]()
     for name in order:
         taken = [(places[x], places[x] + sizes[x]) for x in together[name] if x in places]
         least = 0 if name == INPUT else image_words
-        starts = sorted([least, *(end for _, end in taken if end > least)])
-        fits = (at for at in starts if all(at + sizes[name] <= low or at >= high for low, high in taken))
-        places[name] = next(fits)
+        if top is None or name == INPUT:
+            starts = sorted([least, *(end for _, end in taken if end > least)])
+        else:
+            starts = sorted((end - sizes[name] for end in (top, *(low for low, _ in taken))), reverse=True)
+        fits = (at for at in starts if at >= least and all(at + sizes[name] <= low or at >= end for low, end in taken))
+        if (place := next(fits, None)) is None:
+            return None
+        places[name] = place
     return places
 
 

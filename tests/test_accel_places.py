@@ -13,13 +13,16 @@ from support.programs import every_kind, program, programs
 from support.rtl_images import HALF, POINT, layer
 
 from accel.array import MacArray
-from accel.fusion import computing, drained, fused_pools, written
+from accel.fusion import computing, drained, fused_pools, held_on, written
 from accel.network import INPUT, Network
 from accel.places import places_on, signal_words, words_of
 from accel.program import Program
 from accel.program_layers import ConcatLayer, FlattenLayer, ProgramLayer
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
+from accel.quantize.lower_shapes import lower_shapes
+from reports.studies.memory.networks import NETWORKS
+from reports.workflow.from_torch import from_torch
 
 ARRAY = MacArray()
 Words = NDArray[np.int64]
@@ -117,15 +120,53 @@ def test_joining_moves_nothing() -> None:
     assert [of.reads(x) for x in of.layers[2:5]] == [(), ("a",), ("left",)]
 
 
-def test_a_hole() -> None:
-    """A tensor that does not fit where the image was comes after: 8 words of image, 16, then 12."""
-    sketch = Sketch(2, 2, 2)
-    sketch.conv("conv1", 4, kernel=1)
-    sketch.conv("conv2", 3, kernel=1)
-    sketch.conv("conv3", 1, kernel=1)
+def three(*maps: int) -> Program:
+    """Return a chain of three layers on maps of 2 x 2 with so many maps, those of the image first."""
+    sketch = Sketch(maps[0], 2, 2)
+    for number, outputs in enumerate(maps[1:], start=1):
+        sketch.conv(f"conv{number}", outputs, kernel=1)
     network = sketch.network()
-    of = lower(PrunedNetwork(network, {}), Widths(5, 6), images_for(network))
-    assert signal_words(of, ARRAY) == 8 + 16 + 12 > 16 + 12
+    return lower(PrunedNetwork(network, {}), Widths(5, 6), images_for(network))
+
+
+def test_from_above() -> None:
+    """What does not fit where a smaller image was lies there if the one between them leaves it room: 12 words, 16."""
+    of = three(2, 4, 3, 1)
+    assert places_on(of, ARRAY) == {INPUT: 0, "conv1": 12, "conv2": 0}
+    assert signal_words(of, ARRAY) == 12 + 16 < 8 + 16 + 12
+    assert_apart(of, places_on(of, ARRAY))
+
+
+def test_a_hole_where_nothing_but_the_image_may_lie() -> None:
+    """Beside an image that is loaded while another runs, tensors begin behind it."""
+    of = three(2, 4, 3, 1)
+    found = places_on(of, ARRAY, 8)
+    assert found == {INPUT: 0, "conv1": 8, "conv2": 24}
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet-v2"])
+def test_holes_of_large_networks(name: str) -> None:
+    """At most 2 % beside what is held at most."""
+    assert_tight(lower_shapes(PrunedNetwork(NETWORKS[name](np.random.default_rng(0))), Widths(8, 8)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["densenet", "unet-transposed", "unet-nearest", "inception-v3", "resnet-bottleneck"])
+def test_holes_of_networks_that_join(name: str) -> None:
+    """At most 2 % beside what is held at most, where tensors are held for long and lie side by side."""
+    torch = pytest.importorskip("torch", reason="the corpus is of modules (extra train)")
+    from support.corpus import CORPUS, made
+
+    found = from_torch(made(name), torch.zeros(1, *CORPUS[name][1])).result
+    assert isinstance(found, PrunedNetwork)
+    assert_tight(lower_shapes(found, Widths(8, 8)))
+
+
+def assert_tight(of: Program) -> None:
+    """Raise AssertionError unless the words are at most 1.02 times those that are held at the same time."""
+    held = [[name for name in names if name != of.roots[of.output]] for names in held_on(of, ARRAY).values()]
+    most = max(sum(words_of(of, name, ARRAY) for name in names) for names in held)
+    assert most <= signal_words(of, ARRAY) <= 1.02 * most
 
 
 def test_the_largest_first_where_that_takes_less() -> None:
