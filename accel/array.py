@@ -312,6 +312,7 @@ class MacArray:
             "weight": below(self.weight_words),
             "tap": below(self.taps),
             "constant": below(self.constants),
+            "uniform": flag,  # ... of all output maps
             "input_map": words,  # from one input map to the next
             "maps_behind": address,  # input maps after the first, for the counter
             "taps": below(self.taps + 1),  # of each, for the counter
@@ -344,7 +345,7 @@ class MacArray:
             "output_map": words,
             "line_turn": words,  # from where a row's last tile is written to the next row's first
             "output_turn": below(self.signal_words * 2),  # from where a group's last tile is written to the next one's
-            "outputs": below(self.constants + 1),
+            "outputs": below(max(self.constants, self.signal_words) + 1),
             "end": flag,  # the network's last layer
             "again": below(1 + self.overlap),  # the next image begins with the first word of layers, or with the next
             **(tables if self.table_words else {}),

@@ -345,6 +345,11 @@ def weight_words(weight: int, largest: int) -> list[int]:
     return [largest] * (weight // largest) + [weight % largest] * (weight % largest > 0)
 
 
+def constants_of(layer: ProgramLayer, outputs: int) -> int:
+    """Return the words of constants of a layer: of weighted layers one for each of its `outputs`, else one for all."""
+    return outputs if isinstance(layer, MacLayer) else 1
+
+
 def not_on_array(layer: ProgramLayer) -> EspalierError:
     """Return the error that a layer is of a kind that the array does not run."""
     reason = NOT_ON_ARRAY.get(type(layer), "")
@@ -382,4 +387,5 @@ def _layer(program: Program, layer: ProgramLayer, outputs: int, array: MacArray,
         case _:
             raise not_on_array(layer)
     taken["weights"] = array.whole_rows(taken["weights"])
-    return LayerDemand(name=layer.name, constants=outputs, looks_up=looks_up(program, layer, array), **taken)
+    taken["constants"] = constants_of(layer, outputs)
+    return LayerDemand(name=layer.name, looks_up=looks_up(program, layer, array), **taken)

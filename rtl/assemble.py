@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from accel.array import FAR, MULTIPLIER_WIDTH, MacArray
 from accel.combined import Combined
-from accel.demand import demand_of, tables_of, weight_words
+from accel.demand import constants_of, demand_of, tables_of, weight_words
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.fusion import bounds_of, computing, rectifies, written
@@ -142,6 +142,7 @@ class _Assembler:
                 words |= self._pool(layer, words)
             case ConcatLayer():
                 words |= self._copy(layer, words)
+        self._constants(layer, words)
         filling = self.array.whole_rows(len(self.image.weights)) - len(self.image.weights)
         self.image.weights += [(0,) * self.array.output_lanes] * filling
         self.image.layers.append(words)
@@ -243,7 +244,6 @@ class _Assembler:
     ) -> dict[str, int]:
         """A map at a time by weights of 1; of a ReLU, a clip or a table the drain has the maximum over one tap."""
         window, average = window_of(layer), isinstance(layer, AvgPoolLayer)
-        self._constants(layer, [0 if average else self.array.lowest_code] * words["outputs"])
         row = maps_of(self.program.shapes[layer.inputs[0]])[2]
         if average and splits(self.program, layer, self.array):
             return self._average(window.taps, words, self._signed(layer))
@@ -253,7 +253,6 @@ class _Assembler:
 
     def _copy(self, layer: ConcatLayer, words: dict[str, int]) -> dict[str, int]:
         """One tensor that is counted, or pieces of two that are listed: maxima over one tap."""
-        self._constants(layer, [self.array.lowest_code] * words["outputs"])
         self._taps(word_taps(np.zeros(1, np.int64)), self._signed(layer))
         self._lane_0([1])
         if words["outputs"] == 1:
@@ -277,7 +276,6 @@ class _Assembler:
 
     def _add(self, layer: AddLayer, words: dict[str, int]) -> dict[str, int]:
         """Two signals by positive weights, each the sum of as many weight words as it takes, on one tap."""
-        self._constants(layer, [0] * words["outputs"])
         self._operands(layer)
         parts = segments_of(self.program, layer, self.array)
         for source, weight in zip(layer.inputs, layer.weights, strict=True):
@@ -299,11 +297,15 @@ class _Assembler:
         edges = {"height": 1, "width": parts.words, "top": 0, "left": 0, "gap": parts.words if parts.maps == 2 else 0}
         return lines | edges | {"row_turn": tile, "line_turn": tile, "output_map": -back % memory}
 
-    def _constants(self, layer: ProgramLayer, biases: Sequence[int]) -> None:
-        scale = getattr(layer, "requantize", None) or UNCHANGED
-        for bias, numbers in zip(biases, scale.of_outputs(len(biases)).tolist(), strict=True):
+    def _constants(self, layer: ProgramLayer, words: dict[str, int]) -> None:
+        """Put in place what the sums of a layer meet: a word for each output map, or one for all of them."""
+        count, scale = constants_of(layer, words["outputs"]), getattr(layer, "requantize", None) or UNCHANGED
+        start = self.array.lowest_code if words.get("maximum") else 0
+        biases = layer.bias.tolist() if isinstance(layer, MacLayer) else [start] * count
+        for bias, numbers in zip(biases, scale.of_outputs(count).tolist(), strict=True):
             word = dict(zip(("bias", "multiplier", "offset"), (bias, *numbers), strict=True))
             self.image.constants.append({name: word[name] for name in self.array.constant_fields})
+        words["uniform"] = int(count == 1)
 
     def _lane_0(self, weights: Sequence[int]) -> None:
         idle = (0,) * (self.array.output_lanes - 1)
@@ -313,7 +315,6 @@ class _Assembler:
         return int(self.program.signals[layer.inputs[0]].format.signed)
 
     def _mac(self, layer: MacLayer, words: dict[str, int]) -> dict[str, int]:
-        self._constants(layer, layer.bias.tolist())
         if lines := lines_of(self.program, layer, self.array):
             return self._lines(layer, lines, words)
         runs = runs_of(self.program, layer, self.array)

@@ -77,14 +77,14 @@ class TestWords:
         assert runs_of(of, of.mac_layers[0], bare(2, 2, 8)).reads == 6  # each of two groups both, and what follows
 
     def test_a_pool(self) -> None:
-        """A pool has a weight word and a tap for each place of its window, and a constant for each map."""
-        assert words_of(chain(MaxPoolLayer("p", (INPUT,), Window.square(2)))) == [40, 4, 0, 4, 2, 1]
+        """A pool has a weight word and a tap for each place of its window, and one constant for all maps."""
+        assert words_of(chain(MaxPoolLayer("p", (INPUT,), Window.square(2)))) == [40, 4, 0, 4, 1, 1]
 
     def test_an_addition(self) -> None:
         """300 is 127 + 127 + 46, beside a 1: 4 words; two entries on a tap each, and 3 taps for a count of 3."""
         assert words_of(chain(addition(300))) == [40, 4, 2, 3, 1, 1]
         assert words_of(chain(addition(300)), weight_bits=10) == [40, 2, 2, 2, 1, 1]
-        assert words_of(chain(addition(300)), flat=False)[4] == 2  # a constant for each map, not for the row of all
+        assert words_of(chain(addition(300)), flat=False)[4] == 1  # a constant for both maps
 
     def test_an_output_that_is_larger_than_the_input(self) -> None:
         """Nothing stores it, but its rows x tiles of 2 pixels, or the pixels of a row, must be countable: 3 x 33."""
@@ -127,7 +127,7 @@ class TestWords:
             FIRST, point("b", INPUT, reads=PIXEL), ConcatLayer("c", ("a", "b")), MaxPoolLayer("d", ("c",), POINT)
         )
         assert [x.name for x in demand_of(of, bare(2, 2, 8)).layers] == ["a", "b", "d"]
-        assert words_of(chain(ConcatLayer("c", (INPUT, INPUT))))[2:] == [2, 1, 2, 1]
+        assert words_of(chain(ConcatLayer("c", (INPUT, INPUT))))[2:] == [2, 1, 1, 1]
 
 
 @pytest.mark.slow

@@ -281,7 +281,8 @@ class TestOneMapAtATime:
         assert [words[name] for name in names] == [1, int(maximum), 1, 0, 4, 12, 20 - 12, 2]
         assert image.weights == [(1, 0)] * 4
         constant = {"bias": -256, "multiplier": 1} if maximum else {"bias": 0, "multiplier": 3}
-        assert image.constants == [constant] * 3  # what is largest is kept as its distance from the lowest code
+        # one for all maps; what is largest is kept as its distance from the lowest code
+        assert (image.constants, words["uniform"]) == ([constant], 1)
 
     def test_relu(self) -> None:
         """A ReLU alone is a maximum over one tap that the drain rectifies."""
@@ -300,8 +301,9 @@ class TestOneMapAtATime:
         assert entries_of(image) == [(40, 0, 0, 3, 1), (0, 1, 0, 1, 0)]
         assert image.weights[2:] == [(127, 0), (127, 0), (46, 0), (1, 0)]  # 300 = 127 + 127 + 46
         assert [tap["signed"] for tap in image.taps[1:]] == [1, 0]
-        assert image.constants[2:] == [{"bias": 0, "multiplier": 5}]  # all words are one row
+        assert image.constants[2:] == [{"bias": 0, "multiplier": 5}]
         layer_words = image.layers[1]
+        assert [layer["uniform"] for layer in image.layers] == [0, 1]
         names = ("single", "maximum", "counter", "shared", "relu", "list", "tap")
         assert [layer_words.get(name, 0) for name in names] == [1, 0, 0, 1, 1, 0, 1]
 

@@ -73,7 +73,7 @@ class RowCounter(wiring.Component):
         if layout.array.table_words:
             m.d.comb += self.looks_up.eq(delayed(m, self.there, CODES, resets=True) & self.layer.tabled)
         lanes, address, last, map_end = self._build_rows(m)
-        m.d.sync += following.eq(read.addr + map_end)
+        m.d.sync += following.eq(read.addr + (map_end & ~self.layer.uniform))
         final, raw = self.layer.final, self.layer.final & self.layer.raw
         raw_lanes, raw_last = delayed(m, lanes, RECTIFIED, resets=True), delayed(m, last, RECTIFIED, resets=True)
         # rows that have left as accumulators end there: the next image may run when their codes would come

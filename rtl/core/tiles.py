@@ -146,7 +146,7 @@ class Tiles(wiring.Component):
         m.d.sync += [
             tile.words.eq(words),
             next_address.eq(tile.address + Mux(self.group_end, layer.output_turn, onward)),
-            next_constant.eq(tile.constant + layer.group),
+            next_constant.eq(tile.constant + Mux(layer.uniform, 0, layer.group)),
         ]
         with m.If(self.prime):
             m.d.sync += [tile.address.eq(layer.output), tile.constant.eq(layer.constant)]
