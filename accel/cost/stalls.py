@@ -26,6 +26,7 @@ from accel.array import MacArray, tile_cycles
 from accel.cost.counts import Cycles
 from accel.cost.cycles import START_CYCLES, Tiles, interval_cycles, layer_cycles, start_cycles, tiles_of, total_cycles
 from accel.cost.slots import Slots, slots_of
+from accel.demand import constants_of
 from accel.fusion import computing
 from accel.places import beats_of
 from accel.program import Program
@@ -80,7 +81,7 @@ class LayerSchedule:
     rows : int
         That the drain hands on.
     constants : int
-        Words of constants: one for each map over which the tiles go.
+        Words of constants (`accel.demand.constants_of`).
     output_words : int
         Words of signals that it gives.
     signal_reads : int
@@ -158,7 +159,7 @@ def _layer(program: Program, layer: ProgramLayer, array: MacArray, *, final: boo
         slots=slots_of(program, layer, array, tiles),
         tiles=len(tiles),
         rows=row.rows,
-        constants=walk.maps,
+        constants=constants_of(layer, walk.maps),
         output_words=walk.maps * walk.written,
         signal_reads=_signal_reads(program, layer, array, tiles, walk),
         signal_writes=0 if final else int((outputs.reshape(-1, walk.tiles) @ np.array(walk.words)).sum()),
