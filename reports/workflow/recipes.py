@@ -116,7 +116,7 @@ def _residual(blocks: int, dense_epochs: int, epochs: int, half: float, last_sta
             "kernel@8": {"kernel@8": half},
             "irregular": {"irregular": most},
         },
-        quantized=replace(taught, learning_rate=1e-3, optimizer="adam", weight_decay=0.0, best=True),
+        quantized=replace(taught, learning_rate=3e-3, optimizer="adam", weight_decay=0.0, best=True),
     )
 
 
