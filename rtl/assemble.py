@@ -137,7 +137,7 @@ class _Assembler:
             case MacLayer():
                 words |= self._mac(layer, words)
             case AddLayer():
-                words |= self._add(layer, words)
+                words |= self._add(layer)
             case MaxPoolLayer() | AvgPoolLayer() | ReluLayer() | ClipLayer() | TableLayer():
                 words |= self._pool(layer, words)
             case ConcatLayer():
@@ -244,10 +244,9 @@ class _Assembler:
     ) -> dict[str, int]:
         """A map at a time by weights of 1; of a ReLU, a clip or a table the drain has the maximum over one tap."""
         window, average = window_of(layer), isinstance(layer, AvgPoolLayer)
-        row = maps_of(self.program.shapes[layer.inputs[0]])[2]
         if average and splits(self.program, layer, self.array):
             return self._average(window.taps, words, self._signed(layer))
-        self._taps(window_taps(window, row), self._signed(layer))
+        self._taps(window_taps(window, maps_of(self.program.shapes[layer.inputs[0]])[2]), self._signed(layer))
         self._lane_0([1] * window.taps)
         return {"maximum": int(not average), "counter": 1}
 
@@ -274,7 +273,7 @@ class _Assembler:
         row = words["weight"] // self.array.weight_banks
         return edges | {"split": 1, "weight": row, "counter": 1, "taps": len(starts)}
 
-    def _add(self, layer: AddLayer, words: dict[str, int]) -> dict[str, int]:
+    def _add(self, layer: AddLayer) -> dict[str, int]:
         """Two signals by positive weights, each the sum of as many weight words as it takes, on one tap."""
         self._operands(layer)
         parts = segments_of(self.program, layer, self.array)
