@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 SHALLOW = 128  # words of a bank of signals or tables, at most, where look-up tables of an FPGA are its memory
+SHALLOW_ONES = ("signals", "tables")
 
 
 class Field(NamedTuple):
@@ -40,7 +41,7 @@ class MemoryShape:
     @property
     def shallow(self) -> bool:
         """Whether an FPGA builds it from look-up tables: of signals or tables, whose many banks leave blocks empty."""
-        return self.name in ("signals", "tables") and self.words <= SHALLOW
+        return self.name in SHALLOW_ONES and self.words <= SHALLOW
 
 
 def address_bits(words: int) -> int:

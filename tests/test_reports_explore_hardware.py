@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from accel.demand import array_for
 from accel.quantize import Widths, lower_shapes, ordered_for
 from reports.commands.schemas import schemas
 from reports.explore import hardware
-from reports.explore.hardware import KIND, Design
-from reports.workflow.load import sizeable
+from reports.explore.choosing import goal_of, means_of
+from reports.explore.hardware import KIND, Design, Setting
+from reports.explore.request import HardwarePlan, Request, hardware_plan
+from reports.shared.workers import workers
+from reports.workflow.recommend import band, front
 
 ARRAYS, BITS = "2x2,4x1,4x4", "4,8"
 
@@ -49,72 +53,107 @@ def explored(network: object, out: Path, *more: object) -> tuple[int, dict[str, 
     return done.status, json.loads((out / "found.json").read_text()), done.out
 
 
+def plan_of(network: object, **asked: str) -> HardwarePlan:
+    """Return what the command would do."""
+    return hardware_plan(
+        Request(network=str(network), arrays=ARRAYS, weight_bits=BITS, signal_bits="5", backend="loky", jobs=1, **asked)  # type: ignore[arg-type]
+    )
+
+
+def designs_of(plan: HardwarePlan) -> list[Design]:
+    """Return every design of a plan of one version, as an object."""
+    ((name, pruned),) = plan.versions.items()
+    with workers("loky", 1, None) as run:
+        asked = plan.again[name], plan.space, plan.technology, plan.limits, run
+        return [
+            hardware._design(Setting(name, *widths), found, place)
+            for widths, found in hardware.every_design(pruned, *asked)
+            for place in range(found.count)
+        ]
+
+
 @pytest.mark.parametrize("network", ["bare", "digits"])
-def test_designs_are_what_size_says(network: str, bare: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("technology", ["asic-45nm", "ecp5-45f"])
+def test_designs_are_what_size_says(network: str, technology: str, bare: Path) -> None:
     """Each design is the estimate of the Program of shapes on the array that is just large enough for it."""
-    status, record, _ = explored(bare if network == "bare" else network, tmp_path)
-    assert status == 0
-    assert len(record["designs"]) == 3 * 2
-    pruned = sizeable(str(bare) if network == "bare" else network, None)
-    for row in record["designs"]:
-        program = lower_shapes(pruned, Widths(row["weight_bits"], row["signal_bits"]))  # type: ignore[arg-type]
-        program = ordered_for(program, row["output_lanes"], split=row["pixel_lanes"] > 1)
-        array = array_for(program, row["output_lanes"], row["pixel_lanes"])
-        found = estimate(program, array, load_technology())
-        assert (row["memory_bits"], row["cycles"]) == (found.memory_bits, found.cycles)
-        assert row["interval_cycles"] == found.interval_cycles
-        assert row["multipliers"] == found.multipliers
-        assert row["energy_pj"] == round(1e12 * found.energy.total_joules)  # type: ignore[union-attr]
-    narrow, wide = ([x["energy_pj"] for x in record["designs"] if x["weight_bits"] == bits] for bits in (4, 8))
+    plan = plan_of(bare if network == "bare" else network, technology=technology)
+    found = designs_of(plan)
+    assert len(found) == 3 * 2
+    (pruned,) = plan.versions.values()
+    chip = load_technology(technology)
+    for x in found:
+        program = lower_shapes(pruned, Widths(x.weight_bits, x.signal_bits))
+        program = ordered_for(program, x.output_lanes, split=x.pixel_lanes > 1)
+        whole = estimate(program, array_for(program, x.output_lanes, x.pixel_lanes), chip)
+        assert (x.memory_bits, x.cycles) == (whole.memory_bits, whole.cycles)
+        assert (x.interval_cycles, x.multipliers) == (whole.interval_cycles, whole.multipliers)
+        assert x.energy_pj == (round(1e12 * whole.energy.total_joules) if whole.energy else 0)
+        assert x.area_um2 == round(1e6 * (whole.area_mm2 or 0))
+        assert x.short == (not whole.fits)
+    narrow, wide = ([(x.multipliers, x.memory_bits) for x in found if x.weight_bits == bits] for bits in (4, 8))
     assert all(less < more for less, more in zip(narrow, wide, strict=True))  # negative control: words matter
 
 
 def test_the_best_of_each_setting(tmp_path: Path) -> None:
     """One of each version and pair of word lengths, within all limits; no other has less of what the goal counts."""
-    patterns = ("--pattern", "dense,kernel", "--goal", "fast", "--dsp", 12)
+    patterns = ("--pattern", "dense,kernel", "--goal", "fast", "--dsp", 12, "--band", "40%")
     status, record, told = explored("digits", tmp_path, *patterns)
     assert status == 0
-    settings = {(x["version"], x["weight_bits"], x["signal_bits"]) for x in record["designs"]}
-    assert settings == {(version, bits, 5) for version in ("dense", "kernel") for bits in (4, 8)}
-    for best in record["best"]:
-        others = [x for x in record["designs"] if Design(**x).setting == Design(**best).setting]
-        assert best in others
-        within = [x for x in others if x["multipliers"] <= 12]
-        assert best["cycles"] == min(x["cycles"] for x in within)
-        binds = min(x["cycles"] for x in others) < best["cycles"]
-        assert binds == (best["weight_bits"] == 8)  # two narrow lanes share a multiplier
+    settings = [(x["version"], x["weight_bits"], x["signal_bits"]) for x in record["settings"]]
+    assert settings == [(version, bits, 5) for version in ("dense", "kernel") for bits in (4, 8)]
+    assert record["designs"] == 12
+    every = [x for version in ("dense", "kernel") for x in designs_of(plan_of("digits", patterns=version))]
+    within = [x for x in every if x.multipliers <= 12]
+    assert record["fitting"] == len(within)
+    for best in (Design(**x) for x in record["best"]):
+        others = [x for x in every if x.setting == best.setting]
+        mine = [x for x in within if x.setting == best.setting]
+        assert best in mine
+        assert best.cycles == min(x.cycles for x in mine)
+        assert [asdict(x) for x in sorted(front(mine), key=others.index)] == [
+            x for x in record["front"] if Design(**x).setting == best.setting
+        ]
+        expected = band(mine, goal_of("fast", means_of(load_technology())), best, 0.4)
+        assert [asdict(x) for x in expected] == [x for x in record["band"] if Design(**x).setting == best.setting]
+        binds = min(x.cycles for x in others) < best.cycles
+        assert binds == (best.weight_bits == 8)  # two narrow lanes share a multiplier
     assert len(record["best"]) == 4
     assert f"{record['best'][0]['cycles']:,}" in told
     assert record["command"] == (
-        "espalier explore digits --dsp 12 --goal fast --pattern dense,kernel --weight-bits 4,8 --signal-bits 5 "
-        f"--arrays {ARRAYS} --hardware-only"
+        "espalier explore digits --dsp 12 --goal fast --band 40% --pattern dense,kernel --weight-bits 4,8 "
+        f"--signal-bits 5 --arrays {ARRAYS} --hardware-only"
     )
     rows = [*csv.DictReader((tmp_path / "found.csv").read_text().splitlines())]
-    assert [row["cycles"] for row in rows] == [str(x["cycles"]) for x in record["designs"]]
+    kept = {json.dumps(x) for x in (*record["front"], *record["band"])}
+    assert len(rows) == len(kept) > 4
     assert sum(row["best"] == "True" for row in rows) == 4
+    assert sum(row["in_band"] == "True" for row in rows) == len(record["band"])
 
 
 def test_workers_find_the_same(monkeypatch: pytest.MonkeyPatch, bare: Path, tmp_path: Path) -> None:
-    """Many designs are made some arrays at a time, by whoever is free; they are the same in the same order."""
+    """Many arrays are looked at some at a time, by whoever is free; designs are the same in the same order."""
     _, alone, _ = explored(bare, tmp_path)
     calls: list[int] = []
-    again = hardware._found_again
+    again = hardware._facts_again
     monkeypatch.setattr(hardware, "FEW", 1)
     monkeypatch.setattr(hardware, "AT_ONCE", 2)
-    monkeypatch.setattr(hardware, "_found_again", lambda *call: calls.append(1) or again(*call))
+    monkeypatch.setattr(hardware, "_facts_again", lambda *call: calls.append(1) or again(*call))
     _, shared, _ = explored(bare, tmp_path, "--jobs", 1)
-    assert len(calls) == 2  # of three arrays
+    assert len(calls) == 2 * 2  # of three arrays, where lanes share a multiplier and where they do not
     assert shared == alone
 
 
-def test_weights_may_come_from_dram(tmp_path: Path) -> None:
+def test_weights_may_come_from_dram() -> None:
     """With a bandwidth every design stands there twice; streamed weights need less memory and more time."""
-    _, record, _ = explored("digits", tmp_path, "--dram-bandwidth", "100MB/s")
-    resident, streamed = ([x for x in record["designs"] if x["streamed"] == way] for way in (False, True))
+    found = designs_of(plan_of("digits", dram_bandwidth="100MB/s"))
+    resident, streamed = ([x for x in found if x.streamed == way] for way in (False, True))
     assert len(resident) == len(streamed) == 6
     for here, there in zip(resident, streamed, strict=True):
-        assert there["memory_bits"] < here["memory_bits"]
-        assert there["cycles"] > here["cycles"]
+        assert (there.setting, there.output_lanes, there.pixel_lanes) == (
+            here.setting, here.output_lanes, here.pixel_lanes
+        )  # fmt: skip
+        assert there.memory_bits < here.memory_bits
+        assert there.cycles > here.cycles
 
 
 def test_nothing_fits(tmp_path: Path) -> None:
@@ -129,7 +168,7 @@ def test_the_record_is_as_its_schema_says(bare: Path, tmp_path: Path) -> None:
     _, record, _ = explored(bare, tmp_path)
     schema = Draft202012Validator(schemas()[f"{KIND.name}-{KIND.version}.json"])
     assert [*schema.iter_errors(record)] == []
-    assert [*schema.iter_errors(record | {"designs": [{"version": "dense"}]})]  # negative control
+    assert [*schema.iter_errors(record | {"front": [{"version": "dense"}]})]  # negative control
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from accel.cost.energy import Energy, access_joules, area_parts, energy_of_time,
 from accel.cost.macros import PlacedMemory, shortages
 from accel.cost.shortage import Resource, Shortage
 from accel.cost.slots import Slots
+from accel.cost.summed import added
 from accel.cost.technology import Technology
 from accel.errors import EspalierError
 
@@ -270,7 +271,7 @@ class Estimate:
     @property
     def area_mm2(self) -> float | None:
         """Area of lanes and memories; estimated. None where the technology says nothing of area."""
-        return 1e-6 * sum(self.area_parts.values()) if self.technology.area else None
+        return 1e-6 * added(self.area_parts.values()) if self.technology.area else None
 
     @property
     def blocks(self) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 from accel.array import MacArray
 from accel.cost.accesses import Accesses
 from accel.cost.macros import PlacedMemory
-from accel.cost.summed import Summed
+from accel.cost.summed import Summed, added
 from accel.cost.technology import AreaTable, EnergyTable
 
 
@@ -30,7 +30,7 @@ class Energy(Summed):
     @property
     def total_joules(self) -> float:
         """Joules in all."""
-        return sum(getattr(self, field.name) for field in fields(self))
+        return added(getattr(self, field.name) for field in fields(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def access_joules(table: EnergyTable, memories: Sequence[PlacedMemory]) -> dict[
 
 def memory_joules(accesses: Accesses, joules: Mapping[str, float]) -> float:
     """Return the energy of accesses, each of which takes the `joules` of its memory; what is not built takes none."""
-    return sum(accesses[name].words * joules[name] for name in joules if name in accesses)
+    return added(accesses[name].words * joules[name] for name in joules if name in accesses)
 
 
 def energy_of(
@@ -178,4 +178,4 @@ def area_parts(table: AreaTable, array: MacArray, macro_bits: int, macros: int) 
 
 def area_mm2(table: AreaTable, array: MacArray, macro_bits: int, macros: int) -> float:
     """Return the area of all that `area_parts` has."""
-    return 1e-6 * sum(area_parts(table, array, macro_bits, macros).values())
+    return 1e-6 * added(area_parts(table, array, macro_bits, macros).values())

@@ -15,7 +15,7 @@ The first estimate on an array of other lanes walks the layers; those that follo
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
@@ -147,7 +147,9 @@ class Invariants:
         """Return `demand_of`; found once, like the schedule."""
         key = self._key(array)
         if key not in self._demands:
-            self._demands[key] = demand_of(self.program, key)
+            able = None if key.combine else self._demands.get(replace(key, combine=True))
+            unused = able is not None and not able.combines  # the same, if no step of an array that can reads two maps
+            self._demands[key] = able if able and unused else demand_of(self.program, key)
         return self._demands[key]
 
     def array(
@@ -161,6 +163,10 @@ class Invariants:
         """Return what `accel.demand.array_for` does, at the word lengths `words`."""
         array = bare(output_lanes, pixel_lanes, words.weight_bits, words.signal_bits, **features)
         return fitted(words, self.demand(array), array, depths)
+
+    def kind(self, words: Words) -> Hashable:
+        """Return what of word lengths decides about schedules and demands: lengths of one kind have the same."""
+        return self._key(bare(1, 1, words.weight_bits, words.signal_bits))
 
     def _key(self, array: MacArray) -> MacArray:
         share = array.weights_per_multiplier == 2  # 8 bits and 1 do, 2 bits and 16 do not: any others are like these

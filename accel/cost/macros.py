@@ -5,10 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.array import DEPTHS
 from accel.cost.shortage import Resource, Shortage
 from accel.cost.technology import Macro, Technology
 from accel.errors import EspalierError
-from accel.memory_words import MemoryShape
+from accel.memory_words import SHALLOW, SHALLOW_ONES, MemoryShape
+
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +103,63 @@ def place(memories: Sequence[Memory], technology: Technology) -> tuple[PlacedMem
             block_bits=macro.bits,
         )
     return tuple(placed[index] for index in range(len(memories)))
+
+
+def place_many(
+    words: Integers, banks: Integers, width_bits: Integers, technology: Technology
+) -> tuple[Integers, Integers, NDArray[np.bool_]]:
+    """Return what `place` does with the memories of many designs at once.
+
+    Parameters
+    ----------
+    words, banks, width_bits : int array (memories, designs)
+        Of each memory, in the order of `DEPTHS`; one without words is not there.
+    technology : Technology
+
+    Returns
+    -------
+    bits : int array (memories, designs)
+        Of the blocks of each memory.
+    blocks : int array (designs,)
+        In all.
+    fits : bool array (designs,)
+        Whether there are enough blocks of each kind.
+    """
+    macros, designs = technology.macros, np.arange(words.shape[1])
+    available = [np.inf if macro.available is None else macro.available for macro in macros]
+    left = np.tile(np.array(available)[:, None], (1, len(designs)))
+    counts = np.stack([_counts(macro.shapes, words, width_bits) * banks for macro in macros])
+    shallow = (words <= SHALLOW) & np.array([name in SHALLOW_ONES for name in DEPTHS])[:, None]
+    order = np.argsort(-(words * width_bits * banks), axis=0, kind="stable")
+    bits, blocks = np.zeros_like(words), np.zeros(len(designs), np.int64)
+    for memory in order:  # the largest of each design first
+        choice = np.full(len(designs), -1)
+        best = np.full((3, len(designs)), np.inf)
+        for kind, macro in enumerate(macros):
+            count = counts[kind, memory, designs]
+            mine = np.stack([count > left[kind], count * technology.block_size(macro), count])
+            better = _less(mine, best) & (shallow[memory, designs] | (not macro.shallow))
+            choice, best = np.where(better, kind, choice), np.where(better, mine, best)
+        taken = counts[choice, memory, designs]
+        left[choice, designs] -= taken
+        bits[memory, designs] = taken * np.array([macro.bits for macro in macros])[choice]
+        blocks += taken
+    return bits, blocks, np.all(left >= 0, axis=0)
+
+
+def _counts(shapes: tuple[tuple[int, int], ...], words: Integers, width_bits: Integers) -> Integers:
+    """Return the blocks of a bank, as `blocks` counts them."""
+    found = [-(-words // depth) * -(-width_bits // width) for depth, width in shapes]
+    return np.asarray(np.min(found, axis=0))
+
+
+def _less(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return in which columns the first is less: by its first row, where that ties by the next, and so on."""
+    less, equal = np.zeros(one.shape[1], bool), np.ones(one.shape[1], bool)
+    for mine, its in zip(one, other, strict=True):
+        less |= equal & (mine < its)
+        equal &= mine == its
+    return less
 
 
 def shortages(placed: Sequence[PlacedMemory], technology: Technology) -> list[Shortage]:

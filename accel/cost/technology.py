@@ -12,7 +12,10 @@ from functools import cache, cached_property
 from importlib import resources
 from itertools import pairwise
 from reprlib import repr as shortened
-from typing import Any
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from accel.errors import EspalierError, reading
 from accel.records import parse_toml, record_of, text_of
@@ -101,12 +104,21 @@ class PowerLaw:
                     f"not from {low_cost:g} at {low:g} to {high_cost:g} at {high:g}"
                 )
 
-    def at(self, size: float) -> float:
-        """Return the cost at `size` > 0.
+    @overload
+    def at(self, size: float) -> float: ...
+
+    @overload
+    def at(self, size: NDArray[np.float64]) -> NDArray[np.float64]: ...
+
+    def at(self, size: float | NDArray[np.float64]) -> float | NDArray[np.float64]:
+        """Return the cost at `size` > 0, or at each of many, which is the same.
 
         >>> PowerLaw(((8, 10.0), (32, 20.0))).at(8), PowerLaw(((8, 10.0), (32, 20.0))).at(128)
         (10.0, 40.0)
         """
+        if isinstance(size, np.ndarray):
+            sizes, places = np.unique(size, return_inverse=True)
+            return np.array([self.at(one) for one in sizes.tolist()])[places].reshape(size.shape)
         if len(self.points) == 1:
             ((known, cost),) = self.points
             return cost * (size / known) ** self.exponent

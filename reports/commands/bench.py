@@ -9,6 +9,8 @@ import click
 
 from accel.errors import EspalierError
 from reports.bench import figures, reporting, tables, training
+from reports.bench.designs import COSTED, DESIGNS, costing_table
+from reports.bench.designs import measured as costed
 from reports.bench.estimates import estimates_line, estimates_per_second
 from reports.bench.help_time import help_line
 from reports.bench.imports import IMPORT, IMPORTED, Imports, imports_table, measured
@@ -59,7 +61,8 @@ def command(
 
     In place of networks, report stands for what `espalier report` and `explore` take from beginning to end, and import
     for the seconds and the memory that `espalier import` takes for alexnet and vgg11, size for those of `espalier size`
-    for vgg16, resnet50 and mobilenetv2; training for an epoch of ours beside one of a plain loop in PyTorch.
+    for vgg16, resnet50 and mobilenetv2; designs for costing lenet5 and resnet8 on many arrays at once, beside one by
+    one; training for an epoch of ours beside one of a plain loop in PyTorch.
 
     Example: espalier bench lenet5 --peers --out bench
     Example: espalier bench training resnet20 --rounds 3
@@ -76,6 +79,9 @@ def command(
         return
     if names[0] == SIZE:
         _sizes(names[1:] or [*SIZED], json_file)
+        return
+    if names[0] == DESIGNS:
+        _designs(names[1:] or COSTED, rounds, json_file)
         return
     if names[0] == TRAINING:
         _trainings(names[1:] or TRAINED, rounds, json_file)
@@ -132,6 +138,16 @@ def _sizes(names: Sequence[str], json_file: Path | None) -> None:
     if json_file:
         output.write_text(json_file, Sizes(machine(), found).to_json())
     console().print(sizes_table(found))
+
+
+def _designs(names: Sequence[str], rounds: int, json_file: Path | None) -> None:
+    """Measure the costing of designs on arrays at once and one by one, and print the table."""
+    output.check_place(json_file)
+    found = [*costed(names, rounds)]
+    if json_file:
+        records = [asdict(x) | {"ratio": x.ratio} for x in found]
+        output.write_json(json_file, {"machine": machine(), "costings": records})
+    console().print(costing_table(found))
 
 
 def _trainings(names: Sequence[str], rounds: int, json_file: Path | None) -> None:

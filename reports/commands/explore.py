@@ -202,10 +202,8 @@ def _hardware(request: Request, json_file: Path | None, csv_file: Path | None) -
     output.check_place(json_file, csv_file)
     plan = hardware_plan(request)
     with workers(request.backend, request.jobs, request.scheduler) as run:
-        asked = plan.space, plan.technology, plan.limits
-        designs = hardware.every_design(plan.versions, plan.again, *asked, run)
-    name = next(iter(plan.versions.values())).network.name
-    found = hardware.found_of(name, designs, plan.question, plan.technology)
+        asked = plan.space, plan.question, plan.technology, plan.limits
+        found = hardware.explored(plan.versions, plan.again, *asked, run)
     if json_file:
         output.write_text(json_file, found.to_json())
     if csv_file:

@@ -47,10 +47,10 @@ class Means:
     def cost(self, point: Point) -> float:
         """Return what a design takes: its area, or the mean share of memory and multipliers, or its memory."""
         if self.area:
-            return float(point.area_um2)
+            return 1.0 * point.area_um2
         if self.memory_bits and self.multipliers:
             return (point.memory_bits / self.memory_bits + point.multipliers / self.multipliers) / 2
-        return float(point.memory_bits)
+        return 1.0 * point.memory_bits
 
 
 def means_of(technology: Technology) -> Means:
@@ -122,5 +122,5 @@ def goal_of(name: str, means: Means) -> Goal:
     return goals[name]
 
 
-def _energy(point: Any) -> float:
-    return float(point.energy_pj)
+def _energy(point: Any) -> Any:
+    return 1.0 * point.energy_pj

@@ -2,35 +2,38 @@
 
 Nothing is measured and no weight is read: masks and shapes say everything, words are as wide as any weights may need
 (`accel.quantize.lower_shapes`). As nobody knows here how often narrower words err, every version at every pair of word
-lengths has a best design of its own.
+lengths has a best design of its own. What of an array does not depend on word lengths is found once
+(`accel.cost.array_facts`), by workers where that is much; then each pair of word lengths is costed on all arrays at
+once, and of its designs only those are kept that are told.
 """
 
 import contextlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from itertools import product
-from typing import ClassVar
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from typing import Any, ClassVar
 
-from accel.cost import Estimate, Invariants, Limits, Technology, estimate_of
-from accel.cost.shortage import Resource
-from accel.demand import streaming
-from accel.map_orders import Orders
+import numpy as np
+
+from accel.cost import Limits, Technology
+from accel.cost.array_facts import ArrayFacts
+from accel.cost.over_arrays import Arrays
 from accel.pruned import PrunedNetwork
-from accel.quantize import Widths, in_order, lane_orders, lower_shapes
-from accel.words import Words
 from reports.explore.choosing import Means, goal_of, means_of
-from reports.explore.space import Question, Space
+from reports.explore.space import Lanes, Question, Space
 from reports.shared.schema import Kind
 from reports.shared.spreadsheet import csv_text
 from reports.shared.words import kib
 from reports.shared.workers import Run
 from reports.workflow.limits import ERROR, Budget, Limit, limits_of
 from reports.workflow.load import sizeable
-from reports.workflow.recommend import band, within
+from reports.workflow.recommend import Goal
+from reports.workflow.recommend_vectors import band_places, best_place, front_places, within_places
+from reports.workflow.shapes import Designs, Shapes, in_vectors
 
 KIND = Kind("espalier-hardware", 2, "the results of espalier explore --hardware-only")
-FEW, AT_ONCE = 5_000, 8  # designs that this process makes alone; arrays of a call of a worker
+FEW, AT_ONCE = 256, 16  # arrays that this process looks at alone; those of a call of a worker
 Again = tuple[str, str | None]  # network and pattern
 HEADS = ("version", "bits", "lanes", "KiB", "multipliers", "cycles", "images/s", "mm²", "nJ an image", "")
 
@@ -74,6 +77,15 @@ class Design:
 
 
 @dataclass(frozen=True)
+class Setting:
+    """A version at a pair of word lengths."""
+
+    version: str
+    weight_bits: int
+    signal_bits: int
+
+
+@dataclass(frozen=True)
 class Hardware:
     """What there is to build of a network.
 
@@ -86,12 +98,16 @@ class Hardware:
         What it is made of, what is best, and in what no other design may beat that at once.
     limits : mapping of str to float
         By what `reports.workflow.limits` call them, the most of each.
-    designs : tuple of Design
+    designs, fitting : int
+        How many were costed, and how many of them meet all limits.
+    settings : tuple of Setting
+        That were costed.
     best : tuple of Design
-        Of each version at each pair of word lengths the best by the goal, of those that meet all limits and that no
-        other beats in memory and cycles at once; none where nothing fits.
+        Of each setting the best by the goal, of its front; none where nothing fits.
     band : tuple of Design
-        Those as good as the best of their words, within what was asked (`reports.workflow.recommend.band`).
+        Those as good as the best of their setting, within what was asked (`reports.workflow.recommend.band`).
+    front : tuple of Design
+        Of each setting those that meet all limits and that no other beats in what is compared.
     """
 
     network: str
@@ -100,26 +116,31 @@ class Hardware:
     goal: str
     compared: str
     limits: Mapping[str, float]
-    designs: tuple[Design, ...]
+    designs: int
+    fitting: int
+    settings: tuple[Setting, ...]
     best: tuple[Design, ...]
-    band: tuple[Design, ...] = ()
+    band: tuple[Design, ...]
+    front: tuple[Design, ...]
 
     def to_json(self) -> str:
         """Return it as a file of `KIND`."""
-        head = {name: getattr(self, name) for name in ("network", "command", "technology", "goal", "compared")}
-        rows = {name: map(asdict, getattr(self, name)) for name in ("best", "band", "designs")}
-        return KIND.written(head | {"limits": dict(self.limits)}, **rows)
+        lists = ("settings", "best", "band", "front")
+        record = {x.name: getattr(self, x.name) for x in fields(self) if x.name not in lists}
+        return KIND.written(record | {"limits": dict(self.limits)}, **{x: map(asdict, getattr(self, x)) for x in lists})
 
     def to_csv(self) -> str:
-        """Return one line a design, and for each whether it is the best of its words."""
-        best, names = set(map(id, self.best)), [x.name for x in fields(Design)]
-        rows = ([*(getattr(x, name) for name in names), id(x) in best] for x in self.designs)
-        return csv_text([*names, "best"], rows)
+        """Return one line a design that is kept, and whether it is the best of its setting, and in its band."""
+        kept, names = dict.fromkeys((*self.front, *self.band)), [x.name for x in fields(Design)]
+        best, band = set(self.best), set(self.band)
+        rows = ([*(getattr(x, name) for name in names), x in best, x in band] for x in kept)
+        return csv_text([*names, "best", "in_band"], rows)
 
     def lines(self, clock_hz: float) -> Iterator[tuple[str, ...]]:
         """Yield the best designs as texts, in the order of `HEADS`; a setting of which nothing fits too."""
         best = {x.setting: x for x in self.best}
-        for setting in dict.fromkeys(x.setting for x in self.designs):
+        for x in self.settings:
+            setting = x.version, x.weight_bits, x.signal_bits
             found = best.get(setting)
             yield _line(found, clock_hz) if found else (*_words(setting), "nothing fits", *[""] * (len(HEADS) - 3))
 
@@ -128,31 +149,42 @@ class Hardware:
         yield from (_line(x, clock_hz) for x in self.band)
 
 
-def found_of(name: str, designs: Sequence[Design], question: Question, technology: Technology) -> Hardware:
-    """Return the designs of a network and the best of each version at each pair of word lengths."""
-    means = means_of(technology)
-    asked = hardware_limits(question.budget(reference=0.0), means)
-    goal, groups = goal_of(question.goal, means), dict[tuple[str, int, int], list[Design]]()
-    for design in within(designs, asked):
-        groups.setdefault(design.setting, []).append(design)
-    best = tuple(filter(None, map(goal.best, groups.values())))
-    most = {x.name: float(x.most) for x in asked}
-    near: list[Design] = []
-    if question.band is not None:
-        near = [x for chosen in best for x in band(groups[chosen.setting], goal, chosen, question.band)]
-    about = goal.about, goal.compared.removeprefix("errors, ")
-    return Hardware(name, question.command, technology.name, *about, most, tuple(designs), best, tuple(near))
+class _Kept:
+    """What is kept of one setting after the other."""
+
+    def __init__(self, goal: Goal, limits: Sequence[Limit], share: float | None) -> None:
+        self.goal, self.limits, self.share = goal, limits, share
+        self.count = self.fitting = 0
+        self.settings: list[Setting] = []
+        self.best: list[Design] = []
+        self.band: list[Design] = []
+        self.front: list[Design] = []
+
+    def add(self, setting: Setting, found: Designs) -> None:
+        """Keep of the designs of a setting what is told of them."""
+        places = within_places(found, found.count, self.limits)
+        front = front_places(found, places, self.goal.figures)
+        best = best_place(found, front, self.goal)
+        self.settings.append(setting)
+        self.count, self.fitting = self.count + found.count, self.fitting + places.size
+        self.front += [_design(setting, found, place) for place in np.sort(front)]
+        if best is not None:
+            self.best.append(_design(setting, found, best))
+            if self.share is not None:
+                near = band_places(found, places, self.goal, best, self.share)
+                self.band += [_design(setting, found, place) for place in near]
 
 
-def every_design(
+def explored(
     versions: Mapping[str, PrunedNetwork],
     again: Mapping[str, Again],
     space: Space,
+    question: Question,
     technology: Technology,
     limits: Limits,
     run: Run,
-) -> list[Design]:
-    """Return the designs of all versions: of few this process makes them, of many workers, some arrays at a time.
+) -> Hardware:
+    """Return what there is to build.
 
     Parameters
     ----------
@@ -160,25 +192,75 @@ def every_design(
         By their names.
     again : mapping
         For each, the network and the pattern by which `sizeable` finds it again.
-    space, technology, limits
-        As `designs_of` has them.
+    space, question, technology, limits
     run : Run
         That has calls done by workers.
     """
-    if len(space.arrays) * len([*space.widths()]) * len(versions) < FEW:
-        return [x for name, made in versions.items() for x in designs_of(name, made, space, technology, limits)]
-    parts = [replace(space, arrays=space.arrays[i : i + AT_ONCE]) for i in range(0, len(space.arrays), AT_ONCE)]
-    calls = [(name, again[name], part, technology, limits) for name in versions for part in parts]
-    found = dict(run(_found_again, calls))
-    return [design for number in range(len(calls)) for design in found[number]]
+    means = means_of(technology)
+    asked = hardware_limits(question.budget(reference=0.0), means)
+    kept = _Kept(goal_of(question.goal, means), asked, question.band)
+    for name, pruned in versions.items():
+        for widths, designs in every_design(pruned, again[name], space, technology, limits, run):
+            kept.add(Setting(name, *widths), designs)
+    return Hardware(
+        network=next(iter(versions.values())).network.name,
+        command=question.command,
+        technology=technology.name,
+        goal=kept.goal.about,
+        compared=kept.goal.compared.removeprefix("errors, "),
+        limits={x.name: float(x.most) for x in asked},
+        designs=kept.count,
+        fitting=kept.fitting,
+        settings=tuple(kept.settings),
+        best=tuple(kept.best),
+        band=tuple(kept.band),
+        front=tuple(kept.front),
+    )
 
 
-def _found_again(name: str, again: Again, space: Space, technology: Technology, limits: Limits) -> list[Design]:
-    """Return the designs of a version that is loaded again: the work of a process, which says nothing of it twice."""
+def every_design(
+    pruned: PrunedNetwork, again: Again, space: Space, technology: Technology, limits: Limits, run: Run
+) -> Iterator[tuple[tuple[int, int], Designs]]:
+    """Yield each pair of word lengths with the designs of a version at it, array by array.
+
+    Where there is a DRAM those follow that have their weights from it; they are costed one by one.
+    """
+    shapes = Shapes(pruned, next(space.widths()), space.input_bits)
+    arrays = dict[object, Arrays]()
+    for widths in space.widths():
+        kind = shapes.kind(widths)
+        if kind not in arrays:
+            arrays[kind] = shapes.arrays(_facts(shapes, widths, again, space, limits, run))
+        costs = arrays[kind].costs(shapes.invariants(widths), shapes.words(widths), technology, limits)
+        streamed = shapes.streamed(widths, space.arrays, technology, limits) if limits.dram_bytes_per_s else ()
+        yield widths, in_vectors(costs, [*streamed])
+
+
+def _facts(
+    shapes: Shapes, widths: tuple[int, int], again: Again, space: Space, limits: Limits, run: Run
+) -> list[ArrayFacts]:
+    """Return the facts of all arrays, at word lengths like these: of few this process finds them, of many workers."""
+    if len(space.arrays) < FEW:
+        return [shapes.facts(widths, lanes, limits) for lanes in space.arrays]
+    parts = [space.arrays[i : i + AT_ONCE] for i in range(0, len(space.arrays), AT_ONCE)]
+    found = dict(run(_facts_again, [(again, widths, space.input_bits, part, limits) for part in parts]))
+    return [facts for number in range(len(parts)) for facts in found[number]]
+
+
+def _facts_again(
+    again: Again, widths: tuple[int, int], input_bits: int, arrays: Sequence[Lanes], limits: Limits
+) -> list[ArrayFacts]:
+    """Return the facts of some arrays: the work of a process, which loads the network once and says nothing of it."""
+    shapes = _shapes_again(again, widths, input_bits)
+    return [shapes.facts(widths, lanes, limits) for lanes in arrays]
+
+
+@lru_cache(maxsize=1)
+def _shapes_again(again: Again, widths: tuple[int, int], input_bits: int) -> Shapes:
     with contextlib.redirect_stderr(io.StringIO()):
         made = sizeable(*again)
     assert isinstance(made, PrunedNetwork)  # as it was the first time
-    return [*designs_of(name, made, space, technology, limits)]
+    return Shapes(made, widths, input_bits)
 
 
 def hardware_limits(budget: Budget, means: Means) -> list[Limit]:
@@ -186,60 +268,17 @@ def hardware_limits(budget: Budget, means: Means) -> list[Limit]:
     return [x for x in limits_of(budget, reaches_hz=means.clock_hz) if x.name != ERROR]
 
 
-def designs_of(
-    name: str, pruned: PrunedNetwork, space: Space, technology: Technology, limits: Limits
-) -> Iterator[Design]:
-    """Yield every design of a version; where there is a DRAM also with weights that come from it.
-
-    Output maps are in the order that suits the array, which changes nothing but its cycles and memories. A table has as
-    many words as its signal has codes, so that of a network with some every width has masks of its own.
-    """
-    programs = {widths: lower_shapes(pruned, Widths(*widths, space.input_bits)) for widths in space.widths()}
-    first = next(iter(programs.values()))
-    tables = Invariants(first).looks_up
-    words = {widths: Words.of(program) for widths, program in programs.items()}
-    orders, ordered = dict[tuple[int, bool], Orders](), dict[object, Invariants]()
-    for lanes, widths in product(space.arrays, programs):
-        suits = lanes[0], lanes[1] > 1
-        if suits not in orders:
-            orders[suits] = lane_orders(first, *suits)
-        key = suits, widths if tables else None
-        if key not in ordered:
-            ordered[key] = Invariants(in_order(programs[widths] if tables else first, orders[suits]))
-        invariants = ordered[key]
-        array = invariants.array(words[widths], *lanes)
-        for streamed in (False, True)[: 1 + (limits.dram_bytes_per_s is not None)]:
-            made = streaming(array, invariants.demand(array)) if streamed else array
-            asked = replace(limits, stream=streamed)
-            yield _design(name, widths, streamed, estimate_of(invariants, words[widths], made, technology, asked))
-
-
-def _design(version: str, widths: tuple[int, int], streamed: bool, estimate: Estimate) -> Design:
-    energy = estimate.energy
-    return Design(
-        version=version,
-        weight_bits=widths[0],
-        signal_bits=widths[1],
-        output_lanes=estimate.array.output_lanes,
-        pixel_lanes=estimate.array.pixel_lanes,
-        streamed=streamed,
-        memory_bits=estimate.memory_bits,
-        multipliers=estimate.multipliers,
-        cycles=estimate.cycles,
-        interval_cycles=estimate.interval_cycles,
-        area_um2=round(1e6 * (estimate.area_mm2 or 0)),
-        energy_pj=round(1e12 * energy.total_joules) if energy else 0,
-        short=bool({shortage.resource for shortage in estimate.shortages} - {Resource.MEMORY}),  # a limit of its own
-    )
+def _design(setting: Setting, found: Designs, place: int) -> Design:
+    numbers: dict[str, Any] = {x.name: getattr(found, x.name)[place].item() for x in fields(found)}
+    return Design(**asdict(setting), **numbers)
 
 
 def title(found: Hardware, clock_hz: float) -> str:
     """Return in a sentence what was asked and what the table says."""
-    settings = len(dict.fromkeys(x.setting for x in found.designs))
     return (
-        f"{found.network} in {found.technology} at {clock_hz / 1e6:g} MHz: {len(found.designs):,} designs, nothing "
-        f"measured. Of each of {settings} settings (bits of weights/signals) the one with the {found.goal}, of those "
-        f"that meet the limits and that no other beats in {found.compared} at once:"
+        f"{found.network} in {found.technology} at {clock_hz / 1e6:g} MHz: {found.designs:,} designs, nothing "
+        f"measured. Of each of {len(found.settings)} settings (bits of weights/signals) the one with the {found.goal}, "
+        f"of those that meet the limits ({found.fitting:,} in all) and that no other beats in {found.compared} at once:"
     )
 
 

@@ -165,7 +165,7 @@ def limits_of(budget: Budget, guard: Guard | None = None, reaches_hz: float | No
     reaches_hz : float, optional
         The highest clock that is known of the technology.
     """
-    upper = guard.upper if guard else float
+    upper: Use = guard.upper if guard else lambda rate: rate
     found = [Limit(ERROR, budget.error_rate, lambda p: upper(p.error_rate))]
     if budget.memory_bits is not None:
         found.append(Limit(MEMORY, budget.memory_bits, lambda p: p.memory_bits))
@@ -183,12 +183,12 @@ def limits_of(budget: Budget, guard: Guard | None = None, reaches_hz: float | No
         found.append(Limit(ENERGY, budget.energy_pj, lambda p: p.energy_pj))
     if reaches_hz is not None:
         found.append(Limit(CLOCK, reaches_hz, lambda p: budget.clock_hz))
-    return (*found, Limit(ROOM, 1, lambda p: 2.0 if p.short else 1.0))
+    return (*found, Limit(ROOM, 1, lambda p: 1.0 + p.short))
 
 
-def power_mw(point: Any, clock_hz: float) -> float:
+def power_mw(point: Any, clock_hz: float) -> Any:
     """Return the power of a design that takes one image after another: an estimate, as its energy is."""
-    return float(1e-9 * point.energy_pj * clock_hz / point.interval_cycles)
+    return 1e-9 * point.energy_pj * clock_hz / point.interval_cycles
 
 
 def check_confidence(confidence: float | None) -> None:

@@ -231,12 +231,26 @@ def one_each(given: Sequence[str], count: int, option: str = "--data", what: str
 
 
 def parse_arrays(text: str) -> tuple[tuple[int, int], ...]:
-    """Return the arrays that `text` lists, each as (output lanes, pixel lanes).
+    """Return the arrays that `text` lists, each as (output lanes, pixel lanes); pixel lanes are powers of two.
 
-    >>> parse_arrays("4x4,8x2")
-    ((4, 4), (8, 2))
+    >>> parse_arrays("4x4,8x2"), parse_arrays("1..3x2..4")
+    (((4, 4), (8, 2)), ((1, 2), (1, 4), (2, 2), (2, 4), (3, 2), (3, 4)))
     """
-    return tuple(dict.fromkeys(parse_lanes(part.strip(), "--arrays") for part in text.split(",")))
+    found = dict[tuple[int, int], None]()
+    for part in text.split(","):
+        match = re.fullmatch(r"(\d{1,4})(?:\.\.(\d{1,4}))?x(\d{1,4})(?:\.\.(\d{1,4}))?", part.strip())
+        if not match or not (match[2] or match[4]):
+            found[parse_lanes(part.strip(), "--arrays")] = None
+            continue
+        first, last = int(match[1]), int(match[2] or match[1])
+        low, high = int(match[3]), int(match[4] or match[3])
+        pixels = [1 << power for power in range(14) if low <= 1 << power <= high] if match[4] else [low]
+        found |= dict.fromkeys((outputs, one) for outputs in range(first, last + 1) for one in pixels)
+    if not found:
+        raise EspalierError(
+            f"--arrays {text}: expected output lanes x pixel lanes such as 4x4,8x8, or ranges: 1..16x1..8"
+        )
+    return tuple(found)
 
 
 def parse_shares(text: str | None) -> tuple[float, ...]:
