@@ -260,7 +260,7 @@ def _shapes_again(again: Again, widths: tuple[int, int], input_bits: int) -> Sha
     with contextlib.redirect_stderr(io.StringIO()):
         made = sizeable(*again)
     assert isinstance(made, PrunedNetwork)  # as it was the first time
-    return Shapes(made, widths, input_bits)
+    return Shapes(made, widths, input_bits, remembered=1)  # arrays come by their output lanes, which order maps
 
 
 def hardware_limits(budget: Budget, means: Means) -> list[Limit]:
