@@ -93,7 +93,9 @@ def _matrices(data: str, lasso: Lasso) -> Entry:
     return Entry(data, MATRICES, SPARSE_MATRICES, MATRIX_RATIOS, lassos)
 
 
-def _residual(blocks: int, dense_epochs: int, epochs: int, half: float, last_stage: float, most: float) -> Entry:
+def _residual(
+    blocks: int, dense_epochs: int, epochs: int, half: float, last_stage: float, most: float, quantized_rate: float
+) -> Entry:
     """Return how a residual network is made: half of all multiplications go, or 70 % of all weights.
 
     Ratios are above that because the first and the last layer, and of kernels the shortcuts of 1x1, stay whole. Feature
@@ -116,7 +118,7 @@ def _residual(blocks: int, dense_epochs: int, epochs: int, half: float, last_sta
             "kernel@8": {"kernel@8": half},
             "irregular": {"irregular": most},
         },
-        quantized=replace(taught, learning_rate=3e-3, optimizer="adam", weight_decay=0.0, best=True),
+        quantized=replace(taught, learning_rate=quantized_rate, optimizer="adam", weight_decay=0.0, best=True),
     )
 
 
@@ -160,7 +162,7 @@ ENTRIES = {
         Recipe(epochs=40, batch_size=128, learning_rate=0.02, weight_decay=5e-4),
         RATIOS,
     ),
-    "resnet8": _residual(1, dense_epochs=80, epochs=30, half=0.53, last_stage=0.625, most=0.71),
+    "resnet8": _residual(1, dense_epochs=80, epochs=30, half=0.53, last_stage=0.625, most=0.71, quantized_rate=3e-3),
     "dscnn": Entry(
         "Speech Commands",
         Recipe(36, 100, 2e-3, "adam", weight_decay=1e-2),
@@ -180,5 +182,5 @@ ENTRIES = {
         {"feature-map": {"feature-map": 0.425}, "2:4": {}}
         | {name: {name: 0.725} for name in ("kernel@8", "block-4", "irregular")},
     ),
-    "resnet20": _residual(3, dense_epochs=60, epochs=20, half=0.52, last_stage=0.5625, most=0.705),
+    "resnet20": _residual(3, dense_epochs=60, epochs=20, half=0.52, last_stage=0.5625, most=0.705, quantized_rate=1e-3),
 }
