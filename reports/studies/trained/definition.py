@@ -20,9 +20,9 @@ TEACHERS = {"resnet20": "resnet20", "resnet8": "resnet20"}  # of whose first see
 PRUNED_AT = 4  # bits at which pruned residual networks are quantised
 CALIBRATED = (5, 6, 7, 8)  # bits at which steps are found of images, and nothing is trained
 NOTES = (  # what a reader should know that the numbers do not say
-    "Tried for few bits, by errors on validation images (`quantized_rate` in `reports/workflow/recipes.py`): resnet8 in "
-    "3 bits after 5 epochs 17.67 % at a learning rate of 0.003, 18.09 % at 0.001, 18.03 % at 0.008, 20.36 % by SGD at "
-    "0.02; resnet20 in 4 bits after 6 epochs 12.86 % at 0.001, 13.94 % at 0.003.",
+    "Tried for few bits, by errors on validation images (`quantized_rate` in `reports/workflow/recipes.py`): resnet8 "
+    "in 3 bits after 5 epochs 17.67 % at a learning rate of 0.003, 18.09 % at 0.001, 18.03 % at 0.008, 20.36 % by SGD "
+    "at 0.02; resnet20 in 4 bits after 6 epochs 12.86 % at 0.001, 13.94 % at 0.003.",
 )
 
 
