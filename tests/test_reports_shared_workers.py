@@ -31,6 +31,11 @@ OTHER_RELEASE = (
 NO_ESPALIER = "import sys; sys.modules['reports'] = None"  # importing it fails as if it were not there
 
 
+def is_deaf(_: int) -> bool:
+    """Return whether Ctrl-C is held back from this process."""
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
 class TestLoky:
     @pytest.mark.parametrize("jobs", [1, 2])
     def test_results(self, jobs: int) -> None:
@@ -40,6 +45,12 @@ class TestLoky:
         assert {number: square for number, (square, _) in found.items()} == {n: n**2 for n in range(6)}
         processes = {process for _, process in found.values()}
         assert (processes == {os.getpid()}) == (jobs == 1)
+
+    @pytest.mark.parametrize("jobs", [1, 2])
+    def test_interrupts_are_for_the_command(self, jobs: int) -> None:
+        """Workers do not hear Ctrl-C, not even while they start; this process does, which is the negative control."""
+        with workers("loky", jobs, None) as run:
+            assert {deaf for _, deaf in run(is_deaf, [(n,) for n in range(4)])} == {jobs > 1}
 
     @pytest.mark.parametrize("jobs", [1, 2])
     def test_errors(self, jobs: int) -> None:
@@ -101,9 +112,9 @@ class TestLoky:
             [sys.executable, script], stderr=subprocess.PIPE, text=True, env=environment(), process_group=0
         ) as process:
             deadline = time.monotonic() + 60
-            while len(children := children_of(process.pid)) < 3 and time.monotonic() < deadline:
+            while len(children := children_of(process.pid)) < 4 and time.monotonic() < deadline:
                 time.sleep(0.01)
-            assert len(children) >= 3  # two workers, and who watches over their memory
+            assert len(children) >= 4  # two workers, and the two that watch over their memory
             os.killpg(process.pid, by) if by == signal.SIGINT else process.send_signal(by)
             deadline = time.monotonic() + 60
             while any(alive(worker) for worker in children) and time.monotonic() < deadline:

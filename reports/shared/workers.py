@@ -7,8 +7,10 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from typing import Any
 
 from joblib import Parallel, delayed, parallel_config
@@ -26,6 +28,8 @@ Calls = Sequence[tuple[Any, ...]]
 Run = Callable[[Callable[..., Any], Calls], Iterator[tuple[int, Any]]]
 """From a function and the arguments of each call to (number of the call, result), as they come."""
 _one_at_a_time = threading.Lock()
+# of joblib, when a command is interrupted: its user knows
+warnings.filterwarnings("ignore", r"\d+ tasks which were still being processed", UserWarning)
 
 
 @contextmanager
@@ -115,13 +119,14 @@ def _without_interrupts() -> Iterator[None]:
 
     The one that cleans up after it has nothing to say of what it found: it is given an option of Python's for that.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     sys.warnoptions.append("ignore:resource_tracker")
+    resource_tracker.ensure_running()  # now: Python's own, begun in the block, would leave Ctrl-C to those after it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        sys.warnoptions.remove("ignore:resource_tracker")
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        sys.warnoptions.remove("ignore:resource_tracker")
 
 
 def _at_once(jobs: int | None) -> int:
