@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from support.calls import alive, ended, refused, slept, squared
+from support.calls import alive, deaf, ended, refused, slept, squared
 from support.commandline import ROOT, complaint, environment, espalier
 
 from accel.errors import EspalierError
@@ -31,11 +31,6 @@ OTHER_RELEASE = (
 NO_ESPALIER = "import sys; sys.modules['reports'] = None"  # importing it fails as if it were not there
 
 
-def is_deaf(_: int) -> bool:
-    """Return whether Ctrl-C is held back from this process."""
-    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-
-
 class TestLoky:
     @pytest.mark.parametrize("jobs", [1, 2])
     def test_results(self, jobs: int) -> None:
@@ -50,7 +45,7 @@ class TestLoky:
     def test_interrupts_are_for_the_command(self, jobs: int) -> None:
         """Workers do not hear Ctrl-C, not even while they start; this process does, which is the negative control."""
         with workers("loky", jobs, None) as run:
-            assert {deaf for _, deaf in run(is_deaf, [(n,) for n in range(4)])} == {jobs > 1}
+            assert {found for _, found in run(deaf, [(n,) for n in range(4)])} == {jobs > 1}
 
     @pytest.mark.parametrize("jobs", [1, 2])
     def test_errors(self, jobs: int) -> None:

@@ -1,6 +1,7 @@
 """Calls for workers, in a module of their own that a new process imports in no time; and whether one is there."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -35,3 +36,8 @@ def alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def deaf(_: int) -> bool:
+    """Return whether Ctrl-C is held back from this process."""
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
