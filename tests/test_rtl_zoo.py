@@ -27,7 +27,12 @@ from sim.engine import compile_program
 MISSING = [tool for tool in ("verilator",) if shutil.which(tool) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs Debian's packages {', '.join(MISSING)}")
 
-SIZES = {"signal_words": 1 << 16, "weight_words": 1 << 16, "layers": 64}  # of the largest, beside those of any
+SIZES = {  # of the largest, beside those of any
+    "signal_words": 1 << 17,
+    "weight_words": 1 << 16,
+    "list_entries": 1 << 14,
+    "layers": 64,
+}
 ARRAY = MacArray(output_lanes=8, pixel_lanes=8, **SIZES)
 WEIGHT_BITS = {"digits": (3, 4, 8), "lenet5": (3, 4, 8)}  # of the others 8
 DIGITS_IMAGES = int(os.environ.get("ESPALIER_RTL_IMAGES", "4"))
