@@ -1,7 +1,8 @@
 """Lowering: a pruned float network, widths and a calibration batch become a Program."""
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,7 @@ from accel.quantize.calibration import Calibration
 from accel.quantize.codes import bias_codes, weight_codes
 from accel.quantize.enlarging import enlarging
 from accel.quantize.formats import FOUND, Formats, step_of
+from accel.quantize.joining import joined_signal, joins
 from accel.quantize.steps import L2, Steps
 from accel.quantize.tables import FINEST, table_of, values_of
 from accel.quantize.widths import Widths
@@ -121,12 +123,21 @@ def lower_calibrated(
     """
     formats.check(calibration.pruned)
     check_multiplier_bits(multiplier_bits)
-    return Lowering(calibration, formats.applied(widths), rounding, overflow, formats, multiplier_bits).run()
+    lowering = Lowering(calibration, formats.applied(widths), rounding, overflow, formats, multiplier_bits)
+    program = lowering.run()
+    while lowering.joins:
+        lowering = replace(lowering, joined={**lowering.joined, **lowering.joins})
+        program = lowering.run()
+    return program
 
 
 @dataclass
 class Lowering:
-    """One lowering: what it is of, and what of it there is so far."""
+    """One lowering: what it is of, and what of it there is so far.
+
+    After `run`, `joins` says which signals concatenations want of layers that nothing else reads: another lowering, for
+    which these are `joined`, need not copy their codes.
+    """
 
     calibration: Calibration
     widths: Widths
@@ -134,6 +145,7 @@ class Lowering:
     overflow: Overflow
     formats: Formats
     multiplier_bits: int
+    joined: Mapping[str, Signal] = field(default_factory=dict)
 
     def run(self) -> Program:
         pruned = self.pruned = self.calibration.pruned
@@ -141,6 +153,7 @@ class Lowering:
         self.absorbed = absorbed_relus(network)
         self.signals = {INPUT: self._input_signal()}
         self.renamed: dict[str, str] = {}
+        self.joins: dict[str, Signal] = {}
         self.layers: list[ProgramLayer] = []
         for layer in network.layers:
             sources = tuple(self.renamed.get(source, source) for source in layer.inputs)
@@ -215,7 +228,7 @@ class Lowering:
         It has a sign if the accumulator is `signed` and no ReLU follows. A power of two that is not given is no finer
         than the accumulator, so that requantisation only ever shifts down.
         """
-        if (given := self.formats.signal(name)) is not None:
+        if (given := self.formats.signal(name) or self.joined.get(name)) is not None:
             return given
         signed = signed and name not in self.absorbed.values()
         form = integer_format(self.widths.of_signal(name), signed, self.rounding, self.overflow)
@@ -235,7 +248,7 @@ class Lowering:
     def _mac(self, layer: Weighted) -> MacLayer:
         bits = self.widths.of_weights(layer.name), self.widths.of_signal(layer.name)
         modes = self.rounding, self.overflow, self.multiplier_bits
-        key = layer.name, layer.inputs, self.signals[layer.inputs[0]], bits, modes
+        key = layer.name, layer.inputs, self.signals[layer.inputs[0]], self.joined.get(layer.name), bits, modes
         return self.calibration.layer(key, lambda: self._new_mac(layer))
 
     def _new_mac(self, layer: Weighted) -> MacLayer:
@@ -339,13 +352,9 @@ class Lowering:
         first, second = (self.signals[source] for source in layer.inputs)
         if first == second:
             return ConcatLayer(layer.name, layer.inputs)
-        signed = first.format.signed or second.format.signed
-        bits = max(first.bits, second.bits)
-        highest = integer_format(bits, signed).max_code
-        step = max(signal.step * signal.format.max_code / highest for signal in (first, second))
-        if self.calibration.steps.power_of_two:
-            step = 2.0 ** math.ceil(math.log2(step))
-        joined = Signal(integer_format(bits, signed, self.rounding, self.overflow), step)
+        joined = joined_signal(first, second, self.rounding, self.overflow, self.calibration.steps.power_of_two)
+        given = {*self.formats.outputs, *self.calibration.steps.signals, *self.joined}
+        self.joins |= joins(self.network, layer.name, joined, self.signals, given)
         pair = zip(layer.inputs, "ab", strict=True)
         vector = len(self.network.shapes[layer.name]) == 1
         parts = tuple(self._rescaled(source, f"{layer.name}.{part}", joined, vector) for source, part in pair)
