@@ -1,6 +1,7 @@
 """What tests of several files are given."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,3 +30,24 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def few_calibration_images() -> Iterator[None]:
+    """Let the commands find step sizes from 64 images."""
+    from reports.workflow import sources
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "CALIBRATION_IMAGES", 64)
+        yield
+
+
+@pytest.fixture(scope="module")
+def digits_file(few_calibration_images: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the file of digits, pruned by kernels, at 4 and 6 bits."""
+    from support.commandline import espalier
+
+    path = tmp_path_factory.mktemp("digits") / "digits.espalier"
+    arguments = ("--pattern", "kernel", "--weight-bits", 4, "--signal-bits", 6, "-o", path)
+    assert espalier("quantize", "digits", *arguments).status == 0
+    return path

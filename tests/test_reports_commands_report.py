@@ -1,7 +1,6 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,20 +28,11 @@ from accel.quantize import Widths, lower, ordered_for
 from reports.report import figures, terminal_tables
 from reports.report.page import page
 from reports.report.results import Results
-from reports.workflow import sources
 from reports.workflow.delivery import FILES
 from reports.workflow.verdicts import account
 
 IMAGES = 60
-CALIBRATION_IMAGES = 64  # instead of 512, to be quick
-
-
-@pytest.fixture(scope="module", autouse=True)
-def calibration() -> Iterator[None]:
-    """Let the commands find step sizes from fewer images."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "CALIBRATION_IMAGES", CALIBRATION_IMAGES)
-        yield
+pytestmark = pytest.mark.usefixtures("few_calibration_images")
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +67,7 @@ def network_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def lowered(pattern: str, weight_bits: int, signal_bits: int) -> Program:
     """Return the Program that the commands should come to for a version of digits."""
-    images = datasets.load("digits", "train").take(CALIBRATION_IMAGES).pixels()
+    images = datasets.load("digits", "train").take(64).pixels()
     return lower(zoo.load("digits", pattern), Widths(weight_bits, signal_bits), images)
 
 
@@ -111,7 +101,7 @@ class TestReport:
         labels = [(point.pattern, point.weight_bits, point.signal_bits) for point in results.points]
         assert labels == [(pattern, bits, bits) for pattern in ("dense", "kernel", "2:4") for bits in (2, 4)]
         assert (results.network, results.data, results.test_images) == ("digits", "digits", IMAGES)
-        assert (results.calibration_images, results.retrained) == (CALIBRATION_IMAGES, True)
+        assert (results.calibration_images, results.retrained) == (64, True)
 
     def test_counts(self, results: Results) -> None:
         """What is counted is the cost model's for the same Program, and not that of a Program of another width."""

@@ -1,7 +1,6 @@
 """`espalier size` on an array: cycles, blocks, energy, one verdict, and what it refuses."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,24 +16,15 @@ from accel.demand import array_for
 from accel.program import Program
 from accel.quantize import ordered_for
 from accel.words import Words
-from reports.workflow import sources, verdicts
+from reports.workflow import verdicts
 
-
-@pytest.fixture(scope="module", autouse=True)
-def calibration() -> Iterator[None]:
-    """Let the commands find step sizes from fewer images."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "CALIBRATION_IMAGES", 64)
-        yield
+pytestmark = pytest.mark.usefixtures("few_calibration_images")
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the file of digits, pruned by kernels, at 4 and 6 bits."""
-    path = tmp_path_factory.mktemp("size") / "digits.espalier"
-    arguments = ("--pattern", "kernel", "--weight-bits", 4, "--signal-bits", 6, "-o", path)
-    assert espalier("quantize", "digits", *arguments).status == 0
-    return path
+def path(digits_file: Path) -> Path:
+    """Return the file of digits."""
+    return digits_file
 
 
 @pytest.fixture(scope="module")

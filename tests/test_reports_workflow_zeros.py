@@ -1,7 +1,6 @@
 """`espalier size --images --zeros`: zeros of signals as the engine's codes have them, saved, told and drawn."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -19,28 +18,17 @@ from accel.program import Program
 from reports.commands.schemas import schemas
 from reports.report.zero_figures import zeros_figure
 from reports.report.zero_tables import NOT_OURS, zeros_line
-from reports.workflow import sources
 from reports.workflow.zeros import KIND, ZeroRow, Zeros
 from sim import golden
 
 IMAGES = 40
-
-
-@pytest.fixture(scope="module", autouse=True)
-def calibration() -> Iterator[None]:
-    """Let the commands find step sizes from fewer images."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sources, "CALIBRATION_IMAGES", 64)
-        yield
+pytestmark = pytest.mark.usefixtures("few_calibration_images")
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the file of digits, pruned by kernels, at 4 and 6 bits."""
-    path = tmp_path_factory.mktemp("zeros") / "digits.espalier"
-    arguments = ("--pattern", "kernel", "--weight-bits", 4, "--signal-bits", 6, "-o", path)
-    assert espalier("quantize", "digits", *arguments).status == 0
-    return path
+def path(digits_file: Path) -> Path:
+    """Return the file of digits."""
+    return digits_file
 
 
 def sized(path: Path | str, out: Path, *arguments: object) -> tuple[Outcome, dict[str, Any]]:

@@ -4,7 +4,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.shared.drawing import look, one_legend, rendered
-from reports.studies.trained.page import bits_of, pattern_of
+from reports.studies.trained.page import title
 from reports.studies.trained.results import Group, Results
 
 
@@ -12,11 +12,11 @@ def cycles(results: Results) -> Figure:
     """Return the error rate against the cycles of one image: a panel for each network, a mark for each version."""
     figure = Figure(figsize=(1 + 3.6 * len(results.networks), 3.8), layout="constrained")
     panels = list(figure.subplots(1, len(results.networks), squeeze=False).flat)
-    names = [name for network in results.networks for name in map(_name, _trained(results, network))]
+    names = [name for network in results.networks for name in map(title, results.groups(network, calibrated=False))]
     order = list(dict.fromkeys(names))
     for axes, network in zip(panels, results.networks, strict=True):
-        for group in _trained(results, network):
-            _mark(axes, group, order.index(_name(group)))
+        for group in results.groups(network, calibrated=False):
+            _mark(axes, group, order.index(title(group)))
         axes.set_title(network)
         axes.set_xlabel(f"cycles of one image on {results.array} lanes")
     panels[0].set_ylabel("error rate in %, test images")
@@ -47,16 +47,8 @@ def render(results: Results) -> dict[str, bytes]:
     return rendered({"cycles": cycles, "equal_cycles": equal_cycles}, results)
 
 
-def _trained(results: Results, network: str) -> list[Group]:
-    return [group for group in results.groups(network) if not group.task.calibrated]
-
-
-def _name(group: Group) -> str:
-    return f"{pattern_of(group.task)}, {bits_of(group.task)}"
-
-
 def _mark(axes: Axes, group: Group, index: int) -> None:
     """Draw the mean of a group with a bar from the lowest to the highest seed."""
     mean, (low, high) = 100 * group.mean(), (100 * rate for rate in group.span())
     spread = [[mean - low], [high - mean]]
-    axes.errorbar([group.versions[0].cycles], [mean], yerr=spread, label=_name(group), capsize=2, **look(index))
+    axes.errorbar([group.versions[0].cycles], [mean], yerr=spread, label=title(group), capsize=2, **look(index))

@@ -83,12 +83,13 @@ def _targets(verdicts: Sequence[Verdict]) -> str:
         else:
             missed = verdict.found - verdict.asked
             outcome = "met" if missed <= 0 else f"missed by {percent(missed)}"
-            found, by = f"{verdict.found * 100:{plus}.2f} %: {outcome}", _title(verdict.group)
+            found, by = f"{verdict.found * 100:{plus}.2f} %: {outcome}", title(verdict.group)
         rows.append(f"| {verdict.network} | {verdict.target.what} | {asked} | {found} | {by} |")
     return "\n".join(rows)
 
 
-def _title(group: Group) -> str:
+def title(group: Group) -> str:
+    """Return pattern and word lengths in words."""
     return f"{pattern_of(group.task)}, {bits_of(group.task)}"
 
 
@@ -105,10 +106,9 @@ def _cut(results: Results) -> list[str]:
 
 def _sections(results: Results, network: str) -> Iterable[str]:
     yield f"## {network}"
-    groups = results.groups(network)
-    yield _table([group for group in groups if not group.task.calibrated])
+    yield _table(results.groups(network, calibrated=False))
     yield _compared(network, results.compared(network))
-    yield _calibrated([group for group in groups if group.task.calibrated])
+    yield _calibrated(results.groups(network, calibrated=True))
 
 
 def _compared(network: str, groups: Sequence[Group]) -> str:
@@ -152,7 +152,7 @@ def _table(groups: Sequence[Group]) -> str:
             pattern_of(group.task),
             bits_of(group.task),
             str(first.epochs),
-            f"{1 - first.weights / first.dense_weights:.1%}",
+            f"{group.gone:.1%}",
             f"{1 - first.macs / first.dense_macs:.1%}",
             kib(round(memory)) if memory else "",
             f"{round(fmean(version.cycles for version in group.versions)):,}",

@@ -123,14 +123,15 @@ class Results:
         """The networks of which there is a version, in their order."""
         return list(dict.fromkeys(version.task.network for version in self.versions))
 
-    def groups(self, network: str) -> list[Group]:
-        """Return the groups of a network in their order."""
+    def groups(self, network: str, calibrated: bool | None = None) -> list[Group]:
+        """Return the groups of a network in their order: all, or those alone that are `calibrated` or are trained."""
         found: dict[Task, list[Version]] = {}
         for version in self.versions:
             if version.task.network == network:
                 found.setdefault(version.task.of_any, []).append(version)
         dense = tuple(found.get(Task("", 0), ()))
-        return [Group(tuple(versions), dense) for versions in found.values()]
+        groups = [Group(tuple(versions), dense) for versions in found.values()]
+        return [group for group in groups if calibrated in (None, group.task.calibrated)]
 
     def compared(self, network: str) -> list[Group]:
         """Return the float groups of a network that take equally many cycles, each by another pattern."""
