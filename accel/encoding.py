@@ -12,7 +12,19 @@ from numpy.typing import NDArray
 
 from accel.errors import EspalierError
 from accel.kernel_patterns import Kernel, KernelStrided, Strided
-from accel.pattern import Encoding, Index, IndexWords, Mask, Pattern, Shape, bits_for, check_shape, everything
+from accel.pattern import (
+    Encoding,
+    Index,
+    IndexWords,
+    Integers,
+    Mask,
+    Pattern,
+    Shape,
+    bits_for,
+    check_shape,
+    everything,
+    first_bits,
+)
 from accel.sparsity import Block, Dense, FeatureMap, Irregular, NOfM
 
 
@@ -42,6 +54,10 @@ class Flags(Encoding):
         units = _unit_shape(self.pattern, shape)
         flags = _word_array(index, "flags", math.prod(units)).astype(bool).reshape(units)
         return _expand(self.pattern, flags, shape)
+
+    def output_bits(self, kept: Mask) -> Integers:
+        units = _units(self.pattern, kept)
+        return _by_row(self.pattern, np.full(len(units), units[0].size), len(kept))
 
 
 @dataclass(frozen=True)
@@ -73,6 +89,11 @@ class Lists(Encoding):
             raise EspalierError(f"the {self.name} index has column {columns.max()} of only {units.shape[1]}")
         units[np.repeat(np.arange(len(units)), counts), columns] = True
         return _expand(self.pattern, units, shape)
+
+    def output_bits(self, kept: Mask) -> Integers:
+        units = _units(self.pattern, kept)
+        bits = bits_for(units.size) + units.sum(axis=1) * bits_for(units.shape[1] - 1)
+        return _by_row(self.pattern, bits, len(kept))
 
 
 @dataclass(frozen=True)
@@ -114,6 +135,10 @@ class Product(Encoding):
     def decode(self, index: Index, shape: Shape) -> Mask:
         return self.kernels.decode(index[:-2], shape) & self.taps.decode(index[-2:], shape)
 
+    def output_bits(self, kept: Mask) -> Integers:
+        kernels, taps = KernelStrided(self.taps.pattern.keep).factors(kept)
+        return self.kernels.output_bits(kernels) + self.taps.output_bits(taps)
+
 
 @dataclass(frozen=True)
 class RunPositions(Encoding):
@@ -136,6 +161,9 @@ class RunPositions(Encoding):
         kept = np.zeros((shape[0], width), bool)
         np.put_along_axis(kept, columns, True, axis=1)
         return kept.reshape(shape)
+
+    def output_bits(self, kept: Mask) -> Integers:
+        return kept.sum(axis=(1, 2)) * bits_for(self.pattern.m - 1)
 
 
 def encodings(pattern: Pattern) -> tuple[Encoding, ...]:
@@ -184,12 +212,18 @@ def decode(pattern: Pattern, name: str, index: Index, shape: Shape) -> Mask:
         that reads them must find the order in which the weights are stored.
     """
     check_shape(shape, "a layer")
+    encoding = encoding_called(pattern, name)
+    kept = encoding.decode(index, shape)
+    if list(map(_content, encoding.encode(kept))) != list(map(_content, index)):
+        raise EspalierError(f"the {name} index is not the one that its mask is stored as")
+    return kept
+
+
+def encoding_called(pattern: Pattern, name: str) -> Encoding:
+    """Return the encoding of a pattern that has this name; raises EspalierError if it has none."""
     for encoding in encodings(pattern):
         if encoding.name == name:
-            kept = encoding.decode(index, shape)
-            if list(map(_content, encoding.encode(kept))) != list(map(_content, index)):
-                raise EspalierError(f"the {name} index is not the one that its mask is stored as")
-            return kept
+            return encoding
     raise EspalierError(f"{pattern} is not stored as {name!r}")
 
 
@@ -225,6 +259,25 @@ def _units(pattern: Pattern, kept: Mask) -> Mask:
     units = pattern.units()
     assert units is not None  # only such patterns have flags and lists
     return units.flags(kept)
+
+
+def _by_row(pattern: Pattern, bits: Integers, outputs: int) -> Integers:
+    """Return the bits of each row of units as those of the first output of the row (M,).
+
+    Units of other packages may lie in no rows of outputs: theirs are all the first output's.
+    """
+    match pattern:
+        case Kernel():
+            height = pattern.group
+        case Block():
+            height = pattern.size
+        case Irregular():
+            height = 1
+        case _:
+            return first_bits(int(bits.sum()), outputs)
+    found = np.zeros(outputs, np.int64)
+    found[::height] = bits
+    return found
 
 
 def _expand(pattern: Pattern, flags: Mask, shape: Shape) -> Mask:

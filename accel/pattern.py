@@ -88,6 +88,12 @@ class LoopNest:
         """Weights that are stored, the filling of blocks that reach past an edge included."""
         return sum(kept.size for kept in self.group_columns) * self.group_rows
 
+    @property
+    def row_words(self) -> Integers:
+        """Weights that are stored of each row (M,); the filling past the last row is that row's."""
+        words = np.repeat([kept.size for kept in self.group_columns], self.group_rows)
+        return np.append(words[: self.shape[0] - 1], words[self.shape[0] - 1 :].sum())
+
     @cached_property
     def macs_per_pixel(self) -> int:
         """Multiply-accumulates for one output pixel: stored weights that lie inside the matrix."""
@@ -242,6 +248,11 @@ def bits_for(highest: int) -> int:
     return int(highest).bit_length()
 
 
+def first_bits(bits: int, outputs: int) -> Integers:
+    """Return `bits` for the first of so many outputs, and none for the others."""
+    return np.eye(1, outputs, dtype=np.int64)[0] * bits
+
+
 @dataclass(frozen=True, eq=False)
 class IndexWords:
     """One array of index words, each `word_bits` wide, unsigned."""
@@ -281,6 +292,13 @@ class Encoding(ABC):
     def index_bits(self, kept: Mask) -> int:
         """Return the bits of the index words of a legal mask; a closed form of them is faster, and must be equal."""
         return sum(words.bits for words in self.encode(kept))
+
+    def output_bits(self, kept: Mask) -> Integers:
+        """Return the bits of the index (M,) that each output brings where outputs come one after another.
+
+        They sum to `index_bits`. An index that does not say how it is divided comes with the first output.
+        """
+        return first_bits(self.index_bits(kept), len(kept))
 
     @abstractmethod
     def decode(self, index: Index, shape: Shape) -> Mask:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.masks import PATTERNS, Mask, few, group_of, is_legal, legal_masks, shapes, strided_taps
 
-from accel.encoding import Index, IndexWords, bits_for, cheapest, decode, encodings, index_bits
+from accel.encoding import Index, IndexWords, bits_for, cheapest, decode, encoding_called, encodings, index_bits
 from accel.errors import EspalierError
 from accel.sparsity import FeatureMap, parse_pattern
 
@@ -190,6 +190,27 @@ class TestBits:
         assert index_bits(parse_pattern(pattern), kept) == {
             name: closed_form_bits(pattern, name, kept) for name in NAMES[pattern]
         }
+
+    @every_encoding
+    @few
+    @given(data=st.data())
+    def test_each_output_brings_its_words(self, pattern: str, name: str, data: st.DataObject) -> None:
+        """Outputs bring all bits between them; what is said of a row of units comes with the first of its outputs.
+
+        So the first outputs bring what the index of their rows alone takes, ends and columns of the same width.
+        """
+        kept = data.draw(legal_masks(pattern))
+        brought = encoding_called(parse_pattern(pattern), name).output_bits(kept)
+        assert brought.shape == kept.shape[:1]
+        assert brought.sum() == closed_form_bits(pattern, name, kept)
+        height = int(pattern.removeprefix("block-")) if pattern.startswith("block-") else group_of(pattern)
+        assert not brought[1:][np.arange(1, len(kept)) % height > 0].any()
+        for first in range(0, len(kept), height):
+            rows = np.zeros_like(kept)
+            rows[first : first + height] = kept[first : first + height]
+            if name in ("csr", "bsr", "kernel lists"):  # of the matrix with these rows alone all ends are stored
+                words = {x.name: x for x in encode(pattern, name, rows)}
+                assert brought[first] == words["ends"].word_bits + words["columns"].bits
 
     @pytest.mark.parametrize("pattern", PATTERNS)
     @few

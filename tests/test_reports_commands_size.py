@@ -143,6 +143,30 @@ class TestOnAnArray:
         fitting = sized(path, tmp_path, "--sram", f"{bits}b", "--dram-bandwidth", "100MB/s")[1]
         assert (fitting["fits"], fitting["streamed"]) == (True, None)  # negative control: nothing to tell where it fits
 
+    def test_stored_weights_that_travel(self, path: Path, program: Program, tmp_path: Path) -> None:
+        """Beside lane words it is told what weights and index would move as they are stored, and that nothing does so.
+
+        It is told where weights are streamed, or would be; not where they stay.
+        """
+        for asked in (("--stream",), ("--sram", "2KiB")):
+            done, record = sized(path, tmp_path, "--dram-bandwidth", "100MB/s", *asked)
+            packed, streamed = record["packed"], record["estimate" if asked == ("--stream",) else "streamed"]
+            assert (packed["weights"], packed["on_our_hardware"]) == ("packed", False)
+            assert (streamed["weights"], streamed["on_our_hardware"]) == ("streamed", True)
+            rows = {row["name"]: row["dram_bits"] for row in packed["layers"]}
+            words = {row["name"]: row["dram_bits"] for row in streamed["layers"]}
+            pruned = program.mac_layers[1]
+            stored = pruned.index_bits + pruned.weights.size * pruned.weight_bits
+            assert rows[pruned.name] == stored < words[pruned.name]
+            (line,) = [x for x in done.out.splitlines() if x.startswith("unpacked on the chip, ")]
+            moved = f"would move {packed['dram_bits'] / 8192:.2f} KiB an image from and to DRAM"
+            assert moved in line
+            assert f"lane words {streamed['dram_bits'] / 8192:.2f}; " in line
+            assert line.endswith("(an estimate: our hardware streams lane words, and does not unpack)")
+        done, record = sized(path, tmp_path, "--dram-bandwidth", "100MB/s")
+        assert record["packed"] is None
+        assert "unpacked" not in done.out
+
     def test_the_memories_are_built(self, path: Path, program: Program, tmp_path: Path) -> None:
         """Each memory has its built bits, what of them is used, and its blocks; their sum is the array's."""
         e = sized(path, tmp_path, "--array", "8x4")[1]["estimate"]

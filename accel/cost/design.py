@@ -22,7 +22,7 @@ from accel.cost.technology import Technology
 from accel.errors import EspalierError
 
 CLOCK_HZ = 100e6
-RESIDENT, STREAMED = "resident", "streamed"
+RESIDENT, STREAMED, PACKED = "resident", "streamed", "packed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,9 @@ class Limits:
         Of memory blocks in all; None: as many as the technology has.
     stream : bool
         Weights come from DRAM, group of output lanes by group, on an array that has two buffers for them.
+    unpack : bool
+        They come as the Program stores them, with their index, and are unpacked on the chip (`accel.cost.packed`),
+        which our hardware does not do.
 
     Raises
     ------
@@ -49,6 +52,7 @@ class Limits:
     dram_bytes_per_s: float | None = None
     sram_bits: int | None = None
     stream: bool = False
+    unpack: bool = False
 
     def __post_init__(self) -> None:
         for name in ("clock_hz", "dram_bytes_per_s", "sram_bits"):
@@ -151,7 +155,8 @@ class Estimate:
     array : MacArray
     technology : Technology
     limits : Limits
-    weights : "resident" or "streamed"
+    weights : "resident", "streamed" or "packed"
+        Packed ones are streamed as they are stored, and unpacked on the chip.
     layers : tuple of LayerEstimate
         Those that take time, in running order.
     memories : tuple of PlacedMemory
@@ -249,6 +254,11 @@ class Estimate:
     def waste_bits(self) -> int:
         """Bits of memory blocks that hold nothing: of lanes that keep nothing, extended words, ends of blocks."""
         return self.memory_bits - self.payload_bits
+
+    @property
+    def on_our_hardware(self) -> bool:
+        """Whether the generated hardware does this: it does not unpack weights."""
+        return self.weights != PACKED
 
     @property
     def multipliers(self) -> int:

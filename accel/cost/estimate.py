@@ -7,19 +7,21 @@ through two buffers, a word a cycle at most.
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 
 from accel.array import MacArray
+from accel.cost import packed
 from accel.cost.accesses import Accesses, load_accesses
 from accel.cost.counts import Cycles, LayerCost
 from accel.cost.cycles import interval_cycles, start_cycles
-from accel.cost.design import CLOCK_HZ, RESIDENT, STREAMED, Estimate, LayerEstimate, Limits
+from accel.cost.design import CLOCK_HZ, PACKED, RESIDENT, STREAMED, Estimate, LayerEstimate, Limits
 from accel.cost.energy import Energy, Events, access_joules, energy_of, energy_of_time
 from accel.cost.invariants import Invariants
-from accel.cost.macros import PlacedMemory, place
-from accel.cost.stalls import LayerSchedule, load_cycles, unit_stalls
+from accel.cost.macros import Memory, PlacedMemory, place
+from accel.cost.stalls import LayerSchedule, load_cycles, load_stalls
 from accel.cost.technology import DEFAULT, Technology, load_technology
 from accel.demand import streaming
 from accel.errors import EspalierError
@@ -62,20 +64,29 @@ def estimate_of(
     problem = words.problem(array)
     if problem:
         raise EspalierError(f"{invariants.program.name} does not run on this array: {problem}")
-    demand = invariants.demand(array)
-    if limits.stream and not array.stream_words:
-        array = streaming(array, demand)
+    if limits.unpack:
+        array, demand = packed.unpacking(array, invariants.demand)
+    else:
+        demand = invariants.demand(array)
+        if limits.stream and not array.stream_words:
+            array = streaming(array, demand)
     demand.check(array)
-    streamed, costs = bool(array.stream_words), invariants.costs(words)
-    rows = invariants.timed(costs, array)
-    memories = place(invariants.memories(array, words, costs), technology)
+    costs = invariants.costs(words)
+    rows, accesses = invariants.timed(costs, array), invariants.accesses(array)
     load, written = image_load_cycles(invariants, array, limits), sum(x.rows for x, _ in rows[:-1])
-    traffic, waits = [0] * len(rows), [0] * len(rows)
-    if streamed:
+    traffic, waits, buffers = [0] * len(rows), [0] * len(rows), list[Memory]()
+    if array.stream_words:
+        coming = tuple(packed.lane_words(x, array) for x, _ in rows)
+        if limits.unpack:
+            coming = packed.fewest(invariants.program, array, rows, demand)
+            array = replace(array, list_entries=packed.room_for_lists(coming, demand))
+            buffers = packed.index_memories(coming, array.weight_word_bits)
+            accesses = packed.accesses_with(coming, accesses, array.weight_word_bits)
         cycles = sum(x.cycles for x, _ in rows)
         between = interval_cycles(start_cycles(array) + cycles, load, written, array) - cycles
-        traffic, waits = _streaming([x for x, _ in rows], array, limits, between)
-    accesses = invariants.accesses(array)
+        traffic, loads = [way.bits for way in coming], packed.loads(coming, _bits_per_cycle(array, limits))
+        waits = load_stalls([x for x, _ in rows], loads, between)
+    memories = place([*invariants.memories(array, words, costs), *buffers], technology)
     energies = layer_energies(words, rows, array, technology, memories, accesses, traffic, waits, limits)
     held, controls = invariants.held_bits(words, array), invariants.control_bits(array, rows)
     layers = tuple(
@@ -104,7 +115,7 @@ def estimate_of(
         array=array,
         technology=technology,
         limits=limits,
-        weights=STREAMED if streamed else RESIDENT,
+        weights=PACKED if limits.unpack else STREAMED if array.stream_words else RESIDENT,
         layers=layers,
         memories=memories,
         stored_bits=sum(cost.counts.parameter_memory_bits for cost in costs) + invariants.signal_bits(words, array),
@@ -116,12 +127,12 @@ def estimate_of(
     )
 
 
-def _streaming(rows: list[LayerSchedule], array: MacArray, limits: Limits, between: int) -> tuple[list[int], list[int]]:
-    """Return the bits of weights that come from DRAM for each layer, and the cycles that it waits for them."""
-    bits, rate = array.weight_word_bits, Fraction(1)
-    if limits.dram_bytes_per_s is not None:
-        rate = min(rate, Fraction(8 * limits.dram_bytes_per_s / limits.clock_hz / bits).limit_denominator(1 << 20))
-    return [int(x.units.sum()) * bits for x in rows], unit_stalls(rows, rate, between)
+def _bits_per_cycle(array: MacArray, limits: Limits) -> Fraction | None:
+    """Return what the DRAM gives in a cycle, a fraction of a lane word; None where nothing is said of it."""
+    if limits.dram_bytes_per_s is None:
+        return None
+    bits = array.weight_word_bits
+    return bits * Fraction(8 * limits.dram_bytes_per_s / limits.clock_hz / bits).limit_denominator(1 << 20)
 
 
 def image_load_cycles(invariants: Invariants, array: MacArray, limits: Limits) -> int:

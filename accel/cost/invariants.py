@@ -230,7 +230,8 @@ class Invariants:
             At these word lengths.
         """
         demand = self.demand(array)
-        used = {"entries": demand.words["entries"], "taps": sum(x.taps for x in demand.layers)}
+        lists = min(demand.words["entries"], array.list_entries)  # fewer where they come with their weights
+        used = {"entries": lists, "taps": sum(x.taps for x in demand.layers)}
         used |= {"layers": len(demand.layers), "tables": demand.tables}  # of the copies of all tables one counts
         payloads = {
             "signals": max(self.held_bits(words, array).values()),

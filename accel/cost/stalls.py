@@ -220,6 +220,12 @@ def unit_stalls(
     before : int
         Words that have come for other images: where in the stream this one begins.
     """
+    units = np.concatenate([layer.units for layer in schedule])
+    return load_stalls(schedule, unit_loads(units, words_per_cycle, before), between)
+
+
+def load_stalls(schedule: Sequence[LayerSchedule], loads: Integers, between: int) -> list[int]:
+    """Return the stalls of each layer of a schedule whose units come, one after another, in `loads` cycles each."""
     owners, runs, lead = [], [], between
     for index, layer in enumerate(schedule):
         if layer.units.size:
@@ -232,8 +238,7 @@ def unit_stalls(
     if not runs:
         return [0] * len(schedule)
     runs[-1][-1] += lead
-    units = np.concatenate([layer.units for layer in schedule])
-    waits = stalls(unit_loads(units, words_per_cycle, before), np.concatenate(runs))
+    waits = stalls(loads, np.concatenate(runs))
     return [int(total) for total in np.bincount(owners, waits, len(schedule))]
 
 

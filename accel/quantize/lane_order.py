@@ -14,7 +14,7 @@ import numpy as np
 
 from accel.array import MacArray
 from accel.demand import bare
-from accel.encoding import encodings
+from accel.encoding import encoding_called
 from accel.errors import EspalierError
 from accel.fixedpoint import Overflow
 from accel.kernel_patterns import Kernel, KernelStrided
@@ -171,10 +171,9 @@ def _in_order(layer: ProgramLayer, of: Orders) -> ProgramLayer:
         return layer
     pattern, kept = parse_pattern(layer.pattern), _mask(layer, of)
     matrix = layer.matrix.reshape(layer.shape)[rows][:, of[layer.inputs[0]]]
-    (stored,) = (encoding for encoding in encodings(pattern) if encoding.name == layer.encoding)
     return replace(
         layer,
-        index=stored.encode(kept),
+        index=encoding_called(pattern, layer.encoding).encode(kept),
         weights=pattern.nest(kept).gather(matrix.reshape(len(rows), -1)),
         weight_steps=layer.weight_steps[rows] if layer.weight_steps.size > 1 else layer.weight_steps,
         bias=layer.bias[rows],

@@ -63,6 +63,7 @@ class Sized:
 
     on_array: Estimate | None = None
     streamed: Estimate | None = None
+    packed: Estimate | None = None  # weights streamed as they are stored, which our hardware does not
     resident: Estimate | None = None  # of the same array with room for all weights
     invariants: Invariants | None = None
 
@@ -160,12 +161,13 @@ def command(
         on_array, streamed = estimate_of(invariants, invariants.words, made, chip, limits), None
         if not on_array.fits and dram_bytes_per_s is not None:
             streamed = estimate_of(invariants, invariants.words, made, chip, replace(limits, stream=True))
+        packed = _packed(invariants, on_array if made.stream_words else streamed)
         resident = on_array
         if made.stream_words:
             room = {name: words for name, words in (depths or {}).items() if name not in ("stream", "weight_words")}
             all_there = _array(array or ARRAY, accumulator_bits, program, room)
             resident = estimate_of(invariants, invariants.words, all_there, chip, limits)
-        sized = Sized(on_array, streamed, resident, invariants)
+        sized = Sized(on_array, streamed, packed, resident, invariants)
     cost = cost_of(program)
     curve = _curve(program, cost, rooms, sized)
     found = counting.on_array(sized.on_array, sized.invariants) if counting else None
@@ -228,6 +230,15 @@ def _array(text: str, accumulator_bits: int | None, program: Program, depths: Ma
     return array if accumulator_bits is None else replace(array, accumulator_bits=accumulator_bits)
 
 
+def _packed(invariants: Invariants, streamed: Estimate | None) -> Estimate | None:
+    """Return what streamed weights take that come as they are stored; None where that is no less than lane words."""
+    if streamed is None:
+        return None
+    limits = replace(streamed.limits, unpack=True)
+    found = estimate_of(invariants, invariants.words, streamed.array, streamed.technology, limits)
+    return found if found.dram_bits < streamed.dram_bits else None
+
+
 def _curve(program: Program, cost: ProgramCost, rooms: tuple[int, ...], sized: Sized) -> MemoryCurve:
     """Return what it takes in the memories that were asked for, or, where blocks are short, in all that there are."""
     whole = sized.resident
@@ -267,7 +278,7 @@ def _show(
     if on_array is None:
         lines += [terminal_tables.sram_line(cost, sram_bits)] if sram_bits is not None else []
     else:
-        lines += terminal_tables.estimate_lines(on_array, sized.streamed, sized.tiled(curve))
+        lines += terminal_tables.estimate_lines(on_array, sized.streamed, sized.tiled(curve), sized.packed)
     for line in (*lines, *memory_tables.verdict_lines(curve)):
         console.print(line)
 
@@ -301,6 +312,7 @@ def _record(
         "fft": {x.name: asdict(layer_fft(program, x)) for x in program.mac_layers if x.shape[2] > 1},
         "estimate": record(on_array) if on_array else None,
         "streamed": record(streamed) if streamed else None,
+        "packed": record(sized.packed) if sized.packed else None,
         "tiling": memory_curve.record(curve),
         "zeros": asdict(found) if found else None,
     }

@@ -191,10 +191,13 @@ def sram_line(cost: ProgramCost, sram_bits: int) -> str:
     return f"SRAM of {kib(sram_bits)} KiB: {verdict}"
 
 
-def estimate_lines(e: Estimate, streamed: Estimate | None = None, tiled: bool = False) -> list[str]:
+def estimate_lines(
+    e: Estimate, streamed: Estimate | None = None, tiled: bool = False, packed: Estimate | None = None
+) -> list[str]:
     """Return multipliers, roofs, what is only estimated, what streaming would take, and last the verdict.
 
-    Where layers fit `tiled`, that is the verdict, which others give; here stands what whole layers lack.
+    `packed` is what streamed weights would take as they are stored. Where layers fit `tiled`, that is the verdict,
+    which others give; here stands what whole layers lack.
     """
     most, roof = e.technology.multipliers, e.roofline
     bandwidth = "" if roof.bandwidth_macs_per_s is None else f", {roof.bandwidth_macs_per_s / 1e9:,.2f} by bandwidth"
@@ -213,6 +216,8 @@ def estimate_lines(e: Estimate, streamed: Estimate | None = None, tiled: bool = 
         lines.append(f"estimated: {1e9 * e.energy.total_joules:,.1f} nJ an image ({shares})")
     if e.area_mm2 is not None:
         lines.append(f"estimated: {e.area_mm2:.3f} square millimeters of lanes and memories")
+    if packed:
+        lines.append(packed_line(packed, streamed or e))
     highest = e.technology.clock
     lines.append(clock_line(e.limits.clock_hz, highest.hz if highest else None))
     if streamed:
@@ -221,6 +226,15 @@ def estimate_lines(e: Estimate, streamed: Estimate | None = None, tiled: bool = 
             f"buffers take {kib(streamed.memory_bits)} KiB of memory blocks and {streamed.cycles:,} cycles"
         )
     return [*filter(None, lines), f"whole layers: {binding(e)}" if tiled else verdict(e)]
+
+
+def packed_line(packed: Estimate, streamed: Estimate) -> str:
+    """Return what streamed weights would take that come as they are stored, beside lane words."""
+    return (
+        f"unpacked on the chip, stored weights and their index would move {kib(packed.dram_bits)} KiB an image from "
+        f"and to DRAM, lane words {kib(streamed.dram_bits)}; {kib(packed.memory_bits)} KiB of memory blocks and "
+        f"{packed.cycles:,} cycles (an estimate: our hardware streams lane words, and does not unpack)"
+    )
 
 
 def _columns(table: Table, names: Sequence[str], told: str = "") -> None:

@@ -108,7 +108,7 @@ def account(e: Estimate) -> str:
     return f"{verdict(e)}; {losses(e)}"
 
 
-PLAIN = ("network", "pattern", "weights", "exact", "fits")
+PLAIN = ("network", "pattern", "weights", "on_our_hardware", "exact", "fits")
 CYCLES = ("cycles", *SPENT)
 NUMBERS = (
     "load_cycles",
