@@ -27,6 +27,8 @@ from accel.pattern import (
 )
 from accel.sparsity import Block, Dense, FeatureMap, Irregular, NOfM
 
+RUN_BITS = range(2, 9)  # of a word that says how many weights are pruned; one bit would be a bitmap
+
 
 class Nothing(Encoding):
     """No index: a counter visits everything."""
@@ -166,6 +168,59 @@ class RunPositions(Encoding):
         return kept.sum(axis=(1, 2)) * bits_for(self.pattern.m - 1)
 
 
+@dataclass(frozen=True)
+class ZeroRuns(Encoding):
+    """Run lengths: where each row's words end, then for each weight that is kept how many before it are pruned.
+
+    A word of all ones says that so many are pruned, and no weight follows it. Eyeriss and EIE store a padding zero
+    there, in a weight's word (Chen et al., JSSC 2017, section IV.B; Han et al., ISCA 2016, section III.A); here weights
+    are those that are kept. Words are as wide, 2 to 8 bits, as makes them the fewest bits, the narrowest of those that
+    tie.
+    """
+
+    name: str = "zero runs"
+
+    def encode(self, kept: Mask) -> Index:
+        rows, zeros = _zeros_before(kept)
+        bits, full = self._word_bits(np.bincount(zeros))
+        words = zeros // full + 1
+        runs = np.full(int(words.sum()), full)
+        runs[np.cumsum(words) - 1] = zeros % full
+        ends = np.cumsum(np.bincount(rows, words, len(kept))).astype(np.int64)
+        return IndexWords("ends", bits_for(kept.size), ends), IndexWords("runs", bits, runs)
+
+    def index_bits(self, kept: Mask) -> int:
+        return int(self.output_bits(kept).sum())
+
+    def output_bits(self, kept: Mask) -> Integers:
+        rows, zeros = _zeros_before(kept)
+        bits, full = self._word_bits(np.bincount(zeros))
+        return bits_for(kept.size) + bits * np.bincount(rows, zeros // full + 1, len(kept)).astype(np.int64)
+
+    def decode(self, index: Index, shape: Shape) -> Mask:
+        ends, runs = _word_array(index, "ends", shape[0]), _word_array(index, "runs")
+        bits = next(words.word_bits for words in index if words.name == "runs")
+        full, counts, width = (1 << bits) - 1, np.diff(ends, prepend=0), shape[1] * shape[2]
+        if bits not in RUN_BITS:
+            raise EspalierError(f"the {self.name} index has words of {bits} bits, not {RUN_BITS[0]}..{RUN_BITS[-1]}")
+        if (counts < 0).any() or ends[-1] != len(runs):
+            raise EspalierError(f"the ends of the {self.name} index do not divide its {len(runs)} runs")
+        covered = np.append(0, np.cumsum(np.where(runs == full, full, runs + 1)))
+        rows = np.repeat(np.arange(shape[0]), counts)
+        columns = covered[1:] - covered[ends - counts][rows] - 1
+        if columns.size and columns.max() >= width:
+            raise EspalierError(f"the {self.name} index has column {columns.max()} of only {width}")
+        kept = np.zeros((shape[0], width), bool)
+        kept[rows[runs < full], columns[runs < full]] = True
+        return kept.reshape(shape)
+
+    def _word_bits(self, counts: Integers) -> tuple[int, int]:
+        """Return the bits of a word, and the word of all ones, where so many weights have 0, 1, ... zeros before."""
+        zeros = np.arange(counts.size)
+        bits = min(RUN_BITS, key=lambda bits: bits * int((counts * (zeros // ((1 << bits) - 1) + 1)).sum()))
+        return bits, (1 << bits) - 1
+
+
 def encodings(pattern: Pattern) -> tuple[Encoding, ...]:
     """Return every sensible encoding of masks of `pattern`."""
     match pattern:
@@ -184,7 +239,7 @@ def encodings(pattern: Pattern) -> tuple[Encoding, ...]:
         case NOfM():
             return (RunPositions(pattern), *encodings(Irregular()))
         case Irregular():
-            return Flags("bitmap", pattern), Lists("csr", pattern)
+            return Flags("bitmap", pattern), Lists("csr", pattern), ZeroRuns()
     own = pattern.encodings() or ((Flags("unit flags", pattern),) if pattern.units() else ())
     if not own:
         raise EspalierError(f"no encoding stores the pattern {pattern}")
@@ -196,9 +251,13 @@ def index_bits(pattern: Pattern, kept: Mask) -> dict[str, int]:
     return {x.name: x.index_bits(kept) for x in encodings(pattern)}
 
 
-def cheapest(pattern: Pattern, kept: Mask) -> tuple[str, Index]:
-    """Return the name and the index words of the encoding with the fewest bits; the simpler one if they tie."""
-    candidates = [(encoding.name, encoding.encode(kept)) for encoding in encodings(pattern)]
+def cheapest(pattern: Pattern, kept: Mask, zero_runs: bool = False) -> tuple[str, Index]:
+    """Return the name and the index words of the encoding with the fewest bits; the simpler one if they tie.
+
+    Runs of zeros, whose words differ in what they stand for, are among them where they are asked for.
+    """
+    ways = (way for way in encodings(pattern) if zero_runs or not isinstance(way, ZeroRuns))
+    candidates = [(way.name, way.encode(kept)) for way in ways]
     return min(candidates, key=lambda candidate: sum(words.bits for words in candidate[1]))
 
 
@@ -238,6 +297,13 @@ def _word_array(index: Index, name: str, count: int | None = None) -> NDArray[np
                 raise EspalierError(f"the index has {words.words.size} {name}, expected {count}")
             return words.words.astype(np.int64)
     raise EspalierError(f"the index has no {name}")
+
+
+def _zeros_before(kept: Mask) -> tuple[Integers, Integers]:
+    """Return of every weight that is kept its row, and how many before it in the row are pruned since the last one."""
+    rows, columns = np.nonzero(kept.reshape(len(kept), -1))
+    first = np.diff(rows, prepend=-1) > 0
+    return rows, np.where(first, columns, np.diff(columns, prepend=0) - 1)
 
 
 def _unit_shape(pattern: Pattern, shape: Shape) -> tuple[int, ...]:

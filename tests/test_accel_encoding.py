@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.masks import PATTERNS, Mask, few, group_of, is_legal, legal_masks, shapes, strided_taps
+from support.masks import PATTERNS, Mask, few, group_of, is_legal, legal_masks, run_words, shapes, strided_taps
 
-from accel.encoding import Index, IndexWords, bits_for, cheapest, decode, encoding_called, encodings, index_bits
+from accel.encoding import Index, IndexWords, bits_for, cheapest, decode, encodings, index_bits
 from accel.errors import EspalierError
 from accel.sparsity import FeatureMap, parse_pattern
 
+ZERO_RUNS = "zero runs"  # which are stored where they are asked for
 KERNELS = ("kernel flags", "kernel lists")
+SCALARS = "bitmap", "csr", ZERO_RUNS
 NAMES = {
     "dense": ("none",),
     "feature-map": KERNELS,
@@ -22,9 +24,9 @@ NAMES = {
     "kernel+ikss-rest": tuple(f"{kernels}+stride-offset" for kernels in KERNELS),
     "kernel@3": KERNELS,
     "kernel@2+ikss": tuple(f"{kernels}+stride-offset" for kernels in KERNELS),
-    "irregular": ("bitmap", "csr"),
+    "irregular": SCALARS,
     **{pattern: ("block flags", "bsr") for pattern in PATTERNS if pattern.startswith("block-")},
-    **{pattern: ("n:m positions", "bitmap", "csr") for pattern in PATTERNS if ":" in pattern},
+    **{pattern: ("n:m positions", *SCALARS) for pattern in PATTERNS if ":" in pattern},
 }
 CASES = [(pattern, name) for pattern in PATTERNS for name in NAMES[pattern]]
 every_encoding = pytest.mark.parametrize(("pattern", "name"), CASES)
@@ -71,6 +73,8 @@ def closed_form_bits(pattern: str, name: str, kept: Mask) -> int:
         return M * K
     if name == "csr":
         return M * ceil_log2(M * K + 1) + kept_weights * ceil_log2(K)
+    if name == ZERO_RUNS:
+        return M * ceil_log2(M * K + 1) + min(bits * sum(map(len, run_words(kept, bits))) for bits in range(2, 9))
     if name == "n:m positions":
         return kept_weights * ceil_log2(int(pattern.split(":")[1]))
     size = int(pattern.removeprefix("block-"))
@@ -135,7 +139,7 @@ class TestRoundTrip:
         assert len(masks) == mask_count(pattern, *shape)
         for name in NAMES[pattern]:
             assert len({str(content(encode(pattern, name, kept))) for kept in masks}) == len(masks)
-            if not any(variable in name for variable in ("lists", "csr", "bsr")):
+            if not any(variable in name for variable in ("lists", "csr", "bsr", "runs")):
                 assert min(closed_form_bits(pattern, name, kept) for kept in masks) >= ceil_log2(len(masks))
 
     @every_encoding
@@ -191,27 +195,6 @@ class TestBits:
             name: closed_form_bits(pattern, name, kept) for name in NAMES[pattern]
         }
 
-    @every_encoding
-    @few
-    @given(data=st.data())
-    def test_each_output_brings_its_words(self, pattern: str, name: str, data: st.DataObject) -> None:
-        """Outputs bring all bits between them; what is said of a row of units comes with the first of its outputs.
-
-        So the first outputs bring what the index of their rows alone takes, ends and columns of the same width.
-        """
-        kept = data.draw(legal_masks(pattern))
-        brought = encoding_called(parse_pattern(pattern), name).output_bits(kept)
-        assert brought.shape == kept.shape[:1]
-        assert brought.sum() == closed_form_bits(pattern, name, kept)
-        height = int(pattern.removeprefix("block-")) if pattern.startswith("block-") else group_of(pattern)
-        assert not brought[1:][np.arange(1, len(kept)) % height > 0].any()
-        for first in range(0, len(kept), height):
-            rows = np.zeros_like(kept)
-            rows[first : first + height] = kept[first : first + height]
-            if name in ("csr", "bsr", "kernel lists"):  # of the matrix with these rows alone all ends are stored
-                words = {x.name: x for x in encode(pattern, name, rows)}
-                assert brought[first] == words["ends"].word_bits + words["columns"].bits
-
     @pytest.mark.parametrize("pattern", PATTERNS)
     @few
     @given(data=st.data())
@@ -219,7 +202,7 @@ class TestBits:
         """The name, the words and the bits of the one with the fewest bits; of two that tie, the first."""
         kept = data.draw(legal_masks(pattern))
         name, index = cheapest(parse_pattern(pattern), kept)
-        bits = [closed_form_bits(pattern, x, kept) for x in NAMES[pattern]]
+        bits = [closed_form_bits(pattern, x, kept) for x in NAMES[pattern] if x != ZERO_RUNS]
         assert name == NAMES[pattern][bits.index(min(bits))]
         assert content(index) == content(encode(pattern, name, kept))
         assert sum(words.bits for words in index) == min(bits)
@@ -272,6 +255,9 @@ class TestBits:
             ),
             ("irregular", [[[1, 0, 1]], [[0, 1, 0]]], "bitmap", [("flags", 1, [1, 0, 1, 0, 1, 0])]),
             ("irregular", [[[1, 0, 1]], [[0, 1, 0]]], "csr", [("ends", 3, [2, 3]), ("columns", 2, [0, 2, 1])]),
+            # no zero, then 1; a full word of 2 bits is 3 zeros, and 3 are a full word and none
+            ("irregular", [[[1, 0, 1]], [[0, 1, 0]]], ZERO_RUNS, [("ends", 3, [2, 3]), ("runs", 2, [0, 1, 1])]),
+            ("irregular", [[[0, 0, 0, 1, 1, 0]]], ZERO_RUNS, [("ends", 3, [3]), ("runs", 2, [3, 0, 0])]),
             # blocks of 2 in a 3 x 3 matrix: (0, 1) and (1, 0) of 2 x 2
             ("block-2", [[[0, 0, 1]], [[0, 0, 1]], [[1, 1, 0]]], "block flags", [("flags", 1, [0, 1, 1, 0])]),
             ("block-2", [[[0, 0, 1]], [[0, 0, 1]], [[1, 1, 0]]], "bsr", [("ends", 3, [1, 2]), ("columns", 1, [1, 0])]),

@@ -7,6 +7,7 @@ A layer has M outputs, C input maps and T taps; K = C x T, N = M x K. With n wei
     bitmap              n       N
     csr                 n       M e + n ceil(log2 K)              e = ceil(log2(N + 1)), where a row's list ends
     csc                 n       K e + n ceil(log2 M)
+    zero runs           n       M e + r (n + f)                   f: see below
     run-length          n + p   K e + 4 (n + p)                   p: see below
     kernel flags        n       G C                               G groups of g outputs, the last may have fewer
     kernel lists        n       G ceil(log2(G C + 1)) + u ceil(log2 C)     u (group, map) kept: n / (g T) of full groups
@@ -18,7 +19,8 @@ A layer has M outputs, C input maps and T taps; K = C x T, N = M x K. With n wei
 and what is kept by kernel and by stride takes both indices. `accel.encoding` makes the words of those that a Program
 can hold; their number equals this table. Run-length is EIE's (Han et al., ISCA 2016, section III.A): columns one after
 another, with each weight the number of zeros before it in its column, 0..15; a longer run takes a padding zero for
-each 16, p in all.
+each 16, p in all. Zero runs are what a Program can hold of it: rows one after another, and for each 2^r - 1 zeros of a
+longer run a word of r bits alone, f in all, which has no weight; r is what makes them the fewest bits.
 """
 
 import math
@@ -262,7 +264,7 @@ def shares(pattern: Pattern, shape: Shape, weight_bits: int, densities: Sequence
 def bound_bits(pattern: Pattern, shape: Shape, kept_weights: int) -> float:
     """Return log2 of the number of masks that keep as much: no index whose length follows from that takes fewer bits.
 
-    All encodings but run-length have such a length, so that each is a code of that many words of one length. Of masks
+    All encodings but runs have such a length, so that each is a code of that many words of one length. Of masks
     that are pruned by kernel and by stride those are counted that keep all taps: a weaker bound. `kept_weights` are
     those of the stored words (`Storage.words`), a block's filling included.
     """

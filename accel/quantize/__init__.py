@@ -14,6 +14,7 @@ from accel.quantize.search_steps import FACTORS, POWERS, search_steps, steps_of
 from accel.quantize.sensitivity import HIGH_BITS, Sensitivity, highest_bits, sensitivity
 from accel.quantize.steps import RULES, Steps
 from accel.quantize.widths import Widths
+from accel.quantize.zero_runs import with_zero_runs
 
 __all__ = [
     "FACTORS",
@@ -49,4 +50,5 @@ __all__ = [
     "sensitivity",
     "steps_of",
     "widths_with",
+    "with_zero_runs",
 ]

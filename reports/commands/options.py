@@ -233,6 +233,13 @@ def workers_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return option("--backend", type=Word(_backends), default="loky", show_default=True, help=text)(command)
 
 
+zero_runs_option = option(
+    "--zero-runs",
+    is_flag=True,
+    help="Store the index of each layer as runs of zeros where that takes the fewest bits.",
+)
+
+
 def depth_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add options for the depth of each memory and for features that are left out.
 

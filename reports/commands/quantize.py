@@ -22,6 +22,7 @@ from accel.quantize import (
     bits_of,
     narrow_accumulators,
     ordered_for,
+    with_zero_runs,
 )
 from reports.commands.options import (
     OUT,
@@ -44,6 +45,7 @@ from reports.commands.options import (
     teacher_option,
     train_threads_option,
     weight_bits_option,
+    zero_runs_option,
 )
 from reports.commands.places import Command, Word
 from reports.commands.quantize_request import ACCUMULATORS, SENSITIVITIES, Request, checked
@@ -138,6 +140,7 @@ from reports.workflow.training_log import opened_log
     help="Lanes of the array, 8 or 8x4: output maps are ordered so that its output lanes agree on what they read.",
 )
 @option("--cluster-lanes", hidden=True, help="What --lanes was called before.")
+@zero_runs_option
 @number_option("--seed", 0, "Seed of retraining.", least=0)
 @option("--out", "-o", type=OUT, required=True, help="The Program to write.")
 @json_option
@@ -189,6 +192,8 @@ def command(**arguments: Any) -> None:
     if request.order is not None:  # every score stays as it is
         lanes, split = parse_order(request.order)
         program = ordered_for(program, lanes, split)
+    if request.zero_runs:
+        program = with_zero_runs(program)
     record = _record(request, bench, widths, {"quantized": direct, "result": program}, found, source)
     record["emulated_images"] = emulated
     with output.writing(request.out):

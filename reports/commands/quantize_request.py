@@ -56,6 +56,7 @@ class Request:
     formats: Path | None
     lanes: str | None
     cluster_lanes: str | None
+    zero_runs: bool
     seed: int
     jobs: int | None
     train_threads: int

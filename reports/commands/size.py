@@ -25,7 +25,7 @@ from accel.cost.fft import layer_fft
 from accel.cost.technology import DEFAULT
 from accel.errors import EspalierError
 from accel.program import Program
-from accel.quantize import Widths, lower, lower_shapes, ordered_for
+from accel.quantize import Widths, lower, lower_shapes, ordered_for, with_zero_runs
 from reports.commands.options import (
     ZEROS,
     clock_option,
@@ -37,6 +37,7 @@ from reports.commands.options import (
     option,
     pattern_option,
     technology_option,
+    zero_runs_option,
 )
 from reports.commands.places import Command
 from reports.report import memory_tables, saved, terminal_tables, zero_tables
@@ -103,6 +104,7 @@ class Sized:
     help="Count zeros of signals over so many images of those that give steps: effective MACs, energy with gates.",
 )
 @option("--zeros", "folder", type=ZEROS, help="Folder to write these zeros to, of all such images unless --images.")
+@zero_runs_option
 @json_option
 @csv_option
 @data_options
@@ -119,6 +121,7 @@ def command(
     technology: str | None,
     images: int | None,
     folder: Path | None,
+    zero_runs: bool,
     json_file: Path | None,
     csv_file: Path | None,
     data: str | None,
@@ -153,10 +156,14 @@ def command(
             output.write_folder(folder, {})  # an unwritable folder is known before the work, not after it
         counting = zeros.counted(network, program, data, data_dir, images)
     sized = Sized()
-    if depths or any(option is not None for option in (array, accumulator_bits, clock, dram_bandwidth, technology)):
-        if not is_program(network):  # whose order is its own
-            outputs, pixels = parse_lanes(array or ARRAY)
-            program = ordered_for(program, outputs, split=pixels > 1 and bool((depths or {}).get("split", True)))
+    asked = (array, accumulator_bits, clock, dram_bandwidth, technology)
+    has_array = bool(depths) or any(option is not None for option in asked)
+    if has_array and not is_program(network):  # whose order is its own
+        outputs, pixels = parse_lanes(array or ARRAY)
+        program = ordered_for(program, outputs, split=pixels > 1 and bool((depths or {}).get("split", True)))
+    if zero_runs:
+        program = with_zero_runs(program)
+    if has_array:
         made, invariants = _array(array or ARRAY, accumulator_bits, program, depths), Invariants(program)
         on_array, streamed = estimate_of(invariants, invariants.words, made, chip, limits), None
         if not on_array.fits and dram_bytes_per_s is not None:

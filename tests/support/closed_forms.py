@@ -13,6 +13,9 @@ def closed_form_macs(layer: MacLayer, pixels: int) -> int:
         return pixels * M * K
     if layer.encoding == "by groups":
         return pixels * M * K // int(layer.pattern.removeprefix("groups-"))
+    if layer.encoding == "zero runs":
+        full = 2 ** next(index.word_bits for index in layer.index if index.name == "runs") - 1
+        return pixels * sum(run < full for run in words["runs"])
     if layer.encoding == "n:m positions":
         return pixels * len(words["positions"])
     if "strides" in words:

@@ -4,6 +4,7 @@ Nothing here uses `accel.sparsity`: the tests compare the two.
 """
 
 from itertools import combinations
+from typing import TypeVar
 
 import numpy as np
 from hypothesis import settings
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
 Shape = tuple[int, int, int]
+Way = TypeVar("Way")
 
 PATTERNS = (
     "dense",
@@ -38,6 +40,24 @@ few = settings(max_examples=20, deadline=None)  # for what runs for every patter
 
 # Outputs, maps and taps, so small that every edge is met often: one of each, and sizes that no block or run divides.
 shapes = st.tuples(st.integers(1, 4), st.integers(1, 4), st.sampled_from([1, 2, 3, 4, 6, 9]))
+
+
+def unasked(ways: dict[str, Way]) -> dict[str, Way]:
+    """Return ways to store a mask, by name, without that which is used only where somebody asks for it."""
+    return {name: way for name, way in ways.items() if name != "zero runs"}
+
+
+def run_words(kept: Mask, bits: int) -> list[list[int]]:
+    """Return each row's words of so many bits: zeros are counted, and a full word is written without a weight."""
+    found = []
+    for row in kept.reshape(len(kept), -1):
+        words, zeros = list[int](), 0
+        for flag in row:
+            if flag:
+                words += [2**bits - 1] * (zeros // (2**bits - 1)) + [zeros % (2**bits - 1)]
+            zeros = 0 if flag else zeros + 1
+        found.append(words)
+    return found
 
 
 def group_of(pattern: str) -> int:
