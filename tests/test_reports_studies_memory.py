@@ -7,15 +7,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from support.mobile import mobilenet
+from support.networks import chain
 
 from accel.cost import cost_of
 from accel.interchange.zoo import DENSE
 from accel.layers import Clip, Conv2d, Linear
+from accel.prune import Space, select_by_magnitude
 from accel.pruned import PrunedNetwork
-from accel.quantize import Widths, lower
+from accel.quantize import Widths, lower, ordered_for
+from accel.sparsity import Irregular
 from reports.shared.schema import saved
 from reports.studies.memory import __main__ as command
-from reports.studies.memory import measure
+from reports.studies.memory import measure, streaming
 from reports.studies.memory.definition import BITS, PRUNED, RATIO, REFEREE, ROOMS, VERSIONS
 from reports.studies.memory.networks import NETWORKS
 from reports.studies.memory.page import page, recommended
@@ -98,6 +101,26 @@ class TestCommitted:
         assert all(0.9 < x.ratio < 1.1 for x in RESULTS.compared)
         assert not 0.9 < replace(RESULTS.compared[0], referee_bytes=1e6).ratio < 1.1  # negative control
 
+    def test_streamed_weights(self) -> None:
+        """Stored weights and their index, 2.6 MB, and image and scores are all that comes where they are unpacked.
+
+        Lane words are three times as much, and lists of 1.8 MiB stay; nothing but they is our hardware's.
+        """
+        words, bitmap, runs = RESULTS.streamed
+        assert [x.on_our_hardware for x in RESULTS.streamed] == [True, False, False]
+        for row in (bitmap, runs):
+            assert row.weight_bits + row.index_bits <= row.dram_bits - row.borders_bits + 1e5  # but for lane words
+            assert row.dram_bits - row.borders_bits <= row.weight_bits + row.index_bits
+        assert bitmap.weight_bits == runs.weight_bits == words.weight_bits
+        assert bitmap.weight_bits + bitmap.index_bits == pytest.approx(2.5 * 2**20 * 8, rel=0.01)
+        assert bitmap.index_bits == words.index_bits > 1.8 * runs.index_bits
+        assert words.dram_bits > 2.8 * bitmap.dram_bits > 3.5 * runs.dram_bits
+        assert words.list_bits > 100 * bitmap.list_bits
+        told = page(RESULTS, ())
+        assert told.count("| **no** |") == 2
+        assert "| stored words, bitmap | **no** | 2.77 | 1.17 | 1.45 | 0.15 |" in told
+        assert "## Streamed weights" not in page(replace(RESULTS, streamed=()), ())  # negative control
+
     def test_the_page_is_made_of_the_results(self, tmp_path: Path) -> None:
         """`python -m reports.studies.memory --page` would write the page that is there; other numbers another one."""
         (tmp_path / "results.json").write_bytes((FOLDER / "results.json").read_bytes())
@@ -127,3 +150,31 @@ def test_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [point.needs for point in row.points] == [TILED] * (len(row.points) - 1) + [WHOLE]
     assert [x.room_bits >> 13 for x in compared] == [*REFEREE]
     assert measure.measured("resnet18", DENSE, 4)[1] == ()  # negative control: that is not what is compared
+
+
+def test_streaming(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes of a small network, bit by bit: flags and weights of outputs, or a weight for each lane."""
+    network = chain()
+    masks = select_by_magnitude(Space(network, {"conv2": Irregular(), "fc3": Irregular()}), 0.8)
+    monkeypatch.setattr(streaming, "sparse", lambda: PrunedNetwork(network, masks, pattern="irregular"))
+    words, bitmap, runs = streaming.streamed()
+    program = lower(streaming.sparse(), Widths(8, 8), random_images(network.input_shape, 1))
+    program = ordered_for(program, 16, split=True)
+    counted, borders = 0, 8 * 2 * 8 * 8 + program.signals[program.output].bits * 3
+    for layer in program.mac_layers:
+        flags, stored, columns = 0, 0, list[set[int]]()
+        for row, kept in enumerate(layer.kept.reshape(layer.shape[0], -1)):
+            if row % 16 == 0:
+                columns.append(set())
+            for column, here in enumerate(kept.tolist()):
+                flags += layer.pattern == "irregular"
+                stored += 8 * here
+                columns[-1] |= {column} if here else set()
+        lanes = sum(16 * 8 * len(group) for group in columns)
+        counted += min(flags + stored, lanes)
+        assert flags == layer.index_bits
+    assert bitmap.dram_bits == counted + borders
+    assert bitmap.borders_bits == borders
+    assert words.dram_bits > bitmap.dram_bits > runs.dram_bits
+    assert bitmap.dram_bits != counted + borders - 8 == bitmap.dram_bits - 8  # negative control: a weight is missing
+    assert bitmap.dram_bits - runs.dram_bits == bitmap.index_bits - runs.index_bits

@@ -1,4 +1,4 @@
-"""Measure every version that is not measured yet, and write results.json, the figures and the page.
+"""Measure everything that is not measured yet, and write results.json, the figures and the page.
 
     python -m reports.studies.memory
     python -m reports.studies.memory --page
@@ -6,6 +6,7 @@
 It is written after every version, so that it goes on where it was stopped.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -18,6 +19,7 @@ from reports.studies.memory.figures import render
 from reports.studies.memory.measure import measured
 from reports.studies.memory.page import page
 from reports.studies.memory.results import Results
+from reports.studies.memory.streaming import streamed
 
 HERE = Path(__file__).parent
 
@@ -34,6 +36,8 @@ def main(out: Path, again: bool) -> None:
             results = results.with_row(*measured(network, pattern, bits))
             _write(out, results)
             shown.advance(f"{network} {pattern} {bits}")
+    if not (again or results.streamed):
+        results = replace(results, streamed=streamed())
     _write(out, results)
 
 

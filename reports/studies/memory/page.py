@@ -7,11 +7,13 @@ from reports.studies.files import picture
 from reports.studies.memory.definition import (
     CLOCK_HZ,
     DRAM_BYTES_PER_S,
+    GONE,
     LANES,
     MEMORIES,
     PRUNED,
     RATIO,
     SEED,
+    STREAMED,
     TECHNOLOGY,
 )
 from reports.studies.memory.figures import CAPTIONS
@@ -43,6 +45,7 @@ def page(results: Results, figures: Iterable[str]) -> str:
         *(picture(name, CAPTIONS, figures) for name in CAPTIONS),
         _table(results),
         *(_section(results, network) for network in NETWORKS),
+        *_streamed(results),
         *_referee(results),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
@@ -91,6 +94,34 @@ def _cells(row: Row) -> Iterator[str]:
     for size in SHOWN:
         point = row.at(size << 13)
         yield f"{point.dram_bits / 8e6:.2f} ({point.apart_dram_bits / 8e6:.2f})"
+
+
+def _streamed(results: Results) -> Iterator[str]:
+    if not results.streamed:
+        return
+    network, pattern, bits = STREAMED
+    yield "## Streamed weights"
+    yield (
+        f"{network} with {GONE:.0%} of the single weights of every layer gone (`{pattern}`, by magnitude) at {bits} "
+        f"bits, whole layers, all weights streamed each image into two buffers of a group of {LANES[0]} output maps "
+        "(`espalier size NETWORK --stream`). Lane words are a weight for each of these maps, zeros where one keeps "
+        "nothing, and the lists of what is kept stay on the chip. Stored words are those that are kept, each group's "
+        "with its index, by a bitmap or by runs of zeros (`--zero-runs`), unpacked on the chip into buffers of two "
+        "groups. Pairs of input maps that a step reads do not follow from the index, so that steps read one map there, "
+        "and take more cycles. **Our hardware streams lane words; it unpacks nothing, so that all but the first line "
+        "are estimates for hardware that nobody has built** (`accel.cost.packed` says what is assumed)."
+    )
+    lines = [
+        "| what travels | our hardware | DRAM, MB an image | stored weights, MB | their index, MB | image and scores, "
+        "MB | lists on chip, KiB | memory, KiB | cycles | stalls | mJ |",
+        f"| --- | --- |{' ---: |' * 9}",
+    ]
+    for row in results.streamed:
+        megabytes = row.dram_bits, row.weight_bits, row.index_bits, row.borders_bits
+        cells = [row.way, "yes" if row.on_our_hardware else "**no**", *(f"{x / 8e6:.2f}" for x in megabytes)]
+        cells += [kib(row.list_bits), kib(row.memory_bits), f"{row.cycles:,}", f"{row.stall_cycles / row.cycles:.1%}"]
+        lines.append(f"| {' | '.join([*cells, f'{1e3 * row.joules:.2f}'])} |")
+    yield "\n".join(lines)
 
 
 def _referee(results: Results) -> Iterator[str]:

@@ -7,7 +7,7 @@ from accel.records import record_of
 from reports.shared.schema import Kind
 from reports.studies.memory.definition import VERSIONS
 
-KIND = Kind("espalier-memory-study", 1, "the results of the study of memories")
+KIND = Kind("espalier-memory-study", 2, "the results of the study of memories")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,12 +106,49 @@ class Compared:
         return self.dram_bits / 8 / self.referee_bytes
 
 
+@dataclass(frozen=True, kw_only=True)
+class Streamed:
+    """A way in which the weights of one version come from DRAM.
+
+    Parameters
+    ----------
+    way : str
+        What travels: lane words, or words as they are stored, by the index that is stored with them.
+    on_our_hardware : bool
+    dram_bits, borders_bits : int
+        From and to DRAM for one image, and of it the image and the scores.
+    weight_bits, index_bits : int
+        What the Program stores.
+    list_bits : int
+        Of the memory for lists of what is kept.
+    memory_bits : int
+        Of all memory blocks.
+    cycles, stall_cycles : int
+        Of one image.
+    joules : float
+        Of one image, estimated.
+    """
+
+    way: str
+    on_our_hardware: bool
+    dram_bits: int
+    borders_bits: int
+    weight_bits: int
+    index_bits: int
+    list_bits: int
+    memory_bits: int
+    cycles: int
+    stall_cycles: int
+    joules: float
+
+
 @dataclass(frozen=True)
 class Results:
-    """The rows that are measured, and what was compared."""
+    """The rows that are measured, what was compared, and the ways in which weights are streamed."""
 
     rows: tuple[Row, ...] = ()
     compared: tuple[Compared, ...] = ()
+    streamed: tuple[Streamed, ...] = ()
 
     @property
     def missing(self) -> list[tuple[str, str, int]]:
@@ -130,7 +167,9 @@ class Results:
 
     def to_json(self) -> str:
         """Return the text of results.json."""
-        return KIND.written({}, rows=map(asdict, self.rows), compared=map(asdict, self.compared))
+        return KIND.written(
+            {}, rows=map(asdict, self.rows), compared=map(asdict, self.compared), streamed=map(asdict, self.streamed)
+        )
 
     @classmethod
     def from_json(cls, text: str) -> "Results":
