@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from support.masks import Mask, few, group_of, legal_masks, run_words
 from support.programs import CASES
 
-from accel.encoding import cheapest, encoding_called, index_bits
+from accel.encoding import IndexWords, cheapest, decode, encoding_called, index_bits
+from accel.errors import EspalierError
 from accel.sparsity import parse_pattern
 
 ZERO_RUNS = "zero runs"
@@ -58,3 +59,31 @@ def test_zero_runs_of_a_sparse_layer(rng: np.random.Generator) -> None:
     assert runs.words.size == pytest.approx(expected, rel=0.01)
     assert ends.bits + runs.bits < 0.55 * kept.size
     assert cheapest(parse_pattern("irregular"), rng.random((64, 64, 9)) < 0.6, zero_runs=True)[0] == "bitmap"
+
+
+@pytest.mark.parametrize(
+    ("ends", "runs", "bits", "line"),
+    [
+        ([1, 1], [0], 9, "the zero runs index has words of 9 bits, not 2..8"),
+        ([1, 1], [0], 0, "the zero runs index has words of 0 bits, not 2..8"),
+        ([2, 1], [0, 0], 2, "the ends of the zero runs index do not divide its 2 runs"),
+        ([1, 2], [0, 0, 0], 2, "the ends of the zero runs index do not divide its 3 runs"),
+        ([2, 2], [3, 1], 2, "the zero runs index has column 4 of only 4"),
+        ([2, 2], [0, 3], 2, "the zero runs index is not the one that its mask is stored as"),  # nothing follows
+    ],
+)
+def test_refusals(ends: list[int], runs: list[int], bits: int, line: str) -> None:
+    """Words that stand for no mask of two rows and four columns are refused, each in a line that says why."""
+    index = IndexWords("ends", 4, np.array(ends)), IndexWords("runs", bits, np.array(runs))
+    with pytest.raises(EspalierError) as raised:
+        decode(parse_pattern("irregular"), ZERO_RUNS, index, (2, 1, 4))
+    assert str(raised.value) == line
+
+
+def test_a_full_word_and_a_run() -> None:
+    """Negative control: three zeros are a full word of two bits, and the weight after them has no other zero before."""
+    index = IndexWords("ends", 4, np.array([2, 6])), IndexWords("runs", 2, np.array([3, 0, 0, 0, 0, 0]))
+    assert decode(parse_pattern("irregular"), ZERO_RUNS, index, (2, 1, 4)).reshape(2, 4).tolist() == [
+        [False, False, False, True],
+        [True] * 4,
+    ]
