@@ -1,6 +1,8 @@
 """SCALE-Sim and ZigZag on a handful of layers: cycles, reads, writes and ideal cycles equal to ours, all of them."""
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -8,13 +10,17 @@ REASON = "the referees are SCALE-Sim and ZigZag (extra referees)"
 pytest.importorskip("scalesim", reason=REASON)
 pytest.importorskip("zigzag", reason=REASON)
 
+from support.networks import Sketch  # noqa: E402
 from support.programs import PIXEL, mac_layer, program  # noqa: E402
 
 from accel.cost.shapes import LayerShape  # noqa: E402
 from accel.cost.systolic import DATAFLOWS, DENSE, Dataflow, Gemm, Kept, SystolicArray  # noqa: E402
+from accel.pruned import PrunedNetwork  # noqa: E402
+from accel.quantize import Widths, lower_shapes  # noqa: E402
 from accel.window import Window  # noqa: E402
+from reports.studies.referees import __main__ as command  # noqa: E402
 from reports.studies.referees.__main__ import page  # noqa: E402
-from reports.studies.referees.compared import Product, ideals, program_of  # noqa: E402
+from reports.studies.referees.compared import Product, Traffic, ideals, program_of, traffic  # noqa: E402
 from reports.studies.referees.scale_sim import simulated  # noqa: E402
 
 
@@ -67,14 +73,50 @@ class TestZigZag:
         assert list(ideals(made, (16, 8))) == [("conv", 2 * 75 * 2 * 12, 2 * 75 * 2 * 12)]
         assert list(ideals(made, (8, 8))) != [("conv", 2 * 75 * 2 * 12, 2 * 75 * 2 * 12)]
 
+    @pytest.mark.parametrize("depthwise", [False, True])
+    def test_traffic(self, depthwise: bool) -> None:
+        """A convolution in three memories: our bytes, constants among them, are ZigZag's within a tenth.
+
+        In the largest each operand moves once, in the smallest more. Negative control: without its input maps traffic
+        would be another one.
+        """
+        sketch = Sketch(8, 18, 18)
+        conv = sketch.depthwise("conv", padding=0) if depthwise else sketch.conv("conv", 32)
+        sketch.global_pool("pool")
+        sketch.flatten()
+        sketch.linear("fc", 2)
+        made = lower_shapes(PrunedNetwork(sketch.network()), Widths(8, 8))
+        maps, taps = 8 * 18 * 18, sketch.network().weighted[0].weight.size
+        found = list(traffic(made, "made", [kib << 13 for kib in (3, 6, 32)]))
+        assert all(0.9 < x.ours / x.theirs < 1.1 for x in found), found
+        outputs = made.shapes[conv][0]
+        whole = maps + taps + outputs * 16 * 16 + (2 * outputs + outputs + 2)
+        assert found[-1].theirs == whole
+        assert (found[0].theirs > whole) == (not depthwise)  # which needs no more than a map
+        assert not 0.9 < (whole - maps) / found[-1].theirs < 1.1
+
+
+def test_what_is_committed() -> None:
+    """DRAM traffic of ResNet-18 and MobileNetV2 is within a tenth of ZigZag's in three memories."""
+    text = (Path(command.__file__).parent / "README.md").read_text()
+    row = r"^\| (resnet18|mobilenet-v2) \| (?:256|128|64) \| [\d.]+ \| [\d.]+ \| ([\d.]+) \|$"
+    found = re.findall(row, text, re.MULTILINE)
+    assert [network for network, _ in found] == ["resnet18"] * 3 + ["mobilenet-v2"] * 3
+    assert all(0.9 < float(ratio) < 1.1 for _, ratio in found)
+
 
 def test_the_page() -> None:
     """A row for each network, dataflow and sparsity, with what is equal; one that is not shows."""
     array, gemm = SystolicArray(8, 6), Gemm(5, 7, 9)
     found = product(array, gemm, DENSE)
     wrong = replace(found, theirs=(1, found.theirs[1]))
-    text = page([found, wrong, replace(found, kept=Kept(2, 4))], [("net", [("a", 2, 2), ("b", 3, 4)])])
+    text = page(
+        [found, wrong, replace(found, kept=Kept(2, 4))],
+        [("net", [("a", 2, 2), ("b", 3, 4)])],
+        [Traffic("net", 8192, 3_300_000, 3_000_000)],
+    )
     assert "**2 of 3 products are equal.**" in text
     assert f"| made | weight | dense | 2 | 1 | {2 * found.ours[0]} | {found.ours[0] + 1} |" in text
     assert f"| made | weight | 2:4 | 1 | 1 | {found.ours[0]} | {found.ours[0]} |" in text
     assert "| net | 2 | 1 | 5 | 6 |" in text
+    assert "| net | 1 | 3.30 | 3.00 | 1.100 |" in text

@@ -33,7 +33,7 @@ def main(out: Path, again: bool) -> None:
     missing = [] if again else results.missing
     with bar("versions", len(missing)) as shown:
         for network, pattern, bits in missing:
-            results = results.with_row(*measured(network, pattern, bits))
+            results = results.with_row(measured(network, pattern, bits))
             _write(out, results)
             shown.advance(f"{network} {pattern} {bits}")
     if not (again or results.streamed):

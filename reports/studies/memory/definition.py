@@ -20,11 +20,6 @@ MEMORIES = "64KiB..32MiB"
 ROOMS = parse_memories(MEMORIES)
 VERSIONS = tuple((network, pattern, bits) for network in NETWORKS for pattern in PATTERNS for bits in BITS)
 
-# ZigZag 3.9.1 (Mei et al., IEEE Trans. Computers 2021; package zigzag-dse) for ResNet-18's 20 convolutions and its last
-# layer at 8 bits, unrolled 16 output maps x 16 columns, each layer by itself: bytes from and to DRAM, by KiB of memory
-REFEREE = {256: 16.1e6, 128: 16.3e6, 64: 21.6e6}
-COMPARED = ("resnet18", DENSE, 8)
-
 
 def version(network: str, pattern: str) -> PrunedNetwork:
     """Return a network with random weights, always the same; pruned by magnitude, each layer at one ratio."""

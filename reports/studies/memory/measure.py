@@ -1,27 +1,24 @@
 """Measuring a version in every memory of the study."""
 
-from accel.cost import Invariants, Limits, ProgramCost, cost_of, estimate_of, load_technology
+from accel.cost import Invariants, Limits, cost_of, estimate_of, load_technology
 from accel.cost.residency import Residents
 from accel.demand import array_for
-from accel.program import Program
 from accel.quantize import Widths, lower, ordered_for
 from reports.studies.memory.definition import (
     CLOCK_HZ,
-    COMPARED,
     DRAM_BYTES_PER_S,
     LANES,
-    REFEREE,
     ROOMS,
     TECHNOLOGY,
     version,
 )
-from reports.studies.memory.results import Compared, Point, Row
+from reports.studies.memory.results import Point, Row
 from reports.workflow.memory_curve import MemoryPoint, curve_of
 from reports.workflow.sources import random_images
 
 
-def measured(network: str, pattern: str, bits: int) -> tuple[Row, tuple[Compared, ...]]:
-    """Return what a version takes in each memory, up to the first in which whole layers fit; and what is compared."""
+def measured(network: str, pattern: str, bits: int) -> Row:
+    """Return what a version takes in each memory, up to the first in which whole layers fit."""
     pruned = version(network, pattern)
     program = lower(pruned, Widths(bits, bits), random_images(pruned.network.input_shape, 1))
     program = ordered_for(program, LANES[0], split=True)
@@ -33,7 +30,7 @@ def measured(network: str, pattern: str, bits: int) -> tuple[Row, tuple[Compared
     rooms += [room for room in ROOMS if room >= whole.memory_bits][:1]
     residents = Residents.of(program, array, cost.layers)
     curve = curve_of(program, cost, rooms, whole, invariants)
-    row = Row(
+    return Row(
         network=network,
         pattern=pattern,
         bits=bits,
@@ -45,7 +42,6 @@ def measured(network: str, pattern: str, bits: int) -> tuple[Row, tuple[Compared
         borders_bits=whole.dram_bits,
         points=tuple(_point(residents, point) for point in curve.points),
     )
-    return row, _compared(program, cost, residents) if row.key == COMPARED else ()
 
 
 def _point(residents: Residents, point: MemoryPoint) -> Point:
@@ -66,14 +62,3 @@ def _point(residents: Residents, point: MemoryPoint) -> Point:
         dram_joules=float(f"{found.energy.dram_joules:.4g}"),
         area_mm2=float(f"{found.area_mm2:.4g}"),
     )
-
-
-def _compared(program: Program, cost: ProgramCost, residents: Residents) -> tuple[Compared, ...]:
-    """Return what layers with weights move by themselves, without pools and additions, beside the referee's numbers."""
-    names = {layer.name for layer in program.mac_layers}
-    found = []
-    for kib, theirs in REFEREE.items():
-        layers = residents.plan(kib << 13, between=False).layers
-        moved = sum(layer.dram_bits for layer in layers if layer.name in names)
-        found.append(Compared(room_bits=kib << 13, dram_bits=moved, referee_bytes=theirs))
-    return tuple(found)

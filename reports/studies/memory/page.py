@@ -46,7 +46,6 @@ def page(results: Results, figures: Iterable[str]) -> str:
         _table(results),
         *(_section(results, network) for network in NETWORKS),
         *_streamed(results),
-        *_referee(results),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
@@ -121,19 +120,4 @@ def _streamed(results: Results) -> Iterator[str]:
         cells = [row.way, "yes" if row.on_our_hardware else "**no**", *(f"{x / 8e6:.2f}" for x in megabytes)]
         cells += [kib(row.list_bits), kib(row.memory_bits), f"{row.cycles:,}", f"{row.stall_cycles / row.cycles:.1%}"]
         lines.append(f"| {' | '.join([*cells, f'{1e3 * row.joules:.2f}'])} |")
-    yield "\n".join(lines)
-
-
-def _referee(results: Results) -> Iterator[str]:
-    if not results.compared:
-        return
-    yield "## Beside ZigZag"
-    yield (
-        "ResNet-18's convolutions and its last layer, dense at 8 bits, each layer by itself as ZigZag has them (3.9.1, "
-        "16 output maps x 16 columns), without pools and additions; ours has biases and constants, too."
-    )
-    lines = ["| KiB | ours, MB | ZigZag, MB | ours / theirs |", "| ---: | ---: | ---: | ---: |"]
-    for row in results.compared:
-        cells = f"{row.dram_bits / 8e6:.2f} | {row.referee_bytes / 1e6:.1f} | {row.ratio:.3f}"
-        lines.append(f"| {row.room_bits >> 13} | {cells} |")
     yield "\n".join(lines)

@@ -93,20 +93,6 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Compared:
-    """Convolutions and the last layer, each by itself, in a memory: beside somebody else's number."""
-
-    room_bits: int
-    dram_bits: int
-    referee_bytes: float
-
-    @property
-    def ratio(self) -> float:
-        """Ours over theirs."""
-        return self.dram_bits / 8 / self.referee_bytes
-
-
-@dataclass(frozen=True, kw_only=True)
 class Streamed:
     """A way in which the weights of one version come from DRAM.
 
@@ -144,10 +130,9 @@ class Streamed:
 
 @dataclass(frozen=True)
 class Results:
-    """The rows that are measured, what was compared, and the ways in which weights are streamed."""
+    """The rows that are measured, and the ways in which weights are streamed."""
 
     rows: tuple[Row, ...] = ()
-    compared: tuple[Compared, ...] = ()
     streamed: tuple[Streamed, ...] = ()
 
     @property
@@ -160,16 +145,14 @@ class Results:
         """Return the row of a version."""
         return next(row for row in self.rows if row.key == key)
 
-    def with_row(self, row: Row, compared: tuple[Compared, ...]) -> "Results":
-        """Return these results with one more row, in the order of the versions, and what was compared with it."""
+    def with_row(self, row: Row) -> "Results":
+        """Return these results with one more row, in the order of the versions."""
         rows = sorted((*self.rows, row), key=lambda x: VERSIONS.index(x.key))
-        return replace(self, rows=tuple(rows), compared=compared or self.compared)
+        return replace(self, rows=tuple(rows))
 
     def to_json(self) -> str:
         """Return the text of results.json."""
-        return KIND.written(
-            {}, rows=map(asdict, self.rows), compared=map(asdict, self.compared), streamed=map(asdict, self.streamed)
-        )
+        return KIND.written({}, rows=map(asdict, self.rows), streamed=map(asdict, self.streamed))
 
     @classmethod
     def from_json(cls, text: str) -> "Results":

@@ -1,27 +1,32 @@
 """What the referees and our closed forms say of the layers of some networks."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import zigzag
 
+from accel.cost import cost_of
+from accel.cost.residency import Residents
 from accel.cost.shapes import LayerShape
 from accel.cost.stalls import schedule_of
 from accel.cost.systolic import DATAFLOWS, DENSE, Accesses, Gemm, Kept, SystolicArray
-from accel.demand import bare
+from accel.demand import array_for, bare
 from accel.interchange.zoo.architectures import ARCHITECTURES
 from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower_shapes
+from reports.studies.memory.networks import mobilenet_v2
 from reports.studies.referees.scale_sim import simulated
-from reports.studies.referees.zig_zag import ideal_cycles
+from reports.studies.referees.zig_zag import dram_bytes, ideal_cycles
 from reports.workflow.load import sizeable
 
-RESNET18 = "resnet18"  # as ZigZag ships it
+RESNET18, MOBILENET_V2 = "resnet18", "mobilenet-v2"  # as ZigZag ships it; as the study of memories has it
 NETWORKS = ("lenet5", "resnet8", "dscnn", "mobilenet-0.25", "autoencoder", RESNET18)
 SIDE = 32  # rows and columns of the systolic array
 LANES = 16, 16  # output maps x pixels of a row
+ROOMS = tuple(kib << 13 for kib in (256, 128, 64))  # of the chip, for traffic
 SPARSE = (Kept(2, 4), Kept(1, 4))
 FEATURES = dict.fromkeys(("split", "flat", "pool", "lines", "overlap", "prefetch", "combine"), False)
 
@@ -58,11 +63,32 @@ class Product:
         return cycles == other_cycles and words[0] == words[1]
 
 
+@dataclass(frozen=True)
+class Traffic:
+    """What the layers with weights of a network move from and to DRAM, each by itself.
+
+    Parameters
+    ----------
+    network : str
+    room_bits : int
+        On the chip.
+    ours, theirs : int
+        Bytes; ours with biases and constants.
+    """
+
+    network: str
+    room_bits: int
+    ours: int
+    theirs: int
+
+
 def program_of(network: str) -> Program:
     """Return a network as a Program of shapes alone."""
     if network == RESNET18:
         made = sizeable(str(Path(zigzag.__file__).parent / "inputs" / "workload" / "resnet18.onnx"), None)
         assert isinstance(made, PrunedNetwork)
+    elif network == MOBILENET_V2:
+        made = PrunedNetwork(mobilenet_v2(np.random.default_rng(0)))
     else:
         made = PrunedNetwork(ARCHITECTURES[network]())
     return lower_shapes(made, Widths(8, 8))
@@ -97,3 +123,15 @@ def ideals(program: Program, lanes: tuple[int, int] = LANES) -> Iterator[tuple[s
     theirs = ideal_cycles([LayerShape.of(program, layer) for layer in layers], lanes)
     for layer, cycles in zip(layers, theirs, strict=True):
         yield layer.name, steps[layer.name], cycles
+
+
+def traffic(program: Program, network: str, rooms: Sequence[int] = ROOMS) -> Iterator[Traffic]:
+    """Yield what both say of a dense network in memories of so many bits."""
+    array, costs = array_for(program, *LANES), cost_of(program).layers
+    residents = Residents.of(program, array, costs)
+    shapes = [replace(LayerShape.of(program, layer), name="layer") for layer in program.mac_layers]
+    names = {layer.name for layer in program.mac_layers}
+    for room in rooms:
+        layers = residents.plan(room, between=False).layers
+        ours = sum(layer.dram_bits for layer in layers if layer.name in names)
+        yield Traffic(network, room, -(-ours // 8), sum(dram_bytes(shape, LANES, room) for shape in shapes))
