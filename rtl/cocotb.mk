@@ -15,7 +15,7 @@ ifeq ($(origin SIM_BUILD),undefined)
 export SIM_BUILD := $(shell mktemp -d)
 endif  # Verilator's own Makefile takes no folder whose name has a space
 endif
-COMPILE_ARGS += -Wno-fatal -Wno-lint -Wno-style
+COMPILE_ARGS += -Wno-fatal espalier.vlt
 endif
 
 # `make` and `make test`; cocotb's own targets succeed whatever the test said, and where none ran

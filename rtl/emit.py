@@ -2,24 +2,20 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib import resources
-from itertools import count, cycle
+from itertools import cycle
 from string import Template
 
 import numpy as np
-from amaranth._toolchain.yosys import YosysError
-from amaranth.back import verilog
 from amaranth.hdl import Shape
 from amaranth.lib import wiring
 from numpy.typing import NDArray
 
 from accel import archive
 from accel.array import MacArray
-from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.places import beats_of
 from accel.program import KIND, Program
@@ -29,14 +25,11 @@ from rtl.counters import COUNTS, LOADED, Counted
 from rtl.image import Image
 from rtl.layout import Layout, packer
 from rtl.simulate import Words, load_words, output_rows, signal_words
+from rtl.verilog import convert
 
 TOP = "espalier"
-_TRIGGER = re.compile(r"^(  reg (\\\$auto\$verilog_backend\S+ )) = 0;$", re.MULTILINE)
-_ZEROS = re.compile(
-    r"^  initial begin\n    (\S+?) ?\[0\] = (\d+'h0+);\n(?:    \1 ?\[\d+\] = \2;\n)*    \1 ?\[(\d+)\] = \2;\n  end$",
-    re.M,
-)
 COCOTB = {"test_espalier.py": "test_espalier.cocotb", "Makefile": "cocotb.mk"}  # what a build calls our files
+WAIVERS = "espalier.vlt"
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +76,8 @@ def emit(
     -------
     dict
         ``espalier.v``, ``testbench.v``, ``jobs.hex``, ``load.hex``, ``signals.hex``, ``expected.hex`` and
-        ``manifest.json``; ``test_espalier.py`` and ``Makefile``, the same comparison in cocotb.
+        ``manifest.json``; ``espalier.vlt``, what lint of them may say; ``test_espalier.py`` and ``Makefile``, the same
+        comparison in cocotb.
     """
     formats = formats_of(job.program for job in jobs)
     images = [assemble(job.program, array, formats) for job in jobs]
@@ -114,7 +108,7 @@ def emit(
         "expected.hex": _hex(every_beat, 2 * out_bits),
         **({"units.hex": _hex(every_unit, Shape.cast(dut.layout.unit).width)} if every_unit else {}),
         "manifest.json": (json.dumps(manifest(jobs, dut, images), indent=1) + "\n").encode(),
-        **{name: (ours / file).read_bytes() for name, file in COCOTB.items()},
+        **{name: (ours / file).read_bytes() for name, file in {WAIVERS: WAIVERS, **COCOTB}.items()},
     }
 
 
@@ -139,7 +133,9 @@ def _ports(dut: Accelerator | Counted, words: int, counted: bool) -> dict[str, i
     ports = [f"units__{name}(units_{name})" for name in names]
     ports += [f"{name}({name})" for name in ("counts", "turn", "unit") if counted]
     more = "".join(f"\n      .{port}," for port in ports)
-    return {"units": words, "unit_bits": Shape.cast(dut.layout.unit).width, "more_ports": more}
+    lacked = ([] if names else ["units_ready"]) + ([] if counted else ["counts", "turn", "unit"])
+    lacks = "".join(f"  assign {wire} = 0;\n" for wire in lacked)
+    return {"units": words, "unit_bits": Shape.cast(dut.layout.unit).width, "more_ports": more, "lacks": lacks}
 
 
 def _signals(job: Job, image: Image, array: MacArray) -> Words:
@@ -154,33 +150,7 @@ def hardware(
 ) -> tuple[Accelerator | Counted, bytes]:
     """Return the accelerator, with counters beside it if it is `counted`, and its Verilog."""
     dut = (Counted if counted else Accelerator)(array, formats)
-    try:
-        source = verilog.convert(dut, name=TOP, strip_internal_attrs=True, emit_src=False)
-        return dut, _initialised(_started(source)).encode()
-    except YosysError as error:
-        raise EspalierError(f"Verilog needs Yosys: pip install 'espalier-hw[verilog]' ({error})") from error
-
-
-def _started(source: str) -> str:
-    """Return Verilog whose ``always @*`` blocks all run at time 0, whichever standard it is compiled by.
-
-    Yosys lets each of them wait for a register that is initialised for this purpose. In Verilog-2005 that is an event;
-    in SystemVerilog it happens before any block waits, so that what depends on constants alone would stay unknown. An
-    assignment that does not block comes when all of them wait, in both.
-    """
-    return _TRIGGER.sub(r"\1;\n  initial \2<= 0;", source)
-
-
-def _initialised(source: str) -> str:
-    """Return Verilog that sets the words of a memory to 0 in a loop, where Yosys writes a line for each of them."""
-    loops = count()
-
-    def loop(found: re.Match[str]) -> str:
-        name, zero, last = found.groups()
-        begin = f"  initial begin : zeros{next(loops)}\n    integer word;\n"
-        return f"{begin}    for (word = 0; word <= {last}; word = word + 1) {name} [word] = {zero};\n  end"
-
-    return _ZEROS.sub(loop, source)
+    return dut, convert(dut, TOP).encode()
 
 
 def output_beats(program: Program, dut: Accelerator | Counted, output: NDArray[np.int64]) -> list[int]:

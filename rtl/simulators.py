@@ -17,8 +17,8 @@ from rtl.counters import Moment, Sample
 
 COMMANDS = {
     "verilator": (
-        "verilator --binary --timing -O3 --x-assign fast -Wno-fatal -Wno-lint -Wno-style -j 0 "
-        "--top-module testbench testbench.v espalier.v -o simulation"
+        "verilator --binary --timing -O3 --x-assign fast -Wno-fatal -j 0 "
+        "--top-module testbench espalier.vlt testbench.v espalier.v -o simulation"
     ),
     "iverilog": "iverilog -g2005 -o simulation -s testbench testbench.v espalier.v",
 }

@@ -25,6 +25,7 @@ $more_ports
       .load__valid(load_valid), .load__ready(load_ready), .load__payload(load_payload),
       .out__valid(out_valid), .out__ready(out_ready), .out__payload(out_payload)
   );
+$lacks
 
   // what each job has: memory words, images; of an image: beats to load, output rows, cycles, cycles between starts, words of
   // streamed weights
@@ -45,13 +46,13 @@ $more_ports
   integer past_errors, past_rows, past_images, past_stalls, past_cycles;  // of the jobs before
   reg [31:0] random = 32'h1;
 
-  always #5 clk = ~clk;
+  initial forever #5 clk = ~clk;
 
-  integer count;
-  task tell(input [31:0] moment);  // what has been read and written of each memory up to now
+  task automatic tell(input [31:0] moment);  // what has been read and written of each memory up to now
+    integer place;
     begin
       $$write("COUNT %0d %0s", job, moment);
-      for (count = 0; count < COUNT_BITS; count = count + 32) $$write(" %0d", counts[count+:32]);
+      for (place = 0; place < COUNT_BITS; place = place + 32) $$write(" %0d", counts[place+:32]);
       $$write("\n");
     end
   endtask
@@ -127,12 +128,12 @@ $more_ports
   endtask
 
   // as soon as the image is there; the next one is loaded meanwhile, if there is a place for it
-  task run_image(input integer images, input integer signals, input integer beats, input integer wanted_cycles,
+  task run_image(input integer count, input integer signals, input integer beats, input integer wanted_cycles,
                  input integer wanted_interval);
     begin
       beat = 0;
       patience = 2 * (wanted_interval + signals) + 1000;
-      room = signals * (image + PLACES < images ? image + PLACES : images);
+      room = signals * (image + PLACES < count ? image + PLACES : count);
       while (loaded < signals * (image + 1)) begin
         offer;
         tick;
@@ -209,7 +210,7 @@ $more_ports
                 errors - past_errors, all_cycles - past_cycles, all_stalls - past_stalls);
     end
     $$display("DONE images %0d rows %0d errors %0d cycles %0d stalls %0d", images, rows, errors, all_cycles, all_stalls);
-    if (errors) $$fatal(1, "%0d errors", errors);  // which $$finish would not tell the shell
+    if (errors != 0) $$fatal(1, "%0d errors", errors);  // which $$finish would not tell the shell
     $$finish;
   end
 endmodule

@@ -144,7 +144,9 @@ def test_a_loop_initialises_a_memory() -> None:
     array = array_for(of, 1, 1)
     source = hardware(array, signal_formats(of))[1].decode()
     loops = re.findall(
-        r"^    for \(word = 0; word <= (\d+); word = word \+ 1\) \S+ \[word\] = \d+'h0+;$", source, re.MULTILINE
+        r"^    for \(zeroed = 0; zeroed <= (\d+); zeroed = zeroed \+ 1\) \S+ \[zeroed\] = \d+'h0+;$",
+        source,
+        re.MULTILINE,
     )
     assert sorted(int(last) + 1 for last in loops) == [words for words, _ in sized(array)]
 

@@ -26,6 +26,7 @@ NEEDED = (
     "reports/*page.js",
     "reports/explore/*.html",
     "rtl/testbench.v",
+    "rtl/espalier.vlt",
     "rtl/cocotb.mk",
     "rtl/test_espalier.cocotb",
     "*.dist-info/licenses/LICENSE",

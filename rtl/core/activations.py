@@ -86,8 +86,9 @@ class Activations(wiring.Component):
         for index, port in enumerate(reads):
             place = Signal(port.addr.shape(), name=f"place{index}", reset_less=True)
             # banks below the start hold the words after the wrap, one place further on
-            rows = [Mux(turn > index, onward, row) for (row, onward), turn in zip(places, turns, strict=True)]
-            before = (turns[0] <= index) ^ (self.read_edge <= index) ^ wraps  # from the start, round to the edge
+            rows = [Mux(_beyond(turn, index), onward, row) for (row, onward), turn in zip(places, turns, strict=True)]
+            # from the start, round to the edge
+            before = _beyond(turns[0], index) ^ _beyond(self.read_edge, index) ^ wraps
             wanted = Signal(name=f"wanted{index}", reset_less=True)
             m.d.sync += place.eq(Mux(before, *rows) if array.gaps else rows[0])
             m.d.sync += wanted.eq(self.reads & (self.read_all | before))
@@ -137,6 +138,11 @@ class Activations(wiring.Component):
             place = Signal(port.addr.shape(), name=f"write_place{index}", reset_less=True)
             taken = Signal(name=f"taken{index}", reset_less=True)
             m.d.comb += lane.eq(index - start)  # the lane whose word this bank takes
-            m.d.sync += [taken.eq(lane < lanes), place.eq(address + (start > index))]
+            m.d.sync += [taken.eq(lane < lanes), place.eq(address + _beyond(start, index))]
             m.d.comb += [port.addr.eq(delayed(m, place, 1)), port.data.eq(finished[index])]
             m.d.comb += port.en.eq(delayed(m, taken, 1))
+
+
+def _beyond(bank: Value, index: int) -> Value:
+    """Return whether `bank` is greater than `index`; no comparison where no bank is."""
+    return bank > index if index + 1 < 1 << len(bank) else Const(0)

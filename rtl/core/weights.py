@@ -12,7 +12,7 @@ Of the cycles C from one unit's first step to the next one's, and the L in which
 stands still for max(0, L + 3 - C): `accel.cost.stalls` has the closed form.
 """
 
-from amaranth.hdl import Array, Module, Signal
+from amaranth.hdl import Array, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -83,8 +83,8 @@ class Weights(wiring.Component):
         place = Signal(range(array.weight_words), init=array.buffers[1])
         first = Array(array.buffers)
         m.d.comb += [
-            units.ready.eq(opened & ~full.bit_select(filling, 1)),
-            self.hold.eq(opened & ~full.bit_select(self.late, 1)),
+            units.ready.eq(opened & ~Mux(filling, full[1], full[0])),
+            self.hold.eq(opened & ~Mux(self.late, full[1], full[0])),
             restarts.eq(self.load & ((self.loaded.target == Target.WEIGHTS) | (self.loaded.target == Target.LAYERS))),
         ]
         taken, written = Signal(), Signal(layout.load, reset_less=True)

@@ -53,9 +53,9 @@ class Build:
         return next(place for place in range(first, len(lines)) if int(lines[place], 16) & 7 == target)
 
 
-def write(folder: Path, jobs: Sequence[Job], array: MacArray, simulator: str | None) -> Build:
+def write(folder: Path, jobs: Sequence[Job], array: MacArray, simulator: str | None, counted: bool = False) -> Build:
     """Emit, and compile if it is said by what."""
-    for name, content in emit(jobs, array).items():
+    for name, content in emit(jobs, array, counted=counted).items():
         (folder / name).write_bytes(content)
     return compiled(folder, simulator)
 
