@@ -23,7 +23,7 @@ from rtl.assemble import assemble, signal_formats
 from rtl.core.accelerator import Accelerator
 from rtl.counters import COUNTS, LOADED, Counted
 from rtl.image import Image
-from rtl.layout import Layout, packer
+from rtl.layout import Layout, Target, fields_of, packer
 from rtl.simulate import Words, load_words, output_rows, signal_words
 from rtl.verilog import convert
 
@@ -170,14 +170,23 @@ def output_beats(program: Program, dut: Accelerator | Counted, output: NDArray[n
 
 
 def manifest(jobs: Sequence[Job], dut: Accelerator | Counted, images: Sequence[Image]) -> dict[str, object]:
-    """Return what was built: the array, the port table, and each job with its Program's hash and memory use."""
+    """Return what was built: array, ports, fields of all words, and of each job its Program's hash and memory use.
+
+    Of each memory the words that it is loaded with, as they lie in the lowest bits of a payload's `word`.
+    """
     ports = {"__".join(map(str, path)): _port(member) for path, member, _ in dut.signature.flatten(dut)}
+    units = {"units": fields_of(dut.layout.unit)} if dut.array.stream_words else {}
     memories = ("weights", "entries", "taps", "constants", "layers", "tables")
     return {
         "array": asdict(dut.array),
         "built_bits": {memory.name: memory.bits for memory in dut.array.memories},
         "formats": [str(form) for form in dut.formats],
         "ports": ports,
+        "payloads": {"load": fields_of(dut.layout.load), **units, "out": fields_of(dut.result)},
+        "words": {
+            name: {"target": Target[name.upper()], "bits": Shape.cast(shape).width, "fields": fields_of(shape)}
+            for name, shape in dut.layout.loaded.items()
+        },
         "jobs": [
             {
                 "program": job.program.name,

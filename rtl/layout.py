@@ -75,6 +75,13 @@ class Layout:
         return {"lanes": tuple(word[:lanes]), "others": sum(word[lanes:])}
 
     @property
+    def loaded(self) -> Mapping[str, object]:
+        """The shape of what is loaded into each memory that is built, by its name: of signals a row of pixels."""
+        built = {memory.name for memory in self.array.memories}
+        words = {**self.words, "signals": data.StructLayout({"codes": self.pixels})}
+        return {name: shape for name, shape in words.items() if name in built}
+
+    @property
     def load_bits(self) -> int:
         """Bits of a loaded word: the widest word of any memory, or a row of pixels."""
         loaded = {**self.words, "signals": self.pixels}
@@ -83,6 +90,21 @@ class Layout:
 
 def _struct(word: Mapping[str, Field]) -> data.StructLayout:
     return data.StructLayout({name: Shape(field.bits, field.signed) for name, field in word.items()})
+
+
+def fields_of(shape: Any, name: str = "", offset: int = 0) -> list[dict[str, object]]:
+    """Return name, offset, bits and sign of each part of a word, where `packer` puts it, but of those without bits.
+
+    >>> pair = data.StructLayout({"low": 4, "pair": data.ArrayLayout(signed(2), 2)})
+    >>> [(field["name"], field["offset"], field["bits"], field["signed"]) for field in fields_of(pair)]
+    [('low', 0, 4, False), ('pair[0]', 4, 2, True), ('pair[1]', 6, 2, True)]
+    """
+    if isinstance(shape, data.Layout):
+        dot = f"{name}." if name else ""
+        parts = ((f"{name}[{key}]" if isinstance(key, int) else f"{dot}{key}", field) for key, field in shape)
+        return [part for key, field in parts for part in fields_of(field.shape, key, offset + field.offset)]
+    bits, is_signed = Shape.cast(shape).width, Shape.cast(shape).signed
+    return [{"name": name, "offset": offset, "bits": bits, "signed": is_signed}] if bits else []
 
 
 def packer(shape: Any) -> Callable[[Any], int]:

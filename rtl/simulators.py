@@ -22,6 +22,10 @@ COMMANDS = {
     ),
     "iverilog": "iverilog -g2005 -o simulation -s testbench testbench.v espalier.v",
 }
+WAVES: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {  # options to compile and to run for each form
+    ".vcd": {"verilator": (("--trace",), ()), "iverilog": ((), ())},
+    ".fst": {"verilator": (("--trace-fst",), ()), "iverilog": ((), ("-fst",))},
+}
 RUN = {"verilator": ("./obj_dir/simulation",), "iverilog": ("vvp", "simulation")}
 _COUNTS = r"images (\d+) rows (\d+) errors (\d+) cycles (\d+) stalls (\d+)"
 _COUNT = re.compile(rf"^COUNT (\d+) +({'|'.join(moment.value for moment in Moment)})((?: \d+)+)$", re.M)
@@ -61,8 +65,8 @@ class Outcome:
     counts: tuple[NDArray[np.int64], ...] = field(default=(), compare=False)
 
 
-def build(folder: Path, simulator: str) -> None:
-    """Compile the files that `rtl.emit` made in `folder`.
+def build(folder: Path, simulator: str, waves: Path | None = None) -> None:
+    """Compile the files that `rtl.emit` made in `folder`, for a run that writes `waves` if any, which may take longer.
 
     Raises
     ------
@@ -74,8 +78,9 @@ def build(folder: Path, simulator: str) -> None:
     words = COMMANDS[simulator].split()
     if shutil.which(words[0]) is None:
         raise EspalierError(f"{words[0]} is not installed: Debian's package is {simulator}")
+    traced = WAVES[waves.suffix][simulator][0] if waves else ()
     with _objects(folder) as options:
-        done = children.run([*words, *(options if simulator == "verilator" else ())], folder)
+        done = children.run([*words, *traced, *(options if simulator == "verilator" else ())], folder)
     if done.returncode:
         raise EspalierError(f"{words[0]} refused the design: {_last_line(done.stderr + done.stdout)}")
 
@@ -95,15 +100,16 @@ def _objects(folder: Path) -> Iterator[tuple[str, ...]]:
             shutil.copy2(made, folder / "obj_dir" / made.name)
 
 
-def run(folder: Path, simulator: str, stall: int = 0) -> Outcome:
-    """Run what `build` compiled, the output held back in `stall` of 256 cycles.
+def run(folder: Path, simulator: str, stall: int = 0, waves: Path | None = None) -> Outcome:
+    """Run what `build` compiled, the output held back in `stall` of 256 cycles, and write waveforms to `waves` if any.
 
     Raises
     ------
     EspalierError
         The simulation ended without a verdict, or with one that its exit status contradicts.
     """
-    command = [*RUN[simulator], f"+stall={stall}"]
+    traced = [*WAVES[waves.suffix][simulator][1], f"+waves={waves.absolute()}"] if waves else []
+    command = [*RUN[simulator], f"+stall={stall}", *traced]
     done = children.run(command, folder)
     complaints = tuple(line for line in done.stdout.splitlines() if line.startswith("FAIL"))
     samples = _samples(done.stdout)

@@ -2,7 +2,8 @@
 // word and the cycles.
 // Plain Verilog, and right as SystemVerilog too; runs in Icarus Verilog and in Verilator (--binary --timing). The exit
 // status says whether it passed. Made by `espalier rtl`.
-//   +stall=N   hold the output back in N of 256 cycles, at random
+//   +stall=N      hold the output back in N of 256 cycles, at random
+//   +waves=FILE   write waveforms: VCD, or FST of `vvp simulation -fst`; Verilator needs --trace or --trace-fst for them
 `timescale 1ns / 1ps
 module testbench;
   localparam JOBS = $jobs, LOADS = $loads, SIGNALS = $signals, BEATS = $beats;  // of all jobs together
@@ -45,6 +46,7 @@ $lacks
   integer errors = 0, rows = 0, images = 0, all_stalls = 0, all_cycles = 0;
   integer past_errors, past_rows, past_images, past_stalls, past_cycles;  // of the jobs before
   reg [31:0] random = 32'h1;
+  reg [8*4096-1:0] waves;  // the name of a file
 
   initial forever #5 clk = ~clk;
 
@@ -179,6 +181,10 @@ $lacks
     $$readmemh("expected.hex", expected);
     if (UNITS != 0) $$readmemh("units.hex", unit_words);
     if (!$$value$$plusargs("stall=%d", stall)) stall = 0;
+    if ($$value$$plusargs("waves=%s", waves) != 0) begin
+      $$dumpfile(waves);
+      $$dumpvars(0, testbench);
+    end
     image = 0;
     repeat (2) @(negedge clk);
     rst = 0;

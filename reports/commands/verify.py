@@ -14,6 +14,7 @@ from accel.errors import EspalierError
 from accel.interchange.data import datasets
 from reports.commands.options import (
     BUILD,
+    OUT,
     array_option,
     depth_options,
     json_option,
@@ -50,6 +51,7 @@ SIMULATORS = ("amaranth", *simulators.COMMANDS)
 )
 @option("--stall", type=float, default=0.0, show_default=True, help="Share of cycles that hold the output back.")
 @option("--counters", is_flag=True, help="Also count what every memory reads and writes, beside the closed form.")
+@option("--waves", type=OUT, help="Also write waveforms to this file; it ends in .vcd or .fst.")
 @option("--out", "-o", type=BUILD, help="Keep the build in this folder.")
 @json_option
 @depth_options
@@ -61,6 +63,7 @@ def command(
     simulator: str,
     stall: float,
     counters: bool,
+    waves: Path | None,
     out: Path | None,
     json_file: Path | None,
     data: tuple[str, ...],
@@ -75,19 +78,22 @@ def command(
 
     Example: espalier verify lenet5.espalier --array 8x8 --images 100 --simulator verilator --stall 0.5
     Example: espalier verify lenet5.espalier --array 8x8 --images 2 --counters --json accesses.json
+    Example: espalier verify lenet5.espalier --array 8x8 --images 1 --simulator iverilog --waves lenet5.fst
     """
     datasets.check_choice("simulator", simulator, SIMULATORS)
     if not 0 <= stall < 1:
         raise EspalierError(f"--stall {stall}: expected a share of cycles, at least 0 and below 1")
     if json_file and not counters:
         raise EspalierError("--json: holds what is counted, which --counters asks for")
-    output.check_place(json_file)
+    if waves:
+        _check_waves(waves, simulator)
+    output.check_place(json_file, waves)
     jobs, mac_array = jobs_of(programs, array, depths, images, data, data_dir)
     start = time.perf_counter()
     if simulator == "amaranth":
         outcomes = [_in_amaranth(job, jobs, mac_array, stall, counters) for job in jobs]
     else:
-        outcomes = _in_verilog(jobs, mac_array, simulator, stall, counters, out)
+        outcomes = _in_verilog(jobs, mac_array, simulator, stall, counters, out, waves)
     status = _verdict(jobs, outcomes, time.perf_counter() - start)
     if not counters:
         return status
@@ -97,6 +103,14 @@ def command(
         found = AccessCounts(array=array, simulator=simulator, images=images, accesses=[x for one in rows for x in one])
         output.write_text(json_file, found.to_json())
     return max([status, *map(_show, rows)])
+
+
+def _check_waves(waves: Path, simulator: str) -> None:
+    """Raise EspalierError unless `simulator` writes waveforms to files of that name."""
+    if waves.suffix not in simulators.WAVES:
+        raise EspalierError(f"--waves {waves}: expected a file that ends in {' or '.join(simulators.WAVES)}")
+    if simulator not in simulators.COMMANDS:
+        raise EspalierError(f"--waves: needs --simulator {' or '.join(simulators.COMMANDS)}")
 
 
 def _show(rows: Sequence[Row]) -> int:
@@ -127,16 +141,26 @@ def _in_amaranth(job: Job, jobs: Sequence[Job], array: MacArray, stall: float, c
 
 
 def _in_verilog(
-    jobs: Sequence[Job], array: MacArray, simulator: str, stall: float, counted: bool, out: Path | None
+    jobs: Sequence[Job],
+    array: MacArray,
+    simulator: str,
+    stall: float,
+    counted: bool,
+    out: Path | None,
+    waves: Path | None,
 ) -> list[simulators.Outcome]:
     """Return what each job gives, one after another in one simulation; a job that never ended is an error."""
     files, names = emit(jobs, array, counted=counted), ", ".join(job.program.name for job in jobs)
-    with output.working_folder(out) as folder, bar(f"{simulator} {names}", 2) as shown:
+    with (
+        output.working_folder(out) as folder,
+        output.growing(waves) as traced,
+        bar(f"{simulator} {names}", 2) as shown,
+    ):
         output.write_folder(folder, files)
         shown.advance("compiles")
-        simulators.build(folder, simulator)
+        simulators.build(folder, simulator, traced)
         shown.advance("runs")
-        outcome = simulators.run(folder, simulator, int(stall * 256))
+        outcome = simulators.run(folder, simulator, int(stall * 256), traced)
     said = []
     for number, (job, one) in enumerate(zip(jobs, outcome.jobs, strict=False)):
         lines = tuple(x for x in outcome.complaints if x.startswith(f"FAIL job {number} "))

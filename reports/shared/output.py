@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -83,6 +84,26 @@ def working_folder(folder: Path | None) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="espalier-") as temporary:
         yield Path(temporary)
+
+
+@contextlib.contextmanager
+def growing(path: Path | None) -> Iterator[Path | None]:
+    """Give a name beside `path` that ends as it does, for another program to write to; the file is `path` afterwards.
+
+    It is gone if the block does not end well. Without a `path` there is no name.
+    """
+    if path is None:
+        yield None
+        return
+    with writing(path):
+        folder = tempfile.mkdtemp(prefix=".espalier-", dir=path.parent)
+    try:
+        part = Path(folder, f"part{path.suffix}")
+        yield part
+        with writing(path):
+            os.replace(part, path)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_json(path: Path, record: Any) -> None:
