@@ -19,6 +19,7 @@ from accel.cost import total_cycles
 from accel.demand import array_for
 from accel.network import INPUT
 from accel.program import Program
+from accel.program_layers import ProgramLayer, TableLayer
 from accel.window import Window
 from rtl import simulate
 from rtl.assemble import assemble
@@ -35,7 +36,9 @@ WRONG = {  # what is wrong with a word, by memory
     Target.TAPS: 1 << Layout(ARRAY).tap["words"].offset,
     Target.CONSTANTS: 1,  # the bias
     Target.LAYERS: 1,
+    Target.TABLES: 1,
 }
+READS = signal(8, signed=False)
 FIRST_PRODUCT = 16  # cycles from `start` until a reset finds operands in the lanes: 2 + 5 to the first step, 8, 1
 
 
@@ -146,22 +149,35 @@ def test_a_reset_in_the_middle_of_a_stream(after: int, again: bool, rng: np.rand
     assert (rows == wanted(of, codes, array)) == again
 
 
+def convolution() -> ProgramLayer:
+    """Return a layer whose words lie in all memories but that of tables."""
+    kept = np.ones((3, 5, 1), bool)  # of 4 steps, so that the last word of weights fills its row of banks
+    kept[:, 0] = False  # so that the entries are listed
+    rng = np.random.default_rng(1)
+    return mac(rng, "conv", INPUT, kept.shape, READS, window=Window((1, 1)), pattern="irregular", kept=kept)
+
+
+def looked_up() -> ProgramLayer:
+    """Return a table for all codes of the image."""
+    return TableLayer("table", (INPUT,), np.arange(256)[::-1] // 2, 0, READS)
+
+
 @pytest.mark.slow
-def test_a_loaded_word_outlives_a_reset() -> None:
+@pytest.mark.parametrize("layer", [convolution(), looked_up()], ids=lambda layer: layer.name)
+def test_a_loaded_word_outlives_a_reset(layer: ProgramLayer) -> None:
     """Whichever memory it is for, whether the reset comes with the word, or after it until it is where it belongs.
 
     Before each case the word's place holds another one, whose result is another: a word that is lost is noticed.
     """
-    rng, reads = np.random.default_rng(1), signal(8, signed=False)
-    kept = np.ones((3, 5, 1), bool)  # of 4 steps, so that the last word of weights fills its row of banks
-    kept[:, 0] = False  # so that the entries are listed
-    layer = mac(rng, "conv", INPUT, kept.shape, reads, window=Window((1, 1)), pattern="irregular", kept=kept)
-    made = program([layer], (5, 1, 3), reads)
-    codes, image, reset, quiet = images_of(rng, made, 1), assemble(made, SERIAL), Signal(), Signal()
-    dut = Accelerator(SERIAL, image.formats)
-    words = simulate.load_words(image, dut.layout) + simulate.signal_words(codes[0], SERIAL)
-    last = {target: [word for word in words if word[0] == target][-1] for target in WRONG}
-    cases = [(target, after) for target in WRONG for after in range(WRITE_CYCLES + 2)]
+    rng, made = np.random.default_rng(1), program([layer], (5, 1, 3), READS)
+    array = replace(SERIAL, table_words=256 if isinstance(layer, TableLayer) else 0)
+    codes, image, reset, quiet = images_of(rng, made, 1), assemble(made, array), Signal(), Signal()
+    codes[..., -1] = READS.format.max_code  # whose word is the last of a table
+    dut = Accelerator(array, image.formats)
+    words = simulate.load_words(image, dut.layout) + simulate.signal_words(codes[0], array)
+    targets = (Target.TABLES,) if isinstance(layer, TableLayer) else [x for x in WRONG if x != Target.TABLES]
+    last = {target: [word for word in words if word[0] == target][-1] for target in targets}
+    cases = [(target, after) for target in targets for after in range(WRITE_CYCLES + 2)]
     came: dict[tuple[Target, int], list[int]] = {}
     without: dict[Target, list[int]] = {}
 
@@ -187,6 +203,6 @@ def test_a_loaded_word_outlives_a_reset() -> None:
             came[target, after] = await image_of(ctx)
 
     run(dut, reset, bench)
-    right = wanted(made, codes)
+    right = wanted(made, codes, array)
     assert came == dict.fromkeys(cases, right)
     assert all(rows != right for rows in without.values())  # the control
