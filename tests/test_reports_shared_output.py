@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import subprocess
@@ -22,7 +23,7 @@ from accel.errors import EspalierError
 from accel.quantize import Widths, lower
 from reports.report import measure
 from reports.report.results import Results
-from reports.shared.output import write_folder, writing
+from reports.shared.output import growing, write_folder, writing
 
 FILES = {"a.txt": b"first", "b.txt": b"second"}
 SMALL = ("--bits", 4, "--patterns", "dense", "--images", 5)  # a report that takes a second
@@ -117,6 +118,21 @@ def test_a_file_that_cannot_be_written_is_named() -> None:
         full()
     with writing(Path("a/b")):
         pass
+
+
+@pytest.mark.parametrize("ends_well", [True, False])
+def test_what_another_program_writes(tmp_path: Path, ends_well: bool) -> None:
+    """It has a name that ends alike while it grows; the file that was asked for is whole, or the one from before."""
+    (tmp_path / "run.vcd").write_text("before")
+    with contextlib.suppress(KeyboardInterrupt), growing(tmp_path / "run.vcd") as part:
+        assert part is not None
+        assert part.suffix == ".vcd"
+        part.write_text("half")
+        assert (tmp_path / "run.vcd").read_text() == "before"
+        if not ends_well:
+            raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ["run.vcd"]
+    assert (tmp_path / "run.vcd").read_text() == ("half" if ends_well else "before")
 
 
 class TestCommands:
