@@ -25,7 +25,7 @@ from accel.cost.fft import layer_fft
 from accel.cost.technology import DEFAULT
 from accel.errors import EspalierError
 from accel.program import Program
-from accel.quantize import Widths, lower, lower_shapes, ordered_for, with_zero_runs
+from accel.quantize import Calibration, Widths, lower_shapes, ordered_for, with_zero_runs
 from reports.commands.options import (
     ZEROS,
     clock_option,
@@ -48,6 +48,7 @@ from reports.shared import notes, output
 from reports.shared.spreadsheet import csv_text
 from reports.workflow import memory_curve, zeros
 from reports.workflow.load import is_program, sizeable
+from reports.workflow.lowering import lowered
 from reports.workflow.memory_curve import TILED, MemoryCurve, capacity, curve_of, memory_short
 from reports.workflow.parsing import parse_array, parse_bandwidth, parse_frequency, parse_lanes, parse_memories
 from reports.workflow.sources import check_range, random_images, source_if_any
@@ -226,10 +227,10 @@ def program_of(
         notes.say(
             f"{network}: without images (--data, --data-dir) steps are from a random one, biases may have other bits"
         )
-        return lower(made, widths, random_images(made.network.input_shape, 1))
+        return lowered(Calibration(made, random_images(made.network.input_shape, 1)), widths)
     images = source.calibration()
     check_range(images, made, network)
-    return lower(made, widths, images.pixels())
+    return lowered(Calibration(made, images.pixels()), widths)
 
 
 def _array(text: str, accumulator_bits: int | None, program: Program, depths: Mapping[str, int] | None) -> MacArray:
