@@ -102,6 +102,12 @@ def dense(**shape: int) -> Loops:
     return Loops(**sizes, words=words, stored_bits=8 * int(words.sum()))
 
 
+def tile_words(words: np.ndarray, outputs: int, maps: int) -> list[int]:
+    """Return the words of every tile of a size."""
+    starts = product(range(len(words)), range(0, words.shape[1], outputs), range(0, words.shape[2], maps))
+    return [int(words[group, o : o + outputs, m : m + maps].sum()) for group, o, m in starts]
+
+
 class TestAgainstTheLoops:
     @settings(max_examples=30, deadline=None)
     @given(loops=layers(), row_bits=st.integers(0, 30), streamed=st.booleans())
@@ -201,6 +207,27 @@ class TestByHand:
             both = [tilings(x, 64, True) for x in (loops, fine)]
             coarse, exact = (int(x.traffic[x.best(int(room))]) for x in both)
             assert coarse >= exact
+
+    @settings(max_examples=50, deadline=None)
+    @given(loops=layers(), falls=st.booleans())
+    def test_the_first_tile_is_the_largest_where_words_fall(self, loops: Loops, falls: bool) -> None:
+        """Of each size, as all tiles one by one say; where words rise, as some do here, it need not be."""
+        words = np.sort(np.sort(loops.words, axis=1), axis=2)[:, ::-1, ::-1] if falls else loops.words
+        sizes = [np.array(tiling._sizes(units)) for units in words.shape[1:]]
+        before = tiling._before(words, axis=1)
+        whole = tiling._largest(before, *sizes)
+        largest = [[max(tile_words(words, o, m)) for m in sizes[1]] for o in sizes[0]]
+        assert whole.tolist() == largest
+        assert tiling._falls(words) or not falls
+        if tiling._falls(words):
+            assert tiling._first(before, *sizes).tolist() == largest
+
+    def test_the_first_tile_is_not_the_largest_elsewhere(self) -> None:
+        """Negative control: two units, the second of more words."""
+        words = np.array([[[1], [2]]])
+        before, sizes = tiling._before(words, axis=1), (np.array([1, 2]), np.array([1]))
+        assert not tiling._falls(words)
+        assert tiling._first(before, *sizes).tolist() != tiling._largest(before, *sizes).tolist()
 
     @pytest.mark.parametrize("count", [1, 2, 7, 12, 100])
     def test_sizes(self, count: int) -> None:

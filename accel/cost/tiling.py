@@ -20,7 +20,6 @@ that come again for other outputs are the maps alone of which one of these keeps
 one after another, each as a layer of its own. `tests/test_accel_cost_tiling.py` runs the loops and counts.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, reduce
 from itertools import permutations
@@ -252,30 +251,47 @@ def _worthwhile(sizes: Integers, parts: Parts, room: Integers, buffers: Integers
 def _parts(loops: Loops) -> Parts:
     words, totals = loops.words, int(loops.words.sum())
     map_sizes = np.diff(np.append(np.arange(0, loops.maps, loops.map_unit), loops.maps))
-    outputs, maps = _sizes(words.shape[1]), _sizes(words.shape[2])
-    used, largest = [], []
-    for size in outputs:
-        sums = np.add.reduceat(words, np.arange(0, words.shape[1], size), axis=1)
-        used.append(int(((sums > 0) * map_sizes).sum()))
-        largest.append(list(_largest(sums, maps)))
-    stored = -(-loops.stored_bits * np.array(largest, np.int64) // max(1, totals))
-    tiled = np.minimum(np.array(outputs) * loops.output_unit, loops.outputs)
+    outputs, maps = (np.array(_sizes(units), np.int64) for units in words.shape[1:])
+    before = _before(words, axis=1)
+    used = [int(((_tiles(before, size, axis=1) > 0) * map_sizes).sum()) for size in outputs]
+    largest = _first(before, outputs, maps) if _falls(words) else _largest(before, outputs, maps)
+    stored = -(-loops.stored_bits * largest // max(1, totals))
+    tiled = np.minimum(outputs * loops.output_unit, loops.outputs)
     return Parts(
         outputs=tiled,
-        maps=np.minimum(np.array(maps) * loops.map_unit, loops.maps),
+        maps=np.minimum(maps * loops.map_unit, loops.maps),
         used=np.array(used, np.int64),
         used_once=used[-1],  # of one tile
         bits=stored - (-loops.constant_bits * tiled[:, None] // (loops.groups * loops.outputs)),
     )
 
 
-def _largest(sums: Integers, sizes: tuple[int, ...]) -> Iterator[int]:
-    """Yield the most words of a tile for each size of its maps; `sums` are (groups, tiles of outputs, maps)."""
-    before = np.zeros((*sums.shape[:2], sums.shape[2] + 1), np.int64)
-    np.cumsum(sums, axis=2, out=before[:, :, 1:])
-    for size in sizes:
-        first = np.arange(0, sums.shape[2], size)
-        yield int((before[:, :, np.minimum(first + size, sums.shape[2])] - before[:, :, first]).max())
+def _before(words: Integers, axis: int) -> Integers:
+    """Return the words of all units before each along an axis, and of all of them."""
+    return np.concatenate([np.zeros_like(words.take([0], axis)), words.cumsum(axis)], axis)
+
+
+def _tiles(before: Integers, size: int, axis: int) -> Integers:
+    """Return the words of each tile of so many units along an axis."""
+    units = before.shape[axis] - 1
+    starts = np.arange(0, units, size)
+    return before.take(np.minimum(starts + size, units), axis) - before.take(starts, axis)
+
+
+def _largest(before: Integers, outputs: Integers, maps: Integers) -> Integers:
+    """Return the most words of a tile (sizes of outputs, sizes of maps); `before` are the words before each output."""
+    by_maps = (_before(_tiles(before, size, axis=1), axis=2) for size in outputs)
+    return np.array([[_tiles(sums, size, axis=2).max() for size in maps] for sums in by_maps], np.int64)
+
+
+def _falls(words: Integers) -> bool:
+    """Return whether no unit has more words than those before it, as in dense layers: the first tile is the largest."""
+    return not any((np.diff(words, axis=axis) > 0).any() for axis in (1, 2))
+
+
+def _first(before: Integers, outputs: Integers, maps: Integers) -> Integers:
+    """Return what `_largest` does where words fall."""
+    return _before(before[:, outputs], axis=2)[:, :, maps].max(axis=0)
 
 
 @lru_cache
