@@ -69,7 +69,52 @@ def asks_for_a_step(numbers: Array, codes: Range) -> bool:
     return bool(((numbers > 0).any() and codes[1]) or ((numbers < 0).any() and codes[0]))
 
 
+def swept(numbers: Array, codes: Range) -> float:
+    """Return the step of the least error, every change of a code after the other from the largest step down."""
+    sides = []
+    for sign, highest in ((1, codes[1]), (-1, -codes[0])):
+        each, counts = np.unique(sign * numbers[sign * numbers > 0], return_counts=True)
+        if each.size and highest:
+            sides.append((each.astype(np.float64), counts.astype(np.float64), highest))
+    if not sides:
+        return 1.0
+    high = max(each[-1] for each, *_ in sides)
+    low = min(each @ counts / counts.sum() / highest for each, counts, highest in sides) * (1 - 1e-9)
+    products = squares = 0.0
+    changes = []
+    for each, counts, highest in sides:
+        first, last = (np.minimum(np.ceil(each / step - 0.5), highest) for step in (high, low))
+        products += float((counts * each) @ first)
+        squares += float(counts @ first**2)
+        for value, count, begin, end in zip(each.tolist(), counts.tolist(), first, last, strict=True):
+            changes += [(value / (k + 0.5), count * value, count * (2 * k + 1)) for k in range(int(begin), int(end))]
+    changes.sort(key=lambda change: -change[0])
+    best, step, more_products, more_squares = products * products / squares, products / squares, 0.0, 0.0
+    for _, product, square in changes:
+        more_products, more_squares = more_products + product, more_squares + square
+        p, q = products + more_products, squares + more_squares
+        if p * p / q > best:
+            best, step = p * p / q, p / q
+    return step
+
+
 class TestL2:
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    @every_range
+    @settings(few, max_examples=50)
+    @given(numbers=values())
+    def test_the_step_is_that_of_one_change_after_another(self, codes: Range, dtype: Any, numbers: Array) -> None:
+        """To the last bit: sorting, counting and adding up in bulk change no rounding."""
+        numbers = numbers.astype(dtype)
+        assert l2_step(numbers, *codes) == swept(numbers, codes)
+
+    def test_another_value_is_seen(self) -> None:
+        """Negative control: with one value twice, or one code more, it is another step."""
+        numbers = np.random.default_rng(3).normal(size=200)
+        step = l2_step(numbers, -7, 7)
+        assert step == swept(numbers, (-7, 7))
+        assert step not in (swept(np.append(numbers, numbers[0]), (-7, 7)), swept(numbers, (-7, 8)))
+
     @every_range
     @settings(few, max_examples=100)
     @given(numbers=values())

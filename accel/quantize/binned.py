@@ -76,10 +76,15 @@ class Binned:
 
 
 def _parts(values: NDArray[np.floating], scale: float) -> Iterator[tuple[NDArray[np.floating], NDArray[np.int64]]]:
-    """Yield some values at a time, and the places of their bins."""
+    """Yield some values at a time, and the places of their bins, which are overwritten then."""
+    scaled, found = (np.empty(min(values.size, _AT_ONCE), dtype) for dtype in (values.dtype, np.int64))
     for first in range(0, values.size, _AT_ONCE):
         part = values[first : first + _AT_ONCE]
-        yield part, np.floor(part * values.dtype.type(scale)).astype(np.int64) + BINS
+        down, places = scaled[: part.size], found[: part.size]
+        np.floor(np.multiply(part, values.dtype.type(scale), out=down), out=down)
+        places[:] = down  # whole numbers
+        places += BINS
+        yield part, places
 
 
 def _bins(order: NDArray[np.int64], counts: NDArray[np.int64], sums: Floats, scale: float) -> Bins:

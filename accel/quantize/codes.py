@@ -30,7 +30,8 @@ def weight_codes(weights: NDArray[Any], kept: Mask, steps: NDArray[np.float64], 
     for first in range(0, len(weights), few):
         rows = slice(first, first + few)
         part, step = weights[rows], steps[rows, None] if steps.size > 1 else steps
-        codes[rows] = np.sign(part) * np.minimum(nearest_steps(np.abs(part), step), 2 ** (bits - 1) - 1) * kept[rows]
+        sizes = np.minimum(nearest_steps(np.abs(part), step), 2 ** (bits - 1) - 1)
+        codes[rows] = np.copysign(sizes, part) * kept[rows]
     return codes
 
 

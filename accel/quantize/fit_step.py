@@ -41,9 +41,9 @@ class Magnitudes:
 
     @classmethod
     def of(cls, values: NDArray[np.floating]) -> "Magnitudes":
-        """Return positive values, any number of times each."""
-        each, counts = np.unique(values, return_counts=True)
-        return cls(each.astype(np.float64), counts.astype(np.float64))
+        """Return positive values in rising order, any number of times each."""
+        first = np.flatnonzero(np.append(values[:1] > 0, values[1:] != values[:-1]))
+        return cls(values[first].astype(np.float64), np.diff(first, append=values.size).astype(np.float64))
 
     @cached_property
     def products(self) -> Floats:
@@ -53,12 +53,19 @@ class Magnitudes:
     @cached_property
     def counts_above(self) -> Floats:
         """How many values there are from each index on, and none beyond the last."""
-        return np.append(np.cumsum(self.counts[::-1])[::-1], 0.0)
+        return _sums_to(self.counts[::-1])[::-1]
 
     @cached_property
     def sums_above(self) -> Floats:
         """The sum of the values from each index on."""
-        return np.append(np.cumsum(self.products[::-1])[::-1], 0.0)
+        return _sums_to(self.products[::-1])[::-1]
+
+
+def _sums_to(values: Floats) -> Floats:
+    """Return the sum of the values before each index, and of all."""
+    sums = np.zeros(values.size + 1)
+    np.cumsum(values, out=sums[1:])
+    return sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +94,9 @@ class Sorted:
             array = array.astype(np.float64)
         if not np.isfinite(array).all():
             raise EspalierError("cannot find a step for values that are not finite")
-        return cls(Magnitudes.of(array[array > 0]), Magnitudes.of(-array[array < 0]))
+        array = np.sort(array)
+        below, above = np.searchsorted(array, 0, "left"), np.searchsorted(array, 0, "right")
+        return cls(Magnitudes.of(array[above:]), Magnitudes.of(-array[:below][::-1]))
 
 
 def l2_step(values: ArrayLike | Sorted, min_code: int, max_code: int) -> float:
@@ -144,7 +153,7 @@ def alternating_step(values: ArrayLike, min_code: int, max_code: int) -> float:
     for _ in range(MOST_TURNS):
         if step == before:
             break
-        products, squares = map(sum, zip(*(side.sums(step) for side in sides), strict=True))
+        products, squares = np.sum([side.sums(np.array([step])) for side in sides], axis=0)[:, 0]
         step, before = float(products / squares), step
     return step
 
@@ -197,7 +206,7 @@ class _Side:
         self.highest = highest
         self.odd = 2.0 * np.arange(highest) + 1  # what a code's square gains when the code k becomes k + 1
 
-    def codes(self, step: float) -> NDArray[np.int64]:
+    def codes(self, step: float) -> Floats:
         """Return the nearest code of every value; the lower one in the middle between two."""
         return _codes(self.values, step, self.highest)
 
@@ -208,23 +217,26 @@ class _Side:
         borders = np.searchsorted(self.values, self.odd * (np.array([[low], [high]]) / 2), side="right")
         return int((borders[1] - borders[0]).sum())
 
-    def gain(self, step: float) -> float:
-        """Return how much less than with all codes zero the squared error of `step` is."""
-        products, squares = self.sums(step)
-        return step * (2 * products - step * squares)
+    def gains(self, steps: Floats) -> Floats:
+        """Return how much less than with all codes zero the squared error of each step is."""
+        products, squares = self.sums(steps)
+        return steps * (2 * products - steps * squares)
 
-    def sums(self, step: float) -> tuple[float, float]:
-        """Return sum(w z) and sum(z z) with the codes z of `step`, by value or by code: whichever are fewer."""
+    def sums(self, steps: Floats) -> Floats:
+        """Return sum(w z) and sum(z z), (2, steps), with the codes z of each: by value or code, whichever are fewer."""
         if self.values.size < self.highest:
-            codes = self.codes(step)
-            return self.fixed[0] + float(self.products @ codes), self.fixed[1] + float(self.counts @ (codes * codes))
-        above = np.searchsorted(self.values, self.odd * (step / 2), side="right")  # beyond (k + 1/2) steps
-        products, squares = self.sums_above[above].sum(), self.odd @ self.counts_above[above]
-        return self.fixed[0] + float(products), self.fixed[1] + float(squares)
+            each = [(self.products @ codes, self.counts @ (codes * codes)) for codes in map(self.codes, steps)]
+            return np.array(self.fixed)[:, None] + np.transpose(each)
+        above = np.searchsorted(self.values, self.odd * (steps[:, None] / 2), side="right")  # beyond (k + 1/2) steps
+        sums = self.sums_above[above].sum(axis=1), self.counts_above[above] @ self.odd
+        return np.array(self.fixed)[:, None] + sums
 
 
-def _codes(values: Floats, step: float, highest: int) -> NDArray[np.int64]:
-    return np.minimum(np.ceil(values / step - 0.5), highest).astype(np.int64)
+def _codes(values: Floats, step: float, highest: int) -> Floats:
+    """Return whole numbers, in one array from end to end: there are millions of them."""
+    codes = values / step
+    codes -= 0.5
+    return np.minimum(np.ceil(codes, out=codes), highest, out=codes)
 
 
 def _sides(values: ArrayLike | Sorted, min_code: int, max_code: int) -> list[_Side]:
@@ -248,7 +260,7 @@ def _narrowed(sides: list[_Side], low: float, high: float, most: int) -> tuple[f
     """Return steps closer to each other around the best: codes change no more than `most` times between them."""
     while sum(side.changes(low, high) for side in sides) > most and high > low * (1 + 1e-9):
         grid = np.geomspace(low, high, GRID)
-        best = int(np.argmax([sum(side.gain(step) for side in sides) for step in grid]))
+        best = int(np.argmax(sum(side.gains(grid) for side in sides)))
         low, high = grid[max(best - NEAR, 0)], grid[min(best + NEAR, GRID - 1)]
     return low, high
 
@@ -271,16 +283,25 @@ def _near_best(values: NDArray[Any], min_code: int, max_code: int) -> tuple[list
         return None
     each = sum(float(side.counts.sum()) for side in means) / sum(side.values.size for side in means)  # values of a bin
     low, high = _narrowed(means, low, high, int(FEWEST_CHANGES / each))
-    return [_taken_apart(binned, *half, low, high) for half in halves], low, high
+    return _taken_apart(binned, halves, low, high), low, high
 
 
-def _taken_apart(binned: Binned, bins: Bins, highest: int, low: float, high: float) -> _Side:
-    """Return the values of one sign: those one by one whose codes may change between two steps."""
-    fewest, most = (_codes(edge, step, highest) for edge, step in zip(bins.edges.T, (high, low), strict=True))
-    same, codes = fewest == most, fewest.astype(np.float64)
-    fixed = float(bins.sums[same] @ codes[same]), float(bins.counts[same] @ codes[same] ** 2)
-    apart = np.sort(np.abs(binned.apart(bins.places[~same]))).astype(np.float64)
-    return _Side(Magnitudes(apart, np.ones_like(apart)), highest, fixed)
+def _taken_apart(binned: Binned, halves: list[tuple[Bins, int]], low: float, high: float) -> list[_Side]:
+    """Return the values of each sign: those one by one whose codes may change between two steps."""
+    changing, fixed = [], []
+    for bins, highest in halves:
+        fewest, most = (_codes(edge, step, highest) for edge, step in zip(bins.edges.T, (high, low), strict=True))
+        same = fewest == most
+        codes = fewest[same]
+        changing.append(bins.places[~same])
+        fixed.append((float(bins.sums[same] @ codes), float(bins.counts[same] @ codes**2)))
+    apart = np.sort(binned.apart(np.concatenate(changing))).astype(np.float64)
+    signs = {True: apart[apart > 0], False: -apart[apart < 0][::-1]}
+    return [
+        _Side(Magnitudes(values, np.ones_like(values)), highest, sums)
+        for (bins, highest), sums in zip(halves, fixed, strict=True)
+        for values in [signs[bins is binned.positive]]
+    ]
 
 
 def _best_of_sweep(sides: list[_Side], low: float, high: float) -> float:
@@ -290,16 +311,18 @@ def _best_of_sweep(sides: list[_Side], low: float, high: float) -> float:
         codes = side.codes(high)
         products += side.fixed[0] + float(side.products @ codes)
         squares += side.fixed[1] + float(side.counts @ (codes * codes))
-        times = side.codes(low) - codes
-        changing = np.flatnonzero(times)
-        times = times[changing]
+        last = side.codes(low)
+        changing = np.flatnonzero(last != codes)
+        times = (last[changing] - codes[changing]).astype(np.int64)
         which = np.repeat(changing, times)
         below = codes[which] + np.arange(which.size) - np.repeat(np.cumsum(times) - times, times)  # the code before
-        changes.append((side.values[which] / (below + 0.5), side.products[which], side.counts[which] * side.odd[below]))
+        middle = below + 0.5
+        changes.append((side.values[which] / middle, side.products[which], side.counts[which] * (2 * middle)))
     steps, more_products, more_squares = (np.concatenate(parts) for parts in zip(*changes, strict=True))
     order = _falling(steps)
-    all_products = products + np.append(0.0, np.cumsum(more_products[order]))
-    all_squares = squares + np.append(0.0, np.cumsum(more_squares[order]))
+    all_products, all_squares = _sums_to(more_products[order]), _sums_to(more_squares[order])
+    all_products += products
+    all_squares += squares
     best = np.argmax(all_products**2 / all_squares)
     return float(all_products[best] / all_squares[best])
 
