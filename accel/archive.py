@@ -112,8 +112,18 @@ def loads(data: bytes, kind: str, classes: tuple[type, ...], path: str | os.Path
 
 
 def kind_of(path: str | os.PathLike[str]) -> str:
-    """Return what the file at `path` says it holds; raises as `load` does."""
-    with _checked(path) as (file, _):
+    """Return what the file at `path` says it holds, of which the beginning is read alone: `load` checks the rest.
+
+    Raises
+    ------
+    EspalierError
+        The file is not one of ours, is of another version, or its header was cut or changed.
+    OSError
+        The file cannot be read.
+    """
+    with opened(path, MOST_FILE_BYTES) as file:
+        _check_start(file.read(_PREFIX), path)
+        file.seek(0)
         return str(_read_header(file.read, path)["kind"])
 
 
@@ -176,7 +186,7 @@ def _checked(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, int]]:
     with opened(path, MOST_FILE_BYTES) as file:
         size = os.fstat(file.fileno()).st_size
         start = file.read(_PREFIX)
-        _check_magic(start, path)
+        _check_start(start, path)
         file.seek(0)
         digest, left = hashlib.sha256(), size - _DIGEST
         while left > 0 and (chunk := file.read(min(_CHUNK_BYTES, left))):
@@ -187,15 +197,17 @@ def _checked(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, int]]:
         yield file, size
 
 
-def _check_magic(start: bytes, path: str | os.PathLike[str]) -> None:
+def _check_start(start: bytes, path: str | os.PathLike[str]) -> None:
     if start[: len(MAGIC)] != MAGIC:
         hint = "; espalier import reads ONNX files" if os.fspath(path).endswith(".onnx") else ""
         raise EspalierError(f"{path}: is not an Espalier file: it starts with {start[:8]!r}, expected {MAGIC!r}{hint}")
+    if len(start) < _PREFIX:
+        raise EspalierError(f"{path}: was cut or changed after it was written: it ends after {len(start)} bytes")
 
 
 def _check_digest(start: bytes, digest: bytes, stored: bytes, path: str | os.PathLike[str]) -> None:
-    _check_magic(start, path)
-    if len(start) < _PREFIX or digest != stored:
+    _check_start(start, path)
+    if digest != stored:
         raise EspalierError(f"{path}: was cut or changed after it was written: its SHA-256 does not match")
 
 

@@ -6,6 +6,7 @@ A `Network` is a list of layers that name their inputs; ``"input"`` is the image
 
 import math
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -139,7 +140,7 @@ class Network:
                 layer = _after(ahead[layer.inputs[0]], layer)
             sources = tuple(renamed.get(source, source) for source in layer.inputs)
             if not isinstance(layer, BatchNorm):
-                layers.append(replace(layer, inputs=sources))
+                layers.append(reading(layer, sources))
                 continue
             before = next((x for x in layers if x.name == sources[0]), None)
             if not isinstance(before, Weighted) or len(self.consumers(layer.inputs[0])) != 1:
@@ -155,6 +156,13 @@ class Network:
             layers.append(replace(before, weight=weight, bias=before.bias * gain + offset))
             renamed[layer.name] = before.name
         return replace(self, layers=tuple(layers))
+
+
+def reading(layer: Layer, inputs: tuple[str, ...]) -> Layer:
+    """Return the same layer with other inputs; its arrays, which it has checked, are not looked through again."""
+    other = copy(layer)
+    object.__setattr__(other, "inputs", inputs)
+    return other
 
 
 def _after(norm: BatchNorm, layer: Linear) -> Linear:

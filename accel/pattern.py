@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,7 @@ Integers = NDArray[np.int64]
 Gene = NDArray[Any]
 Magnitudes = NDArray[np.float64]
 Shape = tuple[int, int, int]
+_PIECE = 64, 512  # rows and columns of a matrix that are turned at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +113,10 @@ class LoopNest:
             entries = matrix[group * self.group_rows :][:rows]
             if columns.size < entries.shape[1]:
                 entries = entries[:, columns]
-            block[inside, :rows] = entries.T
+            if isinstance(inside, slice):
+                _turn(entries, block)
+            else:
+                block[inside, :rows] = entries.T
         return words
 
     def scatter(self, words: NDArray[Any]) -> NDArray[Any]:
@@ -353,6 +357,13 @@ def check_shape(shape: tuple[int, ...], where: str) -> None:
     check_limit(where, "taps of a kernel", shape[2], MOST_TAPS)
     check_limit(where, "weights of an output", math.prod(shape[1:]), MOST_COLUMNS)
     check_limit(where, "weights", math.prod(shape), MOST_WEIGHTS)
+
+
+def _turn(matrix: NDArray[Any], into: NDArray[Any]) -> None:
+    """Write a matrix (M, K) into another (K, M), piece by piece: words that a turned row takes lie far apart."""
+    rows, columns = _PIECE
+    for row, column in product(range(0, matrix.shape[0], rows), range(0, matrix.shape[1], columns)):
+        into[column : column + columns, row : row + rows] = matrix[row : row + rows, column : column + columns].T
 
 
 def _runs(starts: Integers, sizes: Integers) -> Integers:

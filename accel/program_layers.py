@@ -131,6 +131,11 @@ class MacLayer(ProgramLayer):
         return kept
 
     @cached_property
+    def pairs(self) -> Mask:
+        """Which output and input maps are connected (M, C): a tap of their kernel is kept."""
+        return np.any(self.kept, axis=2)
+
+    @cached_property
     def nest(self) -> LoopNest:
         """The loops that run what is kept."""
         return parse_pattern(self.pattern).nest(self.kept)

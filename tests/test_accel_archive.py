@@ -111,3 +111,16 @@ class TestRoundTrip:
         assert archive.kind_of(tmp_path / "a") == "thing"
         with pytest.raises(EspalierError, match="is not an Espalier file"):
             archive.kind_of(Path(__file__))
+
+    def test_kind_of_reads_the_beginning_alone(self, tmp_path: Path) -> None:
+        """Of a file that was cut behind its header it is known, and `load` refuses it; one cut before is refused."""
+        whole = archive.dump("thing", THING)
+        path = tmp_path / "a"
+        path.write_bytes(whole[:-1])
+        assert archive.kind_of(path) == "thing"
+        with pytest.raises(EspalierError, match="was cut or changed"):
+            archive.load(path, "thing", (Thing,))
+        for length, message in ((9, "was cut or changed after it was written: it ends after 9 bytes"), (40, "header")):
+            path.write_bytes(whole[:length])
+            with pytest.raises(EspalierError, match=message):
+                archive.kind_of(path)

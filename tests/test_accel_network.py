@@ -10,7 +10,7 @@ from support.lenets import Array, convolution, lenet, linear, numbers
 
 from accel.errors import EspalierError
 from accel.layers import Add, AvgPool, BatchNorm, Conv2d, Flatten, GlobalAvgPool, Layer, Linear, MaxPool, ReLU
-from accel.network import Network
+from accel.network import Network, reading
 from accel.window import Window
 
 
@@ -258,6 +258,15 @@ class TestGraph:
         assert (layer.weight.dtype, layer.weight[0, 0], layer.bias.tolist()) == (np.float32, 0, [0, 1])
         with pytest.raises(ValueError, match="read-only"):
             layer.weight[0, 0] = 5
+
+    def test_a_layer_reads_something_else(self) -> None:
+        """With other inputs it has the same arrays, no copies of them, and the one that was there stays."""
+        layer = linear("f", "input", 2, 3)
+        other = reading(layer, ("g",))
+        assert (other.inputs, layer.inputs, other.name) == (("g",), ("input",), "f")
+        assert isinstance(other, Linear)
+        assert other.weight is layer.weight
+        assert other.bias is layer.bias
 
 
 class TestFolding:

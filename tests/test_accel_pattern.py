@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 
 from accel.pattern import everything, keeps_everything, kept_weights
-from accel.sparsity import LayerMask
+from accel.sparsity import LayerMask, parse_pattern
 
 
 def test_a_dense_mask_takes_no_memory() -> None:
@@ -17,3 +18,14 @@ def test_a_dense_mask_takes_no_memory() -> None:
     less[1, 1, 1] = False
     assert not keeps_everything(less)
     assert kept_weights(less) == 23
+
+
+@pytest.mark.parametrize("pattern", ["dense", "block-8", "irregular"])
+def test_large_matrices_are_gathered_as_small_ones(pattern: str) -> None:
+    """Of more rows and columns than are turned at a time each word is where the loop nest says."""
+    matrix = np.random.default_rng(0).integers(-99, 99, (72, 1100))
+    nest = parse_pattern(pattern).nest(everything((72, 1100, 1)))
+    words, places = nest.gather(matrix), nest.positions
+    inside = places[1] < 1100
+    assert words[inside].tolist() == matrix[places[0][inside], places[1][inside]].tolist()
+    assert words[inside].tolist() != matrix[places[0][inside], places[1][inside] - 1].tolist()

@@ -65,7 +65,7 @@ def fft_cost(shape: LayerShape, inputs: int | None = None, outputs: int | None =
 
 def layer_fft(program: Program, layer: MacLayer) -> FftCost:
     """Return what a layer of a Program takes: its surviving pairs, and the maps that have any."""
-    inputs, outputs = (int(np.count_nonzero(layer.kept.any(axis=axes))) for axes in ((0, 2), (1, 2)))
+    inputs, outputs = (int(np.count_nonzero(layer.pairs.any(axis=axis))) for axis in (0, 1))
     return fft_cost(LayerShape.of(program, layer), inputs, outputs)
 
 

@@ -46,7 +46,7 @@ class LayerShape:
         """Return the shape of a layer of a Program; a pair that keeps any tap is connected."""
         size = program.shapes[layer.name][1:] or (1, 1)
         kernel, stride = (layer.window.kernel, layer.window.stride) if layer.window else ((1, 1), (1, 1))
-        pairs = int(np.count_nonzero(layer.kept.any(axis=2)))
+        pairs = int(np.count_nonzero(layer.pairs))
         return cls(
             name=layer.name,
             outputs=layer.shape[0],

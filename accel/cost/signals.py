@@ -132,11 +132,11 @@ def _line_buffer(program: Program) -> SignalPlan:
     weights must be on the chip, because every row meets them again; an array for each layer is what this takes. A
     fully connected layer needs its input whole. The output leaves as it comes.
     """
-    peak, _ = max(enumerate(_Stream(program).run()), key=lambda at: at[1])
-    stream = _Stream(program)
-    for _ in zip(range(peak + 1), stream.run(), strict=False):
-        pass
-    parts = {name: bits for name, bits in stream.held.items() if bits}
+    stream, most, held = _Stream(program), -1, dict[str, int]()
+    for bits in stream.run():
+        if bits > most:
+            most, held = bits, dict(stream.held)
+    parts = {name: bits for name, bits in held.items() if bits}
     return SignalPlan(name=LINE_BUFFER, bits=sum(parts.values()), parts=parts)
 
 

@@ -29,7 +29,7 @@ from accel.layers import (
     Upsample,
     Weighted,
 )
-from accel.network import INPUT, Network
+from accel.network import INPUT, Network, reading
 from accel.program import Program
 from accel.program_layers import (
     AddLayer,
@@ -160,7 +160,7 @@ class Lowering:
             if layer.name in self.absorbed and not self._is_bound(layer, sources[0]):
                 self.renamed[layer.name] = sources[0]
                 continue
-            self._append(self._layer(replace(layer, inputs=sources)))
+            self._append(self._layer(reading(layer, sources)))
         made = tuple(self.layers), network.original_names
         return Program(network.name, pruned.pattern, pruned.data, network.input_shape, self.signals[INPUT], *made)
 

@@ -6,11 +6,9 @@ from pathlib import Path
 from accel import archive
 from accel.files import opened
 from accel.interchange import zoo
-from accel.interchange.onnx.reading.model import import_model
 from accel.program import KIND, Program
 from accel.pruned import PrunedNetwork
 from reports.shared import notes
-from reports.workflow.prune import prune
 
 ONNX = ".onnx"
 
@@ -31,6 +29,8 @@ def sizeable(network: str, pattern: str | None) -> PrunedNetwork | Program:
         There is no such thing, or `pattern` cannot be had without the values of weights.
     """
     if is_onnx(network):
+        from accel.interchange.onnx.reading.model import import_model  # not waited for where there is no ONNX file
+
         found = import_model(network, valued=False)
         for note in found.notes:
             notes.say(f"{network}: {note}")
@@ -55,6 +55,8 @@ def is_onnx(network: str | os.PathLike[str]) -> bool:
 def _pruned(given: PrunedNetwork, pattern: str | None) -> PrunedNetwork:
     if pattern in (None, given.pattern):
         return given
+    from reports.workflow.prune import prune  # nor this where nothing is pruned
+
     given.check_values(f"pruning ({pattern})")
     return prune(given, pattern)
 

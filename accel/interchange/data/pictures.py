@@ -3,13 +3,16 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from accel.errors import EspalierError, reading
 from accel.files import opened
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 FORMATS = ("PNG", "JPEG")
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -101,6 +104,8 @@ def read_pictures(files: Sequence[Path], shape: tuple[int, int, int], network: s
 
 
 def _read(path: Path, shape: tuple[int, int, int], network: str) -> NDArray[np.uint8]:
+    from PIL import Image  # whoever has no pictures need not wait for it
+
     what = "is no PNG or JPEG picture, or was cut or changed"
     with opened(path) as file, warnings.catch_warnings(), reading(path, what, (Image.DecompressionBombError,)):
         warnings.simplefilter("ignore")  # of metadata that is odd, which changes no pixel
@@ -109,7 +114,7 @@ def _read(path: Path, shape: tuple[int, int, int], network: str) -> NDArray[np.u
             return np.asarray(picture.convert(MODES[shape[0]]))
 
 
-def _check(picture: Image.Image, shape: tuple[int, int, int], network: str) -> None:
+def _check(picture: "Image.Image", shape: tuple[int, int, int], network: str) -> None:
     if (picture.height, picture.width) != shape[1:]:
         raise EspalierError(
             f"has the height and width {(picture.height, picture.width)}; all must have {shape[1:]}, for "
