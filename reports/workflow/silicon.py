@@ -1,0 +1,231 @@
+"""What arrays take in standard cells, module by module: `espalier synth --liberty`."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from accel.array import MacArray
+from accel.fixedpoint import FixedFormat
+from accel.signal import integer_format
+from reports.shared.console import plain_table
+from reports.shared.schema import Kind
+from rtl.asic.liberty import Cell, Library
+from rtl.asic.macros import Shape
+from rtl.asic.mapping import Netlist, Placed, map_to_cells
+from rtl.asic.timing import MISSING, SlowPath, Timing, time_netlist
+from rtl.core.accelerator import Accelerator
+
+KIND = Kind("espalier-cells", 1, "the results of espalier synth --liberty")
+KIBIT = 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModuleCells:
+    """What one module takes, or a whole build.
+
+    Parameters
+    ----------
+    build : str
+        ``sparse``, or ``dense``: the same array without lists.
+    module : str
+        ``all`` for the whole build; ``shell`` is what is in no module of its own.
+    cells, flip_flops : int
+        Standard cells, and how many of them are registers.
+    area : float
+        Of the cells, in the library's unit, mostly square micrometres; macros are not in it.
+    gate_equivalents : float
+        The area over that of the library's smallest NAND of two inputs.
+    macros, macro_bits : int
+        Memories, and the bits of all.
+    leakage_watts : float
+        Of the cells.
+    slowest_path : SlowPath or None
+        Of those that end here; None without OpenSTA, or without a register.
+    """
+
+    build: str
+    module: str
+    cells: int
+    flip_flops: int
+    area: float
+    gate_equivalents: float
+    macros: int
+    macro_bits: int
+    leakage_watts: float
+    slowest_path: SlowPath | None
+
+    @property
+    def mhz(self) -> float | None:
+        """The highest clock that the slowest path allows."""
+        path = self.slowest_path
+        return 1e3 / path.nanoseconds if path and path.nanoseconds > 0 else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MacroCount:
+    """How many memories of a shape a build has; `wrapper` is the name of their module."""
+
+    build: str
+    wrapper: str
+    depth: int
+    width: int
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Silicon:
+    """Builds of an array.
+
+    Parameters
+    ----------
+    array : MacArray
+        Of the first build.
+    library, yosys : str
+    timing : str or None
+        Which OpenSTA timed it, if there is one.
+    clock_hertz : float
+        For which cells are sized.
+    modules : list of ModuleCells
+        Of each build: all, then its modules, the largest first.
+    macros : list of MacroCount
+    """
+
+    array: MacArray
+    library: str
+    yosys: str
+    timing: str | None
+    clock_hertz: float
+    modules: list[ModuleCells]
+    macros: list[MacroCount]
+
+    def to_json(self) -> str:
+        """Return it as a file of `KIND`."""
+        head = {name: getattr(self, name) for name in ("library", "yosys", "timing", "clock_hertz")}
+        rows = {"modules": map(asdict, self.modules), "macros": map(asdict, self.macros)}
+        return KIND.written({"array": asdict(self.array), **head}, **rows)
+
+    def whole(self) -> list[ModuleCells]:
+        """Return the row of each build that has all of it."""
+        return [row for row in self.modules if row.module == "all"]
+
+
+def in_cells(
+    arrays: Mapping[str, MacArray],
+    library: Library,
+    folder: Path,
+    clock_hertz: float,
+    formats: Sequence[FixedFormat] = (),
+) -> Silicon:
+    """Map arrays to the cells of `library`, one after the other, in folders of their names, which are there.
+
+    Parameters
+    ----------
+    arrays : mapping
+        By the names of builds.
+    library : Library
+    folder : Path
+    clock_hertz : float
+    formats : sequence of FixedFormat
+        Of the output signals that they know; unsigned, as wide as their signals, if there are none.
+
+    Raises
+    ------
+    EspalierError
+        A tool is not installed or fails, or the library lacks a cell.
+    """
+    modules: list[ModuleCells] = []
+    macros: list[MacroCount] = []
+    for name, array in arrays.items():
+        known = formats or [integer_format(array.signal_bits, signed=False)]
+        netlist = map_to_cells(Accelerator(array, known), library, folder / name, clock_hertz)
+        timing = time_netlist(netlist, folder / name, clock_hertz)
+        modules += rows_of(name, netlist, timing, library)
+        macros += [_counted(name, shape, netlist.placed) for shape in netlist.shapes]
+    return Silicon(
+        array=next(iter(arrays.values())),
+        library=library.name,
+        yosys=netlist.yosys,
+        timing=timing.tool if timing else None,
+        clock_hertz=clock_hertz,
+        modules=modules,
+        macros=macros,
+    )
+
+
+def rows_of(build: str, netlist: Netlist, timing: Timing | None, library: Library) -> list[ModuleCells]:
+    """Return what all of a netlist takes, and each module, the largest first."""
+    placed: dict[str, list[Placed]] = {}
+    for one in netlist.placed:
+        placed.setdefault(one.module, []).append(one)
+    paths = timing.modules if timing else {}
+    rows = [_row(build, name, ones, paths.get(name), library) for name, ones in placed.items()]
+    whole = _row(build, "all", netlist.placed, timing.slowest if timing else None, library)
+    return [whole, *sorted(rows, key=lambda row: row.area, reverse=True)]
+
+
+def _row(build: str, module: str, placed: Sequence[Placed], path: SlowPath | None, library: Library) -> ModuleCells:
+    cells = [one.kind for one in placed if isinstance(one.kind, Cell)]
+    macros = [one.kind for one in placed if isinstance(one.kind, Shape)]
+    area = math.fsum(cell.area for cell in cells)
+    return ModuleCells(
+        build=build,
+        module=module,
+        cells=len(cells),
+        flip_flops=sum(cell.register for cell in cells),
+        area=round(area, 3),
+        gate_equivalents=round(area / library.nand2.area, 2),
+        macros=len(macros),
+        macro_bits=sum(shape.bits for shape in macros),
+        leakage_watts=math.fsum(cell.leakage_watts for cell in cells),
+        slowest_path=path,
+    )
+
+
+def _counted(build: str, shape: Shape, placed: Iterable[Placed]) -> MacroCount:
+    count = sum(one.kind == shape for one in placed)
+    return MacroCount(build=build, wrapper=shape.name, depth=shape.depth, width=shape.width, count=count)
+
+
+def tables_of(silicon: Silicon) -> list[Table]:
+    """Return a table for each build: a line for each module, and one for all."""
+    heads = ["module", "area", "GE", "FF", "SRAM, Kibit", "leak, uW", "path, ns"]
+    tables = []
+    for whole in silicon.whole():
+        rows = [row for row in silicon.modules if row.build == whole.build and row is not whole]
+        table = plain_table(heads, [_line(row) for row in (*rows, whole)])
+        table.title = f"{whole.build}, cells of {silicon.library}"
+        tables.append(table)
+    return tables
+
+
+def _line(row: ModuleCells) -> list[str]:
+    path = f"{row.slowest_path.nanoseconds:.2f}" if row.slowest_path else "-"
+    macros, leakage = f"{row.macro_bits / KIBIT:,.1f}", f"{row.leakage_watts * 1e6:,.3f}"
+    return [
+        row.module,
+        f"{row.area:,.0f}",
+        f"{row.gate_equivalents:,.0f}",
+        f"{row.flip_flops:,}",
+        macros,
+        leakage,
+        path,
+    ]
+
+
+def sentences_of(silicon: Silicon) -> list[str]:
+    """Return what stands below the tables: the clock and its path for each build, what lists cost, which tools."""
+    lines = []
+    for whole in silicon.whole():
+        if whole.slowest_path and whole.mhz:
+            path = whole.slowest_path
+            lines.append(
+                f"{whole.build}: {whole.mhz:.1f} MHz, {path.nanoseconds:.2f} ns from {path.start} to {path.end}"
+            )
+    areas = {row.build: row.area for row in silicon.whole()}
+    if len(areas) == 2:
+        lines.append(f"lists cost {areas['sparse'] / areas['dense'] - 1:.1%} more area of cells")
+    tools = f"mapped by {silicon.yosys}, sized for {silicon.clock_hertz / 1e6:g} MHz"
+    return [*lines, f"{tools}, timed by {silicon.timing}" if silicon.timing else f"{tools}; {MISSING}"]

@@ -1,0 +1,1 @@
+"""The accelerator in standard cells: mapping, memories as macros, timing."""

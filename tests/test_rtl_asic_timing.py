@@ -1,0 +1,85 @@
+"""Timing: the slowest path by OpenSTA is the one that the library's delays add up to, and the line without OpenSTA."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
+from support import tiny_cells
+
+from accel.errors import EspalierError
+from rtl.asic import liberty, timing
+from rtl.asic.mapping import SHELL, Netlist, map_to_cells
+from rtl.asic.timing import SlowPath, time_netlist
+
+HERTZ = 200e6
+TINY = liberty.parse(tiny_cells.liberty())
+needs_opensta = pytest.mark.skipif(shutil.which(timing.TOOL) is None, reason="needs Debian's package opensta")
+
+
+class Stages(wiring.Component):
+    """A register before an inverter before a register, and a memory read by the second."""
+
+    def __init__(self) -> None:
+        super().__init__({"write": In(1), "data": In(2), "out": Out(2)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.words = words = memory.Memory(shape=2, depth=2, init=[])
+        port, read = words.write_port(), words.read_port()
+        first = Signal(reset_less=True)
+        second = Signal(reset_less=True)
+        m.d.sync += [first.eq(self.data[0]), second.eq(~first)]
+        m.d.comb += [port.addr.eq(second), port.data.eq(self.data), port.en.eq(self.write), read.addr.eq(second)]
+        m.d.comb += self.out.eq(read.data)
+        return m
+
+
+@pytest.fixture(scope="module")
+def stages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Netlist]:
+    """Return the folder and the netlist of the stages."""
+    folder = tmp_path_factory.mktemp("stages")
+    return folder, map_to_cells(Stages(), TINY, folder, HERTZ)
+
+
+@needs_opensta
+def test_a_path_of_one_gate(stages: tuple[Path, Netlist]) -> None:
+    """From a register through an inverter to a register: out of the one, through the gate, and a set-up time."""
+    folder, netlist = stages
+    found = time_netlist(netlist, folder, HERTZ)
+    assert found
+    assert found.slowest == SlowPath(start="first", end="second", nanoseconds=2 * tiny_cells.DELAY + tiny_cells.SETUP)
+    assert found.modules == {SHELL: found.slowest}
+    assert found.tool.startswith("OpenSTA ")
+
+
+@needs_opensta
+def test_memories_are_ends(stages: tuple[Path, Netlist], tmp_path: Path) -> None:
+    """Where registers want to be set up after the edge, a path to the memory's address is the slowest."""
+    folder, netlist = stages
+    for path in folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    text = (folder / "cells.lib").read_text().replace(f'values ("{tiny_cells.SETUP}")', 'values ("-1")')
+    (tmp_path / "cells.lib").write_text(text)
+    found = time_netlist(netlist, tmp_path, HERTZ)
+    assert found
+    assert found.slowest == SlowPath(start="second", end="words", nanoseconds=tiny_cells.DELAY)
+
+
+@needs_opensta
+def test_a_netlist_that_is_none(stages: tuple[Path, Netlist], tmp_path: Path) -> None:
+    """OpenSTA ends with status 0 whatever happens: its first error is the line."""
+    folder, netlist = stages
+    (tmp_path / "cells.lib").write_bytes((folder / "cells.lib").read_bytes())
+    (tmp_path / "netlist.v").write_text("module espalier(")
+    with pytest.raises(EspalierError, match=r"OpenSTA failed: \w"):
+        time_netlist(netlist, tmp_path, HERTZ)
+
+
+def test_without_opensta(monkeypatch: pytest.MonkeyPatch, stages: tuple[Path, Netlist]) -> None:
+    """There is no timing, and no error: the line that asks for the package is the command's."""
+    monkeypatch.setattr(shutil, "which", lambda tool, path=None: None)
+    assert time_netlist(stages[1], stages[0], HERTZ) is None
+    assert "apt-get install opensta" in timing.MISSING
