@@ -2,9 +2,10 @@
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from reports.shared.drawing import look, one_legend, rendered
-from reports.studies.trained.page import title
+from reports.studies.trained.page import bits_of
 from reports.studies.trained.results import Group, Results
 
 
@@ -12,13 +13,15 @@ def cycles(results: Results) -> Figure:
     """Return the error rate against the cycles of one image: a panel for each network, a mark for each version."""
     figure = Figure(figsize=(1 + 3.6 * len(results.networks), 3.8), layout="constrained")
     panels = list(figure.subplots(1, len(results.networks), squeeze=False).flat)
-    names = [name for network in results.networks for name in map(title, results.groups(network, calibrated=False))]
-    order = list(dict.fromkeys(names))
-    for axes, network in zip(panels, results.networks, strict=True):
-        for group in results.groups(network, calibrated=False):
-            _mark(axes, group, order.index(title(group)))
+    groups = {network: results.groups(network, calibrated=False) for network in results.networks}
+    order = list(dict.fromkeys(group.task.pattern for found in groups.values() for group in found))
+    for axes, (network, found) in zip(panels, groups.items(), strict=True):
+        for group in found:
+            _mark(axes, group, order.index(group.task.pattern))
         axes.set_title(network)
-        axes.set_xlabel(f"cycles of one image on {results.array} lanes")
+        axes.set_xlabel(f"thousands of cycles on {results.array} lanes")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(lambda cycles, _: f"{cycles / 1000:g}")
     panels[0].set_ylabel("error rate in %, test images")
     one_legend(figure, panels, "outside right upper")
     return figure
@@ -48,7 +51,11 @@ def render(results: Results) -> dict[str, bytes]:
 
 
 def _mark(axes: Axes, group: Group, index: int) -> None:
-    """Draw the mean of a group with a bar from the lowest to the highest seed."""
-    mean, (low, high) = 100 * group.mean(), (100 * rate for rate in group.span())
-    spread = [[mean - low], [high - mean]]
-    axes.errorbar([group.versions[0].cycles], [mean], yerr=spread, label=title(group), capsize=2, **look(index))
+    """Draw the mean of a group with a bar from the lowest to the highest seed: floats hollow, others with bits."""
+    cycles, mean, (low, high) = group.versions[0].cycles, 100 * group.mean(), (100 * rate for rate in group.span())
+    drawn = look(index)
+    if not group.task.bits:
+        drawn |= {"markerfacecolor": "white", "label": group.task.pattern}
+    axes.errorbar([cycles], [mean], yerr=[[mean - low], [high - mean]], capsize=2, **drawn)
+    if group.task.bits:
+        axes.annotate(bits_of(group.task), (cycles, mean), (4, 3), textcoords="offset points", fontsize="x-small")

@@ -11,7 +11,8 @@ from reports.studies.trained.results import Group, Results, Verdict
 
 CAPTIONS = {
     "cycles": "Error rate against the cycles of one image: mean of the seeds, bars from the lowest to the highest. "
-    "Cycles are those of the closed form, which the hardware takes.",
+    "Floats are hollow; words of few bits have these beside them, weights/signals. Cycles are those of the closed "
+    "form, which the hardware takes.",
     "equal_cycles": "What each pattern costs where an image takes equally many cycles, or fewer by one step of the "
     "ratio: the rise of the error rate over the dense network's, and above each bar the share of the weights that is "
     "gone; mean of the seeds.",
