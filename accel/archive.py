@@ -121,10 +121,14 @@ def kind_of(path: str | os.PathLike[str]) -> str:
     OSError
         The file cannot be read.
     """
-    with opened(path, MOST_FILE_BYTES) as file:
-        _check_start(file.read(_PREFIX), path)
-        file.seek(0)
-        return str(_read_header(file.read, path)["kind"])
+    try:
+        with opened(path, MOST_FILE_BYTES) as file:
+            _check_start(file.read(_PREFIX), path)
+            file.seek(0)
+            return str(_read_header(file.read, path)["kind"])
+    except EspalierError:
+        with _checked(path):  # that it was cut or changed comes first
+            raise
 
 
 def _loads(

@@ -19,7 +19,7 @@ HOSTILE = 'x"; $system("touch evil"); // */ \n`include "y" \\ $(touch evil) `tou
 
 def test_verilog(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is emitted has the name of a Program as a string of the manifest and nowhere else."""
-    monkeypatch.setattr(emit.verilog, "convert", lambda dut, **settings: "module espalier; endmodule")
+    monkeypatch.setattr(emit, "convert", lambda *_: "module espalier; endmodule")
     emit.hardware.cache_clear()
     job = tiny(requantized=True)
     named = replace(job, program=replace(job.program, name=HOSTILE, pattern=HOSTILE, data=HOSTILE))

@@ -45,17 +45,17 @@ class Shape:
 
     @property
     def name(self) -> str:
-        """Of its wrapper."""
+        """The name of its wrapper."""
         return f"{PREFIX}{self.depth}x{self.width}"
 
     @property
     def bits(self) -> int:
-        """Of all words."""
+        """The bits of all words."""
         return self.depth * self.width
 
     @property
     def address_bits(self) -> int:
-        """Of an address, at least one."""
+        """The bits of an address, at least one."""
         return max(1, (self.depth - 1).bit_length())
 
     @property
