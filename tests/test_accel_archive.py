@@ -120,7 +120,10 @@ class TestRoundTrip:
         assert archive.kind_of(path) == "thing"
         with pytest.raises(EspalierError, match="was cut or changed"):
             archive.load(path, "thing", (Thing,))
-        for length, message in ((9, "was cut or changed after it was written: it ends after 9 bytes"), (40, "its SHA-256")):
+        for length, message in (
+            (9, "was cut or changed after it was written: it ends after 9 bytes"),
+            (40, "its SHA-256"),
+        ):
             path.write_bytes(whole[:length])
             with pytest.raises(EspalierError, match=message):
                 archive.kind_of(path)
