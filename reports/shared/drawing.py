@@ -67,8 +67,9 @@ def one_legend(figure: Figure, panels: Collection[Axes], place: Place, columns: 
 
 
 def look(index: int) -> dict[str, Any]:
-    """Return how line `index` is drawn."""
-    return {"color": COLORS[index % len(COLORS)], "marker": MARKERS[index % len(MARKERS)], "markersize": 4}
+    """Return how line `index` is drawn: as no other of a hundred."""
+    again, color = divmod(index, len(COLORS))
+    return {"color": COLORS[color], "marker": MARKERS[(color + again) % len(MARKERS)], "markersize": 4}
 
 
 def minor_labels(value: float, _: int) -> str:
