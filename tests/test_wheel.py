@@ -44,6 +44,6 @@ def test_what_does_not_belong_is_named(tmp_path: Path, name: str, reason: str) -
 
 
 def test_a_large_wheel_is_refused(tmp_path: Path) -> None:
-    """More than 3.25 MB is a problem."""
+    """More than `MOST_BYTES` is a problem, which says how many are allowed."""
     (line,) = problems(packed(tmp_path / "x.whl", GOOD, bytes(MOST_BYTES // len(GOOD) + 1)))
-    assert line.endswith("at most 3,250,000 are allowed")
+    assert line.endswith(f"at most {MOST_BYTES:,} are allowed")
