@@ -140,3 +140,20 @@ class TestGiven:
         again = program(network, steps=Steps(signals=found))
         assert copies(again) == []
         assert again.signals == of.signals
+
+    def test_a_training_keeps_them_joined(self) -> None:
+        """Steps are learned, but not those that a concatenation has from the start, which would part ways."""
+        pytest.importorskip("torch", reason="training needs PyTorch (extra train)")
+        from accel import train
+
+        network = joined(third=4.0)
+        images, pruned, of = images_for(network, 40), PrunedNetwork(network), program(network)
+        labels = np.random.default_rng(0).integers(0, 3, 40)
+        recipe = train.Recipe(epochs=2, batch_size=20, learning_rate=0.02)
+        found = train.retrain_quantized(pruned, of, images, labels, recipe, train.StepRule("learn", "learn"))
+        learned = {name for name, step in found.signal_steps.items() if step != of.signals[name].step}
+        assert learned == {"stem", "last"}
+        steps = Steps(weights=found.weight_steps, signals=found.signal_steps)
+        again = lower(found.pruned, Widths(BITS, BITS), images, steps)
+        assert copies(again) == []
+        assert again.signals["again"] == of.signals["again"]

@@ -5,22 +5,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from support import tiny_cells
-from support.programs import program, signal
 from support.rtl_builds import compiled
-from support.rtl_programs import images_of, mac
+from support.rtl_gates import small_job
 
 from accel.array import MacArray
-from accel.cost import total_cycles, total_interval
 from accel.errors import EspalierError
-from accel.network import INPUT
-from accel.program_layers import MaxPoolLayer
-from accel.window import Window
 from rtl import simulators
 from rtl.asic import liberty, mapping
 from rtl.asic.macros import Shape
@@ -28,7 +22,6 @@ from rtl.asic.mapping import SHELL, map_to_cells
 from rtl.assemble import signal_formats
 from rtl.core.accelerator import Accelerator
 from rtl.emit import TOP, Job, emit
-from sim import golden
 
 MHZ = 1e6
 TINY = liberty.parse(tiny_cells.liberty())
@@ -137,17 +130,8 @@ def test_an_array_in_gates(tmp_path: Path) -> None:
 
     Its macros have every bit that the array says its memories have.
     """
-    array = MacArray(2, 1, signal_words=1024, weight_words=512, list_entries=64, taps=32, constants=16, layers=6)
-    rng, reads = np.random.default_rng(1), signal(8, signed=False)
-    layers = [
-        mac(rng, "conv", INPUT, (3, 2, 9), reads, window=Window((3, 3)), pattern="kernel", output=reads),
-        MaxPoolLayer("pool", ("conv",), Window((2, 2), (2, 2))),
-        mac(rng, "last", "pool", (3, 3, 4), reads, window=Window((2, 2))),
-    ]
-    made = program(layers, (2, 6, 6), reads)
-    codes = images_of(rng, made)
-    times = total_cycles(made, array), total_interval(made, array)
-    netlist = gates(tmp_path, [Job(made, codes, golden.run(made, codes)[made.output], *times)], array)
+    array, job = small_job()
+    netlist = gates(tmp_path, [job], array)
     macros = [one.kind.bits for one in netlist.placed if isinstance(one.kind, Shape)]
     assert sum(macros) == sum(memory.bits for memory in array.memories)
     assert {"lanes", "drain", "sequencer", "fetch", "weights", "activations"} < {one.module for one in netlist.placed}

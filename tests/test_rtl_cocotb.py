@@ -7,13 +7,12 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 from support.rtl_builds import Build, write
-from support.rtl_layers import ARRAY, probe
+from support.rtl_layers import SMALL, probe
 
 from rtl.emit import COCOTB
 
@@ -24,9 +23,6 @@ pytestmark = [
 
 
 Verdict = tuple[bool, str]  # whether the test passed, and its log
-
-
-SMALL = replace(ARRAY, signal_words=128, weight_words=32, list_entries=8, taps=8, constants=8, layers=2)
 
 
 @pytest.fixture(scope="module")

@@ -3,12 +3,11 @@
 import shutil
 import subprocess
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.rtl_builds import WORD, Build, write
-from support.rtl_layers import ARRAY, probe
+from support.rtl_layers import SMALL, probe
 
 from accel.errors import EspalierError
 from rtl import simulators
@@ -18,7 +17,6 @@ from rtl.simulators import COMMANDS, RUN
 MISSING = [tool for tool in ("verilator", "iverilog") if shutil.which(tool) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs Debian's packages {', '.join(MISSING)}")
 
-SMALL = replace(ARRAY, signal_words=128, weight_words=32, list_entries=8, taps=8, constants=8, layers=2)
 COMPILERS = {
     "verilator": COMMANDS["verilator"],
     "verilog": COMMANDS["iverilog"],

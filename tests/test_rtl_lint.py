@@ -3,13 +3,12 @@
 import re
 import shutil
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.rtl_builds import write
-from support.rtl_layers import ARRAY, FORMATS, PACKED, probe, random_job
+from support.rtl_layers import FORMATS, PACKED, SMALL, probe, random_job
 
 from accel.array import MacArray
 from rtl.core.accelerator import Accelerator
@@ -22,7 +21,6 @@ pytestmark = pytest.mark.skipif(shutil.which("verilator") is None, reason="needs
 RULES = Path(__file__).parents[1] / "rtl" / WAIVERS
 DESIGN, BENCH = (line.split()[2:] for line in RULES.read_text().splitlines() if line.startswith("//   $ "))
 DEPTHS = {"signal_words": 64, "weight_words": 64, "list_entries": 8, "taps": 8, "constants": 8, "layers": 2}
-SMALL = replace(ARRAY, signal_words=128, weight_words=32, list_entries=8, taps=8, constants=8, layers=2)
 LESS = dict.fromkeys(("split", "flat", "pool", "lines", "overlap", "prefetch", "combine"), False)
 ARRAYS = {
     "single lane": (MacArray(1, 1, **DEPTHS), ()),

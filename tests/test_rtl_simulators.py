@@ -1,16 +1,13 @@
 """Builds lie wherever a user wants them, also in folders whose names have spaces."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.rtl_builds import write
-from support.rtl_layers import ARRAY, probe
+from support.rtl_layers import SMALL, probe
 
 from rtl import simulators
-
-SMALL = replace(ARRAY, signal_words=128, weight_words=32, list_entries=8, taps=8, constants=8, layers=2)
 
 
 @pytest.mark.slow

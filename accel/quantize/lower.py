@@ -125,7 +125,7 @@ def lower_calibrated(
     check_multiplier_bits(multiplier_bits)
     lowering = Lowering(calibration, formats.applied(widths), rounding, overflow, formats, multiplier_bits)
     program = lowering.run()
-    while lowering.joins:
+    while lowering.joins:  # each time of other layers: what is coarser now may have others joined to it
         lowering = replace(lowering, joined={**lowering.joined, **lowering.joins})
         program = lowering.run()
     return program

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from accel.array import MacArray
+from accel.cost.design import CLOCK_HZ
 from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.program import Program
@@ -24,10 +25,11 @@ from reports.commands.options import (
     word_options,
 )
 from reports.commands.places import Command
+from reports.report.silicon_tables import sentences_of, tables_of
 from reports.shared import output
 from reports.shared.console import console
 from reports.workflow.parsing import parse_array, parse_frequency, parse_lanes
-from reports.workflow.silicon import Silicon, in_cells, sentences_of, tables_of
+from reports.workflow.silicon import Silicon, in_cells
 from rtl.asic.liberty import read
 from rtl.assemble import signal_formats
 from rtl.fpga.synthesis import DEPTHS, SEED, Synthesis, synthesize
@@ -74,7 +76,7 @@ def command(
         raise EspalierError("--clock: cells are sized for it with --liberty, an FPGA's are not")
     if liberty is not None and seed != SEED:
         raise EspalierError("--seed: nothing is placed with --liberty")
-    hertz, library = parse_frequency(clock or "100MHz"), read(liberty) if liberty else None
+    hertz, library = parse_frequency(clock) if clock else CLOCK_HZ, read(liberty) if liberty else None
     asked = {name: bits for name, bits in word_bits.items() if bits is not None}
     mac_array, formats = _wanted(program, array, asked, depths)
     output.check_place(json_file)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from accel.errors import EspalierError
 from rtl import simulators
-from rtl.fpga.synthesis import find
+from rtl.tools import find
 
 CONTROL = "mutant"
 CONTROL_BITS = 16

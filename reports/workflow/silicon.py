@@ -5,21 +5,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.table import Table
-
 from accel.array import MacArray
 from accel.fixedpoint import FixedFormat
 from accel.signal import integer_format
-from reports.shared.console import plain_table
 from reports.shared.schema import Kind
 from rtl.asic.liberty import Cell, Library
 from rtl.asic.macros import Shape
 from rtl.asic.mapping import Netlist, Placed, map_to_cells
-from rtl.asic.timing import MISSING, SlowPath, Timing, time_netlist
+from rtl.asic.timing import SlowPath, Timing, time_netlist
 from rtl.core.accelerator import Accelerator
 
 KIND = Kind("espalier-cells", 1, "the results of espalier synth --liberty")
-KIBIT = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,45 +183,3 @@ def _row(build: str, module: str, placed: Sequence[Placed], path: SlowPath | Non
 def _counted(build: str, shape: Shape, placed: Iterable[Placed]) -> MacroCount:
     count = sum(one.kind == shape for one in placed)
     return MacroCount(build=build, wrapper=shape.name, depth=shape.depth, width=shape.width, count=count)
-
-
-def tables_of(silicon: Silicon) -> list[Table]:
-    """Return a table for each build: a line for each module, and one for all."""
-    heads = ["module", "area", "GE", "FF", "SRAM, Kibit", "leak, uW", "path, ns"]
-    tables = []
-    for whole in silicon.whole():
-        rows = [row for row in silicon.modules if row.build == whole.build and row is not whole]
-        table = plain_table(heads, [_line(row) for row in (*rows, whole)])
-        table.title = f"{whole.build}, cells of {silicon.library}"
-        tables.append(table)
-    return tables
-
-
-def _line(row: ModuleCells) -> list[str]:
-    path = f"{row.slowest_path.nanoseconds:.2f}" if row.slowest_path else "-"
-    macros, leakage = f"{row.macro_bits / KIBIT:,.1f}", f"{row.leakage_watts * 1e6:,.3f}"
-    return [
-        row.module,
-        f"{row.area:,.0f}",
-        f"{row.gate_equivalents:,.0f}",
-        f"{row.flip_flops:,}",
-        macros,
-        leakage,
-        path,
-    ]
-
-
-def sentences_of(silicon: Silicon) -> list[str]:
-    """Return what stands below the tables: the clock and its path for each build, what lists cost, which tools."""
-    lines = []
-    for whole in silicon.whole():
-        if whole.slowest_path and whole.mhz:
-            path = whole.slowest_path
-            lines.append(
-                f"{whole.build}: {whole.mhz:.1f} MHz, {path.nanoseconds:.2f} ns from {path.start} to {path.end}"
-            )
-    areas = {row.build: row.area for row in silicon.whole()}
-    if len(areas) == 2:
-        lines.append(f"lists cost {areas['sparse'] / areas['dense'] - 1:.1%} more area of cells")
-    tools = f"mapped by {silicon.yosys}, sized for {silicon.clock_hertz / 1e6:g} MHz"
-    return [*lines, f"{tools}, timed by {silicon.timing}" if silicon.timing else f"{tools}; {MISSING}"]

@@ -19,7 +19,7 @@ from accel.errors import EspalierError
 from rtl.asic.buffers import Bit, with_buffers
 from rtl.asic.liberty import Cell, Library
 from rtl.asic.macros import Shape, maps, shape_of, shapes_of, verilog
-from rtl.fpga.synthesis import find, run_tool
+from rtl.tools import find, run_tool
 
 TOP, CLOCK = "espalier", "clk"
 SHELL = "shell"  # what the table calls logic that is in no module of its own

@@ -14,7 +14,7 @@ from pathlib import Path
 from accel.errors import EspalierError
 from rtl.asic.macros import liberty
 from rtl.asic.mapping import CLOCK, TOP, Netlist
-from rtl.fpga.synthesis import run_tool
+from rtl.tools import run_tool
 
 TOOL, EXTRA = "sta", "fpga"
 MISSING = "no timing: OpenSTA is not installed (apt-get install opensta)"

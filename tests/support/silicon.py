@@ -1,0 +1,43 @@
+"""A netlist of six cells and two macros, and what its two builds take, for tests of `espalier synth --liberty`."""
+
+from dataclasses import replace
+
+import pytest
+
+from accel.array import MacArray
+from reports.workflow import silicon
+from reports.workflow.silicon import Silicon, in_cells
+from rtl.asic import liberty
+from rtl.asic.macros import Shape
+from rtl.asic.mapping import Netlist, Placed
+from rtl.asic.timing import SlowPath, Timing
+from support import tiny_cells
+
+TINY = liberty.parse(tiny_cells.liberty())
+KINDS = {"shell": ["INV"], "lanes": ["DFF", "DFF", "NAND2"], "drain": ["DFF", "NOR2"]}
+NETLIST = Netlist(
+    yosys="Yosys 1",
+    placed=[
+        *(
+            Placed(name=f"{module}.g{place}", module=module, kind=TINY.cells[kind])
+            for module, kinds in KINDS.items()
+            for place, kind in enumerate(kinds)
+        ),
+        Placed(name="drain.constants", module="drain", kind=Shape(1024, 40)),
+        Placed(name="shell.words", module="shell", kind=Shape(16, 64)),
+    ],
+    called={},
+    shapes=[Shape(16, 64), Shape(1024, 40)],
+)
+SLOW, FAST = (SlowPath(start="a[0]", end=end, nanoseconds=time) for end, time in (("b", 4.0), ("c", 2.5)))
+TIMING = Timing(tool="OpenSTA 1", slowest=SLOW, modules={"drain": SLOW, "lanes": FAST})
+ARRAY = MacArray(1, 1)
+
+
+def made(monkeypatch: pytest.MonkeyPatch, tmp_path: object, timing: Timing | None = TIMING) -> Silicon:
+    """Return the numbers of two builds, whose tools are not run; the dense one lacks the drain."""
+    dense = [one for one in NETLIST.placed if one.module != "drain"]
+    netlists = iter([NETLIST, replace(NETLIST, placed=dense)])
+    monkeypatch.setattr(silicon, "map_to_cells", lambda *arguments: next(netlists))
+    monkeypatch.setattr(silicon, "time_netlist", lambda *arguments: timing)
+    return in_cells({"sparse": ARRAY, "dense": replace(ARRAY, list_entries=0)}, TINY, tmp_path, 200e6)  # type: ignore[arg-type]
