@@ -74,6 +74,9 @@ class MacArray:
         Whether what a layer begins with is fetched while the rows of the one before drain.
     combine : bool
         Whether a step may read two input maps, of which each output lane takes one (`accel.combined`).
+    share : bool
+        Whether two output lanes share a multiplier where their words are narrow. They then take the same map in a step,
+        which `combine` feels: half of the multipliers, but more cycles of lists.
     multiplier_bits : int
         Of the constants by which accumulators are requantised.
     offset_bits : int
@@ -112,6 +115,7 @@ class MacArray:
     overlap: bool = True
     prefetch: bool = True
     combine: bool = True
+    share: bool = True
     stream_words: int = 0
     multiplier_bits: int = MULTIPLIER_BITS
     offset_bits: int = 0
@@ -166,7 +170,7 @@ class MacArray:
     @property
     def features(self) -> dict[str, bool]:
         """What can be left out of an array, and whether it is there."""
-        names = ("split", "flat", "pool", "lines", "overlap", "prefetch", "combine")
+        names = ("split", "flat", "pool", "lines", "overlap", "prefetch", "combine", "share")
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -231,7 +235,8 @@ class MacArray:
     @property
     def weights_per_multiplier(self) -> int:
         """Output lanes that share a multiplier: the products of two narrow weights fit side by side."""
-        return 2 if self.signal_bits + 2 * self.weight_bits <= MULTIPLIER_WIDTH else 1
+        fits = self.signal_bits + 2 * self.weight_bits <= MULTIPLIER_WIDTH
+        return 2 if self.share and fits else 1
 
     @property
     def multiplier_rows(self) -> int:

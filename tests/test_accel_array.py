@@ -1,4 +1,4 @@
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
@@ -55,3 +55,4 @@ def test_two_narrow_weights_share_a_multiplier(weights: int, signals: int, share
     """Two weights and a signal of 18 bits together fit one multiplier of 18 x 18 bits."""
     array = MacArray(weight_bits=weights, signal_bits=signals)
     assert (array.weights_per_multiplier, array.largest_weight) == (shared, 2 ** (weights - 1) - 1)
+    assert replace(array, share=False).weights_per_multiplier == 1

@@ -115,6 +115,17 @@ class TestOnTheHardware:
         assert array.weights_per_multiplier == 2
         check(of, images_of(rng, of, 1), array)
 
+    def test_multipliers_of_their_own(self, rng: np.random.Generator) -> None:
+        """Narrow lanes that share no multiplier take a map each, which saves the cycles that wide ones save.
+
+        Negative control: where they share one, the same Program takes more.
+        """
+        of = between(rng, (3, 4), SAME, outputs=6, bits=4)
+        shared, alone = fitting(of, 6, 4), array_for(of, 6, 4, share=False)
+        assert (shared.weights_per_multiplier, alone.weights_per_multiplier) == (2, 1)
+        check(of, images_of(rng, of, 1), alone)
+        assert total_cycles(of, alone) == total_cycles(of, replace(alone, weight_bits=8)) < total_cycles(of, shared)
+
     @pytest.mark.slow
     def test_the_image(self, rng: np.random.Generator) -> None:
         """Maps of the image lie side by side: two of them are read if they have half a turn of the banks."""
