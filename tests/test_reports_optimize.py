@@ -1,6 +1,9 @@
 """`espalier optimize`: what it delivers is within the limits, stops change nothing, bad input ends in one line."""
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from accel.program import Program
 from accel.pruned import PrunedNetwork
 from reports.commands.places import Interruption
 from reports.optimize import mixes, run, search
+from reports.optimize.mixes import Choice, Mix
 from reports.optimize.page import page
 from reports.optimize.results import Asked, Results, Trained, Version, chosen_of
 
@@ -65,6 +69,13 @@ class TestResults:
         assert (chosen_of(versions, "fast"), chosen_of(versions, "small")) == (3, 1)
         assert chosen_of(versions[2:3], "fast") is None
 
+    def test_what_comes_nearest(self) -> None:
+        """Least beyond the limits, both together, is nearest; what is quickest may be further."""
+        quick, near, exact = version(0.01, 8192 * 128, 10), version(0.03, 8192 * 64, 50), version(0.02, 8192 * 64, 60)
+        assert [ASKED.beyond(x) for x in (quick, near, exact)] == pytest.approx([1, 0.5, 0])
+        nothing = replace(RESULTS, versions=(quick, near), chosen=None)
+        assert ": 50 cycles, 64.00 KiB, 3.00 % errors on validation images comes nearest" in page(nothing)
+
     def test_text_gives_them_back(self) -> None:
         """And text that was changed is refused."""
         assert Results.from_json(RESULTS.to_json()) == RESULTS
@@ -83,6 +94,19 @@ class TestResults:
         assert "| conv2 kernel 0.5 | conv1 4/4 | 2 | 3.00 % | 400 | 16.00 | beyond a limit |" in text
         nothing = Results(**{**vars(RESULTS), "versions": RESULTS.versions[1:], "chosen": None})
         assert "Nothing that was tried is within the limits; conv2 kernel 0.5, in conv1 4/4 bits: 400" in page(nothing)
+
+
+class TestSearch:
+    def test_few_epochs_make_two_rungs_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of 4 epochs two rungs are of 2 each, at which nothing is said or decided twice; of 8 they differ."""
+        mixed = [Mix({"conv2": Choice("kernel", cost / 9, cost, 0.0)}, cost) for cost in (2, 4, 6, 8)]
+        monkeypatch.setattr(search.Search, "trained", lambda _, mix, __: mix)
+        monkeypatch.setattr(search.Search, "error_rate", lambda *_: 0.0)
+        for epochs, expected in ((4, [(2, 4), (4, 2)]), (16, [(2, 4), (5, 3), (16, 2)])):
+            wish = SimpleNamespace(epochs=epochs, dense=None)
+            left, seen = search.Search(wish, 0.02).finalists(mixed)  # type: ignore[arg-type]
+            assert [mix.cost for mix, _ in left] == [2, 4]
+            assert list(Counter(x.epochs for x in seen).items()) == expected
 
 
 class TestCommand:

@@ -32,7 +32,7 @@ def answer(results: Results) -> str:
     """Return what came of it in a sentence or two."""
     asked = results.asked
     if results.chosen is None:
-        nearest = min(results.versions, key=lambda x: (x.error_rate > asked.limit, x.rank(asked.goal)))
+        nearest = min(results.versions, key=lambda x: (asked.beyond(x), x.rank(asked.goal)))
         return (
             f"Nothing that was tried is within the limits; {_told(nearest)} comes nearest. Allow more errors, more "
             "memory or more epochs."

@@ -48,6 +48,13 @@ class Asked:
     dense_memory_bits: int
     validation_images: int
 
+    def beyond(self, version: "Version") -> float:
+        """Return by how much a version exceeds the limits, as shares of these, added; 0 where it is within both."""
+        given = ((version.error_rate, self.limit), (version.memory_bits, self.memory_bits))
+        return sum(
+            max(0.0, found / limit - 1) if limit else float(found > 0) for found, limit in given if limit is not None
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:

@@ -61,8 +61,9 @@ class Search:
         """Return the mixes that are left after all rungs, trained, the cheaper first; and what was seen on the way."""
         seen: list[Trained] = []
         left, longest = [*mixes], max(FEWEST, self.wish.epochs)
-        for shorter, count in RUNGS:
-            epochs = max(FEWEST, self.wish.epochs // shorter)
+        # where few epochs make two rungs alike, the later one decides
+        rungs = {max(FEWEST, self.wish.epochs // shorter): count for shorter, count in RUNGS}
+        for epochs, count in rungs.items():
             rates = {mix.name: self.error_rate(self.trained(mix, epochs)) for mix in left}
             allowed = self.limit + self._excused(epochs)
             # those within what is excused, the cheapest first; then those that are least beyond it
