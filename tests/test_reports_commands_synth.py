@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from support import tiny_cells
 from support.commandline import complaint, contents, espalier
+from support.silicon import SRAM, SRAM_TOML, made
 
 from accel.array import MacArray
+from reports.commands import synth
 from reports.workflow.silicon import KIND
 from rtl.asic.timing import TOOL
 
@@ -40,12 +42,36 @@ def test_a_file_that_is_no_library(tmp_path: Path) -> None:
 
 
 def test_options_that_mean_nothing(cells: Path) -> None:
-    """A clock for an FPGA, a seed for cells, and a clock that is none are refused."""
-    line = "--clock: cells are sized for it with --liberty, an FPGA's are not"
-    assert complaint("synth", "--clock", "200MHz") == line
+    """What cells alone have, for an FPGA; a seed for cells; a clock that is none, and a figure of no known kind."""
+    for words in (("--clock", "200MHz"), ("--sram-library", cells), ("--figure", cells.with_name("a.png"))):
+        assert complaint("synth", *words) == f"{words[0]}: means something with --liberty alone"
+    line = "--figure area.gif: expected a file that ends in .png or .svg"
+    assert complaint("synth", "--liberty", cells, "--figure", "area.gif") == line
     assert complaint("synth", "--liberty", cells, "--seed", 5) == "--seed: nothing is placed with --liberty"
     line = "--clock 5: expected a frequency above 0 such as 100MHz or 1.2GHz"
     assert complaint("synth", "--liberty", cells, "--clock", 5) == line
+
+
+def test_macros_that_are_none(cells: Path, tmp_path: Path) -> None:
+    """A library that is not TOML, or in which nothing fits: one line, and nothing is written."""
+    path = tmp_path / "sram.toml"
+    words = ("synth", "--liberty", cells, "--sram-library", path, "--signal-words", 1 << 20, "--out", tmp_path / "out")
+    path.write_text("[[macro]")
+    assert complaint(*words).startswith(f"{path}: is not TOML: ")
+    path.write_text(SRAM_TOML)
+    assert complaint(*words).startswith("no macro fits espalier_sram_")
+    assert not list((tmp_path / "out").rglob("*.il"))
+
+
+def test_what_is_told(monkeypatch: pytest.MonkeyPatch, cells: Path, tmp_path: Path) -> None:
+    """Tables, numbers and the figure of two builds whose tools are not run."""
+    found, places = made(monkeypatch, tmp_path, sram=SRAM), (tmp_path / "out.json", tmp_path / "area.svg")
+    monkeypatch.setattr(synth, "in_cells", lambda *arguments: found)
+    done = espalier("synth", "--liberty", cells, "--json", places[0], "--figure", places[1])
+    assert (done.status, done.err) == (0, "")
+    assert "memories take 24,800 um2" in done.out
+    assert places[0].read_text() == found.to_json()
+    assert "sparse, memories" in places[1].read_text()
 
 
 def test_a_folder_that_is_not_there(cells: Path, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from rich.console import Console
-from support.silicon import made
+from support.silicon import SRAM, made
 
 from reports.report.silicon_tables import sentences_of, tables_of
 from rtl.asic.timing import MISSING
@@ -24,6 +24,21 @@ def test_what_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None
 def test_without_timing(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     """Without OpenSTA there is no clock, and one line asks for the package."""
     assert sentences_of(made(monkeypatch, tmp_path, None))[1:] == [f"mapped by Yosys 1, sized for 200 MHz; {MISSING}"]
+
+
+def test_memories(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    """With a library of macros: their area instead of bits, a table of memories, and who says so; 80 columns."""
+    found = made(monkeypatch, tmp_path, sram=SRAM)
+    out = io.StringIO()
+    for table in tables_of(found):
+        Console(file=out, width=80).print(table)
+    lines = out.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    rows = [line.split() for line in lines]
+    assert ["16", "x", "64", "1", "1", "x", "8", "small", "800", "8", "16", "1.5"] in rows
+    assert ["all", "71", "18", "3", "24,800", "24.835", "4.00"] in rows
+    assert "sparse: memories take 24,800 um2 and leak 24.8 uW" in sentences_of(found)
+    assert "macros: made up" in sentences_of(found)
 
 
 def test_tables(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:

@@ -1,12 +1,15 @@
 """What standard cells add up to: by module and in all, and in JSON."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from support import tiny_cells
-from support.silicon import FAST, KINDS, NETLIST, SLOW, TIMING, TINY, made
+from support.silicon import ARRAY, FAST, KINDS, NETLIST, SLOW, SRAM, TIMING, TINY, made
 
-from reports.workflow.silicon import KIND, rows_of
+from accel.errors import EspalierError
+from reports.workflow import silicon
+from reports.workflow.silicon import KIND, in_cells, rows_of
 
 
 def test_rows() -> None:
@@ -45,6 +48,34 @@ def test_json(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
         ("dense", "espalier_sram_1024x40", 0),
     ]
     assert record["modules"][0]["slowest_path"] == {"start": "a[0]", "end": "b", "nanoseconds": 4.0}
+
+
+def test_memories_of_macros(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    """Areas and leakages of macros stand beside those of cells; each shape says what it is built of."""
+    found = made(monkeypatch, tmp_path, sram=SRAM)
+    built = {row.wrapper: row.built for row in found.macros}
+    small, large = (built[shape.name] for shape in NETLIST.shapes)
+    assert small is not None
+    assert large is not None
+    assert (small.macro, small.banks, small.columns) == ("small", 1, 8)
+    whole, *_ = found.modules
+    assert whole.macro_um2 == small.area_um2 + large.area_um2
+    assert whole.macro_leakage_watts == pytest.approx(1e-6 * (small.leakage_uw + large.leakage_uw))
+    assert {row.module: row.macro_um2 for row in found.modules[1:4]} == {
+        "drain": large.area_um2,
+        "shell": small.area_um2,
+        "lanes": 0,
+    }
+    assert json.loads(found.to_json())["sram_source"] == SRAM.source
+    assert {row.macro_um2 for row in made(monkeypatch, tmp_path).modules} == {None}
+
+
+def test_a_memory_that_no_macro_fits(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
+    """It is refused before anything is mapped."""
+    monkeypatch.setattr(silicon, "map_to_cells", lambda *arguments: pytest.fail("mapped"))
+    large = {"dense": replace(ARRAY, signal_words=1 << 16)}
+    with pytest.raises(EspalierError, match="no macro fits espalier_sram_"):
+        in_cells(large, TINY, tmp_path, 200e6, sram=SRAM)  # type: ignore[arg-type]
 
 
 def test_without_timing(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:

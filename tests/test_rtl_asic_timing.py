@@ -1,6 +1,7 @@
 """Timing: the slowest path by OpenSTA is the one that the library's delays add up to, and the line without OpenSTA."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,12 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from support import tiny_cells
+from support.silicon import SRAM
 
 from accel.errors import EspalierError
 from rtl.asic import liberty, timing
 from rtl.asic.mapping import SHELL, Netlist, map_to_cells
+from rtl.asic.sram import built_of
 from rtl.asic.timing import SlowPath, time_netlist
 
 HERTZ = 200e6
@@ -66,6 +69,21 @@ def test_memories_are_ends(stages: tuple[Path, Netlist], tmp_path: Path) -> None
     found = time_netlist(netlist, tmp_path, HERTZ)
     assert found
     assert found.slowest == SlowPath(start="second", end="words", nanoseconds=tiny_cells.DELAY)
+
+
+@needs_opensta
+def test_memories_take_their_times(stages: tuple[Path, Netlist], tmp_path: Path) -> None:
+    """What a macro needs to give a word comes before the output, its set-up time after the register."""
+    folder, netlist = stages
+    for name in ("cells.lib", "netlist.v"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    built = built_of(netlist.shapes[0], SRAM)
+    found = time_netlist(netlist, tmp_path, HERTZ, {netlist.shapes[0]: built})
+    assert found
+    assert (found.slowest.start, found.slowest.nanoseconds) == ("words", built.access_ns)
+    slow = time_netlist(netlist, tmp_path, HERTZ, {netlist.shapes[0]: replace(built, access_ns=0, setup_ns=3)})
+    assert slow
+    assert slow.slowest == SlowPath(start="second", end="words", nanoseconds=tiny_cells.DELAY + 3)
 
 
 @needs_opensta

@@ -159,6 +159,11 @@ multiplier_bits_option = option(
 )
 array_option = option("--array", default="8x8", show_default=True, help="Array, as output lanes x pixel lanes.")
 clock_option = option("--clock", help="Clock of the array, such as 200MHz; 100MHz by default.")
+sram_library_option = option(
+    "--sram-library",
+    type=IN,
+    help="TOML file of the SRAM macros that memories are built of; docs/howto/silicon.md shows one.",
+)
 sram_option = option("--sram", help="On-chip memory to fit into, such as 64KiB.")
 technology_option = option(
     "--technology",

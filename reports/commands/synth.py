@@ -16,12 +16,14 @@ from accel.program import Program
 from reports.commands.options import (
     BUILD,
     IN,
+    OUT,
     array_option,
     clock_option,
     depth_options,
     json_option,
     number_option,
     option,
+    sram_library_option,
     word_options,
 )
 from reports.commands.places import Command
@@ -31,9 +33,11 @@ from reports.shared.console import console
 from reports.workflow.parsing import parse_array, parse_frequency, parse_lanes
 from reports.workflow.silicon import Silicon, in_cells
 from rtl.asic.liberty import read
+from rtl.asic.sram import read_sram
 from rtl.assemble import signal_formats
 from rtl.fpga.synthesis import DEPTHS, SEED, Synthesis, synthesize
 
+FIGURES = (".png", ".svg")
 WORD_BITS = {"weight_bits": 8, "signal_bits": 8, "accumulator_bits": 24}  # of an array for no Program in particular
 
 
@@ -47,6 +51,8 @@ WORD_BITS = {"weight_bits": 8, "signal_bits": 8, "accumulator_bits": 24}  # of a
     "--liberty", type=IN, help="Map it to the standard cells of this Liberty file, .lib or .lib.gz, not to an FPGA."
 )
 @clock_option
+@sram_library_option
+@option("--figure", type=OUT, help="Also draw the area, stacked by module, to this file; it ends in .png or .svg.")
 @number_option("--seed", SEED, "Seed of placement, by which the clock of one array differs by a tenth and more.")
 @option("--out", "-o", type=BUILD, help="Keep the build in this folder.")
 @json_option
@@ -56,6 +62,8 @@ def command(
     sparse_only: bool,
     liberty: Path | None,
     clock: str | None,
+    sram_library: Path | None,
+    figure: Path | None,
     seed: int,
     out: Path | None,
     json_file: Path | None,
@@ -66,28 +74,33 @@ def command(
 
     With a PROGRAM it is the array that `espalier rtl` writes for it. For the FPGA: look-up tables, flip-flops,
     multipliers, memories. With --liberty logic is mapped to standard cells, sized for --clock, and memories to macros:
-    area, gate equivalents, flip-flops, bits, leakage, the slowest path, module by module.
+    area, gate equivalents, flip-flops, bits, leakage, the slowest path, module by module. With --sram-library memories
+    are built of macros that exist, whose area, leakage and access times are in the numbers.
 
     Example: espalier synth --array 4x4
     Example: espalier synth digits.espalier --array 4x4
     Example: espalier synth --array 4x4 --liberty cells.lib.gz --clock 200MHz
+    Example: espalier synth --array 4x4 --liberty cells.lib --sram-library sram.toml --figure area.png
     """
-    if liberty is None and clock is not None:
-        raise EspalierError("--clock: cells are sized for it with --liberty, an FPGA's are not")
+    if liberty is None:
+        _refuse_for_an_fpga({"--clock": clock, "--sram-library": sram_library, "--figure": figure})
     if liberty is not None and seed != SEED:
         raise EspalierError("--seed: nothing is placed with --liberty")
+    if figure and figure.suffix not in FIGURES:
+        raise EspalierError(f"--figure {figure}: expected a file that ends in {' or '.join(FIGURES)}")
     hertz, library = parse_frequency(clock) if clock else CLOCK_HZ, read(liberty) if liberty else None
+    sram = read_sram(sram_library) if sram_library else None
     asked = {name: bits for name, bits in word_bits.items() if bits is not None}
     mac_array, formats = _wanted(program, array, asked, depths)
-    output.check_place(json_file)
+    output.check_place(json_file, figure)
     with output.working_folder(out) as folder:
         output.write_folder(folder, {})
         if library:
-            silicon = in_cells(_arrays(mac_array, sparse_only, folder), library, folder, hertz, formats)
+            silicon = in_cells(_arrays(mac_array, sparse_only, folder), library, folder, hertz, formats, sram)
         else:
             builds = synthesize_both(mac_array, folder, sparse_only, formats, seed)
     if library:
-        _tell_cells(silicon, json_file)
+        _tell_cells(silicon, json_file, figure)
     else:
         _tell_fpga(array, mac_array, builds, json_file)
 
@@ -109,9 +122,20 @@ def _wanted(
     return parse_array(array, loaded, depths), signal_formats(loaded)
 
 
-def _tell_cells(silicon: Silicon, json_file: Path | None) -> None:
+def _refuse_for_an_fpga(given: Mapping[str, object]) -> None:
+    """Raise EspalierError if an option is there that only standard cells have."""
+    for name, value in given.items():
+        if value is not None:
+            raise EspalierError(f"{name}: means something with --liberty alone")
+
+
+def _tell_cells(silicon: Silicon, json_file: Path | None, figure: Path | None) -> None:
     if json_file:
         output.write_text(json_file, silicon.to_json())
+    if figure:
+        from reports.report.silicon_figures import drawn  # with matplotlib, which whoever asks for no figure spares
+
+        output.write_folder(figure.parent, {figure.name: drawn(silicon, figure.suffix[1:])}, own=False)
     for table in tables_of(silicon):
         console().print(table)
     for line in sentences_of(silicon):

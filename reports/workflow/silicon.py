@@ -12,10 +12,11 @@ from reports.shared.schema import Kind
 from rtl.asic.liberty import Cell, Library
 from rtl.asic.macros import Shape
 from rtl.asic.mapping import Netlist, Placed, map_to_cells
+from rtl.asic.sram import BuiltMemory, SramLibrary, all_built
 from rtl.asic.timing import SlowPath, Timing, time_netlist
 from rtl.core.accelerator import Accelerator
 
-KIND = Kind("espalier-cells", 1, "the results of espalier synth --liberty")
+KIND = Kind("espalier-cells", 2, "the results of espalier synth --liberty")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +32,15 @@ class ModuleCells:
     cells, flip_flops : int
         Standard cells, and how many of them are registers.
     area : float
-        Of the cells, in the library's unit, mostly square micrometres; macros are not in it.
+        Of the cells, in the library's unit, mostly square micrometres; memories are not in it.
     gate_equivalents : float
         The area over that of the library's smallest NAND of two inputs.
     macros, macro_bits : int
         Memories, and the bits of all.
     leakage_watts : float
         Of the cells.
+    macro_um2, macro_leakage_watts : float or None
+        Of the macros that memories are built of; None without a library of them.
     slowest_path : SlowPath or None
         Of those that end here; None without OpenSTA, or without a register.
     """
@@ -51,6 +54,8 @@ class ModuleCells:
     macros: int
     macro_bits: int
     leakage_watts: float
+    macro_um2: float | None
+    macro_leakage_watts: float | None
     slowest_path: SlowPath | None
 
     @property
@@ -62,13 +67,25 @@ class ModuleCells:
 
 @dataclass(frozen=True, kw_only=True)
 class MacroCount:
-    """How many memories of a shape a build has; `wrapper` is the name of their module."""
+    """How many memories of a shape a build has.
+
+    Parameters
+    ----------
+    build : str
+    wrapper : str
+        The name of their module.
+    depth, width : int
+    count : int
+    built : BuiltMemory or None
+        What each of them is built of; None without a library of macros.
+    """
 
     build: str
     wrapper: str
     depth: int
     width: int
     count: int
+    built: BuiltMemory | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +97,8 @@ class Silicon:
     array : MacArray
         Of the first build.
     library, yosys : str
+    sram_source : str or None
+        Where the figures of macros come from, if there is a library of them.
     timing : str or None
         Which OpenSTA timed it, if there is one.
     clock_hertz : float
@@ -92,6 +111,7 @@ class Silicon:
     array: MacArray
     library: str
     yosys: str
+    sram_source: str | None
     timing: str | None
     clock_hertz: float
     modules: list[ModuleCells]
@@ -99,7 +119,7 @@ class Silicon:
 
     def to_json(self) -> str:
         """Return it as a file of `KIND`."""
-        head = {name: getattr(self, name) for name in ("library", "yosys", "timing", "clock_hertz")}
+        head = {name: getattr(self, name) for name in ("library", "yosys", "sram_source", "timing", "clock_hertz")}
         rows = {"modules": map(asdict, self.modules), "macros": map(asdict, self.macros)}
         return KIND.written({"array": asdict(self.array), **head}, **rows)
 
@@ -114,6 +134,7 @@ def in_cells(
     folder: Path,
     clock_hertz: float,
     formats: Sequence[FixedFormat] = (),
+    sram: SramLibrary | None = None,
 ) -> Silicon:
     """Map arrays to the cells of `library`, one after the other, in folders of their names, which are there.
 
@@ -126,24 +147,30 @@ def in_cells(
     clock_hertz : float
     formats : sequence of FixedFormat
         Of the output signals that they know; unsigned, as wide as their signals, if there are none.
+    sram : SramLibrary, optional
+        Macros that memories are built of.
 
     Raises
     ------
     EspalierError
-        A tool is not installed or fails, or the library lacks a cell.
+        A tool is not installed or fails, the library lacks a cell, or no macro fits a memory.
     """
+    for array in arrays.values():  # before what takes minutes
+        all_built((Shape(memory.words, memory.width_bits) for memory in array.memories), sram)
     modules: list[ModuleCells] = []
     macros: list[MacroCount] = []
     for name, array in arrays.items():
         known = formats or [integer_format(array.signal_bits, signed=False)]
         netlist = map_to_cells(Accelerator(array, known), library, folder / name, clock_hertz)
-        timing = time_netlist(netlist, folder / name, clock_hertz)
-        modules += rows_of(name, netlist, timing, library)
-        macros += [_counted(name, shape, netlist.placed) for shape in netlist.shapes]
+        built = all_built(netlist.shapes, sram)
+        timing = time_netlist(netlist, folder / name, clock_hertz, built)
+        modules += rows_of(name, netlist, timing, library, built)
+        macros += [_counted(name, shape, netlist.placed, built.get(shape)) for shape in netlist.shapes]
     return Silicon(
         array=next(iter(arrays.values())),
         library=library.name,
         yosys=netlist.yosys,
+        sram_source=sram.source if sram else None,
         timing=timing.tool if timing else None,
         clock_hertz=clock_hertz,
         modules=modules,
@@ -151,21 +178,34 @@ def in_cells(
     )
 
 
-def rows_of(build: str, netlist: Netlist, timing: Timing | None, library: Library) -> list[ModuleCells]:
+def rows_of(
+    build: str,
+    netlist: Netlist,
+    timing: Timing | None,
+    library: Library,
+    built: Mapping[Shape, BuiltMemory] | None = None,
+) -> list[ModuleCells]:
     """Return what all of a netlist takes, and each module, the largest first."""
     placed: dict[str, list[Placed]] = {}
     for one in netlist.placed:
         placed.setdefault(one.module, []).append(one)
     paths = timing.modules if timing else {}
-    rows = [_row(build, name, ones, paths.get(name), library) for name, ones in placed.items()]
-    whole = _row(build, "all", netlist.placed, timing.slowest if timing else None, library)
-    return [whole, *sorted(rows, key=lambda row: row.area, reverse=True)]
+    rows = [_row(build, name, ones, paths.get(name), library, built or {}) for name, ones in placed.items()]
+    whole = _row(build, "all", netlist.placed, timing.slowest if timing else None, library, built or {})
+    return [whole, *sorted(rows, key=lambda row: row.area + (row.macro_um2 or 0), reverse=True)]
 
 
-def _row(build: str, module: str, placed: Sequence[Placed], path: SlowPath | None, library: Library) -> ModuleCells:
+def _row(
+    build: str,
+    module: str,
+    placed: Sequence[Placed],
+    path: SlowPath | None,
+    library: Library,
+    built: Mapping[Shape, BuiltMemory],
+) -> ModuleCells:
     cells = [one.kind for one in placed if isinstance(one.kind, Cell)]
     macros = [one.kind for one in placed if isinstance(one.kind, Shape)]
-    area = math.fsum(cell.area for cell in cells)
+    area, memories = math.fsum(cell.area for cell in cells), [built[shape] for shape in macros if built]
     return ModuleCells(
         build=build,
         module=module,
@@ -176,10 +216,12 @@ def _row(build: str, module: str, placed: Sequence[Placed], path: SlowPath | Non
         macros=len(macros),
         macro_bits=sum(shape.bits for shape in macros),
         leakage_watts=math.fsum(cell.leakage_watts for cell in cells),
+        macro_um2=math.fsum(memory.area_um2 for memory in memories) if built else None,
+        macro_leakage_watts=1e-6 * math.fsum(memory.leakage_uw for memory in memories) if built else None,
         slowest_path=path,
     )
 
 
-def _counted(build: str, shape: Shape, placed: Iterable[Placed]) -> MacroCount:
+def _counted(build: str, shape: Shape, placed: Iterable[Placed], built: BuiltMemory | None) -> MacroCount:
     count = sum(one.kind == shape for one in placed)
-    return MacroCount(build=build, wrapper=shape.name, depth=shape.depth, width=shape.width, count=count)
+    return MacroCount(build=build, wrapper=shape.name, depth=shape.depth, width=shape.width, count=count, built=built)

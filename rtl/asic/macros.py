@@ -5,7 +5,7 @@ next, and stays while `read_enable` is low. A word that is being written is read
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 PREFIX = "espalier_sram_"
@@ -31,9 +31,6 @@ module macros (RD_CLK, RD_EN, RD_ARST, RD_SRST, RD_ADDR, RD_DATA, WR_CLK, WR_EN,
 endmodule
 """
 _THRESHOLDS = {"input": 50, "output": 50, "slew_lower": 20, "slew_upper": 80}  # percent
-_AT_ONCE = " ".join(f'{x} (scalar) {{ values ("0"); }}' for x in ("cell_rise", "cell_fall"))
-_AT_ONCE += " " + " ".join(f'{x} (scalar) {{ values ("0"); }}' for x in ("rise_transition", "fall_transition"))
-_NO_SETUP = " ".join(f'{x} (scalar) {{ values ("0"); }}' for x in ("rise_constraint", "fall_constraint"))
 
 
 @dataclass(frozen=True, order=True)
@@ -116,8 +113,15 @@ endmodule
 """
 
 
-def liberty(shapes: Sequence[Shape]) -> str:
-    """Return a library of the wrappers for timing, without set-up time and with words that are there at the edge."""
+def liberty(shapes: Sequence[Shape], times: Mapping[Shape, tuple[float, float]] | None = None) -> str:
+    """Return a library of the wrappers for timing.
+
+    Parameters
+    ----------
+    shapes : sequence of Shape
+    times : mapping, optional
+        Of each shape nanoseconds from the edge to the word that is read, and of set-up; 0 of those that are not there.
+    """
     widths = sorted({bits for shape in shapes for bits in (*shape.inputs.values(), shape.width) if bits})
     lines = [
         "library (espalier_sram) {",
@@ -129,15 +133,16 @@ def liberty(shapes: Sequence[Shape]) -> str:
             f"bit_from : {bits - 1}; bit_to : 0; }}"
             for bits in widths
         ),
-        *map(_timed, shapes),
+        *(_timed(shape, *(times or {}).get(shape, (0.0, 0.0))) for shape in shapes),
         "}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _timed(shape: Shape) -> str:
-    before = f'timing () {{ related_pin : "clk"; timing_type : setup_rising; {_NO_SETUP} }}'
-    after = f'timing () {{ related_pin : "clk"; timing_type : rising_edge; {_AT_ONCE} }}'
+def _timed(shape: Shape, access: float, setup: float) -> str:
+    before = f'timing () {{ related_pin : "clk"; timing_type : setup_rising; {_tables("constraint", setup)} }}'
+    delays = f"{_tables('transition', 0)} {_tables('', access)}"
+    after = f'timing () {{ related_pin : "clk"; timing_type : rising_edge; {delays} }}'
     inputs = [f"    {_pin(name, bits)} direction : input; {before} }}" for name, bits in shape.inputs.items()]
     lines = [
         f"  cell ({shape.name}) {{",
@@ -147,6 +152,12 @@ def _timed(shape: Shape) -> str:
         "  }",
     ]
     return "\n".join(lines)
+
+
+def _tables(what: str, value: float) -> str:
+    """Return the tables of rise and fall, which have one value; those without a name are the cell's delays."""
+    names = (f"{edge}_{what}" if what else f"cell_{edge}" for edge in ("rise", "fall"))
+    return " ".join(f'{name} (scalar) {{ values ("{value:g}"); }}' for name in names)
 
 
 def _pin(name: str, bits: int) -> str:

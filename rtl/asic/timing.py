@@ -1,8 +1,8 @@
 """When a netlist's paths end: OpenSTA, before anything is placed.
 
 Wires load as the library's own model of wires says, or not at all; the clock reaches all registers at once; inputs come
-and outputs go at the edge. A word read from a memory is there at the edge, and is written without set-up time: what a
-macro takes is added by whoever has one.
+and outputs go at the edge. Memories take the times of the macros that they are built of; without a library of macros a
+word is there at the edge, and is written without set-up time.
 """
 
 import re
@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from accel.errors import EspalierError
-from rtl.asic.macros import liberty
+from rtl.asic.macros import Shape, liberty
 from rtl.asic.mapping import CLOCK, TOP, Netlist
+from rtl.asic.sram import BuiltMemory
 from rtl.tools import run_tool
 
 TOOL, EXTRA = "sta", "fpga"
@@ -61,8 +62,18 @@ class Timing:
     modules: Mapping[str, SlowPath]
 
 
-def time_netlist(netlist: Netlist, folder: Path, clock_hertz: float) -> Timing | None:
+def time_netlist(
+    netlist: Netlist, folder: Path, clock_hertz: float, built: Mapping[Shape, BuiltMemory] | None = None
+) -> Timing | None:
     """Return the timing of the netlist that `map_to_cells` left in `folder`; None if OpenSTA is not installed.
+
+    Parameters
+    ----------
+    netlist : Netlist
+    folder : Path
+    clock_hertz : float
+    built : mapping, optional
+        Of the memories by their shapes, if there is a library of macros.
 
     Raises
     ------
@@ -80,7 +91,8 @@ def time_netlist(netlist: Netlist, folder: Path, clock_hertz: float) -> Timing |
     for module, names in ends.items():
         checks += [f'puts "== {module}"', f"{CHECK} -to [get_cells {{{' '.join(names)}}}]"]
     script = SCRIPT.format(top=TOP, clock=CLOCK, period=period, checks="\n".join(checks))
-    (folder / "macros.lib").write_text(liberty(netlist.shapes))
+    times = {shape: (memory.access_ns, memory.setup_ns) for shape, memory in (built or {}).items()}
+    (folder / "macros.lib").write_text(liberty(netlist.shapes, times))
     (folder / "time.tcl").write_text(script)
     said = run_tool(folder, TOOL, EXTRA, "-exit", "time.tcl")
     if errors := re.findall(r"^Error: (.*)$", said, re.MULTILINE):  # after which its exit status is 0

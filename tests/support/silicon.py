@@ -10,6 +10,7 @@ from reports.workflow.silicon import Silicon, in_cells
 from rtl.asic import liberty
 from rtl.asic.macros import Shape
 from rtl.asic.mapping import Netlist, Placed
+from rtl.asic.sram import SramLibrary, SramMacro
 from rtl.asic.timing import SlowPath, Timing
 from support import tiny_cells
 
@@ -31,13 +32,69 @@ NETLIST = Netlist(
 )
 SLOW, FAST = (SlowPath(start="a[0]", end=end, nanoseconds=time) for end, time in (("b", 4.0), ("c", 2.5)))
 TIMING = Timing(tool="OpenSTA 1", slowest=SLOW, modules={"drain": SLOW, "lanes": FAST})
-ARRAY = MacArray(1, 1)
+ARRAY = MacArray(1, 1, signal_words=64, weight_words=16, list_entries=8, taps=8, constants=8, layers=2)
+SRAM_TOML = """
+source = "made up"
+
+[[macro]]
+name = "small"
+depth = 16
+width = 8
+area_um2 = 100
+read_pj = 1
+write_pj = 2
+leakage_uw = 0.1
+access_ns = 1.5
+
+[[macro]]
+name = "wide"
+depth = 64
+width = 16
+area_um2 = 500
+read_pj = 4
+write_pj = 5
+leakage_uw = 0.5
+access_ns = 2.5
+setup_ns = 0.25
+"""
+SRAM = SramLibrary(
+    source="made up",
+    macro=(
+        SramMacro(
+            name="small",
+            depth=16,
+            width=8,
+            area_um2=100,
+            read_pj=1,
+            write_pj=2,
+            leakage_uw=0.1,
+            access_ns=1.5,
+        ),
+        SramMacro(
+            name="wide",
+            depth=64,
+            width=16,
+            area_um2=500,
+            read_pj=4,
+            write_pj=5,
+            leakage_uw=0.5,
+            access_ns=2.5,
+            setup_ns=0.25,
+        ),
+    ),
+)
 
 
-def made(monkeypatch: pytest.MonkeyPatch, tmp_path: object, timing: Timing | None = TIMING) -> Silicon:
+def made(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: object,
+    timing: Timing | None = TIMING,
+    sram: SramLibrary | None = None,
+) -> Silicon:
     """Return the numbers of two builds, whose tools are not run; the dense one lacks the drain."""
     dense = [one for one in NETLIST.placed if one.module != "drain"]
     netlists = iter([NETLIST, replace(NETLIST, placed=dense)])
     monkeypatch.setattr(silicon, "map_to_cells", lambda *arguments: next(netlists))
     monkeypatch.setattr(silicon, "time_netlist", lambda *arguments: timing)
-    return in_cells({"sparse": ARRAY, "dense": replace(ARRAY, list_entries=0)}, TINY, tmp_path, 200e6)  # type: ignore[arg-type]
+    arrays = {"sparse": ARRAY, "dense": replace(ARRAY, list_entries=0)}
+    return in_cells(arrays, TINY, tmp_path, 200e6, sram=sram)  # type: ignore[arg-type]
