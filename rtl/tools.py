@@ -3,6 +3,8 @@
 import re
 import shutil
 import sys
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 
 from accel.errors import EspalierError
@@ -21,6 +23,13 @@ def find(tool: str, extra: str) -> str:
     if path is None:
         raise EspalierError(f"{tool} is not installed: pip install 'espalier-hw[{extra}]'")
     return path
+
+
+def version_of(tool: str) -> str:
+    """Return the name of a tool, with the version of the Python package of that name if there is one."""
+    with suppress(metadata.PackageNotFoundError):
+        return f"{tool} {metadata.version(tool)}"
+    return tool
 
 
 def run_tool(folder: Path, tool: str, extra: str, *arguments: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support import tiny_cells
 from support.commandline import complaint, contents, espalier
+from support.fpga_counts import counts
 from support.silicon import SRAM, SRAM_TOML, made
 
 from accel.array import MacArray
@@ -48,6 +49,11 @@ def test_options_that_mean_nothing(cells: Path) -> None:
     line = "--figure area.gif: expected a file that ends in .png or .svg"
     assert complaint("synth", "--liberty", cells, "--figure", "area.gif") == line
     assert complaint("synth", "--liberty", cells, "--seed", 5) == "--seed: nothing is placed with --liberty"
+    assert complaint("synth", "--family", "gowin", "--seed", 5) == "--seed: nothing is placed with --family gowin"
+    line = "--family: with --liberty it is built in standard cells, for no FPGA"
+    assert complaint("synth", "--family", "gowin", "--liberty", cells) == line
+    line = "--family altera: expected one of ecp5, xilinx-7, ultrascale+, gowin, ice40"
+    assert complaint("synth", "--family", "altera") == line
     line = "--clock 5: expected a frequency above 0 such as 100MHz or 1.2GHz"
     assert complaint("synth", "--liberty", cells, "--clock", 5) == line
 
@@ -72,6 +78,19 @@ def test_what_is_told(monkeypatch: pytest.MonkeyPatch, cells: Path, tmp_path: Pa
     assert "memories take 24,800 um2" in done.out
     assert places[0].read_text() == found.to_json()
     assert "sparse, memories" in places[1].read_text()
+
+
+def test_a_family_that_is_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Cells of an iCE40 are a table and a file; exit status 1, and a line, where no build fits, 0 where they do."""
+    for lut, status in ((5277, 0), (5278, 1)):
+        found = counts(monkeypatch, "ice40", lut)
+        monkeypatch.setattr(synth, "in_family", lambda *arguments, found=found: found)
+        done = espalier("synth", "--array", "1x1", "--family", "ice40", "--json", tmp_path / "out.json")
+        assert (done.status, done.err) == (status, "")
+        assert "sparse, cells of ice40, not placed" in done.out
+        assert ("does not fit an iCE40 UP5K" in done.out) == bool(status)
+        record = json.loads((tmp_path / "out.json").read_text())
+        assert (record["format"], record["placed"], record["modules"][0]["lut"]) == ("espalier-fpga", False, lut + 3)
 
 
 def test_a_folder_that_is_not_there(cells: Path, tmp_path: Path) -> None:

@@ -86,7 +86,17 @@ def test_an_array_and_its_dense_half(monkeypatch, capsys, tmp_path):
     assert sorted(made) == [0, 32]
     assert "2x2, 8-bit weights, 8-bit signals, sparse: 1,100 LUT" in printed
     assert "lists cost 10.0% more LUT" in printed
-    assert json.loads(file.read_text())["dense"]["lut"] == 1000
+    record = json.loads(file.read_text())
+    assert (record["format"], record["version"], record["family"], record["placed"]) == (
+        "espalier-fpga",
+        1,
+        "ecp5",
+        True,
+    )
+    assert [(row["build"], row["lut"], row["mhz"]) for row in record["modules"]] == [
+        ("sparse", 1100, 50.0),
+        ("dense", 1000, 50.0),
+    ]
 
 
 @pytest.mark.slow

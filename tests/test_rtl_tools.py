@@ -7,7 +7,7 @@ import pytest
 
 from accel.errors import EspalierError
 from rtl import children, tools
-from rtl.tools import run_tool
+from rtl.tools import run_tool, version_of
 
 
 def test_a_missing_tool_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -29,3 +29,9 @@ def test_a_failing_tool_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     else:
         assert run_tool(tmp_path, "yosys", "fpga", "top.ys") == said
     assert "more" in (tmp_path / "yosys.log").read_text()
+
+
+def test_a_version() -> None:
+    """A tool of a package has its version, one of the system its name alone."""
+    assert version_of("pytest") == f"pytest {pytest.__version__}"
+    assert version_of("no-such-tool") == "no-such-tool"

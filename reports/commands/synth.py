@@ -1,8 +1,8 @@
-"""`espalier synth`: what an array takes on an FPGA, or in standard cells, with lists and without."""
+"""`espalier synth`: what an array takes on FPGAs, or in standard cells, with lists and without."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +26,17 @@ from reports.commands.options import (
     sram_library_option,
     word_options,
 )
-from reports.commands.places import Command
-from reports.report.silicon_tables import sentences_of, tables_of
+from reports.commands.places import Command, Word
+from reports.report import fpga_tables, silicon_tables
 from reports.shared import output
 from reports.shared.console import console
+from reports.workflow.fpga import PLACED, FpgaCounts, in_family, placed
 from reports.workflow.parsing import parse_array, parse_frequency, parse_lanes
 from reports.workflow.silicon import Silicon, in_cells
 from rtl.asic.liberty import read
 from rtl.asic.sram import read_sram
 from rtl.assemble import signal_formats
+from rtl.fpga.families import FAMILIES
 from rtl.fpga.synthesis import DEPTHS, SEED, Synthesis, synthesize
 
 FIGURES = (".png", ".svg")
@@ -48,6 +50,13 @@ WORD_BITS = {"weight_bits": 8, "signal_bits": 8, "accumulator_bits": 24}  # of a
 @depth_options
 @option("--sparse-only", is_flag=True, help="Do not build the array for dense layers alone beside it.")
 @option(
+    "--family",
+    type=Word(lambda: (PLACED, *FAMILIES)),
+    default=PLACED,
+    show_default=True,
+    help=f"FPGAs to build it for: {PLACED}, placed and routed; {', '.join(FAMILIES)}, counted.",
+)
+@option(
     "--liberty", type=IN, help="Map it to the standard cells of this Liberty file, .lib or .lib.gz, not to an FPGA."
 )
 @clock_option
@@ -60,6 +69,7 @@ def command(
     program: Path | None,
     array: str,
     sparse_only: bool,
+    family: str,
     liberty: Path | None,
     clock: str | None,
     sram_library: Path | None,
@@ -69,23 +79,25 @@ def command(
     json_file: Path | None,
     depths: Mapping[str, int] | None = None,
     **word_bits: int | None,
-) -> None:
-    """Build an array for an ECP5-45F FPGA, or in standard cells: what it takes, and its clock. Takes minutes.
+) -> int:
+    """Build an array for FPGAs, or in standard cells: what it takes, and its clock. Takes minutes.
 
-    With a PROGRAM it is the array that `espalier rtl` writes for it. For the FPGA: look-up tables, flip-flops,
-    multipliers, memories. With --liberty logic is mapped to standard cells, sized for --clock, and memories to macros:
-    area, gate equivalents, flip-flops, bits, leakage, the slowest path, module by module. With --sram-library memories
-    are built of macros that exist, whose area, leakage and access times are in the numbers.
+    With a PROGRAM it is the array that `espalier rtl` writes for it. In an ECP5-45F it is placed and routed: look-up
+    tables, flip-flops, multipliers, memories, clock. For another --family Yosys counts its cells, module by module,
+    before any placement; exit status 1 if they do not fit an iCE40 UP5K. With --liberty logic is mapped to standard
+    cells, sized for --clock, and memories to macros: area, gate equivalents, flip-flops, bits, leakage, the slowest
+    path, module by module. With --sram-library memories are built of macros that exist, whose area, leakage and access
+    times are in the numbers.
 
     Example: espalier synth --array 4x4
     Example: espalier synth digits.espalier --array 4x4
+    Example: espalier synth --array 4x4 --family xilinx-7
     Example: espalier synth --array 4x4 --liberty cells.lib.gz --clock 200MHz
     Example: espalier synth --array 4x4 --liberty cells.lib --sram-library sram.toml --figure area.png
     """
+    _check_fpga(family, seed, liberty)
     if liberty is None:
         _refuse_for_an_fpga({"--clock": clock, "--sram-library": sram_library, "--figure": figure})
-    if liberty is not None and seed != SEED:
-        raise EspalierError("--seed: nothing is placed with --liberty")
     if figure and figure.suffix not in FIGURES:
         raise EspalierError(f"--figure {figure}: expected a file that ends in {' or '.join(FIGURES)}")
     hertz, library = parse_frequency(clock) if clock else CLOCK_HZ, read(liberty) if liberty else None
@@ -97,12 +109,25 @@ def command(
         output.write_folder(folder, {})
         if library:
             silicon = in_cells(_arrays(mac_array, sparse_only, folder), library, folder, hertz, formats, sram)
+        elif family == PLACED:
+            counts = placed(mac_array, synthesize_both(mac_array, folder, sparse_only, formats, seed))
         else:
-            builds = synthesize_both(mac_array, folder, sparse_only, formats, seed)
+            counts = in_family(_arrays(mac_array, sparse_only, folder), family, folder, formats)
     if library:
         _tell_cells(silicon, json_file, figure)
-    else:
-        _tell_fpga(array, mac_array, builds, json_file)
+        return 0
+    _tell_fpga(array, counts, json_file)
+    return 1 if len(counts.shortages()) == len(counts.whole()) else 0
+
+
+def _check_fpga(family: str, seed: int, liberty: Path | None) -> None:
+    """Raise EspalierError for a family that is none, and for options that mean nothing with it."""
+    if family not in (PLACED, *FAMILIES):
+        raise EspalierError(f"--family {family}: expected one of {', '.join((PLACED, *FAMILIES))}")
+    if liberty is not None and family != PLACED:
+        raise EspalierError("--family: with --liberty it is built in standard cells, for no FPGA")
+    if seed != SEED and (liberty is not None or family != PLACED):
+        raise EspalierError(f"--seed: nothing is placed with {'--liberty' if liberty else f'--family {family}'}")
 
 
 def _wanted(
@@ -136,22 +161,20 @@ def _tell_cells(silicon: Silicon, json_file: Path | None, figure: Path | None) -
         from reports.report.silicon_figures import drawn  # with matplotlib, which whoever asks for no figure spares
 
         output.write_folder(figure.parent, {figure.name: drawn(silicon, figure.suffix[1:])}, own=False)
-    for table in tables_of(silicon):
+    for table in silicon_tables.tables_of(silicon):
         console().print(table)
-    for line in sentences_of(silicon):
+    for line in silicon_tables.sentences_of(silicon):
         console().print(line)
 
 
-def _tell_fpga(array: str, mac_array: MacArray, builds: Mapping[str, Synthesis], json_file: Path | None) -> None:
+def _tell_fpga(array: str, counts: FpgaCounts, json_file: Path | None) -> None:
     if json_file:
-        output.write_json(json_file, {"array": asdict(mac_array), **{name: asdict(x) for name, x in builds.items()}})
-    for name, result in builds.items():
-        print(
-            f"{array}, {mac_array.weight_bits}-bit weights, {mac_array.signal_bits}-bit signals, {name}: "
-            f"{result.lut:,} LUT, {result.ff:,} FF, {result.dsp} DSP, {result.block_ram} block RAM, {result.mhz} MHz"
-        )
-    if len(builds) == 2:
-        print(f"lists cost {builds['sparse'].lut / builds['dense'].lut - 1:.1%} more LUT")
+        output.write_text(json_file, counts.to_json())
+    if not counts.placed:
+        for table in fpga_tables.tables_of(counts):
+            console().print(table)
+    for line in fpga_tables.sentences_of(counts, array):
+        console().print(line)
 
 
 def synthesize_both(

@@ -155,6 +155,7 @@ def invoke(words: list[str]) -> None:
         contextlib.redirect_stderr(err),
         patch("reports.commands.synth.synthesize", refuse_work),
         patch("reports.commands.synth.in_cells", refuse_work),
+        patch("reports.commands.synth.in_family", refuse_work),
     ):
         status = shell.run(words)
     lines = [line for line in err.getvalue().splitlines() if not line.startswith(("note: ", "warning: "))]
