@@ -30,7 +30,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {  # in the order of the work, each 
         "testbench.",
         "verify": "Simulate the hardware; compare every output bit with the golden model and the cycles with the "
         "closed form.",
-        "synth": "Build an array for an ECP5-45F FPGA, or in standard cells: what it takes, and its clock.",
+        "synth": "Build an array for FPGAs, or in standard cells: what it takes, and its clock.",
     },
     "Exchange": {
         "import": "Read an ONNX file: a float network, or a Program if it is quantised (QONNX, QDQ) or --data are "
