@@ -97,8 +97,11 @@ def emit(
     sizes = {name: max(size, (room or {}).get(name, 0)) for name, size in sizes.items()}
     sizes |= {"load_bits": load_bits, "out_bits": out_bits, "places": 1 if counted else len(images[0].places)}
     sizes |= {"counted": int(counted), "count_bits": COUNTS.size, "loaded": LOADED}
+    core = "dut.hardware.core" if counted else "dut.core"
     ours = resources.files("rtl")
-    bench = Template((ours / "testbench.v").read_text()).substitute(sizes, **_ports(dut, len(every_unit), counted))
+    bench = Template((ours / "testbench.v").read_text()).substitute(
+        sizes, core=core, **_ports(dut, len(every_unit), counted)
+    )
     return {
         f"{TOP}.v": source,
         "testbench.v": bench.encode(),

@@ -19,6 +19,7 @@ from rtl.core.accelerator import Accelerator
 from rtl.counters import KINDS, LOADED, Counted, Moment, Sample, counts_of
 from rtl.image import Image
 from rtl.layout import Layout, Target, packer
+from rtl.watch import Row, Watch
 
 Words = list[tuple[int, int, int]]  # (target, address, word)
 
@@ -34,6 +35,7 @@ class Run:
     started : the cycle of the simulation in which it started
     counts : int64 array (1 + layers, memories, 2), words that each memory (of `DEPTHS`) reads and writes for the image:
         while it is loaded, and in each layer; None where they are not counted
+    rows : tuple of Row, all that it wrote and handed out, if it is watched
     """
 
     codes: NDArray[np.int64]
@@ -41,6 +43,7 @@ class Run:
     stalls: int
     started: int
     counts: NDArray[np.int64] | None = None
+    rows: tuple[Row, ...] = ()
 
 
 def load_words(image: Image, layout: Layout) -> Words:
@@ -93,6 +96,7 @@ def simulate(
     rate: Fraction = Fraction(1),
     formats: Sequence[FixedFormat] | None = None,
     counted: bool = False,
+    watched: bool = False,
 ) -> list[Run]:
     """Run `images` (images, maps, height, width) of input codes, one after the other.
 
@@ -112,6 +116,8 @@ def simulate(
     counted : bool
         Whether accesses to memories are counted; each image is then loaded when the one before has ended, so that what
         is written while one runs is its own.
+    watched : bool
+        Whether all that is written is kept in `Run.rows`.
 
     Raises
     ------
@@ -126,7 +132,7 @@ def simulate(
     loads = [signal_words(codes, array, next(turns)) for codes in program.check_codes(images)]
     source = _Source(image, dut.layout, rate)
     places = 1 if counted else len(image.places)
-    bench = _Bench(dut, load_words(image, dut.layout), loads, places, ready, rng, source)
+    bench = _Bench(dut, load_words(image, dut.layout), loads, places, ready, rng, source, watched)
     simulator = Simulator(dut)
     simulator.add_clock(1e-8)
     simulator.add_testbench(bench.run)
@@ -191,12 +197,14 @@ class _Bench:
         ready: float,
         rng: np.random.Generator | None,
         source: "_Source",
+        watched: bool,
     ) -> None:
         self.dut, self.words, self.loads, self.places = dut, words, loads, places
         self.ready, self.rng, self.source = ready, rng, source
         self.runs: list[Run] = []
         self.rows: list[int] = []
         self.samples: list[Sample] = []
+        self.watch = Watch(dut, watched)
         self.now, self.started, self.running = 0, 0, False
 
     async def run(self, ctx) -> None:  # type: ignore[no-untyped-def]  # Amaranth's context
@@ -215,6 +223,7 @@ class _Bench:
                 ctx.set(self.dut.load.payload, _payload(*waiting[-1][1]))
             self._take(ctx)
             self.source.offer(ctx, self.dut)
+            self.watch.see(ctx)
             if isinstance(self.dut, Counted):
                 for moment, now in ((Moment.TURN, self.dut.turn), (Moment.UNIT, self.dut.unit)):
                     if ctx.get(now):
@@ -229,7 +238,7 @@ class _Bench:
         idle = not ctx.get(self.dut.busy)
         if self.running and idle:
             counts = ctx.get(self.dut.cycles), ctx.get(self.dut.stalls)
-            self.runs.append(Run(np.array(self.rows), *counts, self.started))
+            self.runs.append(Run(np.array(self.rows), *counts, self.started, rows=self.watch.taken()))
             self.running = False
             self._sample(ctx, Moment.END)
         starts = idle and len(self.runs) < loaded

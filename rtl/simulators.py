@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from accel.array import MacArray
 from accel.errors import EspalierError
 from rtl import children
 from rtl.counters import Moment, Sample
+from rtl.watch import Row, rows_of
 
 COMMANDS = {
     "verilator": (
@@ -22,6 +24,7 @@ COMMANDS = {
     ),
     "iverilog": "iverilog -g2005 -o simulation -s testbench testbench.v espalier.v",
 }
+WATCH = "-DESPALIER_WATCH"  # what compiles the lines of `rtl.watch` in
 WAVES: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {  # options to compile and to run for each form
     ".vcd": {"verilator": (("--trace",), ()), "iverilog": ((), ())},
     ".fst": {"verilator": (("--trace-fst",), ()), "iverilog": ((), ("-fst",))},
@@ -64,9 +67,17 @@ class Outcome:
     samples: tuple[Sample, ...] = field(default=(), compare=False)
     counts: tuple[NDArray[np.int64], ...] = field(default=(), compare=False)
 
+    @property
+    def first_image(self) -> int | None:
+        """The image that the first complaint names, or None if there is no complaint."""
+        found = re.search(r"image (\d+)", self.complaints[0]) if self.complaints else None
+        return int(found[1]) if found else None
 
-def build(folder: Path, simulator: str, waves: Path | None = None) -> None:
+
+def build(folder: Path, simulator: str, waves: Path | None = None, watched: bool = False) -> None:
     """Compile the files that `rtl.emit` made in `folder`, for a run that writes `waves` if any, which may take longer.
+
+    If it is `watched`, `watch` can tell what an image writes.
 
     Raises
     ------
@@ -78,7 +89,7 @@ def build(folder: Path, simulator: str, waves: Path | None = None) -> None:
     words = COMMANDS[simulator].split()
     if shutil.which(words[0]) is None:
         raise EspalierError(f"{words[0]} is not installed: Debian's package is {simulator}")
-    traced = WAVES[waves.suffix][simulator][0] if waves else ()
+    traced = (*(WAVES[waves.suffix][simulator][0] if waves else ()), *([WATCH] if watched else []))
     with _objects(folder) as options:
         done = children.run([*words, *traced, *(options if simulator == "verilator" else ())], folder)
     if done.returncode:
@@ -125,6 +136,12 @@ def run(folder: Path, simulator: str, stall: int = 0, waves: Path | None = None)
     if complaints:
         return Outcome(0, 0, len(complaints), 0, 0, complaints, jobs)
     raise EspalierError(f"the simulation in {folder} ended without a verdict: {_last_line(done.stderr + done.stdout)}")
+
+
+def watch(folder: Path, simulator: str, array: MacArray, image: int, stall: int = 0) -> list[Row]:
+    """Run what `build` compiled to be watched up to `image`, of all jobs together; return all that it writes."""
+    done = children.run([*RUN[simulator], f"+stall={stall}", f"+watch={image}"], folder)
+    return list(rows_of(done.stdout, array))
 
 
 def _samples(said: str) -> dict[int, list[Sample]]:

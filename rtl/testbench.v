@@ -3,6 +3,7 @@
 // Plain Verilog, and right as SystemVerilog too; runs in Icarus Verilog and in Verilator (--binary --timing). The exit
 // status says whether it passed. Made by `espalier rtl`.
 //   +stall=N      hold the output back in N of 256 cycles, at random
+//   +watch=N      tell what image N writes, of all jobs together, and end behind it; if compiled with -DESPALIER_WATCH
 //   +waves=FILE   write waveforms: VCD, or FST of `vvp simulation -fst`; Verilator needs --trace or --trace-fst for them
 `timescale 1ns / 1ps
 module testbench;
@@ -64,6 +65,23 @@ $lacks
       if (turn) tell("turn");
       if (unit) tell("unit");
     end
+
+`ifdef ESPALIER_WATCH
+  // of one image every row that the drain writes and every row that leaves: layers begun, cycle, place, lanes, codes
+  integer watched, begun = 0;
+  initial if (!$$value$$plusargs("watch=%d", watched)) watched = -1;
+
+  always @(posedge clk)
+    if (watched >= 0 && images > watched) $$finish;
+    else if (images == watched) begin
+      if (start) begun = 0;
+      if ($core.moves && $core.sequencer.fresh) begun = begun + 1;
+      if ($core.moves && $core.drain.writes)
+        $$display("WROTE %0d %0d %0d %0d %b", begun, cycles, $core.drain.write_address, $core.drain.write_lanes,
+                  $core.drain.write);
+      if (out_valid && out_ready) $$display("LEFT %0d %0d %b", begun, cycles, out_payload);
+    end
+`endif
 
   // everything changes at the falling edge, so that no simulator has to decide what comes first at the rising one
   task load(input [LOAD_BITS-1:0] payload);

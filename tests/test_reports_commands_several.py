@@ -122,9 +122,10 @@ class TestVerify:
 
         monkeypatch.setattr(hardware.golden, "run", wrong)
         done = espalier("verify", *saved, *LANES, "--images", 1)
-        complaint, first, second = done.out.splitlines()
+        complaint, located, first, second = done.out.splitlines()
         assert done.status == 1
         assert complaint.startswith("FAIL image 0 output 7: ")
+        assert located.startswith("wide, image 0: first wrong tensor scores: layer scores, map 7, ")
         assert (" 0 differences" in first, " 1 differences" in second) == (True, True)
 
     @pytest.mark.slow

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
-from support.commandline import complaint, espalier
+from support.commandline import espalier
 from test_reports_commands_several import NARROW, WIDE
 
 from accel.array import DEPTHS
@@ -16,7 +16,8 @@ from accel.cost.accesses import accesses_of
 from accel.demand import array_for
 from reports.commands import verify
 from reports.commands.schemas import schemas
-from reports.workflow.access_counts import KIND, rows_of, table_of
+from reports.workflow.access_counts import rows_of, table_of
+from reports.workflow.verification import KIND
 
 LANES = ("--array", "2x2")
 ARRAY = array_for([NARROW, WIDE], 2, 2)
@@ -103,8 +104,3 @@ class TestCommand:
         assert [line.endswith(", 0 differ") for line in done.out.splitlines() if "counts of reads" in line] == [
             True
         ] * 2
-
-    def test_json_without_counters(self, saved: list[Path]) -> None:
-        """There is nothing to write."""
-        line = complaint("verify", *saved, *LANES, "--json", "-")
-        assert line == "--json: holds what is counted, which --counters asks for"

@@ -22,7 +22,7 @@ from reports.shared.schema import Kind
 from reports.studies.bitwidth import results as bitwidth
 from reports.studies.pruning import results as pruning
 from reports.together import results as together
-from reports.workflow import access_counts, fpga, silicon, zeros
+from reports.workflow import fpga, silicon, verification, zeros
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 Fields = dict[str, Any]
@@ -36,7 +36,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         _schema(exploration.KIND, _fields(exploration.Results, but=["points"]) | _exploration()),
         _schema(hardware.KIND, _fields(hardware.Hardware)),
         _schema(together.KIND, _fields(together.Shared)),
-        _schema(access_counts.KIND, _fields(access_counts.AccessCounts)),
+        _schema(verification.KIND, _fields(verification.Verification)),
         _schema(optimization.KIND, _fields(optimization.Results)),
         _schema(zeros.KIND, _fields(zeros.Zeros)),
         _schema(fpga.KIND, _fields(fpga.FpgaCounts)),

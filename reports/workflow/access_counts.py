@@ -1,7 +1,7 @@
 """What counters beside the hardware say of its memories, and what the closed form says, layer by layer."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,7 @@ from accel.array import DEPTHS, MacArray
 from accel.cost.accesses import Access, accesses_of
 from accel.program import Program
 from reports.shared.console import plain_table
-from reports.shared.schema import Kind
 from reports.shared.words import kib
-
-KIND = Kind("espalier-accesses", 1, "the accesses to memories that espalier verify --counters has counted")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,21 +56,6 @@ class Row:
         """A line that says what differs."""
         counted = f"{self.counted_reads:,} reads and {self.counted_writes:,} writes of {self.memory}"
         return f"FAIL image {self.image} {self.layer}: {counted} counted, not {self.reads:,} and {self.writes:,}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class AccessCounts:
-    """What was counted: on an array of so many lanes, in a simulator, for so many images of each Program."""
-
-    array: str
-    simulator: str
-    images: int
-    accesses: list[Row]
-
-    def to_json(self) -> str:
-        """Return it as a file of `KIND`."""
-        head = {"array": self.array, "simulator": self.simulator, "images": self.images}
-        return KIND.written(head, accesses=map(asdict, self.accesses))
 
 
 def rows_of(program: Program, array: MacArray, counts: Sequence[NDArray[np.int64]]) -> list[Row]:
