@@ -20,7 +20,7 @@ ARRAY = MacArray(2, 2, signal_bits=4, accumulator_bits=8)
     ],
 )
 def test_a_row(line: str, row: Row) -> None:
-    """The first lane's word is the lowest; of a row that leaves only lanes that count, all if their number is unknown."""
+    """The first lane's word is the lowest; of a row that leaves what counts, all if that is unknown."""
     assert list(rows_of(f"JOB 0 images 1\n{line}\nDONE images 1\n", ARRAY)) == [row]
 
 
