@@ -27,6 +27,8 @@ NEEDED = (
     "reports/explore/*.html",
     "rtl/testbench.v",
     "rtl/espalier.vlt",
+    "rtl/bus/driver/espalier.c",
+    "rtl/bus/driver/espalier.h",
     "rtl/cocotb.mk",
     "rtl/test_espalier.cocotb",
     "*.dist-info/licenses/LICENSE",

@@ -31,7 +31,10 @@ COMPARISON = Place(
 SCHEMAS = Place(writes=True, holds=("espalier-*.json",), file_okay=False)
 CLONE = Place(holds=("espalier/*",), file_okay=False)
 CACHE = Place(writes=True, holds=("results-*.sqlite",), file_okay=False)
-BUILD = Place(writes=True, holds=("*.v*", "*.hex", "manifest.json", "test_espalier.py", "Makefile", "simulation"))
+_SYSTEM = ("espalier*.c", "espalier*.h", "registers.*", "program*.bin")
+BUILD = Place(
+    writes=True, holds=("*.v*", "*.hex", "manifest.json", "test_espalier.py", "Makefile", "simulation", *_SYSTEM)
+)
 CHECKPOINTS = Place(writes=True, holds=("run.json", "search-*", "*.checkpoint"), file_okay=False)
 LOGS = Place(writes=True, holds=("*/events.out.tfevents.*",), file_okay=False)
 DATA = Place(holds=DATA_SETS, may_be_name=True)

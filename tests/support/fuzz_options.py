@@ -61,7 +61,7 @@ SMALL = {
     "explore": ["nothing", "--images", "8", "--jobs", "1", "--retrain", "0", "-o", "out"],
     "compare": ["text", "missing"],
     "run": ["program.espalier", "--images", "4", "--threads", "1"],
-    "rtl": ["program.espalier", "--images", "1", "-o", "out"],
+    "rtl": ["program.espalier", "--images", "1", "--bus", "none", "-o", "out"],
     "verify": ["program.espalier", "--images", "1", "--simulator", "nothing"],
     "synth": ["--array", "1x1"],
     "import": ["a.onnx", "-o", "out"],
