@@ -31,6 +31,8 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {  # in the order of the work, each 
         "verify": "Simulate the hardware; compare every output bit with the golden model and the cycles with the "
         "closed form.",
         "synth": "Build an array for FPGAs, or in standard cells: what it takes, and its clock.",
+        "board": "Run a Program on a board; compare every output bit and the cycles with the golden model and the "
+        "closed form.",
     },
     "Exchange": {
         "import": "Read an ONNX file: a float network, or a Program if it is quantised (QONNX, QDQ) or --data are "

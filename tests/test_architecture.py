@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[1]
 HOUSE = ("accel", "sim", "rtl", "reports", "espalier")
 MOST_LINES, MOST_LINES_OF_TESTS = 400, 450
 
-IMPORTED_AS = {"pillow": "PIL", "zigzag-dse": "zigzag"}  # where a distribution is not called as what it brings
+# Where a distribution is not called as what it brings.
+IMPORTED_AS = {"pillow": "PIL", "zigzag-dse": "zigzag", "pyserial": "serial"}
 
 # The files directly in accel/: each may import those before it.
 NOUNS = (
@@ -65,6 +66,7 @@ HOMES = {
     "llvmlite": ("sim.kernels",),
     "msgspec": ("accel.records",),
     "amaranth": ("rtl",),
+    "serial": ("rtl.fpga",),
     # the study and the bench play somebody who has a loop of his own
     "torch": ("accel.train", "reports.maintain.question", "reports.bench.plain_training", "reports.bench.training"),
     "tensorboard": ("accel.train",),
@@ -224,7 +226,7 @@ def test_every_dependency_has_its_home() -> None:
         *project["dependencies"],
         *(
             text
-            for extra in ("train", "tensorboard", "onnx", "cluster", "dataframe", "referees")
+            for extra in ("train", "tensorboard", "onnx", "cluster", "dataframe", "referees", "board")
             for text in extras[extra]
         ),
     ]

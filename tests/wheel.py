@@ -30,6 +30,7 @@ NEEDED = (
     "rtl/bus/driver/espalier.c",
     "rtl/bus/driver/espalier.h",
     "rtl/cocotb.mk",
+    "rtl/fpga/ulx3s.lpf",
     "rtl/test_espalier.cocotb",
     "*.dist-info/licenses/LICENSE",
 )

