@@ -28,13 +28,19 @@ def program(tmp_path: Path) -> Path:
 @pytest.fixture
 def built(monkeypatch: pytest.MonkeyPatch, program: Path) -> Path:
     """Return the folder that `synth --board` leaves; its bitstream is nobody's."""
-    monkeypatch.setattr(boards.bitstream, "build", lambda *arguments: Synthesis(1100, 900, 3, 4, 51.5))
     folder = program.parent / "build"
+
+    def build(*arguments: object) -> Synthesis:
+        folder.mkdir()
+        return Synthesis(1100, 900, 3, 4, 51.5)
+
+    monkeypatch.setattr(boards.bitstream, "build", build)
     done = espalier("synth", program, "--array", "2x2", "--board", "ulx3s", "--out", folder)
     assert (done.status, done.err) == (0, "")
     first, last = done.out.splitlines()
     assert first.endswith("dense: 1,100 LUT, 900 FF, 3 DSP, 4 block RAM, 51.5 MHz")
     assert last == f"{folder}/espalier.bit: for ulx3s, LFE5U-85F-6BG381, 25 MHz, 115,200 baud"
+    assert [path.name for path in folder.iterdir()] == ["board.json"]
     return folder
 
 
@@ -59,6 +65,7 @@ def test_bad_input(program: Path, tmp_path: Path) -> None:
     assert complaint("synth", program, "--board", "ulx3s") == "--board: needs --out, the folder for espalier.bit"
     words = ("synth", program, "--board", "ulx3s", "--family", "gowin", "--out", tmp_path / "out")
     assert complaint(*words) == "--board: bitstreams are made for ecp5 alone"
+    assert complaint("synth", program, "--baud", 9600) == "--baud: only a --board has a serial line"
     assert set(contents(tmp_path)) == {"program.espalier"}
     line = f"cannot read {tmp_path / 'board.json'}: No such file or directory"
     assert complaint("board", program, "--build", tmp_path, "--port", "/dev/null") == line

@@ -42,6 +42,7 @@ from rtl.fpga.boards import Board, board_of, names
 from rtl.fpga.families import FAMILIES
 from rtl.fpga.synthesis import DEPTHS, SEED, Synthesis, synthesize
 
+BAUD = 115_200
 FIGURES = (".png", ".svg")
 WORD_BITS = {"weight_bits": 8, "signal_bits": 8, "accumulator_bits": 24}  # of an array for no Program in particular
 
@@ -64,7 +65,7 @@ WORD_BITS = {"weight_bits": 8, "signal_bits": 8, "accumulator_bits": 24}  # of a
     type=Place(may_be_name=True, names=names),
     help="Write a bitstream for a board with an ECP5, ulx3s, ecpix5 or one of a constraint file, NAME.lpf.",
 )
-@number_option("--baud", 115_200, "Bits a second on the serial line of --board.", least=300)
+@number_option("--baud", BAUD, "Bits a second on the serial line of --board.", least=300)
 @option(
     "--liberty", type=IN, help="Map it to the standard cells of this Liberty file, .lib or .lib.gz, not to an FPGA."
 )
@@ -109,6 +110,8 @@ def command(
     Example: espalier synth --array 4x4 --liberty cells.lib --sram-library sram.toml --figure area.png
     """
     _check_fpga(family, seed, liberty)
+    if board is None and baud != BAUD:
+        raise EspalierError("--baud: only a --board has a serial line")
     with_pins = _board(board, family, liberty, out) if board else None
     if liberty is None:
         _refuse_for_an_fpga({"--clock": clock, "--sram-library": sram_library, "--figure": figure})
@@ -124,8 +127,8 @@ def command(
         if library:
             silicon = in_cells(_arrays(mac_array, sparse_only, folder), library, folder, hertz, formats, sram)
         elif with_pins:
-            name, only = next(iter(_arrays(mac_array, True, folder).items()))
-            counts = placed(only, {name: boards.build(only, formats, with_pins, baud, folder, seed)}, with_pins.part)
+            build = boards.build(mac_array, formats, with_pins, baud, folder, seed)
+            counts = placed(mac_array, {"sparse" if mac_array.list_entries else "dense": build}, with_pins.part)
         elif family == PLACED:
             counts = placed(mac_array, synthesize_both(mac_array, folder, sparse_only, formats, seed))
         else:

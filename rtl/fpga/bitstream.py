@@ -17,7 +17,7 @@ BITSTREAM = "espalier.bit"
 def build(
     array: MacArray, formats: Sequence[FixedFormat], board: Board, baud: int, folder: Path, seed: int
 ) -> Synthesis:
-    """Leave ``espalier.bit`` in `folder`, and return what it takes of the FPGA.
+    """Leave ``espalier.bit`` in `folder`, which is made if it is not there, and return what it takes of the FPGA.
 
     Parameters
     ----------
@@ -37,7 +37,9 @@ def build(
     EspalierError
         A tool is not installed or fails, the array does not fit the board's FPGA or is slower than its clock.
     """
-    map_to_cells(UartTop(array, formats, bit_cycles_of(board.clock_hertz, baud)), folder)
+    top = UartTop(array, formats, bit_cycles_of(board.clock_hertz, baud))
+    folder.mkdir(parents=True, exist_ok=True)
+    map_to_cells(top, folder)
     (folder / "board.lpf").write_text(board.constraints)
     placed = ("--lpf", "board.lpf", "--textcfg", "top.config")
     found = route(folder, *board.device, *placed, "--timing-allow-fail", "--seed", str(seed))
