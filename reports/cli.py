@@ -30,6 +30,8 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {  # in the order of the work, each 
         "testbench.",
         "verify": "Simulate the hardware; compare every output bit with the golden model and the cycles with the "
         "closed form.",
+        "power": "Measure what an image costs in standard cells: milliwatts and nanojoules, layer by layer and part by "
+        "part.",
         "synth": "Build an array for FPGAs, or in standard cells: what it takes, and its clock.",
         "board": "Run a Program on a board; compare every output bit and the cycles with the golden model and the "
         "closed form.",

@@ -57,7 +57,11 @@ class Job:
 
 
 def emit(
-    jobs: Sequence[Job], array: MacArray, room: Mapping[str, int] | None = None, counted: bool = False
+    jobs: Sequence[Job],
+    array: MacArray,
+    room: Mapping[str, int] | None = None,
+    counted: bool = False,
+    apart: bool = False,
 ) -> dict[str, bytes]:
     """Return the files of a build, by name: hardware that runs every job, and the testbench that checks them all.
 
@@ -71,6 +75,8 @@ def emit(
     counted : bool
         The hardware counts accesses to its memories (`rtl.counters`), and the testbench tells them; each image is then
         loaded when the one before has ended.
+    apart : bool
+        Each image is loaded when the one before has ended, without counters too.
 
     Returns
     -------
@@ -95,8 +101,8 @@ def emit(
     load_bits, out_bits = Shape.cast(dut.layout.load).width, Shape.cast(dut.result).width
     sizes = {"jobs": len(jobs), "loads": len(every_load), "signals": len(signals), "beats": len(every_beat)}
     sizes = {name: max(size, (room or {}).get(name, 0)) for name, size in sizes.items()}
-    sizes |= {"load_bits": load_bits, "out_bits": out_bits, "places": 1 if counted else len(images[0].places)}
-    sizes |= {"counted": int(counted), "count_bits": COUNTS.size, "loaded": LOADED}
+    sizes |= {"load_bits": load_bits, "out_bits": out_bits, "places": 1 if counted or apart else len(images[0].places)}
+    sizes |= {"counted": int(counted or apart), "count_bits": COUNTS.size, "loaded": LOADED}
     core = "dut.hardware.core" if counted else "dut.core"
     ours = resources.files("rtl")
     bench = Template((ours / "testbench.v").read_text()).substitute(

@@ -119,6 +119,11 @@ def run(folder: Path, simulator: str, stall: int = 0, waves: Path | None = None)
     EspalierError
         The simulation ended without a verdict, or with one that its exit status contradicts.
     """
+    return run_and_hear(folder, simulator, stall, waves)[0]
+
+
+def run_and_hear(folder: Path, simulator: str, stall: int = 0, waves: Path | None = None) -> tuple[Outcome, str]:
+    """Return what `run` does, and all that the simulation said."""
     traced = [*WAVES[waves.suffix][simulator][1], f"+waves={waves.absolute()}"] if waves else []
     command = [*RUN[simulator], f"+stall={stall}", *traced]
     done = children.run(command, folder)
@@ -132,9 +137,9 @@ def run(folder: Path, simulator: str, stall: int = 0, waves: Path | None = None)
         if bool(outcome.errors) != bool(done.returncode):
             counted = f"counts {outcome.errors} errors and exits with {done.returncode}"
             raise EspalierError(f"the simulation in {folder} {counted}")
-        return replace(outcome, jobs=jobs)
+        return replace(outcome, jobs=jobs), done.stdout
     if complaints:
-        return Outcome(0, 0, len(complaints), 0, 0, complaints, jobs)
+        return Outcome(0, 0, len(complaints), 0, 0, complaints, jobs), done.stdout
     raise EspalierError(f"the simulation in {folder} ended without a verdict: {_last_line(done.stderr + done.stdout)}")
 
 

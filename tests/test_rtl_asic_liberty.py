@@ -79,6 +79,15 @@ def test_leakage_by_states() -> None:
     assert leakages == pytest.approx([3e-11, 7e-11, 2e-11])
 
 
+def test_volts() -> None:
+    """The voltage of the conditions that hold by default, of several; without such there is none."""
+    others = 'operating_conditions ("slow") { voltage : 1.6; } operating_conditions("typ.1") {\n process : 1;\n voltage'
+    text = TEXT.replace("library (tiny) {", f"library (tiny) {{ {others} : 1.80; }} ")
+    assert liberty.parse(text + "").volts == 0
+    default = 'library (tiny) { default_operating_conditions : "typ.1";'
+    assert liberty.parse(text.replace("library (tiny) {", default)).volts == 1.8
+
+
 def test_gzip(tmp_path: Path) -> None:
     """A gzipped file is the same library, whatever it is called."""
     (tmp_path / "cells").write_bytes(gzip.compress(TEXT.encode()))

@@ -5,11 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from amaranth.hdl import Module, Signal
-from amaranth.lib import memory, wiring
-from amaranth.lib.wiring import In, Out
 from support import tiny_cells
-from support.silicon import SRAM
+from support.silicon import SRAM, Stages
 
 from accel.errors import EspalierError
 from rtl.asic import liberty, timing
@@ -20,24 +17,6 @@ from rtl.asic.timing import SlowPath, time_netlist
 HERTZ = 200e6
 TINY = liberty.parse(tiny_cells.liberty())
 needs_opensta = pytest.mark.skipif(shutil.which(timing.TOOL) is None, reason="needs Debian's package opensta")
-
-
-class Stages(wiring.Component):
-    """A register before an inverter before a register, and a memory read by the second."""
-
-    def __init__(self) -> None:
-        super().__init__({"write": In(1), "data": In(2), "out": Out(2)})
-
-    def elaborate(self, platform: object) -> Module:
-        m = Module()
-        m.submodules.words = words = memory.Memory(shape=2, depth=2, init=[])
-        port, read = words.write_port(), words.read_port()
-        first = Signal(reset_less=True)
-        second = Signal(reset_less=True)
-        m.d.sync += [first.eq(self.data[0]), second.eq(~first)]
-        m.d.comb += [port.addr.eq(second), port.data.eq(self.data), port.en.eq(self.write), read.addr.eq(second)]
-        m.d.comb += self.out.eq(read.data)
-        return m
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from reports.shared.schema import Kind
 from reports.studies.bitwidth import results as bitwidth
 from reports.studies.pruning import results as pruning
 from reports.together import results as together
-from reports.workflow import board, fpga, silicon, verification, zeros
+from reports.workflow import board, fpga, power, silicon, verification, zeros
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 Fields = dict[str, Any]
@@ -42,6 +42,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         _schema(board.KIND, _fields(board.BoardBuild)),
         _schema(fpga.KIND, _fields(fpga.FpgaCounts)),
         _schema(silicon.KIND, _fields(silicon.Silicon)),
+        _schema(power.KIND, _fields(power.Power)),
         _schema(bench.KIND, _fields(bench.Results)),
         _schema(imports.KIND, _fields(imports.Imports)),
         _schema(sizes.KIND, _fields(sizes.Sizes)),

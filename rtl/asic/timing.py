@@ -95,13 +95,19 @@ def time_netlist(
     (folder / "macros.lib").write_text(liberty(netlist.shapes, times))
     (folder / "time.tcl").write_text(script)
     said = run_tool(folder, TOOL, EXTRA, "-exit", "time.tcl")
+    tool, (_, *sections) = check_said(said), re.split(r"^== ", said, flags=re.MULTILINE)
+    paths = dict(_paths(sections, netlist.called, period))
+    if ALL not in paths:
+        raise EspalierError("OpenSTA found no path")
+    return Timing(tool=tool, slowest=paths.pop(ALL), modules=paths)
+
+
+def check_said(said: str) -> str:
+    """Return which OpenSTA it was that said this; raise EspalierError if it said of an error."""
     if errors := re.findall(r"^Error: (.*)$", said, re.MULTILINE):  # after which its exit status is 0
         raise EspalierError(f"OpenSTA failed: {errors[0]}")
-    version, (_, *sections) = re.search(r"OpenSTA \S+", said), re.split(r"^== ", said, flags=re.MULTILINE)
-    paths = dict(_paths(sections, netlist.called, period))
-    if version is None or ALL not in paths:
-        raise EspalierError("OpenSTA found no path")
-    return Timing(tool=version[0], slowest=paths.pop(ALL), modules=paths)
+    version = re.search(r"OpenSTA \S+", said)
+    return version[0] if version else "OpenSTA"
 
 
 def _paths(sections: Iterable[str], called: Mapping[str, str], period: float) -> Iterable[tuple[str, SlowPath]]:

@@ -1,8 +1,11 @@
-"""A netlist of six cells and two macros, and what its two builds take, for tests of `espalier synth --liberty`."""
+"""Netlists: of six cells and two macros, whose builds need no tools, and one of two registers for the tools."""
 
 from dataclasses import replace
 
 import pytest
+from amaranth.hdl import Module, Signal
+from amaranth.lib import memory, wiring
+from amaranth.lib.wiring import In, Out
 
 from accel.array import MacArray
 from reports.workflow import silicon
@@ -15,6 +18,10 @@ from rtl.asic.timing import SlowPath, Timing
 from support import tiny_cells
 
 TINY = liberty.parse(tiny_cells.liberty())
+CONDITIONS = "operating_conditions (all) { process : 1; voltage : 2; temperature : 25; }"
+TWO_VOLTS = tiny_cells.liberty().replace(
+    "library (tiny) {", f"library (tiny) {{ {CONDITIONS} default_operating_conditions : all;"
+)
 KINDS = {"shell": ["INV"], "lanes": ["DFF", "DFF", "NAND2"], "drain": ["DFF", "NOR2"]}
 NETLIST = Netlist(
     yosys="Yosys 1",
@@ -83,6 +90,24 @@ SRAM = SramLibrary(
         ),
     ),
 )
+
+
+class Stages(wiring.Component):
+    """A register before an inverter before a register, and a memory read by the second."""
+
+    def __init__(self) -> None:
+        super().__init__({"write": In(1), "data": In(2), "out": Out(2)})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.words = words = memory.Memory(shape=2, depth=2, init=[])
+        port, read = words.write_port(), words.read_port()
+        first = Signal(reset_less=True)
+        second = Signal(reset_less=True)
+        m.d.sync += [first.eq(self.data[0]), second.eq(~first)]
+        m.d.comb += [port.addr.eq(second), port.data.eq(self.data), port.en.eq(self.write), read.addr.eq(second)]
+        m.d.comb += self.out.eq(read.data)
+        return m
 
 
 def made(

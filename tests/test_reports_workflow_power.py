@@ -1,0 +1,153 @@
+"""What an image costs: windows tile its cycles, energies are watts times seconds, memories cost their accesses."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.power import HERTZ, TABLE, job, made
+from support.silicon import SRAM, TINY
+
+from accel.cost.accesses import IMAGE, accesses_of
+from accel.cost.technology import load_technology
+from accel.errors import EspalierError
+from reports.workflow import power
+from reports.workflow.power import (
+    CLOCK,
+    KIND,
+    LEAKAGE,
+    MEASURED,
+    MEMORIES,
+    SHELL,
+    SRAM_LEAKAGE,
+    Window,
+    begins_of,
+    check_equal,
+    energies_of,
+    measured,
+    origins,
+    windows_of,
+)
+from rtl.asic import activity, liberty
+from rtl.asic.macros import Shape
+from rtl.asic.power import Watts
+from rtl.asic.sram import built_of
+from rtl.simulators import Outcome
+
+OSU = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
+WATTS = Watts(
+    tool="OpenSTA 2.0",
+    switched=[{"lanes": 1.0, "fetch": 2.0, "weights": 3.0, "drain": 4.0, "buffer": 5.0, "counters": 6.0}] * 2,
+    clock=7.0,
+    leakage=[8.0, 9.0],
+)
+
+
+def test_windows() -> None:
+    """Loading takes a beat a cycle; the layers' windows are all cycles of an image, its start in the first."""
+    array, one = job()
+    windows = windows_of(one, array)
+    assert [row.window for row in windows] == [IMAGE, "conv", "pool", "last"]
+    assert sum(row.cycles for row in windows[1:]) == one.cycles
+    assert begins_of(windows)[0] == 0
+    assert begins_of(windows)[-1] == one.cycles - windows[-1].cycles
+
+
+def test_energies() -> None:
+    """Modules are summed to parts, what is in no module of a part is the shell's; watts times seconds of a window."""
+    windows = [Window(window=IMAGE, cycles=100), Window(window="conv", cycles=300)]
+    rows = {(row.window, row.part): row for row in energies_of(windows, WATTS, HERTZ)}
+    parts = {"lanes": 1, "lists, fetch": 5, "drain": 9, SHELL: 6, CLOCK: 7}
+    for window, seconds, leaks in ((IMAGE, 1e-6, 8), ("conv", 3e-6, 9)):
+        found = {part: row.joules for (of, part), row in rows.items() if of == window}
+        assert found == pytest.approx({part: watts * seconds for part, watts in (parts | {LEAKAGE: leaks}).items()})
+    assert {row.origin for row in rows.values()} == {MEASURED}
+
+
+def test_memories_of_macros(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A read and a write cost what the macros say of the memory's shape, times the accesses of each layer."""
+    array, one = job()
+    found = made(monkeypatch, tmp_path)
+    built = {memory.name: built_of(Shape(memory.words, memory.width_bits), SRAM) for memory in array.memories}
+    for window, accesses in accesses_of(one.program, array).items():
+        costs = (
+            accesses[name].reads * memory.read_pj + accesses[name].writes * memory.write_pj
+            for name, memory in built.items()
+            if name in accesses
+        )
+        assert found.joules(window, MEMORIES) == pytest.approx(1e-12 * sum(costs))
+    leaks = sum(built[memory.name].leakage_uw * memory.banks for memory in array.memories)
+    assert found.joules(None, SRAM_LEAKAGE) == pytest.approx(1e-6 * leaks * found.seconds())
+    assert {row.origin for row in found.energies if row.part == MEMORIES} == {"table: made up"}
+
+
+def test_memories_of_a_table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without macros the technology's table says what an access costs, and is the origin."""
+    found = made(monkeypatch, tmp_path, sram=False)
+    assert found.joules(None, MEMORIES) > 0
+    assert list(origins(found)) == [
+        f"{MEASURED}: lanes, lists, fetch, drain, shell, clock, leakage",
+        f"table: {TABLE.name}: {MEMORIES}, {SRAM_LEAKAGE}",
+    ]
+
+
+def test_sums(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """All is the sum of windows and the sum of parts; power is energy over time."""
+    found = made(monkeypatch, tmp_path)
+    assert found.joules() == pytest.approx(sum(found.joules(row.window) for row in found.windows))
+    assert found.joules() == pytest.approx(sum(found.joules(None, part) for part in found.parts))
+    assert found.watts() * found.seconds() == pytest.approx(found.joules())
+    assert found.watts(None, CLOCK) == pytest.approx(1.0)
+
+
+def test_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The file has its kind, and a row for every part in every window, each with its origin."""
+    found = made(monkeypatch, tmp_path)
+    record = json.loads(found.to_json())
+    assert (record["format"], record["version"]) == (KIND.name, KIND.version)
+    assert len(record["energies"]) == len(found.windows) * len(found.parts)
+    assert all(row["origin"] == MEASURED or row["origin"].startswith("table: ") for row in record["energies"])
+
+
+def test_gates_that_compute_something_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A wrong output is an error with the first complaint; nothing is measured then."""
+    check_equal(Outcome(1, 1, 0, 1, 0, ()))
+    wrong = Outcome(1, 1, 1, 1, 0, ("FAIL job 0 image 0 row 3: got 1, expected 2",))
+    with pytest.raises(EspalierError, match="the gates do not compute what the Program says: FAIL job 0 image 0 row 3"):
+        check_equal(wrong)
+
+
+def test_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Streamed weights, and a technology without energies where there are no macros, before anything is mapped."""
+    array, one = job()
+    monkeypatch.setattr(power, "map_to_cells", lambda *arguments: pytest.fail("mapped"))
+    monkeypatch.setattr(power, "check_known", lambda library: None)
+    with pytest.raises(EspalierError, match="windows of streamed weights are not known"):
+        measured(one, replace(array, stream_words=8), TINY, tmp_path, HERTZ, "iverilog", SRAM, TABLE)
+    with pytest.raises(EspalierError, match="technology ecp5-45f knows no energies"):
+        measured(one, array, TINY, tmp_path, HERTZ, "iverilog", None, load_technology("ecp5-45f"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not OSU.exists(), reason="needs Debian's package qflow-tech-osu018")
+@pytest.mark.skipif(shutil.which("sta") is None, reason="needs Debian's package opensta")
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Debian's package iverilog")
+def test_an_image_in_gates(tmp_path: Path) -> None:
+    """In 0.18 um the gates give golden's outputs, and each part takes energy; a wrong bit is noticed.
+
+    Lanes work in layers alone, and less than in a layer while an image is loaded.
+    """
+    array, one = job()
+    library = liberty.read(OSU)
+    found = measured(one, array, library, tmp_path, HERTZ, "iverilog", SRAM, TABLE)
+    assert (found.images, found.rows) == (len(one.codes), len(one.codes) * 3)
+    assert all(found.joules(None, part) > 0 for part in found.parts)
+    first = found.windows[1].window
+    assert found.watts(IMAGE, "lanes") < found.watts(first, "lanes") / 10
+    rows = (tmp_path / "expected.hex").read_text().split()
+    rows[0] = f"{int(rows[0], 16) ^ 1:0{len(rows[0])}x}"
+    (tmp_path / "expected.hex").write_text("\n".join(rows) + "\n")
+    outcome, _ = activity.simulate(tmp_path, "iverilog", [], 1)
+    with pytest.raises(EspalierError, match="the gates do not compute what the Program says: FAIL job 0 image 0 row 0"):
+        check_equal(outcome)
