@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from amaranth.back import rtlil
 from amaranth.sim import Simulator
 
 from accel.array import MacArray
 from rtl.core.activations import READ_CYCLES, Activations
+from rtl.core.lanes import Lanes
 from rtl.layout import Layout
 
 WRITE_CYCLES = 4  # after which a word can be read; a layer's words are read much later
@@ -213,3 +215,10 @@ def test_the_model_notices(change: int) -> None:
             bench.run(scenario)
     else:
         bench.run(scenario)
+
+
+def test_turning_takes_no_multiplier() -> None:
+    """Words whose width is no power of two are turned by multiplexers: a chip has multipliers for lanes and drain."""
+    layout = Layout(MacArray(1, 4, signal_bits=6))
+    assert "cell $mul" not in rtlil.convert(Activations(layout), emit_src=False)
+    assert "cell $mul" in rtlil.convert(Lanes(layout), emit_src=False)

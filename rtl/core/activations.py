@@ -114,13 +114,17 @@ class Activations(wiring.Component):
         """Return the words of all banks, that of the start first, a cycle later."""
         turn = delayed(m, turn, READ_CYCLES - 1)
         coarse = Signal(raw.shape(), name=f"{name}_coarse", reset_less=True)
-        m.d.sync += coarse.eq(self._rotated(raw, Cat(Const(0, COARSE), turn[COARSE:])))
+        m.d.sync += coarse.eq(self._rotated(m, raw, turn[COARSE:], COARSE))
         turned = Signal(data.ArrayLayout(self.layout.signal, self.banks), name=name)
-        m.d.comb += turned.as_value().eq(self._rotated(coarse, delayed(m, turn[:COARSE], 1)))
+        m.d.comb += turned.as_value().eq(self._rotated(m, coarse, delayed(m, turn[:COARSE], 1)))
         return turned
 
-    def _rotated(self, words: Value, turn: Value) -> Value:
-        return Cat(words, words) >> (turn * self.layout.array.signal_bits)
+    def _rotated(self, m: Module, words: Value, turn: Value, first: int = 0) -> Value:
+        """Return words turned down by `turn` << `first`, bit by bit: a product with their width takes a multiplier."""
+        for place, bit in enumerate(turn, first):
+            before, words = words, Signal.like(words)
+            m.d.comb += words.eq(Mux(bit, before.rotate_right(self.layout.array.signal_bits << place), before))
+        return words
 
     def _build_write(self, m: Module, writes: list, low: int) -> None:
         words = Signal(self.banks * self.layout.array.signal_bits, reset_less=True)
@@ -131,8 +135,8 @@ class Activations(wiring.Component):
         address = delayed(m, self.write_address >> low, 1)
         back = Signal(low, reset_less=True)  # turning up by the start is turning down by what it lacks of a whole turn
         m.d.sync += [words.eq(self.write.as_value()), back.eq(-self.write_address[:low])]
-        m.d.sync += turned.eq(self._rotated(words, Cat(Const(0, COARSE), back[COARSE:])))
-        m.d.sync += finished.as_value().eq(self._rotated(turned, delayed(m, back[:COARSE], 1)))
+        m.d.sync += turned.eq(self._rotated(m, words, back[COARSE:], COARSE))
+        m.d.sync += finished.as_value().eq(self._rotated(m, turned, delayed(m, back[:COARSE], 1)))
         for index, port in enumerate(writes):
             lane = Signal(low, name=f"lane{index}")
             place = Signal(port.addr.shape(), name=f"write_place{index}", reset_less=True)
