@@ -86,6 +86,7 @@ HOMES = {
     "pandas": ("reports",),
     "scalesim": ("reports.studies.referees",),
     "zigzag": ("reports.studies.referees",),
+    "scipy": ("reports.studies.predictor",),
 }
 # The floors of reports, from the top: a room imports itself and the floors below it, nobody beside it.
 FLOORS = (
@@ -226,7 +227,7 @@ def test_every_dependency_has_its_home() -> None:
         *project["dependencies"],
         *(
             text
-            for extra in ("train", "tensorboard", "onnx", "cluster", "dataframe", "referees", "board")
+            for extra in ("train", "tensorboard", "onnx", "cluster", "dataframe", "referees", "predictor", "board")
             for text in extras[extra]
         ),
     ]

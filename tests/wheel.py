@@ -16,6 +16,7 @@ NEEDED = (
     "espalier/py.typed",
     "accel/cost/technologies.toml",
     "accel/cost/drams.toml",
+    "accel/cost/predictor.json",
     "accel/interchange/*digits.npz",
     "accel/interchange/*DIGITS_NOTICE.md",
     "accel/interchange/zoo/digits/dense.espalier",

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from accel.cost.predictor import model
 from accel.errors import reading
 from accel.files import read_whole
 from accel.interchange.zoo import DENSE
@@ -21,6 +22,8 @@ from reports.studies.memory.page import recommended
 from reports.studies.memory.results import Results as MemoryResults
 from reports.studies.mlperf_tiny.page import quickest
 from reports.studies.mlperf_tiny.results import Results as MlperfTinyResults
+from reports.studies.predictor.page import headline as off
+from reports.studies.predictor.results import Results as SweepResults
 from reports.studies.pruning.definition import Target
 from reports.studies.pruning.results import Results as PruningResults
 from reports.studies.trained.results import Results as TrainedResults
@@ -182,6 +185,12 @@ def mlperf_tiny(folder: Path) -> str:
 def memory(folder: Path) -> str:
     """Return the memories that are recommended for the dense networks at 8 bits."""
     return recommended(saved(folder / RESULTS, MemoryResults.from_json))
+
+
+def predictor(folder: Path) -> str:
+    """Return how far off the predictor that is shipped is of arrays that had no part in its fit."""
+    _ = saved(folder / RESULTS, SweepResults.from_json)
+    return off(model())
 
 
 def trained(folder: Path) -> str:
