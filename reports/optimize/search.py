@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accel.array import MacArray
 from accel.cost import total_cycles
 from accel.demand import array_for
 from accel.digest import digest_of
@@ -39,6 +40,8 @@ EXCUSED = 0.01  # of the error rate, beside what the dense network has too much 
 LOSSES = (0.005, 0.03)  # of the error rate, that widths may cost before they are retrained
 QUANTIZED = 2  # by how much shorter the retraining of a Program is
 FEWEST = 2  # epochs in which masks can follow weights
+WIDEST = Widths(8, 8)
+NARROWEST = 3  # bits of all weights that are tried to fit into a memory
 JUDGED = 2000  # images by which widths are allocated
 EVALUATIONS = 120  # of an allocation
 
@@ -79,12 +82,17 @@ class Search:
         return max(0.0, control - self.error_rate(self.wish.dense)) + EXCUSED
 
     def versions(self, mix: Mix, network: PrunedNetwork) -> list[tuple[Version, Program, PrunedNetwork]]:
-        """Return the Programs of a network that was trained: in 8 bits, and in widths that were retrained."""
+        """Return the Programs of a network that was trained: in 8 bits, in what fits, and in widths of each layer."""
         steps = Steps(per_output=True)
         calibration = Calibration(network, self.wish.images["calibration"].pixels(), steps)
         judged = self.wish.images["validation"]
         bench = Workbench(calibration, judged)
-        found = [(self._judged(bench, mix, bench.lowered(Widths(8, 8)), 0), network)]
+        found = [(self._judged(bench, mix, bench.lowered(WIDEST), 0), network)]
+        if not self._fits(found[0][0][1]) and (fitting := self._fitting(bench)):
+            found.append((self._judged(bench, mix, bench.lowered(fitting), 0), network))
+            if found[-1][0][0].error_rate > self.limit:
+                program, after = self._retrained(bench, mix, fitting, steps)
+                found.append((self._judged(bench, mix, program, self._quantized_epochs), after))
         for loss in LOSSES:
             few = replace(bench, judged=judged.take(min(JUDGED, len(judged))))
             widths = self._allocated(few, mix, loss)
@@ -115,6 +123,25 @@ class Search:
         """Return a float network's error rate on the validation images."""
         return float_error_rate(network, self.wish.images["validation"])
 
+    def _fitting(self, bench: Workbench) -> Widths | None:
+        """Return the widest weights, of all layers alike, with which the memories are within the limit, if any are.
+
+        The array's words are as wide as the widest layer's, and signals as wide as the image: what is narrower
+        elsewhere takes no less of what is built.
+        """
+        widths = (replace(WIDEST, weight_bits=bits) for bits in range(WIDEST.weight_bits - 1, NARROWEST - 1, -1))
+        return next((x for x in widths if self._fits(bench.lowered(x))), None)
+
+    def _fits(self, program: Program) -> bool:
+        """Return whether the memories that a Program takes are within the limit."""
+        _, array = self._placed(program)
+        return self.wish.memory_bits is None or array.built_bits <= self.wish.memory_bits
+
+    def _placed(self, program: Program) -> tuple[Program, MacArray]:
+        """Return the Program in the order that the lanes like, and the array that is just large enough for it."""
+        program = ordered_for(program, self.wish.lanes[0], split=True)
+        return program, array_for(program, *self.wish.lanes)
+
     @property
     def _quantized_epochs(self) -> int:
         return max(1, self.wish.epochs // QUANTIZED)
@@ -123,7 +150,7 @@ class Search:
         path, operands = self._path("widths", mix.name, loss), bench.operands
         if path.exists():
             return _widths_of(json.loads(path.read_text()), operands)
-        found = allocated(bench, Widths(8, 8), loss, None, EVALUATIONS, self.wish.images["train"]).widths
+        found = allocated(bench, WIDEST, loss, None, EVALUATIONS, self.wish.images["train"]).widths
         bits = [bits_of(found, operand) for operand in operands]
         write_whole(path, json.dumps(bits).encode())
         return _widths_of(bits, operands)
@@ -141,11 +168,10 @@ class Search:
         return Program.load(paths[0]), PrunedNetwork.load(paths[1])
 
     def _judged(self, bench: Workbench, mix: Mix, program: Program, epochs: int) -> tuple[Version, Program]:
-        program = ordered_for(program, self.wish.lanes[0], split=True)
-        array = array_for(program, *self.wish.lanes)
+        program, array = self._placed(program)
         rate = bench.error_rate(program)
         bits = program_bits(program)
-        fits = rate <= self.limit and (self.wish.memory_bits is None or array.built_bits <= self.wish.memory_bits)
+        fits = rate <= self.limit and self._fits(program)
         version = Version(
             mix=mix.name,
             widths=bits,

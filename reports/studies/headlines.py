@@ -12,9 +12,10 @@ from accel.errors import reading
 from accel.files import read_whole
 from accel.interchange.zoo import DENSE
 from accel.records import parse_json, record_of, text_of, unsealed
+from reports.optimize.results import Results as Optimized
 from reports.shared.journal import RESULTS
 from reports.shared.schema import saved
-from reports.shared.words import percent, share
+from reports.shared.words import kib, percent, share
 from reports.studies.bitwidth.definition import L2
 from reports.studies.bitwidth.definition import Target as WidthTarget
 from reports.studies.bitwidth.results import Results as BitwidthResults
@@ -87,6 +88,19 @@ def exploration(folder: Path) -> str:
     found = _record(folder / RESULTS)["verified"]
     estimate = found["estimate"]
     return f"`{estimate['pattern']}`: {estimate['cycles']:,} cycles an image, {percent(found['test_rate'])} error"
+
+
+def optimization(folder: Path) -> str:
+    """Return what was chosen, or how near anything came."""
+    results = saved(folder / RESULTS, Optimized.from_json)
+    asked = results.asked
+    if results.chosen is None:
+        return f"nothing of {len(results.versions)} Programs at {asked.max_error} errors"
+    found, tested = results.versions[results.chosen], results.test_error_rates
+    rise = _rise(tested["chosen"] - tested["dense"])
+    return (
+        f"{found.cycles / asked.dense_cycles:.0%} of the dense network's cycles, {kib(found.memory_bits)} KiB, {rise}"
+    )
 
 
 def question(folder: Path) -> str:

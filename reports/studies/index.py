@@ -51,6 +51,7 @@ ENTRIES = (
     Entry("bitwidth", headlines.bitwidth, "How many bits does each part of a network need, by which method?"),
     Entry("mlperf_tiny", headlines.mlperf_tiny, "What do the field's small networks take, sparse and in few bits?"),
     Entry("trained", headlines.trained, "How much may go, in how few bits, where training is done for it?"),
+    Entry("optimize", headlines.optimization, "What does a search for patterns and bits deliver within limits?"),
     Entry("quantizer", headlines.quantizer, "How near is what onnxruntime quantised to it once it is imported?"),
     Entry("bench", headlines.bench, "How fast is the bit-accurate engine?"),
     Entry("verification", headlines.verification, "Does the hardware compute what the definition says, when it says?"),
