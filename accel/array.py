@@ -18,6 +18,7 @@ MULTIPLIER_WIDTH = 18  # bits of a hardware multiplier's operand
 VECTOR_TAPS = 64  # words of a vector that one entry names at most: a fully connected layer reads it run by run
 MOST_TAPS = 64  # of a kernel in one direction; padding is less
 MOST_FORMATS = 8  # of output signals that one build of the hardware knows
+FEATURES = ("split", "flat", "pool", "lines", "overlap", "prefetch", "combine", "share")  # that can be left out
 FAR = 3  # `left` of an entry that has this many or more after it
 
 DEPTHS: Mapping[str, str] = {  # which number of an array says how many words a memory has
@@ -35,15 +36,14 @@ DEPTHS: Mapping[str, str] = {  # which number of an array says how many words a 
 class MacArray:
     """An array of `output_lanes` x `pixel_lanes` multiply-accumulators and the memories around it.
 
-    In each cycle one weight for every output lane meets one signal for every pixel lane. Where two weights and a signal
-    have at most 18 bits together, one multiplier does the work of two output lanes. A layer of one pixel would keep one
+    In each cycle one weight for every output lane meets one signal for every pixel lane; one multiplier does the work of
+    two output lanes where two weights and a signal have at most 18 bits together. A layer of one pixel would keep one
     pixel lane busy: `split` gives each of them a part of its sum, and every multiplier a weight of its own.
 
     Parameters
     ----------
     output_lanes, pixel_lanes : int
-        Output maps, and neighbouring pixels of a row, that are computed at the same time; `pixel_lanes` is a power of
-        two.
+        Output maps, and neighbouring pixels of a row (a power of two), that are computed at the same time.
     weight_bits, signal_bits, accumulator_bits : int
         Word lengths; narrower layers are extended.
     signal_words : int
@@ -67,7 +67,7 @@ class MacArray:
     lines : bool
         Whether output lanes can be rows of a depthwise convolution's maps (`accel.lines`).
     stream_words : int
-        Words of each of the two buffers for streamed weights, the last of the weight memory; 0: it holds all weights.
+        Words of each of the two buffers for streamed weights, the last of the weight memory; 0: it holds all.
     overlap : bool
         Whether the next image is loaded while one runs, into a place of its own (`accel.places`).
     prefetch : bool
@@ -75,15 +75,13 @@ class MacArray:
     combine : bool
         Whether a step may read two input maps, of which each output lane takes one (`accel.combined`).
     share : bool
-        Whether two output lanes share a multiplier where their words are narrow. They then take the same map in a step,
-        which `combine` feels: half of the multipliers, but more cycles of lists.
+        Whether two output lanes with narrow words share a multiplier, and the map that a step reads.
     multiplier_bits : int
         Of the constants by which accumulators are requantised.
     offset_bits : int
         Of those that are added to products; 0: none.
     ceiling, floor : bool
-        Whether the drain has a highest, and a lowest, code for each layer, beside those of its format: what
-        `accel.demand.array_for` gives to a Program that asks for it.
+        Whether the drain has a highest, and a lowest, code for each layer, beside those of its format.
     table_words : int
         Codes of all tables of functions, of which each pixel lane has a copy in the drain; 0: it runs no table.
 
@@ -132,9 +130,9 @@ class MacArray:
                 raise EspalierError(f"{field.name} must be at least {least}, got {getattr(self, field.name)}")
         if self.pixel_lanes & (self.pixel_lanes - 1):
             raise EspalierError(f"pixel_lanes must be a power of two, got {self.pixel_lanes}")
-        for name in ("weight_bits", "signal_bits"):
-            if getattr(self, name) > 16:
-                raise EspalierError(f"{name} must be at most 16, got {getattr(self, name)}")
+        for name, bits in (("weight_bits", self.weight_bits), ("signal_bits", self.signal_bits)):
+            if bits > 16:
+                raise EspalierError(f"{name} must be at most 16, got {bits}")
         check_multiplier_bits(self.multiplier_bits)
         if self.offset_bits > self.multiplier_bits:
             raise EspalierError(f"offset_bits must be at most {self.multiplier_bits}, got {self.offset_bits}")
@@ -170,8 +168,7 @@ class MacArray:
     @property
     def features(self) -> dict[str, bool]:
         """What can be left out of an array, and whether it is there."""
-        names = ("split", "flat", "pool", "lines", "overlap", "prefetch", "combine", "share")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in FEATURES}
 
     @property
     def pools(self) -> bool:
@@ -235,8 +232,7 @@ class MacArray:
     @property
     def weights_per_multiplier(self) -> int:
         """Output lanes that share a multiplier: the products of two narrow weights fit side by side."""
-        fits = self.signal_bits + 2 * self.weight_bits <= MULTIPLIER_WIDTH
-        return 2 if self.share and fits else 1
+        return 2 if self.share and self.signal_bits + 2 * self.weight_bits <= MULTIPLIER_WIDTH else 1
 
     @property
     def multiplier_rows(self) -> int:
