@@ -36,9 +36,9 @@ DEPTHS: Mapping[str, str] = {  # which number of an array says how many words a 
 class MacArray:
     """An array of `output_lanes` x `pixel_lanes` multiply-accumulators and the memories around it.
 
-    In each cycle one weight for every output lane meets one signal for every pixel lane; one multiplier does the work of
-    two output lanes where two weights and a signal have at most 18 bits together. A layer of one pixel would keep one
-    pixel lane busy: `split` gives each of them a part of its sum, and every multiplier a weight of its own.
+    In each cycle one weight for every output lane meets one signal for every pixel lane; one multiplier does the work
+    of two output lanes where two weights and a signal have at most 18 bits together. A layer of one pixel would keep
+    one pixel lane busy: `split` gives each of them a part of its sum, and every multiplier a weight of its own.
 
     Parameters
     ----------
