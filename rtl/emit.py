@@ -22,6 +22,7 @@ from accel.program import KIND, Program
 from rtl.assemble import assemble, signal_formats
 from rtl.core.accelerator import Accelerator
 from rtl.counters import COUNTS, LOADED, Counted
+from rtl.fusesoc import CORE, core_file
 from rtl.image import Image
 from rtl.layout import Layout, Target, fields_of, packer
 from rtl.simulate import Words, load_words, output_rows, signal_words
@@ -83,7 +84,7 @@ def emit(
     dict
         ``espalier.v``, ``testbench.v``, ``jobs.hex``, ``load.hex``, ``signals.hex``, ``expected.hex`` and
         ``manifest.json``; ``espalier.vlt``, what lint of them may say; ``test_espalier.py`` and ``Makefile``, the same
-        comparison in cocotb.
+        comparison in cocotb; ``espalier.core``, all of it for FuseSoC.
     """
     formats = formats_of(job.program for job in jobs)
     images = [assemble(job.program, array, formats) for job in jobs]
@@ -108,7 +109,7 @@ def emit(
     bench = Template((ours / "testbench.v").read_text()).substitute(
         sizes, core=core, **_ports(dut, len(every_unit), counted)
     )
-    return {
+    files = {
         f"{TOP}.v": source,
         "testbench.v": bench.encode(),
         "jobs.hex": _hex([number for row in table for number in row], 32),
@@ -119,6 +120,7 @@ def emit(
         "manifest.json": (json.dumps(manifest(jobs, dut, images), indent=1) + "\n").encode(),
         **{name: (ours / file).read_bytes() for name, file in {WAIVERS: WAIVERS, **COCOTB}.items()},
     }
+    return files | {CORE: core_file(files, TOP).encode()}
 
 
 def formats_of(programs: Iterable[Program]) -> list[FixedFormat]:

@@ -30,8 +30,8 @@ from reports.workflow import hardware, parsing
 from sim import golden
 
 FILES = {"espalier.v", "testbench.v", "jobs.hex", "load.hex", "signals.hex", "expected.hex", "manifest.json"}
-FILES |= {"test_espalier.py", "Makefile", "espalier.vlt"}
-UNCHANGED = {"espalier.v", "espalier.vlt", "load.hex", "test_espalier.py", "Makefile"}  # by other images
+FILES |= {"test_espalier.py", "Makefile", "espalier.vlt", "espalier.core"}
+UNCHANGED = FILES - {"testbench.v", "jobs.hex", "signals.hex", "expected.hex", "manifest.json"}  # by other images
 ARRAY = ("--array", "4x4")
 
 

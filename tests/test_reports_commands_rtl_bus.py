@@ -29,7 +29,7 @@ def test_the_bare_build_stays_as_it_is(saved: Path, tmp_path: Path) -> None:
     assert contents(tmp_path / "none") == bare
     added = {"espalier_axi.v", "espalier.c", "espalier.h", "espalier_registers.h", "registers.rdl", "registers.md"}
     assert set(wrapped) - set(bare) == added | {"program0.bin"}
-    assert {name: wrapped[name] for name in bare} == bare
+    assert {name for name in bare if wrapped[name] != bare[name]} == {"espalier.core"}  # which knows the wrapper
     assert "  default regwidth = 64;" in (tmp_path / "axi" / "registers.rdl").read_text()
 
 

@@ -2,8 +2,10 @@
 
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+from peakrdl_ipxact import IPXACTExporter
 from systemrdl import RDLCompiler
 from systemrdl.messages import RDLCompileError
 
@@ -66,6 +68,23 @@ def test_a_wrong_map_is_seen(tmp_path: Path) -> None:
     assert parsed(text.replace("AUTO[2:2]", "AUTO[4:4]"), tmp_path) != of_the_map(32)
     with pytest.raises(RDLCompileError):
         parsed(text.replace("AUTO[2:2]", "AUTO[3:3]"), tmp_path)
+
+
+def test_ip_xact(tmp_path: Path) -> None:
+    """PeakRDL's exporter takes the map: every register with its offset, every field with its place and width."""
+    (tmp_path / "map.rdl").write_text(systemrdl("espalier_axi", 32))
+    compiler = RDLCompiler()
+    compiler.compile_file(str(tmp_path / "map.rdl"))
+    IPXACTExporter().export(compiler.elaborate(), str(tmp_path / "map.xml"))
+    space = {"x": "http://www.accellera.org/XMLSchema/IPXACT/1685-2014"}
+    found = [
+        (register.findtext("x:name", "", space), int(register.findtext("x:addressOffset", "", space)[2:], 16), *numbers)
+        for register in ElementTree.parse(tmp_path / "map.xml").getroot().iterfind(".//x:register", space)
+        for field in register.iterfind("x:field", space)
+        for numbers in [[int(field.findtext(f"x:{name}", "", space)) for name in ("bitOffset", "bitWidth")]]
+    ]
+    assert found == [(name, offset, low, width) for name, offset, _, low, width, *_ in of_the_map(32)]
+    assert found != [(name, offset, low, width) for name, offset, _, low, width, *_ in of_the_map(64)]
 
 
 def test_the_table() -> None:

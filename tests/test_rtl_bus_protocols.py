@@ -12,7 +12,6 @@ from support.rtl_proofs import ARRAY, tiny
 
 from rtl.bus.build import wrap
 from rtl.bus.wrapper import BUSES
-from rtl.emit import emit
 
 pytestmark = [
     pytest.mark.slow,
@@ -35,7 +34,7 @@ FAULTS = {  # what is wrong in the text of the wrapper's top module, and what th
 def folder_of(folder: Path, bus: str, fault: str | None = None) -> Path:
     """Write a wrapped build of a tiny Program, images and what golden has for them; plant an error if one is named."""
     job = tiny(requantized=False)
-    files = emit([job], ARRAY) | wrap([job], ARRAY, bus)
+    files = wrap([job], ARRAY, bus)
     top = f"espalier_{bus}.v"
     if fault:
         (right, wrong), _ = FAULTS[fault]

@@ -31,7 +31,7 @@ COMPARISON = Place(
 SCHEMAS = Place(writes=True, holds=("espalier-*.json",), file_okay=False)
 CLONE = Place(holds=("espalier/*",), file_okay=False)
 CACHE = Place(writes=True, holds=("results-*.sqlite",), file_okay=False)
-_SYSTEM = ("espalier*.c", "espalier*.h", "registers.*", "program*.bin")
+_SYSTEM = ("espalier.core", "espalier*.c", "espalier*.h", "registers.*", "program*.bin")
 _BUILT = ("*.v*", "*.hex", "manifest.json", "test_espalier.py", "Makefile", "simulation", "*.bit", "board.json")
 BUILD = Place(writes=True, holds=(*_BUILT, *_SYSTEM))
 CHECKPOINTS = Place(writes=True, holds=("run.json", "search-*", "*.checkpoint"), file_okay=False)

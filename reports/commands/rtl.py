@@ -65,8 +65,7 @@ def command(
     check_choice("bus", bus, ("none", *BUSES))
     check_choice("bus-bits", bus_bits, tuple(map(str, WIDTHS)))
     jobs, made = jobs_of(programs, array, depths, images, data, data_dir)
-    system = {} if bus == "none" else wrap(jobs, made, bus, int(bus_bits))
-    output.write_folder(out, emit(jobs, made) | system)
+    output.write_folder(out, emit(jobs, made) if bus == "none" else wrap(jobs, made, bus, int(bus_bits)))
     memories = f"{made.built_bits / 8192:.2f} KiB of memories"
     told = [f"{job.program.name}, {job.program.pattern}; {job.cycles:,} cycles an image" for job in jobs]
     if len(told) == 1:

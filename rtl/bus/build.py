@@ -15,7 +15,8 @@ from rtl.bus.describe import header, markdown, systemrdl
 from rtl.bus.registers import IDENTITY
 from rtl.bus.wrapper import BUSES, Wrapper
 from rtl.core.accelerator import Accelerator
-from rtl.emit import TOP, Job, formats_of, hardware
+from rtl.emit import TOP, Job, emit, formats_of, hardware
+from rtl.fusesoc import CORE, core_file
 from rtl.image import Image
 from rtl.layout import Layout, Target
 from rtl.simulate import load_words, output_rows
@@ -25,7 +26,7 @@ DRIVER = ("espalier.c", "espalier.h")
 
 
 def wrap(jobs: Sequence[Job], array: MacArray, bus: str, bits: int = 32) -> dict[str, bytes]:
-    """Return the files that put a build into a system, by name.
+    """Return the files of a build and those that put it into a system, by name.
 
     Parameters
     ----------
@@ -40,8 +41,9 @@ def wrap(jobs: Sequence[Job], array: MacArray, bus: str, bits: int = 32) -> dict
     Returns
     -------
     dict
-        ``espalier_<bus>.v``, the wrapper around the module of ``espalier.v``; ``registers.rdl`` and ``registers.md``;
-        ``espalier.c``, ``espalier.h`` and ``espalier_registers.h``, a driver in C; of each job ``program<number>.bin``.
+        Those of `rtl.emit`, of which ``espalier.core`` knows the wrapper; ``espalier_<bus>.v``, which is the wrapper
+        around the module of ``espalier.v``; ``registers.rdl`` and ``registers.md``; ``espalier.c``, ``espalier.h`` and
+        ``espalier_registers.h``, a driver in C; of each job ``program<number>.bin``.
 
     Raises
     ------
@@ -58,7 +60,7 @@ def wrap(jobs: Sequence[Job], array: MacArray, bus: str, bits: int = 32) -> dict
         for number, job in enumerate(jobs)
     }
     ours = resources.files("rtl.bus") / "driver"
-    return {
+    files = emit(jobs, array) | {
         f"{top}.v": convert(wrapper, top).encode(),
         "registers.rdl": systemrdl(top, bits).encode(),
         "registers.md": markdown(top, bits).encode(),
@@ -66,6 +68,7 @@ def wrap(jobs: Sequence[Job], array: MacArray, bus: str, bits: int = 32) -> dict
         **{name: (ours / name).read_bytes() for name in DRIVER},
         **programs,
     }
+    return files | {CORE: core_file(files, top).encode()}
 
 
 def program_words(program: Program, image: Image, layout: Layout, bits: int) -> bytes:

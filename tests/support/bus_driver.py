@@ -11,7 +11,7 @@ from accel.array import MacArray
 from rtl.bus.build import wrap
 from rtl.bus.images import code_bits
 from rtl.bus.wrapper import BUSES
-from rtl.emit import Job, emit
+from rtl.emit import Job
 
 HARNESS = Path(__file__).parent / "cpp" / "bus_main.cpp"
 WARNINGS = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror")
@@ -29,7 +29,7 @@ class Run:
 
 def compiled(folder: Path, job: Job, array: MacArray, bus: str, bits: int = 32) -> Path:
     """Write a wrapped build of one job, and compile it with its driver."""
-    for name, content in (emit([job], array) | wrap([job], array, bus, bits)).items():
+    for name, content in wrap([job], array, bus, bits).items():
         (folder / name).write_bytes(content)
     (folder / "main.cpp").write_bytes(HARNESS.read_bytes())
     job.codes.astype(f"<i{code_bits(array) // 8}").tofile(folder / "images.bin")
