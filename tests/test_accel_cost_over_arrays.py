@@ -10,6 +10,7 @@ from accel.array import DEPTHS
 from accel.cost import Invariants, Limits, Resource, estimate_of, load_technology
 from accel.cost.array_facts import ArrayFacts, facts_of
 from accel.cost.over_arrays import Arrays, Costs
+from accel.cost.predictor import predict
 from accel.cost.technology import PowerLaw, Technology
 from accel.interchange import zoo
 from accel.program import Program
@@ -17,7 +18,8 @@ from accel.quantize import Widths, in_order, lane_orders, lower_shapes
 from accel.words import Words
 
 NAMES = ("memory_bits", "multipliers", "cycles", "interval_cycles", "area_um2", "energy_pj", "short")
-LIMITS = Limits(dram_bytes_per_s=30e6)  # so that loads bind here and there
+# so that loads bind here and there, and what is predicted too
+LIMITS = Limits(dram_bytes_per_s=30e6, luts=30_000, cell_um2=2e6, mhz=105)
 SCARCE = "ecp5-45f"
 COUNT = 6
 
@@ -113,6 +115,32 @@ def test_every_fact_counts() -> None:
         accessed = tuple(10_000 * (at == place) + count for at, count in enumerate(layer.accessed))
         if name != "tables":  # there is no memory of them
             changed(replace(one, layers={**one.layers, "conv2": layer._replace(accessed=accessed)}))
+
+
+@pytest.mark.parametrize(
+    ("limit", "field", "resource"),
+    [
+        ("luts", "lut", Resource.LUTS),
+        ("cell_um2", "cell_um2", Resource.CELLS),
+        ("mhz", "fpga_mhz", Resource.CLOCK),
+        ("mhz", "cell_mhz", Resource.CLOCK),
+    ],
+)
+def test_what_is_predicted_is_limited(limit: str, field: str, resource: Resource) -> None:
+    """Between what two arrays are predicted to take lies a limit that one of them meets, here and of each alone."""
+    program, chip = lower_shapes(zoo.load("digits", "kernel"), Widths(4, 8)), load_technology()
+    if field == "fpga_mhz":
+        chip = load_technology("zu7ev")
+    invariants, words, lanes = Invariants(program), Words.of(program), [(1, 1), (8, 8)]
+    found = [getattr(predict(invariants.array(words, *each)), field) for each in lanes]
+    assert found[0] != found[1]
+    limits = Limits(**{limit: sum(found) / 2})
+    arrays = Arrays([facts_of(invariants, words, *each, limits) for each in lanes], program)
+    assert arrays.costs(invariants, words, chip, limits).short.tolist() == [False, True]
+    assert arrays.costs(invariants, words, chip, Limits()).short.tolist() == [False, False]  # negative control
+    for each, short in zip(lanes, (False, True), strict=True):
+        e = estimate_of(invariants, words, invariants.array(words, *each), chip, limits)
+        assert [x.resource for x in e.shortages] == [resource] * short
 
 
 def test_a_law_takes_vectors() -> None:

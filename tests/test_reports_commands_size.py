@@ -1,7 +1,7 @@
 """`espalier size` on an array: cycles, blocks, energy, one verdict, and what it refuses."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from accel.array import DEPTHS
 from accel.cost import estimate, layer_storages, total_cycles
 from accel.cost.accesses import accesses_of
 from accel.cost.fft import layer_fft
+from accel.cost.predictor import model, predict
 from accel.demand import array_for
 from accel.program import Program
 from accel.quantize import ordered_for
@@ -186,6 +187,36 @@ class TestOnAnArray:
                 words = {"reads": access.reads, "writes": access.writes}
                 assert layer["accesses"][memory.name] == {**words, "bits": access.words * memory.width_bits}
         assert e["load_accesses"]["signals"]["writes"] == image["signals"].writes > 0
+
+    def test_what_synthesis_would_say(self, path: Path, program: Program, tmp_path: Path) -> None:
+        """What is predicted of the array is told with the errors of predictions, and what lies beyond the sweep."""
+        done, record = sized(path, tmp_path, "--array", "2x2")
+        array = array_for(program, 2, 2)
+        told, found = record["estimate"]["predicted"], predict(array)
+        assert {name: told[name] for name in asdict(found)} == json.loads(json.dumps(asdict(found)))
+        assert told["errors"]["lut"]["worst_error"] == model().fits["lut"].worst_error
+        (line,) = [x for x in done.out.splitlines() if x.startswith("predicted, ECP5: ")]
+        assert f": {found.lut:,} LUT, {found.ff:,} FF, {found.multipliers} multipliers, " in line
+        other = sized(path, tmp_path, "--array", "32x16")
+        assert other[1]["estimate"]["predicted"]["lut"] != found.lut
+        assert "... outside of that sweep: 32 output lanes, in ECP5 the sweep has 1.." in other[0].out
+
+    def test_power_at_a_rate_of_images(self, path: Path, program: Program, tmp_path: Path) -> None:
+        """It is the energy of so many images and what memories leak all the time; more than it does is refused."""
+        done, record = sized(path, tmp_path, "--fps", "30")
+        e = estimate(program, array_for(program, 8, 8))
+        assert e.energy
+        leaks = e.energy.leakage_joules / e.seconds
+        watts = 30 * (e.energy.total_joules - e.energy.leakage_joules) + leaks
+        assert record["power"] == {"images_per_s": 30.0, "watts": pytest.approx(watts)}
+        assert f"estimated: {1e3 * watts:.4g} mW at 30 images a second" in done.out.splitlines()
+        full = e.watts_at(e.images_per_s)
+        assert full == pytest.approx(e.energy.total_joules * e.images_per_s)  # one after another: all of the energy
+        assert sized(path, tmp_path, "--array", "8x8")[1]["power"] is None
+        line = f"--fps: 1e+09 images a second are more than the {e.images_per_s:,.1f} that it does"
+        assert complaint("size", path, "--fps", "1e9") == line
+        line = "--fps: nothing is known of energy in the technology ecp5-45f"
+        assert complaint("size", path, "--fps", "30", "--technology", "ecp5-45f") == line
 
     def test_depths_that_are_insisted_on(self, path: Path, program: Program, tmp_path: Path) -> None:
         """They are those of the array, and are charged; one that is too small is refused in a line."""

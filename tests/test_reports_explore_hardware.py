@@ -163,6 +163,19 @@ def test_nothing_fits(tmp_path: Path) -> None:
     assert told.count("nothing fits") == 2
 
 
+@pytest.mark.parametrize(
+    ("option", "free", "tight"), [("--max-luts", 999_999, 100), ("--max-area", 99, 0.001), ("--min-mhz", 1, 9_999)]
+)
+def test_what_is_predicted_is_limited(option: str, free: float, tight: float, tmp_path: Path) -> None:
+    """A limit that every array meets changes nothing but the command, one that none meets leaves nothing."""
+    usual, found = (explored("digits", tmp_path, *more)[1] for more in ((), (option, free)))
+    assert {name: found[name] for name in ("best", "front", "fitting")} == {
+        name: usual[name] for name in ("best", "front", "fitting")
+    }
+    assert f"{option} {free}" in found["command"].replace(".0", "")
+    assert explored("digits", tmp_path, option, tight)[0] == 1
+
+
 def test_the_record_is_as_its_schema_says(bare: Path, tmp_path: Path) -> None:
     """Every field, and no other record."""
     _, record, _ = explored(bare, tmp_path)

@@ -4,7 +4,7 @@
 of which lanes share a multiplier alike, and whose weights hold those of an addition in as many words (`kind_of`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,10 +14,9 @@ from accel.cost.cycles import interval_cycles, start_cycles
 from accel.cost.design import Limits
 from accel.cost.energy import multipliers_of
 from accel.cost.estimate import image_load_cycles
+from accel.cost.hardware_terms import BITS, FLAGS
 from accel.cost.invariants import Invariants
 from accel.words import Words
-
-BITS = ("weight_bits", "signal_bits", "accumulator_bits", "multiplier_bits", "offset_bits")
 
 
 class LayerFacts(NamedTuple):
@@ -55,6 +54,8 @@ class ArrayFacts:
         Words of signals that are written as an image is loaded.
     layers : mapping of name to LayerFacts
         Those that take time, in running order.
+    flags : sequence of bool
+        Which of `accel.cost.hardware_terms.FLAGS` the array has.
     """
 
     output_lanes: int
@@ -65,6 +66,7 @@ class ArrayFacts:
     memories: Mapping[str, MemoryFacts]
     loaded: int
     layers: Mapping[str, LayerFacts]
+    flags: Sequence[bool]
 
 
 def facts_of(invariants: Invariants, words: Words, output_lanes: int, pixel_lanes: int, limits: Limits) -> ArrayFacts:
@@ -113,4 +115,5 @@ def facts_of(invariants: Invariants, words: Words, output_lanes: int, pixel_lane
         memories={name: memories[name] for name in DEPTHS if name in memories},
         loaded=load_accesses(invariants.program, array)["signals"].words,
         layers=layers,
+        flags=[getattr(array, name) for name in FLAGS],
     )

@@ -6,6 +6,7 @@ cycles (the hardware takes as many), the stalls of streamed weights too if they 
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +16,7 @@ from accel.cost.counts import Cycles, LayerCost
 from accel.cost.cycles import interval_cycles, start_cycles
 from accel.cost.energy import Energy, access_joules, area_parts, energy_of_time, memory_joules, multipliers_of
 from accel.cost.macros import PlacedMemory, shortages
+from accel.cost.predictor import predict
 from accel.cost.shortage import Resource, Shortage
 from accel.cost.slots import Slots
 from accel.cost.summed import added
@@ -41,6 +43,9 @@ class Limits:
     unpack : bool
         They come as the Program stores them, with their index, and are unpacked on the chip (`accel.cost.packed`),
         which our hardware does not do.
+    luts, cell_um2, mhz : float or None
+        The most look-up tables of an ECP5, the most area of SkyWater's cells of 130 nm, the lowest clock that the array
+        must reach, on an FPGA or in cells as the technology is; by `accel.cost.predictor`.
 
     Raises
     ------
@@ -53,14 +58,22 @@ class Limits:
     sram_bits: int | None = None
     stream: bool = False
     unpack: bool = False
+    luts: float | None = None
+    cell_um2: float | None = None
+    mhz: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("clock_hz", "dram_bytes_per_s", "sram_bits"):
+        for name in ("clock_hz", "dram_bytes_per_s", "sram_bits", "luts", "cell_um2", "mhz"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise EspalierError(f"{name} must be a positive number, got {value}")
         if self.stream and self.dram_bytes_per_s is None:
             raise EspalierError("weights can be streamed only from a DRAM of a given bandwidth")
+
+    @property
+    def predicts(self) -> bool:
+        """Whether anything is limited that is predicted."""
+        return any(x is not None for x in (self.luts, self.cell_um2, self.mhz))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -278,6 +291,25 @@ class Estimate:
         load = Energy(sram_joules=memory_joules(self.load_accesses, joules), dram_joules=borders * table.dram * 1e-12)
         return sum((x.energy for x in self.layers if x.energy), rest + load)
 
+    def watts_at(self, images_per_s: float) -> float | None:
+        """Return the power where so many images come a second; estimated. None where nothing is known of energy.
+
+        Between two images the clock of the lanes stands still, and memories leak on.
+
+        Raises
+        ------
+        EspalierError
+            The array is not as fast.
+        """
+        if images_per_s > self.images_per_s:
+            raise EspalierError(
+                f"{images_per_s:g} images a second are more than the {self.images_per_s:,.1f} that it does"
+            )
+        if self.energy is None:
+            return None
+        leaked = self.energy.leakage_joules
+        return (self.energy.total_joules - leaked) * images_per_s + leaked / self.seconds
+
     @property
     def area_mm2(self) -> float | None:
         """Area of lanes and memories; estimated. None where the technology says nothing of area."""
@@ -316,7 +348,21 @@ class Estimate:
         ):
             if available is not None and needed > available:
                 found.append(Shortage(resource=resource, needed=needed, available=available))
-        return tuple(found)
+        return (*found, *self._predicted_shortages())
+
+    def _predicted_shortages(self) -> Iterator[Shortage]:
+        """Yield what the array is predicted to take too much of, where that is limited."""
+        limits = self.limits
+        if not limits.predicts:
+            return
+        found = predict(self.array)
+        mhz = found.fpga_mhz if self.technology.multipliers is not None else found.cell_mhz
+        if limits.luts is not None and found.lut > limits.luts:
+            yield Shortage(resource=Resource.LUTS, needed=found.lut, available=round(limits.luts))
+        if limits.cell_um2 is not None and found.cell_um2 > limits.cell_um2:
+            yield Shortage(resource=Resource.CELLS, needed=round(found.cell_um2), available=round(limits.cell_um2))
+        if limits.mhz is not None and mhz < limits.mhz:
+            yield Shortage(resource=Resource.CLOCK, needed=math.ceil(limits.mhz), available=math.floor(mhz))
 
     @property
     def fits(self) -> bool:

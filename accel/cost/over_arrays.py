@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from accel.array import DEPTHS, MacArray
 from accel.cost.accesses import Access
-from accel.cost.array_facts import BITS, ArrayFacts, LayerFacts, MemoryFacts
+from accel.cost.array_facts import ArrayFacts, LayerFacts, MemoryFacts
 from accel.cost.counts import LayerCost
 from accel.cost.design import Limits
 from accel.cost.energy import Energy, Events, area_parts, energy_of, energy_of_time, memory_joules
+from accel.cost.hardware_terms import BITS, FLAGS, Sizes
 from accel.cost.invariants import Invariants
 from accel.cost.macros import place_many
+from accel.cost.predictor import predictions
 from accel.cost.summed import added
 from accel.cost.technology import EnergyTable, Technology
 from accel.program import Program
@@ -96,6 +98,8 @@ class Arrays:
         short = ~fits
         if technology.multipliers is not None:
             short |= self.multipliers > technology.multipliers
+        if limits.predicts:
+            short |= self._beyond(words, memories, technology, limits)
         return Costs(
             output_lanes=self.output_lanes,
             pixel_lanes=self.pixel_lanes,
@@ -107,6 +111,29 @@ class Arrays:
             energy_pj=energy,
             short=short,
         )
+
+    def _beyond(self, words: Words, widths: Integers, technology: Technology, limits: Limits) -> NDArray[np.bool_]:
+        """Return which arrays are predicted to take more than there may be, as `Estimate.shortages` has it."""
+        flags = np.array([x.flags for x in self.facts])
+        sizes = Sizes(
+            output_lanes=self.output_lanes,
+            pixel_lanes=self.pixel_lanes,
+            bits={name: getattr(words, name) for name in BITS},
+            flags={name: flags[:, place] for place, name in enumerate(FLAGS)},
+            streams=False,
+            words=dict(zip(DEPTHS, self._memories[0], strict=True)),
+            widths=dict(zip(DEPTHS, np.where(self._there, widths, 0), strict=True)),
+        )
+        found = predictions(sizes)
+        mhz = found["fpga_mhz"] if technology.multipliers is not None else found["cell_mhz"]
+        beyond = np.zeros(len(self.facts), bool)
+        if limits.luts is not None:
+            beyond |= found["lut"] > limits.luts
+        if limits.cell_um2 is not None:
+            beyond |= found["cell_um2"] > limits.cell_um2
+        if limits.mhz is not None:
+            beyond |= mhz < limits.mhz
+        return beyond
 
     def _energy(
         self,

@@ -10,6 +10,9 @@ class Resource(Enum):
     BLOCKS = "blocks"  # of memory, of one kind that the technology has
     MULTIPLIERS = "multipliers"
     MEMORY = "memory"  # bits of all blocks, where a limit was given
+    LUTS = "look-up tables (predicted)"  # and these by `accel.cost.predictor`, where one was
+    CELLS = "square micrometers of cells (predicted)"
+    CLOCK = "MHz (predicted)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +23,7 @@ class Shortage:
     ----------
     resource : Resource
     needed, available : int
-        Blocks, multipliers, or bits.
+        Blocks, multipliers, bits, tables, square micrometers; of a clock MHz.
     block : str
         The kind of block; of other resources nothing.
     """

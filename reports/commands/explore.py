@@ -64,10 +64,25 @@ PAGE = "explore.html"
 @metric_option
 @option("--dsp", type=click.IntRange(1), help="Multipliers that there may be; two narrow lanes may share one.")
 @option("--lanes", type=click.IntRange(1), help="Lanes that there may be: multiply-accumulates of a cycle.")
-@option("--area", type=click.FloatRange(0, min_open=True), help="Square millimeters that there may be, estimated.")
+@option(
+    "--area",
+    type=click.FloatRange(0, min_open=True),
+    help="Square millimeters of lanes and memories that there may be, estimated by the technology.",
+)
 @option("--power", type=click.FloatRange(0, min_open=True), help="Milliwatts that there may be, estimated.")
 @option("--max-energy", help="Energy of one image that there may be, estimated, such as 500nJ or 2uJ.")
 @option("--min-fps", type=click.FloatRange(0, min_open=True), help="Images a second that a design must reach.")
+@option("--max-luts", type=click.IntRange(1), help="Look-up tables of an ECP5 that there may be, predicted.")
+@option(
+    "--max-area",
+    type=click.FloatRange(0, min_open=True),
+    help="Square millimeters of SkyWater's 130 nm cells that there may be, without memories, predicted.",
+)
+@option(
+    "--min-mhz",
+    type=click.FloatRange(0, min_open=True),
+    help="Megahertz that the array must reach, predicted: in SkyWater's cells, or, of an FPGA, on an ECP5.",
+)
 @option("--clock", default=Request.clock, show_default=True, help="Clock of the array.")
 @option(
     "--dram-bandwidth",

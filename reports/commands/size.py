@@ -23,7 +23,7 @@ from accel.cost import (
 from accel.cost.design import CLOCK_HZ
 from accel.cost.fft import layer_fft
 from accel.cost.technology import DEFAULT
-from accel.errors import EspalierError
+from accel.errors import EspalierError, reading
 from accel.program import Program
 from accel.quantize import Calibration, Widths, lower_shapes, ordered_for, with_zero_runs
 from reports.commands.options import (
@@ -68,6 +68,8 @@ class Sized:
     packed: Estimate | None = None  # weights streamed as they are stored, which our hardware does not
     resident: Estimate | None = None  # of the same array with room for all weights
     invariants: Invariants | None = None
+    fps: float | None = None
+    watts: float | None = None  # at that rate of images
 
     def fits(self, cost: ProgramCost, curve: MemoryCurve, sram_bits: int | None) -> bool | None:
         """Return whether it fits, whole or in tiles; None where nothing is said that it should fit into."""
@@ -98,6 +100,7 @@ class Sized:
     help="Bandwidth of the DRAM, such as 800MB/s: what streaming weights would take if they do not fit.",
 )
 @technology_option
+@option("--fps", type=click.FloatRange(0, min_open=True), help="Images a second at which to tell the power, estimated.")
 @depth_options
 @option(
     "--images",
@@ -120,6 +123,7 @@ def command(
     clock: str | None,
     dram_bandwidth: str | None,
     technology: str | None,
+    fps: float | None,
     images: int | None,
     folder: Path | None,
     zero_runs: bool,
@@ -157,7 +161,7 @@ def command(
             output.write_folder(folder, {})  # an unwritable folder is known before the work, not after it
         counting = zeros.counted(network, program, data, data_dir, images)
     sized = Sized()
-    asked = (array, accumulator_bits, clock, dram_bandwidth, technology)
+    asked = (array, accumulator_bits, clock, dram_bandwidth, technology, fps)
     has_array = bool(depths) or any(option is not None for option in asked)
     if has_array and not is_program(network):  # whose order is its own
         outputs, pixels = parse_lanes(array or ARRAY)
@@ -175,7 +179,7 @@ def command(
             room = {name: words for name, words in (depths or {}).items() if name not in ("stream", "weight_words")}
             all_there = _array(array or ARRAY, accumulator_bits, program, room)
             resident = estimate_of(invariants, invariants.words, all_there, chip, limits)
-        sized = Sized(on_array, streamed, packed, resident, invariants)
+        sized = Sized(on_array, streamed, packed, resident, invariants, fps, _watts(on_array, fps))
     cost = cost_of(program)
     curve = _curve(program, cost, rooms, sized)
     found = counting.on_array(sized.on_array, sized.invariants) if counting else None
@@ -238,6 +242,16 @@ def _array(text: str, accumulator_bits: int | None, program: Program, depths: Ma
     return array if accumulator_bits is None else replace(array, accumulator_bits=accumulator_bits)
 
 
+def _watts(on_array: Estimate, fps: float | None) -> float | None:
+    """Return the power at a rate of images; raises EspalierError where the technology knows no energy."""
+    if fps is None:
+        return None
+    if on_array.energy is None:
+        raise EspalierError(f"--fps: nothing is known of energy in the technology {on_array.technology.name}")
+    with reading("--fps"):
+        return on_array.watts_at(fps)
+
+
 def _packed(invariants: Invariants, streamed: Estimate | None) -> Estimate | None:
     """Return what streamed weights take that come as they are stored; None where that is no less than lane words."""
     if streamed is None:
@@ -286,7 +300,7 @@ def _show(
     if on_array is None:
         lines += [terminal_tables.sram_line(cost, sram_bits)] if sram_bits is not None else []
     else:
-        lines += terminal_tables.estimate_lines(on_array, sized.streamed, sized.tiled(curve), sized.packed)
+        lines += terminal_tables.estimate_lines(on_array, sized.streamed, sized.tiled(curve), sized.packed, sized.fps)
     for line in (*lines, *memory_tables.verdict_lines(curve)):
         console.print(line)
 
@@ -321,6 +335,7 @@ def _record(
         "estimate": record(on_array) if on_array else None,
         "streamed": record(streamed) if streamed else None,
         "packed": record(sized.packed) if sized.packed else None,
+        "power": {"images_per_s": sized.fps, "watts": sized.watts} if sized.fps else None,
         "tiling": memory_curve.record(curve),
         "zeros": asdict(found) if found else None,
     }

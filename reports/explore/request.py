@@ -33,9 +33,9 @@ from reports.workflow.parsing import (
 from reports.workflow.sources import check_range, named, source_of
 
 ASKED = (  # what decides the answer, in the order of the command's options
-    "sram", "max_error", "confidence", "metric", "dsp", "lanes", "area", "power", "max_energy", "min_fps", "clock",
-    "dram_bandwidth", "technology", "goal", "band", "patterns", "ratios", "retrain", "weight_bits", "signal_bits",
-    "mixed", "arrays", "images",
+    "sram", "max_error", "confidence", "metric", "dsp", "lanes", "area", "power", "max_energy", "min_fps", "max_luts",
+    "max_area", "min_mhz", "clock", "dram_bandwidth", "technology", "goal", "band", "patterns", "ratios", "retrain",
+    "weight_bits", "signal_bits", "mixed", "arrays", "images",
 )  # fmt: skip
 NAMED = {"patterns": "pattern"}  # options that are called otherwise than their fields
 MEASURED = (
@@ -67,6 +67,9 @@ class Request:
     power: float | None = None
     max_energy: str | None = None
     min_fps: float | None = None
+    max_luts: int | None = None
+    max_area: float | None = None
+    min_mhz: float | None = None
     clock: str = "100MHz"
     dram_bandwidth: str | None = None
     technology: str = DEFAULT
@@ -193,7 +196,15 @@ def _asked(request: Request, *more: str) -> tuple[Question, Limits, Technology]:
     for name, given, known in estimated:
         if given is not None and known is None:
             raise EspalierError(f"{name}: nothing is known of it in the technology {technology.name}")
-    return question, Limits(clock_hz=clock_hz, dram_bytes_per_s=bandwidth, sram_bits=memory_bits), technology
+    limits = Limits(
+        clock_hz=clock_hz,
+        dram_bytes_per_s=bandwidth,
+        sram_bits=memory_bits,
+        luts=request.max_luts,
+        cell_um2=None if request.max_area is None else 1e6 * request.max_area,
+        mhz=request.min_mhz,
+    )
+    return question, limits, technology
 
 
 def _retraining(request: Request, versions: tuple[Version, ...], network: str) -> tuple[int, str]:

@@ -14,6 +14,7 @@ from reports.report.results import Choice, Results
 from reports.report.sentences import plan_note, storage_line
 from reports.shared.columns import COLUMNS, SPENT, STORED, TEXT, columns
 from reports.shared.words import clock_line, kib, memory_size
+from reports.workflow import predictions
 from reports.workflow.limits import CLOCK, ERROR, MEMORY, ROOM
 from reports.workflow.verdicts import binding, filled, losses, verdict
 
@@ -192,12 +193,16 @@ def sram_line(cost: ProgramCost, sram_bits: int) -> str:
 
 
 def estimate_lines(
-    e: Estimate, streamed: Estimate | None = None, tiled: bool = False, packed: Estimate | None = None
+    e: Estimate,
+    streamed: Estimate | None = None,
+    tiled: bool = False,
+    packed: Estimate | None = None,
+    fps: float | None = None,
 ) -> list[str]:
-    """Return multipliers, roofs, what is only estimated, what streaming would take, and last the verdict.
+    """Return multipliers, roofs, what is estimated or predicted, what streaming would take, and last the verdict.
 
-    `packed` is what streamed weights would take as they are stored. Where layers fit `tiled`, that is the verdict,
-    which others give; here stands what whole layers lack.
+    `packed` is what streamed weights would take as they are stored, `fps` a rate of images of which the power is told.
+    Where layers fit `tiled`, that is the verdict, which others give; here stands what whole layers lack.
     """
     most, roof = e.technology.multipliers, e.roofline
     bandwidth = "" if roof.bandwidth_macs_per_s is None else f", {roof.bandwidth_macs_per_s / 1e9:,.2f} by bandwidth"
@@ -214,8 +219,11 @@ def estimate_lines(
         parts |= {"DRAM": e.energy.dram_joules, "leakage": e.energy.leakage_joules}
         shares = ", ".join(f"{name} {1e9 * joules:,.1f}" for name, joules in parts.items())
         lines.append(f"estimated: {1e9 * e.energy.total_joules:,.1f} nJ an image ({shares})")
+    if fps is not None and (watts := e.watts_at(fps)) is not None:
+        lines.append(f"estimated: {1e3 * watts:.4g} mW at {fps:g} images a second")
     if e.area_mm2 is not None:
         lines.append(f"estimated: {e.area_mm2:.3f} square millimeters of lanes and memories")
+    lines += predictions.lines(e.array)
     if packed:
         lines.append(packed_line(packed, streamed or e))
     highest = e.technology.clock

@@ -110,6 +110,9 @@ class Asking:
             ("--goal frugal", first.goal == FRUGAL),
             ("--band", first.band),
             ("--mixed", first.mixed),
+            ("--max-luts", first.max_luts),
+            ("--max-area", first.max_area),
+            ("--min-mhz", first.min_mhz),
         ):
             if given:
                 raise EspalierError(f"{option}: is for one network, {len(networks)} are named")

@@ -136,7 +136,7 @@ def curve_of(
 
 def memory_short(e: Estimate) -> bool:
     """Return whether an estimate does not fit for want of memory alone, which tiles can do with less of."""
-    return bool(e.shortages) and all(short.resource is not Resource.MULTIPLIERS for short in e.shortages)
+    return bool(e.shortages) and all(short.resource in (Resource.BLOCKS, Resource.MEMORY) for short in e.shortages)
 
 
 def capacity(technology: Technology) -> int | None:

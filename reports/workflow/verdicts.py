@@ -9,6 +9,7 @@ from accel.cost.design import Estimate, LayerEstimate
 from accel.cost.macros import PlacedMemory
 from accel.cost.shortage import Resource, Shortage
 from reports.shared.columns import COLUMNS, COUNTED, SLOTS, SPENT, WAITS, columns
+from reports.workflow import predictions
 
 LEAST = 0.0005  # the smallest share that is told
 
@@ -104,8 +105,8 @@ def verdict(e: Estimate) -> str:
 
 
 def account(e: Estimate) -> str:
-    """Return the verdict, and what becomes of the multiply slots."""
-    return f"{verdict(e)}; {losses(e)}"
+    """Return the verdict, what becomes of the multiply slots, and what synthesis is predicted to say."""
+    return f"{verdict(e)}; {losses(e)}; {predictions.brief(e.array)}"
 
 
 PLAIN = ("network", "pattern", "weights", "on_our_hardware", "exact", "fits")
@@ -142,6 +143,7 @@ def record(e: Estimate) -> dict[str, Any]:
         "technology": e.technology.name,
         "limits": asdict(e.limits),
         "array": asdict(e.array),
+        "predicted": predictions.record(e.array),
         "memories": [_memory_record(memory) for memory in e.memories],
         "load_accesses": _accesses(e.load_accesses, widths),
         "layers": [_layer_record(layer) | {"accesses": _accesses(layer.accesses, widths)} for layer in e.layers],
