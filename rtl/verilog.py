@@ -13,6 +13,8 @@ from amaranth.lib import wiring
 from accel.errors import EspalierError
 
 _TRIGGER = re.compile(r"^(  reg (\\\$auto\$verilog_backend\S+ )) = 0;$", re.MULTILINE)
+_SINGLE = re.compile(r"^  always @\*\n    (.+;)$", re.MULTILINE)
+_HEAD = re.compile(r"^(module [^;]*;\n)", re.MULTILINE)
 _ZEROS = re.compile(
     r"^  initial begin\n    (\S+?) ?\[0\] = (\d+'h0+);\n(?:    \1 ?\[\d+\] = \2;\n)*    \1 ?\[(\d+)\] = \2;\n  end$",
     re.M,
@@ -41,9 +43,21 @@ def _started(source: str) -> str:
 
     Yosys lets each of them wait for a register that is initialised for this purpose. In Verilog-2005 that is an event;
     in SystemVerilog it happens before any block waits, so that what depends on constants alone would stay unknown. An
-    assignment that does not block comes when all of them wait, in both.
+    assignment that does not block comes when all of them wait, in both. Blocks of a single assignment lack such a
+    register, and get it.
     """
-    return _TRIGGER.sub(r"\1;\n  initial \2<= 0;", source)
+    modules = re.split(r"(?<=^endmodule\n)", source, flags=re.MULTILINE)
+    return "".join(_TRIGGER.sub(r"\1;\n  initial \2<= 0;", _waiting(module)) for module in modules)
+
+
+def _waiting(module: str) -> str:
+    """Return a module in which blocks of a single assignment wait for its register, which is made if there is none."""
+    if not _SINGLE.search(module):
+        return module
+    if not _TRIGGER.search(module):
+        module = _HEAD.sub(r"\1  reg \\$auto$verilog_backend$started  = 0;\n", module)
+    name = next(_TRIGGER.finditer(module))[2]
+    return _SINGLE.sub(lambda found: f"  always @* begin\n    if ({name}) begin end\n    {found[1]}\n  end", module)
 
 
 def _initialised(source: str) -> str:

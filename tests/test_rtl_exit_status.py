@@ -1,18 +1,27 @@
 """What a shell learns of a testbench: exit status 0 if everything agrees, another one if anything differs."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from support.programs import PIXEL, mac_layer, program
 from support.rtl_builds import WORD, Build, write
 from support.rtl_layers import SMALL, probe
 
+from accel.cost import total_cycles, total_interval
+from accel.demand import array_for
 from accel.errors import EspalierError
-from rtl import simulators
+from accel.network import INPUT
+from accel.window import Window
+from rtl import simulators, verilog
+from rtl.emit import Job
 from rtl.layout import Target
 from rtl.simulators import COMMANDS, RUN
+from sim import golden
 
 MISSING = [tool for tool in ("verilator", "iverilog") if shutil.which(tool) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"needs Debian's packages {', '.join(MISSING)}")
@@ -41,6 +50,15 @@ endmodule
 def said(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a command in a folder."""
     return subprocess.run(command.split(), cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+
+
+def dense() -> Job:
+    """Return a job of a layer whose entries are counted, and nothing pruned."""
+    rng = np.random.default_rng(0)
+    layer = mac_layer("conv", INPUT, rng.integers(-7, 8, (2, 1, 4)), PIXEL, window=Window.square(2))
+    of, codes = program([layer], (1, 3, 3)), rng.integers(0, 256, (1, 1, 3, 3))
+    array = array_for(of, 2, 2)
+    return Job(of, codes, golden.run(of, codes)["conv"], total_cycles(of, array), total_interval(of, array))
 
 
 @pytest.fixture(scope="module", params=[pytest.param("verilator", marks=pytest.mark.slow), "verilog", "systemverilog"])
@@ -104,6 +122,36 @@ def test_the_ports_are_known_from_the_start(build, tmp_path):
     (tmp_path / "espalier.v").write_text(source.replace("\n  initial \\", "\n  // \\"))
     assert said(command, tmp_path).returncode == 0
     assert ("x" in said("vvp ports", tmp_path).stdout) == (standard == "-g2012")
+
+
+def test_blocks_of_a_single_assignment(tmp_path: Path) -> None:
+    """An array that counts entries has blocks of constants alone; as SystemVerilog it gives the same codes.
+
+    The negative control: as Yosys writes them, such blocks never run.
+    """
+    build = write(tmp_path, [dense()], array_for(dense().program, 2, 2), None)
+    command = COMPILERS["systemverilog"]
+    assert said(command, tmp_path).returncode == 0
+    assert f"rows {build.expected.rows} errors 0" in said("vvp simulation", tmp_path).stdout
+    source = (tmp_path / "espalier.v").read_text()
+    bare, blocks = re.subn(
+        r"  always @\* begin\n    if \(\S+ \) begin end\n    (.*)\n  end\n", r"  always @*\n    \1\n", source
+    )
+    assert blocks
+    (tmp_path / "espalier.v").write_text(bare)
+    assert said(command, tmp_path).returncode == 0
+    assert f"rows {build.expected.rows} errors 0" not in said("vvp simulation", tmp_path).stdout
+
+
+@pytest.mark.parametrize("name", ["", "  reg \\$auto$verilog_backend.cc:1:dump_module$7  = 0;\n"])
+def test_a_module_of_such_blocks_alone(name: str, tmp_path: Path) -> None:
+    """Where a module has no register to wait for, it gets one."""
+    module = f"module few(output reg [1:0] y);\n{name}  reg [1:0] x = 2;\n  always @*\n    y = x;\nendmodule\n"
+    bench = "module bench;\n  wire [1:0] y;\n  few dut (y);\n  initial #1 $display(y);\nendmodule\n"
+    for text, seen in ((verilog._started(module), "2"), (module, "x")):
+        (tmp_path / "few.v").write_text(text + bench)
+        assert said("iverilog -g2012 -o few -s bench few.v", tmp_path).returncode == 0
+        assert said("vvp few", tmp_path).stdout.strip() == seen
 
 
 @pytest.mark.parametrize(("errors", "status", "right"), [(0, 0, True), (1, 1, True), (1, 0, False), (0, 1, False)])
