@@ -155,6 +155,15 @@ def mutation(folder: Path) -> str:
     return f"{record['score']:.1%}: {noticed}, {record['equivalent']:,} proven to change nothing"
 
 
+def flipped_bits(folder: Path) -> str:
+    """Return how many flipped bits were noticed and located, and how many are explained."""
+    rows = _record(folder / "flips.json")["flips"]
+    located = sum(row["located"] == row["layer"] for row in rows)
+    reasons = sum(bool(row["reason"]) for row in rows)
+    noticed = f"{sum(row['noticed'] for row in rows):,} of {len(rows):,} noticed"
+    return f"{noticed}, {located:,} located in their layer; {reasons:,} change nothing, for a reason that was checked"
+
+
 def published(folder: Path) -> str:
     """Return how many rows of the first table are equal to what was published: the tables are the results."""
     text = read_whole(folder / "README.md", 1 << 20).decode()

@@ -56,6 +56,7 @@ ENTRIES = (
     Entry("bench", headlines.bench, "How fast is the bit-accurate engine?"),
     Entry("verification", headlines.verification, "Does the hardware compute what the definition says, when it says?"),
     Entry("mutation", headlines.mutation, "Would the tests of the hardware notice an error?", "mutation.json"),
+    Entry("flipped_bits", headlines.flipped_bits, "Does a wrong bit in a memory go unnoticed?", "flips.json"),
     Entry("synthesis", headlines.synthesis, "What does an array take on an FPGA, and how fast is it?"),
     Entry("predictor", headlines.predictor, "How far off is what is predicted of an array, to what synthesis says?"),
     Entry("features", headlines.features, "What does each feature of the array save, and what does it cost?"),

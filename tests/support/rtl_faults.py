@@ -188,7 +188,7 @@ def _other_entry(rng: np.random.Generator, job: Job, layer: MacLayer, right: dic
         matrix[rows, column] += moved[:, place]
     before = assemble(program, ARRAY).layers[_index(program, layer)]["list"]
     (field,) = (x for x in fields_of(Layout(ARRAY).entry) if x["name"] == name)
-    wrong = _with(program, job.codes, layer, matrix)
+    wrong = golden_with(program, job.codes, layer, matrix)
     return Planted(job, program, layer.name, right, wrong, before + entry, bit << int(str(field["offset"])))
 
 
@@ -205,18 +205,21 @@ def _columns(runs: Runs, apart: int, entry: int, base: int = 0, offset: int = 0)
     return [first // apart * len(runs.taps) + x for x in taps]
 
 
-def _with(program: Program, codes: Codes, changed: MacLayer, matrix: Codes) -> dict[str, Codes]:
-    """Return golden's tensors, but that one layer has another matrix, of any numbers."""
+def golden_with(
+    program: Program, codes: Codes, changed: MacLayer, matrix: Codes, bias: Codes | None = None
+) -> dict[str, Codes]:
+    """Return golden's tensors, but that one layer has another matrix, and perhaps another bias, of any numbers."""
+    bias = changed.bias if bias is None else bias
     tensors = {INPUT: codes}
     for layer in program.layers:
         inputs = [tensors[source] for source in layer.inputs]
         if layer.name != changed.name:
             tensors[layer.name] = golden.codes_of(layer, *inputs)
         elif changed.window is None:
-            tensors[layer.name] = golden.requantized(changed, inputs[0] @ matrix.T + changed.bias)
+            tensors[layer.name] = golden.requantized(changed, inputs[0] @ matrix.T + bias)
         else:
             patches = changed.window.patches(changed.window.pad(inputs[0]))
             kernels = matrix.reshape(len(matrix), -1, *changed.window.kernel)
-            sums = np.einsum("nchwij,mcij->nmhw", patches, kernels) + changed.bias[:, None, None]
+            sums = np.einsum("nchwij,mcij->nmhw", patches, kernels) + bias[:, None, None]
             tensors[layer.name] = golden.requantized(changed, sums)
     return tensors
