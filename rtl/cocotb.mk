@@ -1,13 +1,21 @@
-# Runs test_espalier.py with cocotb 1.9 (pip install cocotb==1.9.2). Made by `espalier rtl`.
-#   make                        in Icarus Verilog
-#   make SIM=verilator          in Verilator
+# Runs a cocotb test of this build, with cocotb 2 or 1.9. Made by `espalier rtl`.
+#   make                        test_espalier.py in Icarus Verilog
+#   make SIM=verilator          in Verilator; below its version 5.036 with cocotb 1.9 alone (pip install cocotb==1.9.2)
+#   make TEST=test_mine         another test, which lies here too
 #   make ESPALIER_STALL=0.5     the output held back in half of the cycles
 SIM ?= icarus
+TEST ?= test_espalier
 TOPLEVEL_LANG = verilog
-TOPLEVEL = espalier
-MODULE = test_espalier
 VERILOG_SOURCES = espalier.v
 export ESPALIER_STALL ?= 0.25
+
+ifneq ($(filter 1.%,$(shell cocotb-config --version 2>/dev/null)),)
+TOPLEVEL = espalier
+MODULE = $(TEST)
+else
+COCOTB_TOPLEVEL = espalier
+COCOTB_TEST_MODULES = $(TEST)
+endif
 
 ifeq ($(SIM),verilator)
 ifneq ($(words $(CURDIR)),1)
@@ -26,6 +34,6 @@ verdict: sim
 test: verdict
 
 ifeq ($(shell command -v cocotb-config),)
-$(error cocotb-config is not on the PATH: pip install cocotb==1.9.2)
+$(error cocotb-config is not on the PATH: pip install cocotb)
 endif
 include $(shell cocotb-config --makefiles)/Makefile.sim

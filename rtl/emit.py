@@ -29,7 +29,11 @@ from rtl.simulate import Words, load_words, output_rows, signal_words
 from rtl.verilog import convert
 
 TOP = "espalier"
-COCOTB = {"test_espalier.py": "test_espalier.cocotb", "Makefile": "cocotb.mk"}  # what a build calls our files
+COCOTB = {  # what a build calls our files
+    "test_espalier.py": "test_espalier.cocotb",
+    "espalier_bench.py": "espalier_bench.cocotb",
+    "Makefile": "cocotb.mk",
+}
 WAIVERS = "espalier.vlt"
 
 
@@ -84,7 +88,7 @@ def emit(
     dict
         ``espalier.v``, ``testbench.v``, ``jobs.hex``, ``load.hex``, ``signals.hex``, ``expected.hex`` and
         ``manifest.json``; ``espalier.vlt``, what lint of them may say; ``test_espalier.py`` and ``Makefile``, the same
-        comparison in cocotb; ``espalier.core``, all of it for FuseSoC.
+        comparison in cocotb by the parts in ``espalier_bench.py``; ``espalier.core``, all of it for FuseSoC.
     """
     formats = formats_of(job.program for job in jobs)
     images = [assemble(job.program, array, formats) for job in jobs]

@@ -30,7 +30,7 @@ from reports.workflow import hardware, parsing
 from sim import golden
 
 FILES = {"espalier.v", "testbench.v", "jobs.hex", "load.hex", "signals.hex", "expected.hex", "manifest.json"}
-FILES |= {"test_espalier.py", "Makefile", "espalier.vlt", "espalier.core"}
+FILES |= {"test_espalier.py", "espalier_bench.py", "Makefile", "espalier.vlt", "espalier.core"}
 UNCHANGED = FILES - {"testbench.v", "jobs.hex", "signals.hex", "expected.hex", "manifest.json"}  # by other images
 ARRAY = ("--array", "4x4")
 

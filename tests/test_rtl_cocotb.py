@@ -7,14 +7,16 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from support.rtl_builds import Build, write
+from support.rtl_builds import WORD, Build, write
 from support.rtl_layers import SMALL, probe
 
-from rtl.emit import COCOTB
+from rtl.emit import COCOTB as FILES
+from rtl.layout import Target
 
 pytestmark = [
     pytest.mark.slow,
@@ -22,6 +24,8 @@ pytestmark = [
 ]
 
 
+EXAMPLE = Path(__file__).parents[1] / "examples" / "cocotb" / "test_random_images.py"
+COCOTB = version("cocotb")
 Verdict = tuple[bool, str]  # whether the test passed, and its log
 
 
@@ -36,7 +40,11 @@ def run(monkeypatch) -> Callable[..., Verdict]:
     """Run the test of a folder in Icarus through cocotb's runner."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the runner says that it is experimental
-        from cocotb.runner import get_runner
+        if COCOTB.startswith("1."):
+            from cocotb.runner import get_runner
+        else:
+            from cocotb_tools.runner import get_runner
+    sources_are = "verilog_sources" if COCOTB.startswith("1.") else "sources"
 
     def verdict(folder: Path, stall: str = "0.5") -> Verdict:
         monkeypatch.delenv("PYTEST_CURRENT_TEST")  # where it is set, the runner raises SystemExit on a failure
@@ -45,7 +53,7 @@ def run(monkeypatch) -> Callable[..., Verdict]:
         runner, work = get_runner("icarus"), folder / "cocotb"
         sources, log = [folder / "espalier.v"], folder / "cocotb.log"
         runner.build(
-            verilog_sources=sources, hdl_toplevel="espalier", build_args=["-g2005"], build_dir=work, log_file=log
+            **{sources_are: sources}, hdl_toplevel="espalier", build_args=["-g2005"], build_dir=work, log_file=log
         )
         results = runner.test("test_espalier", "espalier", seed=1, build_dir=work, test_dir=folder, log_file=log)
         return ElementTree.parse(results).getroot().find(".//failure") is None, log.read_text()
@@ -71,7 +79,7 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_the_makefile_runs_it(build, tmp_path):
     """`make` in a folder of the files alone does the same; its exit status is the verdict in results.xml."""
     words = [f"{name}.hex" for name in ("jobs", "load", "signals", "expected")]
-    for name in (*COCOTB, "espalier.v", "manifest.json", *words):
+    for name in (*FILES, "espalier.v", "manifest.json", *words):
         (tmp_path / name).symlink_to(build.folder / name)
     done = make(tmp_path, "ESPALIER_STALL=0")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -126,3 +134,20 @@ def test_a_share_of_stalls_that_cannot_be_is_refused(build, run, stall):
     passed, log = run(build.folder, stall)
     assert not passed
     assert f"ESPALIER_STALL={stall}: expected a share of cycles, at least 0 and below 1" in log
+
+
+def test_random_images_of_golden(build, tmp_path):
+    """The example runs other images than the build has, and holds what comes to golden's outputs.
+
+    The negative control: a weight's bit in the memory is another.
+    """
+    probe().program.save(tmp_path / "probe.espalier")
+    for folder, change in (("right", 0), ("wrong", 1)):
+        (tmp_path / folder).mkdir()
+        line = build.line_of_word(0, Target.WEIGHTS)
+        build.edit(tmp_path / folder, "load.hex", line, lambda word, change=change: word ^ change << WORD)
+        shutil.copy(EXAMPLE, tmp_path / folder)
+        words = (f"TEST={EXAMPLE.stem}", f"PROGRAM={tmp_path / 'probe.espalier'}", "IMAGES=3")
+        done = make(tmp_path / folder, *words)
+        assert (done.returncode == 0) == (change == 0), done.stdout + done.stderr
+        assert f"DONE images 3 rows {3 * build.table[0, 3]} errors " in done.stdout

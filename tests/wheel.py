@@ -31,6 +31,7 @@ NEEDED = (
     "rtl/bus/driver/espalier.c",
     "rtl/bus/driver/espalier.h",
     "rtl/cocotb.mk",
+    "rtl/espalier_bench.cocotb",
     "rtl/fpga/ulx3s.lpf",
     "rtl/test_espalier.cocotb",
     "*.dist-info/licenses/LICENSE",

@@ -32,7 +32,17 @@ SCHEMAS = Place(writes=True, holds=("espalier-*.json",), file_okay=False)
 CLONE = Place(holds=("espalier/*",), file_okay=False)
 CACHE = Place(writes=True, holds=("results-*.sqlite",), file_okay=False)
 _SYSTEM = ("espalier.core", "espalier*.c", "espalier*.h", "registers.*", "program*.bin")
-_BUILT = ("*.v*", "*.hex", "manifest.json", "test_espalier.py", "Makefile", "simulation", "*.bit", "board.json")
+_BUILT = (
+    "*.v*",
+    "*.hex",
+    "manifest.json",
+    "test_espalier.py",
+    "espalier_bench.py",
+    "Makefile",
+    "simulation",
+    "*.bit",
+    "board.json",
+)
 BUILD = Place(writes=True, holds=(*_BUILT, *_SYSTEM))
 CHECKPOINTS = Place(writes=True, holds=("run.json", "search-*", "*.checkpoint"), file_okay=False)
 LOGS = Place(writes=True, holds=("*/events.out.tfevents.*",), file_okay=False)
