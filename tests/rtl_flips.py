@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from support.flip_reasons import Flip, Reasons
 
-from accel.array import MacArray
+from accel.array import DEPTHS, MacArray
 from accel.demand import array_for
 from accel.files import write_whole
 from accel.interchange import zoo
@@ -176,14 +176,14 @@ def page(made: Mapping[str, Any]) -> str:
         f"| memory | flipped | noticed by 2 images | by {made['images']} | located | explained | open |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for memory in dict.fromkeys(row["flip"]["memory"] for row in made["flips"]):
-        rows = [row for row in made["flips"] if row["flip"]["memory"] == memory]
+    kinds = {name: [x for x in made["flips"] if x["flip"]["memory"] == name] for name in DEPTHS}
+    for name, rows in (kinds | {"all": made["flips"]}).items():
         noticed = [row for row in rows if row["noticed"]]
         quick = sum(row["images"] == FEW for row in noticed)
         located = sum(row["located"] == row["layer"] for row in noticed)
         explained = sum(bool(row["reason"]) for row in rows)
         counts = len(rows), quick, len(noticed), located, explained, len(rows) - len(noticed) - explained
-        lines.append(f"| {memory} | {' | '.join(map(str, counts))} |")
+        lines.append(f"| {name} | {' | '.join(map(str, counts))} |")
     lines += ["", "What changes no output, and why:", "", "| memory | layer | word | field | bit | reason |"]
     lines.append("| --- | --- | ---: | --- | ---: | --- |")
     for row in made["flips"]:
