@@ -94,7 +94,8 @@ FLOORS = (
     ("cli",),
     ("commands",),
     ("compare", "together"),
-    ("report", "studies", "explore", "optimize", "bench", "maintain"),
+    ("studies",),
+    ("report", "explore", "optimize", "bench", "maintain"),
     ("workflow",),
     ("shared",),
 )

@@ -95,12 +95,9 @@ def optimization(folder: Path) -> str:
     results = saved(folder / RESULTS, Optimized.from_json)
     asked = results.asked
     if results.chosen is None:
-        return f"nothing of {len(results.versions)} Programs at {asked.max_error} errors"
+        return f"nothing that was tried is within {kib(asked.memory_bits or 0)} KiB and {percent(asked.limit)} errors"
     found, tested = results.versions[results.chosen], results.test_error_rates
-    rise = _rise(tested["chosen"] - tested["dense"])
-    return (
-        f"{found.cycles / asked.dense_cycles:.0%} of the dense network's cycles, {kib(found.memory_bits)} KiB, {rise}"
-    )
+    return f"{found.cycles:,} cycles, {kib(found.memory_bits)} KiB, {percent(tested['chosen'])} errors on test images"
 
 
 def question(folder: Path) -> str:

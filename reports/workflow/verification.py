@@ -49,7 +49,7 @@ class Verdict:
 
     @property
     def measured_cycles(self) -> float:
-        """Of an image, without stalls."""
+        """Cycles of an image, without stalls."""
         return (self.cycles - self.stalls) / max(self.images, 1)
 
     def __str__(self) -> str:

@@ -29,7 +29,9 @@ def page(results: Results, uniform: Sequence[Uniform]) -> str:
         f"--epochs {asked.epochs} --bfloat16"
     )
     head = HEAD.format(title=title, array=asked.array, command=command)
-    parts = [head, answer(results), _against(results, uniform), "\n".join(_rows(results, uniform))]
+    most = "" if asked.memory_bits is None else f", {kib(asked.memory_bits)} KiB of memories"
+    wanted = f"Asked for: at most {percent(asked.limit)} errors on {asked.validation_images:,} validation images{most}."
+    parts = [head, wanted, answer(results), _against(results, uniform), "\n".join(_rows(results, uniform))]
     return "\n\n".join(part.strip("\n") if part is not head else part.rstrip() for part in parts) + "\n"
 
 
