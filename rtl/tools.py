@@ -45,6 +45,6 @@ def run_tool(folder: Path, tool: str, extra: str, *arguments: str) -> str:
     said = done.stdout + done.stderr
     (folder / f"{tool}.log").write_text(said)
     if done.returncode:  # the exit status, because quiet tools swallow their errors
-        errors = re.findall(r"^ERROR: (.*)$", said, re.MULTILINE)
+        errors = re.findall(r"\bERROR: ?(.*)$", said, re.MULTILINE)
         raise EspalierError(f"{tool} failed with status {done.returncode}: {errors[0] if errors else 'see its log'}")
     return said

@@ -62,7 +62,8 @@ class Multiplier(wiring.Component):
         m, inner = Module(), Module()
         m.submodules.memory = memory = Memory(shape=8, depth=1024, init=[])
         write, read = memory.write_port(), memory.read_port()
-        m.d.comb += [write.addr.eq(self.address), write.data.eq(self.data), write.en.eq(self.write)]
+        # as in the array, not where it is read: of one address Yosys makes tables of UltraScale+ that it can't map
+        m.d.comb += [write.addr.eq(~self.address), write.data.eq(self.data), write.en.eq(self.write)]
         m.d.comb += read.addr.eq(self.address)
         product = Signal(16, reset_less=True)
         inner.d.sync += product.eq(read.data * read.data)
