@@ -49,6 +49,7 @@ def _listen() -> None:
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     threading.Thread(target=_watch, args=(reader,), daemon=True).start()
     sys.unraisablehook = _unraisable
+    threading.excepthook = _of_thread
 
 
 def _last() -> None:
@@ -76,6 +77,12 @@ def _unraisable(problem: "sys.UnraisableHookArgs") -> None:
     if _seen and issubclass(problem.exc_type, KeyboardInterrupt):
         _end(_seen[0])
     sys.__unraisablehook__(problem)
+
+
+def _of_thread(problem: "threading.ExceptHookArgs") -> None:
+    """Say nothing of a thread that an interruption took something away from, as loky's its queue."""
+    if not _seen:
+        threading.__excepthook__(problem)
 
 
 def _end(number: int) -> NoReturn:

@@ -121,6 +121,30 @@ class TestLoky:
         assert process.returncode == (130 if by == signal.SIGINT else -by)
 
 
+@pytest.mark.parametrize("interrupted", [True, False])
+def test_a_thread_that_fails_when_it_is_interrupted(tmp_path: Path, interrupted: bool) -> None:
+    """Nothing is said of it beside the one line; where nobody interrupted, Python tells what it raised."""
+    script = tmp_path / "threads.py"
+    script.write_text(
+        "import espalier.__main__, os, reports.shell, signal, threading\n"
+        "def fail():\n"
+        "    raise OSError('the queue is gone')\n"
+        "def run():\n"
+        "    try:\n"
+        f"        if {interrupted}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "    finally:\n"
+        "        thread = threading.Thread(target=fail)\n"
+        "        thread.start()\n"
+        "        thread.join()\n"
+        "reports.shell.run = run\n"
+        "espalier.__main__.main()\n"
+    )
+    command = [sys.executable, script]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment(), timeout=60, check=False)
+    assert ("the queue is gone" in done.stderr) == (not interrupted)
+    assert (done.stderr == "espalier: interrupted\n", done.returncode) == (interrupted, 130 if interrupted else 0)
+
+
 def children_of(process: int) -> list[int]:
     """Return the processes that a process has started."""
     try:
