@@ -11,7 +11,7 @@ from test_accel_cost_technology import OWN
 
 from accel.array import MacArray
 from accel.cost import estimate, load_technology
-from accel.cost.energy import area_mm2, energy_of_time, register_bits, requantized, written_bits
+from accel.cost.energy import area_mm2, energy_of_time, multipliers_of, register_bits, requantized, written_bits
 from accel.cost.technology import AreaTable, EnergyTable, Technology
 from accel.demand import array_for
 from accel.signal import Requantize
@@ -134,3 +134,12 @@ class TestTables:
         energy, _ = tables(load_technology(tmp_path / "mine.toml"))
         assert energy.dram == pytest.approx(184.5e-3 * 1.2 / (2400e6 * 8) * 1e12, rel=1e-3)
         assert energy.source.startswith("paper; DRAM, DDR4-2400")
+
+
+@pytest.mark.parametrize(
+    ("change", "count"), [({}, 12), ({"weight_bits": 8}, 20), ({"multiplier_bits": 24}, 16), ({"signal_bits": 11}, 20)]
+)
+def test_multipliers_are_counted(change: dict[str, int], count: int) -> None:
+    """Two rows of four lanes, and four to requantise; wide operands take one a lane, a wide constant two."""
+    array = MacArray(4, 4, weight_bits=4, signal_bits=8, accumulator_bits=20)
+    assert multipliers_of(replace(array, **change)) == count

@@ -6,7 +6,7 @@ import pytest
 
 from accel.array import MacArray
 from accel.cost import predictor
-from accel.cost.predictor import BUILDS, FIGURES, RANGED, Fit, Model, block_ram, model, multipliers, predict
+from accel.cost.predictor import BUILDS, FIGURES, RANGED, Fit, Model, block_ram, model, predict
 from accel.errors import EspalierError
 from accel.records import record_of, sealed, unsealed
 
@@ -28,14 +28,6 @@ def test_a_figure_is_the_sum_of_its_terms() -> None:
     found = predict(ARRAY, made(lut={"one": 100.0, "lane_sum_bits": 2.0}, cell_ns={"one": 5.0}))
     assert (found.lut, found.ff, found.cell_um2, found.cell_mhz) == (100 + 2 * 16 * 20, 16, 16.0, 200.0)
     assert found.lut != predict(ARRAY, made(lut={"one": 100.0})).lut
-
-
-@pytest.mark.parametrize(
-    ("change", "count"), [({}, 12), ({"weight_bits": 8}, 20), ({"multiplier_bits": 24}, 16), ({"signal_bits": 11}, 20)]
-)
-def test_multipliers_are_counted(change: dict[str, int], count: int) -> None:
-    """Two rows of four lanes, and four to requantise; wide operands take one a lane, a wide constant two."""
-    assert multipliers(replace(ARRAY, **change)) == count
 
 
 def test_block_ram_is_counted() -> None:

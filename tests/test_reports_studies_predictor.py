@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from accel.cost import predictor
+from accel.cost.energy import multipliers_of
 from accel.cost.predictor import FIGURES, LUT, Model, predict
 from accel.errors import EspalierError
 from reports.shared.schema import saved
@@ -52,7 +53,7 @@ class TestCommitted:
         """What nextpnr packs is what is counted, in every build; another array has another count."""
         built = [entry for entry in RESULTS.entries if entry.has(FPGA)]
         for entry in built:
-            counts = predictor.multipliers(entry.mac_array), predictor.block_ram(entry.mac_array)
+            counts = multipliers_of(entry.mac_array), predictor.block_ram(entry.mac_array)
             assert (entry.fpga["dsp"], entry.fpga["block_ram"]) == counts
         assert len({entry.fpga["block_ram"] for entry in built}) > 1
 

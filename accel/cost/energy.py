@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
-from accel.array import MacArray
+from accel.array import MULTIPLIER_WIDTH, MacArray
 from accel.cost.accesses import Accesses
 from accel.cost.macros import PlacedMemory
 from accel.cost.summed import Summed, added
@@ -151,11 +151,12 @@ def requantized(table: EnergyTable, array: MacArray) -> float:
 
 
 def multipliers_of(array: MacArray) -> int:
-    """Return the hardware multipliers of an array: those of the lanes, and one for each pixel lane to requantise.
+    """Return the hardware multipliers of an array, of 18 x 18 bits: those of the lanes, and of each pixel lane's drain.
 
-    `espalier synth` counts as many: 72 at 8x8 and 8 bits, 40 at 4-bit weights.
+    The drain multiplies 18 bits of a sum by a constant, in two where that is wider. `espalier synth` counts as many: 72
+    at 8x8 and 8 bits, 40 at 4-bit weights.
     """
-    return (array.multiplier_rows + 1) * array.pixel_lanes
+    return (array.multiplier_rows + math.ceil(array.multiplier_bits / MULTIPLIER_WIDTH)) * array.pixel_lanes
 
 
 def area_parts(table: AreaTable, array: MacArray, macro_bits: int, macros: int) -> dict[str, float]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.array import DEPTHS, MULTIPLIER_WIDTH, STRIDES, MacArray
+from accel.array import DEPTHS, MULTIPLIER_WIDTH, MacArray, banks_of
 from accel.memory_words import SHALLOW, SHALLOW_ONES
 
 Numbers = NDArray[np.float64] | float
@@ -63,7 +63,7 @@ class Sizes:
 
 def terms(sizes: Sizes) -> dict[str, Numbers]:
     """Return what the hardware grows with, by name."""
-    outputs, pixels, banks = sizes.output_lanes, sizes.pixel_lanes, sizes.pixel_lanes * max(STRIDES)
+    outputs, pixels, banks = sizes.output_lanes, sizes.pixel_lanes, banks_of(sizes.pixel_lanes)
     weight, signal, total, factor, offset = (sizes.bits[name] for name in BITS)
     has = {name: np.asarray(flag, np.int64) for name, flag in sizes.flags.items()}
     several = np.asarray(pixels > 1, np.int64)

@@ -6,7 +6,6 @@ file holds them, with the sweep's digest and how far off arrays were that had no
 RAMs are counted. Beyond the sweep's range nobody has looked.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from accel.array import MULTIPLIER_WIDTH, MacArray
+from accel.array import MacArray
+from accel.cost.energy import multipliers_of
 from accel.cost.hardware_terms import BITS, Numbers, Sizes, terms
 from accel.cost.macros import blocks
 from accel.cost.technology import load_technology
@@ -124,7 +124,7 @@ def predict(array: MacArray, using: Model | None = None) -> Prediction:
     using = using or model()
     found = {name: x.item() for name, x in predictions(Sizes.of(array), using).items()}
     return Prediction(
-        **found, multipliers=multipliers(array), block_ram=block_ram(array), outside=outside(array, using)
+        **found, multipliers=multipliers_of(array), block_ram=block_ram(array), outside=outside(array, using)
     )
 
 
@@ -149,11 +149,6 @@ def outside(array: MacArray, using: Model | None = None) -> tuple[str, ...]:
         for name, (least, most) in ranges.items()
         if not least <= getattr(array, name) <= most
     )
-
-
-def multipliers(array: MacArray) -> int:
-    """Return the multipliers of 18 x 18 bits: of lanes, and of each pixel lane to requantise."""
-    return (array.multiplier_rows + math.ceil(array.multiplier_bits / MULTIPLIER_WIDTH)) * array.pixel_lanes
 
 
 def block_ram(array: MacArray) -> int:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from accel.cost.predictor import AREA, CELL_PERIOD, FF, FPGA_PERIOD, LUT, Model, block_ram, multipliers
+from accel.cost.energy import multipliers_of
+from accel.cost.predictor import AREA, CELL_PERIOD, FF, FPGA_PERIOD, LUT, Model, block_ram
 from reports.studies.files import picture
 from reports.studies.predictor.definition import ARRAYS, DRAWN, SIZED_FOR_HZ
 from reports.studies.predictor.figures import CAPTIONS
@@ -83,7 +84,7 @@ def _counted(results: Results) -> str:
     wrong = [
         entry.name
         for entry in built
-        if (entry.fpga["dsp"], entry.fpga["block_ram"]) != (multipliers(entry.mac_array), block_ram(entry.mac_array))
+        if (entry.fpga["dsp"], entry.fpga["block_ram"]) != (multipliers_of(entry.mac_array), block_ram(entry.mac_array))
     ]
     exact = f"Multipliers and block RAMs are as counted in {len(built) - len(wrong)} of {len(built)} builds"
     return f"{exact}{f'; not in {chr(59).join(wrong)}' if wrong else ''}."
