@@ -14,7 +14,13 @@ HOUSE = ("accel", "sim", "rtl", "reports", "espalier")
 MOST_LINES, MOST_LINES_OF_TESTS = 400, 450
 
 # Where a distribution is not called as what it brings.
-IMPORTED_AS = {"pillow": "PIL", "zigzag-dse": "zigzag", "pyserial": "serial"}
+IMPORTED_AS = {
+    "pillow": "PIL",
+    "zigzag-dse": "zigzag",
+    "pyserial": "serial",
+    "systemrdl-compiler": "systemrdl",
+    "peakrdl-ipxact": "peakrdl_ipxact",
+}
 
 # The files directly in accel/: each may import those before it.
 NOUNS = (
@@ -87,6 +93,8 @@ HOMES = {
     "scalesim": ("reports.studies.referees",),
     "zigzag": ("reports.studies.referees",),
     "scipy": ("reports.studies.predictor",),
+    "systemrdl": ("rtl.bus.ipxact",),
+    "peakrdl_ipxact": ("rtl.bus.ipxact",),
 }
 # The floors of reports, from the top: a room imports itself and the floors below it, nobody beside it.
 FLOORS = (
@@ -224,14 +232,8 @@ def test_every_dependency_has_its_home() -> None:
     """What pyproject.toml declares is what may be imported: no dependency is undeclared, none is of no use."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    used = [
-        *project["dependencies"],
-        *(
-            text
-            for extra in ("train", "tensorboard", "onnx", "cluster", "dataframe", "referees", "predictor", "board")
-            for text in extras[extra]
-        ),
-    ]
+    ours = ("train", "tensorboard", "onnx", "cluster", "dataframe", "referees", "predictor", "board", "ipxact")
+    used = [*project["dependencies"], *(text for extra in ours for text in extras[extra])]
     declared = {re.match(r"[\w-]+", text)[0] for text in used}  # type: ignore[index]
     others = {"six"}  # which one of them needs and does not say
     assert {IMPORTED_AS.get(name, name) for name in declared - others} == HOMES.keys() - {"sklearn"}

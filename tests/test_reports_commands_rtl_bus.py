@@ -28,9 +28,24 @@ def test_the_bare_build_stays_as_it_is(saved: Path, tmp_path: Path) -> None:
     bare, wrapped = contents(tmp_path / "bare"), contents(tmp_path / "axi")
     assert contents(tmp_path / "none") == bare
     added = {"espalier_axi.v", "espalier.c", "espalier.h", "espalier_registers.h", "registers.rdl", "registers.md"}
-    assert set(wrapped) - set(bare) == added | {"program0.bin"}
+    assert set(wrapped) - set(bare) == added | {"registers.ipxact.xml", "program0.bin"}
     assert {name for name in bare if wrapped[name] != bare[name]} == {"espalier.core"}  # which knows the wrapper
     assert "  default regwidth = 64;" in (tmp_path / "axi" / "registers.rdl").read_text()
+
+
+def test_without_peakrdl(saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """IP-XACT is left out, a line says what to install, and nothing else is another; a bare build has no map."""
+    words = ("rtl", saved, "--array", "1x1", "--images", 1, "--out")
+    told = espalier(*words, tmp_path / "with", "--bus", "axi").out.splitlines()
+    monkeypatch.setattr("rtl.bus.ipxact.is_there", lambda: False)
+    done = espalier(*words, tmp_path / "without", "--bus", "axi")
+    assert done.status == 0
+    line = 'registers.ipxact.xml is left out, for PeakRDL is not installed: pip install "espalier-hw[ipxact]"'
+    assert (done.out.splitlines()[1:], told[1:]) == ([line], [])
+    whole = contents(tmp_path / "with")
+    del whole["registers.ipxact.xml"]
+    assert contents(tmp_path / "without") == whole
+    assert "IP-XACT" not in espalier(*words, tmp_path / "bare").out
 
 
 def test_what_is_no_bus(saved: Path, tmp_path: Path) -> None:

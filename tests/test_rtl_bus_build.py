@@ -13,7 +13,7 @@ from rtl.bus.build import wrap
 from rtl.bus.registers import IDENTITY
 from rtl.emit import emit
 
-FILES = {"registers.rdl", "registers.md", "espalier_registers.h", "espalier.c", "espalier.h", "program0.bin"}
+FILES = {"registers.rdl", "registers.md", "registers.ipxact.xml", "espalier_registers.h", "espalier.c", "espalier.h"}
 
 
 def words(content: bytes, bits: int) -> list[int]:
@@ -36,7 +36,7 @@ def test_a_program_is_what_the_testbench_loads(bits: int) -> None:
     """The driver's file has the words of load.hex, and of the image its beats and places."""
     job = probe()
     build, system = emit([job], SMALL), wrap([job], SMALL, "wishbone", bits)
-    assert set(system) - set(build) == FILES | {"espalier_wishbone.v"}
+    assert set(system) - set(build) == FILES | {"espalier_wishbone.v", "program0.bin"}
     identity, beats, place0, place1, results, memories, *rest = words(system["program0.bin"], bits)
     assert (identity, beats, results) == (IDENTITY, beats_of(job.program, SMALL), job.outputs[0].size)
     assert [place0, place1] == json.loads(build["manifest.json"])["jobs"][0]["places"]

@@ -2,58 +2,24 @@
 
 import re
 from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
-from peakrdl_ipxact import IPXACTExporter
+from support.register_map import Fields, compiled, of_the_map
 from systemrdl import RDLCompiler
 from systemrdl.messages import RDLCompileError
 
 from accel.array import MacArray
 from rtl.bus.describe import header, markdown, systemrdl
-from rtl.bus.registers import CLEAR, DATA, PULSE, READ, REGISTERS, TAKE, fields
+from rtl.bus.registers import CLEAR, REGISTERS, fields
 from rtl.layout import Target
 
-Parsed = list[tuple[str, int, str, int, int, bool, bool, int | None]]
 
-
-def parsed(text: str, folder: Path) -> Parsed:
-    """Return the fields that PeakRDL's compiler finds: register, offset, field, bits, access by software, reset."""
+def parsed(text: str, folder: Path) -> Fields:
+    """Return the fields that PeakRDL's compiler finds in a text."""
     (folder / "map.rdl").write_text(text)
     compiler = RDLCompiler()
     compiler.compile_file(str(folder / "map.rdl"))
-    top = compiler.elaborate().top
-    return [
-        (
-            register.inst_name,
-            register.absolute_address,
-            field.inst_name,
-            field.low,
-            field.width,
-            field.is_sw_readable,
-            field.is_sw_writable,
-            field.get_property("reset"),
-        )
-        for register in top.registers()
-        for field in register.fields()
-    ]
-
-
-def of_the_map(bits: int) -> Parsed:
-    """Return the same of the map itself."""
-    return [
-        (
-            register.name,
-            place * bits // 8,
-            field.name,
-            field.lowest,
-            field.bits or bits,
-            field.access not in (PULSE, DATA),
-            field.access not in (READ, TAKE),
-            None if field.access in (DATA, TAKE) else field.reset,
-        )
-        for place, register, field in fields()
-    ]
+    return compiled(compiler)
 
 
 @pytest.mark.parametrize("bits", [32, 64])
@@ -68,23 +34,6 @@ def test_a_wrong_map_is_seen(tmp_path: Path) -> None:
     assert parsed(text.replace("AUTO[2:2]", "AUTO[4:4]"), tmp_path) != of_the_map(32)
     with pytest.raises(RDLCompileError):
         parsed(text.replace("AUTO[2:2]", "AUTO[3:3]"), tmp_path)
-
-
-def test_ip_xact(tmp_path: Path) -> None:
-    """PeakRDL's exporter takes the map: every register with its offset, every field with its place and width."""
-    (tmp_path / "map.rdl").write_text(systemrdl("espalier_axi", 32))
-    compiler = RDLCompiler()
-    compiler.compile_file(str(tmp_path / "map.rdl"))
-    IPXACTExporter().export(compiler.elaborate(), str(tmp_path / "map.xml"))
-    space = {"x": "http://www.accellera.org/XMLSchema/IPXACT/1685-2014"}
-    found = [
-        (register.findtext("x:name", "", space), int(register.findtext("x:addressOffset", "", space)[2:], 16), *numbers)
-        for register in ElementTree.parse(tmp_path / "map.xml").getroot().iterfind(".//x:register", space)
-        for field in register.iterfind("x:field", space)
-        for numbers in [[int(field.findtext(f"x:{name}", "", space)) for name in ("bitOffset", "bitWidth")]]
-    ]
-    assert found == [(name, offset, low, width) for name, offset, _, low, width, *_ in of_the_map(32)]
-    assert found != [(name, offset, low, width) for name, offset, _, low, width, *_ in of_the_map(64)]
 
 
 def test_the_table() -> None:

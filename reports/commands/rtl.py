@@ -18,6 +18,7 @@ from reports.commands.options import (
 from reports.commands.places import Command, Word
 from reports.shared import output
 from reports.workflow.hardware import jobs_of
+from rtl.bus import ipxact
 from rtl.bus.build import wrap
 from rtl.bus.wrapper import BUSES, WIDTHS
 from rtl.emit import emit
@@ -70,7 +71,9 @@ def command(
     told = [f"{job.program.name}, {job.program.pattern}; {job.cycles:,} cycles an image" for job in jobs]
     if len(told) == 1:
         print(f"{out}: {array} array for {told[0]}, {memories}")
-        return
-    print(f"{out}: {array} array for {len(told)} Programs, {memories}")
-    for line in told:
-        print(f"  {line}")
+    else:
+        print(f"{out}: {array} array for {len(told)} Programs, {memories}")
+        for line in told:
+            print(f"  {line}")
+    if bus != "none" and not ipxact.is_there():
+        print(f"{ipxact.FILE} is left out, for PeakRDL is not installed: {ipxact.INSTALL}")

@@ -11,6 +11,7 @@ from accel.array import MacArray
 from accel.places import beats_of
 from accel.program import Program
 from rtl.assemble import assemble
+from rtl.bus import ipxact
 from rtl.bus.describe import header, markdown, systemrdl
 from rtl.bus.registers import IDENTITY
 from rtl.bus.wrapper import BUSES, Wrapper
@@ -42,8 +43,9 @@ def wrap(jobs: Sequence[Job], array: MacArray, bus: str, bits: int = 32) -> dict
     -------
     dict
         Those of `rtl.emit`, of which ``espalier.core`` knows the wrapper; ``espalier_<bus>.v``, which is the wrapper
-        around the module of ``espalier.v``; ``registers.rdl`` and ``registers.md``; ``espalier.c``, ``espalier.h`` and
-        ``espalier_registers.h``, a driver in C; of each job ``program<number>.bin``.
+        around the module of ``espalier.v``; ``registers.rdl``, ``registers.md`` and, where PeakRDL is installed,
+        ``registers.ipxact.xml``; ``espalier.c``, ``espalier.h`` and ``espalier_registers.h``, a driver in C; of each
+        job ``program<number>.bin``.
 
     Raises
     ------
@@ -60,14 +62,17 @@ def wrap(jobs: Sequence[Job], array: MacArray, bus: str, bits: int = 32) -> dict
         for number, job in enumerate(jobs)
     }
     ours = resources.files("rtl.bus") / "driver"
+    described = systemrdl(top, bits)
     files = emit(jobs, array) | {
         f"{top}.v": convert(wrapper, top).encode(),
-        "registers.rdl": systemrdl(top, bits).encode(),
+        "registers.rdl": described.encode(),
         "registers.md": markdown(top, bits).encode(),
         "espalier_registers.h": header(array, bits).encode(),
         **{name: (ours / name).read_bytes() for name in DRIVER},
         **programs,
     }
+    if ipxact.is_there():
+        files[ipxact.FILE] = ipxact.ipxact(described)
     return files | {CORE: core_file(files, top).encode()}
 
 
