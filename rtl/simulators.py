@@ -24,6 +24,7 @@ COMMANDS = {
     ),
     "iverilog": "iverilog -g2005 -o simulation -s testbench testbench.v espalier.v",
 }
+PLAIN = ("-MAKEFLAGS", "OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0")  # of Verilator
 WATCH = "-DESPALIER_WATCH"  # what compiles the lines of `rtl.watch` in
 WAVES: dict[str, dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {  # options to compile and to run for each form
     ".vcd": {"verilator": (("--trace",), ()), "iverilog": ((), ())},
@@ -74,10 +75,13 @@ class Outcome:
         return int(found[1]) if found else None
 
 
-def build(folder: Path, simulator: str, waves: Path | None = None, watched: bool = False) -> None:
+def build(
+    folder: Path, simulator: str, waves: Path | None = None, watched: bool = False, optimized: bool = True
+) -> None:
     """Compile the files that `rtl.emit` made in `folder`, for a run that writes `waves` if any, which may take longer.
 
-    If it is `watched`, `watch` can tell what an image writes.
+    If it is `watched`, `watch` can tell what an image writes. What is not `optimized` compiles in a third of the time,
+    and runs longer: for tens of thousands of gates and an image or two.
 
     Raises
     ------
@@ -91,9 +95,15 @@ def build(folder: Path, simulator: str, waves: Path | None = None, watched: bool
         raise EspalierError(f"{words[0]} is not installed: Debian's package is {simulator}")
     traced = (*(WAVES[waves.suffix][simulator][0] if waves else ()), *([WATCH] if watched else []))
     with _objects(folder) as options:
-        done = children.run([*words, *traced, *(options if simulator == "verilator" else ())], folder)
+        ours = (*options, *(() if optimized else PLAIN)) if simulator == "verilator" else ()
+        done = children.run([*words, *traced, *ours], folder)
     if done.returncode:
         raise EspalierError(f"{words[0]} refused the design: {_last_line(done.stderr + done.stdout)}")
+
+
+def is_built(folder: Path, simulator: str) -> bool:
+    """Return whether `build` has compiled what lies in `folder`."""
+    return (folder / RUN[simulator][-1]).is_file()
 
 
 @contextmanager

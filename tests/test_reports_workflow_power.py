@@ -110,6 +110,26 @@ def test_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert all(row["origin"] == MEASURED or row["origin"].startswith("table: ") for row in record["energies"])
 
 
+def test_mapped_and_compiled_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With room for others, what lies compiled in the folder runs the next job: memories' contents alone are written.
+
+    Without room everything is made again.
+    """
+    array, one = job()
+    first = made(monkeypatch, tmp_path)
+    for name in ("espalier.v", "jobs.hex"):
+        (tmp_path / name).write_text("of before")
+    monkeypatch.setattr(power.simulators, "is_built", lambda *arguments: True)
+    monkeypatch.setattr(power, "mapped_in", power.map_to_cells)
+    monkeypatch.setattr(power, "nets_in", lambda folder: [])
+    arguments = (one, array, TINY, tmp_path, HERTZ, "iverilog", SRAM, TABLE)
+    assert measured(*arguments, room={}) == first
+    kept = [(tmp_path / name).read_text() == "of before" for name in ("espalier.v", "jobs.hex")]
+    assert kept == [True, False]
+    measured(*arguments)
+    assert (tmp_path / "espalier.v").read_text() != "of before"
+
+
 def test_gates_that_compute_something_else(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A wrong output is an error with the first complaint; nothing is measured then."""
     check_equal(Outcome(1, 1, 0, 1, 0, ()))

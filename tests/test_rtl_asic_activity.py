@@ -12,12 +12,14 @@ from amaranth.lib.wiring import In, Out
 from support import tiny_cells
 
 from accel.errors import EspalierError
+from rtl import simulators
 from rtl.asic import liberty
-from rtl.asic.activity import NETS, PLANES, heard, simulate, with_probes, write_simulated
+from rtl.asic.activity import NETS, PLANES, heard, nets_in, simulate, with_probes, write_simulated, write_windows
 from rtl.asic.mapping import TOP, map_to_cells
 
 RUN = 12  # cycles of an image
 BEGINS = [0, 5]
+WINDOWS = 4  # one more than there are
 BENCH = """
 `timescale 1ns / 1ps
 module testbench;
@@ -80,20 +82,23 @@ def test_counts(tmp_path: Path) -> None:
     Where the target is another, nothing is counted while nothing runs.
     """
     map_to_cells(Runs(), liberty.parse(tiny_cells.liberty()), tmp_path, 1e8)
-    nets = write_simulated(tmp_path, BEGINS, 2)
+    nets = write_simulated(tmp_path, WINDOWS)
+    write_windows(tmp_path, BEGINS, 2, WINDOWS)
+    assert nets == nets_in(tmp_path)
     (always,), count, (clock,) = (named(tmp_path, name) for name in ("always", "count", "clk"))
     assert clock not in nets
     for target, loads in ((8, 3), (9, 0)):  # the lowest three bits of the payload
         (tmp_path / "testbench.v").write_text(BENCH % target)
-        outcome, activity = simulate(tmp_path, "iverilog", nets, 1 + len(BEGINS))
+        simulators.build(tmp_path, "iverilog")
+        outcome, activity = simulate(tmp_path, "iverilog", nets, WINDOWS)
         assert (outcome.images, outcome.errors) == (2, 0)
         changed = dict(zip(activity.nets, activity.changed.T.tolist(), strict=True))
-        assert changed[always] == [2 * loads, 2 * 5, 2 * (RUN + 1 - 5)]
+        assert changed[always] == [2 * loads, 2 * 5, 2 * (RUN + 1 - 5), 0]
         values = [0, *range(RUN, -1, -1)]  # at each edge from that of the start
         for place, net in enumerate(count):
             bits = np.array([value >> place & 1 for value in values])
             flips = np.abs(np.diff(bits))
-            assert changed[net] == [0, 2 * flips[:4].sum(), 2 * flips[4:-1].sum()]
+            assert changed[net] == [0, 2 * flips[:4].sum(), 2 * flips[4:-1].sum(), 0]
 
 
 def test_probes() -> None:

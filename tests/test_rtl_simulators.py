@@ -20,3 +20,21 @@ def test_spaces(tmp_path: Path, simulator: str) -> None:
     folder.mkdir()
     build = write(folder, [probe()], SMALL, simulator)
     assert simulators.run(folder, simulator) == simulators.run(folder, simulator) == build.expected
+
+
+@pytest.mark.parametrize("simulator", ["iverilog", "verilator"])
+def test_not_optimized(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulator: str) -> None:
+    """Verilator alone is told to compile without optimisation, where that is asked for; before, nothing is built."""
+    told: list[list[str]] = []
+    monkeypatch.setattr(simulators.shutil, "which", lambda name: name)
+    monkeypatch.setattr(simulators.children, "run", lambda words, folder: told.append(words) or Done())
+    for optimized in (True, False):
+        simulators.build(tmp_path, simulator, optimized=optimized)
+    assert ["-MAKEFLAGS" in words for words in told] == [False, simulator == "verilator"]
+    assert not simulators.is_built(tmp_path, simulator)
+
+
+class Done:
+    """A compiler that refused nothing."""
+
+    returncode = 0

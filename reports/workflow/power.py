@@ -19,10 +19,11 @@ from accel.cost.technology import Technology
 from accel.errors import EspalierError
 from accel.places import beats_of
 from reports.shared.schema import Kind
-from rtl.asic.activity import simulate, write_simulated
+from rtl import simulators
+from rtl.asic.activity import nets_in, simulate, write_simulated, write_windows
 from rtl.asic.liberty import Library
 from rtl.asic.macros import Shape
-from rtl.asic.mapping import map_to_cells
+from rtl.asic.mapping import map_to_cells, mapped_in
 from rtl.asic.power import Watts, check_known, watts_of
 from rtl.asic.sram import SramLibrary, all_built
 from rtl.assemble import signal_formats
@@ -137,6 +138,7 @@ def measured(
     simulator: str,
     sram: SramLibrary | None,
     technology: Technology,
+    room: Mapping[str, int] | None = None,
 ) -> Power:
     """Map an array, run the images of a job on it, and return what they cost.
 
@@ -154,6 +156,9 @@ def measured(
         Whose macros memories are built of.
     technology : Technology
         That says what an access costs where there is no `sram`.
+    room : mapping, optional
+        Of the testbench, as `rtl.emit.emit` has it: then what was mapped and compiled in `folder` is used again, of the
+        same array, and jobs that fit in there follow each other in minutes less.
 
     Raises
     ------
@@ -165,13 +170,19 @@ def measured(
         raise EspalierError("power: windows of streamed weights are not known; leave --stream out")
     check_known(library)
     priced = _memories_of(job, array, clock_hertz, sram, technology)
-    for name, content in emit([job], array, apart=True).items():
-        (folder / name).write_bytes(content)
-    netlist = map_to_cells(Accelerator(array, signal_formats(job.program)), library, folder, clock_hertz)
-    windows = windows_of(job, array)
-    images = len(job.codes)
-    nets = write_simulated(folder, begins_of(windows), images)
-    outcome, activity = simulate(folder, simulator, nets, len(windows))
+    there = room is not None and simulators.is_built(folder, simulator)
+    for name, content in emit([job], array, room, apart=True).items():
+        if not there or name.endswith(".hex"):
+            (folder / name).write_bytes(content)
+    most, windows, images = 1 + array.layers, windows_of(job, array), len(job.codes)
+    write_windows(folder, begins_of(windows), images, most)
+    if there:
+        netlist, nets = mapped_in(folder, library), nets_in(folder)
+    else:
+        netlist = map_to_cells(Accelerator(array, signal_formats(job.program)), library, folder, clock_hertz)
+        nets = write_simulated(folder, most)
+        simulators.build(folder, simulator, optimized=False)
+    outcome, activity = simulate(folder, simulator, nets, most)
     check_equal(outcome)
     watts = watts_of(netlist, library, folder, clock_hertz, activity, [images * row.cycles for row in windows])
     return Power(

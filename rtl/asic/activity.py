@@ -46,12 +46,13 @@ module espalier_windows(
   input clk, start, busy, loads, input [2:0] target,
   output reg [7:0] window, output reg counts, output reg tells
 );
-  integer since, images, begins [0:%(windows)d];
+  integer since, images, place;
+  reg [31:0] begins [0:%(windows)d];  // in place of the first, that of an image being loaded: the number of images
   reg runs;
-  integer place;
   initial begin
     window = 0; counts = 0; tells = 0; runs = 0; since = 0; images = 0;
-%(begins)s  end
+    $readmemh("windows.hex", begins);
+  end
   always @(negedge clk) begin  // what counts at the edge that comes
     #2;  // the testbench has changed its inputs
     if (start && !busy) begin
@@ -68,7 +69,7 @@ module espalier_windows(
     if (runs && !busy) begin
       runs = 0;
       images = images + 1;
-      if (images == %(images)d) tells = 1;
+      if (images == begins[0]) tells = 1;
     end
   end
 endmodule
@@ -110,6 +111,7 @@ module espalier_probe(
 endmodule
 """
 PLANES = 24  # bits of a count
+NEVER = 0xFFFFFFFF  # when a window begins that there is not
 _SAID = re.compile(r"^PROBE (\d+)((?: [0-9a-fx]+)+)$", re.MULTILINE)
 
 
@@ -130,17 +132,32 @@ class Activity:
     high: NDArray[np.int64]
 
 
-def write_simulated(folder: Path, begins: Sequence[int], images: int) -> list[int]:
+def write_windows(folder: Path, begins: Sequence[int], images: int, windows: int) -> None:
+    """Write ``windows.hex``, which a simulation of gates reads as it starts.
+
+    Parameters
+    ----------
+    folder : Path
+    begins : sequence of int
+        The cycle from an image's start in which each window begins, but for the first window.
+    images : int
+        After which probes tell.
+    windows : int
+        That `write_simulated` made room for, at least one more than there are `begins`.
+    """
+    never = [NEVER] * (windows - len(begins))
+    (folder / "windows.hex").write_text("".join(f"{number:08x}\n" for number in (images, *begins, *never)))
+
+
+def write_simulated(folder: Path, windows: int) -> list[int]:
     """Turn the netlist that `map_to_cells` left in `folder` into Verilog for a simulation of gates, with its probes.
 
     Parameters
     ----------
     folder : Path
         It gets ``espalier.v``.
-    begins : sequence of int
-        The cycle from an image's start in which each window begins, but for the first window.
-    images : int
-        After which probes tell.
+    windows : int
+        That there may be.
 
     Returns
     -------
@@ -150,10 +167,8 @@ def write_simulated(folder: Path, begins: Sequence[int], images: int) -> list[in
     netlist = json.loads((folder / "netlist.json").read_text())
     nets = with_probes(netlist["modules"][TOP])
     (folder / "probed.json").write_text(json.dumps(netlist))
-    windows = 1 + len(begins)
-    starts = "".join(f"    begins[{place}] = {begin};\n" for place, begin in enumerate(begins, 1))
-    sizes = {"windows": windows, "begins": starts, "images": images, "signals": int(Target.SIGNALS)}
-    probes = PROBES % (sizes | {"words": windows * PLANES, "planes": PLANES})
+    sizes = {"windows": windows, "words": windows * PLANES, "planes": PLANES, "signals": int(Target.SIGNALS)}
+    probes = PROBES % sizes
     (folder / "probes.v").write_text(probes)
     (folder / "simulate.ys").write_text(SCRIPT)
     run_tool(folder, yosys_found(), EXTRA, "simulate.ys")
@@ -162,12 +177,23 @@ def write_simulated(folder: Path, begins: Sequence[int], images: int) -> list[in
     return nets
 
 
+def nets_of(module: dict[str, Any]) -> list[int]:
+    """Return the nets of a module of Yosys's JSON that are looked at: all but the clock."""
+    (clock,) = module["ports"][CLOCK]["bits"]
+    found = {bit for cell in module["cells"].values() for bits in cell["connections"].values() for bit in bits}
+    return sorted(bit for bit in found if isinstance(bit, int) and bit != clock)
+
+
+def nets_in(folder: Path) -> list[int]:
+    """Return the nets that the simulation in `folder` looks at."""
+    return nets_of(json.loads((folder / "netlist.json").read_text())["modules"][TOP])
+
+
 def with_probes(module: dict[str, Any]) -> list[int]:
     """Add probes of all nets to a module of Yosys's JSON, in place; return the nets."""
     ports, cells = module["ports"], module["cells"]
     (clock,) = ports[CLOCK]["bits"]
-    found = {bit for cell in cells.values() for bits in cell["connections"].values() for bit in bits}
-    nets = sorted(bit for bit in found if isinstance(bit, int) and bit != clock)
+    nets = nets_of(module)
     after = 1 + max(nets)
     told = {"window": list(range(after, after + 8)), "counts": [after + 8], "tells": [after + 9]}
     inputs = {name: ports[name]["bits"] for name in (CLOCK, "start", "busy")}
@@ -188,14 +214,13 @@ def _cell(kind: str, connections: dict[str, list[Any]], outputs: Sequence[str] =
 
 
 def simulate(folder: Path, simulator: str, nets: Sequence[int], windows: int) -> tuple[simulators.Outcome, Activity]:
-    """Run what `write_simulated` and `rtl.emit` left in `folder`; return what was compared, and what nets did.
+    """Run what `simulators.build` compiled of what lies in `folder`; return what was compared, and what nets did.
 
     Raises
     ------
     EspalierError
-        The simulator is not installed or refuses the files, or the simulation did not come to its end.
+        The simulation did not come to its end.
     """
-    simulators.build(folder, simulator)
     outcome, said = simulators.run_and_hear(folder, simulator)
     if outcome.errors:
         return outcome, Activity(nets, np.zeros((windows, 0), np.int64), np.zeros((windows, 0), np.int64))

@@ -152,10 +152,19 @@ def map_to_cells(component: wiring.Component, library: Library, folder: Path, cl
     module = mapped["modules"][TOP]
     check(module["cells"], library)
     with_buffers(module, library, CLOCK)
-    (folder / "netlist.json").write_text(json.dumps({"modules": {TOP: module}}))
+    head = {"creator": mapped["creator"], "modules": {TOP: module}}
+    (folder / "netlist.json").write_text(json.dumps(head))
     run_tool(folder, yosys, EXTRA, "write.ys")
+    return mapped_in(folder, library)
+
+
+def mapped_in(folder: Path, library: Library) -> Netlist:
+    """Return the netlist that `map_to_cells` left in `folder`."""
+    netlist = json.loads((folder / "netlist.json").read_text())
+    module = netlist["modules"][TOP]
     placed = [_placed(name, cell["type"], library) for name, cell in module["cells"].items()]
-    return Netlist(yosys=mapped["creator"], placed=placed, called=_called(module, placed), shapes=shapes)
+    shapes = shapes_of((folder / "design.il").read_text(encoding="latin-1"))
+    return Netlist(yosys=netlist["creator"], placed=placed, called=_called(module, placed), shapes=shapes)
 
 
 def yosys_found() -> str:

@@ -35,6 +35,7 @@ def made(monkeypatch: pytest.MonkeyPatch, folder: Path, sram: bool = True) -> Po
     monkeypatch.setattr(power, "Accelerator", lambda *arguments: None)
     monkeypatch.setattr(power, "map_to_cells", lambda *arguments: type("Netlist", (), {"yosys": "Yosys 1"}))
     monkeypatch.setattr(power, "write_simulated", lambda *arguments: [])
+    monkeypatch.setattr(power.simulators, "build", lambda *arguments, **options: None)
     monkeypatch.setattr(power, "simulate", lambda *arguments: (outcome, None))
     monkeypatch.setattr(power, "watts_of", lambda *arguments: watts)
     return measured(one, array, TINY, folder, HERTZ, "iverilog", SRAM if sram else None, TABLE)
