@@ -11,7 +11,9 @@ from test_accel_cost_technology import OWN
 
 from accel.array import MacArray
 from accel.cost import estimate, load_technology
-from accel.cost.energy import area_mm2, energy_of_time, multipliers_of, register_bits, requantized, written_bits
+from accel.cost.energy import area_mm2, energy_of_time, register_bits, requantized, written_bits
+from accel.cost.hardware_terms import Sizes, multipliers_of
+from accel.cost.predictor import flip_flops
 from accel.cost.technology import AreaTable, EnergyTable, Technology
 from accel.demand import array_for
 from accel.signal import Requantize
@@ -79,6 +81,20 @@ class TestLane:
         slower = energy_of_time(energy, ARRAY, 2 << 20, 1000, 50e6)
         assert slower.leakage_joules == pytest.approx(2 * found.leakage_joules)
         assert slower.register_joules == found.register_joules
+
+    def test_control_costs_where_a_table_knows(self) -> None:
+        """A bit of a register in no lane takes 0.1 pJ a cycle for the clock and 0.01 for what it does; others nothing.
+
+        All registers of the array are those that are predicted of it.
+        """
+        energy, _ = tables()
+        known = replace(energy, control=0.1, fetch=0.01)
+        found, before = (energy_of_time(table, ARRAY, 0, 1000, 100e6) for table in (known, energy))
+        others = flip_flops(Sizes.of(ARRAY)) - ARRAY.macs_per_cycle * register_bits(ARRAY)
+        assert found.control_joules == pytest.approx(1000 * others * 0.1e-12)
+        assert found.fetch_joules == pytest.approx(found.control_joules / 10)
+        assert found.register_joules == before.register_joules
+        assert (before.control_joules, before.fetch_joules) == (0, 0)
 
 
 class TestRequantize:

@@ -51,6 +51,7 @@ def drawn(seed: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
     ("network", "pattern", "technology"),
     [
         ("digits", "kernel", "asic-45nm"),
+        ("digits", "kernel", "asic-130nm"),
         ("digits", "dense", SCARCE),
         ("lenet5", "feature-map+kernel", "asic-28nm"),
         ("lenet-300-100", "block-4", "zynq-7020"),

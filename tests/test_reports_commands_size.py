@@ -209,7 +209,7 @@ class TestOnAnArray:
         leaks = e.energy.leakage_joules / e.seconds
         watts = 30 * (e.energy.total_joules - e.energy.leakage_joules) + leaks
         assert record["power"] == {"images_per_s": 30.0, "watts": pytest.approx(watts)}
-        assert f"estimated: {1e3 * watts:.4g} mW at 30 images a second" in done.out.splitlines()
+        assert f"estimated, table asic-45nm: {1e3 * watts:.4g} mW at 30 images a second" in done.out.splitlines()
         full = e.watts_at(e.images_per_s)
         assert full == pytest.approx(e.energy.total_joules * e.images_per_s)  # one after another: all of the energy
         assert sized(path, tmp_path, "--array", "8x8")[1]["power"] is None

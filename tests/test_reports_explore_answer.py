@@ -26,7 +26,7 @@ class TestRecommended:
             "What to build: made pruned by kernel (zoo), 50% of its weights gone, 4-bit weights and 5-bit signals, on "
             "an array of 4x4 lanes (output maps x pixels): 4.88 KiB of memory blocks, 68 multipliers for 16 lanes, "
             "2,004 cycles an image, the next loaded meanwhile, which is 49,900 images/s at 100 MHz. Estimated area "
-            "0.004 square millimeters. Estimated energy 12.0 nJ an image.\n"
+            "0.004 square millimeters. Estimated energy 12.0 nJ an image (a made-up process).\n"
         ) in text
         assert "nothing fits" not in text.lower()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from accel.cost import predictor
-from accel.cost.energy import multipliers_of
+from accel.cost.hardware_terms import multipliers_of
 from accel.cost.predictor import FIGURES, LUT, Model, predict
 from accel.errors import EspalierError
 from reports.shared.schema import saved

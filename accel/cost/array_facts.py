@@ -12,9 +12,8 @@ from accel.array import DEPTHS
 from accel.cost.accesses import load_accesses
 from accel.cost.cycles import interval_cycles, start_cycles
 from accel.cost.design import Limits
-from accel.cost.energy import multipliers_of
 from accel.cost.estimate import image_load_cycles
-from accel.cost.hardware_terms import BITS, FLAGS
+from accel.cost.hardware_terms import BITS, FLAGS, multipliers_of
 from accel.cost.invariants import Invariants
 from accel.words import Words
 

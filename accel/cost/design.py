@@ -14,7 +14,8 @@ from accel.array import MacArray
 from accel.cost.accesses import Accesses
 from accel.cost.counts import Cycles, LayerCost
 from accel.cost.cycles import interval_cycles, start_cycles
-from accel.cost.energy import Energy, access_joules, area_parts, energy_of_time, memory_joules, multipliers_of
+from accel.cost.energy import Energy, access_joules, area_parts, energy_of_time, memory_joules
+from accel.cost.hardware_terms import multipliers_of
 from accel.cost.macros import PlacedMemory, shortages
 from accel.cost.predictor import predict
 from accel.cost.shortage import Resource, Shortage

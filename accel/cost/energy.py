@@ -1,17 +1,22 @@
 """Energy and area of a design: events that are counted exactly, times what a technology's table says of each.
 
-Estimates: the tables leave out the leakage of logic, the clock's tree, wires between blocks and control; the work of
-pools and additions is not counted, their memory accesses are. A lane whose weight is a zero of the filling, or whose
+Estimates: published tables leave out the leakage of logic, the clock's tree, wires between blocks and control; one that
+is calibrated on netlists has the work of control and fetch, and the clock of their registers. The work of pools and
+additions is not counted, their memory accesses are. A lane whose weight is a zero of the filling, or whose
 pixel is past the edge of a map, is taken to spend nothing in its multiplier, and in its registers only the clock.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
+from typing import Any
 
-from accel.array import MULTIPLIER_WIDTH, MacArray
+from accel.array import MacArray
 from accel.cost.accesses import Accesses
+from accel.cost.hardware_terms import Sizes
 from accel.cost.macros import PlacedMemory
+from accel.cost.predictor import flip_flops
 from accel.cost.summed import Summed, added
 from accel.cost.technology import AreaTable, EnergyTable
 
@@ -26,6 +31,8 @@ class Energy(Summed):
     sram_joules: float = 0.0
     dram_joules: float = 0.0
     leakage_joules: float = 0.0  # of memories, while they hold
+    fetch_joules: float = 0.0  # of lists and words on their way to lanes, by the time that it takes
+    control_joules: float = 0.0  # the clock of registers that are in no lane
 
     @property
     def total_joules(self) -> float:
@@ -120,14 +127,51 @@ def gated(energy: Energy, table: EnergyTable, array: MacArray, macs: int, densit
     )
 
 
-def energy_of_time(table: EnergyTable, array: MacArray, macro_bits: int, cycles: int, clock_hz: float) -> Energy:
-    """Return the energy of so many cycles in which nothing need happen: the lanes' clock, and what memories leak."""
+def energy_of_time(
+    table: EnergyTable, array: MacArray, macro_bits: int, cycles: int, clock_hz: float, others: float | None = None
+) -> Energy:
+    """Return the energy of so many cycles: the clock, what memories leak, and the work of control and fetch.
+
+    Control works as long as anything does, about alike in each cycle, and so do drains, which see sums pass: a table
+    that is calibrated has the energy of the one by the bits of registers that are in no lane, and that of the others by
+    the bits of sums. Other tables leave both out.
+
+    Parameters
+    ----------
+    table : EnergyTable
+    array : MacArray
+    macro_bits, cycles : int
+    clock_hz : float
+    others : float, optional
+        What `other_bits` says, where it is known.
+    """
     bits = array.macs_per_cycle * register_bits(array)
     watts = 1e-3 * table.leakage * macro_bits / 2**20
+    if others is None:
+        others = other_bits(table, array)
     return Energy(
         register_joules=cycles * bits * table.clock * 1e-12,
+        requantize_joules=cycles * array.pixel_lanes * array.accumulator_bits * table.drain * 1e-12,
         leakage_joules=cycles / clock_hz * watts,
+        fetch_joules=cycles * others * table.fetch * 1e-12,
+        control_joules=cycles * others * table.control * 1e-12,
     )
+
+
+def other_bits(table: EnergyTable, array: MacArray, sizes: Sizes | None = None) -> Any:
+    """Return the bits of registers that are in no lane, as predicted; 0 where a table has no use for them.
+
+    `sizes` are those of `array`, where it stands for many.
+    """
+    if not (table.fetch or table.control):
+        return 0
+    every = _flip_flops(array) if sizes is None else flip_flops(sizes)
+    return every - array.macs_per_cycle * register_bits(array)
+
+
+@lru_cache(maxsize=64)  # each layer asks
+def _flip_flops(array: MacArray) -> float:
+    return float(flip_flops(Sizes.of(array)))
 
 
 def written_bits(array: MacArray) -> int:
@@ -148,15 +192,6 @@ def requantized(table: EnergyTable, array: MacArray) -> float:
     """Return the picojoules in which a signal is requantised: multiplied, and added to where the array has offsets."""
     multiplied = table.multiply.at(math.sqrt(array.accumulator_bits * array.multiplier_bits))
     return multiplied + (table.add.at(array.accumulator_bits + array.multiplier_bits) if array.offset_bits else 0.0)
-
-
-def multipliers_of(array: MacArray) -> int:
-    """Return the hardware multipliers of an array, of 18 x 18 bits: those of the lanes, and of each pixel lane's drain.
-
-    The drain multiplies 18 bits of a sum by a constant, in two where that is wider. `espalier synth` counts as many: 72
-    at 8x8 and 8 bits, 40 at 4-bit weights.
-    """
-    return (array.multiplier_rows + math.ceil(array.multiplier_bits / MULTIPLIER_WIDTH)) * array.pixel_lanes
 
 
 def area_parts(table: AreaTable, array: MacArray, macro_bits: int, macros: int) -> dict[str, float]:

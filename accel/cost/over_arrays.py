@@ -18,7 +18,7 @@ from accel.cost.accesses import Access
 from accel.cost.array_facts import ArrayFacts, LayerFacts, MemoryFacts
 from accel.cost.counts import LayerCost
 from accel.cost.design import Limits
-from accel.cost.energy import Energy, Events, area_parts, energy_of, energy_of_time, memory_joules
+from accel.cost.energy import Energy, Events, area_parts, energy_of, energy_of_time, memory_joules, other_bits
 from accel.cost.hardware_terms import BITS, FLAGS, Sizes
 from accel.cost.invariants import Invariants
 from accel.cost.macros import place_many
@@ -114,17 +114,7 @@ class Arrays:
 
     def _beyond(self, words: Words, widths: Integers, technology: Technology, limits: Limits) -> NDArray[np.bool_]:
         """Return which arrays are predicted to take more than there may be, as `Estimate.shortages` has it."""
-        flags = np.array([x.flags for x in self.facts])
-        sizes = Sizes(
-            output_lanes=self.output_lanes,
-            pixel_lanes=self.pixel_lanes,
-            bits={name: getattr(words, name) for name in BITS},
-            flags={name: flags[:, place] for place, name in enumerate(FLAGS)},
-            streams=False,
-            words=dict(zip(DEPTHS, self._memories[0], strict=True)),
-            widths=dict(zip(DEPTHS, np.where(self._there, widths, 0), strict=True)),
-        )
-        found = predictions(sizes)
+        found = predictions(self._sizes(words, widths))
         mhz = found["fpga_mhz"] if technology.multipliers is not None else found["cell_mhz"]
         beyond = np.zeros(len(self.facts), bool)
         if limits.luts is not None:
@@ -134,6 +124,19 @@ class Arrays:
         if limits.mhz is not None:
             beyond |= mhz < limits.mhz
         return beyond
+
+    def _sizes(self, words: Words, widths: Integers) -> Sizes:
+        """Return the sizes of all arrays."""
+        flags = np.array([x.flags for x in self.facts])
+        return Sizes(
+            output_lanes=self.output_lanes,
+            pixel_lanes=self.pixel_lanes,
+            bits={name: getattr(words, name) for name in BITS},
+            flags={name: flags[:, place] for place, name in enumerate(FLAGS)},
+            streams=False,
+            words=dict(zip(DEPTHS, self._memories[0], strict=True)),
+            widths=dict(zip(DEPTHS, np.where(self._there, widths, 0), strict=True)),
+        )
 
     def _energy(
         self,
@@ -155,7 +158,8 @@ class Arrays:
         macro_bits, clock_hz = cast(Any, bits.sum(axis=0)), limits.clock_hz
         output_bits = invariants.tensor_words[program.output] * words.signals[program.output]
         between = self.interval_cycles - sum(x.cycles for x in self._layers.values())
-        total = energy_of_time(table, array, macro_bits, cast(Any, between), clock_hz)
+        others = other_bits(table, array, self._sizes(words, widths))
+        total = energy_of_time(table, array, macro_bits, cast(Any, between), clock_hz, others)
         loads = memory_joules({"signals": Access(writes=cast(int, self._of("loaded")))}, joules)
         total += Energy(sram_joules=loads, dram_joules=(invariants.input_bits + output_bits) * table.dram * 1e-12)
         for name, x in self._layers.items():
@@ -165,7 +169,7 @@ class Arrays:
             events = Events(macs=x.macs, requantized=requantized, accesses=accesses, dram_bits=0)
             mac = _mac_joules(table, words, cost) if np.any(x.macs) else 0.0
             spent = energy_of(events, table, mac, joules, array)
-            total += spent + energy_of_time(table, array, macro_bits, x.cycles, clock_hz)
+            total += spent + energy_of_time(table, array, macro_bits, x.cycles, clock_hz, others)
         return total
 
     def _widths(self, words: Words) -> Integers:

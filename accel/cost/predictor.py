@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from accel.array import MacArray
-from accel.cost.energy import multipliers_of
-from accel.cost.hardware_terms import BITS, Numbers, Sizes, terms
+from accel.cost.hardware_terms import BITS, Numbers, Sizes, multipliers_of, terms
 from accel.cost.macros import blocks
 from accel.cost.technology import load_technology
 from accel.errors import EspalierError, reading
@@ -24,7 +23,7 @@ from accel.records import parse_json, record_of, unsealed
 
 FILE = "predictor.json"
 FPGA, BLOCK = "ecp5-45f", "EBR"  # the technology, and its block RAM, that the sweep was built for
-LUT, FF, AREA, FPGA_PERIOD, CELL_PERIOD = FIGURES = ("lut", "ff", "cell_um2", "fpga_ns", "cell_ns")
+LUT, FF, AREA, FPGA_PERIOD, CELL_PERIOD, CELL_FF = FIGURES = ("lut", "ff", "cell_um2", "fpga_ns", "cell_ns", "cell_ff")
 BUILDS = ("ECP5", "SkyWater 130")  # what arrays were built in
 RANGED = ("output_lanes", "pixel_lanes", "macs_per_cycle", *BITS[:4])
 
@@ -131,7 +130,7 @@ def predict(array: MacArray, using: Model | None = None) -> Prediction:
 def predictions(sizes: Sizes, using: Model | None = None) -> dict[str, Any]:
     """Return what is not counted of `Prediction`, of one array or of many at once, by the names of its fields."""
     found, fits = terms(sizes), (using or model()).fits
-    lut, ff, area, fpga_ns, cell_ns = (np.asarray(fits[name].at(found), float) for name in FIGURES)
+    lut, ff, area, fpga_ns, cell_ns = (np.asarray(fits[name].at(found), float) for name in FIGURES[:5])
     return {
         "lut": np.rint(lut).astype(np.int64),
         "ff": np.rint(ff).astype(np.int64),
@@ -139,6 +138,11 @@ def predictions(sizes: Sizes, using: Model | None = None) -> dict[str, Any]:
         "cell_um2": np.round(area),
         "cell_mhz": np.round(1e3 / cell_ns, 1),
     }
+
+
+def flip_flops(sizes: Sizes, using: Model | None = None) -> Any:
+    """Return the flip-flops of the array in standard cells, of one array or of many at once; not rounded."""
+    return (using or model()).fits[CELL_FF].at(terms(sizes))
 
 
 def outside(array: MacArray, using: Model | None = None) -> tuple[str, ...]:

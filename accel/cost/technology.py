@@ -144,13 +144,17 @@ class EnergyTable:
     flip_flop: float = 0.0  # a bit of a register that takes a new value
     clock: float = 0.0  # a bit of a register in a cycle, whether it takes one or not
     leakage: float = 0.0  # milliwatts of a Mbit (2**20) of memory blocks
+    fetch: float = 0.0  # of control and fetch by the cycle and the bit of registers that are in no lane
+    drain: float = 0.0  # of a pixel lane's drain by the cycle and the bit of a sum, whether one leaves or not
+    control: float = 0.0  # a bit of a register that is in no lane, in a cycle: the clock
+    calibrated: str = ""  # by what measurements of netlists, if it is
 
     def __post_init__(self) -> None:
         if not 1 <= self.sram_access_bits <= MOST_COUNT:
             raise EspalierError(
                 f"energy: sram_access_bits must be 1..{MOST_COUNT}, got {shortened(self.sram_access_bits)}"
             )
-        for name in ("register", "dram", "flip_flop", "clock", "leakage"):
+        for name in ("register", "dram", "flip_flop", "clock", "leakage", "fetch", "drain", "control"):
             _check_cost(f"energy: {name}", getattr(self, name))
 
     def mac_joules(self, weight_bits: int, signal_bits: int, accumulator_bits: int) -> float:
@@ -223,6 +227,11 @@ class Technology:
         """Return what a block takes, in bits: those that it holds, and as many as its periphery has room for."""
         known = self.area
         return macro.bits + (known.sram_block / known.sram if known and known.sram else 0)
+
+    @property
+    def origin(self) -> str:
+        """Where its energies come from, for whoever prints one."""
+        return f"{'calibrated' if self.energy and self.energy.calibrated else 'table'} {self.name}"
 
     def reaches(self, clock_hz: float) -> bool | None:
         """Return whether the array is known to run at a clock; None where nothing is known of its clocks."""
@@ -316,6 +325,10 @@ class _Energy:
     flip_flop: float = 0.0
     clock: float = 0.0
     leakage: float = 0.0
+    fetch: float = 0.0
+    drain: float = 0.0
+    control: float = 0.0
+    calibrated: str = ""
 
 
 @dataclass(frozen=True)
@@ -357,7 +370,8 @@ def _energy(table: _Energy) -> EnergyTable:
     sram = _law("energy.sram", table.sram, 0, WIRES)
     dram, source = (table.dram, table.source) if isinstance(table.dram, float) else _dram(table.dram, table.source)
     costs = table.register, dram, table.flip_flop, table.clock, table.leakage
-    return EnergyTable(source, *laws, sram, table.sram_access_bits, *costs)
+    ours = table.fetch, table.drain, table.control
+    return EnergyTable(source, *laws, sram, table.sram_access_bits, *costs, *ours, table.calibrated)
 
 
 def _dram(name: str, source: str) -> tuple[float, str]:

@@ -122,6 +122,10 @@ def span(bits: tuple[int, ...]) -> str:
     return f"{bits[0]} to {bits[-1]}" if whole else ", ".join(map(str, bits))
 
 
+def _joules(chosen: Point) -> str:
+    return f"{chosen.energy_pj / 1e3:,.1f}"
+
+
 def _built(results: Results, chosen: Point) -> list[str]:
     row, lanes = results.version(chosen), chosen.output_lanes * chosen.pixel_lanes
     pattern = f"pruned by {row.name} ({row.made}), {row.sparsity:.0%} of its weights gone"
@@ -133,7 +137,7 @@ def _built(results: Results, chosen: Point) -> list[str]:
         f"for {lanes:,} lanes, {chosen.cycles:,} cycles an image, {_load(chosen)}, "
         f"which is {results.images_per_s(chosen):,.0f} images/s at {results.budget.clock_hz / 1e6:g} MHz."
         + (f" Estimated area {chosen.area_um2 / 1e6:.3f} square millimeters." if results.means.area else "")
-        + (f" Estimated energy {chosen.energy_pj / 1e3:,.1f} nJ an image." if chosen.energy_pj else "")
+        + (f" Estimated energy {_joules(chosen)} nJ an image ({results.means.about})." if chosen.energy_pj else "")
     ]
     return [*lines, *([_errs(results, chosen, results.verified)] if results.verified else [])]
 

@@ -217,10 +217,12 @@ def estimate_lines(
         lanes = e.energy.register_joules + e.energy.requantize_joules
         parts = {"mac": e.energy.mac_joules, "registers": lanes, "SRAM": e.energy.sram_joules}
         parts |= {"DRAM": e.energy.dram_joules, "leakage": e.energy.leakage_joules}
+        if e.energy.fetch_joules or e.energy.control_joules:
+            parts |= {"fetch": e.energy.fetch_joules, "clock of control": e.energy.control_joules}
         shares = ", ".join(f"{name} {1e9 * joules:,.1f}" for name, joules in parts.items())
-        lines.append(f"estimated: {1e9 * e.energy.total_joules:,.1f} nJ an image ({shares})")
+        lines.append(f"estimated, {e.technology.origin}: {1e9 * e.energy.total_joules:,.1f} nJ an image ({shares})")
     if fps is not None and (watts := e.watts_at(fps)) is not None:
-        lines.append(f"estimated: {1e3 * watts:.4g} mW at {fps:g} images a second")
+        lines.append(f"estimated, {e.technology.origin}: {1e3 * watts:.4g} mW at {fps:g} images a second")
     if e.area_mm2 is not None:
         lines.append(f"estimated: {e.area_mm2:.3f} square millimeters of lanes and memories")
     lines += predictions.lines(e.array)

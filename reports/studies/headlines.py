@@ -27,6 +27,8 @@ from reports.studies.predictor.page import headline as off
 from reports.studies.predictor.results import Results as SweepResults
 from reports.studies.pruning.definition import Target
 from reports.studies.pruning.results import Results as PruningResults
+from reports.studies.silicon.page import headline as in_gates
+from reports.studies.silicon.results import Results as SiliconResults
 from reports.studies.trained.results import Results as TrainedResults
 
 Headline = Callable[[Path], str]  # from the folder of a study
@@ -211,6 +213,11 @@ def predictor(folder: Path) -> str:
     """Return how far off the predictor that is shipped is of arrays that had no part in its fit."""
     _ = saved(folder / RESULTS, SweepResults.from_json)
     return off(model())
+
+
+def silicon(folder: Path) -> str:
+    """Return what a pruned network takes of the dense one's energy in gates, and how far off the estimate is."""
+    return in_gates(saved(folder / RESULTS, SiliconResults.from_json))
 
 
 def trained(folder: Path) -> str:

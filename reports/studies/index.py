@@ -59,6 +59,7 @@ ENTRIES = (
     Entry("flipped_bits", headlines.flipped_bits, "Does a wrong bit in a memory go unnoticed?", "flips.json"),
     Entry("synthesis", headlines.synthesis, "What does an array take on an FPGA, and how fast is it?"),
     Entry("predictor", headlines.predictor, "How far off is what is predicted of an array, to what synthesis says?"),
+    Entry("silicon", headlines.silicon, "What do Programs take in gates of 130 nm, and does the estimate say so?"),
     Entry("features", headlines.features, "What does each feature of the array save, and what does it cost?"),
     Entry("memory", headlines.memory, "What do real networks move from and to DRAM, in how much memory?"),
     Entry("published", headlines.published, "Do our counts agree with what others published?", PAGE),

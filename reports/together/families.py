@@ -14,7 +14,8 @@ from typing import Any
 
 from accel.array import MacArray
 from accel.cost import Estimate, Invariants, Limits, Technology, estimate_of
-from accel.cost.energy import area_mm2, multipliers_of
+from accel.cost.energy import area_mm2
+from accel.cost.hardware_terms import multipliers_of
 from accel.cost.macros import Memory, PlacedMemory, place
 from accel.cost.shortage import Resource
 from accel.cost.technology import Macro

@@ -18,12 +18,13 @@ NAMES = {
     "cell_um2": "cell area",
     "fpga_ns": "period, ECP5",
     "cell_ns": "period, cells",
+    "cell_ff": "flip-flops, cells",
 }
 
 
 def errors(fitted: Mapping[str, Figure]) -> Drawing:
     """Return a panel for each figure."""
-    drawing = Drawing(figsize=(9.6, 2.8), layout="constrained")
+    drawing = Drawing(figsize=(11.4, 2.8), layout="constrained")
     panels = drawing.subplots(1, len(NAMES), sharex=True, sharey=True)
     for index, (name, axes) in enumerate(zip(NAMES, panels, strict=True)):
         lanes = [found["lanes"] for found, _ in fitted[name].samples.values()]

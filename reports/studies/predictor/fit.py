@@ -21,7 +21,7 @@ from scipy.optimize import nnls
 
 from accel.array import MacArray
 from accel.cost.hardware_terms import Sizes, terms
-from accel.cost.predictor import AREA, BUILDS, CELL_PERIOD, FF, FPGA_PERIOD, LUT, RANGED, Fit, Model
+from accel.cost.predictor import AREA, BUILDS, CELL_FF, CELL_PERIOD, FF, FPGA_PERIOD, LUT, RANGED, Fit, Model
 from accel.errors import EspalierError
 from accel.records import digest
 from reports.shared.journal import results_of
@@ -81,6 +81,7 @@ ALONE: Mapping[str, Mapping[str, float]] = {
     LUT: {SUMS: 1.5, CHOICES: 0.4, TURNS: 1.3, COMPARISONS: 0.2, GATES: 0.1, TABLES: 6.0, ROW: 1.0},
     FF: {REGISTERS: 0.8, LOADED: 0.5, ROW: 2.0},
     AREA: {REGISTERS: 22.0, SUMS: 25.0, CHOICES: 10.0, TURNS: 10.0, COMPARISONS: 10.0, PRODUCTS: 25.0, GATES: 5.0},
+    CELL_FF: {REGISTERS: 1.0},
 }
 PULL = 0.001  # of a coefficient that is off by all of that, in squares of relative errors
 LEVELS: Mapping[str, Sequence[str]] = {  # of logic, of which clock periods are sums
@@ -226,6 +227,8 @@ def _of(entry: Entry, figure: str) -> float | None:
         return 1e3 / entry.mhz if entry.mhz else None
     if whole is None:
         return None
+    if figure == CELL_FF:
+        return float(whole.flip_flops)
     return whole.area if figure == AREA else whole.mhz and 1e3 / whole.mhz
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from accel.cost.energy import multipliers_of
-from accel.cost.predictor import AREA, CELL_PERIOD, FF, FPGA_PERIOD, LUT, Model, block_ram
+from accel.cost.hardware_terms import multipliers_of
+from accel.cost.predictor import AREA, CELL_FF, CELL_PERIOD, FF, FPGA_PERIOD, LUT, Model, block_ram
 from reports.studies.files import picture
 from reports.studies.predictor.definition import ARRAYS, DRAWN, SIZED_FOR_HZ
 from reports.studies.predictor.figures import CAPTIONS
@@ -16,6 +16,7 @@ TARGETS = {
     AREA: (0.05, 0.15),
     FPGA_PERIOD: (0.15, 0.15),
     CELL_PERIOD: (0.15, 0.15),
+    CELL_FF: (0.05, 0.15),
 }
 WORDS = {
     LUT: "look-up tables, ECP5",
@@ -23,6 +24,7 @@ WORDS = {
     AREA: "cell area, SkyWater 130",
     FPGA_PERIOD: "clock, ECP5",
     CELL_PERIOD: "clock, SkyWater 130",
+    CELL_FF: "flip-flops, SkyWater 130",
 }
 HOW = """What an array takes on an ECP5-45F (Yosys and nextpnr) and in SkyWater's cells of 130 nm (Yosys and OpenSTA,
 memories not counted, cells sized for {clock:g} MHz, nothing placed), and what `accel.cost.predictor` says of it without
