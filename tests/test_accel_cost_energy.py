@@ -96,6 +96,14 @@ class TestLane:
         assert found.register_joules == before.register_joules
         assert (before.control_joules, before.fetch_joules) == (0, 0)
 
+    def test_words_take_whole_macros(self) -> None:
+        """Of macros of 32 bits a word of 1 bit takes one, a word of 33 bits two; without them bits count."""
+        energy, _ = tables()
+        whole = replace(energy, sram_whole_bits=32)
+        one, full, two = (whole.sram_joules(8192, bits) for bits in (1, 32, 33))
+        assert one == full == energy.sram_joules(8192, 32) == pytest.approx(two / 2)
+        assert energy.sram_joules(8192, 33) == pytest.approx(33 / 32 * full)
+
 
 class TestRequantize:
     def test_offsets_are_charged(self) -> None:

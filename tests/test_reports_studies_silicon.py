@@ -66,8 +66,8 @@ def ran(task: Task, cycles: int, factors: dict[str, float] | None = None) -> Run
         weight_bits=4,
         signal_bits=8,
         accumulator_bits=15,
-        reads={"signals": 4 * cycles},
-        writes={"signals": cycles},
+        reads={"signals": 4 * cycles, "weights": 2 * cycles},
+        writes={"signals": cycles, "weights": 0},
         joules={},
     )
     fields = {name: getattr(task, name) for name in ("network", "pattern", "bits", "shape", "lists")}
@@ -121,10 +121,11 @@ def numbers(table: EnergyTable) -> list[float]:
 def test_tasks() -> None:
     """Four arrays, each dense and sparse; seven patterns of two networks at two word lengths on one of them."""
     assert len(SHAPES) == 4
-    assert len(tasks()) == len(set(tasks())) == 2 * len(PATTERNS) * len(BITS) + 2 * (len(SHAPES) - 1) + 1
+    assert len(tasks()) == len(set(tasks())) == 2 * len(PATTERNS) * len(BITS) + 3 * (len(SHAPES) - 1) + 1
     assert len({task.name for task in tasks()}) == len(tasks())
-    sparse, dense = of_shape("4x4")
-    assert (sparse.lists, dense.lists, dense.pattern) == (True, False, "dense")
+    assert [(task.pattern, task.lists) for task in of_shape("4x4")] == [
+        ("kernel", True), ("dense", True), ("dense", False),
+    ]  # fmt: skip
 
 
 def test_a_calibration() -> None:
@@ -162,12 +163,11 @@ def test_held_out() -> None:
 
 def test_arrays_dense_and_sparse() -> None:
     """What lists cost stands there once both builds of an array are run."""
-    first, (sparse, dense) = made(1000, 4000, 2000), of_shape("2x2")
+    first, (sparse, _, dense) = made(16_000, 4000, 2000), of_shape("2x2")
     assert sparse in [run.task for run in first.runs]
     small = replace(built(dense), area=5e4)
     both = joined([first, Results(builds=(small,), runs=(ran(dense, 16_000),))])
-    assert "| 2x2 | +100.0% | +0.0% | +0.0% | " in page(both, ())
-    assert "| -75.0% | " in page(both, ())
+    assert "| 2x2 | +100.0% | +0.0% | +0.0% | +0.0% | -75.0% | " in page(both, ())
     assert "What lists cost" not in page(first, ())
 
 

@@ -7,7 +7,7 @@ write one's own.
 import difflib
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib import resources
 from itertools import pairwise
@@ -144,16 +144,16 @@ class EnergyTable:
     flip_flop: float = 0.0  # a bit of a register that takes a new value
     clock: float = 0.0  # a bit of a register in a cycle, whether it takes one or not
     leakage: float = 0.0  # milliwatts of a Mbit (2**20) of memory blocks
+    sram_whole_bits: int = 1  # an access takes whole macros of so many bits
     fetch: float = 0.0  # of control and fetch by the cycle and the bit of registers that are in no lane
     drain: float = 0.0  # of a pixel lane's drain by the cycle and the bit of a sum, whether one leaves or not
     control: float = 0.0  # a bit of a register that is in no lane, in a cycle: the clock
     calibrated: str = ""  # by what measurements of netlists, if it is
 
     def __post_init__(self) -> None:
-        if not 1 <= self.sram_access_bits <= MOST_COUNT:
-            raise EspalierError(
-                f"energy: sram_access_bits must be 1..{MOST_COUNT}, got {shortened(self.sram_access_bits)}"
-            )
+        for name in ("sram_access_bits", "sram_whole_bits"):
+            if not 1 <= getattr(self, name) <= MOST_COUNT:
+                raise EspalierError(f"energy: {name} must be 1..{MOST_COUNT}, got {shortened(getattr(self, name))}")
         for name in ("register", "dram", "flip_flop", "clock", "leakage", "fetch", "drain", "control"):
             _check_cost(f"energy: {name}", getattr(self, name))
 
@@ -163,7 +163,8 @@ class EnergyTable:
 
     def sram_joules(self, bank_bits: int, access_bits: int) -> float:
         """Return the energy of an access of `access_bits` to a bank of `bank_bits`, all its blocks together."""
-        return 1e-12 * self.sram.at(bank_bits / 8192) * access_bits / self.sram_access_bits
+        whole = -(-access_bits // self.sram_whole_bits) * self.sram_whole_bits
+        return 1e-12 * self.sram.at(bank_bits / 8192) * whole / self.sram_access_bits
 
 
 @dataclass(frozen=True)
@@ -325,6 +326,7 @@ class _Energy:
     flip_flop: float = 0.0
     clock: float = 0.0
     leakage: float = 0.0
+    sram_whole_bits: int = 1
     fetch: float = 0.0
     drain: float = 0.0
     control: float = 0.0
@@ -370,8 +372,8 @@ def _energy(table: _Energy) -> EnergyTable:
     sram = _law("energy.sram", table.sram, 0, WIRES)
     dram, source = (table.dram, table.source) if isinstance(table.dram, float) else _dram(table.dram, table.source)
     costs = table.register, dram, table.flip_flop, table.clock, table.leakage
-    ours = table.fetch, table.drain, table.control
-    return EnergyTable(source, *laws, sram, table.sram_access_bits, *costs, *ours, table.calibrated)
+    known = EnergyTable(source, *laws, sram, table.sram_access_bits, *costs, table.sram_whole_bits)
+    return replace(known, fetch=table.fetch, drain=table.drain, control=table.control, calibrated=table.calibrated)
 
 
 def _dram(name: str, source: str) -> tuple[float, str]:

@@ -64,10 +64,9 @@ CALIBRATING = tuple(Task(network="digits", pattern=pattern, bits=BITS[0]) for pa
 
 
 def of_shape(shape: str) -> list[Task]:
-    """Return what the table of arrays needs of one: the pruned network with lists, and without them the dense one."""
-    bits = BITS[0]
-    dense = Task(network="digits", pattern=DENSE, bits=bits, shape=shape, lists=False)
-    return [Task(network="digits", pattern=KERNEL, bits=bits, shape=shape), dense]
+    """Return what the table of arrays needs of one: the pruned and the dense network with lists, and it without."""
+    kernel, dense = (Task(network="digits", pattern=x, bits=BITS[0], shape=shape) for x in (KERNEL, DENSE))
+    return [kernel, dense, replace(dense, lists=False)]
 
 
 def tasks() -> list[Task]:

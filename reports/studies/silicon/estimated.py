@@ -7,14 +7,15 @@ held out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from statistics import median
 
 import numpy as np
 
 from accel.array import MacArray
 from accel.cost.accesses import Access
-from accel.cost.energy import Events, energy_of, energy_of_time
+from accel.cost.energy import Events, access_joules, energy_of, energy_of_time, memory_joules
+from accel.cost.macros import Memory, place
 from accel.cost.technology import EnergyTable, PowerLaw, load_technology
 from reports.studies.silicon.definition import CALIBRATING, CLOCK
 from reports.studies.silicon.results import Results, Run
@@ -36,7 +37,6 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 }
 FITTED = (LANES, FETCH, DRAIN, CLOCKS)
 NARROW, WIDE = (4, 8), (12, 32)  # bits of multiplications: those of lanes, and those of drains
-REST = {"signals": Access()}  # memories are left to others
 Joules = Mapping[str, float]
 
 
@@ -57,8 +57,8 @@ class Compared:
 
 
 def scaled() -> EnergyTable:
-    """Return the table of 45 nm, scaled to 130 nm: what would be estimated without a calibration."""
-    table = load_technology("asic-45nm").energy
+    """Return the table of 45 nm, scaled to 130 nm, with the memories that are shipped: the estimate before."""
+    memories, table = shipped(), load_technology("asic-45nm").energy
     assert table is not None
     return replace(
         table,
@@ -66,6 +66,10 @@ def scaled() -> EnergyTable:
         add=_times(table.add, SCALE),
         flip_flop=SCALE * table.flip_flop,
         clock=SCALE * table.clock,
+        sram=memories.sram,
+        sram_access_bits=memories.sram_access_bits,
+        sram_whole_bits=memories.sram_whole_bits,
+        leakage=memories.leakage,
     )
 
 
@@ -108,10 +112,8 @@ def calibrated(results: Results) -> EnergyTable:
 
 
 def compared_with(table: EnergyTable, run: Run, results: Results) -> Compared:
-    """Return a run beside its estimate by a table; memories cost what gates' do, and nothing leaks."""
-    measured = measured_of(run)
-    estimate = _estimated(table, run, results) | {MEMORY: measured[MEMORY], LEAKS: 0.0}
-    return Compared(run, measured, estimate, fits(run))
+    """Return a run beside its estimate by a table."""
+    return Compared(run, measured_of(run), _estimated(table, run, results), fits(run))
 
 
 def measured_of(run: Run) -> dict[str, float]:
@@ -120,17 +122,22 @@ def measured_of(run: Run) -> dict[str, float]:
 
 
 def estimate_of(run: Run, array: MacArray, table: EnergyTable) -> dict[str, float]:
-    """Return what a table says of the groups that have no memories."""
-    lasting = energy_of_time(table, array, 0, run.cycles, CLOCK)
-    found = {LANES: 0.0, DRAIN: lasting.requantize_joules, FETCH: lasting.fetch_joules}
-    found[CLOCKS] = lasting.register_joules + lasting.control_joules
+    """Return what a table says of each group."""
+    shapes = [Memory(**asdict(memory), payload_bits=0) for memory in array.memories]
+    placed = place(shapes, load_technology(SHIPPED))
+    joules, loaded = access_joules(table, placed), {"signals": Access(writes=array.pixel_lanes * run.load_cycles)}
+    lasting = energy_of_time(table, array, sum(memory.macro_bits for memory in placed), run.cycles, CLOCK)
+    found = {LANES: 0.0, FETCH: lasting.fetch_joules, DRAIN: lasting.requantize_joules}
+    found |= {CLOCKS: lasting.register_joules + lasting.control_joules, MEMORY: memory_joules(loaded, joules)}
     for layer in run.layers:
-        events = Events(macs=layer.macs, requantized=layer.requantized, accesses=REST, dram_bits=0)
+        accesses = {name: Access(reads=reads, writes=layer.writes[name]) for name, reads in layer.reads.items()}
+        events = Events(macs=layer.macs, requantized=layer.requantized, accesses=accesses, dram_bits=0)
         mac = table.mac_joules(layer.weight_bits, layer.signal_bits, layer.accumulator_bits) if layer.macs else 0.0
-        spent = energy_of(events, table, mac, dict.fromkeys(REST, 0.0), array)
+        spent = energy_of(events, table, mac, joules, array)
         found[LANES] += spent.mac_joules + spent.register_joules
         found[DRAIN] += spent.requantize_joules
-    return found
+        found[MEMORY] += spent.sram_joules
+    return found | {LEAKS: lasting.leakage_joules}
 
 
 def errors(compared: Iterable[Compared], group: str | None = None) -> tuple[float, float]:

@@ -16,7 +16,6 @@ from reports.studies.silicon.definition import (
     of_shape,
 )
 from reports.studies.silicon.estimated import (
-    FITTED,
     GROUPS,
     NARROW,
     SCALE,
@@ -29,7 +28,7 @@ from reports.studies.silicon.estimated import (
     scaled,
 )
 from reports.studies.silicon.figures import CAPTIONS
-from reports.studies.silicon.results import Build, Results, Run
+from reports.studies.silicon.results import Results, Run
 
 LIMIT = 0.3  # of what an estimate may be off before its table is calibrated
 HOW = f"""The first test image of each network runs on the gates of an array, in SkyWater's cells of 130 nm (typical,
@@ -49,9 +48,9 @@ ESTIMATE = f"""The estimate counts the same events and takes the energy of each 
 clock of lanes, and nothing of control and fetch. *Calibrated* is `{SHIPPED}` as it is shipped
 (`accel/cost/technologies.toml`): where the scaled table is off by more than {LIMIT:.0%}, five factors, least squares
 of relative errors over the layers of digits on {SHAPE} at {BITS[0]} bits ({FITTED_ON}), set it right. All other runs
-are held out. Memories cost the same on both sides, accesses times macros; leakage is measured alone. What lanes
-and drains take follows how many bits of their operands change, which no count tells: images that are mostly black take
-less of both."""
+are held out. Measured memories are accesses times the macros that they are built of; both tables take the mean of
+reads and writes, and the macros that `accel.cost` would choose. What lanes and drains take follows how many bits of
+their operands change, which no count tells: images that are mostly black take less of both."""
 
 
 def page(results: Results, figures: Iterable[str]) -> str:
@@ -78,7 +77,7 @@ def page(results: Results, figures: Iterable[str]) -> str:
 
 def headline(results: Results) -> str:
     """Return what the pruned network takes of the dense one's energy, and how far off the estimate is."""
-    dense, sparse = (results.run(task) for task in reversed(of_shape(SHAPE)))
+    sparse, _, dense = (results.run(task) for task in of_shape(SHAPE))
     held = held_out(results, calibrated(results))
     told = []
     if dense and sparse:
@@ -120,8 +119,7 @@ def _arrays(results: Results) -> str:
                     f"{build.area / 1e6:.4f}",
                 ]
                 built += [f"{build.gate_equivalents:,.0f}", f"{build.flip_flops:,}", f"{build.macro_um2 / 1e6:.2f}"]
-                watts = run.joules() / (run.cycles / CLOCK)
-                spent = [f"{build.mhz:.1f}", f"{run.cycles:,}", f"{1e3 * watts:.2f}", microjoules(run)]
+                spent = [f"{build.mhz:.1f}", f"{run.cycles:,}", f"{1e3 * _watts(run):.2f}", microjoules(run)]
                 rows.append([shape, *built, *spent])
     return rows_of(heads, rows, 3)
 
@@ -129,24 +127,24 @@ def _arrays(results: Results) -> str:
 def _lists(results: Results) -> Iterator[str]:
     rows = []
     for shape in SHAPES:
-        sparse, dense = of_shape(shape)
-        builds, runs = [results.build(*x.build) for x in (sparse, dense)], [results.run(x) for x in (sparse, dense)]
-        if all(builds) and all(runs):
-            rows.append([shape, *_costs(*builds), *_savings(*runs)])  # type: ignore[arg-type]  # they are all there
+        pruned, idle, dense = (results.run(task) for task in of_shape(shape))
+        sparse, plain = (results.build(shape, BITS[0], lists) for lists in (True, False))
+        if pruned and dense and sparse and plain:
+            pairs = (sparse.area, plain.area), (sparse.macro_um2, plain.macro_um2), (sparse.mhz, plain.mhz)
+            cells = [f"{mine / other - 1:+.1%}" for mine, other in pairs]
+            cells.append(f"{_watts(idle) / _watts(dense) - 1:+.1%}" if idle else "not run")
+            saved = pruned.cycles / dense.cycles, pruned.joules() / dense.joules()
+            rows.append([shape, *cells, *(f"{ratio - 1:+.1%}" for ratio in saved)])
     if rows:
-        yield "What lists cost, and what they save: the sparse build with the pruned network over the dense one."
+        yield (
+            "What lists cost the dense network, the sparse build over the dense one, and what they save: cycles and "
+            f"energy of `{KERNEL}` on the sparse build over the dense network on the dense one."
+        )
         yield rows_of(["array", "cells", "SRAM", "MHz", "mW", "cycles", "energy an image"], rows, 1)
 
 
-def _costs(sparse: Build, dense: Build) -> list[str]:
-    pairs = (sparse.area, dense.area), (sparse.macro_um2, dense.macro_um2), (sparse.mhz, dense.mhz)
-    return [f"{mine / other - 1:+.1%}" for mine, other in pairs]
-
-
-def _savings(sparse: Run, dense: Run) -> list[str]:
-    watts = (sparse.joules() / sparse.cycles) / (dense.joules() / dense.cycles)
-    ratios = watts, sparse.cycles / dense.cycles, sparse.joules() / dense.joules()
-    return [f"{ratio - 1:+.1%}" for ratio in ratios]
+def _watts(run: Run) -> float:
+    return run.joules() / (run.cycles / CLOCK)
 
 
 def _patterns(results: Results) -> str:
@@ -171,7 +169,7 @@ def _groups(results: Results) -> str:
     held = [one for one in after if not one.fitted]
     heads = ["group", "scaled", "calibrated, fitted on", "calibrated, held out"]
     rows = []
-    for group in (*FITTED, None):
+    for group in (*GROUPS, None):
         parts = before, [one for one in after if one.fitted], held
         rows.append([group or "all", *(_error(part, group) for part in parts)])
     counts = f"{len(after) - len(held)} runs are fitted on, {len(held)} held out"
