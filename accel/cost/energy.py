@@ -12,6 +12,8 @@ from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 from accel.array import MacArray
 from accel.cost.accesses import Accesses
 from accel.cost.hardware_terms import Sizes
@@ -159,14 +161,16 @@ def energy_of_time(
 
 
 def other_bits(table: EnergyTable, array: MacArray, sizes: Sizes | None = None) -> Any:
-    """Return the bits of registers that are in no lane, as predicted; 0 where a table has no use for them.
+    """Return the predicted bits of registers that are in no lane, none at least; 0 where a table has no use for them.
 
     `sizes` are those of `array`, where it stands for many.
     """
     if not (table.fetch or table.control):
         return 0
-    every = _flip_flops(array) if sizes is None else flip_flops(sizes)
-    return every - array.macs_per_cycle * register_bits(array)
+    lanes = array.macs_per_cycle * register_bits(array)
+    if sizes is None:
+        return max(_flip_flops(array) - lanes, 0.0)
+    return np.maximum(flip_flops(sizes) - lanes, 0)
 
 
 @lru_cache(maxsize=64)  # each layer asks

@@ -75,12 +75,11 @@ def tasks() -> list[Task]:
         Task(network=network, pattern=pattern, bits=bits)
         for bits, network, pattern in product(BITS, NETWORKS, PATTERNS)
     ]
-    held_out = [task for task in every if task.network == "lenet5" and task.pattern in (KERNEL, "block-4")]
-    wider = [task for task in every if task.network == "digits" and task.bits == BITS[1]]
-    digits = [task for task in every if task.network == "digits" and task.bits == BITS[0]]
+    narrow, wide = ([task for task in every if task.bits == bits] for bits in BITS)
+    held_out = [task for task in narrow if task.network == "lenet5" and task.pattern in (KERNEL, "block-4")]
     shapes = {shape: of_shape(shape) for shape in SHAPES}
-    order = [*CALIBRATING, *held_out[:2], *shapes["2x2"], *digits, *shapes["4x4"], *wider[:3], *shapes["1x1"], *every]
-    order += [task for tasks_of in shapes.values() for task in tasks_of]
+    order = [*CALIBRATING, *held_out, *shapes[SHAPE], *narrow, *shapes["4x4"], *wide[: len(PATTERNS)], *shapes["1x1"]]
+    order += [*shapes["4x2"], *wide]
     return list(dict.fromkeys(order))
 
 

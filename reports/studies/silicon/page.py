@@ -9,6 +9,7 @@ from reports.studies.silicon.definition import (
     CALIBRATING,
     CLOCK,
     KERNEL,
+    PATTERNS,
     SHAPE,
     SHAPES,
     STEPS_FROM,
@@ -50,7 +51,7 @@ clock of lanes, and nothing of control and fetch. *Calibrated* is `{SHIPPED}` as
 of relative errors over the layers of digits on {SHAPE} at {BITS[0]} bits ({FITTED_ON}), set it right. All other runs
 are held out. Measured memories are accesses times the macros that they are built of; both tables take the mean of
 reads and writes, and the macros that `accel.cost` would choose. What lanes and drains take follows how many bits of
-their operands change, which no count tells: images that are mostly black take less of both."""
+their operands change, which no count tells: these groups are farther off than the sum."""
 
 
 def page(results: Results, figures: Iterable[str]) -> str:
@@ -151,9 +152,8 @@ def _patterns(results: Results) -> str:
     heads = ["network", "bits", "pattern", "cycles", *GROUPS, "all, nJ", "scaled", "", "calibrated", ""]
     before, after = scaled(), calibrated(results)
     rows = []
-    for run in results.runs:
-        if run.shape != SHAPE or not run.lists:
-            continue
+    shown = [run for run in results.runs if run.shape == SHAPE and run.lists]
+    for run in sorted(shown, key=lambda run: (run.network, run.bits, PATTERNS.index(run.pattern))):
         one, other = compared_with(before, run, results), compared_with(after, run, results)
         cells = [run.network, f"{run.bits}", run.pattern, f"{run.cycles:,}"]
         cells += [nano(joules) for joules in [*one.measured.values(), run.joules()]]
