@@ -5,14 +5,19 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.power import HERTZ, TABLE, job, made
 from support.silicon import SRAM, TINY
 
+from accel.cost import total_interval
 from accel.cost.accesses import IMAGE, accesses_of
+from accel.cost.stalls import schedule_of
 from accel.cost.technology import load_technology
+from accel.demand import array_for
 from accel.errors import EspalierError
 from reports.workflow import power
+from reports.workflow.hardware import job_of
 from reports.workflow.power import (
     CLOCK,
     KIND,
@@ -29,10 +34,12 @@ from reports.workflow.power import (
     origins,
     windows_of,
 )
+from rtl import simulators
 from rtl.asic import activity, liberty
 from rtl.asic.macros import Shape
 from rtl.asic.power import Watts
 from rtl.asic.sram import built_of
+from rtl.emit import emit
 from rtl.simulators import Outcome
 
 OSU = Path("/usr/share/qflow/tech/osu018/osu018_stdcells.lib")
@@ -52,6 +59,38 @@ def test_windows() -> None:
     assert sum(row.cycles for row in windows[1:]) == one.cycles
     assert begins_of(windows)[0] == 0
     assert begins_of(windows)[-1] == one.cycles - windows[-1].cycles
+
+
+def test_windows_of_streamed_weights() -> None:
+    """They are all cycles from one start to the next, of images that come one after another; without the waits not."""
+    program = job()[1].program
+    array = array_for(program, 2, 1, stream=True)
+    streamed, whole = (windows_of(job()[1], one) for one in (array, replace(array, stream_words=0)))
+    assert sum(row.cycles for row in streamed) == total_interval(program, replace(array, overlap=False))
+    assert sum(row.cycles for row in streamed) > sum(row.cycles for row in whole)
+    assert streamed[0] == whole[0]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Debian's package iverilog")
+def test_windows_of_streamed_weights_in_hardware(tmp_path: Path) -> None:
+    """Each layer's last row comes as many cycles before its window's end as where nothing is streamed.
+
+    The negative control: in the first image, which waits longer, it does not.
+    """
+    program, behind = job()[1].program, []
+    for stream, image in ((False, 1), (True, 1), (True, 0)):
+        array = array_for(program, 2, 1, stream=stream)
+        one = job_of(program, array, job()[1].codes)
+        for name, content in emit([one], array, apart=True).items():
+            (tmp_path / name).write_bytes(content)
+        simulators.build(tmp_path, "iverilog", watched=True)
+        rows = simulators.watch(tmp_path, "iverilog", array, image)
+        last = np.cumsum([layer.rows for layer in schedule_of(program, array)])
+        assert last[-1] == len(rows)
+        ends = np.cumsum([row.cycles for row in windows_of(one, array)[1:]])
+        behind.append([int(end - rows[place - 1].cycle) for end, place in zip(ends, last, strict=True)])
+    assert behind[0] == behind[1] != behind[2]
 
 
 def test_energies() -> None:
@@ -139,12 +178,13 @@ def test_gates_that_compute_something_else(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Streamed weights, and a technology without energies where there are no macros, before anything is mapped."""
+    """One image of streamed weights, and a technology without energies and no macros, before anything is mapped."""
     array, one = job()
     monkeypatch.setattr(power, "map_to_cells", lambda *arguments: pytest.fail("mapped"))
     monkeypatch.setattr(power, "check_known", lambda library: None)
-    with pytest.raises(EspalierError, match="windows of streamed weights are not known"):
-        measured(one, replace(array, stream_words=8), TINY, tmp_path, HERTZ, "iverilog", SRAM, TABLE)
+    single, stream = replace(one, codes=one.codes[:1]), replace(array, stream_words=8)
+    with pytest.raises(EspalierError, match="power: the first image waits longest for streamed weights and is not"):
+        measured(single, stream, TINY, tmp_path, HERTZ, "iverilog", SRAM, TABLE)
     with pytest.raises(EspalierError, match="technology ecp5-45f knows no energies"):
         measured(one, array, TINY, tmp_path, HERTZ, "iverilog", None, load_technology("ecp5-45f"))
 
@@ -153,12 +193,16 @@ def test_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.skipif(not OSU.exists(), reason="needs Debian's package qflow-tech-osu018")
 @pytest.mark.skipif(shutil.which("sta") is None, reason="needs Debian's package opensta")
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Debian's package iverilog")
-def test_an_image_in_gates(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_image_in_gates(stream: bool, tmp_path: Path) -> None:
     """In 0.18 um the gates give golden's outputs, and each part takes energy; a wrong bit is noticed.
 
     Lanes work in layers alone, and less than in a layer while an image is loaded.
     """
     array, one = job()
+    if stream:
+        array = array_for(one.program, 2, 1, stream=True)
+        one = job_of(one.program, array, one.codes)
     library = liberty.read(OSU)
     found = measured(one, array, library, tmp_path, HERTZ, "iverilog", SRAM, TABLE)
     assert (found.images, found.rows) == (len(one.codes), len(one.codes) * 3)

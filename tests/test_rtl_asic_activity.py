@@ -99,6 +99,11 @@ def test_counts(tmp_path: Path) -> None:
             bits = np.array([value >> place & 1 for value in values])
             flips = np.abs(np.diff(bits))
             assert changed[net] == [0, 2 * flips[:4].sum(), 2 * flips[4:-1].sum(), 0]
+    nets = write_simulated(tmp_path, WINDOWS, skipped=1)  # then it is the second image alone
+    (tmp_path / "testbench.v").write_text(BENCH % 8)
+    simulators.build(tmp_path, "iverilog")
+    _, activity = simulate(tmp_path, "iverilog", nets, WINDOWS)
+    assert activity.changed[:, activity.nets.index(always)].tolist() == [3, 5, RUN + 1 - 5, 0]
 
 
 def test_probes() -> None:

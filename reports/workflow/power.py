@@ -2,12 +2,15 @@
 
 The netlist runs images in a simulation of its gates, every output compared; how often its nets change goes to OpenSTA.
 An image is loaded when the one before has ended. Windows are that, `IMAGE`, and one for each layer: from the end of the
-layer before to its own end, when its last row is back in memory or has left. Memories are not mapped: an access costs
+layer before to its own end, when its last row is back in memory or has left. Where weights are streamed they come as
+fast as they are taken, and a layer's window has what it waits for them; the first image, which waits longer, is run and
+not counted. Memories are not mapped: an access costs
 what a library of macros or a technology's table says, and accesses are counted exactly (`accel.cost.accesses`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from accel.array import MacArray
@@ -15,6 +18,7 @@ from accel.cost.accesses import IMAGE, Access, accesses_of
 from accel.cost.cycles import cycles_of, start_cycles
 from accel.cost.energy import access_joules
 from accel.cost.estimate import estimate
+from accel.cost.stalls import schedule_of, unit_stalls
 from accel.cost.technology import Technology
 from accel.errors import EspalierError
 from accel.places import beats_of
@@ -84,7 +88,7 @@ class Power:
         The standard cells, and the tools.
     clock_hertz : float
     images : int
-        That ran, each equal to the golden model in every bit.
+        That ran, each equal to the golden model in every bit; of streamed weights the first is in no energy.
     rows : int
         Output rows that were compared.
     windows : list of Window
@@ -163,28 +167,30 @@ def measured(
     Raises
     ------
     EspalierError
-        A tool is not installed or fails, an output or a cycle is not what the golden model says, weights are streamed,
-        no macro fits a memory, or the technology knows no energies.
+        A tool is not installed or fails, an output or a cycle is not what the golden model says, one image is to run
+        whose weights are streamed, no macro fits a memory, or the technology knows no energies.
     """
-    if array.stream_words:
-        raise EspalierError("power: windows of streamed weights are not known; leave --stream out")
+    images, skipped = len(job.codes), 1 if array.stream_words else 0
+    if images == skipped:
+        raise EspalierError("power: the first image waits longest for streamed weights and is not counted: --images 2")
     check_known(library)
     priced = _memories_of(job, array, clock_hertz, sram, technology)
     there = room is not None and simulators.is_built(folder, simulator)
     for name, content in emit([job], array, room, apart=True).items():
         if not there or name.endswith(".hex"):
             (folder / name).write_bytes(content)
-    most, windows, images = 1 + array.layers, windows_of(job, array), len(job.codes)
+    most, windows = 1 + array.layers, windows_of(job, array)
     write_windows(folder, begins_of(windows), images, most)
     if there:
         netlist, nets = mapped_in(folder, library), nets_in(folder)
     else:
         netlist = map_to_cells(Accelerator(array, signal_formats(job.program)), library, folder, clock_hertz)
-        nets = write_simulated(folder, most)
+        nets = write_simulated(folder, most, skipped)
         simulators.build(folder, simulator, optimized=False)
     outcome, activity = simulate(folder, simulator, nets, most)
     check_equal(outcome)
-    watts = watts_of(netlist, library, folder, clock_hertz, activity, [images * row.cycles for row in windows])
+    cycles = [(images - skipped) * row.cycles for row in windows]
+    watts = watts_of(netlist, library, folder, clock_hertz, activity, cycles)
     return Power(
         program=job.program.name,
         pattern=job.program.pattern,
@@ -209,10 +215,13 @@ def check_equal(outcome: Outcome) -> None:
 
 def windows_of(job: Job, array: MacArray) -> list[Window]:
     """Return the windows of an image: it is loaded, then layer by layer; its start is the first layer's."""
-    layers = cycles_of(job.program, array)
-    first = {layers[0].name: start_cycles(array)}
-    found = [Window(window=layer.name, cycles=layer.cycles + first.get(layer.name, 0)) for layer in layers]
-    return [Window(window=IMAGE, cycles=beats_of(job.program, array)), *found]
+    layers, load = cycles_of(job.program, array), beats_of(job.program, array)
+    waits = [0] * len(layers)
+    if array.stream_words:
+        waits = unit_stalls(schedule_of(job.program, array), Fraction(1), load + start_cycles(array))
+    waits[0] += start_cycles(array)
+    found = [Window(window=layer.name, cycles=layer.cycles + wait) for layer, wait in zip(layers, waits, strict=True)]
+    return [Window(window=IMAGE, cycles=load), *found]
 
 
 def begins_of(windows: Sequence[Window]) -> list[int]:

@@ -6,7 +6,7 @@ up at random. The testbench of `rtl.emit` runs it and compares every output and 
 A probe looks at 32 nets in every cycle, right before the clock's edge, and counts in which they differ from the cycle
 before, and in which they are high. So a net changes once a cycle at most: what gates do while their inputs arrive one
 after the other is not seen. Counts go by windows of time: the first is that of an image being loaded, the others are
-told in cycles from its start.
+told in cycles from its start. Of the first images nothing is counted, if that is asked for.
 """
 
 import json
@@ -61,7 +61,7 @@ module espalier_windows(
     end
     if (runs) for (place = 1; place < %(windows)d; place = place + 1) if (since >= begins[place]) window = place;
     if (!runs) window = 0;
-    counts = runs || (loads && target == %(signals)d);
+    counts = images >= %(skipped)d && (runs || (loads && target == %(signals)d));
     since = since + 1;
   end
   always @(posedge clk) begin
@@ -149,7 +149,7 @@ def write_windows(folder: Path, begins: Sequence[int], images: int, windows: int
     (folder / "windows.hex").write_text("".join(f"{number:08x}\n" for number in (images, *begins, *never)))
 
 
-def write_simulated(folder: Path, windows: int) -> list[int]:
+def write_simulated(folder: Path, windows: int, skipped: int = 0) -> list[int]:
     """Turn the netlist that `map_to_cells` left in `folder` into Verilog for a simulation of gates, with its probes.
 
     Parameters
@@ -158,6 +158,8 @@ def write_simulated(folder: Path, windows: int) -> list[int]:
         It gets ``espalier.v``.
     windows : int
         That there may be.
+    skipped : int
+        Images at the beginning of which nothing is counted.
 
     Returns
     -------
@@ -168,8 +170,7 @@ def write_simulated(folder: Path, windows: int) -> list[int]:
     nets = with_probes(netlist["modules"][TOP])
     (folder / "probed.json").write_text(json.dumps(netlist))
     sizes = {"windows": windows, "words": windows * PLANES, "planes": PLANES, "signals": int(Target.SIGNALS)}
-    probes = PROBES % sizes
-    (folder / "probes.v").write_text(probes)
+    (folder / "probes.v").write_text(PROBES % (sizes | {"skipped": skipped}))
     (folder / "simulate.ys").write_text(SCRIPT)
     run_tool(folder, yosys_found(), EXTRA, "simulate.ys")
     parts = ((folder / name).read_text() for name in ("simulated.v", "macros.v", "probes.v"))
