@@ -29,6 +29,7 @@ module bench;
     edges; write_enable = 0; write_data = 2;  // reads what was there while it writes
     edges; read_enable = 0; address = 4;
     edges; read_enable = 1;  // the word stays
+    edges; address = 6;  // behind the last
     edges;
   end
 endmodule
@@ -60,8 +61,11 @@ def test_what_stands_for_a_shape() -> None:
 
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="needs Debian's package iverilog")
 def test_a_wrapper_at_work(tmp_path: Path) -> None:
-    """A word comes an edge after its address, as it was before a write of that edge, and stays while not enabled."""
+    """A word comes an edge after its address, as it was before a write of that edge, and stays while not enabled.
+
+    Behind the last word there is a known one.
+    """
     (tmp_path / "bench.v").write_text(verilog([Shape(5, 4)]) + BENCH)
     subprocess.run(["iverilog", "-o", "bench", "bench.v"], cwd=tmp_path, check=True)
     done = subprocess.run(["vvp", "bench"], cwd=tmp_path, check=True, capture_output=True, text=True)
-    assert done.stdout.split() == ["0", "9", "9", "0"]
+    assert done.stdout.split() == ["0", "9", "9", "0", "0"]

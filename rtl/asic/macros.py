@@ -97,16 +97,18 @@ def verilog(shapes: Iterable[Shape]) -> str:
 
 
 def _module(shape: Shape) -> str:
+    """Return a wrapper; words behind the last, which may be read and then dropped, are known in simulation, too."""
+    room = 1 << shape.address_bits
     ports = "".join(f",\n  input {f'[{bits - 1}:0] ' if bits else ''}{name}" for name, bits in shape.inputs.items())
     return f"""module {shape.name}(
   input clk{ports},
   output reg [{shape.width - 1}:0] {READ_DATA}
 );
-  reg [{shape.width - 1}:0] words [0:{shape.depth - 1}];
+  reg [{shape.width - 1}:0] words [0:{room - 1}];
   integer word;
   initial begin
     {READ_DATA} = 0;
-    for (word = 0; word < {shape.depth}; word = word + 1) words[word] = 0;
+    for (word = 0; word < {room}; word = word + 1) words[word] = 0;
   end
   always @(posedge clk) begin
     if (read_enable) {READ_DATA} <= words[read_address];
