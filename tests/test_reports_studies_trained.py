@@ -158,7 +158,7 @@ class TestResults:
             in text
         )
         assert "| 3-bit weights and signals | at most +0.80 % | not trained |" in text
-        assert "Of 276 versions 6 are trained." in text
+        assert "Of 297 versions 6 are trained." in text
         assert "resnet20: no seeds of 3." in text
         assert "resnet8: 2 seeds of 3." in text
         row = "| dense | 4/4 | 5 | 0.0% | 0.0% | 4.00 | 2,000 | 2 | 15.50 % (15.20 % to 15.80 %) | +0.30 % |"

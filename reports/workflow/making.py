@@ -14,7 +14,7 @@ from accel.interchange.data.datasets import Dataset
 from accel.interchange.zoo.architectures import ARCHITECTURES
 from accel.network import Network
 from accel.program import Program
-from accel.prune import Ratio
+from accel.prune import Ratio, Space, lasso_groups
 from accel.pruned import Groups, PrunedNetwork
 from accel.quantize import Calibration, Steps, Widths
 from accel.train import Recipe
@@ -91,6 +91,8 @@ class Maker:
 
         if entry.gradual and FEATURE_MAP not in label:
             start, masks = following(dense, label, given)
+            if lasso.epochs:
+                start = sparsify(start, lasso_groups(Space.of(start.network, label)))
             gradual = train.Gradual(masks, f"{label}, {given}", entry.gradual)
             return replace(self._fit(start, own, stem, teacher=teacher, gradual=gradual), pattern=label)
         return prune(dense, label, given, retrain, sparsify=sparsify if lasso.epochs else None)

@@ -180,9 +180,11 @@ def _of_resnet20() -> Plan:
 
 
 def _of_resnet8() -> Plan:
-    """Return the plan of resnet8, for MLPerf Tiny's table: every pattern in every word length but three bits."""
+    """Return the plan of resnet8, for MLPerf Tiny's table: every pattern in every word length."""
     pruned = tuple(map(_version, PATTERNS))
-    return _residual(0.16, pruned, [replace(x, bits=bits) for x in (_version(), *pruned) for bits in CALIBRATED])
+    calibrated = [replace(x, bits=bits) for x in (_version(), *pruned) for bits in CALIBRATED]
+    plan = _residual(0.16, pruned, calibrated)
+    return replace(plan, versions=(*plan.versions, *(replace(x, bits=3) for x in pruned)))
 
 
 def _of_few_weights(bits: int, signal_bits: int) -> Plan:
