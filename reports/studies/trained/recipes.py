@@ -5,7 +5,7 @@ Importing it needs PyTorch (the extra ``train``), whose recipes these are.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from types import MappingProxyType
 
 from accel.errors import EspalierError
 from accel.interchange.zoo import DENSE
@@ -14,18 +14,27 @@ from accel.train.gradual import FROZEN
 from accel.train.recipe import FLOAT32
 from reports.studies.trained.definition import NETWORKS, TEACHERS, Task
 from reports.workflow.prune import ALL
-from reports.workflow.recipes import ENTRIES, Entry
+from reports.workflow.recipes import ENTRIES, Entry, Lasso
 
+# blocks are gathered first, less strongly than where units are chosen once: what is gone may come back
+LENET5 = dict.fromkeys(("block-4", "kernel/block-4"), Lasso(15, 0.03))
+FASHION = dict.fromkeys(("block-4", "block-8", "block-16"), Lasso(30, 0.03))
 TAUGHT = 0.5  # the share of the dense network's scores in the loss
 
 
-def _taught(zoo: str, epochs: int, learning_rate: float, quantized_epochs: int, **changes: Any) -> Entry:
+def _taught(
+    zoo: str,
+    epochs: int,
+    learning_rate: float,
+    quantized_epochs: int,
+    lassos: Mapping[str, Lasso] = MappingProxyType({}),
+) -> Entry:
     """Return how a network of the zoo is pruned by masks that follow its weights, and taught by the dense one."""
     entry = ENTRIES[zoo]
-    recipe = replace(entry.retrain, epochs=epochs, learning_rate=learning_rate, schedule="onecycle", **changes)
+    recipe = replace(entry.retrain, epochs=epochs, learning_rate=learning_rate, schedule="onecycle")
     retrain = replace(recipe, distillation=TAUGHT)
     quantized = replace(retrain, epochs=quantized_epochs, weight_decay=0.0, schedule="cosine", best=True)
-    return replace(entry, retrain=retrain, quantized=quantized, lassos={}, epochs={}, gradual=FROZEN)
+    return replace(entry, retrain=retrain, quantized=quantized, lassos=lassos, epochs={}, gradual=FROZEN)
 
 
 def _of_residual(name: str) -> Entry:
@@ -39,8 +48,8 @@ RECIPES: Mapping[str, Entry] = {
     "resnet20": _of_residual("resnet20"),
     "resnet8": _of_residual("resnet8"),
     "cifar-quick": _taught("cifar-quick", 25, 1.5e-3, 10),
-    "lenet5": _taught("lenet5", 40, 2e-3, 15),
-    "lenet-300-100-fashion": _taught("lenet-300-100-fashion", 40, 1e-3, 10),
+    "lenet5": _taught("lenet5", 40, 2e-3, 15, LENET5),
+    "lenet-300-100-fashion": _taught("lenet-300-100-fashion", 40, 1e-3, 10, FASHION),
 }
 
 
@@ -72,11 +81,11 @@ class Epochs:
         return network, cls(*map(int, found))
 
     def of(self, task: Task) -> int:
-        """Return the epochs of the last training of a version; of a dense network's trainings together."""
+        """Return the epochs in which a version is trained from its floats, pruned from the dense network, or made."""
         if task.bits:
             return 0 if task.calibrated else self.quantized
         if task.pattern != DENSE:
-            return self.pruned
+            return self.pruned + RECIPES[task.network].lassos.get(task.pattern, Lasso(0)).epochs
         return self.dense + (self.pruned if task.network in TEACHERS else 0)
 
     def entry(self, network: str, precision: str = FLOAT32) -> Entry:
