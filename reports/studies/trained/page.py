@@ -22,13 +22,14 @@ COMMANDS = """    python -m reports.studies.trained train --data-dir DIR --work 
     python -m reports.studies.trained judge --data-dir DIR --work FOLDER"""
 HOW = """train the versions and make this folder; stopped, they go on where they were. `definition.py` here
 defines the study, `recipes.py` says how each is trained: one cycle of the learning rate, masks that
-follow the weights and are frozen after 60 % of the epochs (feature maps go in one shot); what is
-pruned or quantised learns from the dense float network too, but in 5 bits and more, where steps are
-calibrated alone. What is to take a share of the cycles on 8x8 lanes is pruned at the least ratio
-that suffices, which all layers share; feature maps of residual networks go inside blocks. Dense
-residual networks have a second cycle, as long as that of a pruned one, in which resnet20 is the
-teacher of both. CIFAR-10 went through JPEG here, and a part of each training set is the
-validation split and not trained on, so that published error rates are not comparable."""
+follow the weights and are frozen after 60 % of the epochs (feature maps go in one shot; blocks of
+lenet-300-100-fashion have 30 epochs of a group lasso first); what is pruned or quantised learns from
+the dense float network too, but in 5 bits and more, where steps are calibrated alone. What is to
+take a share of the cycles on 8x8 lanes is pruned at the least ratio that suffices, which all layers
+share; feature maps of residual networks go inside blocks. Dense residual networks have a second
+cycle, as long as that of a pruned one, in which resnet20 is the teacher of both. CIFAR-10 went
+through JPEG here, and a part of each training set is the validation split and not trained on, so
+that published error rates are not comparable."""
 WORDS = """Bits are of weights and signals; the image has 8. Of residual networks, but for *everywhere*, 8 bits
 have the weights of the first and of the last layer and what the last layer reads, as usual in the
 literature, and the sums that only an addition reads, which are floats there; other networks have

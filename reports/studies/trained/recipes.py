@@ -16,8 +16,7 @@ from reports.studies.trained.definition import NETWORKS, TEACHERS, Task
 from reports.workflow.prune import ALL
 from reports.workflow.recipes import ENTRIES, Entry, Lasso
 
-# blocks are gathered first, less strongly than where units are chosen once: what is gone may come back
-LENET5 = dict.fromkeys(("block-4", "kernel/block-4"), Lasso(15, 0.03))
+# weaker than where units are chosen once: what is gone may come back
 FASHION = dict.fromkeys(("block-4", "block-8", "block-16"), Lasso(30, 0.03))
 TAUGHT = 0.5  # the share of the dense network's scores in the loss
 
@@ -48,7 +47,7 @@ RECIPES: Mapping[str, Entry] = {
     "resnet20": _of_residual("resnet20"),
     "resnet8": _of_residual("resnet8"),
     "cifar-quick": _taught("cifar-quick", 25, 1.5e-3, 10),
-    "lenet5": _taught("lenet5", 40, 2e-3, 15, LENET5),
+    "lenet5": _taught("lenet5", 40, 2e-3, 15),
     "lenet-300-100-fashion": _taught("lenet-300-100-fashion", 40, 1e-3, 10, FASHION),
 }
 
