@@ -29,9 +29,9 @@ from reports.workflow.prune import prune
 
 class TestDefinition:
     def test_what_a_version_needs_comes_before_it_and_one_seed_before_the_others(self) -> None:
-        """Of resnet8 7 patterns in 4 bits and calibrated in 4 word lengths; 5 patterns at equal cycles of others."""
+        """Of resnet8 7 patterns in 3 and 4 bits and calibrated in 4 others; 5 at equal cycles of others."""
         order = tasks()
-        counts = {"resnet20": 13, "resnet8": 50, "cifar-quick": 10, "lenet5": 15, "lenet-300-100-fashion": 4}
+        counts = {"resnet20": 13, "resnet8": 57, "cifar-quick": 10, "lenet5": 15, "lenet-300-100-fashion": 4}
         assert {name: len(plan.versions) for name, plan in PLANS.items()} == counts
         assert len(order) == len({task.stem for task in order}) == sum(counts.values()) * SEEDS
         assert all(order.index(need) < order.index(task) for task in order for need in task.needs)
@@ -65,6 +65,8 @@ class TestDefinition:
         assert entry.quantized is not None
         assert (entry.dense.epochs, entry.retrain.epochs, entry.quantized.epochs) == (8, 3, 2)
         assert [epochs.of(Task(network, 0, *x)) for x in ((DENSE, 0), ("kernel", 0), ("kernel", 4))] == [11, 3, 2]
+        blocks = Task("lenet-300-100-fashion", 0, "block-4", gone=90)
+        assert Epochs(1, 3, 2).of(blocks) == 30 + 3  # a group lasso comes first
         assert Epochs(8, 3, 2).of(Task("lenet5", 0)) == 8
         assert Epochs(8, 3, 2).of(Task("lenet5", 0, bits=5)) == 0  # which is calibrated
 
