@@ -22,10 +22,10 @@ itself how much goes, and the first convolution and the last layer stay whole. *
 are those that mix maps, 1x1; of the autoencoder's matrices they are weights. Bits are of weights and signals, the image
 has 8. Memory is that of parameters, indices and live signals; energy is that of one image by the table `{TECHNOLOGY}`
 (Horowitz's, an estimate), all weights on the chip; *useful* is the share of multiply slots, in all cycles of an image,
-in which a kept weight meets a signal. Errors are those of the study of trained networks on its test images, where it
-has the version: at other ratios there, and the outer layers in 8 bits; below {min(CALIBRATED)} bits trained, else
-calibrated alone. Where weights are narrow, additions take more cycles: they multiply by constants of as many bits as a
-weight has, in several steps."""
+in which a kept weight meets a signal. Errors are those of the study of trained networks on its test images, by its
+first seed, where it has the version: at other ratios there, and the outer layers in 8 bits; below {min(CALIBRATED)}
+bits trained, else calibrated alone. Where weights are narrow, additions take more cycles: they multiply by
+constants of as many bits as a weight has, in several steps."""
 
 
 def page(results: Results, figures: Iterable[str], rates: Rates) -> str:
@@ -68,14 +68,21 @@ def smallest(results: Results) -> str:
 
 
 def rates_of(path: Path) -> Rates:
-    """Return the mean error rates on test images that the study of trained networks has found, if it has."""
+    """Return the error rates on test images that the study of trained networks has found, if it has.
+
+    They are of its first seed, which alone has all versions.
+    """
     if not path.exists():
         return {}
     trained = saved(path, Trained.from_json)
     groups = [(network, group) for network in trained.networks for group in trained.groups(network)]
     plain = [(x, group) for x, group in groups if not (group.task.signal_bits or group.task.gone or group.task.cycles)]
     ordered = sorted(plain, key=lambda pair: pair[1].task.everywhere)  # all in few bits, where there is such a version
-    return {(network, group.task.pattern, group.task.bits): group.mean() for network, group in ordered}
+    return {
+        (network, group.task.pattern, group.task.bits): group.versions[0].error_rates["test"]
+        for network, group in ordered
+        if group.versions[0].task.seed == 0
+    }
 
 
 def _sections(results: Results, network: str, rates: Rates) -> Iterable[str]:
