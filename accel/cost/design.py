@@ -2,7 +2,7 @@
 
 What is exact: counts, stored bits, the memories (those of the generated hardware, bit for bit) and their blocks, and
 cycles (the hardware takes as many), the stalls of streamed weights too if they come at an even rate
-(`accel.cost.stalls`). What is estimated from published tables: energy and area, `accel.cost.energy`.
+(`accel.cost.stalls`). What is estimated from tables, published or calibrated: energy and area, `accel.cost.energy`.
 """
 
 import math

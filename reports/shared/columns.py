@@ -105,7 +105,7 @@ COLUMNS = {
     "pool_slots": Column("pools, additions", "slots", "layers that have no weights"),
     "utilization": Column("useful", "", "useful multiply-accumulates / (lanes x cycles)", SHARE),
     "dram_bits": Column("DRAM", "bits", "from and to DRAM for one image"),
-    "joules": Column("nJ (est.)", "nJ", "energy of one image, estimated from published tables", NANO),
+    "joules": Column("nJ (est.)", "nJ", "energy of one image, estimated from the table of the technology", NANO),
     "gated_joules": Column("gated", "nJ", "the same if lanes held still where an operand is zero, estimated", NANO),
     "error_rate": Column("error", "", "share of test images that the bit-accurate engine gets wrong", SHARE),
     "validation_error_rate": Column("error, validation", "", "of validation images, which decide", SHARE),
