@@ -31,6 +31,7 @@ _SWEEP: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
     ("2x2", "8/8/22", "large", "", {}),
     ("2x2", "6/5/20", "medium", "all", {}),
     ("4x1", "3/8/15", "large", "", _BOUNDS),
+    ("2x1", "6/8/18", "large", "", {}),
     ("1x4", "8/8/20", "medium", "", {}),
     ("4x2", "4/8/17", "small", "lists", {}),
     ("2x4", "7/7/21", "small", "lines", {}),

@@ -4,7 +4,8 @@ The first step gives the bits of each kind of which arrays are made (`rtl.struct
 arrays that nobody has to build. The second says what a bit of each kind takes in look-up tables,
 flip-flops or area, on the sweep: a few coefficients, so that few arrays tell them, and drawn a little to what such a
 bit takes by itself (`ALONE`; a ridge, Hoerl and Kennard, Technometrics 12, 1970). Clock periods are sums of levels of
-logic. Both steps are those of Lawson and Hanson (Solving Least Squares Problems, 1974, chapter 23), in SciPy.
+logic and, of an FPGA, of wires to the blocks of the largest memory. Both steps are those of Lawson and Hanson (Solving
+Least Squares Problems, 1974, chapter 23), in SciPy.
 
 Errors are held out: each array is predicted by coefficients that all others gave.
 """
@@ -13,7 +14,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from statistics import median
 
 import numpy as np
@@ -24,7 +24,6 @@ from accel.cost.hardware_terms import Sizes, terms
 from accel.cost.predictor import AREA, BUILDS, CELL_FF, CELL_PERIOD, FF, FPGA_PERIOD, LUT, RANGED, Fit, Model
 from accel.errors import EspalierError
 from accel.records import digest
-from reports.shared.journal import results_of
 from reports.studies.predictor.definition import BUILT_FOR, LIBRARY
 from reports.studies.predictor.results import CELLS, FPGA, WHOLE, Entry, Results, Structure
 from rtl.structure import (
@@ -39,7 +38,6 @@ from rtl.structure import (
 
 Coefficients = dict[str, float]
 LEAST = 4  # arrays that a figure is fitted on
-SYNTHESIS = Path(__file__).parents[1] / "synthesis"
 ORIGIN = "python -m reports.studies.predictor fit"
 ONE, TABLES, LOADED, ROW = "one", "table_memories", "loaded_bits", "first_row_bits"
 # what each kind of bits is a sum of
@@ -85,7 +83,7 @@ ALONE: Mapping[str, Mapping[str, float]] = {
 }
 PULL = 0.001  # of a coefficient that is off by all of that, in squares of relative errors
 LEVELS: Mapping[str, Sequence[str]] = {  # of logic, of which clock periods are sums
-    FPGA_PERIOD: (ONE, "output_levels", "pixel_levels"),
+    FPGA_PERIOD: (ONE, "output_levels", "pixel_levels", "largest_bits"),
     CELL_PERIOD: (ONE, "sum_levels", "pixel_levels", "scaled_levels"),
 }
 
@@ -182,18 +180,9 @@ def figures(results: Results, structures: Sequence[Structure]) -> dict[str, Figu
     bases |= {name: {level: {level: 1.0} for level in chosen} for name, chosen in LEVELS.items()}
     found: dict[str, Figure] = {}
     for name, base in bases.items():
-        entries = [*results.entries, *(earlier() if name == FPGA_PERIOD else ())]
-        samples = {x.name: (_terms(x.mac_array), value) for x in entries if (value := _of(x, name))}
+        samples = {x.name: (_terms(x.mac_array), value) for x in results.entries if (value := _of(x, name))}
         found[name] = Figure(base, samples, ALONE.get(name, {}))
     return found
-
-
-def earlier() -> list[Entry]:
-    """Return the arrays of the study of synthesis, whose clock after place and route is known of older hardware."""
-    return [
-        Entry(name=f"{name} ({SYNTHESIS.name})", array=build["array"], mhz=build["mhz"])
-        for name, build in results_of(SYNTHESIS, "builds").items()
-    ]
 
 
 def model_of(results: Results, structures: Sequence[Structure]) -> Model:

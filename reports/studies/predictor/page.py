@@ -7,7 +7,7 @@ from accel.cost.predictor import AREA, CELL_FF, CELL_PERIOD, FF, FPGA_PERIOD, LU
 from reports.studies.files import picture
 from reports.studies.predictor.definition import ARRAYS, DRAWN, SIZED_FOR_HZ
 from reports.studies.predictor.figures import CAPTIONS
-from reports.studies.predictor.fit import Figure, Held, earlier
+from reports.studies.predictor.fit import Figure, Held
 from reports.studies.predictor.results import CELLS, CLOCK, FPGA, Results
 
 TARGETS = {
@@ -30,7 +30,7 @@ HOW = """What an array takes on an ECP5-45F (Yosys and nextpnr) and in SkyWater'
 memories not counted, cells sized for {clock:g} MHz, nothing placed), and what `accel.cost.predictor` says of it without
 building it. Look-up tables and flip-flops are those that nextpnr packs, the frame of shift registers around the array
 included; the clock of the ECP5 is that of nextpnr's analysis after routing, which changes by a tenth with the seed of
-placement.
+placement, and by more where memories are large: 2x1 and 4x1 lanes with the same ones are an example.
 
     python -m reports.studies.predictor sweep --liberty sky130_fd_sc_hd__tt_025C_1v80.lib.gz
 
@@ -93,21 +93,21 @@ def _counted(results: Results) -> str:
 
 
 def _swept(results: Results) -> str:
-    """Return how much of the sweep was run, and what was taken beside it."""
+    """Return how much of the sweep was run."""
     parts = {FPGA: "counts of an ECP5", CELLS: "standard cells", CLOCK: "place and route"}
     told = [f"{words} {sum(x.has(part) for x in results.entries)}" for part, words in parts.items()]
-    return (
-        f"Of the {len(ARRAYS)} arrays of the sweep were run: {', '.join(told)}. The clock of the ECP5 is fitted on "
-        f"{len(earlier())} builds of [another study](../synthesis/README.md) too, of hardware before sums were split."
-    )
+    most = max(x.mac_array.macs_per_cycle for x in results.entries if x.has(CLOCK))
+    lanes = f"the largest of the last has {most} lanes"
+    return f"Of the {len(ARRAYS)} arrays of the sweep were run: {', '.join(told)}; {lanes}."
 
 
 def _arrays(fitted: Mapping[str, Figure]) -> str:
     """Return a line for each array: what was built and how far off the prediction is."""
     held: dict[str, dict[str, Held]] = {name: {x.name: x for x in fitted[name].held_out} for name in TARGETS}
     rows = [
-        "| array: lanes, bits of weights/signals/accumulators, memories | LUT | FF | um2 | MHz, ECP5 | MHz, cells |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| array: lanes, bits of weights/signals/accumulators, memories | LUT | FF | um2 | MHz, ECP5 | MHz, cells "
+        "| FF, cells |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name in ARRAYS:
         if any(name in found for found in held.values()):
