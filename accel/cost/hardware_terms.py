@@ -120,7 +120,6 @@ def terms(sizes: Sizes) -> dict[str, Numbers]:
         "pixel_levels": bit_length(pixels - 1),
         "sum_levels": np.log2(total),
         "scaled_levels": np.log2(total + factor),
-        "address_levels": np.log2(address),
         "largest_bits": np.maximum.reduce(  # of one memory: the more blocks share an address, the longer are its wires
             np.broadcast_arrays(*(sizes.words[name] * sizes.widths[name] for name in DEPTHS))
         ),

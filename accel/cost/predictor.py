@@ -130,7 +130,8 @@ def predict(array: MacArray, using: Model | None = None) -> Prediction:
 def predictions(sizes: Sizes, using: Model | None = None) -> dict[str, Any]:
     """Return what is not counted of `Prediction`, of one array or of many at once, by the names of its fields."""
     found, fits = terms(sizes), (using or model()).fits
-    lut, ff, area, fpga_ns, cell_ns = (np.asarray(fits[name].at(found), float) for name in FIGURES[:5])
+    names = (LUT, FF, AREA, FPGA_PERIOD, CELL_PERIOD)
+    lut, ff, area, fpga_ns, cell_ns = (np.asarray(fits[name].at(found), float) for name in names)
     return {
         "lut": np.rint(lut).astype(np.int64),
         "ff": np.rint(ff).astype(np.int64),

@@ -96,7 +96,7 @@ def _swept(results: Results) -> str:
     """Return how much of the sweep was run."""
     parts = {FPGA: "counts of an ECP5", CELLS: "standard cells", CLOCK: "place and route"}
     told = [f"{words} {sum(x.has(part) for x in results.entries)}" for part, words in parts.items()]
-    most = max(x.mac_array.macs_per_cycle for x in results.entries if x.has(CLOCK))
+    most = max((x.mac_array.macs_per_cycle for x in results.entries if x.has(CLOCK)), default=0)
     lanes = f"the largest of the last has {most} lanes"
     return f"Of the {len(ARRAYS)} arrays of the sweep were run: {', '.join(told)}; {lanes}."
 
