@@ -4,6 +4,7 @@ from rich.table import Table
 
 from reports.bench.results import DENSE, Results
 from reports.bench.tables import rate_cells, rates_table, start_rows, start_table, time_rows, times_table
+from reports.shared import markdown
 
 START = [
     "## A new process",
@@ -50,6 +51,6 @@ def page(results: Results) -> str:
 
 def _markdown(table: Table, rows: list[list[str]]) -> list[str]:
     """Return a table as Markdown."""
-    heads = [str(column.header) for column in table.columns]
-    rules = ["---:" if column.justify == "right" else "---" for column in table.columns]
-    return [*(f"| {' | '.join(cells)} |" for cells in (heads, rules, *rows)), ""]
+    heads = " | ".join(str(column.header) for column in table.columns)
+    columns = "".join("r" if column.justify == "right" else "l" for column in table.columns)
+    return [markdown.table(heads, columns, rows), ""]

@@ -22,7 +22,7 @@ from accel.files import write_whole
 from accel.interchange import zoo
 from accel.program import Program
 from accel.quantize import Widths, lower, ordered_for
-from reports.shared import output
+from reports.shared import markdown, output
 from reports.shared.journal import results_of, write_results
 from reports.shared.progress import bar
 from reports.workflow.sources import random_images
@@ -44,9 +44,6 @@ the next where images come as fast as they are taken, are means over the version
 features over what they are without this one.
 
 No version has depthwise layers, which `lines` are for: `tests/test_rtl_networks.py` holds what MobileNetV1 gains.
-
-| without | LUT | LUT that it costs | cycles with it / without | from image to image |
-| --- | ---: | ---: | ---: | ---: |
 """
 BEFORE = """
 ## Before and after
@@ -54,9 +51,6 @@ BEFORE = """
 Cycles of an image on an array with none of these features, output maps in the network's order, and on one with all
 of them, in the order that suits it. *Useful* is the share of multiply slots in which a kept weight meets a signal; the
 last columns compare with the dense version: its cycles after, and its multiply-accumulates.
-
-| network | pattern | before | after | ratio | useful | cycles / dense | MACs / dense |
-| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
 """
 
 
@@ -103,29 +97,32 @@ def _cycles(program: Program, **features: bool) -> dict[str, int]:
 def _write(out: Path, builds: Mapping[str, Mapping[str, Any]], cycles: Sequence[Mapping[str, Any]]) -> None:
     write_results(out, {"builds": dict(builds), "cycles": {f"{x['network']} {x['pattern']}": x for x in cycles}})
     ratios = [row[ALL]["cycles"] / row["none"]["cycles"] for row in cycles]
-    lines = [_cost(ALL, builds, []), *(_cost(name, builds, cycles) for name in FEATURES)]
+    costs = [_cost(ALL, builds, []), *(_cost(name, builds, cycles) for name in FEATURES)]
     rows = [_row(row, next(x for x in cycles if x["network"] == row["network"])) for row in cycles]
+    heads = "without | LUT | LUT that it costs | cycles with it / without | from image to image"
+    compared = "network | pattern | before | after | ratio | useful | cycles / dense | MACs / dense"
     mean = f"\nThe mean ratio of {len(rows)} versions is {fmean(ratios):.3f}.\n"
-    write_whole(out / "README.md", (HEAD + "".join(lines) + BEFORE + "".join(rows) + mean).encode())
+    tables = markdown.table(heads, "lrrrr", costs), markdown.table(compared, "llrrrrrr", rows)
+    write_whole(out / "README.md", "\n".join([HEAD, tables[0], BEFORE, tables[1], mean]).encode())
 
 
-def _cost(name: str, builds: Mapping[str, Mapping[str, Any]], cycles: Sequence[Mapping[str, Any]]) -> str:
-    """Return the line of a feature, or of the array that has all: what it takes, and what it saves on average."""
+def _cost(name: str, builds: Mapping[str, Mapping[str, Any]], cycles: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the row of a feature, or of the array that has all: what it takes, and what it saves on average."""
     lut = {build: builds[build]["lut"] for build in (name, ALL) if build in builds}
     cells = [name if name != ALL else "nothing", f"{lut[name]:,}" if name in lut else "", ""]
     if len(lut) == 2:
         cells[2] = f"{lut[ALL] - lut[name]:,}"
     for what in ("cycles", "interval"):
         cells.append(f"{fmean(x[ALL][what] / x['without'][name][what] for x in cycles):.3f}" if cycles else "")
-    return "| " + " | ".join(cells) + " |\n"
+    return cells
 
 
-def _row(row: Mapping[str, Any], dense: Mapping[str, Any]) -> str:
+def _row(row: Mapping[str, Any], dense: Mapping[str, Any]) -> list[str]:
     before, after = row["none"]["cycles"], row[ALL]["cycles"]
     useful = row["macs"] / (after * ARRAY.macs_per_cycle)
     shares = [f"{after / dense[ALL]['cycles']:.3f}", f"{row['macs'] / dense['macs']:.3f}"]
     cells = [row["network"], row["pattern"], f"{before:,}", f"{after:,}", f"{after / before:.3f}", f"{useful:.1%}"]
-    return "| " + " | ".join([*cells, *shares]) + " |\n"
+    return [*cells, *shares]
 
 
 @click.command()

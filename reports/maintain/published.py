@@ -6,6 +6,7 @@ SCALE-Sim's cycles, AlexNet's weights and multiply-accumulates, and Eyeriss's ti
 what our array of as many lanes takes.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -32,7 +33,7 @@ from reports.maintain.published_numbers import (
     SCALE_SIM_CONV1,
     SCALE_SIM_GEMM,
 )
-from reports.shared import output
+from reports.shared import markdown, output
 
 STUDY = Path(__file__).parents[1] / "studies" / "published"
 ARRAY = MacArray(21, 8, weight_bits=16, signal_bits=16, accumulator_bits=48)  # 168 lanes
@@ -45,18 +46,12 @@ HEAD = """# Against numbers that others published
 
 The product M, N, K = 256, 128, 256, and AlexNet's conv1. The convention of the tool's reports: the last cycle is not
 counted (`accel/cost/systolic.py` has the closed form and its source).
-
-| layer | stationary | published | here |
-| --- | --- | ---: | ---: |
 """
 COUNTS = """
 ## AlexNet: weights and multiply-accumulates
 
 Krizhevsky's network in two groups, images of 227 x 227. Published: 2.3 M weights and 666 M MACs in the convolutions,
 61 M and 724 M in all (Sze et al., Proc. IEEE 2017, table II).
-
-| layer | weights | MACs |
-| --- | ---: | ---: |
 """
 EYERISS = """
 ## Eyeriss: AlexNet's convolutions
@@ -65,9 +60,6 @@ Published: the time of a batch of {batch}, {elements} elements at {clock:g} MHz 
 Ideal: every element does a useful multiply-accumulate in every cycle. Ours: `accel.cost.cycles` on {lanes} lanes,
 dense, weights on the chip, at the same clock; beside it an output stationary systolic array of {rows} x {columns}.
 Shares are of the ideal.
-
-| layer | MACs, millions | ideal, ms | Eyeriss, ms | share | ours, ms | share | systolic, ms | share |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 """
 WHY = """
 What differs, and why:
@@ -112,31 +104,47 @@ def our_cycles(shape: LayerShape, array: MacArray = ARRAY) -> int:
 
 def make(out: Path) -> None:
     """Write the tables."""
-    lines = [HEAD]
-    gemm = Gemm(256, 128, 256)
-    for flow, published in SCALE_SIM_GEMM.items():
-        lines.append(_line("256 x 128 x 256", flow, f"{published:,}", f"{_systolic(flow, gemm):,}"))
-    for flow, published in SCALE_SIM_CONV1.items():
-        lines.append(_line("AlexNet conv1", flow, f"{published:,}", f"{_systolic(flow, Gemm.of(ALEXNET[0])):,}"))
-    lines.append(COUNTS)
-    lines += [_line(x.name, f"{x.weights:,}", f"{x.macs:,}") for x in ALEXNET]
-    for name, shapes in (("convolutions", ALEXNET_CONVOLUTIONS), ("all", ALEXNET)):
-        lines.append(_line(f"**{name}**", f"{sum(x.weights for x in shapes):,}", f"{sum(x.macs for x in shapes):,}"))
+    times = {shape.name: _times(shape) for shape in ALEXNET_CONVOLUTIONS}
+    times["**all**"] = tuple(map(sum, zip(*times.values(), strict=True)))
+    lost = {name: 1 - ideal / ours for name, (ideal, _, ours, _) in times.items()}
     words = {"batch": EYERISS_BATCH, "elements": EYERISS_ELEMENTS, "clock": EYERISS_CLOCK_HZ / 1e6}
     lanes = f"{ARRAY.output_lanes} x {ARRAY.pixel_lanes}"
-    lines.append(EYERISS.format(**words, lanes=lanes, rows=ROWS, columns=COLUMNS))
-    rows = {shape.name: _times(shape) for shape in ALEXNET_CONVOLUTIONS}
-    rows["**all**"] = tuple(map(sum, zip(*rows.values(), strict=True)))
-    macs = {x.name: x.macs for x in ALEXNET_CONVOLUTIONS} | {"**all**": sum(x.macs for x in ALEXNET_CONVOLUTIONS)}
-    for name, (ideal, *others) in rows.items():
-        cells = [cell for time in others for cell in (f"{time:.1f}", f"{ideal / time:.0%}")]
-        lines.append(_line(name, f"{EYERISS_BATCH * macs[name] / 1e6:,.1f}", f"{ideal:.1f}", *cells))
-    lost = {name: 1 - ideal / ours for name, (ideal, _, ours, _) in rows.items()}
     sizes = {"outputs": ARRAY.output_lanes, "pixels": ARRAY.pixel_lanes}
-    lines.append(WHY.format(**sizes, conv1=lost["conv1"], conv3=lost["conv3"]))
+    heads = "layer | MACs, millions | ideal, ms | Eyeriss, ms | share | ours, ms | share | systolic, ms | share"
+    parts = [
+        HEAD,
+        markdown.table("layer | stationary | published | here", "llrr", _scale_sim()),
+        COUNTS,
+        markdown.table("layer | weights | MACs", "lrr", _alexnet()),
+        EYERISS.format(**words, lanes=lanes, rows=ROWS, columns=COLUMNS),
+        markdown.table(heads, "lrrrrrrrr", _eyeriss(times)),
+        WHY.format(**sizes, conv1=lost["conv1"], conv3=lost["conv3"]),
+    ]
     with output.writing(out):
         out.mkdir(parents=True, exist_ok=True)
-        write_whole(out / "README.md", "".join(lines).encode())
+        write_whole(out / "README.md", "\n".join(parts).encode())
+
+
+def _scale_sim() -> Iterator[Sequence[str]]:
+    gemm, conv1 = Gemm(256, 128, 256), Gemm.of(ALEXNET[0])
+    for flow, published in SCALE_SIM_GEMM.items():
+        yield "256 x 128 x 256", flow, f"{published:,}", f"{_systolic(flow, gemm):,}"
+    for flow, published in SCALE_SIM_CONV1.items():
+        yield "AlexNet conv1", flow, f"{published:,}", f"{_systolic(flow, conv1):,}"
+
+
+def _alexnet() -> Iterator[Sequence[str]]:
+    for x in ALEXNET:
+        yield x.name, f"{x.weights:,}", f"{x.macs:,}"
+    for name, shapes in (("convolutions", ALEXNET_CONVOLUTIONS), ("all", ALEXNET)):
+        yield f"**{name}**", f"{sum(x.weights for x in shapes):,}", f"{sum(x.macs for x in shapes):,}"
+
+
+def _eyeriss(times: Mapping[str, Sequence[float]]) -> Iterator[Sequence[str]]:
+    macs = {x.name: x.macs for x in ALEXNET_CONVOLUTIONS} | {"**all**": sum(x.macs for x in ALEXNET_CONVOLUTIONS)}
+    for name, (ideal, *others) in times.items():
+        cells = [cell for time in others for cell in (f"{time:.1f}", f"{ideal / time:.0%}")]
+        yield name, f"{EYERISS_BATCH * macs[name] / 1e6:,.1f}", f"{ideal:.1f}", *cells
 
 
 def _systolic(flow: str, gemm: Gemm) -> int:
@@ -149,10 +157,6 @@ def _times(shape: LayerShape) -> tuple[float, ...]:
     cycles = shape.macs / EYERISS_ELEMENTS, our_cycles(shape), systolic
     ideal, ours, theirs = (EYERISS_BATCH * x / EYERISS_CLOCK_HZ * 1e3 for x in cycles)
     return ideal, EYERISS_MILLISECONDS[shape.name], ours, theirs
-
-
-def _line(*cells: str) -> str:
-    return "| " + " | ".join(cells) + " |\n"
 
 
 @click.command()

@@ -30,7 +30,7 @@ from accel.layers import BatchNorm, Conv2d, Flatten, GlobalAvgPool, Layer, Linea
 from accel.network import INPUT, Network
 from accel.pruned import PrunedNetwork
 from accel.window import Window
-from reports.shared import output
+from reports.shared import markdown, output
 from reports.shared.journal import results_of, write_results
 from reports.shared.progress import bar
 from reports.shared.words import percent, share
@@ -55,12 +55,11 @@ float32. Codes are those of all tensors; what one layer makes otherwise goes on 
 each given the file's own codes, of {alone} images. How well a network was trained, its errors say.
 
 {summary}
-
 """
-COLUMNS = (
-    "network", "format", "scales", "multipliers", "layers changed", "equal codes", "least of a tensor",
-    "largest difference", "equal codes, layers alone", "largest, alone", "same class", "errors", "of onnxruntime",
-)  # fmt: skip
+HEADS = (
+    "network | format | scales | multipliers | layers changed | equal codes | least of a tensor | largest difference "
+    "| equal codes, layers alone | largest, alone | same class | errors | of onnxruntime"
+)
 
 
 def mobilenet() -> Network:
@@ -199,7 +198,7 @@ def page(rows: Mapping[Case, Mapping[str, Any]]) -> str:
     head = HEAD.format(
         networks=names, calibration=CALIBRATION, images=first["images"], alone=ALONE, summary=summary(rows)
     )
-    return head + _cells(COLUMNS) + _cells(["---"] * len(COLUMNS)) + "".join(map(_line, rows, rows.values()))
+    return f"{head}\n{markdown.table(HEADS, 'l' * 13, map(_row, rows, rows.values()))}\n"
 
 
 def summary(rows: Mapping[Case, Mapping[str, Any]]) -> str:
@@ -234,16 +233,12 @@ def _largest(tensors: Iterable[Mapping[str, Any]]) -> int:
     return max(x["largest"] for x in tensors)
 
 
-def _line(case: Case, row: Mapping[str, Any]) -> str:
+def _row(case: Case, row: Mapping[str, Any]) -> list[str]:
     tensors, alone = row["tensors"], row["alone"]
     least = min(((x["equal"], x["words"]) for x in tensors), key=_ratio)
     cells = [*case, row["changed"], share(*_equal(tensors)), share(*least), str(_largest(tensors))]
     cells += [share(*_equal(alone)), str(_largest(alone)), share(*_counts(row))]
-    return _cells([*cells, *(percent(row[name] / row["images"]) for name in ("errors", "file_errors"))])
-
-
-def _cells(words: Iterable[str]) -> str:
-    return f"| {' | '.join(words)} |\n"
+    return [*cells, *(percent(row[name] / row["images"]) for name in ("errors", "file_errors"))]
 
 
 @click.command()

@@ -29,7 +29,7 @@ from accel.files import write_whole
 from accel.interchange.data import datasets
 from accel.interchange.data.datasets import Dataset
 from accel.pruned import PrunedNetwork
-from reports.shared import output
+from reports.shared import markdown, output
 from reports.shared.journal import results_of, write_results
 from reports.shared.progress import bar
 from reports.workflow import delivery
@@ -60,10 +60,11 @@ trained. `reproduce.sh` is run again in a folder of its own; of {verified} seeds
 runs in Verilator, and so does `espalier verify`.
 
 {summary}
-
-| seed | dense float, test | recommended | KiB | cycles | its error, test | more | holds | minutes | same bytes | RTL |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
+HEADS = (
+    "seed | dense float, test | recommended | KiB | cycles | its error, test | more | holds | minutes | same bytes "
+    "| RTL"
+)
 
 
 def make(data_dir: str | None, seeds: int, out: Path, folder: Path) -> int:
@@ -201,17 +202,16 @@ def _write(out: Path, done: Mapping[str, Mapping[str, Any]]) -> None:
         verified=VERIFIED,
         summary=summary,
     )
-    lines = [_line(seed, row) for seed, row in sorted(done.items(), key=lambda item: int(item[0]))]
-    write_whole(out / "README.md", (head + "".join(lines)).encode())
+    rows = [_row(seed, row) for seed, row in sorted(done.items(), key=lambda item: int(item[0]))]
+    write_whole(out / "README.md", f"{head}\n{markdown.table(HEADS, 'l' * 11, rows)}\n".encode())
 
 
-def _line(seed: str, row: Mapping[str, Any]) -> str:
+def _row(seed: str, row: Mapping[str, Any]) -> list[str]:
     yes = ("no", "yes")
     chosen = row["recommended"]
     if not chosen:
-        cells = [seed, "", "nothing fits", "", "", "", "", "no", f"{row['seconds'] / 60:.1f}", "", ""]
-        return f"| {' | '.join(cells)} |\n"
-    cells = [
+        return [seed, "", "nothing fits", "", "", "", "", "no", f"{row['seconds'] / 60:.1f}", "", ""]
+    return [
         seed,
         f"{row['reference_rate']:.2%}",
         f"{chosen['version']} {chosen['weight_bits']}/{chosen['signal_bits']} "
@@ -225,7 +225,6 @@ def _line(seed: str, row: Mapping[str, Any]) -> str:
         yes[row["same_bytes"]],
         {True: "passes", False: "fails", None: ""}[row["rtl"]],
     ]
-    return f"| {' | '.join(cells)} |\n"
 
 
 @click.command()

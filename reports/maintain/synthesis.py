@@ -16,7 +16,7 @@ import click
 
 from accel.array import MacArray
 from accel.files import write_whole
-from reports.shared import output
+from reports.shared import markdown, output
 from reports.shared.journal import results_of, write_results
 from reports.shared.progress import bar
 from rtl.fpga.synthesis import DEPTHS, fingerprint, synthesize
@@ -39,9 +39,6 @@ accumulators of 24 bits, 8 Ki weight words, 16 Ki signals and, where they have l
 nextpnr packed, adders and the frame of shift registers around the array included; the clock is that of its timing
 analysis after routing. The device has 43,848 look-up tables, 72 multipliers of 18 x 18 bits and 108 memories of 18
 kbit. With 4-bit weights two of them share a multiplier.
-
-| array | weights | build | LUT | FF | multipliers | memories | MHz | LUT over dense |
-| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
 """
 
 
@@ -75,14 +72,15 @@ def _built(array: MacArray) -> dict[str, Any]:
 
 def _write(out: Path, builds: Mapping[str, Mapping[str, Any]]) -> None:
     write_results(out, {"builds": builds})
-    lines = [_row(name, build, builds.get(name.replace("sparse", "dense"))) for name, build in builds.items()]
-    write_whole(out / "README.md", (HEAD + "".join(lines)).encode())
+    rows = [_row(name, build, builds.get(name.replace("sparse", "dense"))) for name, build in builds.items()]
+    heads = "array | weights | build | LUT | FF | multipliers | memories | MHz | LUT over dense"
+    write_whole(out / "README.md", f"{HEAD}\n{markdown.table(heads, 'lllrrrrrr', rows)}\n".encode())
 
 
-def _row(name: str, build: Mapping[str, Any], dense: Mapping[str, Any] | None) -> str:
+def _row(name: str, build: Mapping[str, Any], dense: Mapping[str, Any] | None) -> list[str]:
     more = f"{build['lut'] / dense['lut'] - 1:+.1%}" if dense and dense is not build else ""
     counts = [f"{build[count]:,}" for count in ("lut", "ff", "dsp", "block_ram")]
-    return "| " + " | ".join([*name.split(", "), *counts, f"{build['mhz']}", more]) + " |\n"
+    return [*name.split(", "), *counts, f"{build['mhz']}", more]
 
 
 @click.command()

@@ -23,7 +23,7 @@ from accel.files import write_whole
 from accel.interchange import zoo
 from accel.interchange.data import datasets
 from accel.quantize import Widths, lower
-from reports.shared import output
+from reports.shared import markdown, output
 from reports.shared.journal import results_of, write_results
 from reports.shared.progress import bar
 from reports.workflow.hardware import job_of
@@ -50,9 +50,6 @@ HEAD = """# Every pattern of the zoo in hardware
 8x8 array, all versions of {networks} in the zoo at weights of {widths} bits, signals of 8 bits, test images, whole
 networks from one start to the last output. An error is a row of outputs with any wrong bit, or an image whose cycles
 (less stalls) are not those of `accel.cost.cycles`. `results.json` has each Program's numbers.
-
-| run | Programs | images | rows compared | cycles | of them stalls | errors |
-| --- | --- | --- | --- | --- | --- | --- |
 """
 
 
@@ -166,14 +163,15 @@ def _write(out: Path, done: Mapping[str, Mapping[str, Any]]) -> None:
     record = {"array": asdict(ARRAY), "weight_bits": WEIGHT_BITS, "signal_bits": SIGNAL_BITS, "programs": done}
     write_results(out, record)
     head = HEAD.format(networks=" and ".join(NETWORKS), widths=", ".join(map(str, WEIGHT_BITS)))
-    lines = [_line(run, [runs[run] for runs in done.values() if run in runs]) for run in (*RUNS, SIMULATED)]
-    write_whole(out / "README.md", (head + "".join(lines)).encode())
+    rows = [_row(run, [runs[run] for runs in done.values() if run in runs]) for run in (*RUNS, SIMULATED)]
+    heads = "run | Programs | images | rows compared | cycles | of them stalls | errors"
+    write_whole(out / "README.md", f"{head}\n{markdown.table(heads, 'lllllll', rows)}\n".encode())
 
 
-def _line(run: str, counts: list[Mapping[str, int]]) -> str:
+def _row(run: str, counts: list[Mapping[str, int]]) -> list[str]:
     names = ("images", "rows", "cycles", "stalls", "errors")
     totals = [len(counts), *(sum(count[name] for count in counts) for name in names)]
-    return "| " + " | ".join([run, *(f"{total:,}" for total in totals)]) + " |\n"
+    return [run, *(f"{total:,}" for total in totals)]
 
 
 @click.command()

@@ -1,6 +1,7 @@
 """The page of an optimisation: README.md beside the Program, from saved results alone."""
 
 from reports.optimize.results import Results, Version
+from reports.shared import markdown
 from reports.shared.words import kib, percent
 
 GOALS = {"fast": "fewest cycles", "small": "least memory"}
@@ -54,19 +55,13 @@ def _told(version: Version) -> str:
 
 
 def _versions(results: Results) -> str:
-    rows = [
-        "| mix | bits | epochs | error | cycles | memory, KiB | |",
-        "| --- | --- | ---: | ---: | ---: | ---: | --- |",
-    ]
+    rows = []
     for place, x in enumerate(results.versions):
         said = "**chosen**" if place == results.chosen else "" if x.fits else "beyond a limit"
-        cells = (x.mix, x.widths, str(x.epochs), percent(x.error_rate), f"{x.cycles:,}", kib(x.memory_bits), said)
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
+        rows.append([x.mix, x.widths, str(x.epochs), percent(x.error_rate), f"{x.cycles:,}", kib(x.memory_bits), said])
+    return markdown.table("mix | bits | epochs | error | cycles | memory, KiB |", "llrrrrl", rows)
 
 
 def _trained(results: Results) -> str:
-    rows = ["| mix | epochs | error | |", "| --- | ---: | ---: | --- |"]
-    for x in results.trained:
-        rows.append(f"| {x.mix} | {x.epochs} | {percent(x.error_rate)} | {'went on' if x.kept else ''} |")
-    return "\n".join(rows)
+    rows = ([x.mix, str(x.epochs), percent(x.error_rate), "went on" if x.kept else ""] for x in results.trained)
+    return markdown.table("mix | epochs | error |", "lrrl", rows)

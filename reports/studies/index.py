@@ -13,6 +13,7 @@ from pathlib import Path
 
 from accel.errors import EspalierError
 from accel.files import read_whole, write_whole
+from reports.shared import markdown
 from reports.shared.journal import RESULTS
 from reports.studies import headlines
 from reports.studies.headlines import Headline
@@ -108,10 +109,8 @@ def _section(entry: Entry, folder: Path, pages: list[Path], when: When) -> Itera
     if own and len(pages) == 1:
         yield from (f"**{words}** ({day})" for words, day in told.values())
         return
-    rows = ["| study | found | results of |", "| --- | --- | --- |"]
-    for page, (words, day) in told.items():
-        rows.append(f"| [{_head(folder / page / PAGE)[0]}]({page}/{PAGE}) | {words} | {day} |")
-    yield "\n".join(rows)
+    rows = ([f"[{_head(folder / page / PAGE)[0]}]({page}/{PAGE})", words, day] for page, (words, day) in told.items())
+    yield markdown.table("study | found | results of", "lll", rows)
 
 
 def _head(page: Path) -> tuple[str, str]:

@@ -5,7 +5,7 @@
 writes FOLDER/README.md (``reports/studies/bitwidth`` by default) from the ``results.json`` of the folders in it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -13,7 +13,7 @@ import click
 
 from accel.files import write_whole
 from accel.records import record_of
-from reports.shared import output
+from reports.shared import markdown, output
 from reports.shared.journal import RESULTS
 from reports.shared.schema import saved
 from reports.shared.words import percent
@@ -26,6 +26,9 @@ SHOWN = (3, 4)  # bits of weights and signals at which methods are compared
 
 def index(studies: list[Results]) -> str:
     """Return README.md of the folder that holds these studies."""
+    asked = "network | version | bits of weights, signals | asked | mean (lowest to highest), seeds | smaller |"
+    memory = "network | version | memory | validation images: uniform, allocated | test images: uniform, allocated |"
+    methods = " | ".join(["network", "version", "float", "bits", *METHODS])
     parts = [
         "# Word lengths",
         "    espalier study bitwidth NETWORK --data-dir DATA --out reports/studies/bitwidth/NETWORK\n"
@@ -34,31 +37,29 @@ def index(studies: list[Results]) -> str:
         "engine; *rise* is over the dense float network. Each folder has tables of all widths, the sensitivity of "
         "every group, and memory against error.",
         "## Targets",
-        "\n".join(_targets(studies)),
+        markdown.table(asked, "llrllrl", _targets(studies)),
         "## Uniform against allocated widths, at equal memory",
         "For the memory that uniform widths take (weights, indices, biases, live signals), the widths of each group "
         "were chosen on the first validation images (each folder says how many), with steps of least squared error "
         "and no retraining. On these images allocated widths are never worse, because the uniform ones are among those "
         "that are tried; the error rates here are of all images, which may say otherwise where both are near.",
-        "\n".join(_allocations(studies)),
+        markdown.table(memory, "llrrrl", _allocations(studies)),
         "## Methods",
         "The same bits for all weights and signals.",
-        "\n".join(_methods(studies)),
+        markdown.table(methods, "llrr" + "r" * len(METHODS), _methods(studies)),
         _emulated(studies),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _targets(studies: list[Results]) -> Iterator[str]:
-    yield "| network | version | bits of weights, signals | asked | mean (lowest to highest), seeds | smaller | |"
-    yield "| --- | --- | ---: | --- | --- | ---: | --- |"
+def _targets(studies: list[Results]) -> Iterator[Sequence[str]]:
     for results in studies:
         for target in (record_of(Target, record) for record in results.definition["targets"]):
             rise, low, high, smaller = results.outcome(target)
             points = results.uniform(target.pattern, target.method)[target.weight_bits, target.signal_bits]
             missed = [] if rise <= target.rise + 1e-12 else [f"missed by {percent(rise - target.rise)}"]
             missed += [] if smaller >= target.smaller else ["too large"]
-            cells = [
+            yield (
                 f"[{results.network}]({results.network}/README.md)",
                 f"{target.pattern}, {results.sparsities[target.pattern]:.1%} gone",
                 f"{target.weight_bits}, {target.signal_bits}",
@@ -66,36 +67,28 @@ def _targets(studies: list[Results]) -> Iterator[str]:
                 f"{100 * rise:+.2f} % ({100 * low:+.2f} to {100 * high:+.2f}), {len(points)}",
                 f"{smaller:.1f} times",
                 f"**{', '.join(missed) or 'met'}**",
-            ]
-            yield f"| {' | '.join(cells)} |"
+            )
 
 
-def _allocations(studies: list[Results]) -> Iterator[str]:
-    yield "| network | version | memory | validation images: uniform, allocated | test images: uniform, allocated | |"
-    yield "| --- | --- | ---: | ---: | ---: | --- |"
+def _allocations(studies: list[Results]) -> Iterator[Sequence[str]]:
     for results in studies:
         for pattern in results.float_rates:
             for chosen, uniform in results.allocations(pattern):
                 rates = [percent(p.error_rate) for p in (uniform, chosen)]
                 whole = [percent(p.values["rates"]["validation"]) for p in (uniform, chosen)]
                 worse = chosen.error_rate > uniform.error_rate
-                yield (
-                    f"| {results.network} | {pattern} | {uniform.values['memory_bits'] / 8192:.1f} KiB, "
-                    f"{uniform.task.weight_bits} bits | {', '.join(whole)} | {', '.join(rates)} | "
-                    f"{'worse on the test images' if worse else 'no worse'} |"
-                )
+                memory = f"{uniform.values['memory_bits'] / 8192:.1f} KiB, {uniform.task.weight_bits} bits"
+                outcome = "worse on the test images" if worse else "no worse"
+                yield results.network, pattern, memory, ", ".join(whole), ", ".join(rates), outcome
 
 
-def _methods(studies: list[Results]) -> Iterator[str]:
-    yield "| network | version | float | bits | " + " | ".join(METHODS) + " |"
-    yield "| --- | --- | ---: | ---: |" + " ---: |" * len(METHODS)
+def _methods(studies: list[Results]) -> Iterator[Sequence[str]]:
     for results in studies:
         for pattern, rates in results.float_rates.items():
             for bits in SHOWN:
                 found = [results.uniform(pattern, method).get((bits, bits), []) for method in METHODS]
                 cells = [percent(fmean(p.error_rate for p in points)) if points else "" for points in found]
-                head = results.network, pattern, percent(rates["test"]), str(bits)
-                yield f"| {' | '.join((*head, *cells))} |"
+                yield results.network, pattern, percent(rates["test"]), str(bits), *cells
 
 
 def _emulated(studies: list[Results]) -> str:

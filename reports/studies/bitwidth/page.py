@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from statistics import fmean
 
 from accel.records import record_of
+from reports.shared import markdown
 from reports.shared.words import percent
 from reports.studies.bitwidth.definition import METHODS, WIDTHS, Target
 from reports.studies.bitwidth.results import Results
@@ -63,7 +64,7 @@ def _reproduce(results: Results) -> list[str]:
 
 
 def _targets(results: Results, targets: list[Target]) -> str:
-    rows = ["| target | outcome | the same in float |", "| --- | --- | ---: |"]
+    rows = []
     for target in targets:
         rise, low, high, smaller = results.outcome(target)
         asked = (
@@ -75,8 +76,8 @@ def _targets(results: Results, targets: list[Target]) -> str:
         missed += [] if smaller >= target.smaller else [f"{target.smaller - smaller:.1f} times too large"]
         told = f"{100 * rise:+.2f} % ({100 * low:+.2f} to {100 * high:+.2f}), {smaller:.1f} times smaller"
         floating = results.float_rates[target.pattern]["test"] - results.dense_rate
-        rows.append(f"| {asked} | {', '.join(missed) or 'met'}: {told} | {100 * floating:+.2f} % |")
-    return "\n".join(rows)
+        rows.append([asked, f"{', '.join(missed) or 'met'}: {told}", f"{100 * floating:+.2f} %"])
+    return markdown.table("target | outcome | the same in float", "llr", rows)
 
 
 def _fit(target: Target) -> str:
@@ -88,24 +89,19 @@ def _uniform(results: Results, pattern: str) -> str:
     found = {method: results.uniform(pattern, method) for method in METHODS}
     pairs = sorted({pair for points in found.values() for pair in points} | {(bits, bits) for bits in WIDTHS})
     floating = percent(results.float_rates[pattern]["test"])
-    rows = [
-        f"**{pattern}**, {results.sparsities[pattern]:.1%} gone, {floating} in float",
-        "",
-        "| bits of weights, signals | " + " | ".join(METHODS) + " | parameters in KiB |",
-        "| --- |" + " ---: |" * (len(METHODS) + 1),
-    ]
+    heads = ["bits of weights, signals", *METHODS, "parameters in KiB"]
+    rows = []
     for pair in pairs:
         cells = [percent(fmean(p.error_rate for p in found[m][pair])) if pair in found[m] else "" for m in METHODS]
         some = next(points[pair] for points in found.values() if pair in points)
-        rows.append(f"| {pair[0]}, {pair[1]} | {' | '.join(cells)} | {some[0].values['parameter_bits'] / 8192:.1f} |")
-    return "\n".join(rows)
+        rows.append([f"{pair[0]}, {pair[1]}", *cells, f"{some[0].values['parameter_bits'] / 8192:.1f}"])
+    table = markdown.table(" | ".join(heads), "lr" + "r" * len(METHODS), rows)
+    return f"**{pattern}**, {results.sparsities[pattern]:.1%} gone, {floating} in float\n\n{table}"
 
 
 def _allocations(results: Results) -> str:
-    rows = [
-        "| version | memory of uniform | error: test (validation) | allocated: test (validation) | memory | widths |",
-        "| --- | ---: | ---: | ---: | ---: | --- |",
-    ]
+    heads = "version | memory of uniform | error: test (validation) | allocated: test (validation) | memory | widths"
+    rows = []
     for pattern in results.float_rates:
         for chosen, uniform in results.allocations(pattern):
             told = ", ".join(f"{group} {bits}" for group, bits in chosen.values["widths"].items())
@@ -116,5 +112,5 @@ def _allocations(results: Results) -> str:
                 f"{chosen.values['memory_bits'] / 8192:.1f} KiB",
                 told,
             ]
-            rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows)
+            rows.append(cells)
+    return markdown.table(heads, "lrrrrl", rows)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from reports.shared import markdown
 from reports.shared.words import kib
 from reports.studies.files import picture
 from reports.studies.memory.definition import (
@@ -61,32 +62,22 @@ def recommended(results: Results) -> str:
 
 
 def _table(results: Results) -> str:
-    lines = [
-        "| network | pattern | bits | weights | smallest KiB | whole layers KiB | recommended KiB | MB there | mJ "
-        "there | stalls there |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    heads = "network | pattern | bits | weights | smallest KiB | whole layers KiB | recommended KiB"
+    rows = []
     for row in results.rows:
         best = row.best
         cells = [row.network, row.pattern, str(row.bits), f"{row.weights:,}", kib(row.least_bits), kib(row.whole_bits)]
         cells += [kib(best.room_bits), f"{best.dram_bits / 8e6:.2f}", f"{1e3 * best.joules:.2f}"]
         cells += [f"{best.stall_cycles / (row.cycles + best.stall_cycles):.1%}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return markdown.table(f"{heads} | MB there | mJ there | stalls there", "llrrrrrrrr", rows)
 
 
 def _section(results: Results, network: str) -> str:
-    rows = [row for row in results.rows if row.network == network]
-    lines = [
-        f"## {network}",
-        "",
-        "MB an image in memories of so many KiB: by the plan, in parentheses each layer by itself.",
-        "",
-        f"| pattern | bits | {' | '.join(map(str, SHOWN))} |",
-        f"| --- | ---: |{' ---: |' * len(SHOWN)}",
-        *(f"| {row.pattern} | {row.bits} | {' | '.join(_cells(row))} |" for row in rows),
-    ]
-    return "\n".join(lines)
+    told = "MB an image in memories of so many KiB: by the plan, in parentheses each layer by itself."
+    heads = " | ".join(["pattern", "bits", *map(str, SHOWN)])
+    rows = ([row.pattern, str(row.bits), *_cells(row)] for row in results.rows if row.network == network)
+    return f"## {network}\n\n{told}\n\n{markdown.table(heads, 'lr' + 'r' * len(SHOWN), rows)}"
 
 
 def _cells(row: Row) -> Iterator[str]:
@@ -110,14 +101,12 @@ def _streamed(results: Results) -> Iterator[str]:
         "and take more cycles. **Our hardware streams lane words; it unpacks nothing, so that all but the first line "
         "are estimates for hardware that nobody has built** (`accel.cost.packed` says what is assumed)."
     )
-    lines = [
-        "| what travels | our hardware | DRAM, MB an image | stored weights, MB | their index, MB | image and scores, "
-        "MB | lists on chip, KiB | memory, KiB | cycles | stalls | mJ |",
-        f"| --- | --- |{' ---: |' * 9}",
-    ]
+    megabytes = "DRAM, MB an image | stored weights, MB | their index, MB | image and scores, MB"
+    heads = f"what travels | our hardware | {megabytes} | lists on chip, KiB | memory, KiB | cycles | stalls | mJ"
+    rows = []
     for row in results.streamed:
-        megabytes = row.dram_bits, row.weight_bits, row.index_bits, row.borders_bits
-        cells = [row.way, "yes" if row.on_our_hardware else "**no**", *(f"{x / 8e6:.2f}" for x in megabytes)]
+        moved = row.dram_bits, row.weight_bits, row.index_bits, row.borders_bits
+        cells = [row.way, "yes" if row.on_our_hardware else "**no**", *(f"{x / 8e6:.2f}" for x in moved)]
         cells += [kib(row.list_bits), kib(row.memory_bits), f"{row.cycles:,}", f"{row.stall_cycles / row.cycles:.1%}"]
-        lines.append(f"| {' | '.join([*cells, f'{1e3 * row.joules:.2f}'])} |")
-    yield "\n".join(lines)
+        rows.append([*cells, f"{1e3 * row.joules:.2f}"])
+    yield markdown.table(heads, "llrrrrrrrrr", rows)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from reports.shared import markdown
 from reports.shared.schema import saved
 from reports.shared.words import kib, percent
 from reports.studies.files import picture
@@ -99,20 +100,17 @@ def _sections(results: Results, network: str, rates: Rates) -> Iterable[str]:
 
 
 def _work(rows: list[Row]) -> str:
-    lines = [
-        "| pattern | ratio | weights gone | MACs | MACs gone |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
-    for row in rows:
-        cells = [
+    cells = (
+        [
             row.pattern,
             "-" if row.ratio is None else f"{row.ratio:.3g}",
             f"{1 - row.weights / row.dense_weights:.1%}",
             f"{row.macs:,}",
             f"{1 - row.macs / row.dense_macs:.1%}",
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        for row in rows
+    )
+    return markdown.table("pattern | ratio | weights gone | MACs | MACs gone", "lrrrr", cells)
 
 
 def _errors(rows: list[Row], rates: Rates) -> str:
@@ -128,12 +126,9 @@ def _errors(rows: list[Row], rates: Rates) -> str:
 
 
 def _by_bits(rows: list[Row], unit: str, cell: Callable[[Row, int], str], columns: Sequence[int] = BITS) -> str:
-    lines = [
-        f"| {unit} | {' | '.join(f'{bits} bits' if bits else 'float' for bits in columns)} |",
-        f"| --- |{' ---: |' * len(columns)}",
-    ]
-    lines += [f"| {row.pattern} | {' | '.join(cell(row, bits) for bits in columns)} |" for row in rows]
-    return "\n".join(lines)
+    heads = [unit, *(f"{bits} bits" if bits else "float" for bits in columns)]
+    cells = ([row.pattern, *(cell(row, bits) for bits in columns)] for row in rows)
+    return markdown.table(" | ".join(heads), "l" + "r" * len(columns), cells)
 
 
 def _verification(runs: tuple[Run, ...]) -> Iterable[str]:
@@ -146,8 +141,8 @@ def _verification(runs: tuple[Run, ...]) -> Iterable[str]:
         f"build: {errors} errors in {sum(run.rows for run in runs):,} rows of outputs, compared bit for bit with the "
         "golden model, and in the cycles, compared with the closed form."
     )
-    lines = ["| network | pattern | bits | rows | cycles | closed form |", "| --- | --- | ---: | ---: | ---: | ---: |"]
-    for run in runs:
-        counts = f"{run.rows:,} | {run.cycles:,} | {run.expected_cycles:,}"
-        lines.append(f"| {run.network} | {run.pattern} | {run.bits} | {counts} |")
-    yield "\n".join(lines)
+    cells = (
+        [run.network, run.pattern, f"{run.bits}", f"{run.rows:,}", f"{run.cycles:,}", f"{run.expected_cycles:,}"]
+        for run in runs
+    )
+    yield markdown.table("network | pattern | bits | rows | cycles | closed form", "llrrrr", cells)

@@ -1,9 +1,10 @@
 """The page of the study: the search's versions and the uniform Programs in one table."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 
 from reports.optimize.page import answer
 from reports.optimize.results import Asked, Results
+from reports.shared import markdown
 from reports.shared.words import kib, percent
 from reports.studies.optimize.uniform import Uniform
 
@@ -31,7 +32,9 @@ def page(results: Results, uniform: Sequence[Uniform]) -> str:
     head = HEAD.format(title=title, array=asked.array, command=command)
     most = "" if asked.memory_bits is None else f", {kib(asked.memory_bits)} KiB of memories"
     wanted = f"Asked for: at most {percent(asked.limit)} errors on {asked.validation_images:,} validation images{most}."
-    parts = [head, wanted, answer(results), _against(results, uniform), "\n".join(_rows(results, uniform))]
+    heads = "Program | validation error | test error | cycles | memory, KiB |"
+    table = markdown.table(heads, "lrrrrl", _rows(results, uniform))
+    parts = [head, wanted, answer(results), _against(results, uniform), table]
     return "\n\n".join(part.strip("\n") if part is not head else part.rstrip() for part in parts) + "\n"
 
 
@@ -65,16 +68,14 @@ def _against(results: Results, uniform: Sequence[Uniform]) -> str:
     )
 
 
-def _rows(results: Results, uniform: Sequence[Uniform]) -> Iterable[str]:
-    """Yield the lines of the table: the search's versions, then the others."""
-    yield "| Program | validation error | test error | cycles | memory, KiB | |"
-    yield "| --- | ---: | ---: | ---: | ---: | --- |"
+def _rows(results: Results, uniform: Sequence[Uniform]) -> Iterator[Sequence[str]]:
+    """Yield the rows of the table: the search's versions, then the others."""
     for place, x in enumerate(results.versions):
         chosen = place == results.chosen
         test = percent(results.test_error_rates["chosen"]) if chosen else ""
         mark = "chosen" if chosen else "" if x.fits else "beyond a limit"
         name = f"{x.mix}; {x.widths}"
-        yield f"| {name} | {percent(x.error_rate)} | {test} | {x.cycles:,} | {kib(x.memory_bits)} | {mark} |"
+        yield name, percent(x.error_rate), test, f"{x.cycles:,}", kib(x.memory_bits), mark
     for y in uniform:
-        rates = " | ".join(percent(y.error_rates[split]) for split in ("validation", "test"))
-        yield f"| uniform: {y.name} | {rates} | {y.cycles:,} | {kib(y.memory_bits)} | |"
+        rates = (percent(y.error_rates[split]) for split in ("validation", "test"))
+        yield f"uniform: {y.name}", *rates, f"{y.cycles:,}", f"{kib(y.memory_bits)} |"  # nothing is chosen

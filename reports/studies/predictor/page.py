@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from accel.cost.hardware_terms import multipliers_of
 from accel.cost.predictor import AREA, CELL_FF, CELL_PERIOD, FF, FPGA_PERIOD, LUT, Model, block_ram
+from reports.shared import markdown
 from reports.studies.files import picture
 from reports.studies.predictor.definition import ARRAYS, DRAWN, SIZED_FOR_HZ
 from reports.studies.predictor.figures import CAPTIONS
@@ -70,14 +71,14 @@ def headline(model: Model) -> str:
 
 
 def _errors(model: Model) -> str:
-    rows = ["| | arrays | median error | worst error | target | |", "| --- | ---: | ---: | ---: | --- | --- |"]
+    rows = []
     for name, (middle, worst) in TARGETS.items():
         fit = model.fits[name]
         met = "met" if fit.median_error < middle and fit.worst_error < worst else "**missed**"
         target = f"median < {middle:.0%}, worst < {worst:.0%}" if middle < worst else f"worst < {worst:.0%}"
-        row = [WORDS[name], f"{fit.arrays}", f"{fit.median_error:.1%}", f"{fit.worst_error:.1%}", target, met]
-        rows.append(f"| {' | '.join(row)} |")
-    return "\n".join(rows)
+        errors = f"{fit.median_error:.1%}", f"{fit.worst_error:.1%}"
+        rows.append([WORDS[name], f"{fit.arrays}", *errors, target, met])
+    return markdown.table("| arrays | median error | worst error | target |", "lrrrll", rows)
 
 
 def _counted(results: Results) -> str:
@@ -104,16 +105,13 @@ def _swept(results: Results) -> str:
 def _arrays(fitted: Mapping[str, Figure]) -> str:
     """Return a line for each array: what was built and how far off the prediction is."""
     held: dict[str, dict[str, Held]] = {name: {x.name: x for x in fitted[name].held_out} for name in TARGETS}
+    lanes = "array: lanes, bits of weights/signals/accumulators, memories"
     rows = [
-        "| array: lanes, bits of weights/signals/accumulators, memories | LUT | FF | um2 | MHz, ECP5 | MHz, cells "
-        "| FF, cells |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        [name, *(_cell(held[figure].get(name), figure) for figure in TARGETS)]
+        for name in ARRAYS
+        if any(name in found for found in held.values())
     ]
-    for name in ARRAYS:
-        if any(name in found for found in held.values()):
-            cells = [_cell(held[figure].get(name), figure) for figure in TARGETS]
-            rows.append(f"| {' | '.join([name, *cells])} |")
-    return "\n".join(rows)
+    return markdown.table(f"{lanes} | LUT | FF | um2 | MHz, ECP5 | MHz, cells | FF, cells", "lrrrrrr", rows)
 
 
 def _cell(one: Held | None, figure: str) -> str:

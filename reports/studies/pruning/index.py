@@ -15,7 +15,7 @@ import numpy as np
 
 from accel.files import write_whole
 from accel.interchange import zoo
-from reports.shared import output
+from reports.shared import markdown, output
 from reports.shared.journal import RESULTS
 from reports.shared.schema import saved
 from reports.shared.words import percent
@@ -59,11 +59,11 @@ def _zoo(name: str) -> Iterator[str]:
     rates = zoo.error_rates(name)
     costs = {pattern: cost_on(zoo.load(name, pattern), LANES) for pattern in rates}
     dense = costs[DENSE]
-    rows = ["| pattern | MACs | cycles | MACs of dense | cycles of dense | error |", "| --- |" + " ---: |" * 5]
+    rows = []
     for pattern, cost in costs.items():
-        shares = f"{cost.macs / dense.macs:.1%} | {cost.cycles / dense.cycles:.1%}"
-        rows.append(f"| {pattern} | {cost.macs:,} | {cost.cycles:,} | {shares} | {percent(rates[pattern])} |")
-    yield "\n".join(rows)
+        shares = f"{cost.macs / dense.macs:.1%}", f"{cost.cycles / dense.cycles:.1%}"
+        rows.append([pattern, f"{cost.macs:,}", f"{cost.cycles:,}", *shares, percent(rates[pattern])])
+    yield markdown.table("pattern | MACs | cycles | MACs of dense | cycles of dense | error", "lrrrrr", rows)
 
 
 def folder_of(results: Results) -> str:
@@ -80,7 +80,8 @@ def _whole(results: Results) -> Iterator[str]:
         "What no other setting of the study beats, which would take no more cycles for no more error; *gone* is of the "
         f"weights of {layers}:"
     )
-    yield "\n".join(_front(results))
+    heads = "pattern | gone | cycles | of dense | error, mean of the seeds | risen by"
+    yield markdown.table(heads, "lrrrrr", _front(results))
 
 
 def _head(results: Results) -> Iterator[str]:
@@ -104,16 +105,14 @@ def _error(group: Group) -> str:
     return f"{percent(group.mean())} ({low} to {high})"
 
 
-def _front(results: Results) -> Iterator[str]:
+def _front(results: Results) -> Iterator[Sequence[str]]:
     dense = results.costs[DENSE].cycles
-    yield "| pattern | gone | cycles | of dense | error, mean of the seeds | risen by |"
-    yield "| --- | ---: | ---: | ---: | ---: | ---: |"
     for group, cost in sorted(results.priced, key=lambda pair: pair[1].cycles):
         better = (c.cycles <= cost.cycles and g.mean() <= group.mean() for g, c in results.priced if g is not group)
         if not any(better):
             share, gone = cost.cycles / dense, group.sparsity(results.convolutions)
-            rates = f"{percent(group.mean())} | {100 * results.rise(group):+.2f} %"
-            yield f"| {group.task.granularity} | {gone:.1%} | {cost.cycles:,} | {share:.1%} | {rates} |"
+            rates = percent(group.mean()), f"{100 * results.rise(group):+.2f} %"
+            yield group.task.granularity, f"{gone:.1%}", f"{cost.cycles:,}", f"{share:.1%}", *rates
 
 
 def _alike(results: Results) -> Iterator[str]:
@@ -125,7 +124,8 @@ def _alike(results: Results) -> Iterator[str]:
         "network's; where the last column is 1, cycles have gone as multiply-accumulates have. Before kernels go in "
         "groups, output maps that want the same input maps are put into one group (`accel/prune/group_order.py`)."
     )
-    yield "\n".join(_paid(results))
+    heads = "pattern | of convolutions gone | error | risen by | cycles | of dense | MACs | cycles over MACs"
+    yield markdown.table(heads, "lrrrrrrr", _paid(results))
     yield from _in_groups(results)
     yield (
         f"Rise of the error rate, mean of {results.seeds} seeds, where a pattern's line crosses a share of the cycles: "
@@ -134,7 +134,8 @@ def _alike(results: Results) -> Iterator[str]:
     for epochs in sorted({group.task.epochs for group, _ in results.priced}):
         rises = _rises(results, epochs)
         yield f"Retrained for {epochs} epoch{'s' if epochs > 1 else ''}:"
-        yield "\n".join(_crossings(rises))
+        heads = " | ".join(["pattern", *(f"{share:.0%} of the cycles" for share in SHARES)])
+        yield markdown.table(heads, "l" + "r" * len(SHARES), _crossings(rises))
         yield _most_often(rises)
 
 
@@ -157,15 +158,12 @@ def _rises(results: Results, epochs: int) -> dict[str, list[float]]:
     }
 
 
-def _crossings(rises: dict[str, list[float]]) -> Iterator[str]:
-    yield "| pattern | " + " | ".join(f"{share:.0%} of the cycles" for share in SHARES) + " |"
-    yield "| --- |" + " ---: |" * len(SHARES)
+def _crossings(rises: dict[str, list[float]]) -> Iterator[Sequence[str]]:
     least = [min(column) for column in zip(*rises.values(), strict=True)]
     for pattern, row in rises.items():
         texts = ["not reached" if math.isinf(rise) else f"{100 * rise:+.2f} %" for rise in row]
         best = [rise == low < math.inf for rise, low in zip(row, least, strict=True)]
-        cells = [f"**{text}**" if lowest else text for text, lowest in zip(texts, best, strict=True)]
-        yield f"| {pattern} | {' | '.join(cells)} |"
+        yield pattern, *(f"**{text}**" if lowest else text for text, lowest in zip(texts, best, strict=True))
 
 
 def _most_often(rises: dict[str, list[float]]) -> str:
@@ -178,15 +176,13 @@ def _most_often(rises: dict[str, list[float]]) -> str:
     return f"`{first}` is lowest at {wins[first]} of the {len(columns)} shares that any pattern reaches."
 
 
-def _paid(results: Results) -> Iterator[str]:
+def _paid(results: Results) -> Iterator[Sequence[str]]:
     dense = results.costs[DENSE]
-    yield "| pattern | of convolutions gone | error | risen by | cycles | of dense | MACs | cycles over MACs |"
-    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     for group, cost in results.priced:
         macs, cycles = cost.macs / dense.macs, cost.cycles / dense.cycles
         gone, rise = f"{group.sparsity(results.convolutions):.1%}", f"{100 * results.rise(group):+.2f} %"
-        shares = f"{cost.cycles:,} | {cycles:.1%} | {macs:.1%} | {cycles / macs:.2f}"
-        yield f"| {group.task.granularity} | {gone} | {_error(group)} | {rise} | {shares} |"
+        shares = f"{cost.cycles:,}", f"{cycles:.1%}", f"{macs:.1%}", f"{cycles / macs:.2f}"
+        yield group.task.granularity, gone, _error(group), rise, *shares
 
 
 def _in_groups(results: Results) -> Iterator[str]:

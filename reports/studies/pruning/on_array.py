@@ -1,5 +1,6 @@
 """What the page of a study of pruning says of an array: error against cycles, and the quickest of each pattern."""
 
+from reports.shared import markdown
 from reports.shared.words import percent
 from reports.studies.pruning.definition import TOLERANCES
 from reports.studies.pruning.results import DENSE, Group, OnArray, Results
@@ -21,33 +22,30 @@ def sections(results: Results, picture: str) -> list[str]:
 
 def _settings(results: Results) -> str:
     dense = results.costs[DENSE]
-    rows = [
-        "| granularity | epochs | convolutions gone | MACs | cycles | MACs / dense | cycles / dense | error (seeds) |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-        f"| {DENSE} | | | {_counts(dense, dense)} | {percent(results.dense['test'])} |",
-    ]
+    heads = "granularity | epochs | convolutions gone | MACs | cycles | MACs / dense | cycles / dense | error (seeds)"
+    rows = [[f"{DENSE} | |", *_counts(dense, dense), percent(results.dense["test"])]]  # no epochs, and nothing gone
     control = [(results.control, dense)] if results.control else []
     for group, cost in [*control, *results.priced]:
         low, high = map(percent, group.span())
         gone = f"{group.sparsity(results.convolutions):.1%}"
         error = f"{percent(group.mean())} ({low} to {high})"
         epochs = f"{group.task.sparsify} + {group.task.epochs}" if group.task.sparsify else str(group.task.epochs)
-        rows.append(f"| {group.task.granularity} | {epochs} | {gone} | {_counts(cost, dense)} | {error} |")
-    return "\n".join(rows)
+        rows.append([group.task.granularity, epochs, gone, *_counts(cost, dense), error])
+    return markdown.table(heads, "lrrrrrrr", rows)
 
 
-def _counts(cost: OnArray, dense: OnArray) -> str:
-    shares = f"{cost.macs / dense.macs:.1%} | {cost.cycles / dense.cycles:.1%}"
-    return f"{cost.macs:,} | {cost.cycles:,} | {shares}"
+def _counts(cost: OnArray, dense: OnArray) -> tuple[str, ...]:
+    shares = f"{cost.macs / dense.macs:.1%}", f"{cost.cycles / dense.cycles:.1%}"
+    return f"{cost.macs:,}", f"{cost.cycles:,}", *shares
 
 
 def _quickest(results: Results) -> str:
-    heads = [f"at most +{100 * rise:g} %" for rise in TOLERANCES]
-    rows = ["| granularity | " + " | ".join(heads) + " |", "| --- |" + " ---: |" * len(heads)]
-    for granularity in dict.fromkeys(group.task.granularity for group, _ in results.priced):
-        cells = (_cell(results, results.quickest(granularity, rise)) for rise in TOLERANCES)
-        rows.append(f"| {granularity} | " + " | ".join(cells) + " |")
-    return "\n".join(rows)
+    heads = ["granularity", *(f"at most +{100 * rise:g} %" for rise in TOLERANCES)]
+    rows = [
+        [granularity, *(_cell(results, results.quickest(granularity, rise)) for rise in TOLERANCES)]
+        for granularity in dict.fromkeys(group.task.granularity for group, _ in results.priced)
+    ]
+    return markdown.table(" | ".join(heads), "l" + "r" * len(TOLERANCES), rows)
 
 
 def _cell(results: Results, found: tuple[Group, OnArray] | None) -> str:

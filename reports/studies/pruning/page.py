@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from accel.prune import SEARCHES
 from accel.records import record_of
+from reports.shared import markdown
 from reports.shared.words import percent
 from reports.studies.files import picture
 from reports.studies.pruning import on_array
@@ -125,8 +126,8 @@ def _targets(results: Results, targets: Sequence[Target]) -> str:
         what = "convolution weights" if target.convolutions else "all weights"
         which = ", ".join(target.granularities) or "any granularity"
         asked = f"{which}: at least {target.least:.0%} of {what} gone for at most +{100 * target.rise:g} %"
-        rows.append(f"| {asked} | {_outcome(results, target)} |")
-    return "\n".join(["| target | outcome |", "| --- | --- |", *rows])
+        rows.append([asked, _outcome(results, target)])
+    return markdown.table("target | outcome", "ll", rows)
 
 
 def _outcome(results: Results, target: Target) -> str:
@@ -144,12 +145,12 @@ def _outcome(results: Results, target: Target) -> str:
 
 
 def _best(results: Results) -> str:
-    heads = [f"at most +{100 * rise:g} %" for rise in TOLERANCES]
-    rows = ["| granularity | " + " | ".join(heads) + " |", "| --- |" + " ---: |" * len(heads)]
-    for granularity in dict.fromkeys(group.task.granularity for group in results.retrained):
-        cells = (_cell(results, results.best(granularity, rise)) for rise in TOLERANCES)
-        rows.append(f"| {granularity} | " + " | ".join(cells) + " |")
-    return "\n".join(rows)
+    heads = ["granularity", *(f"at most +{100 * rise:g} %" for rise in TOLERANCES)]
+    rows = [
+        [granularity, *(_cell(results, results.best(granularity, rise)) for rise in TOLERANCES)]
+        for granularity in dict.fromkeys(group.task.granularity for group in results.retrained)
+    ]
+    return markdown.table(" | ".join(heads), "l" + "r" * len(TOLERANCES), rows)
 
 
 def _cell(results: Results, group: Group | None) -> str:
@@ -163,22 +164,21 @@ def _order(results: Results) -> str:
     """Return how often neighbours in the expected order of selectors are in that order, and where not."""
     means = {(g.task.granularity, g.ratio, g.task.selector): g.mean() for g in results.sweep}
     cases = list(dict.fromkeys((granularity, ratio) for granularity, ratio, _ in means))
-    rows = ["| expected | holds | fails (difference of the error rates) |", "| --- | ---: | --- |"]
+    rows = []
     for better, worse in pairwise(EXPECTED):
         pairs = [(*case, means.get((*case, better)), means.get((*case, worse))) for case in cases]
         known = [(label, ratio, a - b) for label, ratio, a, b in pairs if a is not None and b is not None]
         failing = [(label, ratio, more) for label, ratio, more in known if more > 1e-12]
         told = "; ".join(f"{label} at {ratio:g}: {100 * more:+.2f} %" for label, ratio, more in failing)
-        rows.append(f"| {better} <= {worse} | {len(known) - len(failing)} of {len(known)} | {told} |")
+        rows.append([f"{better} <= {worse}", f"{len(known) - len(failing)} of {len(known)}", told])
     head = f"Expected at equal budget, lowest error first: {' <= '.join(EXPECTED)}. Means on the test images:"
-    return "\n".join([head, "", *rows])
+    table = markdown.table("expected | holds | fails (difference of the error rates)", "lrl", rows)
+    return f"{head}\n\n{table}"
 
 
 def _settings(results: Results) -> str:
-    rows = [
-        "| granularity | ratios | selector, training | gone | of convolutions | before | after (lowest to highest) |",
-        "| --- | --- | --- | ---: | ---: | ---: | ---: |",
-    ]
+    heads = "granularity | ratios | selector, training | gone | of convolutions | before | after (lowest to highest)"
+    rows = []
     for group in [*filter(None, [results.control]), *results.retrained]:
         low, high = map(percent, group.span())
         before = sum(point.before["test"] for point in group.points) / len(group.points)
@@ -192,8 +192,8 @@ def _settings(results: Results) -> str:
             percent(before),
             f"{percent(group.mean())} ({low} to {high})",
         ]
-        rows.append("| " + " | ".join(cells) + " |")
-    return "\n".join(rows)
+        rows.append(cells)
+    return markdown.table(heads, "lllrrrr", rows)
 
 
 def _ratios(group: Group) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from accel.files import write_whole
-from reports.shared import output
+from reports.shared import markdown, output
 from reports.studies.referees.compared import (
     LANES,
     MOBILENET_V2,
@@ -68,33 +68,36 @@ def page(
     versions = {name: importlib.metadata.version(name) for name in ("scalesim", "zigzag-dse")}
     networks = ", ".join(name for name in NETWORKS if name != RESNET18)
     words = {"networks": networks, "side": SIDE, "scalesim": versions["scalesim"], "zigzag": versions["zigzag-dse"]}
-    lines = [HEAD.format(**words), f"**{sum(x.equal for x in found)} of {len(found)} products are equal.**", ""]
+    equal = f"**{sum(x.equal for x in found)} of {len(found)} products are equal.**"
     groups: dict[tuple[str, str, str], list[Product]] = defaultdict(list)
     for x in found:
         groups[x.network, x.stationary, "dense" if x.kept.m == 1 else f"{x.kept.n}:{x.kept.m}"].append(x)
-    lines += _table(["network", "stationary", "weights", "products", "equal", "cycles here", "there"])
-    for key, rows in groups.items():
-        cycles = (sum(x.ours[0] for x in rows), sum(x.theirs[0] for x in rows))
-        lines.append(_line(*key, len(rows), sum(x.equal for x in rows), *cycles))
-    lines += [IDEAL.format(outputs=LANES[0], pixels=LANES[1])]
-    lines += _table(["network", "layers", "equal", "cycles here", "there"])
+    sums = []
+    for key, alike in groups.items():
+        cycles = sum(x.ours[0] for x in alike), sum(x.theirs[0] for x in alike)
+        sums.append([*key, *_counts(len(alike), sum(x.equal for x in alike), *cycles)])
+    steps = []
     for network, layers in ideal:
-        equal, here, there = (sum(x) for x in zip(*((a == b, a, b) for _, a, b in layers), strict=True))
-        lines.append(_line(network, len(layers), equal, here, there))
-    lines += [TRAFFIC.format(outputs=LANES[0], pixels=LANES[1], searched=SEARCHED)]
-    lines += _table(["network", "KiB", "MB here", "there", "here / there"])
+        totals = (sum(x) for x in zip(*((a == b, a, b) for _, a, b in layers), strict=True))
+        steps.append([network, *_counts(len(layers), *totals)])
+    megabytes = []
     for one in moved:
-        cells = (f"{one.ours / 1e6:.2f}", f"{one.theirs / 1e6:.2f}", f"{one.ours / one.theirs:.3f}")
-        lines.append(_line(one.network, one.room_bits >> 13, *cells))
-    return "\n".join(lines) + "\n"
+        cells = f"{one.ours / 1e6:.2f}", f"{one.theirs / 1e6:.2f}", f"{one.ours / one.theirs:.3f}"
+        megabytes.append([one.network, *_counts(one.room_bits >> 13), *cells])
+    parts = [
+        HEAD.format(**words),
+        equal + "\n",
+        markdown.table("network | stationary | weights | products | equal | cycles here | there", "lllrrrr", sums),
+        IDEAL.format(outputs=LANES[0], pixels=LANES[1]),
+        markdown.table("network | layers | equal | cycles here | there", "lrrrr", steps),
+        TRAFFIC.format(outputs=LANES[0], pixels=LANES[1], searched=SEARCHED),
+        markdown.table("network | KiB | MB here | there | here / there", "lrrrr", megabytes),
+    ]
+    return "\n".join(parts) + "\n"
 
 
-def _table(heads: Sequence[str]) -> list[str]:
-    return [_line(*heads), _line(*("---" if x in ("network", "stationary", "weights") else "---:" for x in heads))]
-
-
-def _line(*cells: str | int) -> str:
-    return "| " + " | ".join(f"{x:,}" if isinstance(x, int) else x for x in cells) + " |"
+def _counts(*counts: int) -> Iterable[str]:
+    return (f"{count:,}" for count in counts)
 
 
 @click.command()

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from accel.cost.technology import EnergyTable
+from reports.shared import markdown
 from reports.studies.files import picture
 from reports.studies.silicon.definition import (
     BITS,
@@ -108,7 +109,7 @@ def _compared(results: Results, table: EnergyTable) -> list[Compared]:
 
 
 def _arrays(results: Results) -> str:
-    heads = ["array", "build", "runs", "cells, mm²", "NAND2", "FF", "SRAM, mm²", "MHz", "cycles", "mW", "µJ an image"]
+    heads = "array | build | runs | cells, mm² | NAND2 | FF | SRAM, mm² | MHz | cycles | mW | µJ an image"
     rows = []
     for shape in SHAPES:
         for task in reversed(of_shape(shape)):
@@ -122,7 +123,7 @@ def _arrays(results: Results) -> str:
                 built += [f"{build.gate_equivalents:,.0f}", f"{build.flip_flops:,}", f"{build.macro_um2 / 1e6:.2f}"]
                 spent = [f"{build.mhz:.1f}", f"{run.cycles:,}", f"{1e3 * _watts(run):.2f}", microjoules(run)]
                 rows.append([shape, *built, *spent])
-    return rows_of(heads, rows, 3)
+    return markdown.table(heads, "lllrrrrrrrr", rows)
 
 
 def _lists(results: Results) -> Iterator[str]:
@@ -141,7 +142,7 @@ def _lists(results: Results) -> Iterator[str]:
             "What lists cost the dense network, the sparse build over the dense one, and what they save: cycles and "
             f"energy of `{KERNEL}` on the sparse build over the dense network on the dense one."
         )
-        yield rows_of(["array", "cells", "SRAM", "MHz", "mW", "cycles", "energy an image"], rows, 1)
+        yield markdown.table("array | cells | SRAM | MHz | mW | cycles | energy an image", "lrrrrrr", rows)
 
 
 def _watts(run: Run) -> float:
@@ -161,19 +162,20 @@ def _patterns(results: Results) -> str:
             cells += [nano(sum(found.estimated.values())), f"{found.error():+.1%}"]
         rows.append(cells)
     told = f"Nanojoules an image on {SHAPE}, measured on the netlist by groups, and as estimated by both tables."
-    return f"{told}\n\n{rows_of(heads, rows, 3)}" if rows else ""
+    table = markdown.table(" | ".join(heads), "lll" + "r" * (len(heads) - 3), rows)
+    return f"{told}\n\n{table}" if rows else ""
 
 
 def _groups(results: Results) -> str:
     before, after = _compared(results, scaled()), _compared(results, calibrated(results))
     held = [one for one in after if not one.fitted]
-    heads = ["group", "scaled", "calibrated, fitted on", "calibrated, held out"]
     rows = []
     for group in (*GROUPS, None):
         parts = before, [one for one in after if one.fitted], held
         rows.append([group or "all", *(_error(part, group) for part in parts)])
     counts = f"{len(after) - len(held)} runs are fitted on, {len(held)} held out"
-    return f"Errors of the estimate, median and worst; {counts}.\n\n{rows_of(heads, rows, 1)}"
+    table = markdown.table("group | scaled | calibrated, fitted on | calibrated, held out", "lrrr", rows)
+    return f"Errors of the estimate, median and worst; {counts}.\n\n{table}"
 
 
 def _error(compared: Sequence[Compared], group: str | None) -> str:
@@ -184,7 +186,6 @@ def _error(compared: Sequence[Compared], group: str | None) -> str:
 
 
 def _table(after: EnergyTable, before: EnergyTable) -> str:
-    heads = ["pJ", "scaled", "calibrated"]
     rows = [
         [f"multiplication, {bits} bits", f"{before.multiply.at(bits):.4g}", f"{after.multiply.at(bits):.4g}"]
         for bits in (*NARROW, *WIDE)
@@ -198,7 +199,7 @@ def _table(after: EnergyTable, before: EnergyTable) -> str:
         "drain": "a drain, for each bit of a sum, a cycle",
     }
     rows += [[words, f"{getattr(before, name):.4g}", f"{getattr(after, name):.4g}"] for name, words in names.items()]
-    return rows_of(heads, rows, 1)
+    return markdown.table("pJ | scaled | calibrated", "lrr", rows)
 
 
 def _missing(results: Results) -> str:
@@ -212,9 +213,3 @@ def nano(joules: float) -> str:
     """Return nanojoules, whole from 100 on."""
     number = 1e9 * joules
     return f"{number:,.0f}" if number >= 99.5 else f"{number:.1f}"
-
-
-def rows_of(heads: Sequence[str], rows: Sequence[Sequence[str]], words: int) -> str:
-    """Return a table in Markdown, whose first columns are words."""
-    rules = ["---" if place < words else "---:" for place in range(len(heads))]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (heads, rules, *rows))

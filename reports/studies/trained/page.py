@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from accel.train.recipe import FLOAT32
+from reports.shared import markdown
 from reports.shared.words import kib, percent
 from reports.studies.files import picture
 from reports.studies.trained.definition import NETWORKS, NOTES, PLANS, SEEDS, SHARES, Task, tasks
@@ -76,7 +77,7 @@ def bits_of(task: Task) -> str:
 
 
 def _targets(verdicts: Sequence[Verdict]) -> str:
-    rows = ["| network | target | asked | found | by |", "| --- | --- | ---: | ---: | --- |"]
+    rows = []
     for verdict in verdicts:
         plus = "" if verdict.target.rise is None else "+"
         asked = f"at most {plus}{percent(verdict.asked)}"
@@ -86,8 +87,8 @@ def _targets(verdicts: Sequence[Verdict]) -> str:
             missed = verdict.found - verdict.asked
             outcome = "met" if missed <= 0 else f"missed by {percent(missed)}"
             found, by = f"{verdict.found * 100:{plus}.2f} %: {outcome}", title(verdict.group)
-        rows.append(f"| {verdict.network} | {verdict.target.what} | {asked} | {found} | {by} |")
-    return "\n".join(rows)
+        rows.append([verdict.network, verdict.target.what, asked, found, by])
+    return markdown.table("network | target | asked | found | by", "llrrl", rows)
 
 
 def title(group: Group) -> str:
@@ -131,20 +132,17 @@ def _calibrated(groups: Sequence[Group]) -> str:
         return ""
     rates = {(group.task.pattern, group.task.bits): percent(group.mean()) for group in groups}
     columns = sorted({group.task.bits for group in groups})
-    lines = [
-        f"| error, calibrated alone | {' | '.join(f'{bits} bits' for bits in columns)} |",
-        f"| --- |{' ---: |' * len(columns)}",
+    heads = ["error, calibrated alone", *(f"{bits} bits" for bits in columns)]
+    rows = [
+        [pattern, *(rates.get((pattern, bits), "-") for bits in columns)]
+        for pattern in dict.fromkeys(group.task.pattern for group in groups)
     ]
-    for pattern in dict.fromkeys(group.task.pattern for group in groups):
-        lines.append(f"| {pattern} | {' | '.join(rates.get((pattern, bits), '-') for bits in columns)} |")
-    return "\n".join(lines)
+    return markdown.table(" | ".join(heads), "l" + "r" * len(columns), rows)
 
 
 def _table(groups: Sequence[Group]) -> str:
-    rows = [
-        "| version | bits | epochs | weights gone | MACs gone | memory, KiB | cycles | seeds | error | over float |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+    heads = "version | bits | epochs | weights gone | MACs gone | memory, KiB | cycles | seeds | error | over float"
+    rows = []
     for group in groups:
         first = group.versions[0]
         low, high = map(percent, group.span())
@@ -162,8 +160,8 @@ def _table(groups: Sequence[Group]) -> str:
             error,
             f"{100 * group.rise():+.2f} %" if group.task.bits or group.task.pattern != "dense" else "",
         ]
-        rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join(rows)
+        rows.append(cells)
+    return markdown.table(heads, "llrrrrrrrr", rows)
 
 
 def _emulated(results: Results) -> str:

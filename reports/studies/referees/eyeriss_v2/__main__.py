@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from accel.files import write_whole
-from reports.shared import output
+from reports.shared import markdown, output
 from reports.studies.referees.eyeriss_v2.masks import Compared, compared, read
 
 HERE = Path(__file__).parent
@@ -33,13 +33,13 @@ kept here. *MACs* are of kept weights alone, which is what zeros of signals leav
 def page(found: Sequence[Compared]) -> str:
     """Return README.md."""
     equal = sum(x.effective_macs == x.cycles for x in found)
-    lines = [f"**{equal} of {len(found)} layers are equal to the cycle.**", ""]
-    lines += ["| layer | outputs x maps x pixels | MACs | effective MACs | cycles there | MACs over cycles |"]
-    lines += ["| --- | --- | ---: | ---: | ---: | ---: |"]
+    heads = "layer | outputs x maps x pixels | MACs | effective MACs | cycles there | MACs over cycles"
+    rows = []
     for x in found:
-        numbers = f"{x.macs:,} | {x.effective_macs:,} | {x.cycles:,} | {x.macs / x.cycles - 1:+.0%}"
-        lines.append(f"| {x.name} | {' x '.join(map(str, x.shape))} | {numbers} |")
-    return HEAD + "\n".join(lines) + "\n"
+        numbers = f"{x.macs:,}", f"{x.effective_macs:,}", f"{x.cycles:,}", f"{x.macs / x.cycles - 1:+.0%}"
+        rows.append([x.name, " x ".join(map(str, x.shape)), *numbers])
+    table = markdown.table(heads, "llrrrr", rows)
+    return f"{HEAD}**{equal} of {len(found)} layers are equal to the cycle.**\n\n{table}\n"
 
 
 @click.command()
