@@ -96,10 +96,26 @@ class Lazy(Group):
         return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
+def tell_release(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    """Say which release this is, and end, if it was asked for."""
+    if asked and not context.resilient_parsing:
+        from reports.shared.release import release  # which other commands need not wait for
+
+        click.echo(f"espalier, version {release()}")
+        context.exit()
+
+
 @click.group(
     cls=Lazy, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
-@click.version_option(package_name="espalier-hw", prog_name="espalier")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=tell_release,
+    help="Show the version and exit.",
+)
 def app() -> None:
     """Pruned, low-precision convolutional networks on a MAC array: accuracy, memory and work, bit for bit.
 

@@ -13,6 +13,7 @@ from accel.interchange.data import datasets
 from reports.commands.options import SCHEMAS, option
 from reports.commands.places import Command
 from reports.shared import output
+from reports.shared.release import DISTRIBUTION, release
 from sim import instructions
 
 
@@ -26,7 +27,8 @@ def command(schemas: Path | None) -> None:
     if schemas is not None:
         _write_schemas(schemas)
         return
-    for name in ("espalier-hw", "numpy", "numba", "llvmlite", "amaranth"):
+    print(f"{DISTRIBUTION} {release()}")
+    for name in ("numpy", "numba", "llvmlite", "amaranth"):
         print(f"{name} {importlib.metadata.version(name)}")
     print(f"python {platform.python_version()}, {os.cpu_count()} processors")
     choice = instructions.choose()

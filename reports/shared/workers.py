@@ -1,7 +1,6 @@
 """Who measures: this process, processes beside it, or a Dask cluster; each worker does one call at a time."""
 
 import asyncio
-import importlib.metadata
 import os
 import signal
 import sys
@@ -19,6 +18,7 @@ from joblib.externals.loky.process_executor import BrokenProcessPool
 from accel.errors import EspalierError
 from accel.interchange.data.datasets import check_choice
 from reports.shared import progress
+from reports.shared.release import release
 
 LOKY, DASK = "loky", "dask"
 BACKENDS = (LOKY, DASK)
@@ -157,11 +157,6 @@ def _cluster(scheduler: str) -> Iterator[tuple[type[BaseException], ...]]:
             if version != mine:
                 raise EspalierError(f"--scheduler {scheduler}: {worker} has Espalier {version}, this is {mine}")
         yield distributed.scheduler.KilledWorker, distributed.CancelledError, distributed.comm.CommClosedError
-
-
-def release() -> str:
-    """Return the release of Espalier that is installed here."""
-    return importlib.metadata.version("espalier-hw")
 
 
 def _identity(scheduler: str) -> dict[str, Any]:

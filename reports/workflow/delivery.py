@@ -4,7 +4,6 @@ import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 
 from accel.demand import array_for
@@ -14,6 +13,7 @@ from accel.program import Program
 from accel.pruned import PrunedNetwork
 from accel.quantize import ordered_for
 from reports.shared import notes, output
+from reports.shared.release import release
 from reports.workflow import retrain as retraining
 from reports.workflow.layer_bits import OPTION
 from reports.workflow.sources import Source
@@ -100,7 +100,7 @@ class Delivery:
         lines = [
             "#!/bin/sh",
             f"# Makes {NETWORK} and {PROGRAM} again, byte for byte: sh {SCRIPT} [FOLDER]",
-            f"# Of Espalier {metadata.version('espalier-hw')}, by: {self.command}",
+            f"# Of Espalier {release()}, by: {self.command}",
             "# Run it where that was run, or say where its inputs are: NETWORK=... DATA=... sh reproduce.sh",
             "set -eu",
             *(f"{name}=${{{name}:-{shlex.quote(value)}}}" for name, value in given.items()),
