@@ -9,8 +9,11 @@ from support.silicon import SRAM, TINY
 from accel.array import MacArray
 from accel.cost.technology import EnergyTable
 from accel.errors import EspalierError
+from accel.interchange.zoo import load
+from accel.quantize import Widths, lower_shapes
 from reports.shared.schema import saved
 from reports.studies.silicon import __main__ as command
+from reports.studies.silicon import measure
 from reports.studies.silicon.definition import BITS, PATTERNS, SHAPES, Task, of_shape, tasks
 from reports.studies.silicon.estimated import (
     CLOCKS,
@@ -27,7 +30,7 @@ from reports.studies.silicon.estimated import (
     shipped,
 )
 from reports.studies.silicon.figures import CAPTIONS, energy, render
-from reports.studies.silicon.measure import gathered, room_of, swept
+from reports.studies.silicon.measure import folder_of, gathered, room_of, swept
 from reports.studies.silicon.page import headline, held_out, page
 from reports.studies.silicon.results import Build, LayerRun, Results, Run, joined
 
@@ -203,6 +206,20 @@ def test_another_library(tmp_path: Path) -> None:
     """Cells of another library are refused before anything is mapped."""
     with pytest.raises(EspalierError, match="the study is of sky130_fd_sc_hd__tt_025C_1v80, got"):
         next(swept(tasks(), TINY, SRAM, tmp_path))
+
+
+def test_a_build_of_other_hardware(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an array takes is asked once; when its Verilog has changed it is mapped anew, into a folder of its own."""
+    task, one = tasks()[0], lower_shapes(load("digits"), Widths(4, 4))
+    monkeypatch.setattr(measure, "mapped_in", lambda *arguments: pytest.fail("mapped"))
+    monkeypatch.setattr(measure, "hardware", lambda *arguments: (None, b"module espalier"))
+    folder = folder_of(task, ARRAY, one, tmp_path)
+    folder.mkdir(parents=True)
+    (folder / "build.json").write_text(Results(builds=(built(task),)).to_json())
+    assert measure._build(task, ARRAY, TINY, SRAM, folder_of(task, ARRAY, one, tmp_path)) == built(task)
+    monkeypatch.setattr(measure, "hardware", lambda *arguments: (None, b"module espalier, changed"))
+    with pytest.raises(pytest.fail.Exception, match="mapped"):
+        measure._build(task, ARRAY, TINY, SRAM, folder_of(task, ARRAY, one, tmp_path))
 
 
 def test_room() -> None:

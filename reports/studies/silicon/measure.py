@@ -8,6 +8,7 @@ from accel.array import MacArray
 from accel.cost.accesses import IMAGE
 from accel.cost.invariants import Invariants
 from accel.cost.technology import load_technology
+from accel.digest import digest_of
 from accel.errors import EspalierError
 from accel.files import write_whole
 from accel.interchange.data import datasets
@@ -22,6 +23,7 @@ from rtl.asic.liberty import Library
 from rtl.asic.mapping import mapped_in
 from rtl.asic.sram import SramLibrary, all_built
 from rtl.asic.timing import time_netlist
+from rtl.emit import formats_of, hardware
 
 SIMULATOR = "verilator"
 IMAGES = 1
@@ -50,7 +52,7 @@ def gathered(work: Path, known: Results) -> Results:
 def _found(task: Task, library: Library, sram: SramLibrary, work: Path) -> Results:
     """Return the results of one task: its run, and its build."""
     array, one = array_of(task.build), program(task.network, task.pattern, task.bits)
-    folder = work / "builds" / "-".join(map(str, task.build))
+    folder = folder_of(task, array, one, work)
     folder.mkdir(parents=True, exist_ok=True)
     codes = one.input_signal.encode(datasets.load(NETWORKS[task.network], "test").take(IMAGES).pixels())
     table = load_technology()  # which nothing is asked, for there are macros
@@ -70,6 +72,12 @@ def _found(task: Task, library: Library, sram: SramLibrary, work: Path) -> Resul
     )
     tools = power.library, power.yosys, power.timing, power.simulator, sram.source
     return Results(tools=tools, builds=(build,), runs=(run,))
+
+
+def folder_of(task: Task, array: MacArray, one: Program, work: Path) -> Path:
+    """Return where an array is mapped: by its Verilog too, so that what was mapped before that changed is not taken."""
+    _, verilog = hardware(array, tuple(formats_of([one])))
+    return work / "builds" / "-".join([*map(str, task.build), digest_of(verilog)[:16]])
 
 
 def room_of(array: MacArray) -> dict[str, int]:
