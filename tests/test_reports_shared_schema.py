@@ -170,6 +170,15 @@ class TestSaved:
         (tmp_path / "a.json").write_text(written(WHOLE))
         assert saved(tmp_path / "a.json", read) == WHOLE
 
+    def test_nothing_yet(self, tmp_path: Path) -> None:
+        """Where there is no file something else is taken, if it is named; whatever is there is read."""
+        assert saved(tmp_path / "a.json", read, WHOLE) is WHOLE
+        (tmp_path / "a.json").write_text("{}")
+        with pytest.raises(EspalierError, match="not the results of a harvest"):
+            saved(tmp_path / "a.json", read, WHOLE)
+        with pytest.raises(EspalierError, match="is a directory"):
+            saved(tmp_path, read, WHOLE)
+
     @pytest.mark.parametrize(
         ("data", "told"),
         [

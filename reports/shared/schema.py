@@ -68,8 +68,8 @@ class Kind:
             return make({name: x for name, x in unsealed(record).items() if name not in ("format", "version")})
 
 
-def saved(path: str | os.PathLike[str], read: Callable[[str], Made]) -> Made:
-    """Return what `read` reads of the text of a file; its errors say which.
+def saved(path: str | os.PathLike[str], read: Callable[[str], Made], none: Made | None = None) -> Made:
+    """Return what `read` reads of the text of a file, or `none` where there is no file; its errors say which.
 
     Raises
     ------
@@ -79,6 +79,8 @@ def saved(path: str | os.PathLike[str], read: Callable[[str], Made]) -> Made:
     try:
         text = text_of(path)
     except OSError as error:
+        if none is not None and isinstance(error, FileNotFoundError):
+            return none
         raise EspalierError(f"cannot read {os.fspath(path)}: {error.strerror or error}") from error
     with reading(path):
         return read(text)

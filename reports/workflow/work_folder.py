@@ -26,7 +26,7 @@ def open_work(folder: Path, options: Mapping[str, object], splits: Iterable[Data
     path = folder / RUN
     with output.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    known = saved(path, lambda text: unsealed(parse_json(text))) if path.exists() else run
+    known = saved(path, lambda text: unsealed(parse_json(text)), run)
     differing = [name for name in run if known.get(name) != run[name]]
     if differing:
         raise EspalierError(

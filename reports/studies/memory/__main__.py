@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 @click.option("--page", "again", is_flag=True, help="Write the page and its figures again, from results.json alone.")
 def main(out: Path, again: bool) -> None:
     """Measure networks in memories of several sizes."""
-    results = saved(out / RESULTS, Results.from_json) if (out / RESULTS).exists() else Results()
+    results = saved(out / RESULTS, Results.from_json, Results())
     missing = [] if again else results.missing
     with bar("versions", len(missing)) as shown:
         for network, pattern, bits in missing:

@@ -62,7 +62,7 @@ def again(out: Path) -> None:
 
 
 def _found(out: Path) -> Results:
-    return saved(out / RESULTS, Results.from_json) if (out / RESULTS).exists() else Results()
+    return saved(out / RESULTS, Results.from_json, Results())
 
 
 def _write(out: Path, results: Results) -> None:

@@ -36,6 +36,7 @@ HERE = Path(__file__).parent
 SHIPPED = Path(predictor.__file__).with_name(predictor.FILE)
 PARTS = (FPGA, CELLS, CLOCK)
 PLACE = click.Path(path_type=Path)
+OUT = click.option("--out", type=PLACE, default=HERE, help="Where the study lies.")
 
 
 @click.group()
@@ -44,14 +45,14 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--out", type=PLACE, default=HERE, help="Where the study lies.")
+@OUT
 @click.option("--liberty", "library", type=PLACE, required=True, help="SkyWater's cells of 130 nm, .lib.gz.")
 @click.option("--part", "parts", type=click.Choice(PARTS), multiple=True, default=PARTS, help="What is measured.")
 @click.option("--array", "names", type=click.Choice([*ARRAYS]), multiple=True, default=[*ARRAYS], help="Which arrays.")
 def sweep(out: Path, library: Path, parts: tuple[str, ...], names: tuple[str, ...]) -> None:
     """Measure what is missing: counts of an ECP5, standard cells, the clock after place and route."""
     mark = fingerprint(next(iter(ARRAYS.values())))
-    results = saved(out / RESULTS, Results.from_json) if (out / RESULTS).exists() else Results()
+    results = saved(out / RESULTS, Results.from_json, Results())
     wanted = missing(results, parts, names, mark)
     with bar("sweep", len(wanted)) as shown:
         for part, name, found in swept(results, wanted, liberty.read(library), mark):
@@ -60,10 +61,10 @@ def sweep(out: Path, library: Path, parts: tuple[str, ...], names: tuple[str, ..
 
 
 @main.command()
-@click.option("--out", type=PLACE, default=HERE, help="Where the study lies.")
+@OUT
 def structures(out: Path) -> None:
     """Count what arrays are made of, those of the sweep and others, before any tool has seen them."""
-    there = saved(out / STRUCTURES, Structures.from_json).arrays if (out / STRUCTURES).exists() else ()
+    there = saved(out / STRUCTURES, Structures.from_json, Structures()).arrays
     known = {structure.mac_array: structure for structure in there}
     found: list[Structure] = []
     arrays = looked_at()
@@ -75,7 +76,7 @@ def structures(out: Path) -> None:
 
 
 @main.command()
-@click.option("--out", type=PLACE, default=HERE, help="Where the study lies.")
+@OUT
 @click.option("--model", "file", type=PLACE, default=SHIPPED, help="Where the coefficients go.")
 def fit(out: Path, file: Path) -> None:
     """Fit the predictor on what is there of the sweep, and write the page."""

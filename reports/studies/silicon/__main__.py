@@ -26,6 +26,7 @@ from rtl.asic.sram import read_sram
 
 HERE = Path(__file__).parent
 PLACE = click.Path(path_type=Path)
+OUT = click.option("--out", type=PLACE, default=HERE, help="Where the study lies.")
 
 
 @click.group()
@@ -34,7 +35,7 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--out", type=PLACE, default=HERE, help="Where the study lies.")
+@OUT
 @click.option("--liberty", "library", type=PLACE, required=True, help="SkyWater's cells of 130 nm, .lib.gz.")
 @click.option("--sram-library", "sram", type=PLACE, default=Path(SRAM), help="Macros of memories.")
 @click.option("--work", type=PLACE, required=True, help="Folder for netlists, and for the file of each run.")
@@ -42,7 +43,7 @@ def run(out: Path, library: Path, sram: Path, work: Path) -> None:
     """Run what is missing: the first image of the test set on the gates of each array."""
     cells, macros = liberty.read(library), read_sram(sram)
     work.mkdir(parents=True, exist_ok=True)
-    known = saved(out / RESULTS, Results.from_json) if (out / RESULTS).exists() else Results()
+    known = saved(out / RESULTS, Results.from_json, Results())
     wanted = gathered(work, known).missing
     with bar("runs", len(wanted)) as shown:
         for task in swept(wanted, cells, macros, work):
@@ -51,7 +52,7 @@ def run(out: Path, library: Path, sram: Path, work: Path) -> None:
 
 
 @main.command("page")
-@click.option("--out", type=PLACE, default=HERE, help="Where the study lies.")
+@OUT
 def write_page(out: Path) -> None:
     """Write the page and its figure from results.json, and tell what the calibrated table is."""
     results = saved(out / RESULTS, Results.from_json)
