@@ -23,7 +23,7 @@ def sections(results: Results, picture: str) -> list[str]:
 def _settings(results: Results) -> str:
     dense = results.costs[DENSE]
     heads = "granularity | epochs | convolutions gone | MACs | cycles | MACs / dense | cycles / dense | error (seeds)"
-    rows = [[f"{DENSE} | |", *_counts(dense, dense), percent(results.dense["test"])]]  # no epochs, and nothing gone
+    rows = [[DENSE, "", "", *_counts(dense, dense), percent(results.dense["test"])]]  # no epochs, nothing gone
     control = [(results.control, dense)] if results.control else []
     for group, cost in [*control, *results.priced]:
         low, high = map(percent, group.span())
