@@ -38,11 +38,14 @@ class TestDefinition:
         assert [task.seed for task in order] == sorted(task.seed for task in order)
 
     def test_a_pruned_version_of_few_bits_needs_its_floats_and_the_teacher(self) -> None:
-        """What is quantised comes first, the dense float network last; that one may have a teacher."""
-        dense, pruned = Task("resnet8", 2), Task("resnet8", 2, "kernel@8")
+        """What is quantised comes first, the dense float network last; its own teacher teaches some patterns too."""
+        dense, pruned = Task("resnet8", 2), Task("resnet8", 2, "kernel")
         assert replace(pruned, bits=4).needs == (pruned, dense)
         assert pruned.needs == replace(dense, bits=3).needs == replace(dense, bits=4, everywhere=True).needs == (dense,)
         assert dense.needs == (Task("resnet20", 0),)  # its teacher in a second cycle
+        taught = replace(pruned, pattern="kernel@8")
+        assert taught.needs == (dense, *dense.needs)
+        assert replace(taught, bits=4).needs == (taught, dense)
         assert Task("resnet20", 1).needs == Task("lenet5", 0).needs == ()
 
     def test_outer_layers_and_sums_that_are_added_have_8_bits(self) -> None:

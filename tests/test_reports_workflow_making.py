@@ -1,4 +1,4 @@
-"""Making a network: what a recipe has come before masks that follow the weights."""
+"""Making a network: what comes before masks that follow the weights, and whose scores teach."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -39,3 +39,20 @@ def test_a_group_lasso_comes_before_masks_that_follow_the_weights(tmp_path: Path
     }
     weaker, whole = _norms(gathered), _norms(plain)
     assert all(weaker[name] < whole[name] for name in whole)
+
+
+@pytest.mark.parametrize("gradual", [None, 0.5])
+def test_what_is_pruned_learns_from_the_teacher_that_is_given_or_else_from_the_dense_network(
+    gradual: float | None,
+) -> None:
+    """Another network teaches other weights; without distillation in the recipe none does."""
+    splits = {split: load("digits", split).take(64) for split in ("train", "validation")}
+    dense, other = zoo.load("digits"), zoo.load("digits", "kernel")
+
+    def made(distillation: float, teacher: PrunedNetwork | None = None) -> dict[str, float]:
+        recipe = replace(ENTRY.retrain, distillation=distillation)
+        maker = Maker("digits", replace(ENTRY, retrain=recipe, gradual=gradual), splits)
+        return _norms(maker.pruned(dense, "block-4", {"block-4": 0.8}, teacher and teacher.network))
+
+    assert made(0.5) == made(0.5, dense) != made(0.5, other)
+    assert made(0.0) == made(0.0, other)

@@ -71,19 +71,26 @@ class Maker:
         """Return a network trained once more, as what is pruned is, by another one's scores or by its own."""
         return self._fit(made, self.entry.retrain, "taught", teacher=teacher.network)
 
-    def pruned(self, dense: PrunedNetwork, label: str, ratios: Mapping[str, Ratio] | None = None) -> PrunedNetwork:
-        """Return `dense` pruned as `label` says and retrained after each stage; `ratios` are the entry's if not given.
+    def pruned(
+        self,
+        dense: PrunedNetwork,
+        label: str,
+        ratios: Mapping[str, Ratio] | None = None,
+        teacher: Network | None = None,
+    ) -> PrunedNetwork:
+        """Return `dense` pruned as `label` says and retrained after each stage.
 
+        Ratios are the entry's if not given, and the teacher of a recipe that has one is the dense network.
         With an entry that is gradual there is one training, unless feature maps go, which cannot come back.
         """
         entry, stem, stage = self.entry, Path(zoo.file_name(label)).stem, iter(range(9))
         given = entry.ratios[label] if ratios is None else ratios
         lasso = entry.lassos.get(label, Lasso(0))
         own = replace(entry.retrain, epochs=entry.epochs.get(label, entry.retrain.epochs))
-        teacher = dense.network if own.distillation else None
+        taught = (teacher or dense.network) if own.distillation else None
 
         def retrain(pruned: PrunedNetwork) -> PrunedNetwork:
-            return self._fit(pruned, own, f"{stem}-{next(stage)}", teacher=teacher)
+            return self._fit(pruned, own, f"{stem}-{next(stage)}", teacher=taught)
 
         def sparsify(pruned: PrunedNetwork, groups: Groups) -> PrunedNetwork:
             recipe = sparsifying(entry.retrain, lasso.epochs, lasso.strength)
@@ -94,7 +101,7 @@ class Maker:
             if lasso.epochs:
                 start = sparsify(start, lasso_groups(Space.of(start.network, label)))
             gradual = train.Gradual(masks, f"{label}, {given}", entry.gradual)
-            return replace(self._fit(start, own, stem, teacher=teacher, gradual=gradual), pattern=label)
+            return replace(self._fit(start, own, stem, teacher=taught, gradual=gradual), pattern=label)
         return prune(dense, label, given, retrain, sparsify=sparsify if lasso.epochs else None)
 
     def quantized(self, pruned: PrunedNetwork, widths: Widths, teacher: Network, what: str) -> Program:

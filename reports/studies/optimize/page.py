@@ -78,4 +78,4 @@ def _rows(results: Results, uniform: Sequence[Uniform]) -> Iterator[Sequence[str
         yield name, percent(x.error_rate), test, f"{x.cycles:,}", kib(x.memory_bits), mark
     for y in uniform:
         rates = (percent(y.error_rates[split]) for split in ("validation", "test"))
-        yield f"uniform: {y.name}", *rates, f"{y.cycles:,}", f"{kib(y.memory_bits)} |"  # nothing is chosen
+        yield f"uniform: {y.name}", *rates, f"{y.cycles:,}", kib(y.memory_bits), ""  # nothing is chosen

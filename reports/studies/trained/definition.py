@@ -17,6 +17,7 @@ PATTERNS = ("kernel@8", "feature-map", "irregular", "kernel", "ikss", "block-4",
 COMPARED = ("kernel@8", "feature-map", "kernel", "ikss", "irregular")  # at equal cycles
 SHARES = {"resnet20": 50, "cifar-quick": 50, "lenet5": 65}  # percent of the dense network's cycles; see `Task.cycles`
 TEACHERS = {"resnet20": "resnet20", "resnet8": "resnet20"}  # of whose first seed dense networks learn in a second cycle
+TAUGHT_AS_DENSE = {"resnet8": ("kernel@8", "irregular")}  # what learns from the dense network's teacher, not from that
 PRUNED_AT = 4  # bits at which pruned residual networks are quantised
 CALIBRATED = (5, 6, 7, 8)  # bits at which steps are found of images, and nothing is trained
 NOTES = (  # what a reader should know that the numbers do not say
@@ -88,15 +89,16 @@ class Task:
 
     @property
     def needs(self) -> tuple["Task", ...]:
-        """The versions from which this one is made: what is pruned or quantised, and the teacher, the dense network.
+        """The versions from which this one is made: what is pruned or quantised first, and its teacher last.
 
-        A dense network that learns of another needs that one.
+        That is the dense network, or of some what taught that; a dense network that learns of another needs that one.
         """
         dense, teacher = Task(self.network, self.seed), TEACHERS.get(self.network, self.network)
+        taught = (Task(teacher, 0),) if teacher != self.network else ()
         if self == dense:
-            return (Task(teacher, 0),) if teacher != self.network else ()
+            return taught
         if not self.bits:
-            return (dense,)
+            return (dense, *taught) if self.pattern in TAUGHT_AS_DENSE.get(self.network, ()) else (dense,)
         return tuple({self.floats: None, dense: None})
 
     @property

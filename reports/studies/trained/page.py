@@ -28,9 +28,10 @@ lenet-300-100-fashion have 30 epochs of a group lasso first); what is pruned or 
 the dense float network too, but in 5 bits and more, where steps are calibrated alone. What is to
 take a share of the cycles on 8x8 lanes is pruned at the least ratio that suffices, which all layers
 share; feature maps of residual networks go inside blocks. Dense residual networks have a second
-cycle, as long as that of a pruned one, in which resnet20 is the teacher of both. CIFAR-10 went
-through JPEG here, and a part of each training set is the validation split and not trained on, so
-that published error rates are not comparable."""
+cycle, as long as that of a pruned one, in which resnet20 is the teacher of both, as it is of
+resnet8 where `kernel@8` or single weights go. CIFAR-10 went through JPEG here, and a part of each
+training set is the validation split and not trained on, so that published error rates are not
+comparable."""
 WORDS = """Bits are of weights and signals; the image has 8. Of residual networks, but for *everywhere*, 8 bits
 have the weights of the first and of the last layer and what the last layer reads, as usual in the
 literature, and the sums that only an addition reads, which are floats there; other networks have

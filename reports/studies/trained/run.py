@@ -98,7 +98,7 @@ class Worker:
         if task.bits:
             _program(maker, task, needed).save(place.path(task))
         else:
-            made = _dense(maker, task, needed) if task.pattern == DENSE else _pruned(maker, task, needed[0])
+            made = _dense(maker, task, needed) if task.pattern == DENSE else _pruned(maker, task, needed)
             made.save(place.path(task))
             splits = ("validation", "test")
             record["error_rates"] = {x: maker.error_rate(made.network, self.splits[x]) for x in splits}
@@ -115,13 +115,13 @@ def _dense(maker: Maker, task: Task, needed: Sequence[PrunedNetwork]) -> PrunedN
     return maker.taught(made, needed[0] if needed else made)
 
 
-def _pruned(maker: Maker, task: Task, dense: PrunedNetwork) -> PrunedNetwork:
-    """Return `dense` pruned as far as the version says, or the recipe, and retrained."""
-    ratios = task.ratios
+def _pruned(maker: Maker, task: Task, needed: Sequence[PrunedNetwork]) -> PrunedNetwork:
+    """Return the dense network pruned as far as the version says, or the recipe, and retrained by its teacher."""
+    dense, teacher, ratios = needed[0], needed[-1], task.ratios
     if task.cycles:  # one ratio for all layers; the recipe says in which of them feature maps go
         usual = maker.entry.ratios[task.pattern] if task.pattern == FEATURE_MAP else {task.pattern: 1.0}
         ratios = ratios_within(dense, task.pattern, usual, task.cycles / 100)
-    return maker.pruned(dense, task.pattern, ratios)
+    return maker.pruned(dense, task.pattern, ratios, teacher.network)
 
 
 def _program(maker: Maker, task: Task, needed: Sequence[PrunedNetwork]) -> Program:
