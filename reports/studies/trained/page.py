@@ -1,5 +1,6 @@
 """The page of the study of trained networks: README.md, from saved results alone."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import fmean
 
@@ -7,7 +8,7 @@ from accel.train.recipe import FLOAT32
 from reports.shared import markdown
 from reports.shared.words import kib, percent
 from reports.studies.files import picture
-from reports.studies.trained.definition import NETWORKS, NOTES, PLANS, SEEDS, SHARES, Task, tasks
+from reports.studies.trained.definition import NOTES, PLANS, SEEDS, SHARES, Task, tasks
 from reports.studies.trained.results import Group, Results, Verdict
 
 CAPTIONS = {
@@ -101,10 +102,12 @@ def _cut(results: Results) -> list[str]:
     """Return what of the study is not there, in lines."""
     there = {version.task for version in results.versions}
     found = [f"Of {len(tasks())} versions {len(there)} are trained."]
-    for network in NETWORKS:
-        seeds = len({task.seed for task in there if task.network == network})
-        if seeds < SEEDS:
-            found.append(f"{network}: {seeds or 'no'} seed{'s' * (seeds != 1)} of {SEEDS}.")
+    for network, plan in PLANS.items():
+        trained = Counter(task.of_any for task in there if task.network == network)
+        counts = Counter(trained[version] for version in plan.versions)
+        if counts[SEEDS] < len(plan.versions):
+            told = ", ".join(f"{counts[seeds]} in {seeds or 'no'} seed{'s' * (seeds != 1)}" for seeds in sorted(counts))
+            found.append(f"{network}: of {len(plan.versions)} versions {told}.")
     return found
 
 
