@@ -92,6 +92,7 @@ HOMES = {
     "pandas": ("reports",),
     "scalesim": ("reports.studies.referees",),
     "zigzag": ("reports.studies.referees",),
+    "h5py": ("reports.studies.mlperf_tiny.sample",),
     "scipy": ("reports.studies.predictor",),
     "systemrdl": ("rtl.bus.ipxact",),
     "peakrdl_ipxact": ("rtl.bus.ipxact",),

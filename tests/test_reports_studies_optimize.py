@@ -58,7 +58,7 @@ def test_the_page() -> None:
     assert "2 err no more than what was chosen, of which 2 take more memory and more cycles than it" in text
     assert "| conv2 kernel 0.5; conv1 4/4 | 1.50 % | 1.60 % | 500 | 32.00 | chosen |" in text
     assert "| conv2 kernel 0.5; conv1 4/4 | 3.00 % |  | 400 | 16.00 | beyond a limit |" in text
-    assert "| uniform: c | 3.00 % | 3.00 % | 300 | 50.00 | |" in text
+    assert "| uniform: c | 3.00 % | 3.00 % | 300 | 50.00 |  |" in text
     slow = replace(best, cycles=800)
     assert "of which 1 take more memory and more cycles" in page(results(slow, chosen=0), UNIFORM)
 

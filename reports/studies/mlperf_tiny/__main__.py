@@ -2,11 +2,15 @@
 
     python -m reports.studies.mlperf_tiny measure
     python -m reports.studies.mlperf_tiny verify
+    python -m reports.studies.mlperf_tiny sample --weights ad01.h5 --sample normal_id_01_00000000_hist_librosa.bin
 
 Each writes results.json, the figure and the page; `measure` after every version, so that it goes on where it was
-stopped. Random weights come from PyTorch's extra (``train``); `verify` needs Verilator.
+stopped. Random weights come from PyTorch's extra (``train``); `verify` needs Verilator, `sample` the extra ``referees``
+and two files of MLPerf Tiny's repository, below `benchmark`: `training/anomaly_detection/trained_models` has the
+weights, `reference_submissions/anomaly_detection/datasets/dcase01` the recording.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -20,13 +24,14 @@ from reports.studies.mlperf_tiny.page import page, rates_of
 from reports.studies.mlperf_tiny.results import Results
 
 HERE = Path(__file__).parent
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 OUT = click.option("--out", type=click.Path(path_type=Path), default=HERE, help="Where the page goes.")
 TRAINED = HERE.parent / "trained" / RESULTS
 
 
 @click.group()
 def main() -> None:
-    """Study MLPerf Tiny's networks: `measure` the versions, `verify` hardware, or write the `page` again."""
+    """Study MLPerf Tiny's networks: `measure` versions, `verify` hardware, run a `sample`, write the `page` again."""
 
 
 @main.command()
@@ -50,8 +55,19 @@ def verify(out: Path) -> None:
     from reports.studies.mlperf_tiny.verify import verified
 
     runs = tuple(verified())
-    _write(out, Results(_found(out).rows, runs))  # rows may have come meanwhile
+    _write(out, replace(_found(out), runs=runs))  # rows may have come meanwhile
     raise SystemExit(any(run.errors for run in runs))
+
+
+@main.command("sample")
+@OUT
+@click.option("--weights", type=FILE, required=True, help="The trained autoencoder: ad01.h5.")
+@click.option("--sample", "recording", type=FILE, required=True, help="Log-mel energies of its recording.")
+def run_sample(out: Path, weights: Path, recording: Path) -> None:
+    """Say what the trained autoencoder misses of a recording, by pattern and word length."""
+    from reports.studies.mlperf_tiny.sample import losses, trained, windows
+
+    _write(out, replace(_found(out), losses=tuple(losses(trained(weights), windows(recording)))))
 
 
 @main.command("page")

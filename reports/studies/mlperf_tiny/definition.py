@@ -10,8 +10,9 @@ from accel.interchange.zoo.architectures import ARCHITECTURES
 from accel.pruned import PrunedNetwork
 from reports.workflow.prune import prune
 
-NETWORKS = ("resnet8", "dscnn", "mobilenet-0.25", "autoencoder")
-TARGETS = {"resnet8": "85 % right", "dscnn": "90 % right", "mobilenet-0.25": "80 % right", "autoencoder": "AUC 0.85"}
+AUTOENCODER = "autoencoder"
+NETWORKS = ("resnet8", "dscnn", "mobilenet-0.25", AUTOENCODER)
+TARGETS = {"resnet8": "85 % right", "dscnn": "90 % right", "mobilenet-0.25": "80 % right", AUTOENCODER: "AUC 0.85"}
 PATTERNS = (DENSE, "feature-map", "kernel", "kernel@8", "ikss", "block-4", "2:4", "irregular")
 FIXED = (DENSE, "2:4")  # which say themselves how much goes
 BITS = (3, 4, 5, 6, 7, 8)
@@ -31,17 +32,18 @@ def drawn(network: str) -> PrunedNetwork:
     return PrunedNetwork(train.initialize(ARCHITECTURES[network](), np.random.default_rng(SEED)))
 
 
-def version(network: str, pattern: str) -> tuple[float | None, PrunedNetwork]:
+def version(network: str, pattern: str, dense: PrunedNetwork | None = None) -> tuple[float | None, PrunedNetwork]:
     """Return a version and the ratio at which its layers are pruned: the least that takes `GONE` of the work.
 
-    The ratio is one for all layers that can have the pattern, at most `MOST`; None where the pattern says itself.
+    The ratio is one for all layers that can have the pattern, at most `MOST`; None where the pattern says itself. Of
+    `dense`, or of random weights where there is none.
 
     Raises
     ------
     EspalierError
         No layer can have the pattern.
     """
-    dense = drawn(network)
+    dense = dense or drawn(network)
     if pattern in FIXED:
         return None, prune(dense, pattern)
     low, high = 0, round(MOST * STEPS)  # the least ratio lies above the one, and not above the other

@@ -7,7 +7,7 @@ from accel.records import record_of
 from reports.shared.schema import Kind
 from reports.studies.mlperf_tiny.definition import BITS, LANES, NETWORKS, PATTERNS, SEED, TECHNOLOGY
 
-KIND = Kind("espalier-mlperf-tiny-study", 1, "the results of the study of MLPerf Tiny's networks")
+KIND = Kind("espalier-mlperf-tiny-study", 2, "the results of the study of MLPerf Tiny's networks")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,18 +92,38 @@ class Run:
     errors: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """What a version of the autoencoder, with trained weights, misses of a recording.
+
+    Parameters
+    ----------
+    pattern : str
+    bits : int
+        Of weights and signals; 0 where they are floats.
+    loss : float
+        Mean squared error of the windows, in dB squared.
+    """
+
+    pattern: str
+    bits: int
+    loss: float
+
+
 @dataclass(frozen=True)
 class Results:
-    """The rows that are measured, and the runs in Verilator.
+    """The rows that are measured, the runs in Verilator, and the losses of a recording.
 
     Parameters
     ----------
     rows : tuple of Row
     runs : tuple of Run
+    losses : tuple of Loss
     """
 
     rows: tuple[Row, ...] = ()
     runs: tuple[Run, ...] = ()
+    losses: tuple[Loss, ...] = ()
 
     def row(self, network: str, pattern: str) -> Row | None:
         """Return the row of a version, if it is measured."""
@@ -126,7 +146,9 @@ class Results:
     def to_json(self) -> str:
         """Return the results as JSON, a row a line."""
         head = {"array": "x".join(map(str, LANES)), "technology": TECHNOLOGY, "seed": SEED, "bits": list(BITS)}
-        return KIND.written(head, rows=map(asdict, self.rows), runs=map(asdict, self.runs))
+        return KIND.written(
+            head, rows=map(asdict, self.rows), runs=map(asdict, self.runs), losses=map(asdict, self.losses)
+        )
 
     @classmethod
     def from_json(cls, text: str) -> "Results":
@@ -142,4 +164,5 @@ class Results:
     @classmethod
     def _from(cls, record: dict[str, Any]) -> "Results":
         rows = tuple(record_of(Row, row) for row in record["rows"])
-        return cls(rows, tuple(record_of(Run, run) for run in record["runs"]))
+        runs = tuple(record_of(Run, run) for run in record["runs"])
+        return cls(rows, runs, tuple(record_of(Loss, loss) for loss in record["losses"]))
