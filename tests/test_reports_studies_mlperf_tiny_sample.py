@@ -1,5 +1,6 @@
 """The one recording of MLPerf Tiny's repository: weights of Keras, windows, and what is missed of them."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from accel.errors import EspalierError
 from accel.interchange.zoo import DENSE
-from accel.layers import BatchNorm, Weighted
+from accel.layers import BatchNorm
 from reports.shared.schema import saved
 from reports.studies.mlperf_tiny import __main__ as command
 from reports.studies.mlperf_tiny import sample
@@ -75,13 +76,12 @@ def test_windows_are_frames_one_after_the_other(recording: Path) -> None:
 
 
 def test_weights_are_those_of_keras(keras: Path, recording: Path) -> None:
-    """The float network gives what Keras gives; with another's epsilon or a layer's bias gone it would not."""
+    """The float network gives what Keras gives; with the batch norms' epsilon of PyTorch it would not."""
     network, images = trained(keras), windows(recording)
     wanted = as_keras(keras, images.reshape(len(images), -1))
     np.testing.assert_allclose(network.scores(images), wanted, rtol=1e-4, atol=1e-4)
-    assert all(layer.epsilon == 1e-3 for layer in network.layers if isinstance(layer, BatchNorm))
-    assert all(layer.bias.any() for layer in network.layers if isinstance(layer, Weighted))
-    assert not np.allclose(network.scores(images + 1), wanted, rtol=1e-4, atol=1e-4)
+    layers = tuple(replace(x, epsilon=1e-5) if isinstance(x, BatchNorm) else x for x in network.layers)
+    assert not np.allclose(replace(network, layers=layers).scores(images), wanted, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("what", ["none", "other"])

@@ -113,6 +113,11 @@ def _missed(outputs: NDArray[Any], data: Dataset, name: str) -> NDArray[Any]:
     """Return the mean squared error of each image that should come out again."""
     wanted, found = data.pixels().reshape(len(data), -1), outputs.reshape(len(data), -1)
     check_again(name, found.shape[1], wanted.shape[1])
+    return squared_errors(found, wanted)
+
+
+def squared_errors(found: NDArray[Any], wanted: NDArray[Any]) -> NDArray[Any]:
+    """Return the mean squared error of each image (images,), of as many numbers found (images, n) as are wanted."""
     return np.asarray(((found - wanted) ** 2).mean(axis=1))
 
 

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -138,6 +139,11 @@ def _recordings(path: Path, folder: str) -> list[Recording]:
     return found
 
 
+def windows_of(frames: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Return all windows (n - 4, 5, 128) of frames (n, 128) of log-mel energies, one beginning with each frame."""
+    return np.moveaxis(sliding_window_view(frames, WINDOW, axis=0), -1, 1)
+
+
 @lru_cache(maxsize=2)  # a command loads a split again and again
 def _windows(recordings: Sequence[Recording]) -> NDArray[np.float32]:
     """Return the windows (windows x recordings, 1, 5, 128): the first of every recording, then the second."""
@@ -148,7 +154,7 @@ def _windows(recordings: Sequence[Recording]) -> NDArray[np.float32]:
         with reading(recording.path):
             if len(frames) < LAST:
                 raise EspalierError(f"has {len(frames)} frames of 32 ms, expected at least {LAST} (8 s)")
-        found[:, place, 0] = np.moveaxis(sliding_window_view(frames[FIRST:LAST], WINDOW, axis=0), -1, 1)
+        found[:, place, 0] = windows_of(frames[FIRST:LAST])
     images = found.reshape(-1, *SHAPE)
     images.setflags(write=False)
     return images

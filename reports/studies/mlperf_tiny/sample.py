@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accel.errors import EspalierError
+from accel.interchange.data.machines import WINDOW, windows_of
+from accel.interchange.data.sound import MACHINE_MELS
 from accel.interchange.zoo.architectures import ARCHITECTURES
 from accel.layers import BatchNorm, Layer, Weighted
 from accel.network import Network
@@ -19,11 +21,10 @@ from accel.pruned import PrunedNetwork
 from accel.quantize import Widths, lower
 from reports.studies.mlperf_tiny.definition import AUTOENCODER, BITS, PATTERNS, version
 from reports.studies.mlperf_tiny.results import Loss
-from reports.workflow.evaluate import program_outputs
+from reports.workflow.evaluate import program_outputs, squared_errors
 from sim.engine import compile_program
 
-FRAMES, ENERGIES = 5, 128  # of a window; log-mel energies of a frame
-KERAS_EPSILON = 1e-3  # of Keras's batch norms, which the file does not say layer by layer
+EPSILON = 1e-3  # of batch norms: Keras's default, which MLPerf Tiny keeps
 FILE = "expected the Keras weights of MLPerf Tiny's autoencoder, trained_models/ad01.h5 of its anomaly detection"
 
 
@@ -36,13 +37,12 @@ def windows(path: Path) -> NDArray[np.float32]:
         The file holds no whole frames, or fewer than a window has.
     """
     energies = np.fromfile(path, "<f4")
-    if energies.size % ENERGIES or energies.size < FRAMES * ENERGIES:
+    if path.stat().st_size % (4 * MACHINE_MELS) or energies.size < WINDOW * MACHINE_MELS:
         raise EspalierError(
-            f"{path}: expected little-endian floats of 4 bytes, {ENERGIES} for each of at least {FRAMES} frames, "
+            f"{path}: expected little-endian floats of 4 bytes, {MACHINE_MELS} for each of at least {WINDOW} frames, "
             f"got {path.stat().st_size:,} bytes"
         )
-    found = np.lib.stride_tricks.sliding_window_view(energies.reshape(-1, ENERGIES), FRAMES, axis=0)
-    return np.ascontiguousarray(found.swapaxes(1, 2)[:, None], np.float32)
+    return np.ascontiguousarray(windows_of(energies.reshape(-1, MACHINE_MELS))[:, None], np.float32)
 
 
 def trained(path: Path) -> Network:
@@ -84,8 +84,8 @@ def losses(network: Network, images: NDArray[np.float32]) -> Iterator[Loss]:
 
 
 def _missed(outputs: NDArray[Any], images: NDArray[np.float32]) -> float:
-    missed = (outputs.reshape(len(images), -1) - images.reshape(len(images), -1)).astype(np.float64)
-    return float(f"{(missed**2).mean():.5g}")
+    found, wanted = (x.reshape(len(images), -1) for x in (outputs, images))
+    return float(f"{squared_errors(found, wanted).mean():.5g}")
 
 
 def _numbered(name: str) -> list[str]:
@@ -106,7 +106,7 @@ def _filled(layer: Layer, groups: Any, dense: Iterator[str], norms: Iterator[str
             shift=arrays["beta:0"],
             mean=arrays["moving_mean:0"],
             variance=arrays["moving_variance:0"],
-            epsilon=KERAS_EPSILON,
+            epsilon=EPSILON,
         )
     return layer
 

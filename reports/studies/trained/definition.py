@@ -101,11 +101,11 @@ class Task:
         That is the dense network, or of some what taught that; a dense network that learns of another needs that one.
         """
         dense, teacher = Task(self.network, self.seed), TEACHERS.get(self.network, self.network)
-        taught = (Task(teacher, 0),) if teacher != self.network else ()
+        above = (Task(teacher, 0),) if teacher != self.network else ()
         if self == dense:
-            return taught
+            return above
         if not self.bits:
-            return (dense, *taught) if self.pattern in TAUGHT_AS_DENSE.get(self.network, ()) else (dense,)
+            return (dense, *above) if self.pattern in TAUGHT_AS_DENSE.get(self.network, ()) else (dense,)
         return tuple({self.floats: None, dense: None})
 
     @property
